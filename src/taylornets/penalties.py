@@ -1,14 +1,13 @@
 """Penalties of order `k` and power `p`: `λ ‖W‖_{2,2k}^p` (theory sections 1, 3 and 5).
 
-`‖W‖_{2,2k} = (Σ_r ‖w_r‖^{2k})^{1/(2k)}` is the Frobenius norm for `k = 1` and `‖W‖_{2,4}` for `k = 2`. With `R` copies of a unit,
-which share a budget, `‖w_r‖² = Σ_j ‖w_rj‖²`.
+`‖W‖_{2,2k} = (Σ_r ‖w_r‖^{2k})^{1/(2k)}` is the Frobenius norm for `k = 1` and `‖W‖_{2,4}` for `k = 2`. With `R` copies
+of a unit, which share a budget, `‖w_r‖² = Σ_j ‖w_rj‖²`.
 """
 
 import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from taylornets import _checks
@@ -78,8 +77,8 @@ def group_norm(w: Displacement, order: int) -> Scalar:
 class GroupPenalty:
     """The penalty `λ ‖W‖_{2,2k}^p` of order `k` and power `p ≥ 2k`; BL20 uses `k = 2`, `p = 8`.
 
-    `p ≥ 2k` makes it a convex, continuously differentiable function of the squared norms, so that derivatives at `W = 0`
-    exist and are 0 (for `k = 1`, `p = 2`: the Hessian there is `2λ I`).
+    `p ≥ 2k` makes it convex and continuously differentiable in the squared norms, so that derivatives at `W = 0` exist
+    and are 0 (for `k = 1`, `p = 2`: the Hessian there is `2λ I`).
 
     Args:
         order: `k`, an integer ≥ 1.
@@ -103,13 +102,14 @@ class GroupPenalty:
     def __post_init__(self):
         object.__setattr__(self, "order", _checks.integer("order", self.order, 1))
         least = 2 * self.order
-        real = isinstance(self.power, int | float | np.number) and not isinstance(self.power, bool)
-        if not real or not np.isfinite(self.power) or self.power < least:
+        advice = f"The penalty has no gradient at w = 0 for lower powers; use power={least} or more."
+        _checks.positive("power", self.power, advice)
+        if self.power < least:
             raise _checks.ArgumentError(
                 "power",
                 f"a finite number ≥ {least} for a model of order {self.order}",
                 repr(self.power),
-                f"The penalty has no gradient at w = 0 for lower powers; use power={least} or more.",
+                advice,
             )
         object.__setattr__(self, "power", float(self.power))
 

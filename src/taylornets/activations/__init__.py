@@ -1,7 +1,7 @@
 """Activations: derivatives of every order, Hermite coefficients, dual activations (theory sections 1, 6 and 9).
 
-A two-layer network's Taylor terms need `σ^{(k)}` at many points, planted weights its Hermite coefficients, infinite-width
-kernels its dual activation, and proofs its supremum. An `Activation` has them all.
+A two-layer network's Taylor terms need `σ^{(k)}` at many points, planted weights its Hermite coefficients,
+infinite-width kernels its dual activation, and proofs its supremum. An `Activation` has them all.
 """
 
 from taylornets.activations._base import Activation as Activation

@@ -225,6 +225,9 @@ class Activation(abc.ABC):
     def derivative_bound(self, k: int) -> float:
         """An upper bound on `sup_t |σ^{(k)}(t)|`, infinite when unbounded.
 
+        It is made for remainders of Taylor's theorem, so it is also a Lipschitz constant of `σ^{(k-1)}`: infinite if
+        that function jumps, as for a ReLU power `p` and every `k > p`, where the derivative almost everywhere is 0.
+
         Exact where a closed form is at hand. Otherwise the largest value on a grid of spacing `h` plus `h²/8` times a
         bound on `|σ^{(k+2)}|`: the derivative vanishes at an interior maximum, so the nearest grid point, at most
         `h/2` away, cannot be lower by more. Beyond the grid an analytic tail bound is used. The result is enlarged

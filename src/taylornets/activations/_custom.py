@@ -27,7 +27,8 @@ class Custom(Activation):
         continuous: number of continuous derivatives, None for all.
         complex_arguments: whether complex arguments may be handed to it.
         strip_width: half-width of the strip on which it is then analytic.
-        bounds: `bounds[k]` a bound on `sup|σ^{(k)}|` that you know; orders beyond have the bound infinity.
+        bounds: `bounds[k]` a Lipschitz constant of `σ^{(k-1)}` (for `k = 0` a bound on `|σ|`) that you know;
+            orders beyond have the bound infinity.
 
     Raises:
         ArgumentError: if the function does not map a scalar to a real scalar.

@@ -21,8 +21,8 @@ from taylornets.activations._registry import register
 def _density_derivatives(u: Array, orders: tuple[int, ...]) -> dict[int, Array]:
     """`φ^{(j)}(u)` for the given orders, by the three-term recurrence of the Hermite polynomials.
 
-    Real arguments of the polynomials are clipped where the density is 0 in this floating type anyway, so that a power that
-    overflows never meets a density of 0.
+    Real arguments of the polynomials are clipped where the density is 0 in this floating type anyway, so that a power
+    that overflows never meets a density of 0.
     """
     if not orders:
         return {}
@@ -42,7 +42,7 @@ def _density_bound(j: int, u: float = 0.0) -> float:
 
 
 def _erf(z: Array) -> Array:
-    """The error function; for complex arguments by a series that is accurate to rounding while `exp(|Im z|²)` is finite.
+    """The error function; complex arguments by a series, accurate to rounding while `exp(|Im z|²)` is finite.
 
     With `z = x + iy` (Abramowitz and Stegun 7.1.29, after Salzer 1951, in terms of decaying exponentials):
     `erf z = erf x + e^{-x²}(1 - cos 2xy + i sin 2xy)/(2πx) + (2/π) e^{-x²} Σ_n e^{-n²/4} (f_n + i g_n)/(n² + 4x²)`,
@@ -129,7 +129,7 @@ def _arcsine_polynomial(k: int) -> tuple[float, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class Gelu(Activation):
-    """`σ(t) = t Φ(t)` with the standard normal distribution function (the exact form, not the tanh approximation); entire.
+    """`σ(t) = t Φ(t)`, `Φ` the standard normal distribution function (not the tanh approximation); entire.
 
     Source: theory section 1; Hendrycks and Gimpel (2016).
 
@@ -161,7 +161,7 @@ class Gelu(Activation):
     def gaussian_moment(self, k: int, q: int) -> float:
         """`E σ(g + s) = sΦ(s/√2) + φ(s/√2)/√2`, derivative of order `j = k + q` at 0.
 
-        It is `j (sΦ)`'s inner derivative plus that of the density: `j r^{j-1} Φ^{(j-1)}(0) + r^{j+1} φ^{(j)}(0)`, `r = 1/√2`.
+        With `r = 1/√2` it is `j r^{j-1} Φ^{(j-1)}(0) + r^{j+1} φ^{(j)}(0)`.
         """
         j, r = k + q, math.sqrt(0.5)
 

@@ -1,8 +1,8 @@
 """tanh and its kin: sigmoid `(1 + tanh(t/2))/2` and softplus, whose derivative is the sigmoid.
 
-With `T = tanh` and `s = sech²`, `T' = s`, `s' = -2 T s`, `T² = 1 - s`: every derivative is `R(s)` (odd order) or `T R(s)` (even
-order) with a polynomial `R`. Written in `s` instead of `T` nothing cancels in the tails, where `s` is small and known to
-full relative accuracy as `4e/(1+e)²`, `e = exp(-2|t|)`.
+With `T = tanh` and `s = sech²`, `T' = s`, `s' = -2 T s`, `T² = 1 - s`: every derivative is `R(s)` (odd order) or
+`T R(s)` (even order) with a polynomial `R`. Written in `s` instead of `T` nothing cancels in the tails, where `s` is
+small and known to full relative accuracy as `4e/(1+e)²`, `e = exp(-2|t|)`.
 """
 
 import dataclasses

@@ -3,8 +3,8 @@
 Everything here is computed once, in float64 on the host, and kept: what depends on data is only the evaluation of the
 power series of a dual activation.
 
-The normalized Hermite functions `ψ_q(t) = He_q(t) √(φ(t)/q!)`, `φ` the standard normal density, are bounded by 1.09 for all
-`q` and `t`, so with `He_q φ = √q! ψ_q ψ_0` nothing overflows before the factor `√q!`.
+The normalized Hermite functions `ψ_q(t) = He_q(t) √(φ(t)/q!)`, `φ` the standard normal density, are bounded by 1.09 for
+all `q` and `t`, so with `He_q φ = √q! ψ_q ψ_0` nothing overflows before the factor `√q!`.
 """
 
 import contextlib
