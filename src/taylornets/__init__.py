@@ -6,9 +6,11 @@ and training with a proof of global optimality.
 """
 
 from taylornets import activations as activations
+from taylornets import expressivity as expressivity
 from taylornets import losses as losses
 from taylornets import optimizers as optimizers
 from taylornets import randomization as randomization
+from taylornets import targets as targets
 from taylornets._checks import ArgumentError as ArgumentError
 from taylornets._fit import FitError as FitError
 from taylornets._fit import FitResult as FitResult

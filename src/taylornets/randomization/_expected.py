@@ -1,7 +1,6 @@
 """Expected loss of a randomized network (theory 2): exact, by normal quadrature, by enumeration, by sampling."""
 
 import itertools
-import math
 from typing import Any
 
 import equinox as eqx
@@ -21,8 +20,6 @@ _HERMITE_NODES = 64
 _SAMPLES = 4096
 # Losses that are sums over the outputs: only the marginal distribution of each output matters.
 _SEPARABLE = ("squared", "logistic", "huber")
-# The supremum of |l''''| in one output; the logistic loss has s(1-s)(1-6s+6s²), s = sigmoid, at most 1/8 in size.
-_FOURTH_DERIVATIVE = {"squared": 0.0, "logistic": 1 / 8}
 
 
 class ExactSquared(eqx.Module):
@@ -164,8 +161,8 @@ def normal_error_bound(loss: str | losses.Loss, net: TwoLayerNetwork, w: Array, 
     _, odd = Signs().odd_parts(net, w, x)
     entries = jnp.abs(odd)[:, :, None] * jnp.abs(net.a)[None]
     variance = jnp.sum(entries**2, axis=1)
-    smooth = _FOURTH_DERIVATIVE.get(loss.name, math.inf) / 6 * jnp.sum(entries**4, axis=1)
-    rough = loss.lipschitz(1) * jnp.sum(entries**3, axis=1) / variance
+    smooth = loss.fourth_derivative_bound / 6 * jnp.sum(entries**4, axis=1)
+    rough = loss.output_lipschitz * jnp.sum(entries**3, axis=1) / variance
     return jnp.sum(jnp.where(variance > 0, jnp.minimum(smooth, rough), 0), axis=1)
 
 
