@@ -1,12 +1,13 @@
 """The interface of every loss, and what their conjugates share."""
 
 import abc
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.typing import ArrayLike, DTypeLike
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from taylornets import _checks
@@ -58,7 +59,7 @@ class Loss(abc.ABC):
         """
 
     @abc.abstractmethod
-    def prepare_targets(self, y: ArrayLike, outputs: int, dtype: DTypeLike | None = None) -> Predictions:
+    def prepare_targets(self, y: Any, outputs: int, dtype: DTypeLike | None = None) -> Predictions:
         """Checks a user's targets and brings them into the form the other methods take.
 
         Args:
@@ -154,10 +155,10 @@ def interval_end(limit: Array, slope: Array) -> Array:
     return jnp.min(jnp.where(rising, limit / jnp.where(rising, slope, 1), jnp.inf))
 
 
-def real_targets(y: ArrayLike, outputs: int, dtype: DTypeLike | None, kind: str) -> Array:
+def real_targets(y: Any, outputs: int, dtype: DTypeLike | None, kind: str) -> Array:
     """`y` as an array of shape `(n, C)`; `(n,)` is taken for one output."""
     outputs = _checks.integer("outputs", outputs, 1)
-    one_axis = outputs == 1 and np.ndim(y) == 1
+    one_axis = outputs == 1 and axes(y) == 1
     shape = ("n",) if one_axis else ("n", outputs)
     advice = f"The targets y are {kind} of shape (n, {outputs})" + (" or (n,)." if outputs == 1 else ".")
     array = _checks.array("y", y, shape, unless_not_finite(y, advice))
@@ -165,13 +166,21 @@ def real_targets(y: ArrayLike, outputs: int, dtype: DTypeLike | None, kind: str)
     return array if dtype is None else array.astype(dtype)
 
 
-def unless_not_finite(y: ArrayLike, advice: str) -> str:
+def axes(y: Any) -> int:
+    """Number of axes of `y`; 0 for ragged lists, which are refused later."""
+    try:
+        return np.ndim(y)
+    except ValueError:
+        return 0
+
+
+def unless_not_finite(y: Any, advice: str) -> str:
     """No advice about shapes where the numbers are the trouble."""
     if isinstance(y, Tracer):
         return advice
     try:
         return advice if bool(np.all(np.isfinite(np.asarray(y)))) else "Remove or impute them."
-    except TypeError:
+    except (TypeError, ValueError):
         return advice
 
 

@@ -2,12 +2,12 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.core import Tracer
-from jax.typing import ArrayLike, DTypeLike
+from jax.typing import DTypeLike
 
 from taylornets import _checks
 from taylornets.losses._base import (
@@ -15,6 +15,7 @@ from taylornets.losses._base import (
     PerExample,
     Predictions,
     Scalar,
+    axes,
     entropy,
     entropy_of_rest,
     interval_end,
@@ -58,7 +59,7 @@ class Logistic(Loss):
         """See `Loss`: `√C`."""
         return math.sqrt(_checks.integer("outputs", outputs, 1))
 
-    def prepare_targets(self, y: ArrayLike, outputs: int, dtype: DTypeLike | None = None) -> Predictions:
+    def prepare_targets(self, y: Any, outputs: int, dtype: DTypeLike | None = None) -> Predictions:
         """See `Loss`."""
         labels = real_targets(y, outputs, dtype, "labels -1 and +1 (or 0 and 1)")
         needed = "labels -1 and +1, or 0 and 1, for the logistic loss"
@@ -137,7 +138,7 @@ class Softmax(Loss):
         _checks.integer("outputs", outputs, 1)
         return math.sqrt(2)
 
-    def prepare_targets(self, y: ArrayLike, outputs: int, dtype: DTypeLike | None = None) -> Predictions:
+    def prepare_targets(self, y: Any, outputs: int, dtype: DTypeLike | None = None) -> Predictions:
         """See `Loss`."""
         outputs = _checks.integer("outputs", outputs, 1)
         advice = f"Give labels 0 to {outputs - 1} of shape (n,), or probabilities of shape (n, {outputs})."
@@ -145,7 +146,7 @@ class Softmax(Loss):
             raise _checks.ArgumentError(
                 "outputs", "at least 2 for the softmax loss", "1", "For two classes and one output use loss='logistic'."
             )
-        if np.ndim(y) == 1:
+        if axes(y) == 1:
             return self._one_hot(y, outputs, dtype, advice)
         rows = real_targets(y, outputs, dtype, "class labels of shape (n,), or probabilities")
         needed = "rows of nonnegative probabilities that sum to 1"
@@ -159,13 +160,12 @@ class Softmax(Loss):
                 raise _checks.ArgumentError("y", needed, f"a row with the sum {float(worst):g}", advice)
         return rows / sums
 
-    def _one_hot(self, y: ArrayLike, outputs: int, dtype: DTypeLike | None, advice: str) -> Predictions:
-        raw = jnp.asarray(y) if not isinstance(y, list | tuple) else jnp.asarray(np.asarray(y))
+    def _one_hot(self, y: Any, outputs: int, dtype: DTypeLike | None, advice: str) -> Predictions:
+        _checks.array("y", y, ("n",), unless_not_finite(y, advice))
+        raw = y if isinstance(y, Tracer) else jnp.asarray(y)
         if not jnp.issubdtype(raw.dtype, jnp.integer) and raw.dtype != jnp.bool_:
-            _checks.array("y", y, ("n",), unless_not_finite(y, advice))
             advice = f"Convert them with y.astype(int). {advice}"
             raise _checks.ArgumentError("y", "integer labels for the softmax loss", f"dtype {raw.dtype}", advice)
-        _checks.array("y", raw, ("n",), advice)
         labels = raw.astype(int)
         refuse_labels(f"labels from 0 to {outputs - 1}", labels, (labels < 0) | (labels >= outputs), advice)
         return jax.nn.one_hot(labels, outputs, dtype=jnp.result_type(float) if dtype is None else dtype)

@@ -2,9 +2,10 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import jax.numpy as jnp
-from jax.typing import ArrayLike, DTypeLike
+from jax.typing import DTypeLike
 
 from taylornets import _checks
 from taylornets.losses._base import (
@@ -50,7 +51,7 @@ class Squared(Loss):
         _checks.integer("outputs", outputs, 1)
         return math.inf
 
-    def prepare_targets(self, y: ArrayLike, outputs: int, dtype: DTypeLike | None = None) -> Predictions:
+    def prepare_targets(self, y: Any, outputs: int, dtype: DTypeLike | None = None) -> Predictions:
         """See `Loss`."""
         return real_targets(y, outputs, dtype, "real numbers")
 
@@ -122,7 +123,7 @@ class Huber(Loss):
         """See `Loss`: `δ√C`."""
         return self.delta * math.sqrt(_checks.integer("outputs", outputs, 1))
 
-    def prepare_targets(self, y: ArrayLike, outputs: int, dtype: DTypeLike | None = None) -> Predictions:
+    def prepare_targets(self, y: Any, outputs: int, dtype: DTypeLike | None = None) -> Predictions:
         """See `Loss`."""
         return real_targets(y, outputs, dtype, "real numbers")
 
