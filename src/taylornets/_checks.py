@@ -88,8 +88,11 @@ def array(argument: str, value: Any, shape: tuple[int | str, ...], advice: str =
         raise ArgumentError(argument, f"shape {wanted}", f"shape {result.shape}", advice)
     if 0 in result.shape:
         raise ArgumentError(argument, f"a non-empty array of shape {wanted}", f"shape {result.shape}", advice)
-    if not isinstance(result, Tracer) and not bool(jnp.all(jnp.isfinite(result))):
-        count = int(jnp.sum(~jnp.isfinite(result)))
+    if isinstance(result, Tracer):
+        return result
+    finite = np.isfinite(np.asarray(result))  # on the host: an operation of JAX would be staged out under jit
+    if not finite.all():
+        count = int(np.sum(~finite))
         raise ArgumentError(
             argument, "finite numbers", f"{count} NaN or infinite of {result.size}", advice or "Remove or impute them."
         )

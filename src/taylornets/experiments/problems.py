@@ -1,0 +1,49 @@
+"""Data sets that several claims share."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+
+def sphere(key: PRNGKeyArray, n: int, d: int) -> Array:
+    """`n` points uniform on the unit sphere of `R^d`, shape `(n, d)`."""
+    x = jax.random.normal(key, (n, d))
+    return x / jnp.linalg.norm(x, axis=1, keepdims=True)
+
+
+def noisy_product(key: PRNGKeyArray, n: int, d: int) -> tuple[Array, Array]:
+    """Inputs on the sphere and the target `y = d x_1 x_2 + 0.1 ε` of theory 5; shapes `(n, d)` and `(n,)`."""
+    key_x, key_noise = jax.random.split(key)
+    x = sphere(key_x, n, d)
+    return x, d * x[:, 0] * x[:, 1] + 0.1 * jax.random.normal(key_noise, (n,))
+
+
+def digits(seed: int) -> dict[str, np.ndarray]:
+    """scikit-learn's digits, on the unit sphere, split into training (60 %), validation (15 %) and test (25 %).
+
+    Returns:
+        `x_train, y_train, x_validation, y_validation, x_test, y_test` and `images_test`; inputs of shape `(n, 64)`, labels
+        of shape `(n,)`.
+    """
+
+    images, labels = load_digits(return_X_y=True)
+    rest, test, y_rest, y_test = train_test_split(images, labels, test_size=0.25, random_state=seed, stratify=labels)
+    train, validation, y_train, y_validation = train_test_split(
+        rest, y_rest, test_size=0.2, random_state=seed, stratify=y_rest
+    )
+
+    def on_sphere(x: np.ndarray) -> np.ndarray:
+        return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+    return {
+        "x_train": on_sphere(train),
+        "y_train": y_train,
+        "x_validation": on_sphere(validation),
+        "y_validation": y_validation,
+        "x_test": on_sphere(test),
+        "y_test": y_test,
+        "images_test": test.reshape(-1, 8, 8),
+    }
