@@ -1,0 +1,115 @@
+"""The commands with their options, and the way from an exception to one line and an exit code."""
+
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import jax
+import typer
+
+from taylornets._checks import ArgumentError
+from taylornets.cli import load
+
+DONE, BROKEN, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    name="taylornets",
+    help="Taylor models of wide neural networks: checks the theory on this machine and reports what came out.",
+    epilog="Exit codes: 0 done and every claim held; 1 a claim did not hold; 2 the request was wrong; 130 interrupted.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _integer(option: str, word: str) -> int:
+    """An option's integer; unlike the parser's own message, the refusal says what came."""
+    try:
+        return int(word)
+    except ValueError:
+        raise ArgumentError(option, "an integer", repr(word)) from None
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"taylornets {metadata.version('taylornets')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Everything happens in the commands."""
+
+
+@app.command()
+def reproduce(
+    claim: Annotated[
+        list[str] | None, typer.Option("--claim", metavar="NAME", help="Check this claim only; may be repeated.")
+    ] = None,
+    profile: Annotated[str, typer.Option("--profile", metavar="quick|full", help="How much to compute.")] = "quick",
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the report.")] = Path("reproduction"),
+    seed: Annotated[str, typer.Option("--seed", metavar="N", help="Seed of every random draw.")] = "0",
+    resume: Annotated[bool, typer.Option("--resume", help="Keep the finished claims of an interrupted run.")] = False,
+) -> int:
+    """Check every claim of the theory on this machine and write the report."""
+    return load("_reproduce").run(
+        tuple(claim or ()), profile=profile, out=out, seed=_integer("--seed", seed), resume=resume
+    )
+
+
+@app.command()
+def report(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `reproduce` has written.")],
+) -> int:
+    """Rebuild a report from its saved records, without computing anything again."""
+    return load("_reproduce").rebuild(directory)
+
+
+@app.command()
+def doctor() -> int:
+    """Say what is installed, which devices are seen, and whether anything is missing."""
+    return load("_doctor").run()
+
+
+def _terminate(_signum: int, _frame: FrameType | None) -> NoReturn:
+    """A request to end is answered as Ctrl-C is: finished claims are kept."""
+    raise KeyboardInterrupt
+
+
+def _refuse(message: str) -> int:
+    print(" ".join(message.split()), file=sys.stderr)
+    return WRONG_REQUEST
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command in 64 bits and returns the exit code.
+
+    Args:
+        arguments: words after `taylornets`; those of the process if None.
+    """
+    jax.config.update("jax_enable_x64", True)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words:
+        return _refuse("COMMAND: needed one of reproduce, report, doctor, got none. See `taylornets --help`.")
+    previous = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return int(app(args=words, prog_name="taylornets", standalone_mode=False) or DONE)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except typer.TyperException as error:
+        message = str(getattr(error, "format_message", error.__str__)())
+        return _refuse(f"{message.rstrip('.?')}. See `taylornets --help`.")
+    except ArgumentError as error:
+        return _refuse(str(error))
+    except OSError as error:
+        return _refuse(f"{error.filename}: {error.strerror}." if error.filename else str(error))
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,109 @@
+"""Progress on the screen: bars on a terminal, plain lines elsewhere, so that the log of a server shows it too."""
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from taylornets.experiments.claims import Claim
+from taylornets.experiments.records import ClaimRecord
+from taylornets.report import seconds
+
+_QUIET_SECONDS = 5.0  # at most so often does a claim under way write a line
+
+
+def verdict(record: ClaimRecord) -> Text:
+    """The verdict as a symbol and a word."""
+    if record.error:
+        return Text("! failed", style="bold red")
+    return Text("✓ holds", style="bold green") if record.holds else Text("✗ does not hold", style="bold red")
+
+
+class Bars:
+    """One bar per claim, with the time that has passed and the time that is left."""
+
+    def __init__(self, console: Console):
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[message]}", markup=False),
+            console=console,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "Bars":
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def started(self, claim: Claim) -> None:
+        """Adds the claim's bar."""
+        self._tasks[claim.name] = self._progress.add_task(f"{claim.name:<18}", total=1.0, message="")
+
+    def progressed(self, claim: Claim, fraction: float, message: str) -> None:
+        """Moves the claim's bar."""
+        self._progress.update(self._tasks[claim.name], completed=fraction, message=message)
+
+    def finished(self, record: ClaimRecord, reused: bool) -> None:
+        """Fills the claim's bar and puts the verdict beside it."""
+        if reused:
+            self._tasks[record.claim] = self._progress.add_task(f"{record.claim:<18}", total=1.0, message="")
+        message = verdict(record).plain + (" (kept)" if reused else "")
+        self._progress.update(self._tasks[record.claim], completed=1.0, message=message)
+
+
+class Lines:
+    """A line when a claim begins, every few seconds, and when it ends."""
+
+    def __init__(self, console: Console):
+        self._console = console
+        self._begin = self._last = 0.0
+
+    def __enter__(self) -> "Lines":
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        pass
+
+    def _say(self, text: str) -> None:
+        self._last = time.monotonic()
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def started(self, claim: Claim) -> None:
+        """Says which claim begins."""
+        self._begin = time.monotonic()
+        self._say(f"{claim.name}: begins")
+
+    def progressed(self, claim: Claim, fraction: float, message: str) -> None:
+        """Says how far the claim is, if it has been silent for some seconds."""
+        now = time.monotonic()
+        if now - self._last >= _QUIET_SECONDS:
+            passed = now - self._begin
+            left = f", about {seconds(passed * (1 - fraction) / fraction)} left" if fraction > 0 else ""
+            self._say(f"{claim.name}: {100 * fraction:.0f} % after {seconds(passed)}{left}: {message}")
+
+    def finished(self, record: ClaimRecord, reused: bool) -> None:
+        """Says the verdict."""
+        kept = "kept from the earlier run" if reused else seconds(record.seconds)
+        self._say(f"{record.claim}: {verdict(record).plain} ({kept})" + (f": {record.error}" if record.error else ""))
+
+
+def listener(console: Console) -> Bars | Lines:
+    """Bars on a terminal, lines elsewhere."""
+    return Bars(console) if console.is_terminal else Lines(console)

@@ -1,0 +1,85 @@
+"""The commands `reproduce` and `report`."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from taylornets.cli._app import BROKEN, DONE, INTERRUPTED
+from taylornets.cli._progress import listener, verdict
+from taylornets.experiments import records
+from taylornets.experiments.records import ClaimRecord
+from taylornets.experiments.reproduce import reproduce
+from taylornets.report import brief, seconds, write_report
+
+
+def _summarize(claims: Sequence[ClaimRecord], report: Path) -> None:
+    """The table of verdicts and the way to the report, on standard output."""
+    console = Console()
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("claim", "predicted", "measured", "verdict"):
+        table.add_column(name, no_wrap=name in ("claim", "verdict"))
+    table.add_column("time", justify="right", no_wrap=True)
+    for record in claims:
+        measured = record.error or brief(record.measured)
+        if record.interval is not None:
+            measured += " [{}, {}]".format(*map(brief, record.interval))
+        cells = (record.claim, brief(record.predicted), measured)
+        table.add_row(*map(Text, cells), verdict(record), seconds(record.seconds))
+    console.print()
+    console.print(table)
+    console.print()
+    held = sum(record.holds for record in claims)
+    console.print(Text(f"{held} of {len(claims)} statements hold."))
+    console.print(Text(f"Report: {report.resolve()}"), soft_wrap=True)
+
+
+def _resumption(names: Sequence[str], profile: str, out: Path, seed: int) -> str:
+    words = ["taylornets", "reproduce", *(word for name in names for word in ("--claim", name))]
+    return shlex.join([*words, "--profile", profile, "--seed", str(seed), "--out", str(out), "--resume"])
+
+
+def run(names: Sequence[str], *, profile: str, out: Path, seed: int, resume: bool) -> int:
+    """Checks the claims, writes the report, prints the summary.
+
+    Returns:
+        0 if every claim held, 1 if one did not, 130 if it was interrupted.
+    """
+    screen = Console(stderr=True)
+    try:
+        with listener(screen) as shown:
+            claims = reproduce(out, names, profile=profile, seed=seed, resume=resume, listener=shown)
+        if screen.is_terminal:
+            screen.print(Text("Drawing the figures …", style="dim"))
+        report = write_report(out)
+    except KeyboardInterrupt:
+        unfinished = records.load_run(out)
+        planned = tuple(unfinished.claims) if unfinished else ()
+        done = sum(records.load_claim(out, name) is not None for name in planned)
+        screen.print(
+            Text(
+                f"Interrupted: {done} of {len(planned)} claims are finished and kept in {out}. "
+                f"Go on with: {_resumption(names, profile, out, seed)}"
+            ),
+            soft_wrap=True,
+        )
+        return INTERRUPTED
+    _summarize(claims, report)
+    return DONE if all(record.holds for record in claims) else BROKEN
+
+
+def rebuild(directory: Path) -> int:
+    """Writes the report anew from the records in a folder.
+
+    Returns:
+        0 if every claim of the run is finished and held, 1 otherwise.
+    """
+    report = write_report(directory)
+    run_record = records.load_run(directory)
+    names = tuple(run_record.claims) if run_record else ()
+    found = [record for name in names if (record := records.load_claim(directory, name)) is not None]
+    _summarize(found, report)
+    return DONE if len(found) == len(names) and all(record.holds for record in found) else BROKEN

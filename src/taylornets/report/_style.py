@@ -1,0 +1,105 @@
+"""The house style: two themes, one set of sizes, and matplotlib's settings made from them.
+
+The categorical colors are those of Okabe and Ito ("Color Universal Design", 2008), which remain apart for every common
+form of color blindness; the dark theme has lighter ones of the same hues. Shape repeats what color says: every group of
+series has its own marker too.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+PANEL_WIDTH = 5.0  # inches: text of 9 pt is then read without zooming on a phone and is large on a slide
+PLOT_HEIGHT = 3.5
+TEXT = 9.0
+SMALL = 7.5
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colors of the figures; the page's style sheet has the same surface, ink and muted color.
+
+    Args:
+        name: `"light"` or `"dark"`.
+        surface: behind the figure.
+        ink: text and axes.
+        muted: ticks, theory lines that belong to no group.
+        rule: grid.
+        palette: one color per group of series.
+        strongest: the color of the largest value of a heatmap; the smallest has that of the surface.
+    """
+
+    name: str
+    surface: str
+    ink: str
+    muted: str
+    rule: str
+    palette: tuple[str, ...]
+    strongest: str
+
+
+LIGHT = Theme(
+    "light",
+    "#ffffff",
+    "#1b1f24",
+    "#59636e",
+    "#e4e7eb",
+    ("#0072b2", "#d55e00", "#009e73", "#b0559a", "#e69f00", "#3d9bd9", "#59636e"),
+    "#08519c",
+)
+DARK = Theme(
+    "dark",
+    "#161b22",
+    "#e6e9ee",
+    "#9aa5b1",
+    "#2b323b",
+    ("#58b0ee", "#ff8f52", "#3ecf9e", "#eb9bd1", "#ffc24a", "#9ad4ff", "#9aa5b1"),
+    "#8cc8ff",
+)
+THEMES = (LIGHT, DARK)
+
+
+def settings(theme: Theme) -> dict[Any, Any]:
+    """Matplotlib's settings for a theme; text becomes outlines, so that it looks the same everywhere."""
+    return {
+        "svg.fonttype": "path",
+        "svg.hashsalt": "taylornets",  # names inside the file, otherwise random
+        "svg.image_inline": True,
+        "font.family": "DejaVu Sans",  # comes with matplotlib: the same outlines on every machine
+        "font.size": TEXT,
+        "mathtext.fontset": "dejavusans",
+        "figure.facecolor": theme.surface,
+        "savefig.facecolor": theme.surface,
+        "axes.facecolor": theme.surface,
+        "axes.edgecolor": theme.muted,
+        "axes.labelcolor": theme.ink,
+        "axes.labelsize": TEXT,
+        "axes.labelpad": 5.0,
+        "axes.linewidth": 0.8,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.axisbelow": True,
+        "axes.grid": True,
+        "axes.unicode_minus": True,
+        "grid.color": theme.rule,
+        "grid.linewidth": 0.7,
+        "text.color": theme.ink,
+        "xtick.color": theme.muted,
+        "ytick.color": theme.muted,
+        "xtick.labelcolor": theme.ink,
+        "ytick.labelcolor": theme.ink,
+        "xtick.labelsize": TEXT - 0.5,
+        "ytick.labelsize": TEXT - 0.5,
+        "legend.frameon": False,
+        "legend.fontsize": TEXT - 0.5,
+        "legend.handlelength": 2.0,
+        "legend.borderaxespad": 0.0,
+        "legend.borderpad": 0.2,
+        "legend.columnspacing": 1.6,
+        "lines.linewidth": 1.8,
+        "lines.markersize": 5.5,
+        "lines.dashed_pattern": (4.0, 2.2),
+        "errorbar.capsize": 2.5,
+        "figure.constrained_layout.w_pad": 0.08,
+        "figure.constrained_layout.h_pad": 0.08,
+    }

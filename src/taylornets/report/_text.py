@@ -1,0 +1,122 @@
+"""Numbers and sentences of records as the page shows them."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from taylornets.experiments.records import Table
+
+_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_TOGETHER = re.compile(r"[≤≥=≈±×] (?=\S)|(?<=\d) %")  # no line ends between a relation and its number
+_RULES = (
+    (re.compile(r"\^\{([^{}]*)\}"), "sup"),  # m^{-1/2}
+    (re.compile(r"\^(\([^()]*\)|[−-]?\d+|\*)"), "sup"),  # f^(2), x^2, w^*
+    (re.compile(r"_\{([^{}]*)\}"), "sub"),  # ‖W‖_{2,4}
+    (re.compile(r"(?<=\b[^\W\d_])_([^\W_])\b"), "sub"),  # w_r, E_s; not the underscore of a longer name
+)
+
+
+def inline(text: Any) -> Markup:
+    """A sentence as HTML: escaped, then powers, indices and `code` marked up.
+
+    The notation is that of formulas in plain text: `m^{-1/2}`, `f^(2)`, `x^2`, `‖W‖_{2,4}`, `w_r`.
+
+    Example:
+        >>> str(inline("m^{-1/2} < E_s f"))
+        'm<sup>−1/2</sup> &lt; E<sub>s</sub> f'
+    """
+    parts = re.split(r"(`[^`]+`)", str(escape(str(text))))
+    return Markup("".join(_marked(part) for part in parts))  # escaped in the line above
+
+
+def _marked(part: str) -> str:
+    if part.startswith("`") and part.endswith("`") and len(part) > 2:
+        return f"<code>{part[1:-1]}</code>"
+    part = _TOGETHER.sub(lambda found: found[0].replace(" ", "\u00a0"), part)
+    for pattern, tag in _RULES:
+        part = pattern.sub(lambda found, tag=tag: f"<{tag}>{found[1].replace('-', '−')}</{tag}>", part)
+    return part
+
+
+def number(value: float | int, digits: int = 4) -> str:
+    """A number with four significant digits, a true minus sign, and a power of ten where it is very small or large.
+
+    Example:
+        >>> number(-0.2471234), number(6.02e-5), number(1234567), number(98.99)
+        ('−0.2471', '6.02 × 10⁻⁵', '1 234 567', '98.99')
+    """
+    if isinstance(value, int):
+        digits_only = f"{abs(value):,}".replace(",", "\u202f") if abs(value) >= 10_000 else str(abs(value))
+        return ("−" if value < 0 else "") + digits_only
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("∞" if value > 0 else "−∞")
+    if value and not 1e-3 <= abs(value) < 1e6:
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        mantissa = mantissa.rstrip("0").rstrip(".")
+        return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}".replace("-", "−")
+    rounded = f"{value:.{digits}g}"
+    if "e" in rounded:
+        rounded = f"{float(rounded):.0f}"
+    return rounded.replace("-", "−")
+
+
+def cell(value: Any) -> Markup:
+    """A value of a record: number, text, truth value, list or dict, as HTML."""
+    if value is None:
+        return escape("–")
+    if isinstance(value, bool):
+        return escape("yes" if value else "no")
+    if isinstance(value, int | float):
+        return Markup('<span class="number">{}</span>').format(number(value))
+    if isinstance(value, Mapping):
+        rows = Markup("").join(
+            Markup("<div><dt>{}</dt><dd>{}</dd></div>").format(inline(str(key).replace("_", " ")), cell(item))
+            for key, item in value.items()
+        )
+        return Markup("<dl class='values'>{}</dl>").format(rows)
+    if isinstance(value, list | tuple):
+        return Markup(", ").join(cell(item) for item in value)
+    return inline(value)
+
+
+def brief(value: Any) -> str:
+    """A value of a record in one line of plain text, for the terminal."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return number(value)
+    if isinstance(value, Mapping):
+        return "; ".join(f"{str(key).replace('_', ' ')} {brief(item)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(brief, value))
+    return str(value)
+
+
+def numeric(table: Table) -> list[bool]:
+    """For each column whether it holds numbers, which are set flush right."""
+    columns = [[row[index] for row in map(tuple, table.rows)] for index in range(len(tuple(table.columns)))]
+    given = [[value for value in column if value is not None] for column in columns]
+    kinds = [{isinstance(value, int | float) and not isinstance(value, bool) for value in column} for column in given]
+    return [kind == {True} for kind in kinds]
+
+
+def interval(ends: Any) -> Markup:
+    """An interval in brackets, or nothing."""
+    return escape("" if ends is None else "[{}, {}]".format(*map(number, ends)))
+
+
+def seconds(value: float) -> str:
+    """A time as one reads it: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 04 min`."""
+    if value < 10:
+        return f"{value:.1f} s"
+    whole = round(value)
+    if whole < 100:
+        return f"{whole} s"
+    if whole < 6000:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

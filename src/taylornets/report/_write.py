@@ -1,0 +1,74 @@
+"""From a folder of saved records to figures, tables and the page."""
+
+import csv
+import io
+import shutil
+from pathlib import Path
+
+from taylornets._checks import ArgumentError
+from taylornets.experiments import records
+from taylornets.experiments.records import ClaimRecord, RunRecord
+from taylornets.report._draw import render
+from taylornets.report._page import page
+from taylornets.report._style import LIGHT
+
+
+def _load(directory: Path) -> tuple[RunRecord, list[ClaimRecord], list[str]]:
+    """The run, its finished claims in order, and the names of those that it still lacks."""
+    run = records.load_run(directory)
+    if run is None:
+        came = f"{directory}, " + (
+            "which has no run.json of this version" if directory.is_dir() else "which does not exist"
+        )
+        advice = "Name the folder given to `taylornets reproduce --out`."
+        raise ArgumentError("DIR", "a folder written by `taylornets reproduce`", came, advice)
+    claims: list[ClaimRecord] = []
+    missing: list[str] = []
+    for name in run.claims:
+        record = records.load_claim(directory, name)
+        if record is not None:
+            claims.append(record)
+        elif (directory / "records" / f"{name}.json").exists():
+            came = f"{directory / 'records' / name}.json, which is damaged or of another version"
+            raise ArgumentError("DIR", "records that can be read", came, "Run `taylornets reproduce --resume` again.")
+        else:
+            missing.append(name)
+    return run, claims, missing
+
+
+def _csv(columns: tuple[str, ...], rows: tuple[tuple[object, ...], ...]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(["" if value is None else value for value in row] for row in rows)
+    return buffer.getvalue()
+
+
+def write_report(directory: Path) -> Path:
+    """Rebuilds everything in a run's folder that is derived from its records: figures, tables, `claims.json`, the page.
+
+    Args:
+        directory: a folder that `taylornets.experiments.reproduce.reproduce` has written. An unfinished run gives a
+            report that says what is missing.
+
+    Returns:
+        The path of `report.html`: one file, without scripts, that fetches nothing.
+
+    Raises:
+        ArgumentError: if the folder is no such folder, or a record in it cannot be read.
+    """
+    run, claims, missing = _load(directory)
+    for folder in ("figures", "tables"):
+        shutil.rmtree(directory / folder, ignore_errors=True)
+    for record in claims:
+        for figure in record.figures:
+            # A file for slides and papers: all panels side by side, on white.
+            path = directory / "figures" / f"{record.claim}_{figure.name}.svg"
+            records.write_text(path, render(tuple(figure.panels), LIGHT))
+        for table in record.tables:
+            path = directory / "tables" / f"{record.claim}_{table.name}.csv"
+            records.write_text(path, _csv(tuple(table.columns), tuple(map(tuple, table.rows))))
+    records.save_summary(directory, claims)
+    result = directory / "report.html"
+    records.write_text(result, page(run, claims, missing))
+    return result
