@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -42,6 +43,14 @@ def _resumption(names: Sequence[str], profile: str, out: Path, seed: int) -> str
     return shlex.join([*words, "--profile", profile, "--seed", str(seed), "--out", str(out), "--resume"])
 
 
+def _draw(directory: Path, screen: Console) -> Path:
+    """Writes the report with a progress bar, on a terminal."""
+    columns = (TextColumn("drawing the figures"), BarColumn(bar_width=24), TaskProgressColumn())
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
+        task = bar.add_task("", total=1.0)
+        return write_report(directory, lambda fraction, _: bar.update(task, completed=fraction))
+
+
 def run(names: Sequence[str], *, profile: str, out: Path, seed: int, resume: bool) -> int:
     """Checks the claims, writes the report, prints the summary.
 
@@ -52,9 +61,7 @@ def run(names: Sequence[str], *, profile: str, out: Path, seed: int, resume: boo
     try:
         with listener(screen) as shown:
             claims = reproduce(out, names, profile=profile, seed=seed, resume=resume, listener=shown)
-        if screen.is_terminal:
-            screen.print(Text("Drawing the figures …", style="dim"))
-        report = write_report(out)
+        report = _draw(out, screen)
     except KeyboardInterrupt:
         unfinished = records.load_run(out)
         planned = tuple(unfinished.claims) if unfinished else ()
@@ -77,7 +84,7 @@ def rebuild(directory: Path) -> int:
     Returns:
         0 if every claim of the run is finished and held, 1 otherwise.
     """
-    report = write_report(directory)
+    report = _draw(directory, Console(stderr=True))
     run_record = records.load_run(directory)
     names = tuple(run_record.claims) if run_record else ()
     found = [record for name in names if (record := records.load_claim(directory, name)) is not None]

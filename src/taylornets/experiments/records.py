@@ -83,8 +83,8 @@ class Series:
     """One set of points of a plot.
 
     Args:
-        label: what it is, for the legend; empty for none.
-        x: abscissas; strings are categories (for bars).
+        label: what it is, for the legend, which a plot of two or more labeled series has; empty for none.
+        x: abscissas; strings are categories, for any kind.
         y: ordinates, as many.
         low: lower ends of the intervals, in the unit of `y` (the ends, not their distance from `y`).
         high: upper ends.

@@ -6,6 +6,7 @@ import re
 import textwrap
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import matplotlib
@@ -40,18 +41,19 @@ def height(panels: Sequence[Panel]) -> float:
     return max(_height(panel) for panel in panels)
 
 
-def render(panels: Sequence[Panel], theme: Theme, tall: float = 0.0) -> str:
+@lru_cache(maxsize=256)
+def render(panels: tuple[Panel, ...], theme: Theme, tall: float) -> str:
     """The panels side by side, as the text of an SVG file.
 
     Args:
         panels: one or more.
         theme: colors.
-        tall: height in inches, if it is to be larger than the panels need.
+        tall: height in inches; see `height`.
     """
     with matplotlib.rc_context(settings(theme)), warnings.catch_warnings():
         # A character that the font does not have is drawn as a box: no reason to lose the report.
         warnings.filterwarnings("ignore", message="Glyph")
-        canvas = Canvas(figsize=(PANEL_WIDTH * len(panels), max(height(panels), tall)), layout="constrained")
+        canvas = Canvas(figsize=(PANEL_WIDTH * len(panels), tall), layout="constrained")
         FigureCanvasSVG(canvas)
         parts = canvas.subfigures(1, len(panels), squeeze=False)[0]
         for part, panel in zip(parts, panels, strict=True):
@@ -76,7 +78,7 @@ def _height(panel: Panel) -> float:
         return PLOT_HEIGHT + title + 0.17 * max(0, sum(bool(series.label) for series in panel.series) - 2)
     if isinstance(panel, Heatmap):
         rows, columns = len(tuple(panel.rows)), len(tuple(panel.columns))
-        return title + min(max(0.55 + 3.7 * rows / max(columns, 1), 2.0), 7.0)
+        return title + min(max(0.5 + 3.35 * rows / max(columns, 1), 2.0), 7.0)
     columns, rows, lines = _gallery_shape(panel)
     return title + rows * (PANEL_WIDTH / columns * 0.86 + 0.15 * lines) + 0.1
 
@@ -134,7 +136,7 @@ def _plot(part: Any, panel: Plot, theme: Theme) -> None:
         y = _visible(np.array(tuple(item.y)), log_y)
         marker = MARKERS[index % len(MARKERS)]
         if item.kind == "bars":
-            handles.append(_bars(axes, item, x, y, (bars.index(item), len(bars)), color))
+            handles.append(_bars(axes, item, x, y, (bars.index(item), len(bars)), (color, theme.ink)))
         elif item.kind == "theory":
             handles += axes.plot(x, y, color=color, linestyle="--", linewidth=1.5, zorder=2.5)
         elif item.kind == "line":
@@ -155,15 +157,16 @@ def _plot(part: Any, panel: Plot, theme: Theme) -> None:
     _legend(part, axes, [(handle, item.label) for handle, item in zip(handles, series, strict=True) if item.label])
 
 
-def _bars(axes: Any, item: Series, x: np.ndarray, y: np.ndarray, place: tuple[int, int], color: str) -> Any:
+def _bars(
+    axes: Any, item: Series, x: np.ndarray, y: np.ndarray, place: tuple[int, int], colors: tuple[str, str]
+) -> Any:
     """Bars of one series beside those of the others; few bars carry their number."""
     index, count = place
     steps = np.diff(np.unique(x))
     width = 0.72 * (float(steps.min()) if steps.size else 1.0) / count
     middle = x + (index - (count - 1) / 2) * width
-    drawn = axes.bar(
-        middle, y, width * 0.94, yerr=_interval(item, y), error_kw={"elinewidth": 1.2}, color=color, zorder=2
-    )
+    look = {"color": colors[0], "ecolor": colors[1], "error_kw": {"elinewidth": 1.2, "zorder": 3}, "zorder": 2}
+    drawn = axes.bar(middle, y, width * 0.94, yerr=_interval(item, y), **look)
     if len(x) * count <= 12:
         axes.bar_label(drawn, fmt="%.4g", padding=2, fontsize=SMALL)
         axes.margins(y=0.12)
@@ -171,10 +174,10 @@ def _bars(axes: Any, item: Series, x: np.ndarray, y: np.ndarray, place: tuple[in
 
 
 def _legend(part: Any, axes: Any, entries: list[tuple[Any, str]]) -> None:
-    """A legend above the data, where it hides nothing, in as many columns as have room; none for one series of bars."""
-    if not entries or (len(entries) == 1 and hasattr(entries[0][0], "patches")):
+    """A legend above the data, where it hides nothing, in as many columns as have room; one series alone needs none."""
+    if len(entries) < 2:
         return
-    handles, labels = [handle for handle, _ in entries], [_wrapped(label, 60) for _, label in entries]
+    handles, labels = [handle for handle, _ in entries], [_wrapped(label, 48) for _, label in entries]
     for columns in range(min(len(entries), 4), 0, -1):
         legend = axes.legend(handles, labels, loc="lower left", bbox_to_anchor=(0.0, 1.02), ncols=columns)
         if legend.get_window_extent().width <= 0.8 * part.bbox.width:

@@ -1,7 +1,7 @@
 """The page: records, figures in both themes and the style sheet put into one HTML file by a template."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import Any
 
@@ -38,7 +38,7 @@ def _sources(figure: Figure) -> list[dict[str, str]]:
     panels: list[dict[str, str]] = []
     tall = height(tuple(figure.panels))
     for panel in figure.panels:
-        svgs = {theme.name: render([panel], theme, tall).encode() for theme in THEMES}
+        svgs = {theme.name: render((panel,), theme, tall).encode() for theme in THEMES}
         images = {name: "data:image/svg+xml;base64," + base64.b64encode(svg).decode() for name, svg in svgs.items()}
         panels.append({"alt": describe(figure, panel), **images})
     return panels
@@ -73,13 +73,16 @@ def _facts(run: RunRecord) -> dict[str, Any]:
     } | dict(run.versions)
 
 
-def page(run: RunRecord, claims: Sequence[ClaimRecord], missing: Sequence[str]) -> str:
+def page(
+    run: RunRecord, claims: Sequence[ClaimRecord], missing: Sequence[str], drawing: Callable[[Figure], None]
+) -> str:
     """The page as text.
 
     Args:
         run: how the claims were run.
         claims: what came out, in order.
         missing: names of claims that an unfinished run still lacks.
+        drawing: told of each figure when it is drawn.
 
     Returns:
         A complete HTML document without scripts or references to anything outside.
@@ -101,7 +104,11 @@ def page(run: RunRecord, claims: Sequence[ClaimRecord], missing: Sequence[str]) 
     }
     environment.filters.update(filters)
     style = resources.files("taylornets.report").joinpath("templates/page.css").read_text(encoding="utf-8")
-    sources = {(record.claim, figure.name): _sources(figure) for record in claims for figure in record.figures}
+    sources: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for record in claims:
+        for figure in record.figures:
+            drawing(figure)
+            sources[record.claim, figure.name] = _sources(figure)
     return environment.get_template("page.html").render(
         run=run,
         claims=claims,

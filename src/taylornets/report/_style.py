@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-PANEL_WIDTH = 5.0  # inches: text of 9 pt is then read without zooming on a phone and is large on a slide
-PLOT_HEIGHT = 3.5
+PANEL_WIDTH = 4.6  # inches: text of 9 pt is then read without zooming on a phone and is large on a slide
+PLOT_HEIGHT = 3.3
 TEXT = 9.0
 SMALL = 7.5
 

@@ -57,10 +57,9 @@ def number(value: float | int, digits: int = 4) -> str:
         mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
         mantissa = mantissa.rstrip("0").rstrip(".")
         return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}".replace("-", "−")
-    rounded = f"{value:.{digits}g}"
-    if "e" in rounded:
-        rounded = f"{float(rounded):.0f}"
-    return rounded.replace("-", "−")
+    if value.is_integer() or abs(value) >= 10.0**digits:  # no digit before the point is ever rounded away
+        return number(round(value))
+    return f"{value:.{digits}g}".replace("-", "−")
 
 
 def cell(value: Any) -> Markup:

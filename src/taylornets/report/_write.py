@@ -3,12 +3,14 @@
 import csv
 import io
 import shutil
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 from taylornets._checks import ArgumentError
 from taylornets.experiments import records
-from taylornets.experiments.records import ClaimRecord, RunRecord
-from taylornets.report._draw import render
+from taylornets.experiments.records import ClaimRecord, Figure, RunRecord
+from taylornets.report._draw import height, render
 from taylornets.report._page import page
 from taylornets.report._style import LIGHT
 
@@ -44,12 +46,13 @@ def _csv(columns: tuple[str, ...], rows: tuple[tuple[object, ...], ...]) -> str:
     return buffer.getvalue()
 
 
-def write_report(directory: Path) -> Path:
+def write_report(directory: Path, progress: Callable[[float, str], None] | None = None) -> Path:
     """Rebuilds everything in a run's folder that is derived from its records: figures, tables, `claims.json`, the page.
 
     Args:
         directory: a folder that `taylornets.experiments.reproduce.reproduce` has written. An unfinished run gives a
             report that says what is missing.
+        progress: called as `progress(fraction, message)` while the figures are drawn, which takes some seconds.
 
     Returns:
         The path of `report.html`: one file, without scripts, that fetches nothing.
@@ -60,15 +63,24 @@ def write_report(directory: Path) -> Path:
     run, claims, missing = _load(directory)
     for folder in ("figures", "tables"):
         shutil.rmtree(directory / folder, ignore_errors=True)
+    total = max(1, 2 * sum(len(tuple(record.figures)) for record in claims))
+    steps = count()
+
+    def drawing(figure: Figure) -> None:
+        if progress is not None:
+            progress(next(steps) / total, figure.title)
+
     for record in claims:
         for figure in record.figures:
+            drawing(figure)
+            panels = tuple(figure.panels)
             # A file for slides and papers: all panels side by side, on white.
             path = directory / "figures" / f"{record.claim}_{figure.name}.svg"
-            records.write_text(path, render(tuple(figure.panels), LIGHT))
+            records.write_text(path, render(panels, LIGHT, height(panels)))
         for table in record.tables:
             path = directory / "tables" / f"{record.claim}_{table.name}.csv"
             records.write_text(path, _csv(tuple(table.columns), tuple(map(tuple, table.rows))))
     records.save_summary(directory, claims)
     result = directory / "report.html"
-    records.write_text(result, page(run, claims, missing))
+    records.write_text(result, page(run, claims, missing, drawing))
     return result

@@ -1,0 +1,279 @@
+"""The rooms import downward only, nothing is hidden in functions, and no module grows without end.
+
+Imports are read from the source by `ast`; nothing is imported. The table of levels is that of the architecture; the
+tests at the end plant violations in trees of their own and see each one caught.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "taylornets"
+
+LEVELS = {
+    "_typing": 0, "_checks": 0, "_pytrees": 0,
+    "activations": 1, "losses": 1, "penalties": 1, "series": 1,
+    "expansion": 2, "two_layer": 2,
+    "randomization": 3, "kernels": 3, "targets": 3, "expressivity": 3,
+    "objectives": 4, "optimizers": 4, "generalization": 4,
+    "certificates": 5,
+    "_fit": 6, "training": 6, "_regime": 6,
+    "estimators": 7,
+    "experiments": 8,
+    "report": 9,
+    "cli": 10,
+}  # fmt: skip
+
+# Planted weights are those of a target: one row of the architecture, read in this direction.
+NEIGHBORS = {("expressivity", "targets")}
+
+# Rooms that see less than what lies below them.
+ONLY = {
+    "report": {"taylornets._checks", "taylornets.experiments.records"},
+    "compat": {"taylornets._checks", "taylornets.expansion"},
+}
+
+# The roof `taylornets` itself gathers the public names of the rooms below this level; from here on, they may be used.
+ROOF = LEVELS["experiments"]
+
+# The places that import by name while the program runs: the command line, which must start without its extras, and the
+# claims, which are found in their folder.
+DYNAMIC = {"cli/__init__.py", "experiments/claims/__init__.py"}
+
+# Modules over the limit, each with its reason.
+LARGE: dict[str, str] = {}
+LINES = 500
+
+
+def room(path: Path, source: Path) -> str:
+    """`activations/_relu.py` and `losses.py` lie in rooms `activations` and `losses`."""
+    first = path.relative_to(source).parts[0]
+    return first.removesuffix(".py")
+
+
+def imported(node: ast.AST, path: Path, source: Path) -> Iterator[str]:
+    """Full names of what an import statement asks for; relative ones are resolved."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        base = node.module or ""
+        if node.level:
+            package = ("taylornets", *path.relative_to(source).parent.parts)
+            base = ".".join([*package[: len(package) - node.level + 1], *filter(None, [node.module])])
+        # `from taylornets import losses` asks for a room; `from taylornets.losses import get` for a name in one.
+        yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def is_private_jax(name: str, here: str) -> bool:
+    parts = name.split(".")
+    if parts[0] == "jaxlib":
+        return True
+    if parts[0] != "jax":
+        return False
+    hidden = any(part.startswith("_") for part in parts[1:])
+    return (hidden or parts[1:2] == ["interpreters"]) and here != "series"
+
+
+def check_target(name: str, here: str, rooms: set[str]) -> str | None:
+    """What is wrong with an import of `name` from a module in room `here`, or None."""
+    if is_private_jax(name, here):
+        return f"imports JAX's private {name}"
+    parts = name.split(".")
+    if parts[0] != "taylornets":
+        return None
+    there = parts[1] if len(parts) > 1 and parts[1] in rooms else "__init__"
+    if here == "__init__":
+        allowed = LEVELS.get(there, 0) < ROOF
+    elif there == here:
+        allowed = True
+    elif here in ONLY:
+        allowed = any(name == entry or name.startswith(entry + ".") for entry in ONLY[here])
+    elif there == "__init__":
+        allowed = LEVELS.get(here, 0) >= ROOF
+    else:
+        allowed = LEVELS.get(there, ROOF) < LEVELS.get(here, 0) or (here, there) in NEIGHBORS
+    return None if allowed else f"may not import {name}"
+
+
+def functions(tree: ast.Module) -> Iterator[ast.AST]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield node
+
+
+def is_dynamic(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    called = node.func
+    name = called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
+    return name in ("import_module", "__import__")
+
+
+def private_attributes(tree: ast.Module) -> Iterator[str]:
+    """`jax._src` and `jax.interpreters` written out as attributes of an imported `jax`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "jax":
+            yield f"jax.{node.attr}"
+
+
+def check_module(path: Path, source: Path) -> list[str]:
+    where = path.relative_to(source).as_posix()
+    here = room(path, source)
+    text = path.read_text(encoding="utf-8")
+    problems: list[str] = []
+    if len(text.splitlines()) > LINES and where not in LARGE:
+        problems.append(f"has {len(text.splitlines())} lines, more than {LINES}")
+    if here not in LEVELS and here not in ONLY and here != "__init__":
+        problems.append(f"lies in an unknown room {here!r}")
+    rooms = {room(other, source) for other in source.rglob("*.py")} | set(LEVELS) | set(ONLY)
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        for name in imported(node, path, source):
+            problem = check_target(name, here, rooms)
+            problems += [problem] if problem else []
+        if is_dynamic(node) and where not in DYNAMIC:
+            problems.append("imports a module by name while it runs")
+    problems += [f"uses JAX's private {name}" for name in private_attributes(tree) if is_private_jax(name, here)]
+    hidden = {
+        name for function in functions(tree) for node in ast.walk(function) for name in imported(node, path, source)
+    }
+    problems += [f"hides the import of {name} in a function" for name in sorted(hidden)]
+    return [f"{where} {problem}" for problem in problems]
+
+
+def classes(source: Path) -> dict[str, tuple[list[str], set[str], set[str], str]]:
+    """For each class of the package: bases, methods it defines, those of them that are abstract, and its file.
+
+    Classes are known by their bare name; two of one name in the package would be told apart by nobody else either.
+    """
+    found: dict[str, tuple[list[str], set[str], set[str], str]] = {}
+    for path in sorted(source.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                bases = [ast.unparse(base).split("[")[0].split(".")[-1] for base in node.bases]
+                methods = [item for item in node.body if isinstance(item, ast.FunctionDef)]
+                abstract = {
+                    item.name
+                    for item in methods
+                    if any("abstract" in ast.unparse(decorator) for decorator in item.decorator_list)
+                }
+                where = path.relative_to(source).as_posix()
+                found[node.name] = (bases, {item.name for item in methods}, abstract, where)
+    return found
+
+
+def check_classes(source: Path) -> list[str]:
+    """A class is abstract or final: what it defines, no class below it defines again; and two are enough in a row."""
+    known = classes(source)
+    problems: list[str] = []
+    for name, (bases, methods, _, where) in known.items():
+        for base in (base for base in bases if base in known):
+            grand = [other for other in known[base][0] if other in known]
+            if grand:
+                problems.append(f"{where} {name} is the third class in a row: {name}, {base}, {grand[0]}")
+            for ancestor in (base, *grand):
+                concrete = known[ancestor][1] - known[ancestor][2]
+                again = sorted(method for method in methods & concrete if method != "__init__")
+                problems += [f"{where} {name} overrides {ancestor}.{method}" for method in again]
+    return problems
+
+
+def check(source: Path) -> list[str]:
+    modules = sorted(source.rglob("*.py"))
+    return [problem for path in modules for problem in check_module(path, source)] + check_classes(source)
+
+
+def test_package_keeps_to_its_architecture():
+    assert check(SOURCE) == []
+
+
+def test_package_was_found():
+    assert len(list(SOURCE.rglob("*.py"))) > 10
+
+
+PLANTED = {
+    "upward": (
+        "losses.py",
+        "from taylornets.two_layer import TwoLayerNetwork\n",
+        "may not import taylornets.two_layer",
+    ),
+    "upward, of a room": ("losses.py", "from taylornets import two_layer\n", "may not import taylornets.two_layer"),
+    "upward, relative": (
+        "losses.py",
+        "from .two_layer import TwoLayerNetwork\n",
+        "may not import taylornets.two_layer",
+    ),
+    "upward, from a folder": (
+        "losses/_base.py",
+        "from ..two_layer import get\n",
+        "may not import taylornets.two_layer",
+    ),
+    "upward, plain": ("losses.py", "import taylornets.cli\n", "may not import taylornets.cli"),
+    "sideways": ("losses.py", "from taylornets import penalties\n", "may not import taylornets.penalties"),
+    "from the roof": ("_fit/_fit.py", "from taylornets import TwoLayerNetwork\n", "may not import taylornets.Two"),
+    "the roof itself": ("_fit/_fit.py", "import taylornets\n", "may not import taylornets"),
+    "roof of the command line": ("__init__.py", "from taylornets.cli import main\n", "may not import taylornets.cli"),
+    "report of the runner": ("report/_page.py", "from taylornets.experiments import reproduce\n", "may not import"),
+    "compat of training": ("compat/neural_tangents.py", "from taylornets import training\n", "may not import"),
+    "hidden": (
+        "_fit/_fit.py",
+        "def f():\n    from taylornets import losses\n",
+        "hides the import of taylornets.losses",
+    ),
+    "hidden, of another library": ("_fit/_fit.py", "def f():\n    import scipy\n", "hides the import of scipy"),
+    "hidden in a method": ("_fit/_fit.py", "class A:\n    def f(self):\n        import scipy\n", "hides the import"),
+    "dynamic": ("_fit/_fit.py", "import importlib\nimportlib.import_module('scipy')\n", "imports a module by name"),
+    "private jax": ("_fit/_fit.py", "from jax._src import core\n", "imports JAX's private jax._src.core"),
+    "private jax, plain": ("_fit/_fit.py", "import jax._src.core\n", "imports JAX's private"),
+    "private jax, attribute": ("_fit/_fit.py", "import jax\njax._src\n", "uses JAX's private jax._src"),
+    "jax's interpreters": ("_fit/_fit.py", "from jax.interpreters import ad\n", "imports JAX's private"),
+    "jaxlib": ("_fit/_fit.py", "import jaxlib\n", "imports JAX's private jaxlib"),
+    "unknown room": ("attic/_old.py", "", "unknown room 'attic'"),
+    "unknown module": ("helpers.py", "", "unknown room 'helpers'"),
+    "targets of expressivity": ("targets.py", "from taylornets import expressivity\n", "may not import"),
+    "size": ("_fit/_fit.py", "x = 1\n" * (LINES + 1), f"has {LINES + 1} lines"),
+    "size of the roof": ("__init__.py", "x = 1\n" * (LINES + 1), f"has {LINES + 1} lines"),
+    "override": ("losses.py", "class A:\n  def f(self): ...\nclass B(A):\n  def f(self): ...\n", "B overrides A.f"),
+    "depth": ("losses.py", "class A: ...\nclass B(A): ...\nclass C(B): ...\n", "C is the third"),
+}
+
+
+def plant(source: Path, where: str, text: str) -> Path:
+    path = source / where
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return source
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_planted_violation_is_caught(name: str, tmp_path: Path):
+    where, text, problem = PLANTED[name]
+    found = check(plant(tmp_path, where, text))
+    assert len(found) >= 1
+    assert all(where in line for line in found)
+    assert any(problem in line for line in found)
+
+
+ALLOWED = {
+    "downward": ("two_layer/_network.py", "from taylornets import activations, _checks\nimport jax.numpy as jnp\n"),
+    "own room": ("losses/__init__.py", "from taylornets.losses._base import Loss\nfrom . import _base\n"),
+    "report of the records": ("report/_page.py", "from taylornets.experiments import records\n"),
+    "report of a record": ("report/_page.py", "from taylornets.experiments.records import Figure\n"),
+    "compat of the expansion": ("compat/neural_tangents.py", "from taylornets.expansion import linearize\n"),
+    "private jax in series": ("series/_rules.py", "from jax.interpreters import ad\nfrom jax._src import core\n"),
+    "dynamic in the command line": ("cli/__init__.py", "import importlib\nimportlib.import_module('typer')\n"),
+    "expressivity of targets": ("expressivity.py", "from taylornets.targets import Polynomial\n"),
+    "roof": ("__init__.py", "from taylornets._fit import fit\nfrom taylornets import losses\n"),
+    "claims from the roof": ("experiments/claims/coupling.py", "import taylornets as tn\n"),
+    "abstract": (
+        "losses.py",
+        "import abc\nclass A(abc.ABC):\n  @abc.abstractmethod\n  def f(self): ...\nclass B(A):\n  def f(self): ...\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+def test_what_is_allowed_passes(name: str, tmp_path: Path):
+    assert check(plant(tmp_path, *ALLOWED[name])) == []
