@@ -7,6 +7,7 @@ The normalized Hermite functions `ψ_q(t) = He_q(t) √(φ(t)/q!)`, `φ` the sta
 all `q` and `t`, so with `He_q φ = √q! ψ_q ψ_0` nothing overflows before the factor `√q!`.
 """
 
+import concurrent.futures
 import contextlib
 import functools
 import itertools
@@ -35,14 +36,22 @@ Vector = Float[np.ndarray, " nodes"]
 
 
 def host_values(activation: Activation, k: int, points: Vector) -> Vector:
-    """`σ^{(k)}` at the given points in float64, also while a float32 computation is being traced."""
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(jax.ensure_compile_time_eval())
-        stack.enter_context(jax.enable_x64(True))
-        # Without a CPU backend (JAX_PLATFORMS=cuda) the accelerator's float64 serves as well.
-        with contextlib.suppress(RuntimeError):
-            stack.enter_context(jax.default_device(jax.local_devices(backend="cpu")[0]))
-        return np.asarray(activation.derivative(k)(jnp.asarray(points, jnp.float64)), np.float64)
+    """`σ^{(k)}` at the given points in float64, also while a float32 computation is being traced.
+
+    In a thread of its own, since JAX's traces belong to threads: `jax.ensure_compile_time_eval` does not take a
+    function with a derivative rule out of an enclosing `vmap`.
+    """
+
+    def evaluate() -> Vector:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(jax.enable_x64(True))
+            # Without a CPU backend (JAX_PLATFORMS=cuda) the accelerator's float64 serves as well.
+            with contextlib.suppress(RuntimeError):
+                stack.enter_context(jax.default_device(jax.local_devices(backend="cpu")[0]))
+            return np.asarray(activation.derivative(k)(jnp.asarray(points, jnp.float64)), np.float64)
+
+    with concurrent.futures.ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(evaluate).result()
 
 
 @functools.lru_cache(maxsize=64)

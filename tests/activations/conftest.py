@@ -1,0 +1,54 @@
+"""References in arbitrary precision, written without a look at the library."""
+
+from collections.abc import Callable
+from typing import Any
+
+import mpmath as mp
+import pytest
+
+REFERENCES: dict[str, Callable[[Any], Any]] = {
+    "tanh": mp.tanh,
+    "sigmoid": lambda t: 1 / (1 + mp.exp(-t)),
+    "softplus": lambda t: mp.log(1 + mp.exp(t)),
+    "erf": mp.erf,
+    "gelu": lambda t: t * mp.erfc(-t / mp.sqrt(2)) / 2,
+    "sin": mp.sin,
+    "exp": mp.exp,
+    "polynomial(1.0, -2.0, 0.5, 0.25)": lambda t: 1 - 2 * t + t**2 / 2 + t**3 / 4,
+}
+RELU_POWERS = {"relu": 1, "relu_power_2": 2, "cubic_relu": 3, "relu_power_4": 4, "relu_power_7": 7}
+
+
+@pytest.fixture(scope="session")
+def taylor_values() -> Callable[[str, float, int], list[Any]]:
+    """`σ(t), σ'(t), ..., σ^{(highest)}(t)` in 60 digits."""
+
+    def values(name: str, t: float, highest: int) -> list[Any]:
+        with mp.workdps(60):
+            if name in RELU_POWERS:
+                p = RELU_POWERS[name]
+                return [
+                    mp.mpf(t) ** (p - k) / mp.factorial(p - k) if t > 0 and k <= p else mp.mpf(0)
+                    for k in range(highest + 1)
+                ]
+            coefficients = mp.taylor(REFERENCES[name], mp.mpf(t), highest)
+            return [c * mp.factorial(k) for k, c in enumerate(coefficients)]
+
+    return values
+
+
+@pytest.fixture(scope="session")
+def complex_values() -> Callable[[str, Any, int], list[Any]]:
+    """`σ(z), σ'(z), ..., σ^{(highest)}(z)` for complex `z` in 60 digits."""
+
+    def values(name: str, z: Any, highest: int) -> list[Any]:
+        with mp.workdps(60):
+            return [c * mp.factorial(k) for k, c in enumerate(mp.taylor(REFERENCES[name], mp.mpc(z), highest))]
+
+    return values
+
+
+@pytest.fixture(scope="session")
+def smooth_reference() -> Callable[[str], Callable[[Any], Any]]:
+    """The function of a name, for arbitrary-precision arguments."""
+    return REFERENCES.__getitem__
