@@ -18,7 +18,7 @@ def sphere(n, d, radius=1.0):
 
 @pytest.mark.parametrize(("order", "power"), [(1, 3), (2, 2), (2, 4), (2, 5), (3, 3), (3, 5), (4, 6)])
 def test_error_falls_and_norm_meets_the_formula(order, power):
-    """Error below 5 m^{-1/2} of its own scale at two widths; the norm within 10 % at 2^15 (heavy tails at high powers)."""
+    """Error below 5 m^{-1/2} of its own scale at two widths; the norm within 10 % at 2^15."""
     target = tn.targets.Polynomial(jnp.array([[0.6, 0.8, 0.0, 0.0, 0.0]]), (power,), jnp.ones(1))
     x = sphere(200, 5)
     errors = []
@@ -53,7 +53,10 @@ def test_several_directions_and_input_norm():
         (lambda: plant(symmetric=False), "net: needed symmetric initialization and one output"),
         (lambda: plant(order=0), "order: needed an integer ≥ 1, got 0"),
         (lambda: tn.targets.Polynomial(jnp.ones((2, 3)), (2,), jnp.ones(2)), "powers: needed 2 powers"),
-        (lambda: tn.targets.Polynomial(jnp.zeros((1, 3)), (2,), jnp.ones(1)), "directions: needed directions that are not"),
+        (
+            lambda: tn.targets.Polynomial(jnp.zeros((1, 3)), (2,), jnp.ones(1)),
+            "directions: needed directions that are not",
+        ),
     ],
 )
 def test_errors(make, message):

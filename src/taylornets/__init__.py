@@ -7,6 +7,7 @@ and training with a proof of global optimality.
 
 from taylornets import activations as activations
 from taylornets import expressivity as expressivity
+from taylornets import kernels as kernels
 from taylornets import losses as losses
 from taylornets import optimizers as optimizers
 from taylornets import randomization as randomization

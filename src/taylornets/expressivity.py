@@ -1,9 +1,9 @@
 """Weights of order `k` for a given target (theory 6; BL20 section 5).
 
 By Hermite expansion `E_w0[σ^{(k)}(⟨w0, x⟩) He_q(⟨w0, β⟩ B_x)] = c_{k,q} ⟨β, x̂⟩^q` on `‖x‖ = B_x`, with unit `β` and
-`x̂ = x/B_x`. So with `q = p - k` and `h(w0) = α He_q(⟨w0, β⟩ B_x)/c_{k,q}`, displacements `w_± = ρ_± β` of the two units of
-each pair whose powers differ by `ρ_+^k - ρ_-^k = 2 k! m^{-1/2} h(w0)/B_x^k` make `f^(k)` an average over the pairs that tends to
-`α ⟨β, x̂⟩^p` with error `O(m^{-1/2})`.
+`x̂ = x/B_x`. So with `q = p - k` and `h(w0) = α He_q(⟨w0, β⟩ B_x)/c_{k,q}`, displacements `w_± = ρ_± β` of the two
+units of each pair whose powers differ by `ρ_+^k - ρ_-^k = 2 k! m^{-1/2} h(w0)/B_x^k` make `f^(k)` an average over the pairs
+that tends to `α ⟨β, x̂⟩^p` with error `O(m^{-1/2})`.
 """
 
 import math
@@ -55,9 +55,7 @@ def planted_weights(net: TwoLayerNetwork, target: Polynomial, order: int = 2) ->
         raise _checks.ArgumentError("net", f"at least {2 * count} units for {count} directions", f"width {net.width}")
     first, second = jnp.zeros((half, net.inputs), net.w0.dtype), jnp.zeros((half, net.inputs), net.w0.dtype)
     scale = 2 * math.factorial(order) * count / math.sqrt(net.width) / net.input_norm**order
-    for j, (beta, power, alpha) in enumerate(
-        zip(target.directions, target.powers, target.coefficients, strict=True)
-    ):
+    for j, (beta, power, alpha) in enumerate(zip(target.directions, target.powers, target.coefficients, strict=True)):
         length = jnp.linalg.norm(beta)
         unit = beta / length
         size = alpha * (length * net.input_norm) ** power
@@ -79,7 +77,8 @@ def _coefficient(net: TwoLayerNetwork, order: int, power: int) -> float:
     if power < order:
         raise _checks.ArgumentError("order", f"at most the smallest power of the target, {power}", str(order))
     value = net.activation.hermite_coefficient(order, power - order)
-    size = np.linalg.norm([net.activation.hermite_coefficient(order, q) / math.sqrt(math.factorial(q)) for q in range(8)])
+    others = [net.activation.hermite_coefficient(order, q) / math.sqrt(math.factorial(q)) for q in range(8)]
+    size = np.linalg.norm(others)
     if abs(value) <= _ZERO * size * math.sqrt(math.factorial(power - order)):
         raise _checks.ArgumentError(
             "target.powers",

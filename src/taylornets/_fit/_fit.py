@@ -18,8 +18,8 @@ from taylornets.two_layer import TwoLayerNetwork
 METHODS = {"lbfgs": LBFGS}
 _FIRST_CHECK = 20
 _CHECK_GROWTH = 1.25
-# The starting norm of a unit relative to m^{-1/(2k)}, where the term of order k is O(1): small against the solution, far
-# from the saddle at 0. A heuristic.
+# The starting norm of a unit relative to m^{-1/(2k)}, where the term of order k is O(1): small against the solution,
+# far from the saddle at 0. A heuristic.
 _START = 0.3
 _STRETCH = 0.01
 
@@ -54,10 +54,12 @@ def fit(
         penalty: `λ > 0`.
         power: `p ≥ 2k`.
         method: `"lbfgs"`, or a method object.
-        w_init: start, shape `(m, d)` or `(m, R, d)`; by default zero for the linear model and the full network, and small
+        w_init: start, shape `(m, d)` or `(m, R, d)`; by default zero for the linear model and the full network, and
+        small
             and random otherwise, since `w = 0` is a saddle of every term of order ≥ 2.
         key: JAX random key of the random start; by default `jax.random.key(0)`.
-        rank: copies `R` of every unit that share `w0_r` and are penalized together; `R > 1` for single terms only.
+        rank: copies `R` of every unit that share `w0_r` and are penalized together; `R > 1` for single terms of order
+            ≥ 2 only.
         tol: relative gap at which a certified run stops; for the others the scale-free gradient `‖∇P‖ ‖w‖ / P`.
         max_steps: iterations at most.
         throw: whether a run that failed raises; otherwise the status says so.
@@ -84,8 +86,9 @@ def fit(
     max_steps = _checks.integer("max_steps", max_steps, 1)
     _checks.positive("tol", tol)
     risk = objective(net, x, y, model=model, loss=loss, penalty=penalty, power=power, chunk_size=chunk_size)
-    if rank > 1 and not risk.response.copies:
-        raise _checks.ArgumentError("rank", f"1 for model={model!r}", str(rank), "Copies exist for single terms only.")
+    if rank > 1 and (not risk.response.copies or risk.order == 1):
+        advice = "Copies serve single terms of order ≥ 2 only."
+        raise _checks.ArgumentError("rank", f"1 for model={model!r}", str(rank), advice)
     solver = METHODS[_checks.choice("method", method, METHODS)]() if isinstance(method, str) else method
     w = _start(risk, model, rank, key) if w_init is None else risk.prepared.displacement(w_init, risk.response)
     result = minimize(risk, w, solver, certified=is_certifiable(model), tol=tol, max_steps=max_steps)
@@ -97,8 +100,8 @@ def fit(
 class _Preconditioned(eqx.Module):
     """The objective in the coordinates `z` with `w = z A`, `A = (S/‖S‖ + ε I)^{-1/2}`, `S = (1/n) Σ x_i x_iᵀ`.
 
-    Curvature in `w_r` goes through `⟨w_r, x_i⟩`, so inputs of uneven spread make the objective ill-conditioned. `ε` bounds
-    how far a direction is stretched; a heuristic. On digits it halves the steps, on isotropic inputs `A` is nearly `I`.
+    Curvature in `w_r` goes through `⟨w_r, x_i⟩`, so inputs of uneven spread make the objective ill-conditioned. `ε`
+    bounds how far a direction is stretched; a heuristic. On digits it halves the steps, on isotropic inputs `A` is nearly `I`.
     """
 
     risk: Objective

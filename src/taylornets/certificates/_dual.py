@@ -1,7 +1,7 @@
 """Dual certificates: a proof of how far any `w` is from the global optimum (theory 5).
 
-**Weak duality.** Fenchel's inequality `ℓ(f⁰ + v, y) ≥ ⟨s, f⁰ + v⟩ - ℓ*(s, y)` holds for every slope `s`. With `s_i = n ν_i`,
-summed over the examples, for every `W`
+**Weak duality.** Fenchel's inequality `ℓ(f⁰ + v, y) ≥ ⟨s, f⁰ + v⟩ - ℓ*(s, y)` holds for every slope `s`. With `s_i =
+n ν_i`, summed over the examples, for every `W`
 
     P(W) ≥ -(1/n) Σ_i [ℓ*(n ν_i, y_i) - ⟨n ν_i, f⁰_i⟩] + Σ_i ⟨ν_i, f^(k)(W; x_i)⟩ + λ ‖W‖_{2,2k}^p.
 
@@ -11,14 +11,14 @@ all of them at least `-C s` with `C = ‖τ‖₂`, `s = ‖W‖_{2,2k}^k`. What
     D(ν) = -(1/n) Σ_i [ℓ*(n ν_i, y_i) - ⟨n ν_i, f⁰_i⟩] - R*(C)  ≤  inf P.
 
 **The randomized network.** By Jensen `E_s ℓ(f(sW)) ≥ ℓ(E_s f(sW))`, and the even part beyond order 2 is at most
-`m^{-1/2} L_j/j! Σ_r |⟨w_r, x⟩|^j`, where `L_j = sup|σ^{(j)}|`: `j = 4` when that is finite, else `j = 3` (the even part of
-the remainder after order 2 is bounded by both). So the infimum over `s` becomes that of `λ s^{p/2} - C s - κ s^{j/2}`, with
-`κ = L_j/j! · m^{-1/2} Σ_i |ν_i|₁ ‖x_i‖⁴` for `j = 4` (`Σ‖w_r‖⁴ = s²`) and `κ = L_j/j! · m^{-1/4} Σ_i |ν_i|₁ ‖x_i‖³` for
+`m^{-1/2} L_j/j! Σ_r |⟨w_r, x⟩|^j`, where `L_j = sup|σ^{(j)}|`: `j = 4` when that is finite, else `j = 3` (the even
+part of the remainder after order 2 is bounded by both). So the infimum over `s` becomes that of `λ s^{p/2} - C s - κ
+s^{j/2}`, with `κ = L_j/j! · m^{-1/2} Σ_i |ν_i|₁ ‖x_i‖⁴` for `j = 4` (`Σ‖w_r‖⁴ = s²`) and `κ = L_j/j! · m^{-1/4} Σ_i |ν_i|₁ ‖x_i‖³` for
 `j = 3` (`Σ‖w_r‖³ ≤ m^{1/4} s^{3/2}`). The bound holds for *all* `W`, not only near the one at hand.
 
 **Rounding.** The computed dual value is lowered by an allowance for rounding, `16 ε (√n + d)` times the sum of the
-magnitudes it is made of, so that a certificate stays one at the last digits: in float64 that is about 1e-13 relative, in
-float32 about 1e-4.
+magnitudes it is made of, so that a certificate stays one at the last digits: in float64 that is about 1e-13 relative,
+in float32 about 1e-4.
 """
 
 import math
@@ -31,6 +31,7 @@ from jaxtyping import Array, Float
 
 from taylornets import _checks, losses
 from taylornets.objectives import Objective, objective
+from taylornets.penalties import GroupPenalty
 from taylornets.two_layer import TwoLayerNetwork, unit_suprema
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
@@ -85,7 +86,7 @@ def certify(
 
     Args:
         net: the network.
-        w: any displacement, good or bad, shape `(m, d)`, or `(m, R, d)` for the quadratic and the linear model.
+        w: any displacement, good or bad, shape `(m, d)`, or `(m, R, d)` for the quadratic model.
         x: examples, shape `(n, d)`.
         y: targets as the loss takes them.
         loss: a name of `taylornets.losses`, or a loss.
@@ -122,6 +123,10 @@ def certify(
 @eqx.filter_jit
 def certify_objective(risk: Objective, w: Array, dual_vector: Array | None = None) -> Certificate:
     """The certificate of a prepared objective (`"linear"`, `"quadratic"` or `"randomized"`); see `certify`."""
+    if risk.order == 1 and jnp.ndim(w) != 2:
+        # Copies of a linear unit are one unit under a weaker penalty, which the bound does not cover.
+        needed, came = "shape (m, d) for the linear model", f"shape {jnp.shape(w)}"
+        raise _checks.ArgumentError("w", needed, came, "Add up the copies.")
     if dual_vector is None:
         dual_vector = dual_candidate(risk, w)
     dual, best = dual_bound(risk, dual_vector)
@@ -202,14 +207,16 @@ def _support(risk: Objective, total: Array, remainder: Array, exponent: float) -
 
     The derivative `C + κ e s^{e-1} - λ q s^{q-1}` has a single positive root when `q > e`. Bisection on it.
     """
+    # `s` stands for `‖W‖_{2,2k}^k`. The conjugate of order 2 is in `s = ‖W‖_{2,4}²`; every `q` is one of its powers.
+    penalty = GroupPenalty(2, 2 * risk.penalty.power / risk.order)
     if not _is_randomized(risk):
-        return risk.penalty.conjugate(total, risk.strength)
-    strength, q = risk.strength, risk.penalty.power / 2
+        return penalty.conjugate(total, risk.strength)
+    strength, q = risk.strength, penalty.power / 2
     if q == exponent:
         margin = strength - remainder
         return jnp.where(margin > 0, total**2 / (4 * jnp.where(margin > 0, margin, 1)), jnp.inf)
     if q < exponent:
-        return jnp.where(remainder > 0, jnp.inf, risk.penalty.conjugate(total, strength))
+        return jnp.where(remainder > 0, jnp.inf, penalty.conjugate(total, strength))
 
     def slope(s: Array) -> Array:
         return total + remainder * exponent * s ** (exponent - 1) - strength * q * s ** (q - 1)
@@ -220,7 +227,7 @@ def _support(risk: Objective, total: Array, remainder: Array, exponent: float) -
         + (2 * remainder * exponent / (strength * q)) ** (1 / (q - exponent))
     )
 
-    def halve(_: int, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+    def halve(_: Any, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bracket
         middle = (low + high) / 2
         rising = slope(middle) > 0
@@ -234,7 +241,7 @@ def _support(risk: Objective, total: Array, remainder: Array, exponent: float) -
 def _golden_section(value: Any, limit: Array) -> Array:
     """Argmax over `[0, limit]` of a concave function that may be minus infinity near the right end."""
 
-    def step(_: int, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+    def step(_: Any, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bracket
         left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
         keep_left = value(left) >= value(right)

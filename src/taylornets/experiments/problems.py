@@ -22,17 +22,16 @@ def noisy_product(key: PRNGKeyArray, n: int, d: int) -> tuple[Array, Array]:
 
 
 def digits(seed: int) -> dict[str, np.ndarray]:
-    """scikit-learn's digits, on the unit sphere, split into training (60 %), validation (15 %) and test (25 %).
+    """scikit-learn's digits, on the unit sphere, split into 962 for training, 241 for validation and 594 for testing.
 
     Returns:
-        `x_train, y_train, x_validation, y_validation, x_test, y_test` and `images_test`; inputs of shape `(n, 64)`, labels
-        of shape `(n,)`.
+        `x_train, y_train, x_validation, y_validation, x_test, y_test` and `images_test`; inputs of shape `(n, 64)`,
+        labels of shape `(n,)`.
     """
-
     images, labels = load_digits(return_X_y=True)
-    rest, test, y_rest, y_test = train_test_split(images, labels, test_size=0.25, random_state=seed, stratify=labels)
+    rest, test, y_rest, y_test = train_test_split(images, labels, test_size=594, random_state=seed, stratify=labels)
     train, validation, y_train, y_validation = train_test_split(
-        rest, y_rest, test_size=0.2, random_state=seed, stratify=y_rest
+        rest, y_rest, test_size=241, random_state=seed, stratify=y_rest
     )
 
     def on_sphere(x: np.ndarray) -> np.ndarray:

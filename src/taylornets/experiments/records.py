@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from taylornets import _checks
 SCHEMA = "taylornets.run/1"
 KINDS = ("points", "line", "theory", "bars")
 SCALES = ("linear", "log", "log2")
+Numbers = Iterable[SupportsFloat]  # lists, tuples, arrays of any kind; records keep tuples of Python's floats
 _TEMPORARY = ".taylornets-tmp"
 
 
@@ -94,10 +95,10 @@ class Series:
     """
 
     label: str
-    x: Iterable[float | str]
-    y: Iterable[float]
-    low: Iterable[float] | None = None
-    high: Iterable[float] | None = None
+    x: Iterable[SupportsFloat | str]
+    y: Numbers
+    low: Numbers | None = None
+    high: Numbers | None = None
     kind: str = "points"
     group: str = ""
 
@@ -160,9 +161,9 @@ class Heatmap:
     y_label: str
     columns: Iterable[str]
     rows: Iterable[str]
-    values: Iterable[Iterable[float]]
+    values: Iterable[Numbers]
     value_label: str
-    counts: Iterable[Iterable[float]] | None = None
+    counts: Iterable[Numbers] | None = None
     title: str = ""
 
     def __post_init__(self):
@@ -188,7 +189,7 @@ class Gallery:
         title: of the panel, where there are several.
     """
 
-    images: Iterable[Iterable[Iterable[float]]]
+    images: Iterable[Iterable[Numbers]]
     captions: Iterable[str]
     title: str = ""
 
@@ -301,7 +302,7 @@ class ClaimRecord:
     source: str
     predicted: Any
     measured: Any
-    interval: Iterable[float] | None
+    interval: Numbers | None
     holds: bool
     seconds: float
     stamp: Stamp

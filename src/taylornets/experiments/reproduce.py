@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 
@@ -26,6 +26,7 @@ _OWN = ("records", "figures", "tables", "claims.json", "report.html", "run.json"
 _LARGEST_SEED = 2**32 - 1
 
 
+@runtime_checkable
 class Listener(Protocol):
     """Hears how a run gets on."""
 

@@ -1,7 +1,7 @@
 """L-BFGS on the device: optax's two-loop recursion and zoom line search, run in compiled segments.
 
-A segment runs inside one `while_loop`, so that no array crosses to the host between iterations. (SciPy's L-BFGS-B spends
-far longer in its own bookkeeping than in the objective at 10^5 variables; `benchmarks/solvers.py` has the comparison.)
+A segment runs inside one `while_loop`, so that no array crosses to the host between iterations. (SciPy's L-BFGS-B
+spends far longer in its own bookkeeping than in the objective at 10^5 variables; `benchmarks/solvers.py` has the comparison.)
 """
 
 from collections.abc import Callable
@@ -75,7 +75,9 @@ def _init(method: LBFGS, fun: Callable[[Array], Array], w: Array) -> LBFGSState:
     inner = method.transformation(w.dtype).init(w)
     value, gradient = jax.value_and_grad(fun)(w)
     zero = jnp.zeros((), jnp.int32)
-    return LBFGSState(w, value, gradient, inner, zero, zero)
+    state = LBFGSState(w, value, gradient, inner, zero, zero)
+    # Weakly typed scalars would come back strongly typed from the first segment, and the second would compile anew.
+    return jax.tree.map(lambda leaf: lax.convert_element_type(leaf, leaf.dtype), state)
 
 
 @eqx.filter_jit

@@ -1,4 +1,4 @@
-"""Randomization: multipliers that remove the low orders in the mean, with exact moments and expected losses (theory 2)."""
+"""Randomization: multipliers that remove the low orders in the mean, exact moments, expected losses (theory 2)."""
 
 from taylornets.randomization._expected import example_expectation as example_expectation
 from taylornets.randomization._expected import expected_loss as expected_loss

@@ -142,10 +142,10 @@ def expected_loss(
 def normal_error_bound(loss: str | losses.Loss, net: TwoLayerNetwork, w: Array, x: Array) -> Array:
     """Bound on `|E_s ℓ - E_g ℓ|`, the error of replacing random signs by a normal variable, per example.
 
-    With `c_r = m^{-1/2} a_r o_r`, the terms `s_r c_r` and `g_r c_r` share their first three moments, so exchanging them one
-    at a time (Lindeberg) costs at most `sup|ℓ''''| (E s⁴ + E g⁴) c_r⁴/24 = sup|ℓ''''| c_r⁴/6` each. For a loss
-    with a Lipschitz constant only (Huber), the Wasserstein distance of the normal limit, `Σ|c_r|³/Σ c_r²` (Goldstein 2010,
-    constant 1), times that constant. The smaller of the two is returned; the quadrature's own error comes on top.
+    With `c_r = m^{-1/2} a_r o_r`, the terms `s_r c_r` and `g_r c_r` share their first three moments, so exchanging
+    them one at a time (Lindeberg) costs at most `sup|ℓ''''| (E s⁴ + E g⁴) c_r⁴/24 = sup|ℓ''''| c_r⁴/6` each. For a loss
+    with a Lipschitz constant only (Huber), the Wasserstein distance of the normal limit, `Σ|c_r|³/Σ c_r²` (Goldstein
+    2010, constant 1), times that constant. The smaller of the two is returned; the quadrature's own error comes on top.
 
     Args:
         loss: a name of `taylornets.losses`, or a loss, that is a sum over outputs.

@@ -60,7 +60,7 @@ class OddParts(eqx.Module):
 def even_odd(
     net: TwoLayerNetwork, features: BlockFeatures, v: Float[Array, "pairs h 1 b"]
 ) -> tuple[list[Float[Array, "h b"]], list[Float[Array, "h b"]]]:
-    """`m^{-1/2}` times the even and odd parts of `t ↦ σ(u + t)` at `t = v`, for the first and second units of the pairs."""
+    """`m^{-1/2}` times the even and odd parts of `t ↦ σ(u + t)` at `t = v`, for both units of the pairs."""
     scale = 1 / (2 * math.sqrt(net.width))
     even: list[Array] = []
     odd: list[Array] = []
@@ -135,7 +135,7 @@ class Signs(eqx.Module):
         return prepare_signs(net, x).apply(SignMoments(), w)
 
     def odd_parts(self, net: TwoLayerNetwork, w: Array, x: Array) -> tuple[Array, Array]:
-        """The mean `(n, outputs)` and `m^{-1/2} o_r(x_i)` of shape `(n, m)`: `f(sW) = mean + Σ_r s_r a_r m^{-1/2} o_r`."""
+        """The two parts of `f(sW) = mean + Σ_r s_r a_r m^{-1/2} o_r`: mean `(n, outputs)`, `m^{-1/2} o_r` `(n, m)`."""
         return prepare_signs(net, x).apply(OddParts(), w)
 
 

@@ -1,8 +1,8 @@
 """Two-layer networks, their closed-form Taylor terms, and features prepared once per data set (theory 1).
 
 With `u_r = ⟨w0_r, x⟩` and `v_r = ⟨w_r, x⟩` the network `m^{-1/2} Σ_r a_r σ(u_r + v_r)` has the terms
-`f^(k) = m^{-1/2} Σ_r a_r σ^{(k)}(u_r)/k! · v_r^k`. All of them, and the network itself, are an elementwise function of `v`
-contracted with the signs: a *response*. One pass over the data serves every response, so each costs one matrix product
+`f^(k) = m^{-1/2} Σ_r a_r σ^{(k)}(u_r)/k! · v_r^k`. All of them, and the network itself, are an elementwise function
+of `v` contracted with the signs: a *response*. One pass over the data serves every response, so each costs one matrix product
 forward and one backward.
 """
 

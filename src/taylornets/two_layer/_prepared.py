@@ -1,7 +1,7 @@
 """Features of a data set, prepared once, and the pass over its blocks that every model shares.
 
-**Layout.** The arrays of size `n × m` are cut into blocks of examples, small enough for the cache, with the units on the
-first axis: a block's product `W X_bᵀ` is used up (activation, residual, gradient) before the next is formed, so nothing
+**Layout.** The arrays of size `n × m` are cut into blocks of examples, small enough for the cache, with the units on
+the first axis: a block's product `W X_bᵀ` is used up (activation, residual, gradient) before the next is formed, so nothing
 of size `n × m` travels through memory but the features themselves. Paired units share theirs, which halves them.
 
 **Shapes** inside a block of `b` examples: pre-activations `u` and features `(h, b)` with `h = m/2` distinct units
@@ -51,8 +51,8 @@ class BlockFeatures(NamedTuple):
 class Response(Protocol):
     """A model of the outputs as an elementwise function of the projections `v`, contracted with the signs.
 
-    `orders` names the derivatives it reads, `preactivations` whether it reads `u`, `shifted` whether its projections are
-    those of `w0 + w` in place of `w`, `copies` whether a displacement of rank above one makes sense.
+    `orders` names the derivatives it reads, `preactivations` whether it reads `u`, `shifted` whether its projections
+    are those of `w0 + w` in place of `w`, `copies` whether a displacement of rank above one makes sense.
     """
 
     @property
@@ -182,7 +182,7 @@ class Prepared(eqx.Module):
         return self.apply(Full(), w)
 
     def apply(self, response: Response, w: Array) -> Any:
-        """Outputs of any response on all examples: its pytree with the examples moved from the last axis to the first."""
+        """Outputs of any response on all examples: its pytree, the examples moved from the last axis to the first."""
         return _apply(self, response, self.displacement(w, response))
 
     def displacement(self, w: Array, response: Response) -> Array:

@@ -1,7 +1,7 @@
 """Per-unit suprema of a linear functional of `f^(k)`: the one routine behind dual bounds and Rademacher complexities.
 
-For coefficients `q ∈ R^{n×C}` the functional `Σ_i ⟨q_i, f^(k)(W; x_i)⟩` splits over the units, and a unit contributes at
-most `τ_r ‖w_r‖^k` with
+For coefficients `q ∈ R^{n×C}` the functional `Σ_i ⟨q_i, f^(k)(W; x_i)⟩` splits over the units, and a unit contributes
+at most `τ_r ‖w_r‖^k` with
 
     τ_r = max(0, sup_{‖w‖=1} Σ_i ⟨q_i, a_r⟩ σ^{(k)}(u_ir)/(k!√m) ⟨w, x_i⟩^k).
 

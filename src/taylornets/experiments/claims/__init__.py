@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from taylornets import _checks
-from taylornets.experiments.records import Figure, Table
+from taylornets.experiments.records import Figure, Numbers, Table
 
 ORDER = (
     "coupling",
@@ -78,7 +78,7 @@ class Outcome:
 
     measured: Any
     holds: bool | np.bool_
-    interval: Iterable[float] | None = None
+    interval: Numbers | None = None
     detail: Mapping[str, Any] = field(default_factory=dict[str, Any])
     figures: Iterable[Figure] = ()
     tables: Iterable[Table] = ()

@@ -39,7 +39,9 @@ def _run(context: Context) -> Outcome:
     values = np.zeros((3, seeds, len(WIDTHS)))
     for i, key in enumerate(jax.random.split(context.key, seeds)):
         for j, width in enumerate(WIDTHS):
-            context.progress((i * len(WIDTHS) + j) / (seeds * len(WIDTHS)), f"width {width}, network {i + 1} of {seeds}")
+            context.progress(
+                (i * len(WIDTHS) + j) / (seeds * len(WIDTHS)), f"width {width}, network {i + 1} of {seeds}"
+            )
             values[:, i, j] = _errors(jax.random.fold_in(key, width), width)
     widths = np.asarray(WIDTHS, float)
     names = ("noise", "bias")

@@ -24,7 +24,9 @@ def _enumeration(context: Context) -> list[list[float]]:
         net = tn.TwoLayerNetwork.init(keys[0], INPUTS, width)
         x, y = problems.noisy_product(keys[1], 20, INPUTS)
         w = jax.random.normal(keys[2], net.w0.shape)
-        exact, enumerated = (float(expected_loss("squared", Signs(), net, w, x, y, method)) for method in ("exact", "enumerate"))
+        exact, enumerated = (
+            float(expected_loss("squared", Signs(), net, w, x, y, method)) for method in ("exact", "enumerate")
+        )
         rows.append([width, exact, enumerated, abs(exact - enumerated) / enumerated])
     return rows
 
@@ -36,7 +38,16 @@ def _optima(context: Context, seed: int, width: int) -> tuple[float, float, floa
     net = tn.TwoLayerNetwork.init(jax.random.fold_in(keys[1], width), INPUTS, width)
     quadratic = tn.fit(net, x, y, penalty=PENALTY, power=POWER, throw=False)
     randomized = tn.fit(
-        net, x, y, model="randomized", penalty=PENALTY, power=POWER, w_init=quadratic.w, tol=1e-3, max_steps=400, throw=False
+        net,
+        x,
+        y,
+        model="randomized",
+        penalty=PENALTY,
+        power=POWER,
+        w_init=quadratic.w,
+        tol=1e-3,
+        max_steps=400,
+        throw=False,
     )
     assert quadratic.certificate is not None
     assert randomized.certificate is not None
@@ -88,7 +99,9 @@ def _run(context: Context) -> Outcome:
                 "width $m$ (hidden units)",
                 "excess of the optimal objective (relative)",
                 (
-                    Series("optimum of the exact randomized risk over the quadratic one", grid, mean, low, high, group="a"),
+                    Series(
+                        "optimum of the exact randomized risk over the quadratic one", grid, mean, low, high, group="a"
+                    ),
                     Series("theory: $m^{-1/2}$", grid, anchor * grid**PREDICTED, kind="theory", group="a"),
                 ),
                 "log2",
@@ -102,9 +115,23 @@ def _run(context: Context) -> Outcome:
     optima = Table(
         "optima",
         "Optimal objectives; the lower bound holds for every displacement of the randomized network.",
-        ("width", "quadratic optimum", "its relative gap (worst)", "randomized optimum", "excess", "lower bound for it"),
+        (
+            "width",
+            "quadratic optimum",
+            "its relative gap (worst)",
+            "randomized optimum",
+            "excess",
+            "lower bound for it",
+        ),
         [
-            [m, results[:, j, 0].mean(), results[:, j, 2].max(), results[:, j, 1].mean(), mean[j], results[:, j, 3].mean()]
+            [
+                m,
+                results[:, j, 0].mean(),
+                results[:, j, 2].max(),
+                results[:, j, 1].mean(),
+                mean[j],
+                results[:, j, 3].mean(),
+            ]
             for j, m in enumerate(widths)
         ],
     )
