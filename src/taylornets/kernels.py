@@ -1,6 +1,4 @@
-"""Neural tangent kernels of two-layer networks, finite and infinite width, and ridge regression with them (theory
-9).
-"""
+"""Neural tangent kernels of two-layer networks, finite and infinite width, and ridge regression (theory 9)."""
 
 from typing import NamedTuple
 

@@ -1,7 +1,6 @@
 """Derivatives of every activation against 60-digit arithmetic, in both precisions and under transformations."""
 
 import functools
-import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -18,8 +17,8 @@ from taylornets.activations import Custom, ReluPower
 Taylor = Callable[[str, float, int], list[Any]]
 HIGHEST = 8
 NAMES = (*tn.activations.names(), "polynomial(1.0, -2.0, 0.5, 0.25)", "relu_power_7")
-# 31 points of [-8, 8] without symmetry, one exactly 0, two tiny ones.
-POINTS = (*(-7.9 + 0.5307 * j for j in range(29)), 0.0, 1e-9, -3e-5)
+# 23 points of [-8, 8] without symmetry, one exactly 0, two tiny ones.
+POINTS = (*(-7.9 + 0.7607 * j for j in range(21)), 0.0, 1e-9, -3e-5)
 # Errors are measured relative to |σ^{(k)}| + |t σ^{(k+1)}|: what a relative perturbation of t, as rounding of the
 # argument causes, would do. At a zero of a derivative no finite precision has a small error relative to the value.
 ACCURACY = {"float64": 1e-12, "float32": 1e-4}
@@ -116,22 +115,21 @@ def test_joint_evaluation_agrees_in_any_order(name: str):
     sigma = tn.activations.get(name)
     t = jnp.linspace(-3.0, 3.0, 7, dtype=jnp.float32)
     single = [np.asarray(value) for value in jax.jit(lambda t: [sigma.derivative(k)(t) for k in range(9)])(t)]
-    chosen = [*itertools.permutations((0, 1, 4)), (2, 2), (3,), (8, 0, 8)]
+    chosen = [(4, 0, 1), (1, 4, 0), (2, 2), (8, 0, 8)]
     for orders, values in zip(chosen, jax.jit(lambda t: [sigma.derivatives(t, o) for o in chosen])(t), strict=True):
         for k, value in zip(orders, values, strict=True):
             np.testing.assert_allclose(value, single[k], rtol=1e-5, atol=1e-5)
     assert sigma.derivatives(t, ()) == ()
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 @pytest.mark.parametrize("name", NAMES)
-def test_floating_type_is_kept(name: str, dtype: str):
+def test_floating_type_is_kept(name: str):
     sigma = tn.activations.get(name)
-    t = jax.ShapeDtypeStruct((3,), jnp.dtype(dtype))
-    for k in range(9):
-        assert jax.eval_shape(sigma.derivative(k), t).dtype == dtype
-        assert jax.eval_shape(jax.grad(lambda s, k=k: sigma.derivative(k)(s)[0]), t).dtype == dtype
-        assert jax.eval_shape(sigma.dual(k), t).dtype == dtype
+    t = jax.ShapeDtypeStruct((3,), jnp.dtype("bfloat16"))
+    for k in (0, 1, 2, 5):
+        assert jax.eval_shape(sigma.derivative(k), t).dtype == "bfloat16"
+    assert jax.eval_shape(jax.grad(lambda s: sigma.derivative(2)(s)[0]), t).dtype == "bfloat16"
+    assert jax.eval_shape(sigma.dual(1), t).dtype == "bfloat16"
     assert jax.eval_shape(sigma, jax.ShapeDtypeStruct((3,), jnp.dtype("int32"))).dtype == jnp.float32
 
 

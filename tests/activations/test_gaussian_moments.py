@@ -1,5 +1,6 @@
 """Hermite coefficients and dual activations against adaptive quadrature and exact identities."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -15,16 +16,27 @@ from taylornets.activations import Custom, Polynomial, ReluPower, _base, _quadra
 
 NAMES = (*tn.activations.names(), "polynomial(1.0, -2.0, 0.5, 0.25)", "relu_power_7")
 SMOOTH = tuple(name for name in NAMES if not tn.activations.get(name).kinks)
-CORRELATIONS = (-0.95, -0.4, 0.3, 0.9)
+CORRELATIONS = (-0.95, -0.4, 0.3, 0.9, 1.0, -1.0)
 
 
 ORDERS = (0, 1, 2, 4)
 
 
+@functools.cache
 def _values(name: str) -> Callable[[np.ndarray], np.ndarray]:
     """The derivatives of `ORDERS`, stacked."""
     function = jax.jit(lambda t: jnp.stack(tn.activations.get(name).derivatives(t, ORDERS)))
     return lambda t: np.asarray(function(jnp.asarray(t, jnp.float64)))
+
+
+@functools.cache
+def _duals(name: str) -> np.ndarray:
+    """`κ_k` in float64 for the orders, one row each, at the correlations."""
+    sigma = tn.activations.get(name)
+    with jax.enable_x64(True):
+        return np.asarray(
+            jax.jit(lambda rho: jnp.stack([sigma.dual(k)(rho) for k in ORDERS]))(jnp.asarray(CORRELATIONS))
+        )
 
 
 def _gaussian_rule(edge: float, panels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -49,7 +61,7 @@ def test_hermite_coefficients_match_quadrature_of_the_derivatives(name: str):
         np.testing.assert_allclose(found / scale, (weights * values) @ polynomials, rtol=1e-11, atol=1e-11)
 
 
-@pytest.mark.parametrize(("k", "q"), [(0, 0), (0, 1), (1, 0), (2, 3), (0, 7), (4, 6)])
+@pytest.mark.parametrize(("k", "q"), [(0, 0), (1, 0), (2, 3), (4, 7)])
 @pytest.mark.parametrize("name", ["tanh", "sigmoid", "softplus"])
 def test_quadrature_coefficients_match_arbitrary_precision(
     name: str, k: int, q: int, smooth_reference: Callable[[str], Callable[[Any], Any]]
@@ -129,14 +141,13 @@ def test_too_large_a_degree():
 @pytest.mark.parametrize("name", NAMES)
 def test_duals_match_two_dimensional_quadrature(name: str):
     """`g' = ρ g + √(1-ρ²) h`; the inner integral over `h` is broken where `g'` passes the kink."""
-    values, sigma = _values(name), tn.activations.get(name)
-    found = jax.jit(lambda rho: jnp.stack([sigma.dual(k)(rho) for k in ORDERS]))(jnp.asarray([*CORRELATIONS, 1.0]))
+    values, found = _values(name), _duals(name)
     g, weights = _gaussian_rule(11.0, 11)
     nodes, inner_weights = np.polynomial.legendre.leggauss(24)
     panels = 10
     fraction = ((np.arange(panels)[:, None] + (nodes + 1) / 2) / panels).ravel()
     inner_weights = np.tile(inner_weights / (2 * panels), panels)
-    for rho, dual in zip(CORRELATIONS, np.asarray(found).T, strict=False):
+    for rho, dual in zip(CORRELATIONS[:-2], found.T[:-2], strict=True):
         other = math.sqrt(1 - rho * rho)
         kink = np.clip(-rho * g / other, -11.0, 11.0)[:, None]
         exact = np.zeros(len(ORDERS))
@@ -144,15 +155,14 @@ def test_duals_match_two_dimensional_quadrature(name: str):
             h = kink + (end - kink) * fraction
             mass = np.abs(end - kink) * inner_weights * np.exp(-h * h / 2) / math.sqrt(2 * math.pi)
             exact += np.sum(values(g) * weights * np.sum(values(rho * g[:, None] + other * h) * mass, axis=2), axis=1)
-        np.testing.assert_allclose(dual, exact, rtol=1e-10, atol=1e-10 * np.asarray(found)[:, -1].max())
+        np.testing.assert_allclose(dual, exact, rtol=1e-10, atol=1e-10 * found.max())
 
 
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("name", NAMES)
 def test_duals_at_perfect_correlation(name: str):
-    sigma, (t, weights) = tn.activations.get(name), _gaussian_rule(15.0, 20)
-    found = jax.jit(lambda rho: [sigma.dual(k)(rho) for k in ORDERS])(jnp.asarray([1.0, -1.0]))
-    for dual, here, there in zip(found, _values(name)(t), _values(name)(-t), strict=True):
+    t, weights = _gaussian_rule(15.0, 20)
+    for dual, here, there in zip(_duals(name)[:, -2:], _values(name)(t), _values(name)(-t), strict=True):
         second, product = weights @ here**2, weights @ (here * there)
         np.testing.assert_allclose(dual, [second, product], rtol=1e-11, atol=1e-11 * second)
 
@@ -161,11 +171,10 @@ def test_duals_at_perfect_correlation(name: str):
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "exp"])
 def test_dual_is_the_series_of_hermite_coefficients(name: str):
     sigma = tn.activations.get(name)
-    rho = np.asarray([-0.3, 0.2, 0.4])
-    found = jax.jit(lambda rho: [sigma.dual(k)(rho) for k in ORDERS])(jnp.asarray(rho))
-    for k, dual in zip(ORDERS, found, strict=True):
+    rho = np.asarray(CORRELATIONS[1:3])
+    for k, dual in zip(ORDERS, _duals(name), strict=True):
         series = sum(sigma.hermite_coefficient(k, q) ** 2 / math.factorial(q) * rho**q for q in range(40))
-        np.testing.assert_allclose(dual, series, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(dual[1:3], series, rtol=1e-9, atol=1e-12)
 
 
 def test_arc_cosine_kernels_of_the_literature():
@@ -209,20 +218,13 @@ def test_gradients_of_arc_cosine_kernels():
 @pytest.mark.parametrize("name", NAMES)
 def test_duals_keep_type_clip_and_transform(name: str):
     sigma = tn.activations.get(name)
-    rho = np.asarray([[-1.0, 0.25], [0.5, 1.0], [1 + 1e-6, -1 - 1e-6]], np.float32)
-
-    def evaluate(rho: jax.Array) -> jax.Array:
-        return jnp.stack([sigma.dual(k)(rho) for k in (0, 2, 5)])
-
-    single = np.asarray(jax.jit(evaluate)(jnp.asarray(rho)))
-    with jax.enable_x64(True):
-        double = np.asarray(jax.jit(evaluate)(jnp.asarray(rho, jnp.float64)))
-    batched = np.asarray(jax.jit(jax.vmap(evaluate, in_axes=1, out_axes=2))(jnp.asarray(rho)))
-    for one, two, three in zip(single, double, batched, strict=True):
-        assert one.shape == rho.shape
-        assert (one[2, 0], one[2, 1]) == (one[1, 1], one[0, 0])
-        np.testing.assert_allclose(one, two, rtol=1e-4, atol=2e-6 * np.abs(two).max() + 1e-12)
-        np.testing.assert_allclose(one, three, rtol=2e-5, atol=1e-6)
+    rho = np.asarray([[*CORRELATIONS[:4]], [1.0, -1.0, 1 + 1e-6, -1 - 1e-6]], np.float32)
+    batched = jax.jit(jax.vmap(lambda rho: [sigma.dual(k)(rho) for k in ORDERS]))(jnp.asarray(rho))
+    for single, double in zip(batched, _duals(name), strict=True):
+        assert single.shape == rho.shape
+        assert (single[1, 2], single[1, 3]) == (single[1, 0], single[1, 1])
+        np.testing.assert_allclose(single.ravel()[:6], double, rtol=1e-4, atol=2e-6 * double.max() + 1e-12)
+    assert sigma.dual(1)(rho).shape == rho.shape
 
 
 def test_custom_activation_with_a_kink_uses_it():

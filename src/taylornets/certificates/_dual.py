@@ -12,8 +12,9 @@ all of them at least `-C s` with `C = ‖τ‖₂`, `s = ‖W‖_{2,2k}^k`. What
 
 **The randomized network.** By Jensen `E_s ℓ(f(sW)) ≥ ℓ(E_s f(sW))`, and the even part beyond order 2 is at most
 `m^{-1/2} L_j/j! Σ_r |⟨w_r, x⟩|^j`, where `L_j = sup|σ^{(j)}|`: `j = 4` when that is finite, else `j = 3` (the even
-part of the remainder after order 2 is bounded by both). So the infimum over `s` becomes that of `λ s^{p/2} - C s - κ
-s^{j/2}`, with `κ = L_j/j! · m^{-1/2} Σ_i |ν_i|₁ ‖x_i‖⁴` for `j = 4` (`Σ‖w_r‖⁴ = s²`) and `κ = L_j/j! · m^{-1/4} Σ_i |ν_i|₁ ‖x_i‖³` for
+part of the remainder after order 2 is bounded by both). So the infimum over `s` becomes that of
+`λ s^{p/2} - C s - κ s^{j/2}`, with `κ = L_j/j! · m^{-1/2} Σ_i |ν_i|₁ ‖x_i‖⁴` for `j = 4` (`Σ‖w_r‖⁴ = s²`) and
+`κ = L_j/j! · m^{-1/4} Σ_i |ν_i|₁ ‖x_i‖³` for
 `j = 3` (`Σ‖w_r‖³ ≤ m^{1/4} s^{3/2}`). The bound holds for *all* `W`, not only near the one at hand.
 
 **Rounding.** The computed dual value is lowered by an allowance for rounding, `16 ε (√n + d)` times the sum of the

@@ -223,8 +223,8 @@ register(
         statement="The penalized quadratic model can be trained to a proof of global optimality: the objective meets a dual "
         "bound that holds for every weight matrix.",
         source="the library's theory, section 5; landscape of Bai & Lee (ICLR 2020), section 4",
-        predicted="relative gap ≤ 1e-8 (squared, p = 8), 1e-6 (logistic), 1e-5 (p = 4; several outputs; softmax), with rank ≤ 3; "
-        "weak duality never violated",
+        predicted="relative gap ≤ 1e-8 (squared, p = 8), 1e-6 (logistic), 1e-5 (p = 4; several outputs; softmax), with "
+        "rank ≤ 3; weak duality never violated",
         run=_run,
     )
 )

@@ -108,8 +108,8 @@ def _run(context: Context) -> Outcome:
                 "log",
             ),
         ),
-        f"n = {EXAMPLES} noisy products in dimension {INPUTS}, cubic ReLU, penalty {PENALTY:g} with power {POWER}. The quadratic "
-        f"optimum is certified; the randomized one is trained on the exact expected risk. Mean over {seeds} data sets, 95 % "
+        f"n = {EXAMPLES} noisy products in dimension {INPUTS}, cubic ReLU, penalty {PENALTY:g} with power {POWER}. The "
+        f"quadratic optimum is certified; the randomized one is trained on the exact expected risk. Mean over {seeds} data sets, 95 % "
         "intervals.",
     )
     optima = Table(

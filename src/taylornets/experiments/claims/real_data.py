@@ -72,7 +72,9 @@ def _risk(outputs: Array, targets: Array) -> float:
 
 def _ntk_ridge(split: Split) -> Trained:
     started = time.perf_counter()
-    gram, cross = (kernels.infinite_width_ntk("cubic_relu", x, split.x_train) for x in (split.x_train, split.x_validation))
+    gram, cross = (
+        kernels.infinite_width_ntk("cubic_relu", x, split.x_train) for x in (split.x_train, split.x_validation)
+    )
     prepared = kernels.kernel_ridge(gram, split.t_train)
     scores = [split.validation_accuracy(cross @ prepared.coefficients(ridge)) for ridge in RIDGES]
     ridge = RIDGES[int(np.argmax(scores))]
@@ -116,8 +118,8 @@ def _quadratic(context: Context, split: Split, net: tn.TwoLayerNetwork) -> tuple
 def _adam(
     net: tn.TwoLayerNetwork, key: PRNGKeyArray, x: Array, t: Array, rate: float, x_check: Array
 ) -> tuple[Array, Array]:
-    """The full network from zero displacement by Adam on minibatches: outputs on `x_check` after every epoch, and
-    `w`.""" optimizer = optax.adam(rate)
+    """The full network from zero displacement by Adam on minibatches: `x_check`'s outputs after every epoch, and `w`."""
+    optimizer = optax.adam(rate)
     batches = x.shape[0] // BATCH
 
     def loss(w: Array, rows: Array) -> Array:
@@ -209,7 +211,14 @@ def _comparison(models: tuple[Trained, ...], labels: np.ndarray) -> Table:
         [model.name, model.setting, 100 * model.accuracy(labels), model.training_risk, model.gap, model.seconds]
         for model in models
     ]
-    columns = ("model", "setting", "test accuracy (%)", "training risk", "certified relative gap", "seconds, selection included")
+    columns = (
+        "model",
+        "setting",
+        "test accuracy (%)",
+        "training risk",
+        "certified relative gap",
+        "seconds with selection",
+    )
     return Table("models", "Three models of one network on the same split.", columns, rows)
 
 
@@ -222,7 +231,10 @@ def _confusion(models: tuple[Trained, ...], labels: np.ndarray) -> Figure:
         for model, matrix in zip(models, counts, strict=False)
     ]  # fmt: skip
     return Figure(
-        "confusion", "Which digits are taken for which", panels, "Test images; numbers are counts, colors shares of a row."
+        "confusion",
+        "Which digits are taken for which",
+        panels,
+        "Test images; numbers are counts, colors shares of a row.",
     )
 
 
