@@ -202,7 +202,8 @@ class Softmax(Loss):
         """See `Loss`."""
         q = jnp.maximum(y + s, 0)
         total = jnp.sum(q, axis=1, keepdims=True)
-        return jnp.where(total > 0, q / jnp.where(total > 0, total, 1), y) - y
+        empty = total <= 0  # false for NaN, which passes
+        return jnp.where(empty, y, q / jnp.where(empty, 1, total)) - y
 
     def scale_range(self, s: Predictions, y: Predictions) -> tuple[Scalar, Scalar]:
         """See `Loss`; `y + t s ≥ 0`, and `hi = 0` if some `s_i` does not sum to 0 within rounding."""
