@@ -34,10 +34,11 @@ def _integer(option: str, word: str) -> int:
         raise ArgumentError(option, "an integer", repr(word)) from None
 
 
-def _version(asked: bool) -> None:
+def _version(asked: bool) -> bool:
     if asked:
         print(f"taylornets {metadata.version('taylornets')}")
         raise typer.Exit
+    return asked
 
 
 @app.callback()

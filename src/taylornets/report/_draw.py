@@ -53,6 +53,8 @@ def render(panels: tuple[Panel, ...], theme: Theme, tall: float) -> str:
     with matplotlib.rc_context(settings(theme)), warnings.catch_warnings():
         # A character that the font does not have is drawn as a box: no reason to lose the report.
         warnings.filterwarnings("ignore", message="Glyph")
+        # Nor is a label that leaves no room for the axes.
+        warnings.filterwarnings("ignore", message="constrained_layout not applied")
         canvas = Canvas(figsize=(PANEL_WIDTH * len(panels), tall), layout="constrained")
         FigureCanvasSVG(canvas)
         parts = canvas.subfigures(1, len(panels), squeeze=False)[0]
@@ -152,8 +154,8 @@ def _plot(part: Any, panel: Plot, theme: Theme) -> None:
         axes.set_xticks(range(len(categories)), [_wrapped(name, 18) for name in categories])
         axes.set_xlim(-0.6, len(categories) - 0.4)
         axes.grid(visible=False, axis="x")
-    axes.set_xlabel(text(panel.x_label))
-    axes.set_ylabel(text(panel.y_label))
+    axes.set_xlabel(_wrapped(panel.x_label, 52))
+    axes.set_ylabel(_wrapped(panel.y_label, 36))
     _legend(part, axes, [(handle, item.label) for handle, item in zip(handles, series, strict=True) if item.label])
 
 
@@ -210,8 +212,8 @@ def _heatmap(part: Any, panel: Heatmap, theme: Theme) -> None:
     turned = {"rotation": 40, "ha": "right"} if long else {}
     axes.set_xticks(np.arange(len(columns)) + 0.5, [text(name) for name in columns], **turned)
     axes.set_yticks(np.arange(len(rows)) + 0.5, [text(name) for name in rows])
-    axes.set_xlabel(text(panel.x_label))
-    axes.set_ylabel(text(panel.y_label))
+    axes.set_xlabel(_wrapped(panel.x_label, 52))
+    axes.set_ylabel(_wrapped(panel.y_label, 36))
     bar = part.colorbar(mesh, ax=axes, shrink=0.8, aspect=28, pad=0.03)
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]  # a patch, annotated as a callable
     bar.set_label(text(panel.value_label))

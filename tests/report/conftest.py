@@ -1,0 +1,12 @@
+"""A folder with the records of a finished run."""
+
+from pathlib import Path
+
+import pytest
+from report_samples import coupling, hostile, save
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the records of two claims; do not write into it."""
+    return save(tmp_path_factory.mktemp("run"), [coupling(), hostile()])

@@ -1,0 +1,205 @@
+"""The report is one file that fetches nothing, escapes what it shows, and comes out the same from the same records."""
+
+import base64
+import csv
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from report_samples import HOSTILE, coupling, hostile, save
+
+from taylornets import ArgumentError
+from taylornets.experiments import records
+from taylornets.report import write_report
+
+VOID = {"meta", "img", "input", "br", "hr", "link"}
+
+
+class Reader(HTMLParser):
+    """Collects tags with their attributes, the text, and whatever is not closed in order."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.open: list[str] = []
+        self.problems: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.problems.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.words.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def read(path: Path) -> Reader:
+    reader = Reader()
+    reader.feed(path.read_text(encoding="utf-8"))
+    reader.close()
+    return reader
+
+
+@pytest.fixture(scope="session")
+def page(finished: Path) -> Reader:
+    return read(write_report(finished))
+
+
+def test_html_is_well_formed(page: Reader):
+    assert page.problems == []
+    assert page.open == []
+    identifiers = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(set(identifiers)) == len(identifiers)
+    links = [str(attributes["href"]) for attributes in page.all("a")]
+    assert links
+    assert all(link.startswith("#") and link[1:] in identifiers for link in links)
+
+
+def test_page_fetches_nothing(page: Reader, finished: Path):
+    assert {tag for tag, _ in page.tags} & {"script", "link", "iframe", "object", "embed", "base"} == set()
+    for tag, attributes in page.tags:
+        for key, value in attributes.items():
+            if key in ("src", "srcset", "href", "data", "poster", "action", "background", "xlink:href"):
+                assert str(value).startswith("data:image/svg+xml;base64," if tag == "img" else "#")
+    style = (finished / "report.html").read_text().split("<style>")[1].split("</style>")[0]
+    assert not re.search(r"url\(|@import|https?:", style)
+    policy = next(item["content"] for item in page.all("meta") if item.get("http-equiv") == "Content-Security-Policy")
+    assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+def test_embedded_pictures_fetch_nothing(page: Reader):
+    for image in page.all("img"):
+        svg = base64.b64decode(str(image["src"]).split(",", 1)[1]).decode()
+        assert not re.findall(r"(?:href|src)=\"(?!#|data:)[^\"]*\"", svg)
+        assert "<script" not in svg
+
+
+def test_page_tells_everything_in_order(page: Reader):
+    record = coupling()
+    parts = [
+        "1 of 2", "Summary", "slope −1/4", "−0.2471", "[−0.26, −0.23]", "✓ holds", "3 min 05 s",
+        "Theory predicts", record.source, "Measured", "Caption of the slopes.", "Why f (2) remains.", "A short table.",
+        "! failed", "How it was run", "0123abc with local changes", "64 bits", "2026-01-02 03:04:05 UTC",
+    ]  # fmt: skip
+    text = re.sub(r"\s+", " ", page.text)
+    for part in parts:
+        assert part in text
+    places = [text.index(part) for part in ("Summary", "Caption of the images.", "Theory predicts", "How it was run")]
+    assert places == sorted(places)
+
+
+def test_main_figure_is_the_marked_one_and_shown_once(page: Reader):
+    assert page.text.count("Caption of the images.") == 1
+    assert page.text.index("Caption of the images.") < page.text.index("Theory predicts")
+
+
+def test_every_picture_has_words_and_both_themes(page: Reader):
+    images = page.all("img")
+    assert [image["class"] for image in images] == ["on-light", "on-dark"] * 6
+    assert all(image["alt"] for image in images)
+    assert "Few digits are confused." in {image["alt"] for image in images}
+    assert any("plot of r.m.s. error (output units) over width $m$" in str(image["alt"]) for image in images)
+
+
+def test_page_is_for_phones_paper_and_both_themes(page: Reader, finished: Path):
+    text = (finished / "report.html").read_text()
+    assert "prefers-color-scheme: dark" in text
+    assert ":root:has(#theme-dark:checked)" in text
+    assert "@media print" in text
+    assert any(item.get("content") == "width=device-width, initial-scale=1" for item in page.all("meta"))
+    assert [item["id"] for item in page.all("input")] == ["theme-auto", "theme-light", "theme-dark"]
+
+
+def test_table_is_a_table(page: Reader):
+    assert len(page.all("table")) == 4
+    assert all("scope" in attributes for attributes in page.all("th"))
+    assert "30 rows" in page.text
+
+
+def test_hostile_strings_are_shown_not_run(page: Reader, finished: Path):
+    text = (finished / "report.html").read_text()
+    assert "<script" not in text
+    assert "49" not in [word.strip() for word in page.words]  # {{ 7 * 7 }} is text, not a template
+    assert page.text.count("<script>alert('x')</script>") >= 8
+    assert "{{ 7 * 7 }}" in page.text
+    assert not any(key.startswith("on") for _, attributes in page.tags for key in attributes)
+
+
+def test_same_records_same_bytes(finished: Path, page: Reader, tmp_path: Path):
+    again = tmp_path / "again"
+    shutil.copytree(finished, again)
+    for name in ("report.html", "claims.json"):
+        (again / name).unlink()
+    write_report(again)
+    names = sorted(path.relative_to(finished) for path in finished.rglob("*") if path.is_file())
+    assert sorted(path.relative_to(again) for path in again.rglob("*") if path.is_file()) == names
+    assert all((again / name).read_bytes() == (finished / name).read_bytes() for name in names)
+
+
+def test_artifacts_of_the_contract(finished: Path, page: Reader):
+    figures = [path.name for path in sorted((finished / "figures").iterdir())]
+    assert figures == ["certificate_hostile.svg", "coupling_digits.svg", "coupling_images.svg", "coupling_slopes.svg"]
+    tables = [path.name for path in sorted((finished / "tables").iterdir())]
+    assert tables == ["certificate_hostile.csv", "coupling_long.csv", "coupling_short.csv"]
+    with (finished / "tables" / "coupling_short.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows == [["m", "error", "kind", "ok"], ["2048", "1.5e-05", 'a, "b"', "True"], ["4096", "", "c", "False"]]
+    assert [item["claim"] for item in json.loads((finished / "claims.json").read_text())] == ["coupling", "certificate"]
+
+
+def test_what_is_no_longer_recorded_is_removed(tmp_path: Path):
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "old.svg").write_text("old")
+    save(tmp_path, [hostile()])
+    write_report(tmp_path)
+    assert [path.name for path in (tmp_path / "figures").iterdir()] == ["certificate_hostile.svg"]
+
+
+def test_unfinished_run_says_what_is_missing(tmp_path: Path):
+    save(tmp_path, [hostile()], names=["coupling", "certificate"])
+    text = read(write_report(tmp_path)).text
+    assert "This run is unfinished. It has no record yet of: coupling." in text
+
+
+def test_run_without_figures_or_claims(tmp_path: Path):
+    save(tmp_path, [], names=["coupling"])
+    assert "0 of 0 statements of the theory hold" in read(write_report(tmp_path)).text
+
+
+def test_progress_goes_up_to_one(tmp_path: Path):
+    save(tmp_path, [hostile()])
+    heard: list[tuple[float, str]] = []
+    write_report(tmp_path, lambda fraction, message: heard.append((fraction, message)))
+    assert heard == [(0.0, HOSTILE), (0.5, HOSTILE)]
+
+
+def test_other_folders_are_refused(tmp_path: Path):
+    with pytest.raises(ArgumentError, match=r"DIR: needed a folder written by `taylornets reproduce`.*no run\.json"):
+        write_report(tmp_path)
+    with pytest.raises(ArgumentError, match=r"DIR: .*which does not exist"):
+        write_report(tmp_path / "none")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_record_is_named(tmp_path: Path):
+    save(tmp_path, [hostile()])
+    (tmp_path / "records" / "certificate.json").write_text("{")
+    with pytest.raises(ArgumentError, match=r"DIR: needed records that can be read, got .*certificate\.json.*--resume"):
+        write_report(tmp_path)
+    assert records.load_run(tmp_path) is not None
