@@ -118,6 +118,7 @@ def certify(
     risk = objective(net, x, y, model=model, loss=loss, penalty=penalty, power=power, chunk_size=chunk_size)
     if dual_vector is not None:
         dual_vector = _checks.array("dual_vector", dual_vector, (risk.prepared.examples, net.outputs))
+    w = risk.prepared.displacement(w, risk.response)  # here, where its numbers can still be checked
     return certify_objective(risk, w, dual_vector)
 
 

@@ -28,11 +28,9 @@ def digits(seed: int) -> dict[str, np.ndarray]:
         `x_train, y_train, x_validation, y_validation, x_test, y_test` and `images_test`; inputs of shape `(n, 64)`,
         labels of shape `(n,)`.
     """
-    images, labels = load_digits(return_X_y=True)
-    rest, test, y_rest, y_test = train_test_split(images, labels, test_size=594, random_state=seed, stratify=labels)
-    train, validation, y_train, y_validation = train_test_split(
-        rest, y_rest, test_size=241, random_state=seed, stratify=y_rest
-    )
+    images, labels = map(np.asarray, load_digits(return_X_y=True))
+    rest, test, y_rest, y_test = _split(images, labels, 594, seed)
+    train, validation, y_train, y_validation = _split(rest, y_rest, 241, seed)
 
     def on_sphere(x: np.ndarray) -> np.ndarray:
         return x / np.linalg.norm(x, axis=1, keepdims=True)
@@ -46,3 +44,8 @@ def digits(seed: int) -> dict[str, np.ndarray]:
         "y_test": y_test,
         "images_test": test.reshape(-1, 8, 8),
     }
+
+
+def _split(x: np.ndarray, y: np.ndarray, held_out: int, seed: int) -> list[np.ndarray]:
+    """A random split with equal shares of the labels: what stays of `x`, what is held out, the same of `y`."""
+    return [np.asarray(part) for part in train_test_split(x, y, test_size=held_out, random_state=seed, stratify=y)]

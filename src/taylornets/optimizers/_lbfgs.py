@@ -92,7 +92,7 @@ def _advance(method: LBFGS, fun: Callable[[Array], Array], state: LBFGSState, st
         updates, inner = transformation.update(
             state.gradient, state.inner, state.w, value=state.value, grad=state.gradient, value_fn=fun
         )
-        w = optax.apply_updates(state.w, updates)
+        w = jnp.asarray(optax.apply_updates(state.w, updates))
         # The line search has evaluated the objective at the accepted point and keeps both results.
         value = optax.tree.get(inner, "value")
         gradient = optax.tree.get(inner, "grad")

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from taylornets import _checks
-from taylornets.two_layer import BlockFeatures, Prepared, TwoLayerNetwork, contract, prepare
+from taylornets.two_layer import BlockFeatures, Network, Prepared, TwoLayerNetwork, contract, prepare
 
 
 class Moments(NamedTuple):
@@ -31,7 +31,7 @@ class SignMoments(eqx.Module):
     shifted: bool = eqx.field(static=True, default=False, init=False)
     copies: bool = eqx.field(static=True, default=False, init=False)
 
-    def __call__(self, net: TwoLayerNetwork, features: BlockFeatures, v: Float[Array, "pairs h 1 b"]) -> Moments:
+    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "pairs h 1 b"]) -> Moments:
         """Moments of the block, each of shape `(outputs, b)`."""
         even, odd = even_odd(net, features, v)
         # Paired units have the same a², so their squares are added before the contraction.
@@ -49,16 +49,14 @@ class OddParts(eqx.Module):
     shifted: bool = eqx.field(static=True, default=False, init=False)
     copies: bool = eqx.field(static=True, default=False, init=False)
 
-    def __call__(
-        self, net: TwoLayerNetwork, features: BlockFeatures, v: Float[Array, "pairs h 1 b"]
-    ) -> tuple[Array, Array]:
+    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "pairs h 1 b"]) -> tuple[Array, Array]:
         """Mean and scaled odd parts of the block."""
         even, odd = even_odd(net, features, v)
         return contract(net, even), jnp.concatenate(odd)
 
 
 def even_odd(
-    net: TwoLayerNetwork, features: BlockFeatures, v: Float[Array, "pairs h 1 b"]
+    net: Network, features: BlockFeatures, v: Float[Array, "pairs h 1 b"]
 ) -> tuple[list[Float[Array, "h b"]], list[Float[Array, "h b"]]]:
     """`m^{-1/2}` times the even and odd parts of `t ↦ σ(u + t)` at `t = v`, for both units of the pairs."""
     scale = 1 / (2 * math.sqrt(net.width))

@@ -9,6 +9,7 @@ forward and one backward.
 from taylornets.two_layer._network import TwoLayerNetwork as TwoLayerNetwork
 from taylornets.two_layer._prepared import BlockFeatures as BlockFeatures
 from taylornets.two_layer._prepared import Full as Full
+from taylornets.two_layer._prepared import Network as Network
 from taylornets.two_layer._prepared import Prepared as Prepared
 from taylornets.two_layer._prepared import Response as Response
 from taylornets.two_layer._prepared import Taylor as Taylor

@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from taylornets import _checks, activations
@@ -49,7 +50,7 @@ class TwoLayerNetwork(eqx.Module):
         activation: object = "cubic_relu",
         symmetric: bool = True,
         input_norm: float = 1.0,
-        dtype: object = None,
+        dtype: DTypeLike | None = None,
     ) -> "TwoLayerNetwork":
         """Draws `w0_r ~ N(0, B_x^{-2} I_d)` and signs `a_r` uniform on `{±1}^outputs`.
 

@@ -33,11 +33,15 @@ class Network(Protocol):
     a: Array
     activation: activations.Activation
     symmetric: bool
+    input_norm: float
 
     @property
     def inputs(self) -> int: ...
     @property
     def width(self) -> int: ...
+    @property
+    def outputs(self) -> int: ...
+    def term(self, k: int, w: Array, x: Array) -> Array: ...
 
 
 class BlockFeatures(NamedTuple):

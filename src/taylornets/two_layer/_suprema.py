@@ -9,6 +9,8 @@ For `k = 1` that is the norm of a vector; for `k = 2` the top eigenvalue of the 
 `M_r(q) = Σ_i ⟨q_i, a_r⟩ σ''(u_ir)/(2√m) x_i x_iᵀ` (theory 5 and 7).
 """
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
@@ -66,7 +68,9 @@ def unit_suprema(prepared: Prepared, order: int, coefficients: Float[Array, "n o
     raise _checks.ArgumentError("order", "1 or 2", repr(order), "Higher orders lead to tensor norms.")
 
 
-def _accumulate(prepared: Prepared, coefficients: Array, order: int, lift, columns: int) -> Float[Array, "h p"]:
+def _accumulate(
+    prepared: Prepared, coefficients: Array, order: int, lift: Callable[[Array], Array], columns: int
+) -> Float[Array, "h p"]:
     """`Σ_i ⟨q_i, a_r⟩ σ^{(k)}(u_ir)/(k!√m) lift(x_i)` over the blocks, for the distinct units."""
     net, term = prepared.net, Term(order)
     distinct = net.width // 2 if net.symmetric else net.width

@@ -109,8 +109,8 @@ def _run(context: Context) -> Outcome:
             ),
         ),
         f"n = {EXAMPLES} noisy products in dimension {INPUTS}, cubic ReLU, penalty {PENALTY:g} with power {POWER}. The "
-        f"quadratic optimum is certified; the randomized one is trained on the exact expected risk. Mean over {seeds} data sets, 95 % "
-        "intervals.",
+        "quadratic optimum is certified; the randomized one is trained on the exact expected risk. Mean over "
+        f"{seeds} data sets, 95 % intervals.",
     )
     optima = Table(
         "optima",

@@ -1,5 +1,4 @@
-"""Handwritten digits: the NTK, the certified quadratic model and the trained network on one split (users' first
-question)."""
+"""Handwritten digits: the NTK, the certified quadratic model and the trained network on one split."""
 
 import math
 import time
@@ -128,7 +127,7 @@ def _adam(
     def step(carry: tuple[Array, Any], rows: Array) -> tuple[tuple[Array, Any], None]:
         w, state = carry
         updates, state = optimizer.update(jax.grad(loss)(w, rows), state)
-        return (optax.apply_updates(w, updates), state), None
+        return (jnp.asarray(optax.apply_updates(w, updates)), state), None
 
     def epoch(carry: tuple[Array, Any], key: PRNGKeyArray) -> tuple[tuple[Array, Any], Array]:
         rows = jax.random.permutation(key, x.shape[0])[: batches * BATCH].reshape(batches, BATCH)
@@ -170,9 +169,13 @@ def _run(context: Context) -> Outcome:
     one_hot = np.eye(CLASSES)
     joined = {name: np.concatenate([data[f"{name}_train"], data[f"{name}_validation"]]) for name in ("x", "y")}
     split = Split(
-        *(jnp.asarray(a) for a in (data["x_train"], one_hot[data["y_train"]], data["x_validation"])),
-        data["y_validation"],
-        *(jnp.asarray(a) for a in (joined["x"], one_hot[joined["y"]], data["x_test"])),
+        x_train=jnp.asarray(data["x_train"]),
+        t_train=jnp.asarray(one_hot[data["y_train"]]),
+        x_validation=jnp.asarray(data["x_validation"]),
+        y_validation=data["y_validation"],
+        x_all=jnp.asarray(joined["x"]),
+        t_all=jnp.asarray(one_hot[joined["y"]]),
+        x_test=jnp.asarray(data["x_test"]),
     )
     net = tn.TwoLayerNetwork.init(context.key, split.x_all.shape[1], WIDTH, CLASSES)
     context.progress(0.0, "NTK ridge")
