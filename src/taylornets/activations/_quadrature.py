@@ -136,8 +136,8 @@ def grid_supremum(activation: Activation, k: int, *, edge: float, curvature: flo
 
 
 def absolute_moment(j: int) -> float:
-    """`E|g|^j = 2^{j/2} Γ((j+1)/2)/√π`."""
-    return math.exp(j / 2 * math.log(2) + math.lgamma((j + 1) / 2)) / math.sqrt(math.pi)
+    """`E|g|^j = (j-1)!!`, times `√(2/π)` for odd `j`."""
+    return math.prod(range(j - 1, 0, -2)) * (math.sqrt(2 / math.pi) if j % 2 else 1.0)
 
 
 def hermite_at_zero(q: int) -> float:
