@@ -69,11 +69,11 @@ def main(quick: bool) -> dict[str, Any]:
     ]
     worst = max(item["peak_bytes"] for item in measured)
     columns = ["chunk_size", "MiB with JAX alone", "MiB, objective", "MiB, gradient", "s per value and gradient"]
-    kept = sizes["n"] * sizes["m"] * 4 / 2**30
+    kept, held = sizes["n"] * sizes["m"] * 4 / 2**30, sizes["n"] * sizes["d"] * 4 / 2**20
     return {
         "title": "Memory of objective and gradient with chunks",
         "floors": [
-            f"one array of size n × m in float32 takes {kept:.1f} GiB; the data take {sizes['n'] * sizes['d'] * 4 / 2**20:.0f} MiB",
+            f"one array of size n × m in float32 takes {kept:.1f} GiB; the data take {held:.0f} MiB",
             "peaks are of the whole process (getrusage), nothing subtracted",
         ],
         "sizes": sizes,

@@ -1,0 +1,42 @@
+"""Every benchmark runs at toy size and writes what the interface promises."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+NAMES = sorted(p.stem for p in (REPOSITORY / "benchmarks").glob("*.py") if not p.stem.startswith("_"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_quick_run_writes_a_result(name, tmp_path):
+    if name == "convex":
+        pytest.importorskip("cvxpy")
+    if name == "solvers":
+        pytest.importorskip("optimistix")
+    command = [sys.executable, "-m", "benchmarks", name, "--quick", "--here", "--out", str(tmp_path)]
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    run = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    result = json.loads((tmp_path / f"{name}.json").read_text())
+    assert result["benchmark"] == name
+    assert result["quick"] is True
+    assert {"date", "versions", "device", "processors"} <= set(result["environment"])
+    assert result["title"]
+    assert result["floors"]
+    for table in result["tables"]:
+        assert table["title"] in run.stdout
+        assert table["rows"]
+        assert all(len(row) == len(table["columns"]) for row in table["rows"])
+    assert all({"target", "measured", "met", "why"} == set(item) for item in result["targets"])
+
+
+def test_an_unknown_benchmark_is_named():
+    command = [sys.executable, "-m", "benchmarks", "gradient", "--quick"]
+    run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert "no benchmark named gradient" in run.stderr
