@@ -77,5 +77,5 @@ def test_lines_know_nothing_of_the_rest_at_the_start(monkeypatch: pytest.MonkeyP
     console, file = screen(False)
     with Lines(console) as shown:
         shown.started(CLAIM)
-        shown.progressed(CLAIM, 0.0, "compiling")
-    assert file.getvalue().splitlines()[1] == "coupling: 0 % after 0.0 s: compiling"
+        shown.progressed(CLAIM, 0.01, "compiling")
+    assert file.getvalue().splitlines()[1] == "coupling: 1 % after 0.0 s: compiling"

@@ -122,7 +122,10 @@ def test_legend_lies_outside_the_data_in_the_order_of_the_series():
     panel = slopes()
     canvas, axes = drawn(panel)
     legend = axes.get_legend()
-    assert [text.get_text() for text in legend.get_texts()] == [series.label for series in panel.series]
+    words = sorted(
+        legend.get_texts(), key=lambda word: (-round(word.get_window_extent().y0 / 4), word.get_window_extent().x0)
+    )
+    assert [word.get_text() for word in words] == [series.label for series in panel.series]
     assert legend.get_window_extent().y0 >= axes.get_window_extent().y1
     assert legend.get_window_extent().x1 <= canvas.bbox.x1
     assert legend.get_window_extent().y1 <= canvas.bbox.y1
@@ -133,6 +136,13 @@ def test_logarithmic_axes_have_minor_ticks_and_widths_powers_of_two():
     assert len(axes.yaxis.get_minorticklocs()) > 20
     assert {4.0, 8.0, 16.0} <= set(axes.get_xticks())
     assert axes.get_xscale() == axes.get_yscale() == "log"
+
+
+def test_short_logarithmic_axes_have_plain_numbers():
+    _, axes = drawn(Plot("x", "y", [Series("a", [1, 2], [0.02, 0.4])], "linear", "log"))
+    words = [word.get_text() for word in axes.get_yticklabels()]
+    assert {"0.02", "0.05", "0.1", "0.2"} <= set(words)
+    assert _draw._tick(2e-5, 0) == r"$2\times 10^{-5}$"
 
 
 ODD: dict[str, Panel] = {

@@ -39,6 +39,7 @@ def test_number(value: float, shown: str):
     ("text", "html"),
     [
         ("m^{-1/2}", "m<sup>−1/2</sup>"),
+        ("m^(-1/4), m^(1/2), m^(-2)", "m<sup>−1/4</sup>, m<sup>1/2</sup>, m<sup>−2</sup>"),
         ("f^(2)(W)", "f<sup>(2)</sup>(W)"),
         ("x^2 and 10^-8", "x<sup>2</sup> and 10<sup>−8</sup>"),
         ("‖W‖_{2,4}", "‖W‖<sub>2,4</sub>"),
@@ -48,6 +49,8 @@ def test_number(value: float, shown: str):
         ("a < b & c", "a &lt; b &amp; c"),
         ("^{<b>}", "<sup>&lt;b&gt;</sup>"),
         ("`<b>`", "<code>&lt;b&gt;</code>"),
+        ("gap 1e-8, 2.5e-05 or 1e+6", "gap 10<sup>−8</sup>, 2.5 ×\u00a010<sup>−5</sup> or 10<sup>6</sup>"),
+        ("0x1e5 and type1e5 stay", "0x1e5 and type1e5 stay"),
         ("gap ≤ 5 and 95 %", "gap ≤\u00a05 and 95\u00a0%"),
     ],
 )

@@ -20,6 +20,7 @@ from taylornets.experiments.records import ClaimRecord
 from taylornets.report import seconds
 
 _QUIET_SECONDS = 5.0  # at most so often does a claim under way write a line
+_EARLY = 0.05  # before, the time spent on compiling says nothing about the rest
 
 
 def verdict(record: ClaimRecord) -> Text:
@@ -95,7 +96,7 @@ class Lines:
         now = time.monotonic()
         if now - self._last >= _QUIET_SECONDS:
             passed = now - self._begin
-            left = f", about {seconds(passed * (1 - fraction) / fraction)} left" if fraction > 0 else ""
+            left = f", about {seconds(passed * (1 - fraction) / fraction)} left" if fraction >= _EARLY else ""
             self._say(f"{claim.name}: {100 * fraction:.0f} % after {seconds(passed)}{left}: {message}")
 
     def finished(self, record: ClaimRecord, reused: bool) -> None:

