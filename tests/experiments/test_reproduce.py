@@ -295,7 +295,7 @@ def draw(context):
 def wait(context):
     if os.environ.get("WAIT"):
         pathlib.Path(os.environ["WAIT"]).touch()
-        time.sleep(60)
+        time.sleep(600)
     return run(context)
 
 claims._discover = lambda: None
@@ -315,7 +315,7 @@ def start(script: Path, *words: str, wait: Path | None = None) -> subprocess.Pop
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while not path.exists():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end
@@ -330,13 +330,13 @@ def test_killed_run_resumes_to_the_undisturbed_result(tmp_path: Path):
     undisturbed = start(script, "--out", str(whole))  # beside it, to save time
     wait_for(sign, process)
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
     assert process.returncode == -signal.SIGKILL
     assert [path.stem for path in (out / "records").iterdir()] == ["first"]
 
     again = start(script, "--out", str(out), "--resume")
-    printed, error = again.communicate(timeout=60)
-    undisturbed.communicate(timeout=60)
+    printed, error = again.communicate(timeout=180)
+    undisturbed.communicate(timeout=180)
     assert (again.returncode, undisturbed.returncode) == (0, 0)
     assert "first: ✓ holds (kept from the earlier run)" in error
     assert "3 of 3 statements hold" in printed
@@ -354,7 +354,7 @@ def test_interrupted_run_says_how_to_go_on(how: signal.Signals, tmp_path: Path):
     process = start(script, "--out", str(out), "--claim", "second", "--claim", "first", wait=sign)
     wait_for(sign, process)
     process.send_signal(how)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=180)
     assert process.returncode == 130
     assert "Traceback" not in error
     assert f"Interrupted: 1 of 2 claims are finished and kept in {out}." in error
