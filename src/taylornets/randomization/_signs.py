@@ -1,7 +1,7 @@
 """Random signs: the randomization that removes the odd orders (theory 2; BL20 section 3)."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from taylornets import _checks
+from taylornets.activations import Activation
 from taylornets.two_layer import BlockFeatures, Network, Prepared, TwoLayerNetwork, contract, prepare
 
 
@@ -33,12 +34,13 @@ class SignMoments(eqx.Module):
 
     def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "pairs h 1 b"]) -> Moments:
         """Moments of the block, each of shape `(outputs, b)`."""
-        even, odd = even_odd(net, features, v)
+        scale = 1 / (2 * math.sqrt(net.width))
+        parts = [_even_and_square(part[:, 0], features.u, net.activation, scale) for part in v]
         # Paired units have the same a², so their squares are added before the contraction.
-        squares = sum(part**2 for part in odd[1:]) + odd[0] ** 2
+        squares = parts[0][1] + parts[1][1] if net.symmetric else parts[0][1]
         signs = net.a[: squares.shape[0]]
         fused = jnp.sum(signs**2 * squares, axis=0)[None] if signs.shape[1] == 1 else (signs**2).T @ squares
-        return Moments(contract(net, even), fused)
+        return Moments(contract(net, [even for even, _ in parts]), fused)
 
 
 class OddParts(eqx.Module):
@@ -51,23 +53,37 @@ class OddParts(eqx.Module):
 
     def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "pairs h 1 b"]) -> tuple[Array, Array]:
         """Mean and scaled odd parts of the block."""
-        even, odd = even_odd(net, features, v)
-        return contract(net, even), jnp.concatenate(odd)
+        scale = 1 / (2 * math.sqrt(net.width))
+        ends = [(net.activation(features.u + t) * scale, net.activation(features.u - t) * scale) for t in v[:, :, 0]]
+        mean = contract(net, [plus + minus for plus, minus in ends])
+        return mean, jnp.concatenate([plus - minus for plus, minus in ends])
 
 
-def even_odd(
-    net: Network, features: BlockFeatures, v: Float[Array, "pairs h 1 b"]
-) -> tuple[list[Float[Array, "h b"]], list[Float[Array, "h b"]]]:
-    """`m^{-1/2}` times the even and odd parts of `t ↦ σ(u + t)` at `t = v`, for both units of the pairs."""
-    scale = 1 / (2 * math.sqrt(net.width))
-    even: list[Array] = []
-    odd: list[Array] = []
-    for part in v:
-        t = part[:, 0]
-        plus, minus = net.activation(features.u + t) * scale, net.activation(features.u - t) * scale
-        even.append(plus + minus)
-        odd.append(plus - minus)
-    return even, odd
+@eqx.filter_custom_jvp
+def _even_and_square(
+    t: Float[Array, "h b"], u: Float[Array, "h b"], activation: Activation, scale: float
+) -> tuple[Float[Array, "h b"], Float[Array, "h b"]]:
+    """`e` and `o²` for the even and odd parts of `σ(u + ·)` at `t`, times `2 scale` and its square."""
+    plus, minus = activation(u + t), activation(u - t)
+    return (plus + minus) * scale, ((plus - minus) * scale) ** 2
+
+
+@_even_and_square.def_jvp
+def _even_and_square_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
+    """With `σ'_± = σ'(u ± t)`: `de = σ'_+ (du + dt) + σ'_- (du - dt)`, `d(o²) = 2 o (σ'_+ (du + dt) - σ'_- (du - dt))`.
+
+    Written out, the pass keeps two arrays for its way back, where automatic differentiation keeps five.
+    """
+    t, u, activation, scale = primals
+    dt, du, _, _ = tangents
+    (plus, slope_plus), (minus, slope_minus) = (activation.derivatives(end, (0, 1)) for end in (u + t, u - t))
+    odd = plus - minus
+    values = (plus + minus) * scale, (odd * scale) ** 2
+    if du is None:
+        return values, ((slope_plus - slope_minus) * scale * dt, 2 * scale**2 * odd * (slope_plus + slope_minus) * dt)
+    dt = jnp.zeros_like(t) if dt is None else dt
+    up, down = slope_plus * (du + dt), slope_minus * (du - dt)
+    return values, ((up + down) * scale, 2 * scale**2 * odd * (up - down))
 
 
 class Signs(eqx.Module):
