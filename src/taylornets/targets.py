@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from taylornets import _checks
@@ -36,7 +37,7 @@ class Polynomial(eqx.Module):
             raise _checks.ArgumentError("powers", f"{count} powers, one for each direction", f"{len(powers)}")
         self.powers = tuple(_checks.integer("powers", power, 1) for power in powers)
         self.coefficients = _checks.array("coefficients", coefficients, (count,))
-        if bool(np.any(np.linalg.norm(self.directions, axis=1) == 0)):
+        if not isinstance(self.directions, Tracer) and not np.all(np.linalg.norm(self.directions, axis=1)):
             raise _checks.ArgumentError("directions", "directions that are not zero", "a zero row")
 
     def __call__(self, x: Array) -> Float[Array, "n 1"]:
