@@ -14,6 +14,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from taylornets import _checks, losses, randomization
@@ -92,7 +93,7 @@ class Objective(eqx.Module):
 
 def objective(
     net: TwoLayerNetwork,
-    x: Array,
+    x: ArrayLike,
     y: Any,
     *,
     model: str | int | Response = "quadratic",

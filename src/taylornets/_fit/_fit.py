@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from taylornets import _checks, losses
@@ -22,11 +23,13 @@ _CHECK_GROWTH = 1.25
 # far from the saddle at 0. A heuristic.
 _START = 0.3
 _STRETCH = 0.01
+_RESTARTS = 3
+_SAME_OBJECTIVE = 1e-7
 
 
 def fit(
     net: TwoLayerNetwork,
-    x: Array,
+    x: ArrayLike,
     y: Any,
     *,
     model: str | int = "quadratic",
@@ -57,7 +60,8 @@ def fit(
         w_init: start, shape `(m, d)` or `(m, R, d)`; by default zero for the linear model and the full network, and
         small
             and random otherwise, since `w = 0` is a saddle of every term of order ≥ 2.
-        key: JAX random key of the random start; by default `jax.random.key(0)`.
+        key: JAX random key of the random start, and of up to three further ones where a gap remains (the best result is
+            returned); by default `jax.random.key(0)`.
         rank: copies `R` of every unit that share `w0_r` and are penalized together; `R > 1` for single terms of order
             ≥ 2 only.
         tol: relative gap at which a certified run stops; for the others the scale-free gradient `‖∇P‖ ‖w‖ / P`.
@@ -90,8 +94,19 @@ def fit(
         advice = "Copies serve single terms of order ≥ 2 only."
         raise _checks.ArgumentError("rank", f"1 for model={model!r}", str(rank), advice)
     solver = METHODS[_checks.choice("method", method, METHODS)]() if isinstance(method, str) else method
+    key = jax.random.key(0) if key is None else key
     w = _start(risk, model, rank, key) if w_init is None else risk.prepared.displacement(w_init, risk.response)
-    result = minimize(risk, w, solver, certified=is_certifiable(model), tol=tol, max_steps=max_steps)
+    options: dict[str, Any] = {"certified": is_certifiable(model), "tol": tol, "max_steps": max_steps}
+    result = minimize(risk, w, solver, **options)
+    # A gap that remains is a local minimum of a narrow network, or an optimum of higher rank. Another start tells them
+    # apart: two that end at the same objective have met the optimum of this rank.
+    for attempt in range(_RESTARTS if w_init is None else 0):
+        if result.status is not Status.GAP_REMAINS:
+            break
+        other = minimize(risk, _start(risk, model, rank, jax.random.fold_in(key, attempt)), solver, **options)
+        if abs(other.objective - result.objective) <= _SAME_OBJECTIVE * result.objective:
+            break
+        result = min(result, other, key=lambda candidate: candidate.objective)
     if throw and result.status.is_failure:
         raise FitError(result)
     return result
@@ -170,7 +185,7 @@ def _record(
         history.relative_gap.append(float(certificate.relative_gap))
 
 
-def _start(risk: Objective, model: str | int, rank: int, key: PRNGKeyArray | None) -> Array:
+def _start(risk: Objective, model: str | int, rank: int, key: PRNGKeyArray) -> Array:
     """Zero where the objective is convex or starts at a network; elsewhere `‖w_r‖ ≈ 0.3 m^{-1/(2k)}/B_x`."""
     net = risk.prepared.net
     shape = (net.width, net.inputs) if rank == 1 else (net.width, rank, net.inputs)
@@ -178,4 +193,4 @@ def _start(risk: Objective, model: str | int, rank: int, key: PRNGKeyArray | Non
     if model in ("linear", "full", 1):
         return jnp.zeros(shape, dtype)
     scale = _START * net.width ** (-1 / (2 * risk.order)) / (net.input_norm * (net.inputs * rank) ** 0.5)
-    return scale * jax.random.normal(jax.random.key(0) if key is None else key, shape, dtype)
+    return scale * jax.random.normal(key, shape, dtype)

@@ -28,6 +28,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from taylornets import _checks, losses
@@ -73,7 +74,7 @@ class Certificate(eqx.Module):
 def certify(
     net: TwoLayerNetwork,
     w: Array,
-    x: Array,
+    x: ArrayLike,
     y: Any,
     *,
     loss: str | losses.Loss = "squared",

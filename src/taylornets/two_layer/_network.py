@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.typing import DTypeLike
+from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from taylornets import _checks, activations
@@ -106,7 +106,7 @@ class TwoLayerNetwork(eqx.Module):
         """Number of outputs `C`."""
         return self.a.shape[1]
 
-    def __call__(self, w: Array, x: Array) -> Array:
+    def __call__(self, w: ArrayLike, x: ArrayLike) -> Array:
         """The full network at the weights `w0 + w`.
 
         Args:
@@ -118,7 +118,7 @@ class TwoLayerNetwork(eqx.Module):
         """
         return self.prepare(x, ()).full(w)
 
-    def term(self, k: int, w: Array, x: Array) -> Array:
+    def term(self, k: int, w: ArrayLike, x: ArrayLike) -> Array:
         """The Taylor term `f^(k)(w; x)`.
 
         Args:
@@ -132,7 +132,7 @@ class TwoLayerNetwork(eqx.Module):
         k = _checks.integer("k", k, 0)
         return self.prepare(x, (k,)).term(k, w)
 
-    def taylor(self, k: int, w: Array, x: Array) -> Array:
+    def taylor(self, k: int, w: ArrayLike, x: ArrayLike) -> Array:
         """The Taylor model of order `k`: the sum of the terms of orders `0..k`.
 
         Args:
@@ -145,7 +145,7 @@ class TwoLayerNetwork(eqx.Module):
         """
         return self.prepare(x, _checks.integer("k", k, 0)).taylor(k, w)
 
-    def prepare(self, x: Array, order: int | tuple[int, ...], chunk_size: int | None = None) -> Prepared:
+    def prepare(self, x: ArrayLike, order: int | tuple[int, ...], chunk_size: int | None = None) -> Prepared:
         """Does the work that depends on `x` alone, once.
 
         Args:

@@ -16,6 +16,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from taylornets import _checks, activations
@@ -41,7 +42,7 @@ class Network(Protocol):
     def width(self) -> int: ...
     @property
     def outputs(self) -> int: ...
-    def term(self, k: int, w: Array, x: Array) -> Array: ...
+    def term(self, k: int, w: ArrayLike, x: ArrayLike) -> Array: ...
 
 
 class BlockFeatures(NamedTuple):
@@ -173,23 +174,23 @@ class Prepared(eqx.Module):
         """The examples, shape `(n, d)`."""
         return self.blocks.x.reshape(-1, self.net.inputs)[: self.examples]
 
-    def term(self, k: int, w: Array) -> Array:
+    def term(self, k: int, w: ArrayLike) -> Array:
         """`f^(k)(w; x)` for the prepared `x`; see `TwoLayerNetwork.term`. Shape `(n, outputs)`."""
         return self.apply(Term(self._order(k)), w)
 
-    def taylor(self, k: int, w: Array) -> Array:
+    def taylor(self, k: int, w: ArrayLike) -> Array:
         """The sum of the terms of orders `0..k`; see `TwoLayerNetwork.taylor`. Shape `(n, outputs)`."""
         return self.apply(Taylor(self._order(k)), w)
 
-    def full(self, w: Array) -> Array:
+    def full(self, w: ArrayLike) -> Array:
         """The network at `w0 + w`. Shape `(n, outputs)`."""
         return self.apply(Full(), w)
 
-    def apply(self, response: Response, w: Array) -> Any:
+    def apply(self, response: Response, w: ArrayLike) -> Any:
         """Outputs of any response on all examples: its pytree, the examples moved from the last axis to the first."""
         return _apply(self, response, self.displacement(w, response))
 
-    def displacement(self, w: Array, response: Response) -> Array:
+    def displacement(self, w: ArrayLike, response: Response) -> Array:
         """`w` with the checked shape `(m, d)` or, for responses that allow copies, `(m, R, d)`."""
         m, d = self.net.width, self.net.inputs
         if response.copies and jnp.ndim(w) == 3:
@@ -268,7 +269,7 @@ def form_features(net: Network, x: Float[Array, "b d"], orders: tuple[int, ...],
 
 def prepare(
     net: Network,
-    x: Array,
+    x: ArrayLike,
     order: int | tuple[int, ...],
     chunk_size: int | None,
     preactivations: bool = False,
