@@ -1,0 +1,1 @@
+"""Modules with the names of other packages, mapped on this one."""
