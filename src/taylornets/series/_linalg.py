@@ -53,11 +53,12 @@ def _cholesky(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[
     # L L^H = A. With R_k = A_k − Σ_{0<j<k} L_j L_{k-j}^H and L_k = L_0 X:  X + X^H = L_0^{-1} R_k L_0^{-H}, so X is the
     # lower triangle of the right-hand side with half its diagonal.
     a = coefficients(values[0], ctx.order)
-    factor: list[Any] = [bind1(equation, a[0])]
+    start = bind1(equation, a[0])
+    factor: list[Any] = [jnp.tril(start)]  # what stands above the diagonal of the raw result is not defined
     for k in range(1, ctx.order + 1):
         right = minus(a[k], cauchy(factor, [*factor, None], k, lambda p, q: _matmul(p, _adjoint(q)), 1, k - 1))
         factor.append(None if right is None else _matmul(factor[0], _half_lower(_two_sided(factor[0], right))))
-    return [make(factor)]
+    return [make([start, *factor[1:]])]
 
 
 def _two_sided(factor: Any, middle: Any) -> Any:
