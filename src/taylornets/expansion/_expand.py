@@ -135,17 +135,13 @@ def series_terms(
     closed, shapes = jax.make_jaxpr(model, return_shape=True)(list(start))
     refuse_too_large(closed.jaxpr, order)
     structure = jax.tree_util.tree_structure(shapes)
-    operands = [
-        make([a, b, *[None] * (order - 1)]) if order else a for a, b in zip(start, move, strict=True)
-    ]
+    operands = [make([a, b, *[None] * (order - 1)]) if order else a for a, b in zip(start, move, strict=True)]
     outs = [coefficients(v, order) for v in evaluate_closed(Context(order, record), closed, operands)]
     filled = [[jnp.zeros_like(row[0]) if c is None else c for c in row] for row in outs]
     return tuple(jax.tree_util.tree_unflatten(structure, [row[k] for row in filled]) for k in range(order + 1))
 
 
-def nested_terms(
-    model: Callable[..., Any], start: Sequence[Any], move: Sequence[Any], order: int
-) -> tuple[Any, ...]:
+def nested_terms(model: Callable[..., Any], start: Sequence[Any], move: Sequence[Any], order: int) -> tuple[Any, ...]:
     """The terms by differentiating the directional derivative again and again, the definition itself."""
 
     def numbers(moved: list[Any]) -> list[Any]:

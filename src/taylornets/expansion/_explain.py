@@ -31,7 +31,9 @@ class Coverage:
     def __str__(self) -> str:
         lines = [("primitive", "path", "equations"), *((a, b, str(c)) for a, b, c in self.rows)]
         widths = [max(len(line[i]) for line in lines) for i in range(3)]
-        return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+        return "\n".join(
+            "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines
+        )
 
 
 def explain(f: Callable[..., Any], params: Any, *args: Any, trainable: Any = None, **kwargs: Any) -> Coverage:

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-from jax.extend import core
 import jax
 import jax.numpy as jnp
+from jax.extend import core
 
 from taylornets.series._series import Series, Value, coefficients, derivative, integral, make, primal, truncate
 
@@ -169,9 +169,7 @@ def along_curve(ctx: Context, function: Callable[..., Sequence[Any]], values: Se
     closed = jax.make_jaxpr(tangents)(start, [start[i] for i in moving])
     operands = [truncate(v, shorter) for v in values] + [derivative(values[i]) for i in moving]
     slopes = iter(evaluate_closed(Context(shorter), closed, operands))
-    return [
-        integral(y, next(slopes), ctx.order) if jnp.issubdtype(y.dtype, jnp.inexact) else y for y in outputs
-    ]
+    return [integral(y, next(slopes), ctx.order) if jnp.issubdtype(y.dtype, jnp.inexact) else y for y in outputs]
 
 
 def coefficientwise(ctx: Context, value: Series, function: Callable[[Any], Any]) -> Value:

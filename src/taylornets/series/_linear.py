@@ -51,7 +51,9 @@ def _barrier(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[V
     rows: list[list[Any]] = [[] for _ in values]
     for column in columns:
         present = [i for i, c in enumerate(column) if c is not None]
-        outs = dict(zip(present, equation.primitive.bind(*[column[i] for i in present]), strict=True)) if present else {}
+        outs = (
+            dict(zip(present, equation.primitive.bind(*[column[i] for i in present]), strict=True)) if present else {}
+        )
         for i, row in enumerate(rows):
             row.append(outs.get(i))
     return [make(row) for row in rows]

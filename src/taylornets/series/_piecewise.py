@@ -51,7 +51,9 @@ def _inexact(value: Any) -> bool:
 
 @register(FAMILY, "abs")
 def _abs(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    if jnp.issubdtype(equation.invars[0].aval.dtype, jnp.complexfloating):  # √(re² + im²) is smooth, not piecewise linear
+    if jnp.issubdtype(
+        equation.invars[0].aval.dtype, jnp.complexfloating
+    ):  # √(re² + im²) is smooth, not piecewise linear
         return along_curve(ctx, lambda *operands: bind(equation, *operands), values)
     return _piecewise(ctx, equation, values)
 

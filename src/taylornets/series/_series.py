@@ -86,7 +86,7 @@ def derivative(value: Series) -> Value:
 
 
 def integral(start: Any, slope: Value, order: int) -> Value:
-    """start + ∫_0^t slope: the inverse of `derivative`."""
+    """Start + ∫_0^t slope: the inverse of `derivative`."""
     coefs = coefficients(slope, order - 1)
     return make([start] + [None if c is None else (c if k == 1 else c / k) for k, c in enumerate(coefs, 1)])
 
@@ -111,7 +111,12 @@ def minus(a: Any, b: Any) -> Any:
 
 
 def cauchy(
-    a: Sequence[Any], b: Sequence[Any], k: int, product: Callable[[Any, Any], Any], start: int = 0, stop: int | None = None
+    a: Sequence[Any],
+    b: Sequence[Any],
+    k: int,
+    product: Callable[[Any, Any], Any],
+    start: int = 0,
+    stop: int | None = None,
 ) -> Any:
     """Σ_{j=start..stop} a_j b_{k-j} over the present pairs, or `None`; `stop` is k unless given."""
     total = None

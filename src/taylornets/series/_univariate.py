@@ -12,24 +12,25 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.custom_derivatives import SymbolicZero
 from jax.scipy.special import polygamma
 
-from taylornets.series._bilinear import quotient, square, square_coefficient
-from taylornets.series._engine import FALL_BACK, Context, along_curve, bind, bind1, register
+from taylornets.series._bilinear import product, quotient, square, square_coefficient
+from taylornets.series._engine import Context, along_curve, bind, bind1, register
 from taylornets.series._series import (
     Series,
     Value,
     cauchy,
-    coefficient,
     coefficients,
-    integral,
     make,
     minus,
     plus,
     primal,
     truncate,
+    zeros_like,
 )
 
 FAMILY = "univariate"
@@ -51,7 +52,7 @@ def _next(scaled: Sequence[Any], u: Sequence[Any], k: int) -> Any:
 
 
 def solve(z: Value, start: Any, order: int, slope: Callable[[list[Any], int], Any]) -> Value:
-    """y with y_0 = start and y' = u z', where `slope(y, k)` gives u_k from y_0..y_k."""
+    """Y with y_0 = start and y' = u z', where `slope(y, k)` gives u_k from y_0..y_k."""
     scaled = _scaled(coefficients(z, order))
     y: list[Any] = [start]
     u: list[Any] = []
@@ -61,11 +62,52 @@ def solve(z: Value, start: Any, order: int, slope: Callable[[list[Any], int], An
     return make(y)
 
 
+def smooth(
+    z: Value, order: int, value: Callable[[Value, int], Value], slope: Callable[[Value, Value, int], Value]
+) -> Value:
+    """Y = φ(z) with a derivative of its own: the tangent of y(t) is φ'(z(t)) times the tangent of z(t).
+
+    Without it, reverse mode would walk back through the recurrence and keep every partial sum of it; with it, it keeps
+    the series of φ'(z) alone and costs one Cauchy product.
+
+    Args:
+        z: the operand.
+        order: order of truncation.
+        value: gives φ(z) to an order.
+        slope: gives φ'(z) to an order, from z and y = φ(z).
+    """
+
+    @jax.custom_jvp
+    def run(coefs: tuple[Any, ...]) -> tuple[Any, ...]:
+        return coefficients(value(make(coefs), order), order)
+
+    def tangent(primals: Any, tangents: Any) -> tuple[Any, Any]:
+        y = run(*primals)
+        u = coefficients(slope(make(*primals), make(y), order), order)
+        # A tangent that is zero for lack of dependence (the primal of a model in the displacement) is not multiplied.
+        dz = [None if isinstance(t, SymbolicZero) else t for t in tangents[0]]
+        dy = [cauchy(u, dz, k, _times) for k in range(order + 1)]
+        return y, tuple(_missing(v, d) for v, d in zip(y, dy, strict=True))
+
+    run.defjvp(tangent, symbolic_zeros=True)
+    return make(run(coefficients(z, order)))
+
+
+def _missing(value: Any, tangent: Any) -> Any:
+    return zeros_like(value) if tangent is None and value is not None else tangent
+
+
 @register(FAMILY, "exp", "exp2", "expm1", "tanh", "logistic", "tan")
 def _autonomous(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    (z,) = values
     slope = _SLOPES[equation.primitive.name]
-    return [solve(z, bind1(equation, primal(z)), ctx.order, slope)]
+
+    def derivative(_: Value, y: Value, order: int) -> Value:
+        c = coefficients(y, order)
+        return make([slope(list(c), k) for k in range(order + 1)])
+
+    return [
+        smooth(values[0], ctx.order, lambda z, order: solve(z, bind1(equation, primal(z)), order, slope), derivative)
+    ]
 
 
 def _one(k: int, value: Any) -> Any:
@@ -87,17 +129,21 @@ _SLOPES: dict[str, Callable[[list[Any], int], Any]] = {
 @register(FAMILY, "log", "log1p")
 def _log(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     # z y' = z':  y_k = (z_k − (1/k) Σ_{j=1..k-1} j y_j z_{k-j}) / z_0, with 1 + z for log1p.
-    (z,) = values
-    c = coefficients(z, ctx.order)
-    base = c[0] + 1 if equation.primitive.name == "log1p" else c[0]
-    y: list[Any] = [bind1(equation, c[0])]
-    scaled: list[Any] = [None]
-    for k in range(1, ctx.order + 1):
-        total = cauchy(scaled, c, k, _times, 1, k - 1)
-        rest = minus(c[k], None if total is None else total / k)
-        y.append(None if rest is None else rest / base)
-        scaled.append(None if y[k] is None else k * y[k])
-    return [make(y)]
+    shift = 1 if equation.primitive.name == "log1p" else 0
+
+    def value(z: Value, order: int) -> Value:
+        c = coefficients(z, order)
+        base = c[0] + shift
+        y: list[Any] = [bind1(equation, c[0])]
+        scaled: list[Any] = [None]
+        for k in range(1, order + 1):
+            total = cauchy(scaled, c, k, _times, 1, k - 1)
+            rest = minus(c[k], None if total is None else total / k)
+            y.append(None if rest is None else rest / base)
+            scaled.append(None if y[k] is None else k * y[k])
+        return make(y)
+
+    return [smooth(values[0], ctx.order, value, lambda z, _, order: quotient(None, _shift(z, shift), order))]
 
 
 @register(FAMILY, "sin", "cos", "sinh", "cosh")
@@ -117,33 +163,53 @@ def _pair(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Valu
 
 @register(FAMILY, "sqrt")
 def _sqrt(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    # y² = z:  y_k = (z_k − Σ_{0<j<k} y_j y_{k-j}) / (2 y_0).
-    (z,) = values
-    c = coefficients(z, ctx.order)
-    y = [bind1(equation, c[0])]
-    twice = 2 * y[0]
-    for k in range(1, ctx.order + 1):
+    # y² = z:  y_k = (z_k − Σ_{0<j<k} y_j y_{k-j}) / (2 y_0);   φ' = 1/(2 y).
+    def value(z: Value, order: int) -> Value:
+        return _square_root(z, bind1(equation, primal(z)), order)
+
+    return [smooth(values[0], ctx.order, value, lambda _, y, order: quotient(None, _map(y, lambda c: 2 * c), order))]
+
+
+def _square_root(z: Value, start: Any, order: int) -> Value:
+    c = coefficients(z, order)
+    y: list[Any] = [start]
+    for k in range(1, order + 1):
         y.append(None)
         rest = minus(c[k], square_coefficient(y, k, 1))
-        y[k] = None if rest is None else rest / twice
-    return [make(y)]
+        y[k] = None if rest is None else rest / (2 * start)
+    return make(y)
 
 
-@register(FAMILY, "rsqrt", "cbrt")
-def _root(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+@register(FAMILY, "rsqrt")
+def _rsqrt(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+    # φ' = −y³/2.
+    def value(z: Value, order: int) -> Value:
+        start = bind1(equation, primal(z))
+        return _root(z, start, start * start, -1 / 2, order)
+
+    def slope(_: Value, y: Value, order: int) -> Value:
+        return _map(product(square(y, order), y, order, _times), lambda c: -c / 2)
+
+    return [smooth(values[0], ctx.order, value, slope)]
+
+
+@register(FAMILY, "cbrt")
+def _cbrt(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     (z,) = values
-    exponent = {"rsqrt": -1 / 2, "cbrt": 1 / 3}[equation.primitive.name]
-    # y = z^r satisfies z y' = r z' y:  k z_0 y_k = Σ_{j=1..k} (r j − (k − j)) z_j y_{k-j}.
-    c = coefficients(z, ctx.order)
-    y = [bind1(equation, c[0])]
-    inverse = y[0] * y[0] if exponent == -1 / 2 else 1 / c[0]  # 1/z without a division
-    for k in range(1, ctx.order + 1):
+    return [_root(z, bind1(equation, primal(z)), 1 / primal(z), 1 / 3, ctx.order)]
+
+
+def _root(z: Value, start: Any, inverse: Any, exponent: float, order: int) -> Value:
+    """z^r from z_0^r and 1/z_0. z y' = r z' y:  k z_0 y_k = Σ_{j=1..k} (r j − (k − j)) z_j y_{k-j}."""
+    c = coefficients(z, order)
+    y: list[Any] = [start]
+    for k in range(1, order + 1):
         total = None
         for j in range(1, k + 1):
             if c[j] is not None and y[k - j] is not None:
                 total = plus(total, ((exponent * j - (k - j)) / k) * (c[j] * y[k - j]))
         y.append(None if total is None else total * inverse)
-    return [make(y)]
+    return make(y)
 
 
 @register(FAMILY, "erf", "erfc", "atan", "asin", "acos", "asinh", "acosh", "atanh", "erf_inv")
@@ -151,14 +217,17 @@ def _from_slope(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequenc
     # u is elementary in z: form it to order K − 1, multiply by z' and integrate.
     (z,) = values
     name = equation.primitive.name
-    start = bind1(equation, primal(z))
-    if jnp.issubdtype(start.dtype, jnp.complexfloating):  # branch cuts: leave them to JAX's own derivative
+    if jnp.issubdtype(primal(z).dtype, jnp.complexfloating):  # branch cuts: leave them to JAX's own derivative
         return along_curve(ctx, lambda *operands: bind(equation, *operands), values)
     if name == "erf_inv":  # y' = (√π/2) exp(y²) z'
-        return [_solve_erf_inv(z, start, ctx.order)]
-    u = coefficients(_slope(name, truncate(z, ctx.order - 1), ctx.order - 1), ctx.order - 1)
-    scaled = _scaled(coefficients(z, ctx.order))
-    return [make([start] + [_next(scaled, [*u, None], k) for k in range(1, ctx.order + 1)])]
+        return [_solve_erf_inv(z, bind1(equation, primal(z)), ctx.order)]
+
+    def value(z: Value, order: int) -> Value:
+        u = coefficients(_slope(name, truncate(z, order - 1), order - 1), order - 1)
+        scaled = _scaled(coefficients(z, order))
+        return make([bind1(equation, primal(z))] + [_next(scaled, [*u, None], k) for k in range(1, order + 1)])
+
+    return [smooth(z, ctx.order, value, lambda z, _, order: _slope(name, z, order))]
 
 
 def _slope(name: str, z: Value, order: int) -> Value:
@@ -198,13 +267,7 @@ def _shift(x: Value, number: int) -> Value:
 
 def _inverse_root(x: Value, order: int) -> Value:
     """x(t)^(-1/2), by 1/√x."""
-    c = coefficients(x, order)
-    y = [lax.sqrt(c[0])]
-    for k in range(1, order + 1):
-        y.append(None)
-        rest = minus(c[k], square_coefficient(y, k, 1))
-        y[k] = None if rest is None else rest / (2 * y[0])
-    return quotient(None, make(y), order)
+    return quotient(None, _square_root(x, lax.sqrt(primal(x)), order), order)
 
 
 def _solve_erf_inv(z: Value, start: Any, order: int) -> Value:
