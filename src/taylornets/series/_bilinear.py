@@ -1,10 +1,14 @@
 """Rules of products: Cauchy's formula over the pairs of coefficients that are present, and what is built from it."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from taylornets.series._engine import Context, bind1, register
-from taylornets.series._series import Series, Value, cauchy, coefficient, coefficients, make, minus, primal
+from taylornets.series._series import Series, Value, cauchy, coefficient, coefficients, make, minus, plus, primal
 
 FAMILY = "bilinear"
 
@@ -23,9 +27,46 @@ def _mul(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value
     return [product(a, b, ctx.order, lambda p, q: bind1(equation, p, q))]
 
 
+# Below this many rows a product reads its matrix more slowly than it multiplies, so the coefficients that meet the same
+# matrix go through in one product. Above it, the copy into one array costs more than it saves. Measured on two cores
+# (`benchmarks/taylor_mode.py`, table "stacking"); a heuristic, without influence on the result.
+STACK_ROWS = 32
+
+
 @register(FAMILY, "dot_general", "conv_general_dilated")
 def _contraction(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    return [product(values[0], values[1], ctx.order, lambda p, q: bind1(equation, p, q))]
+    p, q = (coefficients(v, ctx.order) for v in values)
+    present = [sum(c is not None for c in side) for side in (p, q)]
+    if equation.primitive.name == "dot_general" and min(present) <= 2 < max(present):
+        few = 0 if present[0] <= present[1] else 1
+        if _rows(equation, 1 - few) <= STACK_ROWS:
+            return [_stacked(ctx.order, equation, (p, q), few)]
+    return [product(values[0], values[1], ctx.order, lambda a, b: bind1(equation, a, b))]
+
+
+def _rows(equation: Any, side: int) -> int:
+    """Elements of one operand of a `dot_general` along the axes that are neither summed nor shared."""
+    contracted, shared = equation.params["dimension_numbers"]
+    shape = equation.invars[side].aval.shape
+    return math.prod(n for i, n in enumerate(shape) if i not in (*contracted[side], *shared[side]))
+
+
+def _stacked(order: int, equation: Any, sides: tuple[Sequence[Any], Sequence[Any]], few: int) -> Value:
+    """The product when one side has few coefficients: each meets all those of the other side, stacked, at once."""
+    short, long = sides[few], sides[1 - few]
+    total: list[Any] = [None] * (order + 1)
+    for i, matrix in enumerate(short):
+        orders = [j for j in range(order + 1 - i) if long[j] is not None]
+        if matrix is None or not orders:
+            continue
+
+        def times(vector: Any, matrix: Any = matrix) -> Any:
+            return bind1(equation, *((matrix, vector) if few == 0 else (vector, matrix)))
+
+        images = jax.vmap(times)(jnp.stack([long[j] for j in orders]))
+        for image, j in zip(images, orders, strict=True):
+            total[i + j] = plus(total[i + j], image)
+    return make(total)
 
 
 def square(x: Value, order: int) -> Value:
