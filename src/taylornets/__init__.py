@@ -1,7 +1,31 @@
-"""Taylor models of wide neural networks of any order, beyond the neural tangent kernel."""
+"""Taylor models of wide neural networks of any order, beyond the neural tangent kernel.
 
+The subject is Bai & Lee, "Beyond Linearization: On Quadratic and Higher-Order Approximation of Wide Neural Networks"
+(ICLR 2020): terms of any order of a two-layer network, random signs that couple the network with its quadratic term,
+and training with a proof of global optimality.
+"""
+
+from taylornets import activations as activations
+from taylornets import compat as compat
+from taylornets import expressivity as expressivity
+from taylornets import losses as losses
+from taylornets import optimizers as optimizers
+from taylornets import randomization as randomization
+from taylornets import targets as targets
+from taylornets._checks import ArgumentError as ArgumentError
+from taylornets._fit import FitError as FitError
+from taylornets._fit import FitResult as FitResult
+from taylornets._fit import Status as Status
+from taylornets._fit import fit as fit
+from taylornets.certificates import Certificate as Certificate
+from taylornets.certificates import certify as certify
 from taylornets.expansion import cost as cost
 from taylornets.expansion import explain as explain
 from taylornets.expansion import linearize as linearize
 from taylornets.expansion import taylor_expand as taylor_expand
 from taylornets.expansion import taylor_terms as taylor_terms
+from taylornets.objectives import Objective as Objective
+from taylornets.objectives import objective as objective
+from taylornets.two_layer import TwoLayerNetwork as TwoLayerNetwork
+
+__version__ = "0.1.0"

@@ -41,7 +41,8 @@ def positive(argument: str, value: Any, advice: str = "") -> None:
         return
     if not isinstance(value, int | float | np.number | np.ndarray | jax.Array) or isinstance(value, bool):
         raise ArgumentError(argument, "a number > 0", repr(value), advice)
-    if np.ndim(value) != 0 or not np.isfinite(value) or value <= 0:
+    number = np.asarray(value)  # on the host: a comparison of JAX arrays would be staged out under jit
+    if number.ndim != 0 or not np.isfinite(number) or number <= 0:
         raise ArgumentError(argument, "a finite number > 0", str(value), advice)
 
 

@@ -1,1 +1,8 @@
-"""Room of taylornets."""
+"""The training entry `fit`."""
+
+from taylornets._fit._fit import fit as fit
+from taylornets._fit._fit import minimize as minimize
+from taylornets._fit._result import FitError as FitError
+from taylornets._fit._result import FitResult as FitResult
+from taylornets._fit._result import History as History
+from taylornets._fit._result import Status as Status

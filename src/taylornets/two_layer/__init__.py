@@ -1,1 +1,19 @@
-"""Room of taylornets."""
+"""Two-layer networks, their closed-form Taylor terms, and features prepared once per data set (theory 1).
+
+With `u_r = ⟨w0_r, x⟩` and `v_r = ⟨w_r, x⟩` the network `m^{-1/2} Σ_r a_r σ(u_r + v_r)` has the terms
+`f^(k) = m^{-1/2} Σ_r a_r σ^{(k)}(u_r)/k! · v_r^k`. All of them, and the network itself, are an elementwise function of `v`
+contracted with the signs: a *response*. One pass over the data serves every response, so each costs one matrix product
+forward and one backward.
+"""
+
+from taylornets.two_layer._network import TwoLayerNetwork as TwoLayerNetwork
+from taylornets.two_layer._prepared import BlockFeatures as BlockFeatures
+from taylornets.two_layer._prepared import Full as Full
+from taylornets.two_layer._prepared import Prepared as Prepared
+from taylornets.two_layer._prepared import Response as Response
+from taylornets.two_layer._prepared import Taylor as Taylor
+from taylornets.two_layer._prepared import Term as Term
+from taylornets.two_layer._prepared import contract as contract
+from taylornets.two_layer._prepared import prepare as prepare
+from taylornets.two_layer._suprema import moment_matrices as moment_matrices
+from taylornets.two_layer._suprema import unit_suprema as unit_suprema

@@ -1,0 +1,90 @@
+"""What a training run returns, and the sentences of its statuses."""
+
+import enum
+from dataclasses import dataclass, field
+
+from jaxtyping import Array
+
+from taylornets.certificates import Certificate
+
+
+class Status(enum.Enum):
+    """How a run ended; the value is the sentence a person reads."""
+
+    CERTIFIED = (
+        "The relative gap of the certificate is at most tol: the displacement is globally optimal to that accuracy."
+    )
+    STATIONARY = "The gradient vanishes to tol; this model has no certificate of global optimality."
+    GAP_REMAINS = (
+        "No further decrease is possible in this precision, and the certificate's gap is above tol. Likely causes, in order: "
+        "the optimum needs units of higher rank (use rank=2, then 3), the precision is float32 (enable float64), "
+        "a poor start (another key)."
+    )
+    STALLED = (
+        "No further decrease is possible in this precision, and the gradient is above tol. Enable float64 or raise tol."
+    )
+    MAX_STEPS = (
+        "max_steps was reached before tol. Raise max_steps, raise tol, or start from w_init of a larger penalty."
+    )
+    DIVERGED = (
+        "The objective is not finite any more; the best displacement before that is returned. Scale the data down."
+    )
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether `fit` raises on it unless asked not to."""
+        return self in (Status.MAX_STEPS, Status.DIVERGED)
+
+
+@dataclass(frozen=True)
+class History:
+    """The course of a run at its checks: equally long lists.
+
+    Attributes:
+        steps: iterations done.
+        objective: penalized objective.
+        gradient_norm: Euclidean norm of its gradient.
+        relative_gap: of the certificate; empty where the model has none.
+        seconds: wall-clock time since the start, compilation included.
+    """
+
+    steps: list[int] = field(default_factory=list)
+    objective: list[float] = field(default_factory=list)
+    gradient_norm: list[float] = field(default_factory=list)
+    relative_gap: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A trained displacement.
+
+    Attributes:
+        w: displacement, shape `(m, d)`, or `(m, R, d)` for `rank=R > 1`.
+        objective: penalized objective at `w`.
+        certificate: proof of how far `w` is from the global optimum; `None` for models that have none.
+        status: how the run ended; `status.value` is a sentence.
+        steps: iterations done.
+        history: the course of the run.
+    """
+
+    w: Array
+    objective: float
+    certificate: Certificate | None
+    status: Status
+    steps: int
+    history: History
+
+    def __str__(self) -> str:
+        return "\n".join(
+            [f"{self.steps} steps, objective {self.objective:.9g}. {self.status.value}"]
+            + ([f"Certificate: {self.certificate}."] if self.certificate is not None else [])
+        )
+
+
+class FitError(RuntimeError):
+    """A run that failed; `result` holds the best displacement, `throw=False` returns it instead."""
+
+    def __init__(self, result: FitResult):
+        self.result = result
+        super().__init__(f"{result}\nPass throw=False to get the result all the same.")

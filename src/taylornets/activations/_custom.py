@@ -1,0 +1,103 @@
+"""Any JAX function of a real scalar as an activation."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from taylornets import _checks
+from taylornets.activations import _quadrature
+from taylornets.activations._base import Activation, Traits
+
+
+@dataclasses.dataclass(frozen=True)
+class Custom(Activation):
+    """An activation from a JAX function of a real scalar, its derivatives by nested forward differentiation.
+
+    The cost of order `k` grows like `2^k`. Two are equal if their functions are the same object; so pass the same
+    function, not a new lambda, to code that is compiled for an activation.
+
+    Args:
+        function: takes a real scalar and returns a real scalar of the same type.
+        kinks_at: points where some derivative jumps, for quadrature; at a kink JAX's own derivative is used.
+        continuous: number of continuous derivatives, None for all.
+        complex_arguments: whether complex arguments may be handed to it.
+        strip_width: half-width of the strip on which it is then analytic.
+        bounds: `bounds[k]` a Lipschitz constant of `σ^{(k-1)}` (for `k = 0` a bound on `|σ|`) that you know;
+            orders beyond have the bound infinity.
+
+    Raises:
+        ArgumentError: if the function does not map a scalar to a real scalar.
+
+    Source: theory section 1.
+
+    Example:
+        >>> import jax.numpy as jnp, taylornets as tn
+        >>> sigma = tn.activations.Custom(lambda t: t * jnp.exp(-t))
+        >>> float(sigma.derivative(2)(0.0))
+        -2.0
+    """
+
+    function: Callable[[Any], Any]
+    kinks_at: tuple[float, ...] = ()
+    continuous: int | None = None
+    complex_arguments: bool = False
+    strip_width: float = 0.0
+    bounds: tuple[float, ...] = ()
+
+    def __post_init__(self):
+        needed = "a JAX function of a real scalar that returns a real scalar"
+        advice = "Write it with jax.numpy, for example lambda t: t * jax.numpy.tanh(t)."
+        try:
+            result = jax.eval_shape(self.function, jax.ShapeDtypeStruct((), jnp.dtype("float32")))
+        except Exception as error:
+            raise _checks.ArgumentError("activation", needed, f"one that raised {error!r:.200}", advice) from error
+        if (
+            not isinstance(result, jax.ShapeDtypeStruct)
+            or result.shape
+            or not jnp.issubdtype(result.dtype, jnp.floating)
+        ):
+            raise _checks.ArgumentError("activation", needed, f"one that returned {result}", advice)
+
+    @property
+    def traits(self) -> Traits:
+        """See `Activation`."""
+        name = getattr(self.function, "__name__", type(self.function).__name__)
+        return Traits(name, self.complex_arguments, self.strip_width, self.kinks_at, self.continuous)
+
+    def evaluate(self, t: Array, orders: tuple[int, ...]) -> tuple[Array, ...]:
+        """See `Activation`."""
+
+        def up_to(k: int) -> Callable[[Array], tuple[Array, ...]]:
+            if k == 0:
+                return lambda point: (jnp.asarray(self.function(point), t.dtype),)
+            below = up_to(k - 1)
+
+            def extended(point: Array) -> tuple[Array, ...]:
+                values, slopes = jax.jvp(below, (point,), (jnp.ones_like(point),))
+                return (*values, slopes[-1])
+
+            return extended
+
+        flat = jax.vmap(up_to(max(orders, default=0)))(t.ravel())
+        return tuple(flat[k].reshape(t.shape) for k in orders)
+
+    def gaussian_moment(self, k: int, q: int) -> float:
+        """See `Activation`."""
+        return _quadrature.hermite_coefficient(self, k, q)
+
+    def dual_value(self, k: int, rho: Array) -> Array:
+        """See `Activation`."""
+        return _quadrature.dual_series(self, k, rho)
+
+    def dual_slope(self, k: int, rho: Array) -> Array:
+        """See `Activation`."""
+        return self.dual(k + 1)(rho)
+
+    def supremum(self, k: int) -> float:
+        """The bound that was handed in: nothing can be proved about a function from values at points."""
+        return float(self.bounds[k]) if k < len(self.bounds) else math.inf

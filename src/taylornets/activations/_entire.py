@@ -1,0 +1,178 @@
+"""sin, exp and polynomials."""
+
+import dataclasses
+import math
+import re
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from taylornets import _checks
+from taylornets.activations import _quadrature
+from taylornets.activations._base import Activation, Traits
+from taylornets.activations._registry import register, register_pattern
+
+
+@dataclasses.dataclass(frozen=True)
+class Sin(Activation):
+    """`σ(t) = sin t`; entire.
+
+    Source: theory sections 1 and 6.
+
+    Example:
+        >>> import taylornets as tn
+        >>> float(tn.activations.get("sin").derivative(1)(0.0))
+        1.0
+    """
+
+    @property
+    def traits(self) -> Traits:
+        """See `Activation`."""
+        return Traits("sin", analytic=True, strip=math.inf)
+
+    def evaluate(self, t: Array, orders: tuple[int, ...]) -> tuple[Array, ...]:
+        """See `Activation`."""
+        sine = jnp.sin(t) if any(k % 2 == 0 for k in orders) else t
+        cosine = jnp.cos(t) if any(k % 2 == 1 for k in orders) else t
+        return tuple((sine, cosine, -sine, -cosine)[k % 4] for k in orders)
+
+    def gaussian_moment(self, k: int, q: int) -> float:
+        """`E sin(g + s) = e^{-1/2} sin s`, derivative of order `k + q` at 0."""
+        return math.exp(-0.5) * (0.0, 1.0, 0.0, -1.0)[(k + q) % 4]
+
+    def dual_value(self, k: int, rho: Array) -> Array:
+        """`e^{-1} sinh ρ`, and for the cosine `e^{-1} cosh ρ`."""
+        return math.exp(-1) * (jnp.cosh(rho) if k % 2 else jnp.sinh(rho))
+
+    def dual_slope(self, k: int, rho: Array) -> Array:
+        """See `Activation`."""
+        return self.dual(k + 1)(rho)
+
+    def supremum(self, k: int) -> float:  # noqa: ARG002 - every order has the same
+        """Exact."""
+        return 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Exp(Activation):
+    """`σ(t) = exp t`; entire. It overflows where the floating type does (`t > 88` in float32).
+
+    Source: theory sections 1 and 2.
+
+    Example:
+        >>> import taylornets as tn
+        >>> float(tn.activations.get("exp").derivative(5)(0.0))
+        1.0
+    """
+
+    @property
+    def traits(self) -> Traits:
+        """See `Activation`."""
+        return Traits("exp", analytic=True, strip=math.inf)
+
+    def evaluate(self, t: Array, orders: tuple[int, ...]) -> tuple[Array, ...]:
+        """See `Activation`."""
+        return (jnp.exp(t),) * len(orders)
+
+    def gaussian_moment(self, k: int, q: int) -> float:  # noqa: ARG002 - every order has the same
+        """`E exp(g + s) = exp(s + 1/2)`."""
+        return math.exp(0.5)
+
+    def dual_value(self, k: int, rho: Array) -> Array:  # noqa: ARG002 - every order has the same
+        """`exp(1 + ρ)`."""
+        return jnp.exp(1 + rho)
+
+    def dual_slope(self, k: int, rho: Array) -> Array:
+        """See `Activation`."""
+        return self.dual(k + 1)(rho)
+
+    def supremum(self, k: int) -> float:  # noqa: ARG002 - every order has the same
+        """Exact."""
+        return math.inf
+
+
+@dataclasses.dataclass(frozen=True)
+class Polynomial(Activation):
+    """`σ(t) = Σ_j c_j t^j`; entire. By name: `"polynomial(c0, c1, ...)"`.
+
+    Args:
+        coefficients: `(c_0, c_1, ...)`, finite numbers; trailing zeros are dropped.
+
+    Raises:
+        ArgumentError: for no coefficient, or one that is not a finite real number.
+
+    Source: theory section 1.
+
+    Example:
+        >>> import taylornets as tn
+        >>> sigma = tn.activations.Polynomial((0, 0, 0.5))
+        >>> float(sigma(4.0)), float(sigma.derivative(1)(4.0)), sigma.name
+        (8.0, 4.0, 'polynomial(0.0, 0.0, 0.5)')
+    """
+
+    coefficients: tuple[float, ...]
+
+    def __post_init__(self):
+        needed = "a sequence of at least one finite real number"
+        try:
+            values = [float(c) for c in self.coefficients]
+        except (TypeError, ValueError):
+            raise _checks.ArgumentError("coefficients", needed, repr(self.coefficients)) from None
+        if not values or not all(map(math.isfinite, values)):
+            raise _checks.ArgumentError("coefficients", needed, repr(self.coefficients))
+        while len(values) > 1 and values[-1] == 0:
+            values.pop()
+        object.__setattr__(self, "coefficients", tuple(values))
+
+    @property
+    def traits(self) -> Traits:
+        """See `Activation`."""
+        return Traits(f"polynomial({', '.join(map(repr, self.coefficients))})", analytic=True, strip=math.inf)
+
+    def evaluate(self, t: Array, orders: tuple[int, ...]) -> tuple[Array, ...]:
+        """See `Activation`."""
+        return tuple(_quadrature.horner(self._derivative_coefficients(k), t) for k in orders)
+
+    def gaussian_moment(self, k: int, q: int) -> float:
+        """`E[g^a He_q(g)] = a!/((a-q)/2)!/2^{(a-q)/2}` for `a - q` even and not negative, 0 otherwise."""
+        return math.fsum(
+            c * math.factorial(a) / (math.factorial((a - q) // 2) * 2 ** ((a - q) // 2))
+            for a, c in enumerate(self._derivative_coefficients(k))
+            if a >= q and (a - q) % 2 == 0
+        )
+
+    def dual_value(self, k: int, rho: Array) -> Array:
+        """The finite sum `Σ_q c_{k,q}²/q! ρ^q`."""
+        degree = max(0, len(self.coefficients) - 1 - k)
+        return _quadrature.horner(
+            tuple(self.gaussian_moment(k, q) ** 2 / math.factorial(q) for q in range(degree + 1)), rho
+        )
+
+    def dual_slope(self, k: int, rho: Array) -> Array:
+        """See `Activation`."""
+        return self.dual(k + 1)(rho)
+
+    def supremum(self, k: int) -> float:
+        """Exact."""
+        left = self._derivative_coefficients(k)
+        return abs(left[0]) if len(left) == 1 else math.inf
+
+    def _derivative_coefficients(self, k: int) -> tuple[float, ...]:
+        return tuple(math.perm(j, k) * c for j, c in enumerate(self.coefficients) if j >= k) or (0.0,)
+
+
+def _parse(name: str) -> Polynomial | None:
+    match = re.fullmatch(r"polynomial\((.*)\)", name.strip())
+    if not match:
+        return None
+    try:
+        return Polynomial(tuple(map(float, match[1].split(","))))
+    except ValueError:
+        raise _checks.ArgumentError(
+            "activation", "'polynomial(c0, c1, ...)' with numbers", repr(name), "Example: 'polynomial(0, 1, 0.5)'."
+        ) from None
+
+
+register("sin", Sin)
+register("exp", Exp)
+register_pattern("polynomial(c0, c1, ...)", _parse)

@@ -1,0 +1,211 @@
+"""Losses of class labels: logistic and softmax."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jax.typing import ArrayLike, DTypeLike
+
+from taylornets import _checks
+from taylornets.losses._base import (
+    Loss,
+    PerExample,
+    Predictions,
+    Scalar,
+    entropy,
+    entropy_of_rest,
+    interval_end,
+    outward,
+    real_targets,
+    refuse_labels,
+    unless_not_finite,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Logistic(Loss):
+    """`ℓ(v, y) = Σ_c log(1 + exp(-y_c v_c))`, `y_c = ±1`.
+
+    Targets: labels -1 and +1, or 0 and 1 (or booleans), where 0 becomes -1; `(n, C)`, or `(n,)` with one output.
+
+    Conjugate, with `u = -s y`: `Σ_c u_c log u_c + (1 - u_c) log(1 - u_c)` for `0 ≤ u ≤ 1`.
+    """
+
+    @property
+    def name(self) -> str:
+        """See `Loss`."""
+        return "logistic"
+
+    @property
+    def curvature_bound(self) -> float:
+        """See `Loss`."""
+        return 0.25
+
+    @property
+    def fourth_derivative_bound(self) -> float:
+        """See `Loss`."""
+        return 0.125
+
+    @property
+    def output_lipschitz(self) -> float:
+        """See `Loss`."""
+        return 1.0
+
+    def lipschitz(self, outputs: int = 1) -> float:
+        """See `Loss`: `√C`."""
+        return math.sqrt(_checks.integer("outputs", outputs, 1))
+
+    def prepare_targets(self, y: ArrayLike, outputs: int, dtype: DTypeLike | None = None) -> Predictions:
+        """See `Loss`."""
+        labels = real_targets(y, outputs, dtype, "labels -1 and +1 (or 0 and 1)")
+        needed = "labels -1 and +1, or 0 and 1, for the logistic loss"
+        advice = "Map your two classes to -1 and +1; for more classes use loss='softmax'."
+        refuse_labels(needed, labels, ~((jnp.abs(labels) == 1) | (labels == 0)), advice)
+        if not isinstance(labels, Tracer) and bool(jnp.any(labels == 0) & jnp.any(labels == -1)):
+            raise _checks.ArgumentError("y", needed, "all of -1, 0 and +1", advice)
+        return jnp.where(labels > 0, 1, -1).astype(labels.dtype)
+
+    def value(self, v: Predictions, y: Predictions) -> PerExample:
+        """See `Loss`."""
+        return jnp.sum(jax.nn.softplus(-y * v), axis=1)
+
+    def derivative(self, v: Predictions, y: Predictions) -> Predictions:
+        """See `Loss`."""
+        return -y * jax.nn.sigmoid(-y * v)
+
+    def hessian_product(self, v: Predictions, y: Predictions, u: Predictions) -> Predictions:
+        """See `Loss`."""
+        return jax.nn.sigmoid(y * v) * jax.nn.sigmoid(-y * v) * u
+
+    def conjugate(self, s: Predictions, y: Predictions) -> PerExample:
+        """See `Loss`."""
+        u = -s * y
+        outside = jnp.any((u < 0) | (u > 1), axis=1)
+        inside = jnp.clip(u, 0, 1)
+        terms = entropy(inside) + entropy_of_rest(inside)  # both are ≤ 0
+        return jnp.where(outside, jnp.inf, outward(terms, -terms))
+
+    def project(self, s: Predictions, y: Predictions) -> Predictions:
+        """See `Loss`."""
+        return -y * jnp.clip(-s * y, 0, 1)
+
+    def scale_range(self, s: Predictions, y: Predictions) -> tuple[Scalar, Scalar]:
+        """See `Loss`."""
+        u = -s * y
+        end = interval_end(jnp.ones_like(u), u)
+        return jnp.zeros((), s.dtype), jnp.where(jnp.any(u < 0), 0, end).astype(s.dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class Softmax(Loss):
+    """Cross-entropy: `ℓ(v, y) = log Σ_c exp(v_c) - ⟨y, v⟩`, `y` in the simplex.
+
+    Targets: integer labels `(n,)` from 0 to `C - 1`; or rows of probabilities `(n, C)` (one-hot rows among them), which
+    are rescaled to sum to 1.
+
+    Conjugate, with `q = y + s`: `Σ_c q_c log q_c` for `q` in the simplex. For probability targets likewise.
+    """
+
+    @property
+    def name(self) -> str:
+        """See `Loss`."""
+        return "softmax"
+
+    @property
+    def curvature_bound(self) -> float:
+        """See `Loss`: `diag(p) - p p^T` has eigenvalues at most 1/2."""
+        return 0.5
+
+    @property
+    def fourth_derivative_bound(self) -> float:
+        """See `Loss`: a fourth cumulant.
+
+        Of a variable with range `R`, here `√2`, it is between `-2 μ_2² ≥ -R⁴/8` and `μ_4 ≤ R⁴/12`.
+        """
+        return 0.5
+
+    @property
+    def output_lipschitz(self) -> float:
+        """See `Loss`."""
+        return 1.0
+
+    def lipschitz(self, outputs: int = 1) -> float:
+        """See `Loss`: the diameter `√2` of the simplex."""
+        _checks.integer("outputs", outputs, 1)
+        return math.sqrt(2)
+
+    def prepare_targets(self, y: ArrayLike, outputs: int, dtype: DTypeLike | None = None) -> Predictions:
+        """See `Loss`."""
+        outputs = _checks.integer("outputs", outputs, 1)
+        advice = f"Give labels 0 to {outputs - 1} of shape (n,), or probabilities of shape (n, {outputs})."
+        if outputs == 1:
+            raise _checks.ArgumentError(
+                "outputs", "at least 2 for the softmax loss", "1", "For two classes and one output use loss='logistic'."
+            )
+        if np.ndim(y) == 1:
+            return self._one_hot(y, outputs, dtype, advice)
+        rows = real_targets(y, outputs, dtype, "class labels of shape (n,), or probabilities")
+        needed = "rows of nonnegative probabilities that sum to 1"
+        sums = jnp.sum(rows, axis=1, keepdims=True)
+        if not isinstance(rows, Tracer):
+            if bool(jnp.any(rows < 0)):
+                raise _checks.ArgumentError("y", needed, f"the entry {float(jnp.min(rows)):g}", advice)
+            # A heuristic: rows printed with four digits pass, logits and counts do not.
+            if bool(jnp.any(jnp.abs(sums - 1) > 1e-3)):
+                worst = sums.ravel()[int(jnp.argmax(jnp.abs(sums - 1)))]
+                raise _checks.ArgumentError("y", needed, f"a row with the sum {float(worst):g}", advice)
+        return rows / sums
+
+    def _one_hot(self, y: ArrayLike, outputs: int, dtype: DTypeLike | None, advice: str) -> Predictions:
+        raw = jnp.asarray(y) if not isinstance(y, list | tuple) else jnp.asarray(np.asarray(y))
+        if not jnp.issubdtype(raw.dtype, jnp.integer) and raw.dtype != jnp.bool_:
+            _checks.array("y", y, ("n",), unless_not_finite(y, advice))
+            advice = f"Convert them with y.astype(int). {advice}"
+            raise _checks.ArgumentError("y", "integer labels for the softmax loss", f"dtype {raw.dtype}", advice)
+        _checks.array("y", raw, ("n",), advice)
+        labels = raw.astype(int)
+        refuse_labels(f"labels from 0 to {outputs - 1}", labels, (labels < 0) | (labels >= outputs), advice)
+        return jax.nn.one_hot(labels, outputs, dtype=jnp.result_type(float) if dtype is None else dtype)
+
+    def value(self, v: Predictions, y: Predictions) -> PerExample:
+        """See `Loss`."""
+        # Centering on the predicted mean keeps a confident, right prediction from cancelling.
+        return jax.nn.logsumexp(v - jnp.sum(y * v, axis=1, keepdims=True), axis=1)
+
+    def derivative(self, v: Predictions, y: Predictions) -> Predictions:
+        """See `Loss`."""
+        return jax.nn.softmax(v, axis=1) - y
+
+    def hessian_product(self, v: Predictions, y: Predictions, u: Predictions) -> Predictions:  # noqa: ARG002
+        """See `Loss`; `(diag(p) - p p^T) u`, the same for all `y`."""
+        p = jax.nn.softmax(v, axis=1)
+        return p * (u - jnp.sum(p * u, axis=1, keepdims=True))
+
+    def conjugate(self, s: Predictions, y: Predictions) -> PerExample:
+        """See `Loss`."""
+        q = y + s
+        total = jnp.sum(q, axis=1)
+        tolerance = (q.shape[1] + 8) * jnp.finfo(q.dtype).eps
+        outside = jnp.any(q < 0, axis=1) | (jnp.abs(total - 1) > tolerance)
+        inside = jnp.maximum(q, 0)
+        # Rescaled to the sum 1: Σ (q/t) log(q/t) = E/t - log t with E = Σ q log q, which differs from E by at most
+        # 2 |t - 1| (1 + |E|) in the tolerance.
+        terms = entropy(inside)
+        sizes = jnp.where(inside == 1, 0, inside + jnp.abs(terms))  # the rounding of q moves q log q by q (1 + |log q|)
+        slack = 2 * jnp.abs(total - 1) * (1 + jnp.abs(jnp.sum(terms, axis=1)))
+        return jnp.where(outside, jnp.inf, outward(terms, sizes) + jax.lax.stop_gradient(slack))
+
+    def project(self, s: Predictions, y: Predictions) -> Predictions:
+        """See `Loss`."""
+        q = jnp.maximum(y + s, 0)
+        total = jnp.sum(q, axis=1, keepdims=True)
+        return jnp.where(total > 0, q / jnp.where(total > 0, total, 1), y) - y
+
+    def scale_range(self, s: Predictions, y: Predictions) -> tuple[Scalar, Scalar]:
+        """See `Loss`; `y + t s ≥ 0`, and `hi = 0` if some `s_i` does not sum to 0 within rounding."""
+        tolerance = (s.shape[1] + 8) * jnp.finfo(s.dtype).eps * jnp.maximum(1, jnp.max(jnp.abs(s)))
+        unbalanced = jnp.any(jnp.abs(jnp.sum(s, axis=1)) > tolerance)
+        return jnp.zeros((), s.dtype), jnp.where(unbalanced, 0, interval_end(y, -s)).astype(s.dtype)

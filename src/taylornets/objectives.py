@@ -1,0 +1,236 @@
+"""Penalized risks as functions of the displacement (theory 3).
+
+    P(W) = (1/n) Σ_i ℓ(f(W; x_i), y_i) + λ ‖W‖_{2,2k}^p
+
+`f` is a single term `f^(0) + f^(k)`, the network, or, for the randomized model, `ℓ` is replaced by its expectation over
+random signs. One pass over the blocks of the prepared data gives the value and the gradient: in each block the
+projections `V_b = W X_bᵀ` (one matrix product), the risk and its derivative in `V_b` (elementwise, in cache), and
+`G += (∂/∂V_b) X_b` (the second product).
+"""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from taylornets import _checks, losses, randomization
+from taylornets.penalties import GroupPenalty
+from taylornets.two_layer import Full, Prepared, Response, Term, TwoLayerNetwork, prepare
+
+MODELS = ("linear", "quadratic", "randomized", "full")
+_ORDER_OF_MODEL = {"linear": 1, "quadratic": 2, "randomized": 2, "full": 1}
+
+
+class Deterministic(eqx.Module):
+    """Loss of each example from the outputs of a block, which are shifted by `f^(0)`."""
+
+    loss: losses.Loss = eqx.field(static=True)
+
+    def __call__(self, outputs: Float[Array, "outputs b"], y: Float[Array, "b outputs"]) -> Float[Array, "b"]:
+        """Losses of the block's examples."""
+        return self.loss.value(outputs.T, y)
+
+
+class Examples(NamedTuple):
+    """Targets, weights (summing to 1) and `f^(0)` of the examples, cut into blocks like the features."""
+
+    y: Float[Array, "blocks b outputs"]
+    weight: Float[Array, "blocks b"]
+    offset: Float[Array, "blocks b outputs"] | None
+
+
+class Objective(eqx.Module):
+    """The penalized risk `P` as a differentiable function of `w`; made by `taylornets.objective`.
+
+    Call it on `w` of shape `(m, d)` (single terms: also `(m, R, d)`) for the value, a scalar. All JAX transformations
+    apply; the gradient in `w` costs one matrix product more than the value, and so does
+    `value_and_gradient`, which is the same pass without the transformation.
+    """
+
+    prepared: Prepared
+    response: Response
+    pointwise: Any
+    examples: Examples
+    penalty: GroupPenalty = eqx.field(static=True)
+    strength: Float[Array, ""]
+
+    @property
+    def order(self) -> int:
+        """The order `k` of the penalty's norm."""
+        return self.penalty.order
+
+    def __call__(self, w: Array) -> Array:
+        """`P(w)`, a scalar."""
+        return self.risk(w) + self.penalty.value(w, self.strength)
+
+    def risk(self, w: Array) -> Array:
+        """The first term of `P`, a scalar."""
+        return _compiled_risk(self.prepared.displacement(w, self.response), self)
+
+    def value_and_gradient(self, w: Array) -> tuple[Array, Array]:
+        """`P(w)` and `∇P(w)` in one pass: two matrix products of size `n × m × d`."""
+        return _value_and_gradient(self, self.prepared.displacement(w, self.response))
+
+    def hessian_vector_product(self, w: Array, direction: Array) -> Array:
+        """`∇²P(w)[direction]`: the derivative of the gradient's pass, four matrix products."""
+        return jax.jvp(lambda point: self.value_and_gradient(point)[1], (w,), (direction,))[1]
+
+    def outputs(self, w: Array) -> Any:
+        """What the model predicts on the training examples, `f^(0)` included; `(n, outputs)` unless randomized."""
+        outputs = self.prepared.apply(self.response, w)
+        if self.examples.offset is None:
+            return outputs
+        return outputs + self.examples.offset.reshape(-1, self.prepared.net.outputs)[: self.prepared.examples]
+
+    def targets(self) -> Float[Array, "n outputs"]:
+        """The targets as the loss takes them."""
+        return self.examples.y.reshape(-1, self.prepared.net.outputs)[: self.prepared.examples]
+
+
+def objective(
+    net: TwoLayerNetwork,
+    x: Array,
+    y: Any,
+    *,
+    model: str | int | Response = "quadratic",
+    loss: str | losses.Loss = "squared",
+    penalty: float | Array,
+    power: float = 8,
+    chunk_size: int | None = None,
+) -> Objective:
+    """The penalized risk of a model on data.
+
+    Args:
+        net: the network.
+        x: examples, shape `(n, d)`.
+        y: targets as the loss takes them: `(n,)`, `(n, outputs)` or labels.
+        model: `"linear"` and `"quadratic"` are the single orders 1 and 2, an integer `k ≥ 1` is the single order `k`
+            (each with `f^(0)`, which is zero under symmetric initialization), `"full"` the network, `"randomized"` the
+            exact expected risk of the network under random signs. Any response of `taylornets.two_layer`, such as
+            `Taylor(4)`, is penalized with `k = 1`.
+        loss: a name of `taylornets.losses`, or a loss.
+        penalty: `λ > 0`.
+        power: `p ≥ 2k`; `k` is 1 for `"linear"` and `"full"`, 2 for `"quadratic"` and `"randomized"`.
+        chunk_size: examples handled at a time, see `TwoLayerNetwork.prepare`; `None` keeps the features.
+
+    Returns:
+        A differentiable function of `w`, shape `(m, d)`, with value and gradient in the dtype of the network.
+
+    Raises:
+        ArgumentError: for data, labels, names or numbers that do not fit.
+
+    Source: theory 3; BL20 section 4.
+
+    Example:
+        >>> import jax, taylornets as tn
+        >>> net = tn.TwoLayerNetwork.init(jax.random.key(0), inputs=3, width=8)
+        >>> x = jax.random.normal(jax.random.key(1), (20, 3))
+        >>> risk = tn.objective(net, x, x[:, 0] * x[:, 1], penalty=1e-3)
+        >>> jax.grad(risk)(0.1 * net.w0).shape
+        (8, 3)
+    """
+    if isinstance(model, Response):
+        order = 1
+    elif not isinstance(model, str):
+        order = _checks.integer("model", model, 1, f"Or one of {', '.join(map(repr, MODELS))}.")
+    else:
+        order = _ORDER_OF_MODEL[_checks.choice("model", model, MODELS)]
+    loss = losses.get(loss)
+    _checks.positive("penalty", penalty)
+    group_penalty = GroupPenalty(order, power)
+    x = _checks.array("x", x, ("n", net.inputs))
+    targets = loss.prepare_targets(y, net.outputs, dtype=net.a.dtype)
+    _checks.array("y", targets, (x.shape[0], net.outputs), "One target for each example of x.")
+    response, pointwise, orders = _response(model, order, loss)
+    prepared = prepare(net, x, orders, chunk_size, preactivations=response.preactivations)
+    offset = (
+        None
+        if net.symmetric or not isinstance(response, Term)
+        else prepared.per_example(net.term(0, jnp.zeros_like(net.w0), x))
+    )
+    weight = jnp.full((x.shape[0],), 1 / x.shape[0], targets.dtype)
+    examples = Examples(prepared.per_example(targets), prepared.per_example(weight), offset)
+    strength = jnp.asarray(penalty, targets.dtype)
+    return Objective(prepared, response, pointwise, examples, group_penalty, strength)
+
+
+def _response(model: str | int | Response, order: int, loss: losses.Loss) -> tuple[Response, Any, tuple[int, ...]]:
+    if isinstance(model, Response):
+        return model, Deterministic(loss), model.orders
+    if model == "full":
+        return Full(), Deterministic(loss), ()
+    if model == "randomized":
+        return randomization.SignMoments(), randomization.example_expectation(loss), ()
+    return Term(order), Deterministic(loss), (order,)
+
+
+def _block_risk(v: Array, item: tuple[Any, Examples], objective: Objective) -> Array:
+    """Weighted losses of one block, summed, from its projections."""
+    block, examples = item
+    prepared = objective.prepared
+    outputs = objective.response(prepared.net, prepared.features(block, objective.response), v)
+    if examples.offset is not None:
+        outputs = outputs + examples.offset.T
+    return jnp.sum(examples.weight * objective.pointwise(outputs, examples.y))
+
+
+def _plain_risk(w: Array, objective: Objective) -> Array:
+    """The risk as an ordinary scan: what every transformation other than the gradient in `w` sees."""
+    prepared = objective.prepared
+
+    @jax.checkpoint
+    def body(total: Array, item: tuple[Any, Examples]) -> tuple[Array, None]:
+        v = prepared.project(objective.response, w, item[0].x)
+        return total + _block_risk(v, item, objective), None
+
+    start = jnp.zeros((), jnp.result_type(w, prepared.blocks.x))
+    return lax.scan(body, start, (prepared.blocks, objective.examples))[0]
+
+
+def _risk_and_gradient(w: Array, objective: Objective) -> tuple[Array, Array]:
+    """Value and gradient in one pass over the blocks."""
+    prepared = objective.prepared
+
+    def body(carry: tuple[Array, Array], item: tuple[Any, Examples]) -> tuple[tuple[Array, Array], None]:
+        total, gradient = carry
+        x = item[0].x
+        v = prepared.project(objective.response, w, x)
+        value, slope = jax.value_and_grad(_block_risk)(v, item, objective)
+        return (total + value, gradient + slope.reshape(-1, x.shape[0]) @ x), None
+
+    dtype = jnp.result_type(w, prepared.blocks.x)
+    start = (jnp.zeros((), dtype), jnp.zeros((w.size // w.shape[-1], w.shape[-1]), dtype))
+    (value, gradient), _ = lax.scan(body, start, (prepared.blocks, objective.examples))
+    return value, gradient.reshape(w.shape)
+
+
+@eqx.filter_jit
+def _value_and_gradient(objective: Objective, w: Array) -> tuple[Array, Array]:
+    risk, gradient = _risk_and_gradient(w, objective)
+    penalty, slope = objective.penalty.value_and_gradient(w, objective.strength)
+    return risk + penalty, gradient + slope
+
+
+@eqx.filter_custom_jvp
+def _risk(w: Array, objective: Objective) -> Array:
+    return _plain_risk(w, objective)
+
+
+@_risk.def_jvp
+def _risk_jvp(primals: tuple[Array, Objective], tangents: tuple[Any, Any]) -> tuple[Array, Array]:
+    # In the displacement alone (training, Hessians) the gradient of the single pass is the derivative; transposed, it
+    # costs nothing more. Any other direction (data, initial weights, targets) goes through the ordinary scan.
+    w, objective = primals
+    dw, dobjective = tangents
+    if dw is not None and not jax.tree.leaves(dobjective):
+        value, gradient = _risk_and_gradient(w, objective)
+        return value, jnp.vdot(gradient, dw)
+    return eqx.filter_jvp(_plain_risk, primals, tangents)
+
+
+@eqx.filter_jit
+def _compiled_risk(w: Array, objective: Objective) -> Array:
+    return _risk(w, objective)

@@ -1,0 +1,101 @@
+"""L-BFGS on the device: optax's two-loop recursion and zoom line search, run in compiled segments.
+
+A segment runs inside one `while_loop`, so that no array crosses to the host between iterations. (SciPy's L-BFGS-B spends
+far longer in its own bookkeeping than in the objective at 10^5 variables; `benchmarks/solvers.py` has the comparison.)
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+_STALLED_STEPS = 5
+
+
+class LBFGSState(NamedTuple):
+    """Where a run stands; `value` and `gradient` belong to `w`."""
+
+    w: Array
+    value: Float[Array, ""]
+    gradient: Array
+    inner: optax.OptState
+    steps: Int[Array, ""]
+    stalled: Int[Array, ""]
+
+
+class LBFGS(eqx.Module):
+    """Limited-memory BFGS with a strong-Wolfe line search (optax).
+
+    Args:
+        memory: number of curvature pairs kept.
+        line_search_steps: trial points of a line search at most.
+    """
+
+    memory: int = eqx.field(static=True, default=20)
+    line_search_steps: int = eqx.field(static=True, default=20)
+
+    def init(self, fun: Callable[[Array], Array], w: Array) -> LBFGSState:
+        """The state at a start `w` of any shape."""
+        return _init(self, fun, w)
+
+    def advance(self, fun: Callable[[Array], Array], state: LBFGSState, steps: int) -> LBFGSState:
+        """Runs up to `steps` iterations; ends early when the objective stops falling or is not finite.
+
+        Args:
+            fun: differentiable objective; a pytree (an Equinox module, say), so that equal shapes compile once.
+            state: from `init` or an earlier call.
+            steps: number of iterations.
+
+        Returns:
+            The new state. `state.stalled` counts iterations without a decrease beyond rounding, in a row.
+        """
+        return _advance(self, fun, state, jnp.asarray(steps))
+
+    def is_stalled(self, state: LBFGSState) -> bool:
+        """Whether the last iterations brought no decrease beyond rounding."""
+        return int(state.stalled) >= _STALLED_STEPS
+
+    def transformation(self, dtype: jnp.dtype) -> optax.GradientTransformationExtraArgs:
+        """The optax transformation; the line search's tolerance for rounding follows the dtype."""
+        search = optax.scale_by_zoom_linesearch(
+            self.line_search_steps,
+            initial_guess_strategy="one",
+            approx_dec_rtol=10 * float(jnp.finfo(dtype).eps),
+        )
+        return optax.lbfgs(memory_size=self.memory, linesearch=search)
+
+
+@eqx.filter_jit
+def _init(method: LBFGS, fun: Callable[[Array], Array], w: Array) -> LBFGSState:
+    inner = method.transformation(w.dtype).init(w)
+    value, gradient = jax.value_and_grad(fun)(w)
+    zero = jnp.zeros((), jnp.int32)
+    return LBFGSState(w, value, gradient, inner, zero, zero)
+
+
+@eqx.filter_jit
+def _advance(method: LBFGS, fun: Callable[[Array], Array], state: LBFGSState, steps: Array) -> LBFGSState:
+    transformation = method.transformation(state.w.dtype)
+    last = state.steps + steps
+
+    def going(state: LBFGSState) -> Array:
+        return (state.steps < last) & (state.stalled < _STALLED_STEPS) & jnp.isfinite(state.value)
+
+    def step(state: LBFGSState) -> LBFGSState:
+        updates, inner = transformation.update(
+            state.gradient, state.inner, state.w, value=state.value, grad=state.gradient, value_fn=fun
+        )
+        w = optax.apply_updates(state.w, updates)
+        # The line search has evaluated the objective at the accepted point and keeps both results.
+        value = optax.tree.get(inner, "value")
+        gradient = optax.tree.get(inner, "grad")
+        floor = 4 * jnp.finfo(value.dtype).eps * jnp.abs(state.value)
+        stalled = jnp.where(state.value - value > floor, 0, state.stalled + 1)
+        return LBFGSState(w, value, gradient, inner, state.steps + 1, stalled)
+
+    return lax.while_loop(going, step, state._replace(stalled=jnp.zeros_like(state.stalled)))

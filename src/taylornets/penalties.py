@@ -1,0 +1,207 @@
+"""Penalties of order `k` and power `p`: `λ ‖W‖_{2,2k}^p` (theory sections 1, 3 and 5).
+
+`‖W‖_{2,2k} = (Σ_r ‖w_r‖^{2k})^{1/(2k)}` is the Frobenius norm for `k = 1` and `‖W‖_{2,4}` for `k = 2`. With `R` copies
+of a unit, which share a budget, `‖w_r‖² = Σ_j ‖w_rj‖²`.
+"""
+
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from taylornets import _checks
+
+Displacement = Float[Array, "m d"] | Float[Array, "m R d"]
+Scalar = Float[Array, ""]
+
+
+def _squared_norms(w: Array) -> Float[Array, " m"]:
+    return jnp.sum(w * w, axis=tuple(range(1, w.ndim)))
+
+
+def _checked(w: Any) -> Array:
+    """`w` as a floating array of shape `(m, d)` or `(m, R, d)`; NaN passes, since an optimizer must see it."""
+    w = jnp.asarray(w)
+    if w.ndim not in {2, 3} or not jnp.issubdtype(w.dtype, jnp.floating):
+        raise _checks.ArgumentError(
+            "w", "a floating-point array of shape (m, d) or (m, R, d)", f"{w.dtype} of shape {w.shape}"
+        )
+    return w
+
+
+def _safe_power(base: Array, exponent: float) -> Array:
+    """`base^exponent` for `base ≥ 0` and `exponent ≥ 1`, with derivatives 0 where it underflows to 0.
+
+    `jnp.power` has a second derivative `base^{exponent-2}`, which at 0 is infinite for exponents below 2 and meets a
+    factor 0 in the chain rule. NaN stays NaN.
+    """
+    if exponent == round(exponent):
+        return base ** round(exponent)
+    vanishes = base <= jnp.finfo(base.dtype).tiny
+    return jnp.where(vanishes, 0, jnp.where(vanishes, 1, base) ** exponent)
+
+
+def group_norm(w: Displacement, order: int) -> Scalar:
+    """The norm of order `k`, `‖W‖_{2,2k} = (Σ_r ‖w_r‖^{2k})^{1/(2k)}`.
+
+    Scaled by the largest unit, so that it neither overflows nor underflows. At `W = 0` its gradient is given as 0.
+
+    Args:
+        w: displacement, shape `(m, d)`, or `(m, R, d)` with `R` copies of each unit.
+        order: `k`, an integer ≥ 1.
+
+    Returns:
+        The norm, a scalar.
+
+    Raises:
+        ArgumentError: for another shape, or `order` below 1.
+
+    Source: theory section 1; BL20 section 3.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from taylornets.penalties import group_norm
+        >>> float(group_norm(jnp.array([[3.0, 4.0]]), 2))
+        5.0
+    """
+    w, order = _checked(w), _checks.integer("order", order, 1)
+    largest = jnp.max(jnp.abs(w), initial=0)
+    zero = largest == 0
+    scale = jnp.where(zero, 1, largest)
+    total = jnp.sum(_squared_norms(w / scale) ** order)
+    return jnp.where(zero, 0, scale * jnp.where(zero, 1, total) ** (1 / (2 * order)))
+
+
+@dataclasses.dataclass(frozen=True)
+class GroupPenalty:
+    """The penalty `λ ‖W‖_{2,2k}^p` of order `k` and power `p ≥ 2k`; BL20 uses `k = 2`, `p = 8`.
+
+    `p ≥ 2k` makes it convex and continuously differentiable in the squared norms, so that derivatives at `W = 0` exist
+    and are 0 (for `k = 1`, `p = 2`: the Hessian there is `2λ I`).
+
+    Args:
+        order: `k`, an integer ≥ 1.
+        power: `p`, a finite number ≥ `2k`.
+
+    Raises:
+        ArgumentError: if `order` or `power` is out of range.
+
+    Source: theory sections 3 and 5.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from taylornets.penalties import GroupPenalty
+        >>> float(GroupPenalty(order=2, power=4).value(jnp.array([[1.0, 1.0], [0.0, 1.0]]), 0.5))
+        2.5
+    """
+
+    order: int = 2
+    power: float = 8
+
+    def __post_init__(self):
+        object.__setattr__(self, "order", _checks.integer("order", self.order, 1))
+        least = 2 * self.order
+        advice = f"The penalty has no gradient at w = 0 for lower powers; use power={least} or more."
+        _checks.positive("power", self.power, advice)
+        if self.power < least:
+            raise _checks.ArgumentError(
+                "power",
+                f"a finite number ≥ {least} for a model of order {self.order}",
+                repr(self.power),
+                advice,
+            )
+        object.__setattr__(self, "power", float(self.power))
+
+    def value(self, w: Displacement, strength: float | Array) -> Scalar:
+        """`λ ‖W‖_{2,2k}^p`; its gradient and Hessian at `W = 0` are finite.
+
+        Args:
+            w: displacement, shape `(m, d)` or `(m, R, d)`.
+            strength: `λ > 0`.
+
+        Returns:
+            The penalty, a scalar of the type of `w`.
+
+        Raises:
+            ArgumentError: for another shape, or a strength that is not a finite number > 0.
+        """
+        w = _checked(w)
+        strength = self._strength(strength, w)
+        return strength * _safe_power(jnp.sum(_squared_norms(w) ** self.order), self.power / (2 * self.order))
+
+    def value_and_gradient(self, w: Displacement, strength: float | Array) -> tuple[Scalar, Array]:
+        """`value` and its gradient `λ p S^{p/(2k) - 1} ‖w_r‖^{2k-2} w_r`, `S = Σ_r ‖w_r‖^{2k}`.
+
+        Args:
+            w: displacement, shape `(m, d)` or `(m, R, d)`.
+            strength: `λ > 0`.
+
+        Returns:
+            The penalty, a scalar, and its gradient, of the shape of `w`.
+
+        Raises:
+            ArgumentError: as `value`.
+        """
+        w = _checked(w)
+        strength = self._strength(strength, w)
+        squares = _squared_norms(w)
+        total, exponent = jnp.sum(squares**self.order), self.power / (2 * self.order)
+        factors = strength * self.power * total ** (exponent - 1) * squares ** (self.order - 1)
+        return strength * _safe_power(total, exponent), factors.reshape(-1, *(1,) * (w.ndim - 1)) * w
+
+    def dual_norm(self, c: Float[Array, "*m"]) -> Scalar:
+        """`C = sup Σ_r c_r t_r` over `t ≥ 0`, `‖t‖_k ≤ 1`: the norm `‖max(c, 0)‖_{k/(k-1)}`.
+
+        With `t_r = ‖w_r‖²`, `‖t‖_k = ‖W‖_{2,2k}²`. The largest entry for `k = 1`, the Euclidean norm for `k = 2`.
+
+        Args:
+            c: one number a unit, shape `(m,)`, or a scalar.
+
+        Returns:
+            The norm, a scalar; its gradient at 0 is given as 0.
+        """
+        positive = jnp.maximum(c, 0).ravel()
+        largest = jnp.max(positive, initial=0)
+        if self.order == 1:
+            return largest
+        zero = largest == 0
+        scale, exponent = jnp.where(zero, 1, largest), self.order / (self.order - 1)
+        total = jnp.sum(_safe_power(positive / scale, exponent))
+        return jnp.where(zero, 0, scale * jnp.where(zero, 1, total) ** (1 / exponent))
+
+    def conjugate(self, c: Float[Array, "*m"] | float, strength: float | Array) -> Scalar:
+        """`R^*(C) = sup_{s ≥ 0} sC - λ s^{p/2}`, `s` standing for `‖W‖_{2,2k}²`.
+
+        `C²/(4λ)` for `p = 4`. In general, `q = p/2`: the maximizer is `s = (C/(qλ))^{1/(q-1)}` and the value
+        `(1 - 1/q) C s`. For `p = 2`: 0 if `C ≤ λ`, infinite otherwise.
+
+        Args:
+            c: the scalar `C ≥ 0`, or a number `c_r` for each unit, shape `(m,)`, of which `dual_norm` is taken.
+            strength: `λ > 0`.
+
+        Returns:
+            The conjugate, a scalar.
+
+        Raises:
+            ArgumentError: for a strength that is not a finite number > 0.
+
+        Source: theory section 5.
+
+        Example:
+            >>> from taylornets.penalties import GroupPenalty
+            >>> float(GroupPenalty(order=2, power=4).conjugate(3.0, 0.25))
+            9.0
+        """
+        c = jnp.asarray(c)
+        c = c if jnp.issubdtype(c.dtype, jnp.floating) else c.astype(jnp.result_type(float))
+        strength = self._strength(strength, c)
+        norm, q = self.dual_norm(c), self.power / 2
+        if q == 1:
+            return jnp.where(norm > strength, jnp.inf, 0 * norm)
+        # As one power of C with an exponent above 1, so that the gradient at C = 0 is 0.
+        return (1 - 1 / q) * (q * strength) ** (-1 / (q - 1)) * _safe_power(norm, q / (q - 1))
+
+    def _strength(self, strength: float | Array, like: Array) -> Array:
+        _checks.positive("penalty", strength, "The penalty's strength λ must be above zero.")
+        return jnp.asarray(strength, like.dtype)

@@ -1,0 +1,174 @@
+"""Expected loss of a randomized network (theory 2): exact, by normal quadrature, by enumeration, by sampling."""
+
+import itertools
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float
+
+from taylornets import _checks, losses
+from taylornets.randomization._signs import Moments, Signs
+from taylornets.two_layer import TwoLayerNetwork
+
+_METHODS = ("auto", "exact", "normal", "enumerate", "monte_carlo")
+_ENUMERATION_LIMIT = 20  # 2^20 outputs per example is what fits in memory with ease
+_HERMITE_NODES = 64
+_SAMPLES = 4096
+# Losses that are sums over the outputs: only the marginal distribution of each output matters.
+_SEPARABLE = ("squared", "logistic", "huber")
+
+
+class ExactSquared(eqx.Module):
+    """`E ‖f - y‖² = ‖E f - y‖² + Σ_c Var f_c` per example, from the moments of a block."""
+
+    loss: losses.Loss = eqx.field(static=True)
+
+    def __call__(self, moments: Moments, y: Float[Array, "b outputs"]) -> Float[Array, "b"]:
+        """Expected loss of each example; moments of shape `(outputs, b)`."""
+        return self.loss.value(moments.mean.T, y) + jnp.sum(moments.variance, axis=0)
+
+
+class NormalExpected(eqx.Module):
+    """`E ℓ(μ + σ g, y)` for a loss that is a sum over outputs, by Gauss-Hermite quadrature in every output.
+
+    The square root in `σ` has an infinite slope at zero variance, where the expectation itself is smooth
+    (`∂/∂σ² = E ℓ''/2`); adding the machine epsilon to the variance keeps the slope finite and changes the value by at
+    most `ε sup ℓ''/2`.
+    """
+
+    loss: losses.Loss = eqx.field(static=True)
+
+    def __call__(self, moments: Moments, y: Float[Array, "b outputs"]) -> Float[Array, "b"]:
+        """Expected loss of each example; moments of shape `(outputs, b)`."""
+        mean, variance = moments.mean.T, moments.variance.T
+        deviation = jnp.sqrt(variance + jnp.finfo(mean.dtype).eps)
+        nodes, weights = np.polynomial.hermite_e.hermegauss(_HERMITE_NODES)
+        grid = jnp.asarray(nodes, mean.dtype)[:, None, None]
+        values = jax.vmap(lambda shift: self.loss.value(mean + deviation * shift, y))(grid)
+        return jnp.asarray(weights / weights.sum(), mean.dtype) @ values
+
+
+def example_expectation(loss: losses.Loss) -> ExactSquared | NormalExpected:
+    """The deterministic expectation used for training: exact for the squared loss, else the normal limit.
+
+    Raises:
+        ArgumentError: for a loss that is not a sum over outputs (softmax): its expectation needs the joint
+            distribution of all outputs.
+    """
+    if loss.name == "squared":
+        return ExactSquared(loss)
+    if loss.name in _SEPARABLE:
+        return NormalExpected(loss)
+    raise _checks.ArgumentError(
+        "loss",
+        f"one of {', '.join(map(repr, _SEPARABLE))} for a deterministic expected loss",
+        repr(loss.name),
+        "Its outputs are correlated under random signs; use method='monte_carlo' with a key, or another loss.",
+    )
+
+
+def expected_loss(
+    loss: str | losses.Loss,
+    randomization: Signs,
+    net: TwoLayerNetwork,
+    w: Array,
+    x: Array,
+    y: Any,
+    method: str = "auto",
+    key: Any = None,
+) -> Array:
+    """Expected loss `(1/n) Σ_i E_s ℓ(f(sW; x_i), y_i)` of a randomized network.
+
+    Methods:
+        - `"exact"`: squared loss, `(E_s f - y)² + Var_s f`; one pass, no error.
+        - `"normal"`: losses that are sums over outputs; the random part is replaced by a normal variable of the same
+          variance, integrated by Gauss-Hermite quadrature with 64 nodes. `normal_error_bound` bounds the replacement.
+        - `"enumerate"`: any loss, all `2^m` sign vectors, `m ≤ 20`.
+        - `"monte_carlo"`: any loss, mean over 4096 draws; needs `key`.
+        - `"auto"`: exact for the squared loss, else enumerate for `m ≤ 14`, else normal where it exists, else Monte Carlo.
+
+    Args:
+        loss: a name of `taylornets.losses`, or a loss.
+        randomization: `Signs()`.
+        net: the network.
+        w: displacement, shape `(m, d)`.
+        x: examples, shape `(n, d)`.
+        y: targets as the loss takes them, `n` of them.
+        method: see above.
+        key: a JAX random key, for `"monte_carlo"`.
+
+    Returns:
+        The expected loss, averaged over examples, a scalar.
+
+    Raises:
+        ArgumentError: for a method that the loss, the width or a missing key does not allow.
+
+    Source: theory 2.
+    """
+    loss = losses.get(loss)
+    method = _checks.choice("method", method, _METHODS)
+    y = loss.prepare_targets(y, net.outputs, dtype=net.a.dtype)
+    _checks.array("y", y, (jnp.shape(x)[0] if jnp.ndim(x) else "n", net.outputs), "One target for each example of x.")
+    if method == "auto":
+        method = _automatic(loss, net)
+    if method in ("exact", "normal"):
+        if method == "exact" and loss.name != "squared":
+            raise _checks.ArgumentError("method", "'normal', 'enumerate' or 'monte_carlo' for this loss", "'exact'")
+        expectation = ExactSquared(loss) if method == "exact" else NormalExpected(loss)
+        if method == "normal" and loss.name not in _SEPARABLE:
+            example_expectation(loss)
+        moments = randomization.moments(net, w, x)
+        return jnp.mean(expectation(Moments(moments.mean.T, moments.variance.T), y))
+    mean, odd = randomization.odd_parts(net, w, x)
+    if method == "enumerate":
+        if net.width > _ENUMERATION_LIMIT:
+            raise _checks.ArgumentError("method", f"width ≤ {_ENUMERATION_LIMIT} for 'enumerate'", f"width {net.width}")
+        draws = jnp.asarray(list(itertools.product((1, -1), repeat=net.width)), odd.dtype)
+    else:
+        if key is None:
+            raise _checks.ArgumentError("key", "a JAX random key for method='monte_carlo'", "None")
+        draws = jax.random.rademacher(key, (_SAMPLES, net.width), odd.dtype)
+
+    def one(signs: Array) -> Array:
+        return jnp.mean(loss.value(mean + odd @ (signs[:, None] * net.a), y))
+
+    return jnp.mean(lax.map(one, draws, batch_size=256))
+
+
+def normal_error_bound(loss: str | losses.Loss, net: TwoLayerNetwork, w: Array, x: Array) -> Array:
+    """Bound on `|E_s ℓ - E_g ℓ|`, the error of replacing random signs by a normal variable, per example.
+
+    With `c_r = m^{-1/2} a_r o_r`, the terms `s_r c_r` and `g_r c_r` share their first three moments, so exchanging them one
+    at a time (Lindeberg) costs at most `sup|ℓ''''| (E s⁴ + E g⁴) c_r⁴/24 = sup|ℓ''''| c_r⁴/6` each. For a loss
+    with a Lipschitz constant only (Huber), the Wasserstein distance of the normal limit, `Σ|c_r|³/Σ c_r²` (Goldstein 2010,
+    constant 1), times that constant. The smaller of the two is returned; the quadrature's own error comes on top.
+
+    Args:
+        loss: a name of `taylornets.losses`, or a loss, that is a sum over outputs.
+        net: the network.
+        w: displacement, shape `(m, d)`.
+        x: examples, shape `(n, d)`.
+
+    Returns:
+        Bounds, shape `(n,)`, summed over outputs.
+    """
+    loss = losses.get(loss)
+    example_expectation(loss)
+    _, odd = Signs().odd_parts(net, w, x)
+    entries = jnp.abs(odd)[:, :, None] * jnp.abs(net.a)[None]
+    variance = jnp.sum(entries**2, axis=1)
+    smooth = loss.fourth_derivative_bound / 6 * jnp.sum(entries**4, axis=1)
+    rough = loss.output_lipschitz * jnp.sum(entries**3, axis=1) / variance
+    return jnp.sum(jnp.where(variance > 0, jnp.minimum(smooth, rough), 0), axis=1)
+
+
+def _automatic(loss: losses.Loss, net: TwoLayerNetwork) -> str:
+    if loss.name == "squared":
+        return "exact"
+    if net.width <= 14:
+        return "enumerate"
+    return "normal" if loss.name in _SEPARABLE else "monte_carlo"

@@ -1,0 +1,160 @@
+"""The two-layer network of theory 1 and BL20 section 2: initialization, full output, Taylor terms."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from taylornets import _checks, activations
+from taylornets.two_layer._prepared import Prepared, prepare
+
+
+class TwoLayerNetwork(eqx.Module):
+    """A two-layer network `f(W; x) = m^{-1/2} Σ_r a_r σ(⟨w0_r + w_r, x⟩)` and its Taylor terms in the displacement `W`.
+
+    Only the displacement `w` is trained; `w0` and `a` stay as drawn. The term of order `k` is
+    `f^(k)(W; x) = m^{-1/2} Σ_r a_r σ^{(k)}(⟨w0_r, x⟩)/k! · ⟨w_r, x⟩^k`: order 1 is the neural tangent (linearized)
+    model, order 2 the quadratic one.
+
+    Args:
+        w0: initial weights, shape `(m, d)`.
+        a: output signs, shape `(m, outputs)`.
+        activation: an activation of `taylornets.activations`.
+        symmetric: whether unit `r + m/2` repeats `w0_r` with the signs `-a_r`, so that `f^(0) ≡ 0`.
+        input_norm: the bound `B_x` on `‖x‖` that scales `w0`.
+
+    Source: Bai & Lee, "Beyond Linearization" (ICLR 2020), section 2.
+
+    Example:
+        >>> import jax, taylornets as tn
+        >>> net = tn.TwoLayerNetwork.init(jax.random.key(0), inputs=3, width=8)
+        >>> w = 0.1 * jax.random.normal(jax.random.key(1), (8, 3))
+        >>> net.term(2, w, jax.numpy.ones((5, 3))).shape
+        (5, 1)
+    """
+
+    w0: Float[Array, "m d"]
+    a: Float[Array, "m outputs"]
+    activation: activations.Activation = eqx.field(static=True)
+    symmetric: bool = eqx.field(static=True, default=False)
+    input_norm: float = eqx.field(static=True, default=1.0)
+
+    @classmethod
+    def init(
+        cls,
+        key: PRNGKeyArray,
+        inputs: int,
+        width: int,
+        outputs: int = 1,
+        activation: object = "cubic_relu",
+        symmetric: bool = True,
+        input_norm: float = 1.0,
+        dtype: object = None,
+    ) -> "TwoLayerNetwork":
+        """Draws `w0_r ~ N(0, B_x^{-2} I_d)` and signs `a_r` uniform on `{±1}^outputs`.
+
+        Args:
+            key: a JAX random key.
+            inputs: dimension `d` of an example.
+            width: number of hidden units `m`; even when `symmetric`.
+            outputs: number of outputs `C`.
+            activation: a name of `taylornets.activations.names()`, an activation, or any smooth JAX function.
+            symmetric: pair the units: `w0[r + m/2] = w0[r]`, `a[r + m/2] = -a[r]`. Then `f^(0) ≡ 0`.
+            input_norm: the bound `B_x > 0` on the norm of an example.
+            dtype: floating type of the weights; by default JAX's default floating type.
+
+        Returns:
+            The network.
+
+        Raises:
+            ArgumentError: for sizes below 1, an odd width with `symmetric`, `input_norm ≤ 0`, an unknown activation.
+        """
+        d = _checks.integer("inputs", inputs, 1)
+        m = _checks.integer("width", width, 1)
+        c = _checks.integer("outputs", outputs, 1)
+        _checks.positive("input_norm", input_norm)
+        if symmetric and m % 2:
+            raise _checks.ArgumentError(
+                "width",
+                "an even number with symmetric=True, since units come in pairs",
+                str(m),
+                f"Use {m + 1}, or symmetric=False.",
+            )
+        sigma = activations.get(activation)
+        dtype = jnp.dtype(dtype) if dtype is not None else jnp.result_type(float)
+        key_w, key_a = jax.random.split(key)
+        drawn = m // 2 if symmetric else m
+        w0 = jax.random.normal(key_w, (drawn, d), dtype) / jnp.asarray(input_norm, dtype)
+        a = jax.random.rademacher(key_a, (drawn, c), dtype)
+        if symmetric:
+            w0, a = jnp.concatenate([w0, w0]), jnp.concatenate([a, -a])
+        return cls(w0, a, sigma, bool(symmetric), float(input_norm))
+
+    @property
+    def inputs(self) -> int:
+        """Dimension `d` of an example."""
+        return self.w0.shape[1]
+
+    @property
+    def width(self) -> int:
+        """Number of hidden units `m`."""
+        return self.w0.shape[0]
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs `C`."""
+        return self.a.shape[1]
+
+    def __call__(self, w: Array, x: Array) -> Array:
+        """The full network at the weights `w0 + w`.
+
+        Args:
+            w: displacement, shape `(m, d)`.
+            x: examples, shape `(n, d)`.
+
+        Returns:
+            Outputs, shape `(n, outputs)`.
+        """
+        return self.prepare(x, ()).full(w)
+
+    def term(self, k: int, w: Array, x: Array) -> Array:
+        """The Taylor term `f^(k)(w; x)`.
+
+        Args:
+            k: order, an integer ≥ 0.
+            w: displacement, shape `(m, d)`; for `k ≥ 1` also `(m, R, d)`, `R` copies of every unit that share `w0_r`.
+            x: examples, shape `(n, d)`.
+
+        Returns:
+            Outputs, shape `(n, outputs)`.
+        """
+        k = _checks.integer("k", k, 0)
+        return self.prepare(x, (k,)).term(k, w)
+
+    def taylor(self, k: int, w: Array, x: Array) -> Array:
+        """The Taylor model of order `k`: the sum of the terms of orders `0..k`.
+
+        Args:
+            k: order, an integer ≥ 0.
+            w: displacement, shape `(m, d)`.
+            x: examples, shape `(n, d)`.
+
+        Returns:
+            Outputs, shape `(n, outputs)`.
+        """
+        return self.prepare(x, _checks.integer("k", k, 0)).taylor(k, w)
+
+    def prepare(self, x: Array, order: int | tuple[int, ...], chunk_size: int | None = None) -> Prepared:
+        """Does the work that depends on `x` alone, once.
+
+        Args:
+            x: examples, shape `(n, d)`.
+            order: `K` prepares the orders `0..K`; a tuple prepares exactly the orders named in it.
+            chunk_size: number of examples handled at a time. When given, nothing of size `n × m` is kept: each chunk's
+                activations are computed anew in every pass (one more matrix product), and memory stays at
+                `O(chunk_size · m)`. By default the activations of all orders are kept.
+
+        Returns:
+            An object with `term(k, w)`, `taylor(k, w)` and `full(w)`.
+        """
+        return prepare(self, x, order, chunk_size)

@@ -1,0 +1,293 @@
+"""Features of a data set, prepared once, and the pass over its blocks that every model shares.
+
+**Layout.** The arrays of size `n × m` are cut into blocks of examples, small enough for the cache, with the units on the
+first axis: a block's product `W X_bᵀ` is used up (activation, residual, gradient) before the next is formed, so nothing
+of size `n × m` travels through memory but the features themselves. Paired units share theirs, which halves them.
+
+**Shapes** inside a block of `b` examples: pre-activations `u` and features `(h, b)` with `h = m/2` distinct units
+(`h = m` without pairs); projections `v = ⟨w_r, x⟩` of shape `(pairs, h, R, b)`, `pairs` being 2 or 1 and `R` the rank.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from taylornets import _checks, activations
+
+# A block of projections should stay in the second-level cache; a heuristic, flat within a factor of two.
+_BLOCK_BYTES = 2**21
+_BLOCK_EXAMPLES = (32, 512)
+
+
+@runtime_checkable
+class Network(Protocol):
+    """What this module reads of a `TwoLayerNetwork` (which is defined on top of it)."""
+
+    w0: Array
+    a: Array
+    activation: activations.Activation
+    symmetric: bool
+
+    @property
+    def inputs(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+
+
+class BlockFeatures(NamedTuple):
+    """What a response may read of one block: `u` and the scaled derivatives `σ^{(k)}(u)/(k! √m)`."""
+
+    u: Float[Array, "h b"] | None
+    scaled: dict[int, Float[Array, "h b"]]
+
+
+@runtime_checkable
+class Response(Protocol):
+    """A model of the outputs as an elementwise function of the projections `v`, contracted with the signs.
+
+    `orders` names the derivatives it reads, `preactivations` whether it reads `u`, `shifted` whether its projections are
+    those of `w0 + w` in place of `w`, `copies` whether a displacement of rank above one makes sense.
+    """
+
+    @property
+    def orders(self) -> tuple[int, ...]: ...
+    @property
+    def preactivations(self) -> bool: ...
+    @property
+    def shifted(self) -> bool: ...
+    @property
+    def copies(self) -> bool: ...
+    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "pairs h R b"]) -> Any:
+        """Outputs of the block: a pytree of arrays whose last axis is `b`."""
+        ...
+
+
+def contract(net: Network, responses: Sequence[Float[Array, "h b"]]) -> Float[Array, "outputs b"]:
+    """`Σ_r a_r response_r`, the responses of a pair given one after the other.
+
+    Paired units have opposite signs, so theirs are subtracted first. A single output is a weighted sum, which XLA fuses
+    with what made the responses; the matrix product for several outputs it does not.
+    """
+    total = responses[0] - responses[1] if net.symmetric else responses[0]
+    signs = net.a[: total.shape[0]]
+    return jnp.sum(signs * total, axis=0)[None] if signs.shape[1] == 1 else signs.T @ total
+
+
+class Term(eqx.Module):
+    """The single term `f^(k)`; `R` copies of a unit add up."""
+
+    k: int = eqx.field(static=True)
+    preactivations: bool = eqx.field(static=True, default=False, init=False)
+    shifted: bool = eqx.field(static=True, default=False, init=False)
+
+    @property
+    def orders(self) -> tuple[int, ...]:
+        """The one derivative that is read."""
+        return (self.k,)
+
+    @property
+    def copies(self) -> bool:
+        """The term of order 0 does not depend on `w`, so copies of it have no meaning."""
+        return self.k > 0
+
+    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "pairs h R b"]) -> Array:
+        """Outputs of shape `(outputs, b)`."""
+        scaled = features.scaled[self.k]
+        return contract(net, [scaled * jnp.sum(part**self.k, axis=1) for part in v])
+
+
+class Taylor(eqx.Module):
+    """The sum of the terms of orders `0..k`, by Horner's rule."""
+
+    k: int = eqx.field(static=True)
+    preactivations: bool = eqx.field(static=True, default=False, init=False)
+    shifted: bool = eqx.field(static=True, default=False, init=False)
+    copies: bool = eqx.field(static=True, default=False, init=False)
+
+    @property
+    def orders(self) -> tuple[int, ...]:
+        """All derivatives up to `k`."""
+        return tuple(range(self.k + 1))
+
+    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "pairs h 1 b"]) -> Array:
+        """Outputs of shape `(outputs, b)`."""
+        scaled = features.scaled
+
+        def horner(t: Array) -> Array:
+            total = jnp.broadcast_to(scaled[self.k], t.shape)
+            for order in reversed(range(self.k)):
+                total = total * t + scaled[order]
+            return total
+
+        return contract(net, [horner(part[:, 0]) for part in v])
+
+
+class Full(eqx.Module):
+    """The network itself."""
+
+    orders: tuple[int, ...] = eqx.field(static=True, default=(), init=False)
+    preactivations: bool = eqx.field(static=True, default=False, init=False)
+    shifted: bool = eqx.field(static=True, default=True, init=False)
+    copies: bool = eqx.field(static=True, default=False, init=False)
+
+    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "pairs h 1 b"]) -> Array:
+        """Outputs of shape `(outputs, b)`."""
+        del features
+        return contract(net, [net.activation(part[:, 0]) / math.sqrt(net.width) for part in v])
+
+
+class Block(NamedTuple):
+    """One block as the pass over the data sees it."""
+
+    x: Float[Array, "b d"]
+    stored: BlockFeatures | None
+
+
+class Prepared(eqx.Module):
+    """A network's features on a data set; made by `TwoLayerNetwork.prepare`.
+
+    Attributes:
+        net: the network.
+        examples: number of examples `n`.
+        orders: the orders that were prepared.
+        blocks: the data and, unless chunked, the features, cut into blocks of equal size (zero rows at the end).
+    """
+
+    net: Network
+    blocks: Block
+    examples: int = eqx.field(static=True)
+    orders: tuple[int, ...] = eqx.field(static=True)
+
+    @property
+    def x(self) -> Float[Array, "n d"]:
+        """The examples, shape `(n, d)`."""
+        return self.blocks.x.reshape(-1, self.net.inputs)[: self.examples]
+
+    def term(self, k: int, w: Array) -> Array:
+        """`f^(k)(w; x)` for the prepared `x`; see `TwoLayerNetwork.term`. Shape `(n, outputs)`."""
+        return self.apply(Term(self._order(k)), w)
+
+    def taylor(self, k: int, w: Array) -> Array:
+        """The sum of the terms of orders `0..k`; see `TwoLayerNetwork.taylor`. Shape `(n, outputs)`."""
+        return self.apply(Taylor(self._order(k)), w)
+
+    def full(self, w: Array) -> Array:
+        """The network at `w0 + w`. Shape `(n, outputs)`."""
+        return self.apply(Full(), w)
+
+    def apply(self, response: Response, w: Array) -> Any:
+        """Outputs of any response on all examples: its pytree with the examples moved from the last axis to the first."""
+        return _apply(self, response, self.displacement(w, response))
+
+    def displacement(self, w: Array, response: Response) -> Array:
+        """`w` with the checked shape `(m, d)` or, for responses that allow copies, `(m, R, d)`."""
+        m, d = self.net.width, self.net.inputs
+        if response.copies and jnp.ndim(w) == 3:
+            return _checks.array("w", w, (m, "R", d))
+        advice = "" if response.copies else "Copies (m, R, d) exist for single terms of order ≥ 1 only."
+        return _checks.array("w", w, (m, d), advice if jnp.ndim(w) == 3 else "")
+
+    def project(self, response: Response, w: Array, x: Float[Array, "b d"]) -> Float[Array, "pairs h R b"]:
+        """The one matrix product of a block: `⟨w_r, x_i⟩` of shape `(pairs, h, R, b)`."""
+        net = self.net
+        if response.shifted:
+            w = net.w0 + w
+        pairs = 2 if net.symmetric else 1
+        product = w.reshape(-1, net.inputs) @ x.T
+        return product.reshape(pairs, net.width // pairs, -1, x.shape[0])
+
+    def features(self, block: Block, response: Response) -> BlockFeatures:
+        """The block's features: stored, or formed from its examples."""
+        if block.stored is not None:
+            stored = block.stored
+            if set(response.orders) <= set(stored.scaled) and (stored.u is not None or not response.preactivations):
+                return stored
+        return form_features(self.net, block.x, response.orders, response.preactivations)
+
+    def per_example(self, values: Array) -> Array:
+        """Cuts an array `(n, ...)` like the data: `(blocks, b, ...)`, zeros at the end."""
+        count, size = self.blocks.x.shape[:2]
+        padding = [(0, count * size - self.examples)] + [(0, 0)] * (values.ndim - 1)
+        return jnp.pad(values, padding).reshape(count, size, *values.shape[1:])
+
+    def unblock(self, values: Array) -> Array:
+        """Undoes the cut of outputs `(blocks, ..., b)`: `(n, ...)`."""
+        moved = jnp.moveaxis(values, -1, 1)
+        return moved.reshape(-1, *moved.shape[2:])[: self.examples]
+
+    def _order(self, k: int) -> int:
+        k = _checks.integer("k", k, 0)
+        if k not in self.orders:
+            raise _checks.ArgumentError(
+                "k", f"one of the prepared orders {self.orders}", str(k), "Prepare more orders."
+            )
+        return k
+
+
+# Compiled once per shape: an eager loop would be compiled anew in every call.
+@eqx.filter_jit
+def _apply(prepared: Prepared, response: Response, w: Array) -> Any:
+    def outputs(block: Block) -> Any:
+        v = prepared.project(response, w, block.x)
+        return response(prepared.net, prepared.features(block, response), v)
+
+    # Without stored features the backward pass forms them again rather than keep n × m numbers.
+    body = outputs if prepared.blocks.stored is not None else jax.checkpoint(outputs)
+    return jax.tree.map(prepared.unblock, lax.map(body, prepared.blocks))
+
+
+@eqx.filter_jit
+def _store_features(
+    net: Network, blocks: Float[Array, "blocks b d"], orders: tuple[int, ...], preactivations: bool
+) -> BlockFeatures:
+    return lax.map(lambda block: form_features(net, block, orders, preactivations), blocks)
+
+
+def form_features(net: Network, x: Float[Array, "b d"], orders: tuple[int, ...], preactivations: bool) -> BlockFeatures:
+    """Features of some examples: `u = ⟨w0_r, x⟩` of the distinct units and the scaled derivatives."""
+    if not orders and not preactivations:
+        return BlockFeatures(None, {})
+    distinct = net.width // 2 if net.symmetric else net.width
+    u = net.w0[:distinct] @ x.T
+    values = net.activation.derivatives(u, orders) if orders else ()
+    scaled = {
+        k: value * (1 / (math.factorial(k) * math.sqrt(net.width))) for k, value in zip(orders, values, strict=True)
+    }
+    return BlockFeatures(u if preactivations else None, scaled)
+
+
+def prepare(
+    net: Network,
+    x: Array,
+    order: int | tuple[int, ...],
+    chunk_size: int | None,
+    preactivations: bool = False,
+) -> Prepared:
+    """See `TwoLayerNetwork.prepare`; `preactivations` keeps `u` too, for responses that read it."""
+    x = _checks.array("x", x, ("n", net.inputs))
+    orders = tuple(range(_checks.integer("order", order, 0) + 1)) if not isinstance(order, tuple) else order
+    orders = tuple(sorted({_checks.integer("order", k, 0) for k in orders}))
+    examples = x.shape[0]
+    if chunk_size is None:
+        size = _block_size(examples, net.width * x.dtype.itemsize)
+    else:
+        size = min(_checks.integer("chunk_size", chunk_size, 1), examples)
+    count = -(-examples // size)
+    blocks_x = jnp.pad(x, [(0, count * size - examples), (0, 0)]).reshape(count, size, net.inputs)
+    stored = None
+    if chunk_size is None:
+        stored = _store_features(net, blocks_x, orders, preactivations)
+    return Prepared(net, Block(blocks_x, stored), examples, orders)
+
+
+def _block_size(examples: int, bytes_per_example: int) -> int:
+    """Examples per block: a power-of-two share of the cache, then evened out over the blocks."""
+    low, high = _BLOCK_EXAMPLES
+    size = min(max(_BLOCK_BYTES // bytes_per_example, low), high)
+    return -(-examples // -(-examples // size))
