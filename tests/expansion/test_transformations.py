@@ -54,10 +54,11 @@ def test_vmap_grad_and_grad_of_grad(name):
         at = nodes[0]
         return jax.vmap(value, (0, None))(nodes, x), value(at, x), slope(at, x), curvature(at, x)
 
-    values, single, first, second = everything(jnp.asarray(NODES), x)
-    assert single == pytest.approx(values[0], rel=1e-12)
+    values, *rest = everything(jnp.asarray(NODES), x)
+    single, first, second = map(float, rest)
+    assert single == pytest.approx(float(values[0]), rel=1e-12)
     polynomial = np.polynomial.Polynomial.fit(NODES, np.asarray(values), ORDER)
-    scale = np.abs(np.asarray(values)).max()
-    assert first == pytest.approx(polynomial.deriv()(NODES[0]), rel=1e-10, abs=1e-11 * scale)
-    assert second == pytest.approx(polynomial.deriv(2)(NODES[0]), rel=1e-10, abs=1e-11 * scale)
+    scale = float(np.abs(np.asarray(values)).max())
+    assert first == pytest.approx(float(polynomial.deriv()(NODES[0])), rel=1e-10, abs=1e-10 * scale)
+    assert second == pytest.approx(float(polynomial.deriv(2)(NODES[0])), rel=1e-10, abs=1e-10 * scale)
     assert abs(first) > 0

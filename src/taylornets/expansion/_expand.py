@@ -9,10 +9,11 @@ import jax.numpy as jnp
 from taylornets._checks import choice, integer
 from taylornets.expansion._line import Line
 from taylornets.expansion._memory import refuse_too_large
-from taylornets.series import Context, Series, coefficients, evaluate_closed, make
+from taylornets.series import Context, coefficients, evaluate_closed, make
 
 MODES = ("auto", "taylor", "nested")
-# A program whose Python code branches on the values of parameters cannot be traced; nested `jvp` outside of `jit` can run it.
+# A program whose Python code branches on the values of parameters cannot be traced; nested `jvp` can run it, outside of
+# `jit`.
 _UNTRACEABLE = (
     jax.errors.ConcretizationTypeError,
     jax.errors.TracerArrayConversionError,
@@ -22,7 +23,7 @@ _UNTRACEABLE = (
 
 
 def taylor_terms(
-    f: Callable[..., Any], params: Any, degree: int, *, trainable: Any = None, mode: str = "auto"
+    f: Callable[..., Any], params: Any, degree: int | Any, *, trainable: Any = None, mode: str = "auto"
 ) -> Callable[..., tuple[Any, ...]]:
     """The Taylor terms of a model in its parameters, one by one.
 
@@ -79,7 +80,7 @@ def taylor_terms(
 
 
 def taylor_expand(
-    f: Callable[..., Any], params: Any, degree: int, *, trainable: Any = None, mode: str = "auto"
+    f: Callable[..., Any], params: Any, degree: int | Any, *, trainable: Any = None, mode: str = "auto"
 ) -> Callable[..., Any]:
     """The Taylor model of order `degree` of `f` around `params`: the sum of `taylor_terms`.
 
@@ -144,8 +145,12 @@ def series_terms(
 def nested_terms(model: Callable[..., Any], start: Sequence[Any], move: Sequence[Any], order: int) -> tuple[Any, ...]:
     """The terms by differentiating the directional derivative again and again, the definition itself."""
 
+    structures: list[Any] = []
+
     def numbers(moved: list[Any]) -> list[Any]:
-        return [jnp.asarray(leaf) for leaf in jax.tree_util.tree_leaves(model(moved))]
+        leaves, structure = jax.tree_util.tree_flatten(model(moved))
+        structures.append(structure)
+        return [jnp.asarray(leaf) for leaf in leaves]
 
     start, move = list(start), list(move)
     first = numbers(start)
@@ -163,8 +168,6 @@ def nested_terms(model: Callable[..., Any], start: Sequence[Any], move: Sequence
 
         return derivatives
 
-    # The shape of the outputs only: nothing is computed a second time.
-    structure = jax.tree_util.tree_structure(jax.eval_shape(lambda: model(start)))
     rows = stack(order)(start) if start else [[first[i] for i in smooth]]
     terms: list[Any] = []
     factorial = 1
@@ -174,10 +177,5 @@ def nested_terms(model: Callable[..., Any], start: Sequence[Any], move: Sequence
         for position, i in enumerate(smooth):
             if k < len(rows):
                 leaves[i] = rows[k][position] / factorial if k > 1 else rows[k][position]
-        terms.append(jax.tree_util.tree_unflatten(structure, leaves))
+        terms.append(jax.tree_util.tree_unflatten(structures[0], leaves))
     return tuple(terms)
-
-
-def is_series(value: Any) -> bool:
-    """Whether a value varies along the line."""
-    return isinstance(value, Series)

@@ -33,7 +33,7 @@ class Line:
     movable: tuple[bool, ...]
 
     @staticmethod
-    def through(f: Callable[..., Any], params: Any, trainable: Any) -> "Line":
+    def through(f: Any, params: Any, trainable: Any) -> "Line":
         """The lines through `params`; checks `f`, `params` and `trainable`."""
         if not callable(f):
             raise ArgumentError("f", "a function f(params, *args, **kwargs)", f"a {type(f).__name__}")
@@ -124,7 +124,8 @@ def _refuse_nan(argument: str, leaves: Sequence[Any], paths: Sequence[str]) -> N
     for leaf, path in zip(leaves, paths, strict=True):
         if isinstance(leaf, Tracer) or not _inexact(leaf):
             continue
-        count = int(jnp.sum(jnp.isnan(jnp.asarray(leaf))))
+        with jax.ensure_compile_time_eval():  # the leaf is known, even where an enclosing `jit` is being traced
+            count = int(jnp.sum(jnp.isnan(jnp.asarray(leaf))))
         if count:
             raise ArgumentError(
                 argument,
