@@ -17,12 +17,13 @@ from taylornets.series._series import (
     minus,
     pattern,
     primal,
+    zeros_like,
 )
 
 FAMILY = "control flow"
 
 
-@register("call", "jit", "pjit", "closed_call", "core_closed_call", "custom_lin")
+@register("call", "jit", "pjit", "closed_call", "core_closed_call")
 def _call(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     return evaluate_closed(ctx, equation.params.get("jaxpr") or equation.params["call_jaxpr"], values)
 
@@ -163,12 +164,12 @@ def _linear_solve(ctx: Context, equation: Any, values: Sequence[Value]) -> Seque
         if all(r is None for r in right):
             outs: Sequence[Any] = [None] * len(x)
         else:
-            outs = bind(equation, *fixed, *[coefficient(fill_zero(r, v), 0) for r, v in zip(right, b, strict=True)])
+            outs = bind(equation, *fixed, *[_or_zeros(r, v) for r, v in zip(right, b, strict=True)])
         for row, out in zip(x, outs, strict=True):
             row.append(out)
     return [make(row) for row in x]
 
 
-def fill_zero(value: Any, like: Value) -> Any:
+def _or_zeros(value: Any, like: Value) -> Any:
     """`value`, or zeros of the shape of `like` where it is absent."""
-    return jax.numpy.zeros_like(primal(like)) if value is None else value
+    return zeros_like(primal(like)) if value is None else value

@@ -1,4 +1,4 @@
-"""Rules of piecewise linear operations: the primal decides the piece, the other coefficients pass through its linear map."""
+"""Rules of piecewise linear operations: the primal decides the piece, the rest its linear map."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ FAMILY = "piecewise linear"
 
 PIECEWISE = (
     "max", "min", "clamp", "sort", "top_k", "reduce_max", "reduce_min", "cummax", "cummin", "reduce_window_max",
-    "reduce_window_min", "select_and_gather_add", "select_and_scatter_add", "pmax", "pmin", "rem", "approx_top_k",
+    "reduce_window_min", "select_and_gather_add", "select_and_scatter_add", "rem", "approx_top_k",
 )  # fmt: skip
 
 
@@ -58,7 +58,7 @@ def _abs(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value
     return _piecewise(ctx, equation, values)
 
 
-@register("locally constant", "stop_gradient", "floor", "ceil", "round", "nextafter")
+@register("locally constant", "stop_gradient", "floor", "ceil", "round")
 def _constant(_: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     return bind(equation, *map(primal, values))
 
