@@ -1,5 +1,6 @@
-"""Models and timing of the Taylor-mode benchmark; plain JAX, so that an environment with another version can run it too."""
+"""Models and timing of the Taylor-mode benchmark; plain JAX, so that another version of it can run them too."""
 
+import itertools
 import json
 import sys
 import time
@@ -13,9 +14,7 @@ def mlp():
     """A perceptron 256-1024-1024-1024-10 with tanh, batch 512."""
     sizes = [256, 1024, 1024, 1024, 10]
     keys = iter(jax.random.split(jax.random.PRNGKey(0), 9))
-    params = [
-        (jax.random.normal(next(keys), (a, b)) / a**0.5, jnp.zeros(b)) for a, b in zip(sizes, sizes[1:], strict=False)
-    ]
+    params = [(jax.random.normal(next(keys), (a, b)) / a**0.5, jnp.zeros(b)) for a, b in itertools.pairwise(sizes)]
 
     def f(params, x):
         for w, b in params[:-1]:
@@ -30,8 +29,7 @@ def conv():
     keys = iter(jax.random.split(jax.random.PRNGKey(1), 9))
     channels = [3, 32, 64, 64]
     kernels = [
-        jax.random.normal(next(keys), (3, 3, a, b)) * (2 / (9 * a)) ** 0.5
-        for a, b in zip(channels, channels[1:], strict=False)
+        jax.random.normal(next(keys), (3, 3, a, b)) * (2 / (9 * a)) ** 0.5 for a, b in itertools.pairwise(channels)
     ]
     params = (kernels, jax.random.normal(next(keys), (64, 10)) / 8)
 

@@ -12,9 +12,9 @@ import subprocess
 from pathlib import Path
 
 import jax
+from benchmarks._taylor_models import MODELS, gradient, moved, timed
 
 import taylornets as tn
-from benchmarks._taylor_models import MODELS, gradient, moved, timed
 from taylornets.series import _bilinear
 
 HERE = Path(__file__).parent
@@ -25,8 +25,8 @@ NESTED_ORDERS = {"mlp": (2, 4, 6), "conv": (2, 4, 6), "transformer": (2,)}
 def floor(order: int) -> dict[str, float]:
     """Matrix products of the order-K model of a perceptron over those of the model itself.
 
-    Forward: K + 1 products with the weights, K with the displacement. Gradient: those and, for each of K cotangents, one
-    with the weights, one with the displacement (K - 1 of these) and one for the displacement: 5 K against 3.
+    Forward: K + 1 products with the weights, K with the displacement. Gradient: those and, for each of K cotangents,
+    one with the weights, one with the displacement (K - 1 of these) and one for the displacement: 5 K against 3.
     """
     return {"forward": 2 * order + 1, "gradient": 5 * order / 3}
 
@@ -112,7 +112,8 @@ def main(arguments: list[str] | None = None) -> None:
         name = "taylor_mode_stacking"
     else:
         rows = [row for model in options.models for row in taylor_rows(model, options.orders)]
-        others = neural_tangents_rows([m for m in options.models if m == "mlp"], [k for k in options.orders if k in (4, 6)])
+        compared = [m for m in options.models if m == "mlp"]
+        others = neural_tangents_rows(compared, [k for k in options.orders if k in (4, 6)]) if compared else []
         for other in others:
             for row in rows:
                 if (row["model"], row["order"]) == (other["model"], other["order"]):

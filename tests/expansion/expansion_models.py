@@ -1,4 +1,4 @@
-"""The models whose expansions are compared with nested derivatives: adding one line tests it under every transformation."""
+"""The models whose expansions are compared with nested derivatives; a new one is tested under every transformation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,7 +43,10 @@ def direction(params, size=0.3):
     """Parameters that differ from `params` in every leaf that may move."""
     leaves, structure = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.key(99), len(leaves))
-    new = [a + size * jax.random.normal(k, a.shape, a.dtype) if eqx.is_inexact_array(a) else a for a, k in zip(leaves, keys, strict=True)]
+    new = [
+        a + size * jax.random.normal(k, a.shape, a.dtype) if eqx.is_inexact_array(a) else a
+        for a, k in zip(leaves, keys, strict=True)
+    ]
     return jax.tree.unflatten(structure, new)
 
 
@@ -98,7 +101,9 @@ def dilated_grouped_convolution_average_pooling(keys):
             x, params[0], (1, 1), "SAME", rhs_dilation=(2, 1), dimension_numbers=_LAYOUT, feature_group_count=2
         )
         x = lax.reduce_window(jax.nn.relu(x), 0.0, lax.add, (1, 2, 2, 1), (1, 2, 2, 1), "VALID") / 4
-        return lax.conv_general_dilated(x, params[1], (1, 1), ((0, 0), (1, 1)), lhs_dilation=(1, 2), dimension_numbers=_LAYOUT)
+        return lax.conv_general_dilated(
+            x, params[1], (1, 1), ((0, 0), (1, 1)), lhs_dilation=(1, 2), dimension_numbers=_LAYOUT
+        )
 
     return f, (draw(keys, 3, 3, 2, 4), draw(keys, 2, 2, 4, 2)), draw(keys, 1, 6, 6, 4)
 
@@ -253,7 +258,8 @@ def _by_formula(w, x):
     first = jnp.sqrt(a)
     factor = jnp.array([[first, 0], [b / first, jnp.sqrt(d - (b / first) ** 2)]])
     inverse = jnp.array([[d, -b], [-b, a]]) / (a * d - b * b)
-    return jnp.array([[t, -q], [-r, p]]) @ x / (p * t - q * r), factor, inverse @ x, (jnp.array(1.0), jnp.log(a * d - b * b))
+    solution = jnp.array([[t, -q], [-r, p]]) @ x / (p * t - q * r)
+    return solution, factor, inverse @ x, (jnp.array(1.0), jnp.log(a * d - b * b))
 
 
 @model(reference=_by_formula)
@@ -328,9 +334,10 @@ def disagreement(ours, reference):
     A term far below the largest one (a zero that rounding filled) is measured against 1e-4 of that.
     """
     largest = 0.0
-    ours, reference = [[jnp.asarray(leaf) for leaf in jax.tree.leaves(term)] for term in ours], [
-        [jnp.asarray(leaf) for leaf in jax.tree.leaves(term)] for term in reference
-    ]
+    ours, reference = (
+        [[jnp.asarray(leaf) for leaf in jax.tree.leaves(term)] for term in ours],
+        [[jnp.asarray(leaf) for leaf in jax.tree.leaves(term)] for term in reference],
+    )
     for output in range(len(reference[0])):
         top = max(float(jnp.abs(term[output]).max()) for term in reference)
         for a, b in zip(ours, reference, strict=True):

@@ -2,17 +2,18 @@
 
 import jax
 import jax.numpy as jnp
-import jax.scipy.special as special
 import numpy as np
 import pytest
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
+from jax.scipy import special
 
 import taylornets as tn
 from taylornets.series import RULES
 
 pytestmark = pytest.mark.usefixtures("x64")
 ORDER = 4
+ONE = jax.sharding.SingleDeviceSharding(jax.devices()[0])
 W = np.array([[0.31, -0.72, 0.25], [0.83, 0.44, -0.57], [-0.15, 0.68, 0.92]])
 V = np.array([[0.21, 0.35, -0.42], [-0.33, 0.18, 0.27], [0.45, -0.12, 0.38]])
 
@@ -22,7 +23,10 @@ def definite(w):
 
 
 def scanned(w):
-    (final, _), ys = lax.scan(lambda c, a: ((jnp.tanh(c[0] @ w + a), c[1] + 1), c[0].sum()), (jnp.zeros(3), 0), w, reverse=True)
+    def step(carry, a):
+        return (jnp.tanh(carry[0] @ w + a), carry[1] + 1), carry[0].sum()
+
+    (final, _), ys = lax.scan(step, (jnp.zeros(3), 0), w, reverse=True)
     return final, ys
 
 
@@ -71,6 +75,9 @@ SAMPLES = {
     "choices": lambda w: jnp.where(w > 0, w**2, jnp.sin(w)) + jnp.clip(w, -0.1, 0.5) * jnp.abs(w) + jnp.sign(w) * w,
     "steps": lambda w: (jnp.floor(3 * w) + jnp.ceil(2 * w) + jnp.round(w) + lax.stop_gradient(w)) * w,
     "remainders": lambda w: jnp.remainder(w, 0.3) * w,
+    "clamped": lambda w: lax.clamp(-0.1, w, 0.5) * w + jnp.array(w, copy=True) ** 2,
+    "a gradient inside": lambda w: jax.grad(lambda v: (v * v * jnp.sin(v)).sum())(w),
+    "placement": lambda w: lax.with_sharding_constraint(jax.device_put(w) ** 2, ONE) * w,
     "extrema": lambda w: jnp.maximum(w, w.T) * jnp.minimum(w, 0.3) + jnp.max(w, 1) * jnp.min(w, 0),
     "ties": lambda w: (jnp.maximum(w - w, 0.0 * w**2) + jax.nn.relu(w - W) + jnp.max(w - W, 1)) * w,
     "running extrema": lambda w: lax.cummax(w) * lax.cummin(w),
@@ -85,8 +92,8 @@ SAMPLES = {
     "order": lambda w: (jnp.sort(w) * w, lax.sort((w[0], w[1] ** 2, jnp.arange(3)), num_keys=1)),
     "top k": lambda w: lax.top_k(w**2, 2),
     "approximate top k": lambda w: lax.approx_max_k(w, 2)[0] ** 2,
-    "calls": lambda w: jax.jit(lambda v: jnp.sin(v) @ v)(w) + jax.named_call(jnp.cos)(w),
-    "closed calls": lambda w: lax.fori_loop(0, 3, lambda _, c: jnp.tanh(c @ w), w),
+    "calls": lambda w: jax.jit(lambda v: jnp.sin(v) @ v)(w),
+    "loops of fixed length": lambda w: lax.fori_loop(0, 3, lambda _, c: jnp.tanh(c @ w), w),
     "while": lambda w: lax.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, jnp.sin(c[1]) * w), (0, w)),
     "scan": scanned,
     "cond": lambda w: lax.cond(w[0, 0] > 0, lambda v: v * jnp.exp(v), lambda v: 1.0 * v, w),

@@ -144,7 +144,6 @@ def series_terms(
 
 def nested_terms(model: Callable[..., Any], start: Sequence[Any], move: Sequence[Any], order: int) -> tuple[Any, ...]:
     """The terms by differentiating the directional derivative again and again, the definition itself."""
-
     structures: list[Any] = []
 
     def numbers(moved: list[Any]) -> list[Any]:

@@ -71,12 +71,8 @@ def _operations(equation: Any) -> int:
     out = sum(math.prod(getattr(v.aval, "shape", ())) for v in equation.outvars)
     if name == "scan":
         return equation.params["length"] * sum(inner)
-    if name == "cond":
-        return max(inner)
-    if name == "custom_linear_solve":  # matvec, vecmat, solve, transpose_solve: one solve runs
-        return operations(equation.params["jaxprs"].solve.jaxpr)
-    if inner:
-        return sum(inner)
+    if inner:  # of the branches of a cond, or the four programs of a linear solve, one runs
+        return max(inner) if name in ("cond", "custom_linear_solve") else sum(inner)
     if name == "dot_general":
         (contracted, _), _ = equation.params["dimension_numbers"]
         return 2 * out * math.prod(equation.invars[0].aval.shape[i] for i in contracted)
@@ -84,15 +80,14 @@ def _operations(equation: Any) -> int:
         kernel = equation.invars[1].aval.shape
         features = equation.params["dimension_numbers"].rhs_spec[0]
         return 2 * out * math.prod(kernel) // kernel[features]
-    if name.startswith(("reduce_", "arg")):
-        return math.prod(equation.invars[0].aval.shape)
-    return 0 if name in _MOVES else out
+    read = math.prod(equation.invars[0].aval.shape) if name.startswith(("reduce_", "arg")) else out
+    return 0 if name in _MOVES else read
 
 
 # Operations that only move data.
 _MOVES = frozenset((
-    "reshape", "broadcast_in_dim", "transpose", "squeeze", "slice", "concatenate", "gather", "rev", "pad", "iota", "copy",
-    "dynamic_slice", "dynamic_update_slice", "convert_element_type", "split", "scatter", "stop_gradient", "name",
+    "reshape", "broadcast_in_dim", "transpose", "squeeze", "slice", "concatenate", "gather", "rev", "pad",
+    "iota", "copy", "dynamic_slice", "dynamic_update_slice", "convert_element_type", "split", "scatter", "stop_gradient", "name",
 ))  # fmt: skip
 
 

@@ -87,7 +87,7 @@ def square_coefficient(c: Sequence[Any], k: int, start: int = 0) -> Any:
 
 
 @register(FAMILY, "square")
-def _square(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _square(ctx: Context, _: Any, values: Sequence[Value]) -> Sequence[Value]:
     return [square(values[0], ctx.order)]
 
 

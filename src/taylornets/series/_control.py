@@ -23,14 +23,9 @@ from taylornets.series._series import (
 FAMILY = "control flow"
 
 
-@register("call", "jit", "pjit", "closed_call", "core_closed_call")
+@register("call", "jit")
 def _call(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    return evaluate_closed(ctx, equation.params.get("jaxpr") or equation.params["call_jaxpr"], values)
-
-
-@register("call", "core_call")
-def _core_call(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    return evaluate(ctx, equation.params["call_jaxpr"], (), values)
+    return evaluate_closed(ctx, equation.params["jaxpr"], values)
 
 
 @register("custom derivative rule", "custom_jvp_call")
@@ -45,7 +40,7 @@ def _custom_vjp(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequenc
     return evaluate_closed(ctx.silent(), equation.params["call_jaxpr"], values)
 
 
-@register("rematerialization", "checkpoint", "remat2", "remat")
+@register("rematerialization", "remat2")
 def _remat(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     params = equation.params
 

@@ -144,7 +144,7 @@ def along_curve(ctx: Context, function: Callable[..., Sequence[Any]], values: Se
     With y(t) = F(x(t)) the chain rule gives y'(t) = J(x(t), x'(t)), where J is the Jacobian-vector product that JAX
     knows for F. J is a program of its own, so it is run on the series x and x', which are one order shorter, and
     y = F(x_0) + ∫ y'. Where J contains F again the same argument applies, one order lower each time, so this ends at
-    order 0. If J contains F at most once, the number of operations is polynomial in the order; if it contains F twice (a
+    order 0. If J contains F at most once, the number of operations is polynomial in the order; if it does twice (a
     Bessel function), it doubles with each order as it does for nested `jvp`, but for this primitive alone. Since J is
     the derivative that nested differentiation would use, custom derivative rules are honored.
 

@@ -26,7 +26,7 @@ def _complex(values: Sequence[Value]) -> bool:
 
 @register(FAMILY, "triangular_solve")
 def _triangular_solve(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    # op(A) x = b or x op(A) = b:  x_k solves the same with b_k − Σ_{j≥1} op(A_j) x_{k-j}. Only one triangle of A is read.
+    # op(A) x = b or x op(A) = b:  x_k solves the same with b_k − Σ_{j≥1} op(A_j) x_{k-j}. One triangle is read.
     params = equation.params
     skip = 1 if params["unit_diagonal"] else 0
 

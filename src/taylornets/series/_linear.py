@@ -12,10 +12,11 @@ FAMILY = "linear"
 
 # Linear in the first operand; what follows are indices.
 UNARY = (
-    "neg", "reshape", "broadcast_in_dim", "transpose", "squeeze", "expand_dims", "rev", "slice", "reduce_sum",
-    "convert_element_type", "real", "imag", "conj", "copy", "copy_p", "cumsum", "reduce_window_sum", "fft", "gather",
-    "dynamic_slice", "device_put", "sharding_constraint", "name", "reduce_precision", "psum", "psum_invariant", "all_gather",
-    "all_to_all", "ppermute", "pbroadcast", "pvary", "psum_scatter", "reduce_scatter",
+    "neg", "reshape", "broadcast_in_dim", "transpose", "squeeze", "rev", "slice", "reduce_sum",
+    "convert_element_type", "real", "imag", "conj", "copy", "copy_p", "cumsum", "reduce_window_sum", "fft",
+    "gather",
+    "dynamic_slice", "device_put", "sharding_constraint", "name", "reduce_precision", "psum", "all_gather", "all_to_all",
+    "ppermute", "reduce_scatter",
 )  # fmt: skip
 # Linear in the operands at the named positions together.
 JOINT = {
@@ -31,7 +32,7 @@ JOINT = {
 
 
 @register(FAMILY, *UNARY)
-def _unary(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _unary(_: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     x, *rest = values
     if not isinstance(x, Series):  # only the indices moved, and indices are locally constant
         return bind(equation, *map(primal, values))

@@ -153,7 +153,8 @@ def _pair(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Valu
     name = equation.primitive.name
     odd, even = (lax.sin, lax.cos) if name in ("sin", "cos") else (lax.sinh, lax.cosh)
     scaled = _scaled(coefficients(z, ctx.order))
-    s, c = [odd(primal(z))], [even(primal(z))]
+    s: list[Any] = [odd(primal(z))]
+    c: list[Any] = [even(primal(z))]
     for k in range(1, ctx.order + 1):
         up, down = _next(scaled, [*c, None], k), _next(scaled, [*s, None], k)
         s.append(up)
@@ -300,7 +301,7 @@ def _pow(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value
     x, r = values
     if isinstance(r, Series):  # x^r = exp(r log x) has its own conventions at x = 0: JAX's derivative keeps them
         return along_curve(ctx, lambda *operands: bind(equation, *operands), values)
-    # φ^(j)(x_0)/j! = binom(r, j) x_0^(r-j); where the binomial vanishes (r a natural number) so does the term, at 0 too.
+    # φ^(j)(x_0)/j! = binom(r, j) x_0^(r-j); where the binomial vanishes (r a natural number) the term does, at 0 too.
     derivatives = [bind1(equation, primal(x), r)]
     binomial = jnp.ones((), jnp.result_type(derivatives[0]))
     exponent = jnp.asarray(r)
