@@ -1,4 +1,4 @@
-"""The gallery script at a small size: higher orders win near the weights, and order k errs like step^k of the movement."""
+"""The gallery script at a small size: higher orders win near the weights."""
 
 import importlib.util
 from pathlib import Path

@@ -86,8 +86,9 @@ def _operations(equation: Any) -> int:
 
 # Operations that only move data.
 _MOVES = frozenset((
-    "reshape", "broadcast_in_dim", "transpose", "squeeze", "slice", "concatenate", "gather", "rev", "pad",
-    "iota", "copy", "dynamic_slice", "dynamic_update_slice", "convert_element_type", "split", "scatter", "stop_gradient", "name",
+    "reshape", "broadcast_in_dim", "transpose", "squeeze", "slice", "concatenate", "gather", "rev", "pad", "iota",
+    "copy", "dynamic_slice", "dynamic_update_slice", "convert_element_type", "split", "scatter", "stop_gradient",
+    "name",
 ))  # fmt: skip
 
 

@@ -14,9 +14,8 @@ FAMILY = "linear"
 UNARY = (
     "neg", "reshape", "broadcast_in_dim", "transpose", "squeeze", "rev", "slice", "reduce_sum",
     "convert_element_type", "real", "imag", "conj", "copy", "copy_p", "cumsum", "reduce_window_sum", "fft",
-    "gather",
-    "dynamic_slice", "device_put", "sharding_constraint", "name", "reduce_precision", "psum", "all_gather", "all_to_all",
-    "ppermute", "reduce_scatter",
+    "gather", "dynamic_slice", "device_put", "sharding_constraint", "name", "reduce_precision", "psum", "all_gather",
+    "all_to_all",    "ppermute", "reduce_scatter",
 )  # fmt: skip
 # Linear in the operands at the named positions together.
 JOINT = {
