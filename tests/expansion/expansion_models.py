@@ -281,8 +281,9 @@ def _gram_schmidt(w, x):
     rest = v - q * (q @ v)
     second = jnp.linalg.norm(rest)
     half, root = (a + d) / 2, jnp.sqrt((a - d) ** 2 / 4 + b * b)
-    # Householder's factors have a negative diagonal here.
-    factors = jnp.stack([-q, -rest / second], 1), -jnp.array([[first, q @ v], [0, second]])
+    # The factors are unique up to the sign of each column, which the routine chooses and which does not move.
+    signs = jnp.sign(jnp.diagonal(jnp.linalg.qr(lax.stop_gradient(x @ w))[1]))
+    factors = jnp.stack([q, rest / second], 1) * signs, jnp.array([[first, q @ v], [0, second]]) * signs[:, None]
     return factors, jnp.array([half - root, half + root])
 
 
