@@ -13,7 +13,7 @@ FAMILY = "linear"
 # Linear in the first operand; what follows are indices.
 UNARY = (
     "neg", "reshape", "broadcast_in_dim", "transpose", "squeeze", "rev", "slice", "reduce_sum",
-    "convert_element_type", "real", "imag", "conj", "copy", "copy_p", "cumsum", "reduce_window_sum", "fft",
+    "convert_element_type", "real", "imag", "conj", "copy", "cumsum", "reduce_window_sum", "fft",
     "gather", "dynamic_slice", "device_put", "sharding_constraint", "name", "reduce_precision", "psum", "all_gather",
     "all_to_all",    "ppermute", "reduce_scatter",
 )  # fmt: skip
