@@ -6,6 +6,7 @@ and training with a proof of global optimality.
 """
 
 from taylornets import activations as activations
+from taylornets import compat as compat
 from taylornets import expressivity as expressivity
 from taylornets import kernels as kernels
 from taylornets import losses as losses
@@ -19,6 +20,11 @@ from taylornets._fit import Status as Status
 from taylornets._fit import fit as fit
 from taylornets.certificates import Certificate as Certificate
 from taylornets.certificates import certify as certify
+from taylornets.expansion import cost as cost
+from taylornets.expansion import explain as explain
+from taylornets.expansion import linearize as linearize
+from taylornets.expansion import taylor_expand as taylor_expand
+from taylornets.expansion import taylor_terms as taylor_terms
 from taylornets.objectives import Objective as Objective
 from taylornets.objectives import objective as objective
 from taylornets.two_layer import TwoLayerNetwork as TwoLayerNetwork

@@ -1,0 +1,96 @@
+"""`cost`: what an expansion will take, before it runs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from taylornets.expansion._expand import taylor_expand
+from taylornets.expansion._memory import live_bytes, operations
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one evaluation of a Taylor model takes, counted from its program.
+
+    Attributes:
+        operations: floating-point operations of the Taylor model.
+        bytes: bytes of its largest live set if every intermediate result is stored; a fusing compiler needs less.
+        ratio: `operations` over those of the model itself.
+        model_operations: floating-point operations of the model itself.
+        model_bytes: bytes of the largest live set of the model itself.
+    """
+
+    operations: int
+    bytes: int
+    ratio: float
+    model_operations: int
+    model_bytes: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.operations / 1e9:.4g} Gflop, {self.ratio:.2f} times the model's; "
+            f"at most {self.bytes / 1e6:.4g} MB alive, the model {self.model_bytes / 1e6:.4g} MB"
+        )
+
+
+def cost(
+    f: Callable[..., Any],
+    params: Any,
+    x: Any,
+    degree: int,
+    *args: Any,
+    trainable: Any = None,
+    mode: str = "auto",
+    **kwargs: Any,
+) -> Cost:
+    """Estimates the cost of `taylor_expand(f, params, degree)(new_params, x, *args, **kwargs)`; nothing is computed.
+
+    A product of matrices counts 2 operations for each multiply-add, everything else 1 for each element of the result; a
+    `while` loop counts as one pass.
+
+    Args:
+        f: the model `f(params, x, *args, **kwargs)`.
+        params: where to expand.
+        x: its first argument; `jax.ShapeDtypeStruct` leaves do.
+        degree: the order.
+        *args: further arguments of the model.
+        trainable: as in `taylor_terms`.
+        mode: as in `taylor_terms`.
+        **kwargs: keyword arguments of the model.
+
+    Returns:
+        A `Cost`; printing it gives one line.
+
+    Raises:
+        ArgumentError: as `taylor_terms`.
+
+    Example:
+        >>> import jax.numpy as jnp, taylornets as tn
+        >>> weights = [jnp.ones((64, 64))] * 3
+        >>> def model(params, x):
+        ...     for w in params:
+        ...         x = jnp.tanh(x @ w)
+        ...     return x
+        >>> round(tn.cost(model, weights, jnp.ones((32, 64)), degree=2).ratio)  # about 2 K + 1
+        5
+    """
+    expanded = taylor_expand(f, params, degree, trainable=trainable, mode=mode)
+    leaves, structure = jax.tree_util.tree_flatten(params)
+    arrays = [i for i, leaf in enumerate(leaves) if hasattr(leaf, "dtype")]
+
+    def on_leaves(function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(moved: list[Any], x: Any) -> Any:
+            full = list(leaves)
+            for i, leaf in zip(arrays, moved, strict=True):
+                full[i] = leaf
+            return function(jax.tree_util.tree_unflatten(structure, full), x, *args, **kwargs)
+
+        return run
+
+    chosen = [leaves[i] for i in arrays]
+    model = jax.make_jaxpr(on_leaves(f))(chosen, x).jaxpr
+    program = jax.make_jaxpr(on_leaves(expanded))(chosen, x).jaxpr
+    own, total = operations(model), operations(program)
+    return Cost(total, live_bytes(program), total / max(own, 1), own, live_bytes(model))

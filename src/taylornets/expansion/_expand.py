@@ -1,0 +1,180 @@
+"""`taylor_terms`, `taylor_expand`, `linearize`: the Taylor model of any function of a tree of parameters."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from taylornets._checks import choice, integer
+from taylornets.expansion._line import Line
+from taylornets.expansion._memory import refuse_too_large
+from taylornets.series import Context, coefficients, evaluate_closed, make
+
+MODES = ("auto", "taylor", "nested")
+# A program whose Python code branches on the values of parameters cannot be traced; nested `jvp` can run it, outside of
+# `jit`.
+_UNTRACEABLE = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+    jax.errors.TracerBoolConversionError,
+)
+
+
+def taylor_terms(
+    f: Callable[..., Any], params: Any, degree: int | Any, *, trainable: Any = None, mode: str = "auto"
+) -> Callable[..., tuple[Any, ...]]:
+    """The Taylor terms of a model in its parameters, one by one.
+
+    With Δ = new_params − params, the term of order k is
+
+        f_k = (1/k!) d^k/dt^k f(params + t Δ, *args, **kwargs) at t = 0,
+
+    so that f_0 + .. + f_K approximates f(new_params, ...) with an error of order ‖Δ‖^(K+1). Truncated power series are
+    pushed through the model once ("Taylor mode"): the number of matrix products grows linearly in the degree.
+
+    Args:
+        f: any function `f(params, *args, **kwargs)` of pytrees that returns a pytree of arrays.
+        params: where to expand. Leaves that are not floating-point or complex arrays stay as they are.
+        degree: the highest order K ≥ 0.
+        trainable: a tree of booleans, or a prefix of one: the leaves that may move. The others stay at `params`,
+            whatever `new_params` holds. All by default.
+        mode: "taylor" pushes series; "nested" nests `jax.jvp`, a reference whose cost doubles with each order; "auto"
+            is "taylor", except for a model that cannot be traced because Python branches on parameter values.
+
+    Returns:
+        A function of `(new_params, *args, **kwargs)` that returns the tuple (f_0, .., f_K). It can be transformed by
+        `jit`, `grad` and `vmap`; wrap it in `jax.jit` when it runs more than once. Integer and boolean outputs have
+        their value in f_0 and zeros in the rest.
+
+    Raises:
+        ArgumentError: for a degree that is not an integer ≥ 0, trees that do not match, NaN in the parameters, a model
+            that returns something else than arrays, or a degree whose coefficients cannot fit into memory.
+
+    Source: section 10 of the theory; Griewank and Walther, Evaluating Derivatives, chapter 13 (Taylor coefficients).
+
+    Example:
+        >>> import jax.numpy as jnp, taylornets as tn
+        >>> terms = tn.taylor_terms(lambda w, x: jnp.sum(w * x) ** 2, jnp.array([1.0, 2.0]), degree=2)
+        >>> [float(t) for t in terms(jnp.array([2.0, 2.0]), jnp.array([1.0, 1.0]))]  # (3 + t)² = 9 + 6 t + t²
+        [9.0, 6.0, 1.0]
+    """
+    order = integer("degree", degree, 0, "The degree is the number of derivatives to keep.")
+    mode = choice("mode", mode, MODES)
+    line = Line.through(f, params, trainable)
+
+    def terms(new_params: Any, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        moving, start, move = line.moves_to(new_params)
+        model = line.model(moving, args, kwargs)
+        if mode == "nested":
+            return nested_terms(model, start, move, order)
+        try:
+            return series_terms(model, start, move, order)
+        except _UNTRACEABLE:
+            if mode == "taylor":
+                raise
+            return nested_terms(model, start, move, order)
+
+    return terms
+
+
+def taylor_expand(
+    f: Callable[..., Any], params: Any, degree: int | Any, *, trainable: Any = None, mode: str = "auto"
+) -> Callable[..., Any]:
+    """The Taylor model of order `degree` of `f` around `params`: the sum of `taylor_terms`.
+
+    Arguments, modes and errors are those of `taylor_terms`; the call is the one of `neural_tangents.taylor_expand`.
+
+    Returns:
+        A function of `(new_params, *args, **kwargs)` whose value is a polynomial of the given degree in `new_params`.
+
+    Example:
+        >>> import jax.numpy as jnp, taylornets as tn
+        >>> model = tn.taylor_expand(lambda w, x: jnp.exp(w * x), jnp.array(0.0), degree=3)
+        >>> float(model(jnp.array(1.0), jnp.array(1.0)))  # 1 + 1 + 1/2 + 1/6
+        2.6666667461395264
+    """
+    terms = taylor_terms(f, params, degree, trainable=trainable, mode=mode)
+
+    def expansion(new_params: Any, *args: Any, **kwargs: Any) -> Any:
+        first, *rest = terms(new_params, *args, **kwargs)
+        return jax.tree.map(lambda *parts: _total(parts), first, *rest)
+
+    return expansion
+
+
+def linearize(f: Callable[..., Any], params: Any, *, trainable: Any = None, mode: str = "auto") -> Callable[..., Any]:
+    """The first-order Taylor model (the neural tangent model) of `f` around `params`.
+
+    Arguments, modes and errors are those of `taylor_terms`; the call is the one of `neural_tangents.linearize`.
+
+    Returns:
+        A function of `(new_params, *args, **kwargs)`, affine in `new_params`.
+
+    Example:
+        >>> import jax.numpy as jnp, taylornets as tn
+        >>> tangent = tn.linearize(lambda w, x: (w * x) ** 2, jnp.array(1.0))
+        >>> float(tangent(jnp.array(3.0), jnp.array(1.0)))  # 1 + 2 · 2
+        5.0
+    """
+    return taylor_expand(f, params, 1, trainable=trainable, mode=mode)
+
+
+def _total(parts: Sequence[Any]) -> Any:
+    total = parts[0]
+    if jnp.issubdtype(jnp.result_type(total), jnp.inexact):
+        for part in parts[1:]:
+            total = total + part
+    return total
+
+
+def series_terms(
+    model: Callable[..., Any], start: Sequence[Any], move: Sequence[Any], order: int, record: Any = None
+) -> tuple[Any, ...]:
+    """The terms by series: parameters enter with two coefficients, everything else with one."""
+    closed, shapes = jax.make_jaxpr(model, return_shape=True)(list(start))
+    refuse_too_large(closed.jaxpr, order)
+    structure = jax.tree_util.tree_structure(shapes)
+    operands = [make([a, b, *[None] * (order - 1)]) if order else a for a, b in zip(start, move, strict=True)]
+    outs = [coefficients(v, order) for v in evaluate_closed(Context(order, record), closed, operands)]
+    filled = [[jnp.zeros_like(row[0]) if c is None else c for c in row] for row in outs]
+    return tuple(jax.tree_util.tree_unflatten(structure, [row[k] for row in filled]) for k in range(order + 1))
+
+
+def nested_terms(model: Callable[..., Any], start: Sequence[Any], move: Sequence[Any], order: int) -> tuple[Any, ...]:
+    """The terms by differentiating the directional derivative again and again, the definition itself."""
+    structures: list[Any] = []
+
+    def numbers(moved: list[Any]) -> list[Any]:
+        leaves, structure = jax.tree_util.tree_flatten(model(moved))
+        structures.append(structure)
+        return [jnp.asarray(leaf) for leaf in leaves]
+
+    start, move = list(start), list(move)
+    first = numbers(start)
+    smooth = [i for i, leaf in enumerate(first) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+
+    def stack(k: int) -> Callable[[list[Any]], list[list[Any]]]:
+        """All directional derivatives up to order k, as a function of the moving leaves."""
+        if k == 0:
+            return lambda moved: [[numbers(moved)[i] for i in smooth]]
+        below = stack(k - 1)
+
+        def derivatives(moved: list[Any]) -> list[list[Any]]:
+            known, slopes = jax.jvp(below, (moved,), (move,))
+            return [*known, slopes[-1]]
+
+        return derivatives
+
+    rows = stack(order)(start) if start else [[first[i] for i in smooth]]
+    terms: list[Any] = []
+    factorial = 1
+    for k in range(order + 1):
+        factorial *= max(k, 1)
+        leaves = list(first) if k == 0 else [jnp.zeros_like(leaf) for leaf in first]
+        for position, i in enumerate(smooth):
+            if k < len(rows):
+                leaves[i] = rows[k][position] / factorial if k > 1 else rows[k][position]
+        terms.append(jax.tree_util.tree_unflatten(structures[0], leaves))
+    return tuple(terms)

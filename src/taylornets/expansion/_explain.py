@@ -1,0 +1,73 @@
+"""`explain`: which path each primitive of a model takes."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+from taylornets.expansion._expand import series_terms
+from taylornets.expansion._line import Line
+from taylornets.series import FALL_BACK
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """The paths that the primitives of a model take in Taylor mode.
+
+    Attributes:
+        rows: (primitive, path, number of equations), sorted by path and name. The path is a family of rules, or
+            "fall-back" for a primitive without a rule, which is expanded by its own derivative along its input curve.
+    """
+
+    rows: tuple[tuple[str, str, int], ...]
+
+    @property
+    def fall_backs(self) -> tuple[str, ...]:
+        """The primitives that have no rule of their own."""
+        return tuple(name for name, path, _ in self.rows if path == FALL_BACK)
+
+    def __str__(self) -> str:
+        lines = [("primitive", "path", "equations"), *((a, b, str(c)) for a, b, c in self.rows)]
+        widths = [max(len(line[i]) for line in lines) for i in range(3)]
+        return "\n".join(
+            "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines
+        )
+
+
+def explain(f: Callable[..., Any], params: Any, *args: Any, trainable: Any = None, **kwargs: Any) -> Coverage:
+    """Reports which path each primitive of a model takes when it is expanded; nothing is computed.
+
+    Only equations that depend on a moving parameter are counted: the others run as they are.
+
+    Args:
+        f: the model `f(params, *args, **kwargs)`.
+        params: where to expand.
+        *args: arguments of the model.
+        trainable: as in `taylor_terms`.
+        **kwargs: keyword arguments of the model.
+
+    Returns:
+        A `Coverage`; printing it gives the table.
+
+    Raises:
+        ArgumentError: as `taylor_terms`.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, taylornets as tn
+        >>> print(tn.explain(lambda w, x: jnp.tanh(x @ w), jnp.ones((3, 2)), jnp.ones((4, 3))))
+        primitive    path        equations
+        dot_general  bilinear    1
+        tanh         univariate  1
+    """
+    line = Line.through(f, params, trainable)
+    moving = [i for i, movable in enumerate(line.movable) if movable]
+    start = [jax.numpy.asarray(line.leaves[i]) for i in moving]
+    seen: Counter[tuple[str, str]] = Counter()
+
+    def record(primitive: str, family: str) -> None:
+        seen[family, primitive] += 1
+
+    jax.eval_shape(lambda move: series_terms(line.model(moving, args, kwargs), start, move, 2, record), start)
+    return Coverage(tuple((name, family, count) for (family, name), count in sorted(seen.items())))

@@ -1,0 +1,98 @@
+"""Rules of operations that are linear in the operands that vary: each coefficient passes through by itself."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax.numpy as jnp
+
+from taylornets.series._engine import Context, bind, bind1, register
+from taylornets.series._series import Series, Value, coefficient, make, minus, plus, primal, zeros_like
+
+FAMILY = "linear"
+
+# Linear in the first operand; what follows are indices.
+UNARY = (
+    "neg", "reshape", "broadcast_in_dim", "transpose", "squeeze", "rev", "slice", "reduce_sum",
+    "convert_element_type", "real", "imag", "conj", "copy", "cumsum", "reduce_window_sum", "fft",
+    "gather", "dynamic_slice", "device_put", "sharding_constraint", "name", "reduce_precision", "psum", "all_gather",
+    "all_to_all",    "ppermute", "reduce_scatter",
+)  # fmt: skip
+# Linear in the operands at the named positions together.
+JOINT = {
+    "concatenate": None,
+    "pad": (0, 1),
+    "dynamic_update_slice": (0, 1),
+    "complex": (0, 1),
+    "select_n": None,
+    "scatter": (0, 2),
+    "scatter-add": (0, 2),
+    "scatter-sub": (0, 2),
+}
+
+
+@register(FAMILY, *UNARY)
+def _unary(_: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+    x, *rest = values
+    if not isinstance(x, Series):  # only the indices moved, and indices are locally constant
+        return bind(equation, *map(primal, values))
+    rest = [primal(v) for v in rest]
+    outs = [None if c is None else bind(equation, c, *rest) for c in x.coefficients]
+    return [make([None if o is None else o[i] for o in outs]) for i in range(len(equation.outvars))]
+
+
+@register(FAMILY, "split")
+def _split(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+    return _unary(ctx, equation, values)
+
+
+@register(FAMILY, "optimization_barrier")
+def _barrier(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+    columns = [[coefficient(v, k) for v in values] for k in range(ctx.order + 1)]
+    rows: list[list[Any]] = [[] for _ in values]
+    for column in columns:
+        present = [i for i, c in enumerate(column) if c is not None]
+        outs = (
+            dict(zip(present, equation.primitive.bind(*[column[i] for i in present]), strict=True)) if present else {}
+        )
+        for i, row in enumerate(rows):
+            row.append(outs.get(i))
+    return [make(row) for row in rows]
+
+
+@register(FAMILY, *JOINT)
+def _joint(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+    chosen = JOINT[equation.primitive.name]
+    positions = range(equation.primitive.name == "select_n", len(values)) if chosen is None else chosen
+    start = [primal(v) for v in values]
+    coefs = [bind1(equation, *start)]
+    zeros: dict[int, Any] = {}
+    for k in range(1, ctx.order + 1):
+        terms = {i: coefficient(values[i], k) for i in positions}
+        if all(c is None for c in terms.values()):
+            coefs.append(None)
+            continue
+        operands = list(start)
+        for i, c in terms.items():
+            operands[i] = zeros.setdefault(i, zeros_like(start[i])) if c is None else c
+        coefs.append(bind1(equation, *operands))
+    return [make(coefs)]
+
+
+@register(FAMILY, "add", "add_any")
+def _add(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+    a, b = values
+    coefs = [plus(coefficient(a, k), coefficient(b, k)) for k in range(ctx.order + 1)]
+    return [make(_same_shape(coefs, equation))]
+
+
+@register(FAMILY, "sub")
+def _sub(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+    a, b = values
+    coefs = [minus(coefficient(a, k), coefficient(b, k)) for k in range(ctx.order + 1)]
+    return [make(_same_shape(coefs, equation))]
+
+
+def _same_shape(coefs: Sequence[Any], equation: Any) -> list[Any]:
+    # A literal scalar may stand for a whole array on one side only; then a lone coefficient is too small.
+    shape = equation.outvars[0].aval.shape
+    return [c if c is None or jnp.shape(c) == shape else jnp.broadcast_to(c, shape) for c in coefs]

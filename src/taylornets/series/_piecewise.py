@@ -1,0 +1,70 @@
+"""Rules of piecewise linear operations: the primal decides the piece, the rest its linear map."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from taylornets.series._engine import Context, along_curve, bind, register
+from taylornets.series._series import Series, Value, coefficient, make, primal, zeros_like
+
+FAMILY = "piecewise linear"
+
+PIECEWISE = (
+    "max", "min", "clamp", "sort", "top_k", "reduce_max", "reduce_min", "cummax", "cummin", "reduce_window_max",
+    "reduce_window_min", "select_and_gather_add", "select_and_scatter_add", "rem", "approx_top_k",
+)  # fmt: skip
+
+
+@register(FAMILY, *PIECEWISE)
+def _piecewise(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+    # Linearizing the operation at the primal takes over what JAX decides at a tie (the mean of both slopes for `max`,
+    # an equal share of all maxima for `reduce_max`), and the permutation for `sort`. All second derivatives vanish.
+    moving = [i for i, v in enumerate(values) if isinstance(v, Series)]
+    start = [primal(v) for v in values]
+
+    def restricted(*moved: Any) -> tuple[list[Any], list[Any]]:
+        full = list(start)
+        for i, value in zip(moving, moved, strict=True):
+            full[i] = value
+        outs = bind(equation, *full)
+        return [y for y in outs if _inexact(y)], [y for y in outs if not _inexact(y)]
+
+    smooth, linear, constant = jax.linearize(restricted, *[start[i] for i in moving], has_aux=True)
+    rows = [[y] for y in smooth]
+    for k in range(1, ctx.order + 1):
+        terms = [coefficient(values[i], k) for i in moving]
+        if all(c is None for c in terms):
+            outs: Sequence[Any] = [None] * len(rows)
+        else:
+            outs = linear(*[zeros_like(start[i]) if c is None else c for i, c in zip(moving, terms, strict=True)])
+        for row, out in zip(rows, outs, strict=True):
+            row.append(out)
+    varying, fixed = iter(map(make, rows)), iter(constant)
+    return [next(varying) if _inexact(v.aval) else next(fixed) for v in equation.outvars]
+
+
+def _inexact(value: Any) -> bool:
+    return jnp.issubdtype(value.dtype, jnp.inexact)
+
+
+@register(FAMILY, "abs")
+def _abs(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+    if jnp.issubdtype(
+        equation.invars[0].aval.dtype, jnp.complexfloating
+    ):  # √(re² + im²) is smooth, not piecewise linear
+        return along_curve(ctx, lambda *operands: bind(equation, *operands), values)
+    return _piecewise(ctx, equation, values)
+
+
+@register("locally constant", "stop_gradient", "floor", "ceil", "round")
+def _constant(_: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+    return bind(equation, *map(primal, values))
+
+
+@register("locally constant", "sign")
+def _sign(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+    if jnp.issubdtype(equation.invars[0].aval.dtype, jnp.complexfloating):  # the phase z / |z|
+        return along_curve(ctx, lambda *operands: bind(equation, *operands), values)
+    return _constant(ctx, equation, values)

@@ -1,0 +1,66 @@
+"""`vmap`, `grad` and `grad` of `grad` of every registered model's expansion.
+
+An expansion of order K is a polynomial of degree K in the new parameters, so along any line its first and second
+derivatives follow exactly from its values at K + 1 points: no automatic differentiation is needed to check one.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from expansion_models import REGISTRY, built, direction
+
+import taylornets as tn
+
+NODES = np.array([-1.0, -0.4, 0.4, 1.0])
+# Order 3 where compiling three derivatives of it takes seconds; order 2 elsewhere.
+CUBIC = ("mlp_relu", "mlp_gelu", "mlp_tanh", "embedding_lookup", "branches", "rematerialized")
+
+
+def scalar(tree):
+    """A fixed real functional of the floating-point leaves."""
+    total = 0.0
+    for leaf in jax.tree.leaves(tree):
+        if jnp.issubdtype(leaf.dtype, jnp.inexact):
+            weights = jnp.cos(jnp.arange(leaf.size, dtype=jnp.float64)).reshape(leaf.shape)
+            total += jnp.sum(weights * (leaf.real + 2 * leaf.imag if jnp.iscomplexobj(leaf) else leaf))
+    return total
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("name", [n for n, entry in REGISTRY.items() if entry.tolerance <= 1e-10])
+def test_vmap_grad_and_grad_of_grad(name):
+    f, params, new, x = built(name)
+    moving, fixed = eqx.partition(new, eqx.is_inexact_array)
+    way = jax.tree.map(lambda a, b: b - a, moving, eqx.filter(direction(moving, 0.2), eqx.is_inexact_array))
+    order = 3 if name in CUBIC else 2
+    expansion = tn.taylor_expand(f, params, order)
+
+    def value(s, x):
+        point = jax.tree.map(lambda a, b: a + s.astype(a.dtype) * b, moving, way)
+        return scalar(expansion(eqx.combine(point, fixed), x))
+
+    def slope(s, x):
+        if not REGISTRY[name].reverse:
+            return jax.jvp(lambda s: value(s, x), (s,), (jnp.ones_like(s),))[1]
+        return jax.grad(value)(s, x)
+
+    def curvature(s, x):
+        if not REGISTRY[name].reverse:
+            return jax.jvp(lambda s: slope(s, x), (s,), (jnp.ones_like(s),))[1]
+        return jax.grad(slope)(s, x)
+
+    @jax.jit
+    def everything(nodes, x):
+        at = nodes[0]
+        return jax.vmap(value, (0, None))(nodes, x), value(at, x), slope(at, x), curvature(at, x)
+
+    values, *rest = everything(jnp.asarray(NODES), x)
+    single, first, second = map(float, rest)
+    assert single == pytest.approx(float(values[0]), rel=1e-12)
+    polynomial = np.polynomial.Polynomial.fit(NODES, np.asarray(values), order)
+    scale = float(np.abs(np.asarray(values)).max())
+    assert first == pytest.approx(float(polynomial.deriv()(NODES[0])), rel=1e-10, abs=1e-10 * scale)
+    assert second == pytest.approx(float(polynomial.deriv(2)(NODES[0])), rel=1e-10, abs=1e-10 * scale)
+    assert abs(first) > 0
