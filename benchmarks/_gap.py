@@ -21,6 +21,7 @@ TOLERANCE = 1e-6
 RATES = (1e-3, 5e-3, 2e-2, 1e-1)
 # Adam gets at least this many times the seconds of `fit`, so that a miss proves the target's ratio.
 CAP_RATIO = 24
+_BUDGET = 25.0  # seconds given to each solver at most
 _SEGMENT = 25
 _LIMITS = (30, 40, 50, 65, 80, 100, 150, 200, 300, 500, 1000, 2000, 4000)
 TARGET = 20.0
@@ -137,7 +138,7 @@ def first_within(problem: Problem, iterates: list[Any]) -> int:
     return low
 
 
-def run_optimistix(problem: Problem, solver: Any, name: str, cap: float) -> dict[str, Any]:
+def run_optimistix(problem: Problem, solver: Any, name: str, cap: float, limits: tuple[int, ...]) -> dict[str, Any]:
     """Optimistix with growing limits on the steps: the shortest run that is good enough is the one that counts."""
     options = {"throw": False}
 
@@ -145,7 +146,7 @@ def run_optimistix(problem: Problem, solver: Any, name: str, cap: float) -> dict
         return risk(w)
 
     spent, outcome = 0.0, None
-    for limit in _LIMITS:
+    for limit in limits:
 
         def run(limit: int = limit) -> Any:
             solution = optimistix.minimise(
@@ -189,19 +190,21 @@ def run_adam(problem: Problem, rate: float, cap: float) -> dict[str, Any]:
     return result(f"Adam, rate {rate:g}", spent, steps, best, rate=rate)
 
 
-def compare(sizes: dict[str, Any], budget: float, repetitions: int) -> list[dict[str, Any]]:
-    """All solvers on one problem; `budget` bounds the seconds given to each solver other than `tn.fit`."""
+def compare(sizes: dict[str, Any], quick: bool) -> list[dict[str, Any]]:
+    """All solvers on one problem."""
     problem = Problem(**sizes)
-    results = run_fit(problem, repetitions)
-    cap = min(CAP_RATIO * results[0]["seconds"], budget)
+    results = run_fit(problem, 1 if quick else 5)
+    cap = min(CAP_RATIO * results[0]["seconds"], 0.05 if quick else _BUDGET)
+    limits = (100,) if quick else _LIMITS
+    rates = RATES[-1:] if quick else RATES
     results.append(run_scipy(problem, cap))
     runs: dict[str, Callable[[], Any]] = {
         "optimistix L-BFGS": lambda: optimistix.LBFGS(rtol=1e-13, atol=1e-13, history_length=20),
     }
     if problem.start.size <= 3000:  # a dense inverse Hessian: 10⁴ variables take 0.8 GB
         runs["optimistix BFGS"] = lambda: optimistix.BFGS(rtol=1e-13, atol=1e-13)
-    results += [run_optimistix(problem, make(), name, cap / 2) for name, make in runs.items()]
-    results += [run_adam(problem, rate, cap) for rate in RATES]
+    results += [run_optimistix(problem, make(), name, cap / 2, limits) for name, make in runs.items()]
+    results += [run_adam(problem, rate, cap) for rate in rates]
     fastest = results[0]["seconds"]
     return [{**item, "ratio": item["seconds"] / fastest} for item in results]
 
@@ -218,12 +221,12 @@ def row(item: dict[str, Any]) -> list[Any]:
     ]
 
 
-def report(problems: dict[str, dict[str, Any]], budget: float, repetitions: int) -> dict[str, Any]:
+def report(problems: dict[str, dict[str, Any]], quick: bool) -> dict[str, Any]:
     """The result of a benchmark that compares the solvers on some problems."""
     jax.config.update("jax_enable_x64", True)
     measured, tables, targets = {}, [], []
     for name, sizes in problems.items():
-        results = measured[name] = compare(sizes, budget, repetitions)
+        results = measured[name] = compare(sizes, quick)
         columns = ["solver", "s to relative gap 1e-6", "steps", "relative gap", "over tn.fit, warm"]
         rows = [row(item) for item in results]
         tables.append({"title": f"{name}: {sizes}, float64", "columns": columns, "rows": rows})

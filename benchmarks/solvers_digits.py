@@ -9,4 +9,4 @@ _QUICK: dict[str, dict[str, Any]] = {"toy": {"data": "digits", "n": 30, "m": 16,
 
 
 def main(quick: bool) -> dict[str, Any]:
-    return _gap.report(_QUICK if quick else _SIZES, budget=0.05 if quick else 25.0, repetitions=1 if quick else 3)
+    return _gap.report(_QUICK if quick else _SIZES, quick)

@@ -12,9 +12,9 @@ import subprocess
 from pathlib import Path
 
 import jax
-from benchmarks._taylor_models import MODELS, gradient, moved, timed
 
 import taylornets as tn
+from benchmarks._taylor_models import MODELS, gradient, moved, timed
 from taylornets.series import _bilinear
 
 HERE = Path(__file__).parent
