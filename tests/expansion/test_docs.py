@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "taylor-mode.md").read_text()
 def test_examples_run():
     blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     assert len(blocks) == 4
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     for block in blocks:
         exec(compile(block, "docs/taylor-mode.md", "exec"), names)
     assert names["value"].shape == (5, 2)
