@@ -92,10 +92,9 @@ def _run(context: Context) -> Outcome:
         tables=(table,),
         explanation=(
             "Each hidden unit's displacement is multiplied by an independent random sign. The linear term then averages out, "
-            "the quadratic one does not change at all: what is left of the linear term is a noise that falls as the fourth "
-            "root of the width, and the next even term is a bias that falls as its square root. Without the "
-            "signs the linear term outgrows the quadratic one as the fourth root of the width: the NTK regime, which the "
-            "signs leave.",
+            "the quadratic one does not change at all: what is left of the linear term is a noise that falls as m^(-1/4), and "
+            "the next even term is a bias that falls as m^(-1/2). Without the signs the linear term outgrows the quadratic "
+            "one as m^(1/4): the NTK regime, which the signs leave.",
             "The interval in the summary belongs to the slope of the noise; it is a bootstrap over networks.",
         ),
     )

@@ -161,7 +161,7 @@ def _run(context: Context) -> Outcome:
             "squared error of the mean plus the variance. Here it is compared with the sum over all sign vectors of small "
             "networks and with samples of a wide one.",
             "Trained on that exact risk, a network of growing width reaches an objective that approaches the certified global "
-            "optimum of the quadratic model; the excess falls as the square root of the width.",
+            "optimum of the quadratic model; the excess falls as one over the root of the width.",
         ),
     )
 
