@@ -278,7 +278,8 @@ def test_wrong_requests_write_nothing(changes: dict[str, Any], message: str, cal
 
 # A run in another process, with two claims of which the second waits to be killed.
 PLUGIN = """
-import os, pathlib, sys, time
+import os, pathlib, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background inherits that it is ignored
 import jax
 from taylornets.experiments import claims
 from taylornets.experiments.claims import Claim, Outcome

@@ -73,8 +73,8 @@ def cost(
         ...     for w in params:
         ...         x = jnp.tanh(x @ w)
         ...     return x
-        >>> round(tn.cost(model, weights, jnp.ones((32, 64)), degree=2).ratio)  # about 2 K + 1
-        5
+        >>> bool(1 < tn.cost(model, weights, jnp.ones((32, 64)), degree=2).ratio <= 5)  # 2 K + 1 at most
+        True
     """
     expanded = taylor_expand(f, params, degree, trainable=trainable, mode=mode)
     leaves, structure = jax.tree_util.tree_flatten(params)
