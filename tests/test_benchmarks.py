@@ -19,10 +19,6 @@ NAMES = sorted(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_quick_run_writes_a_result(name, tmp_path):
-    if name == "convex":
-        pytest.importorskip("cvxpy")
-    if name == "solvers":
-        pytest.importorskip("optimistix")
     command = [sys.executable, "-m", "benchmarks", name, "--quick", "--here", "--out", str(tmp_path)]
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
     run = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
