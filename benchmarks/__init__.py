@@ -5,7 +5,8 @@
     def main(quick: bool) -> dict
 
 (written so: the runner looks for this line). It measures and returns a dictionary that JSON can hold. `quick` asks for
-toy sizes and few repetitions: it shows that the benchmark runs, its figures mean nothing. The runner reads these keys and stores all others as they are:
+toy sizes and few repetitions: it shows that the benchmark runs, its figures mean nothing. The runner reads these keys
+and stores all others as they are:
 
 - `"title"`: one line.
 - `"floors"`: sentences that say what no implementation can beat, or what the figures are compared with.
