@@ -27,6 +27,8 @@ from taylornets.expansion import taylor_expand as taylor_expand
 from taylornets.expansion import taylor_terms as taylor_terms
 from taylornets.objectives import Objective as Objective
 from taylornets.objectives import objective as objective
+from taylornets.optimizers import Stationarity as Stationarity
+from taylornets.optimizers import stationarity as stationarity
 from taylornets.two_layer import TwoLayerNetwork as TwoLayerNetwork
 
 __version__ = "0.1.0"

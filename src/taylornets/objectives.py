@@ -8,6 +8,7 @@ projections `V_b = W X_bᵀ` (one matrix product), the risk and its derivative i
 `G += (∂/∂V_b) X_b` (the second product).
 """
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -15,14 +16,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from taylornets import _checks, losses, randomization
 from taylornets.penalties import GroupPenalty
-from taylornets.two_layer import Full, Prepared, Response, Term, TwoLayerNetwork, prepare
+from taylornets.two_layer import Full, Prepared, Response, Taylor, Term, TwoLayerNetwork, prepare
 
-MODELS = ("linear", "quadratic", "randomized", "full")
-_ORDER_OF_MODEL = {"linear": 1, "quadratic": 2, "randomized": 2, "full": 1}
+_ORDER_OF_MODEL = {"linear": 1, "quadratic": 2, "randomized": 2, "sampled": 2, "full": 1}
+MODELS = tuple(_ORDER_OF_MODEL)
 
 
 class Deterministic(eqx.Module):
@@ -76,8 +77,76 @@ class Objective(eqx.Module):
         return _value_and_gradient(self, self.prepared.displacement(w, self.response))
 
     def hessian_vector_product(self, w: Array, direction: Array) -> Array:
-        """`∇²P(w)[direction]`: the derivative of the gradient's pass, four matrix products."""
-        return jax.jvp(lambda point: self.value_and_gradient(point)[1], (w,), (direction,))[1]
+        """`∇²P(w)[direction]`: three matrix products of size `n × m × d`, two of them forward.
+
+        Almost everywhere, where the activation has kinks; see `require_second_derivative`.
+        """
+        return _hessian_vector_product(self, self.prepared.displacement(w, self.response), direction)
+
+    def require_second_derivative(self) -> None:
+        """Refuses networks whose activation has a kink in itself or its slope: almost-everywhere Hessians miss it."""
+        activation = self.prepared.net.activation
+        smooth = activation.smoothness is None or activation.smoothness >= 2
+        if not smooth and not isinstance(self.response, Term | Taylor):
+            raise _checks.ArgumentError(
+                "activation",
+                "two continuous derivatives for Hessians and second-order methods",
+                f"{activation.name!r} with {activation.smoothness}",
+                "The Hessian almost everywhere misses the curvature of the kinks. Use 'cubic_relu' or a smooth activation, "
+                "a first-order method, or the Taylor models, which are polynomials in w.",
+            )
+
+    def minibatch(self, key: PRNGKeyArray, size: int) -> "Objective":
+        """The same objective on `size` examples drawn without replacement; its mean over draws is this objective.
+
+        Args:
+            key: JAX random key.
+            size: number of examples, from 1 to `n`.
+
+        Returns:
+            An objective whose risk is the average over the drawn examples. It may be formed inside `jax.jit`.
+
+        Raises:
+            ArgumentError: for another size.
+        """
+        prepared = self.prepared
+        size = _checks.integer("size", size, 1)
+        if size > prepared.examples:
+            raise _checks.ArgumentError("size", f"at most the number of examples, {prepared.examples}", str(size))
+        chosen = jax.random.choice(key, prepared.examples, (size,), replace=False)
+        chunk_size = None if prepared.blocks.stored is not None else min(size, prepared.blocks.x.shape[1])
+        x, preactivations = prepared.x[chosen], self.response.preactivations
+        drawn = prepare(prepared.net, x, prepared.orders, chunk_size, preactivations=preactivations)
+
+        def cut(values: Array) -> Array:
+            return drawn.per_example(values.reshape(-1, *values.shape[2:])[chosen])
+
+        weight = jnp.full((size,), 1 / size, self.examples.weight.dtype)
+        offset = None if self.examples.offset is None else cut(self.examples.offset)
+        examples = Examples(cut(self.examples.y), drawn.per_example(weight), offset)
+        return dataclasses.replace(self, prepared=drawn, examples=examples)
+
+    def with_signs(self, key: PRNGKeyArray) -> "Objective":
+        """The risk of the network under fresh signs `s`, `(1/n) Σ_i ℓ(f(sW; x_i), y_i)`, penalty included.
+
+        Its mean over draws is the randomized objective (for the losses that have no closed form: up to that form's error).
+
+        Args:
+            key: JAX random key.
+
+        Returns:
+            An objective. It may be formed inside `jax.jit`.
+
+        Raises:
+            ArgumentError: for other models than `"randomized"` and `"sampled"`.
+
+        Source: theory 2; the algorithm of BL20, section 4, draws so in every step.
+        """
+        if not isinstance(self.response, randomization.SignMoments | randomization.SampledSigns):
+            came = type(self.response).__name__
+            raise _checks.ArgumentError("model", "'randomized' or 'sampled', which have signs to draw", came)
+        response = randomization.SampledSigns.draw(key, self.prepared.net)
+        return dataclasses.replace(self, response=response, pointwise=Deterministic(self.pointwise.loss))
 
     def outputs(self, w: Array) -> Any:
         """What the model predicts on the training examples, `f^(0)` included; `(n, outputs)` unless randomized."""
@@ -101,6 +170,7 @@ def objective(
     penalty: float | Array,
     power: float = 8,
     chunk_size: int | None = None,
+    key: PRNGKeyArray | None = None,
 ) -> Objective:
     """The penalized risk of a model on data.
 
@@ -110,12 +180,13 @@ def objective(
         y: targets as the loss takes them: `(n,)`, `(n, outputs)` or labels.
         model: `"linear"` and `"quadratic"` are the single orders 1 and 2, an integer `k ≥ 1` is the single order `k`
             (each with `f^(0)`, which is zero under symmetric initialization), `"full"` the network, `"randomized"` the
-            exact expected risk of the network under random signs. Any response of `taylornets.two_layer`, such as
-            `Taylor(4)`, is penalized with `k = 1`.
+            exact expected risk of the network under random signs, `"sampled"` its risk under one draw of them (any loss;
+            `with_signs` draws anew). Any response of `taylornets.two_layer`, such as `Taylor(4)`, is penalized with `k = 1`.
         loss: a name of `taylornets.losses`, or a loss.
         penalty: `λ > 0`.
-        power: `p ≥ 2k`; `k` is 1 for `"linear"` and `"full"`, 2 for `"quadratic"` and `"randomized"`.
+        power: `p ≥ 2k`; `k` is 1 for `"linear"` and `"full"`, 2 for `"quadratic"`, `"randomized"` and `"sampled"`.
         chunk_size: examples handled at a time, see `TwoLayerNetwork.prepare`; `None` keeps the features.
+        key: JAX random key of the signs of `"sampled"`; by default `jax.random.key(0)`.
 
     Returns:
         A differentiable function of `w`, shape `(m, d)`, with value and gradient in the dtype of the network.
@@ -145,7 +216,7 @@ def objective(
     x = _checks.array("x", x, ("n", net.inputs))
     targets = loss.prepare_targets(y, net.outputs, dtype=net.a.dtype)
     _checks.array("y", targets, (x.shape[0], net.outputs), "One target for each example of x.")
-    response, pointwise, orders = _response(model, order, loss)
+    response, pointwise, orders = _response(model, order, loss, net, jax.random.key(0) if key is None else key)
     prepared = prepare(net, x, orders, chunk_size, preactivations=response.preactivations)
     offset = (
         None
@@ -158,13 +229,17 @@ def objective(
     return Objective(prepared, response, pointwise, examples, group_penalty, strength)
 
 
-def _response(model: str | int | Response, order: int, loss: losses.Loss) -> tuple[Response, Any, tuple[int, ...]]:
+def _response(
+    model: str | int | Response, order: int, loss: losses.Loss, net: TwoLayerNetwork, key: PRNGKeyArray
+) -> tuple[Response, Any, tuple[int, ...]]:
     if isinstance(model, Response):
         return model, Deterministic(loss), model.orders
     if model == "full":
         return Full(), Deterministic(loss), ()
     if model == "randomized":
         return randomization.SignMoments(), randomization.example_expectation(loss), ()
+    if model == "sampled":
+        return randomization.SampledSigns.draw(key, net), Deterministic(loss), ()
     return Term(order), Deterministic(loss), (order,)
 
 
@@ -213,6 +288,24 @@ def _value_and_gradient(objective: Objective, w: Array) -> tuple[Array, Array]:
     risk, gradient = _risk_and_gradient(w, objective)
     penalty, slope = objective.penalty.value_and_gradient(w, objective.strength)
     return risk + penalty, gradient + slope
+
+
+@eqx.filter_jit
+def _hessian_vector_product(objective: Objective, w: Array, direction: Array) -> Array:
+    """One pass: `V_b` and its change `dV_b` (two products), the slope's derivative along it, and `H += (...) X_b`."""
+    prepared = objective.prepared
+    rows = direction.reshape(-1, direction.shape[-1])
+
+    def body(total: Array, item: tuple[Any, Examples]) -> tuple[Array, None]:
+        x = item[0].x
+        v = prepared.project(objective.response, w, x)
+        change = (rows @ x.T).reshape(v.shape)
+        slope = jax.grad(lambda point: _block_risk(point, item, objective))
+        return total + jax.jvp(slope, (v,), (change,))[1].reshape(-1, x.shape[0]) @ x, None
+
+    start = jnp.zeros_like(rows, jnp.result_type(w, prepared.blocks.x))
+    total, _ = lax.scan(body, start, (prepared.blocks, objective.examples))
+    return total.reshape(w.shape) + objective.penalty.hessian_vector_product(w, direction, objective.strength)
 
 
 @eqx.filter_custom_jvp

@@ -150,6 +150,40 @@ class GroupPenalty:
         factors = strength * self.power * total ** (exponent - 1) * squares ** (self.order - 1)
         return strength * _safe_power(total, exponent), factors.reshape(-1, *(1,) * (w.ndim - 1)) * w
 
+    def hessian_vector_product(self, w: Displacement, direction: Displacement, strength: float | Array) -> Array:
+        """The Hessian of `value` at `w` times a direction, elementwise in the units; finite at `W = 0`.
+
+        With `s_r = ‖w_r‖²`, `S = Σ s_r^k`, `e = p/(2k)` and `i_r = ⟨w_r, d_r⟩` it is, for unit `r`,
+
+            λp [2k (e-1) S^{e-2} (Σ_q s_q^{k-1} i_q) s_r^{k-1} w_r + S^{e-1} (2 (k-1) s_r^{k-2} i_r w_r + s_r^{k-1} d_r)].
+
+        Args:
+            w: displacement, shape `(m, d)` or `(m, R, d)`.
+            direction: same shape.
+            strength: `λ > 0`.
+
+        Returns:
+            The product, of the shape of `w`.
+
+        Raises:
+            ArgumentError: as `value`.
+        """
+        w = _checked(w)
+        strength = self._strength(strength, w)
+        k, exponent = self.order, self.power / (2 * self.order)
+        squares, inner = _squared_norms(w), jnp.sum(w * direction, axis=tuple(range(1, w.ndim)))
+        powers = squares ** (k - 1)
+        total = jnp.sum(squares**k)
+        vanishes = total == 0
+        # At W = 0 the first term tends to 0 like ‖W‖^{p-2}, though S^{e-2} alone is infinite for e < 2.
+        outer = jnp.where(vanishes, 0, jnp.where(vanishes, 1, total) ** (exponent - 2))
+        along = 2 * k * (exponent - 1) * outer * jnp.sum(powers * inner) * powers
+        level = total ** (exponent - 1)
+        if k > 1:
+            along = along + level * 2 * (k - 1) * squares ** (k - 2) * inner
+        shape = (-1, *(1,) * (w.ndim - 1))
+        return strength * self.power * (along.reshape(shape) * w + (level * powers).reshape(shape) * direction)
+
     def dual_norm(self, c: Float[Array, "*m"]) -> Scalar:
         """`C = sup Σ_r c_r t_r` over `t ≥ 0`, `‖t‖_k ≤ 1`: the norm `‖max(c, 0)‖_{k/(k-1)}`.
 

@@ -10,17 +10,16 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from taylornets import _checks, losses
+from taylornets._fit._methods import natural_norm, natural_point, resolve
 from taylornets._fit._result import FitError, FitResult, History, Status
 from taylornets.certificates import Certificate, certify_objective, is_certifiable
 from taylornets.objectives import Objective, objective
-from taylornets.optimizers import LBFGS
+from taylornets.optimizers import Method, NegativeCurvatureState
 from taylornets.two_layer import TwoLayerNetwork
 
-METHODS = {"lbfgs": LBFGS}
 _FIRST_CHECK = 20
 _CHECK_GROWTH = 1.25
-# The starting norm of a unit relative to m^{-1/(2k)}, where the term of order k is O(1): small against the solution,
-# far from the saddle at 0. A heuristic.
+# The starting norm of a unit relative to the natural one: small against the solution, far from the saddle at 0. A heuristic.
 _START = 0.3
 _STRETCH = 0.01
 _RESTARTS = 3
@@ -36,7 +35,7 @@ def fit(
     loss: str | losses.Loss = "squared",
     penalty: float | Array,
     power: float = 8,
-    method: str | LBFGS = "lbfgs",
+    method: str | Method = "lbfgs",
     w_init: Array | None = None,
     key: PRNGKeyArray | None = None,
     rank: int = 1,
@@ -56,15 +55,17 @@ def fit(
         loss: a name of `taylornets.losses`, or a loss.
         penalty: `λ > 0`.
         power: `p ≥ 2k`.
-        method: `"lbfgs"`, or a method object.
+        method: `"lbfgs"`, `"negative_curvature"` (leaves saddles, and stops at second-order stationary points),
+            `"perturbed_gradient_descent"`, `"noisy_sgd"` (minibatches, and for the randomized model fresh signs in every
+            step, with a learning rate that falls to 0 at `max_steps`), `"gradient_descent"`, or a method object of
+            `taylornets.optimizers`.
         w_init: start, shape `(m, d)` or `(m, R, d)`; by default zero for the linear model and the full network, and
-        small
-            and random otherwise, since `w = 0` is a saddle of every term of order ≥ 2.
-        key: JAX random key of the random start, and of up to three further ones where a gap remains (the best result is
-            returned); by default `jax.random.key(0)`.
+            small and random otherwise, since `w = 0` is a saddle of every term of order ≥ 2.
+        key: JAX random key of the method's noise, of the random start, and of up to three further ones where a gap
+            remains (the best result is returned); by default `jax.random.key(0)`.
         rank: copies `R` of every unit that share `w0_r` and are penalized together; `R > 1` for single terms of order
             ≥ 2 only.
-        tol: relative gap at which a certified run stops; for the others the scale-free gradient `‖∇P‖ ‖w‖ / P`.
+        tol: relative gap at which a certified run stops; for the others the scale-free gradient `‖∇P‖ max(‖w‖, m^{1/2 - 1/(2k)}/B_x) / P`.
         max_steps: iterations at most.
         throw: whether a run that failed raises; otherwise the status says so.
         chunk_size: examples handled at a time, see `TwoLayerNetwork.prepare`.
@@ -93,17 +94,18 @@ def fit(
     if rank > 1 and (not risk.response.copies or risk.order == 1):
         advice = "Copies serve single terms of order ≥ 2 only."
         raise _checks.ArgumentError("rank", f"1 for model={model!r}", str(rank), advice)
-    solver = METHODS[_checks.choice("method", method, METHODS)]() if isinstance(method, str) else method
     key = jax.random.key(0) if key is None else key
+    solver = resolve(method, risk, key, max_steps)
     w = _start(risk, model, rank, key) if w_init is None else risk.prepared.displacement(w_init, risk.response)
     options: dict[str, Any] = {"certified": is_certifiable(model), "tol": tol, "max_steps": max_steps}
-    result = minimize(risk, w, solver, **options)
+    result = minimize(risk, w, solver, key, **options)
     # A gap that remains is a local minimum of a narrow network, or an optimum of higher rank. Another start tells them
     # apart: two that end at the same objective have met the optimum of this rank.
     for attempt in range(_RESTARTS if w_init is None else 0):
         if result.status is not Status.GAP_REMAINS:
             break
-        other = minimize(risk, _start(risk, model, rank, jax.random.fold_in(key, attempt)), solver, **options)
+        other_key = jax.random.fold_in(key, attempt)
+        other = minimize(risk, _start(risk, model, rank, other_key), solver, other_key, **options)
         if abs(other.objective - result.objective) <= _SAME_OBJECTIVE * result.objective:
             break
         result = min(result, other, key=lambda candidate: candidate.objective)
@@ -134,7 +136,9 @@ class _Preconditioned(eqx.Module):
         return self.risk(z @ self.transform)
 
 
-def minimize(risk: Objective, w: Array, solver: LBFGS, *, certified: bool, tol: float, max_steps: int) -> FitResult:
+def minimize(
+    risk: Objective, w: Array, solver: Method, key: PRNGKeyArray, *, certified: bool, tol: float, max_steps: int
+) -> FitResult:
     """Runs a method on a prepared objective, with checks at geometrically growing numbers of steps.
 
     The schedule depends on nothing but the number of steps, so that the result does not depend on the machine's speed;
@@ -142,55 +146,50 @@ def minimize(risk: Objective, w: Array, solver: LBFGS, *, certified: bool, tol: 
     """
     started = time.perf_counter()
     history = History()
-    fun = _Preconditioned.of(risk)
-    state = solver.init(fun, w @ fun.inverse)
-    check, restarted = _FIRST_CHECK, False
+    fun = _Preconditioned.of(risk) if solver.scales_inputs else risk
+    enter, leave = (fun.inverse, fun.transform) if isinstance(fun, _Preconditioned) else (None, None)
+    state = solver.init(fun, w if enter is None else w @ enter, key)
+    check = _FIRST_CHECK
     certificate: Certificate | None = None
     value, gradient = risk.value_and_gradient(w)
     while True:
         state = solver.advance(fun, state, min(check, max_steps) - int(state.steps))
-        finite = bool(jnp.isfinite(state.value))
-        if finite:
-            w = state.w @ fun.transform
-            value, gradient = risk.value_and_gradient(w)
+        candidate = state.w if leave is None else state.w @ leave
+        size = jnp.maximum(jnp.linalg.norm(candidate), natural_norm(risk))
+        found, slope = risk.value_and_gradient(candidate)
+        diverged = not bool(jnp.isfinite(state.value) & jnp.isfinite(found))
+        # After numbers that are not finite, the best point known is what counts.
+        if not diverged or found < value:
+            w, value, gradient = candidate, found, slope
         certificate = certify_objective(risk, w) if certified else None
-        _record(history, int(state.steps), value, gradient, certificate, time.perf_counter() - started)
-        stationarity = float(jnp.linalg.norm(gradient) * jnp.linalg.norm(w) / jnp.abs(value))
-        if (stationarity if certificate is None else float(certificate.relative_gap)) <= tol:
-            status = Status.STATIONARY if certificate is None else Status.CERTIFIED
-        elif not finite:
-            status = Status.DIVERGED
-        elif solver.is_stalled(state) and restarted:
-            status = Status.STALLED if certificate is None else Status.GAP_REMAINS
-        elif int(state.steps) >= max_steps:
-            status = Status.MAX_STEPS
-        else:
-            # A stall may come from stale curvature pairs: once, the method starts afresh from where it stands.
-            if solver.is_stalled(state):
-                restarted = True
-                state = solver.init(fun, state.w)._replace(steps=state.steps)
-            check = max(int(state.steps) + 1, int(_CHECK_GROWTH * check))
-            continue
-        return FitResult(w, float(value), certificate, status, int(state.steps), history)
+        history.add(int(state.steps), value, gradient, size, certificate, time.perf_counter() - started)
+        status = Status.DIVERGED if diverged else _status(solver, state, history, certificate, tol, max_steps)
+        if status is not None:
+            second_order = getattr(state, "stationarity", None)
+            return FitResult(w, float(value), certificate, status, int(state.steps), history, second_order)
+        check = max(int(state.steps) + 1, int(_CHECK_GROWTH * check))
 
 
-def _record(
-    history: History, steps: int, value: Array, gradient: Array, certificate: Certificate | None, seconds: float
-) -> None:
-    history.steps.append(steps)
-    history.objective.append(float(value))
-    history.gradient_norm.append(float(jnp.linalg.norm(gradient)))
-    history.seconds.append(seconds)
+def _status(
+    solver: Method, state: Any, history: History, certificate: Certificate | None, tol: float, max_steps: int
+) -> Status | None:
+    """How a run ends at a check, or None if it goes on."""
+    stalled = solver.is_stalled(state)
     if certificate is not None:
-        history.relative_gap.append(float(certificate.relative_gap))
+        if history.relative_gap[-1] <= tol:
+            return Status.CERTIFIED
+        end = Status.GAP_REMAINS
+    else:
+        end = Status.SECOND_ORDER if isinstance(state, NegativeCurvatureState) else Status.STALLED
+        if history.stationarity[-1] <= tol and end is not Status.SECOND_ORDER:
+            return Status.STATIONARY
+    if stalled:
+        return end
+    return Status.MAX_STEPS if int(state.steps) >= max_steps else None
 
 
 def _start(risk: Objective, model: str | int, rank: int, key: PRNGKeyArray) -> Array:
     """Zero where the objective is convex or starts at a network; elsewhere `‖w_r‖ ≈ 0.3 m^{-1/(2k)}/B_x`."""
-    net = risk.prepared.net
-    shape = (net.width, net.inputs) if rank == 1 else (net.width, rank, net.inputs)
-    dtype = net.w0.dtype
     if model in ("linear", "full", 1):
-        return jnp.zeros(shape, dtype)
-    scale = _START * net.width ** (-1 / (2 * risk.order)) / (net.input_norm * (net.inputs * rank) ** 0.5)
-    return scale * jax.random.normal(key, shape, dtype)
+        return jnp.zeros_like(risk.prepared.net.w0)
+    return natural_point(risk, key, rank, _START)

@@ -3,9 +3,11 @@
 import enum
 from dataclasses import dataclass, field
 
+import jax.numpy as jnp
 from jaxtyping import Array
 
 from taylornets.certificates import Certificate
+from taylornets.optimizers import Stationarity
 
 
 class Status(enum.Enum):
@@ -14,11 +16,18 @@ class Status(enum.Enum):
     CERTIFIED = (
         "The relative gap of the certificate is at most tol: the displacement is globally optimal to that accuracy."
     )
-    STATIONARY = "The gradient vanishes to tol; this model has no certificate of global optimality."
+    STATIONARY = (
+        "The gradient vanishes to tol; this model has no certificate of global optimality. It may be a saddle: "
+        "taylornets.stationarity tells, and method='negative_curvature' leaves it."
+    )
+    SECOND_ORDER = (
+        "The gradient vanishes and the Hessian has no negative eigenvalue beyond the tolerance (see stationarity): not a "
+        "strict saddle. This model has no certificate of global optimality."
+    )
     GAP_REMAINS = (
         "No further decrease is possible in this precision, and the certificate's gap is above tol. Likely causes, in order: "
         "the optimum needs units of higher rank (use rank=2, then 3), the precision is float32 (enable float64), "
-        "a poor start (another key)."
+        "a poor start or a saddle (another key; method='negative_curvature' leaves saddles)."
     )
     STALLED = (
         "No further decrease is possible in this precision, and the gradient is above tol. Enable float64 or raise tol."
@@ -27,7 +36,8 @@ class Status(enum.Enum):
         "max_steps was reached before tol. Raise max_steps, raise tol, or start from w_init of a larger penalty."
     )
     DIVERGED = (
-        "The objective is not finite any more; the best displacement before that is returned. Scale the data down."
+        "The objective is not finite any more; the best displacement before that is returned. Lower the learning rate, or "
+        "scale the data down."
     )
 
     @property
@@ -44,6 +54,7 @@ class History:
         steps: iterations done.
         objective: penalized objective.
         gradient_norm: Euclidean norm of its gradient.
+        stationarity: the scale-free gradient `‖∇P‖ max(‖w‖, m^{1/2 - 1/(2k)}/B_x) / P`.
         relative_gap: of the certificate; empty where the model has none.
         seconds: wall-clock time since the start, compilation included.
     """
@@ -51,8 +62,28 @@ class History:
     steps: list[int] = field(default_factory=list)
     objective: list[float] = field(default_factory=list)
     gradient_norm: list[float] = field(default_factory=list)
+    stationarity: list[float] = field(default_factory=list)
     relative_gap: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+
+    def add(
+        self,
+        steps: int,
+        value: Array,
+        gradient: Array,
+        size: Array,
+        certificate: Certificate | None,
+        seconds: float,
+    ) -> None:
+        """Appends a check; `size` is the length scale of the scale-free gradient."""
+        norm = float(jnp.linalg.norm(gradient))
+        self.steps.append(steps)
+        self.objective.append(float(value))
+        self.gradient_norm.append(norm)
+        self.stationarity.append(norm * float(size) / abs(float(value)))
+        self.seconds.append(seconds)
+        if certificate is not None:
+            self.relative_gap.append(float(certificate.relative_gap))
 
 
 @dataclass(frozen=True)
@@ -66,6 +97,7 @@ class FitResult:
         status: how the run ended; `status.value` is a sentence.
         steps: iterations done.
         history: the course of the run.
+        stationarity: the second-order test that ended the run, for `"negative_curvature"`; else `None`.
     """
 
     w: Array
@@ -74,11 +106,13 @@ class FitResult:
     status: Status
     steps: int
     history: History
+    stationarity: Stationarity | None = None
 
     def __str__(self) -> str:
         return "\n".join(
             [f"{self.steps} steps, objective {self.objective:.9g}. {self.status.value}"]
             + ([f"Certificate: {self.certificate}."] if self.certificate is not None else [])
+            + ([f"Second-order test: {self.stationarity}."] if self.stationarity is not None else [])
         )
 
 

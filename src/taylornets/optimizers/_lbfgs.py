@@ -12,13 +12,15 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from taylornets.optimizers._method import strongly_typed
 
 _STALLED_STEPS = 5
 
 
 class LBFGSState(NamedTuple):
-    """Where a run stands; `value` and `gradient` belong to `w`."""
+    """Where a run stands; `value` and `gradient` belong to `w`, `stalled` counts steps without decrease in a row."""
 
     w: Array
     value: Float[Array, ""]
@@ -26,6 +28,7 @@ class LBFGSState(NamedTuple):
     inner: optax.OptState
     steps: Int[Array, ""]
     stalled: Int[Array, ""]
+    restarted: bool = False
 
 
 class LBFGS(eqx.Module):
@@ -38,9 +41,11 @@ class LBFGS(eqx.Module):
 
     memory: int = eqx.field(static=True, default=20)
     line_search_steps: int = eqx.field(static=True, default=20)
+    scales_inputs: bool = eqx.field(static=True, default=True, init=False)
 
-    def init(self, fun: Callable[[Array], Array], w: Array) -> LBFGSState:
-        """The state at a start `w` of any shape."""
+    def init(self, fun: Callable[[Array], Array], w: Array, key: PRNGKeyArray | None = None) -> LBFGSState:
+        """The state at a start `w` of any shape; nothing is random here."""
+        del key
         return _init(self, fun, w)
 
     def advance(self, fun: Callable[[Array], Array], state: LBFGSState, steps: int) -> LBFGSState:
@@ -52,13 +57,17 @@ class LBFGS(eqx.Module):
             steps: number of iterations.
 
         Returns:
-            The new state. `state.stalled` counts iterations without a decrease beyond rounding, in a row.
+            The new state.
         """
-        return _advance(self, fun, state, jnp.asarray(steps))
+        restarted = state.restarted
+        if int(state.stalled) >= _STALLED_STEPS and not restarted:
+            # A stall may come from stale curvature pairs: once, the method starts afresh from where it stands.
+            state, restarted = _init(self, fun, state.w)._replace(steps=state.steps), True
+        return _advance(self, fun, state._replace(restarted=False), jnp.asarray(steps))._replace(restarted=restarted)
 
     def is_stalled(self, state: LBFGSState) -> bool:
-        """Whether the last iterations brought no decrease beyond rounding."""
-        return int(state.stalled) >= _STALLED_STEPS
+        """Whether the last iterations brought no decrease beyond rounding, after a fresh start too."""
+        return int(state.stalled) >= _STALLED_STEPS and state.restarted
 
     def transformation(self, dtype: jnp.dtype) -> optax.GradientTransformationExtraArgs:
         """The optax transformation; the line search's tolerance for rounding follows the dtype."""
@@ -76,8 +85,7 @@ def _init(method: LBFGS, fun: Callable[[Array], Array], w: Array) -> LBFGSState:
     value, gradient = jax.value_and_grad(fun)(w)
     zero = jnp.zeros((), jnp.int32)
     state = LBFGSState(w, value, gradient, inner, zero, zero)
-    # Weakly typed scalars would come back strongly typed from the first segment, and the second would compile anew.
-    return jax.tree.map(lambda leaf: lax.convert_element_type(leaf, leaf.dtype), state)
+    return strongly_typed(state)
 
 
 @eqx.filter_jit
@@ -98,6 +106,6 @@ def _advance(method: LBFGS, fun: Callable[[Array], Array], state: LBFGSState, st
         gradient = optax.tree.get(inner, "grad")
         floor = 4 * jnp.finfo(value.dtype).eps * jnp.abs(state.value)
         stalled = jnp.where(state.value - value > floor, 0, state.stalled + 1)
-        return LBFGSState(w, value, gradient, inner, state.steps + 1, stalled)
+        return LBFGSState(w, value, gradient, inner, state.steps + 1, stalled, state.restarted)
 
     return lax.while_loop(going, step, state._replace(stalled=jnp.zeros_like(state.stalled)))

@@ -43,6 +43,30 @@ class SignMoments(eqx.Module):
         return Moments(contract(net, [even for even, _ in parts]), fused)
 
 
+class SampledSigns(eqx.Module):
+    """Response under one draw of the signs: the outputs `f(sW; x)` themselves.
+
+    Attributes:
+        signs: `s`, shape `(m,)`.
+    """
+
+    signs: Float[Array, " m"]
+    orders: tuple[int, ...] = eqx.field(static=True, default=(), init=False)
+    preactivations: bool = eqx.field(static=True, default=True, init=False)
+    shifted: bool = eqx.field(static=True, default=False, init=False)
+    copies: bool = eqx.field(static=True, default=False, init=False)
+
+    @classmethod
+    def draw(cls, key: PRNGKeyArray, net: Network) -> "SampledSigns":
+        """Fresh signs for the units of a network."""
+        return cls(jax.random.rademacher(key, (net.width,), net.w0.dtype))
+
+    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "pairs h 1 b"]) -> Array:
+        """Outputs of shape `(outputs, b)`."""
+        signed = v[:, :, 0] * self.signs.reshape(*v.shape[:2], 1)
+        return contract(net, [net.activation(features.u + part) / math.sqrt(net.width) for part in signed])
+
+
 class OddParts(eqx.Module):
     """Response that keeps every unit's part: mean `(outputs, b)` and `m^{-1/2} o_r` of shape `(m, b)`."""
 

@@ -1,0 +1,97 @@
+"""The methods that `fit` knows by name, with learning rates and noise that fit the objective.
+
+First-order methods need a length scale and a curvature. Both come from a random point whose units have the natural norm
+`m^{-1/(2k)}/B_x`, at which the term of order `k` is O(1): the learning rate is one over the spectral radius of the
+Hessian there or a fraction of it, the noise a small share of a coordinate's size. Heuristics, all of them; a method object
+sets its own.
+"""
+
+from collections.abc import Callable
+
+import jax
+import optax
+from jaxtyping import Array, PRNGKeyArray
+
+from taylornets import _checks
+from taylornets.objectives import Objective
+from taylornets.optimizers import (
+    LBFGS,
+    FirstOrder,
+    Method,
+    NegativeCurvature,
+    noisy_sgd,
+    perturbed_gradient_descent,
+    spectral_radius,
+)
+from taylornets.randomization import SampledSigns, SignMoments
+
+_JUMP = 0.05  # radius of a perturbation relative to the norm of the reference point
+_NOISE = 1e-3  # standard deviation of a step's noise relative to a coordinate of the reference point
+_QUIET = 1e-6  # gradient norm that counts as stationary, relative to (norm of the reference point)/(learning rate)
+_BATCH = 64
+# Learning rates times the spectral radius: half of what is stable there, and less for gradients of minibatches.
+_STABLE, _STABLE_SAMPLED = 0.5, 0.125
+
+
+def natural_norm(risk: Objective) -> float:
+    """The norm of a displacement whose units all have the natural norm: `m^{1/2 - 1/(2k)}/B_x`."""
+    net = risk.prepared.net
+    return net.width ** (0.5 - 1 / (2 * risk.order)) / net.input_norm
+
+
+def natural_point(risk: Objective, key: PRNGKeyArray, rank: int = 1, scale: float = 1.0) -> Array:
+    """A random displacement whose units (all copies together) have a norm of about `scale · m^{-1/(2k)}/B_x`."""
+    net = risk.prepared.net
+    shape = (net.width, net.inputs) if rank == 1 else (net.width, rank, net.inputs)
+    deviation = scale * natural_norm(risk) / (net.width * net.inputs * rank) ** 0.5
+    return deviation * jax.random.normal(key, shape, net.w0.dtype)
+
+
+def resolve(method: str | Method, risk: Objective, key: PRNGKeyArray, max_steps: int) -> Method:
+    """The method of that name for this objective, or the method itself."""
+    if not isinstance(method, str):
+        return method
+    return METHODS[_checks.choice("method", method, METHODS)](risk, key, max_steps)
+
+
+def _lbfgs(risk: Objective, key: PRNGKeyArray, max_steps: int) -> Method:
+    del risk, key, max_steps
+    return LBFGS()
+
+
+def _negative_curvature(risk: Objective, key: PRNGKeyArray, max_steps: int) -> Method:
+    del risk, key, max_steps
+    return NegativeCurvature()
+
+
+def _gradient_descent(risk: Objective, key: PRNGKeyArray, max_steps: int) -> Method:
+    del max_steps
+    return FirstOrder(optax.sgd(_rate(risk, key, _STABLE)))
+
+
+def _perturbed(risk: Objective, key: PRNGKeyArray, max_steps: int) -> Method:
+    del max_steps
+    size, rate = natural_norm(risk), _rate(risk, key, _STABLE)
+    return FirstOrder(perturbed_gradient_descent(rate, radius=_JUMP * size, threshold=_QUIET * size / rate, key=key))
+
+
+def _noisy_sgd(risk: Objective, key: PRNGKeyArray, max_steps: int) -> Method:
+    net, rate = risk.prepared.net, _rate(risk, key, _STABLE_SAMPLED)
+    variance = (_NOISE / rate * natural_norm(risk)) ** 2 / (net.width * net.inputs)
+    schedule = optax.cosine_decay_schedule(rate, max_steps)
+    signs = isinstance(risk.response, SignMoments | SampledSigns)
+    batch = min(_BATCH, risk.prepared.examples)
+    return FirstOrder(noisy_sgd(schedule, variance=variance, key=key), batch_size=batch, fresh_signs=signs)
+
+
+def _rate(risk: Objective, key: PRNGKeyArray, share: float) -> float:
+    return share / spectral_radius(risk, natural_point(risk, key), key=key)
+
+
+METHODS: dict[str, Callable[[Objective, PRNGKeyArray, int], Method]] = {
+    "lbfgs": _lbfgs,
+    "gradient_descent": _gradient_descent,
+    "perturbed_gradient_descent": _perturbed,
+    "noisy_sgd": _noisy_sgd,
+    "negative_curvature": _negative_curvature,
+}

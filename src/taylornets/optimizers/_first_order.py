@@ -1,0 +1,120 @@
+"""Any optax gradient transformation as a method of the training loop, with minibatches and fresh signs."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from taylornets import _checks
+from taylornets.optimizers import _method
+
+_STILL_STEPS = 5
+
+
+class FirstOrderState(NamedTuple):
+    """Where a run stands; `value` is that of the objective the last gradient came from.
+
+    `best` is the iterate of the least value (for random gradients: the last one that was finite).
+    """
+
+    w: Array
+    value: Float[Array, ""]
+    inner: optax.OptState
+    key: PRNGKeyArray
+    steps: Int[Array, ""]
+    still: Int[Array, ""]
+    best: Array
+    best_value: Float[Array, ""]
+
+
+class FirstOrder(eqx.Module):
+    """A first-order method: an optax gradient transformation, and where its gradients come from.
+
+    Args:
+        transformation: any of optax, or of this module. Equal objects compile once.
+        batch_size: examples of a step, drawn without replacement; None for all of them.
+        fresh_signs: whether every step draws new random signs (models `"randomized"` and `"sampled"`): the stochastic
+            gradient descent of BL20.
+
+    Raises:
+        ArgumentError: for a batch size below 1.
+
+    Example:
+        >>> import jax, optax, taylornets as tn
+        >>> net = tn.TwoLayerNetwork.init(jax.random.key(0), inputs=3, width=16)
+        >>> x = jax.random.normal(jax.random.key(1), (20, 3))
+        >>> adam = tn.optimizers.FirstOrder(optax.adam(0.03), batch_size=10)
+        >>> result = tn.fit(net, x, x[:, 0] * x[:, 1], penalty=1e-2, method=adam, max_steps=50, throw=False)
+        >>> result.steps
+        50
+    """
+
+    transformation: optax.GradientTransformation = eqx.field(static=True)
+    batch_size: int | None = eqx.field(static=True, default=None)
+    fresh_signs: bool = eqx.field(static=True, default=False)
+    scales_inputs: bool = eqx.field(static=True, default=False, init=False)
+
+    def __check_init__(self):
+        if self.batch_size is not None:
+            _checks.integer("batch_size", self.batch_size, 1)
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether the gradients are random."""
+        return self.batch_size is not None or self.fresh_signs
+
+    def init(self, fun: Any, w: Array, key: PRNGKeyArray) -> FirstOrderState:
+        """The state at a start `w`; `key` seeds minibatches, signs and the noise of the transformation."""
+        return _init(self, fun, w, key)
+
+    def advance(self, fun: Any, state: FirstOrderState, steps: int) -> FirstOrderState:
+        """Up to `steps` steps; ends early when the iterate stands still or is not finite, and then `w` is the best one."""
+        return _advance(self, fun, state, jnp.asarray(steps))
+
+    def is_stalled(self, state: FirstOrderState) -> bool:
+        """Whether the last steps did not change the iterate at all: a stationary point of the method."""
+        return int(state.still) >= _STILL_STEPS
+
+    def sampled(self, fun: Any, key: PRNGKeyArray) -> Any:
+        """The objective whose gradient the step with this key takes."""
+        key_examples, key_signs = jax.random.split(key)
+        if self.batch_size is not None:
+            fun = fun.minibatch(key_examples, self.batch_size)
+        return fun.with_signs(key_signs) if self.fresh_signs else fun
+
+
+@eqx.filter_jit
+def _init(method: FirstOrder, fun: Any, w: Array, key: PRNGKeyArray) -> FirstOrderState:
+    inner = method.transformation.init(w)
+    key, key_noise = jax.random.split(key)
+    if optax.tree.get_all_with_path(inner, "rng_key"):
+        inner = optax.tree.set(inner, rng_key=key_noise)
+    zero = jnp.zeros((), jnp.int32)
+    value = jnp.asarray(fun(w), w.dtype)
+    return _method.strongly_typed(FirstOrderState(w, value, inner, key, zero, zero, w, value))
+
+
+@eqx.filter_jit
+def _advance(method: FirstOrder, fun: Any, state: FirstOrderState, steps: Array) -> FirstOrderState:
+    last = state.steps + steps
+
+    def going(state: FirstOrderState) -> Array:
+        return (state.steps < last) & (state.still < _STILL_STEPS) & jnp.isfinite(state.value)
+
+    def step(state: FirstOrderState) -> FirstOrderState:
+        objective = method.sampled(fun, jax.random.fold_in(state.key, state.steps))
+        value, gradient = _method.value_and_gradient(objective, state.w)
+        updates, inner = method.transformation.update(gradient, state.inner, state.w)
+        w = jnp.asarray(optax.apply_updates(state.w, updates))
+        better = jnp.isfinite(value) & (method.stochastic | (value <= state.best_value))
+        best = jnp.where(better, state.w, state.best)
+        best_value = jnp.where(better, value, state.best_value)
+        still = jnp.where(jnp.all(w == state.w), state.still + 1, 0)
+        return FirstOrderState(w, value, inner, state.key, state.steps + 1, still, best, best_value)
+
+    end = lax.while_loop(going, step, state._replace(still=jnp.zeros_like(state.still)))
+    return end._replace(w=jnp.where(jnp.isfinite(end.value), end.w, end.best))

@@ -1,0 +1,207 @@
+"""Second-order stationarity: gradient norm and smallest Hessian eigenvalue (theory 4).
+
+ARPACK (SciPy) runs implicitly restarted Lanczos on Hessian-vector products. It measures convergence relative to the
+eigenvalue it looks for, which at a minimum may be next to zero. So it is given `∇²P − ρI` with `ρ ≥ ‖∇²P‖` (about): the
+same Krylov spaces, but an eigenvalue of size `ρ`, and an answer in every case. The tolerance falls from rung to
+rung, each starting from the eigenvector of the last, until the residual `r = ‖∇²P q − θ q‖` is small against `|θ|`. There is an eigenvalue within `r` of `θ`, and none above `θ` is the
+smallest, so `λ_min ∈ [θ − r, θ]` unless Lanczos missed the eigenvector altogether, for which a random start has
+probability zero in exact arithmetic.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+
+from taylornets import _checks
+from taylornets.optimizers import _method
+
+_ROUGH = 1e-2
+_RUNGS = (1e-4, 1e-7, 1e-10, 1e-13)
+_DENSE = 16
+_KRYLOV = 40
+
+
+@dataclass(frozen=True)
+class Stationarity:
+    """How far a point is from second-order stationarity.
+
+    Attributes:
+        gradient_norm: `‖∇P(w)‖`.
+        min_eigenvalue: `θ`, the Rayleigh quotient of `direction`: never below the smallest eigenvalue of the Hessian.
+        direction: unit vector of the shape of `w`.
+        residual: `r = ‖∇²P q − θ q‖`; an eigenvalue lies within `r` of `θ`.
+        converged: whether `r` is at most the tolerance times `|θ|`.
+        spectral_radius: about the largest absolute eigenvalue (to a few per cent).
+        products: Hessian-vector products spent.
+    """
+
+    gradient_norm: float
+    min_eigenvalue: float
+    direction: Array
+    residual: float
+    converged: bool
+    spectral_radius: float
+    products: int
+
+    @property
+    def lower_bound(self) -> float:
+        """`θ − r`: what is claimed of the smallest eigenvalue."""
+        return self.min_eigenvalue - self.residual
+
+    def __str__(self) -> str:
+        state = "" if self.converged else " (not converged)"
+        return (
+            f"gradient norm {self.gradient_norm:.2e}, smallest Hessian eigenvalue {self.min_eigenvalue:.6g} "
+            f"± {self.residual:.1e}{state}"
+        )
+
+
+def stationarity(
+    fun: Callable[[Array], Array], w: Array, *, key: PRNGKeyArray, tol: float = 1e-6, max_products: int = 3000
+) -> Stationarity:
+    """Gradient norm and smallest eigenvalue of the Hessian of `fun` at `w`, by Lanczos on Hessian-vector products.
+
+    Args:
+        fun: a twice differentiable scalar function of `w`, such as `taylornets.objective(...)`.
+        w: the point, a floating-point array of any shape.
+        key: JAX random key of the start of Lanczos.
+        tol: relative accuracy of the eigenvalue. Float32 seldom allows less than 1e-4.
+        max_products: Hessian-vector products at most (about).
+
+    Returns:
+        The result; where `tol` was not reached, `converged` is false and `residual` says how far it got.
+
+    Raises:
+        ArgumentError: for arguments that do not fit, and for networks whose activation has no continuous second
+            derivative.
+        FloatingPointError: if a derivative at `w` is not finite.
+
+    Source: theory 4; Lehoucq, Sorensen, Yang, "ARPACK Users' Guide" (1998).
+
+    Example:
+        >>> import jax, jax.numpy as jnp, taylornets as tn
+        >>> saddle = lambda w: w[0] ** 2 - 3 * w[1] ** 2 + jnp.sum(w**4)
+        >>> found = tn.stationarity(saddle, jnp.zeros(2), key=jax.random.key(0))
+        >>> found.min_eigenvalue, found.converged
+        (-6.0, True)
+    """
+    _checks.positive("tol", tol)
+    max_products = _checks.integer("max_products", max_products, 1)
+    w = _checks.array("w", w, tuple(f"axis {i}" for i in range(jnp.ndim(w))))
+    _method.require_second_derivative(fun)
+    gradient = _gradient(fun, w)
+    if not bool(jnp.all(jnp.isfinite(gradient))):
+        raise FloatingPointError("stationarity: the gradient at w is not finite; hand in a w of smaller norm.")
+    operator = _Counted(fun, w)
+    start = np.asarray(jax.random.normal(key, (w.size,), w.dtype), float)
+    if w.size <= _DENSE:
+        value, vector, radius = operator.dense()
+    else:
+        value, vector, radius = _lanczos(operator, start, tol, max_products)
+    residual = float(np.linalg.norm(operator(vector) - value * vector))
+    return Stationarity(
+        gradient_norm=float(jnp.linalg.norm(gradient)),
+        min_eigenvalue=value,
+        direction=jnp.asarray(vector, w.dtype).reshape(w.shape),
+        residual=residual,
+        converged=residual <= tol * abs(value),
+        spectral_radius=radius,
+        products=operator.products,
+    )
+
+
+def spectral_radius(fun: Callable[[Array], Array], w: Array, *, key: PRNGKeyArray) -> float:
+    """The largest absolute eigenvalue of the Hessian of `fun` at `w`, to a few per cent.
+
+    Its inverse is the learning rate up to which (times two) gradient descent is stable near `w`.
+
+    Args:
+        fun: a scalar function of `w`.
+        w: the point, a floating-point array of any shape.
+        key: JAX random key of the start of Lanczos.
+
+    Returns:
+        The spectral radius.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> from taylornets.optimizers import spectral_radius
+        >>> spectral_radius(lambda w: w[0] ** 2 - 3 * w[1] ** 2, jnp.zeros(2), key=jax.random.key(0))
+        6.0
+    """
+    w = jnp.asarray(w)
+    operator = _Counted(fun, w)
+    if w.size <= _DENSE:
+        return operator.dense()[2]
+    start = np.asarray(jax.random.normal(key, (w.size,), w.dtype), float)
+    return abs(_extreme(operator, start, _ROUGH, w.size)[0])
+
+
+class _Counted:
+    """The Hessian as a function on flat NumPy vectors that counts its calls."""
+
+    def __init__(self, fun: Any, w: Array):
+        self.fun, self.w, self.products = fun, w, 0
+
+    def __call__(self, vector: np.ndarray) -> np.ndarray:
+        self.products += 1
+        direction = jnp.asarray(vector, self.w.dtype).reshape(self.w.shape)
+        product = np.asarray(_product(self.fun, self.w, direction), float).ravel()
+        if not np.all(np.isfinite(product)):
+            raise FloatingPointError("stationarity: the Hessian at w is not finite; hand in a w of smaller norm.")
+        return product
+
+    def dense(self) -> tuple[float, np.ndarray, float]:
+        """Smallest eigenvalue, its vector, and the spectral radius of a Hessian of a few variables."""
+        matrix = np.stack([self(row) for row in np.eye(self.w.size)])
+        values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+        return float(values[0]), vectors[:, 0], float(np.abs(values).max())
+
+
+def _lanczos(operator: _Counted, vector: np.ndarray, tol: float, max_products: int) -> tuple[float, np.ndarray, float]:
+    """Smallest eigenvalue, its vector, and the spectral radius."""
+    radius = abs(_extreme(operator, vector, _ROUGH, max_products)[0])
+    if radius == 0:
+        return 0.0, vector / np.linalg.norm(vector), 0.0
+    value = float("nan")
+    for rung in _RUNGS:
+        left = max_products - operator.products
+        try:
+            shifted, vector = _extreme(lambda v: operator(v) - radius * v, vector, rung, left)
+        except ArpackNoConvergence:
+            break
+        value = shifted + radius
+        if np.linalg.norm(operator(vector) - value * vector) <= tol * abs(value):
+            break
+    return value, vector, radius
+
+
+def _extreme(
+    matvec: Callable[[np.ndarray], np.ndarray], start: np.ndarray, tol: float, products: int
+) -> tuple[float, np.ndarray]:
+    """The eigenvalue of largest absolute value and its vector."""
+    size = start.size
+    krylov = min(size, _KRYLOV)
+    restarts = max(2, products // (krylov // 2))
+    if not np.any(matvec(start)):  # ARPACK refuses; a random start is in the kernel of the zero matrix alone
+        return 0.0, start
+    operator: Any = LinearOperator((size, size), matvec=matvec, dtype=float)  # pyright: ignore[reportCallIssue]
+    values, vectors = eigsh(operator, 1, which="LM", v0=start, ncv=krylov, tol=tol, maxiter=restarts)
+    return float(values[0]), vectors[:, 0]
+
+
+@eqx.filter_jit
+def _gradient(fun: Any, w: Array) -> Array:
+    return _method.value_and_gradient(fun, w)[1]
+
+
+@eqx.filter_jit
+def _product(fun: Any, w: Array, direction: Array) -> Array:
+    return _method.hessian_vector_product(fun, w, direction)
