@@ -6,6 +6,7 @@ and training with a proof of global optimality.
 """
 
 from taylornets import activations as activations
+from taylornets import certificates as certificates
 from taylornets import compat as compat
 from taylornets import expressivity as expressivity
 from taylornets import kernels as kernels

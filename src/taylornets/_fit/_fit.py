@@ -65,7 +65,8 @@ def fit(
             remains (the best result is returned); by default `jax.random.key(0)`.
         rank: copies `R` of every unit that share `w0_r` and are penalized together; `R > 1` for single terms of order
             ≥ 2 only.
-        tol: relative gap at which a certified run stops; for the others the scale-free gradient `‖∇P‖ max(‖w‖, m^{1/2 - 1/(2k)}/B_x) / P`.
+        tol: relative gap at which a certified run stops; for the others the scale-free gradient
+            `‖∇P‖ max(‖w‖, m^{1/2 - 1/(2k)}/B_x) / P`.
         max_steps: iterations at most.
         throw: whether a run that failed raises; otherwise the status says so.
         chunk_size: examples handled at a time, see `TwoLayerNetwork.prepare`.

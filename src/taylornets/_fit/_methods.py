@@ -1,14 +1,15 @@
 """The methods that `fit` knows by name, with learning rates and noise that fit the objective.
 
-First-order methods need a length scale and a curvature. Both come from a random point whose units have the natural norm
-`m^{-1/(2k)}/B_x`, at which the term of order `k` is O(1): the learning rate is one over the spectral radius of the
-Hessian there or a fraction of it, the noise a small share of a coordinate's size. Heuristics, all of them; a method object
-sets its own.
+First-order methods need a length and a curvature. A descent from 0 never leaves the ball `λ ‖W‖_{2,2k}^p ≤ P(0)`; the
+learning rate is a fraction of one over the spectral radius of the Hessian at a random point half way to its boundary. Noise
+is a small share of the natural size of a coordinate, at which the term of order `k` is O(1): units of norm `m^{-1/(2k)}/B_x`.
+Heuristics, all of them; a method object sets its own.
 """
 
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import optax
 from jaxtyping import Array, PRNGKeyArray
 
@@ -25,11 +26,12 @@ from taylornets.optimizers import (
 )
 from taylornets.randomization import SampledSigns, SignMoments
 
-_JUMP = 0.05  # radius of a perturbation relative to the norm of the reference point
-_NOISE = 1e-3  # standard deviation of a step's noise relative to a coordinate of the reference point
-_QUIET = 1e-6  # gradient norm that counts as stationary, relative to (norm of the reference point)/(learning rate)
+_JUMP = 0.05  # radius of a perturbation relative to the natural norm
+_NOISE = 1e-3  # standard deviation of a step's noise relative to that of a coordinate
+_QUIET = 1e-6  # gradient norm that counts as stationary, relative to (natural norm)/(learning rate)
+_HALF_WAY = 0.5
 _BATCH = 64
-# Learning rates times the spectral radius: half of what is stable there, and less for gradients of minibatches.
+# Learning rates times the spectral radius: a quarter of what is stable there, and less for gradients of minibatches.
 _STABLE, _STABLE_SAMPLED = 0.5, 0.125
 
 
@@ -85,7 +87,9 @@ def _noisy_sgd(risk: Objective, key: PRNGKeyArray, max_steps: int) -> Method:
 
 
 def _rate(risk: Objective, key: PRNGKeyArray, share: float) -> float:
-    return share / spectral_radius(risk, natural_point(risk, key), key=key)
+    net = risk.prepared.net
+    ball = float((risk(jnp.zeros_like(net.w0)) / risk.strength) ** (1 / risk.penalty.power)) * net.input_norm
+    return share / spectral_radius(risk, natural_point(risk, key, scale=_HALF_WAY * ball), key=key)
 
 
 METHODS: dict[str, Callable[[Objective, PRNGKeyArray, int], Method]] = {

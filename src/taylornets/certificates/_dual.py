@@ -10,19 +10,13 @@ all of them at least `-C s` with `C = ‖τ‖₂`, `s = ‖W‖_{2,2k}^k`. What
 
     D(ν) = -(1/n) Σ_i [ℓ*(n ν_i, y_i) - ⟨n ν_i, f⁰_i⟩] - R*(C)  ≤  inf P.
 
-**The randomized network.** By Jensen `E_s ℓ(f(sW)) ≥ ℓ(E_s f(sW))`, and the even part beyond order 2 is at most
-`m^{-1/2} L_j/j! Σ_r |⟨w_r, x⟩|^j`, where `L_j = sup|σ^{(j)}|`: `j = 4` when that is finite, else `j = 3` (the even
-part of the remainder after order 2 is bounded by both). So the infimum over `s` becomes that of
-`λ s^{p/2} - C s - κ s^{j/2}`, with `κ = L_j/j! · m^{-1/2} Σ_i |ν_i|₁ ‖x_i‖⁴` for `j = 4` (`Σ‖w_r‖⁴ = s²`) and
-`κ = L_j/j! · m^{-1/4} Σ_i |ν_i|₁ ‖x_i‖³` for
-`j = 3` (`Σ‖w_r‖³ ≤ m^{1/4} s^{3/2}`). The bound holds for *all* `W`, not only near the one at hand.
+**The randomized network** has a bound of its own, see `_randomized`.
 
 **Rounding.** The computed dual value is lowered by an allowance for rounding, `16 ε (√n + d)` times the sum of the
 magnitudes it is made of, so that a certificate stays one at the last digits: in float64 that is about 1e-13 relative,
 in float32 about 1e-4.
 """
 
-import math
 from typing import Any
 
 import equinox as eqx
@@ -32,12 +26,13 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from taylornets import _checks, losses
+from taylornets.certificates._bounds import conjugate_magnitude, golden_section, initial_inner, rounding_allowance
+from taylornets.certificates._randomized import randomized_bound
 from taylornets.objectives import Objective, objective
 from taylornets.penalties import GroupPenalty
+from taylornets.randomization import SignMoments
 from taylornets.two_layer import TwoLayerNetwork, unit_suprema
 
-_GOLDEN = (math.sqrt(5) - 1) / 2
-_SEARCH_STEPS = 80  # 1024 · 0.618^80 < 2e-14: the multiple is found to rounding
 _LARGEST_MULTIPLE = 1024.0
 
 
@@ -94,8 +89,8 @@ def certify(
         loss: a name of `taylornets.losses`, or a loss.
         penalty: `λ > 0`.
         power: `p`; at least 4 for the quadratic and the randomized model, 2 for the linear one.
-        model: `"quadratic"`, `"linear"` (the ridge dual), or `"randomized"` (see the module's derivation: the bound then
-            carries the coupling error, which falls with the width).
+        model: `"quadratic"`, `"linear"` (the ridge dual), or `"randomized"` (the bound then carries the coupling error,
+            which falls as one over the root of the width; it holds for every displacement, not in a ball only).
         dual_vector: `ν`, shape `(n, outputs)`, say from a solution of higher rank; by default the loss's slope at `w`
             over `n`. Either is improved over a scalar multiple.
         chunk_size: see `TwoLayerNetwork.prepare`.
@@ -132,8 +127,10 @@ def certify_objective(risk: Objective, w: Array, dual_vector: Array | None = Non
         raise _checks.ArgumentError("w", needed, came, "Add up the copies.")
     if dual_vector is None:
         dual_vector = dual_candidate(risk, w)
-    dual, best = dual_bound(risk, dual_vector)
-    return Certificate(risk(w), dual, best)
+    value = risk(w)
+    if _is_randomized(risk):
+        return Certificate(value, *randomized_bound(risk, dual_vector, value))
+    return Certificate(value, *dual_bound(risk, dual_vector))
 
 
 def dual_candidate(risk: Objective, w: Array) -> Float[Array, "n outputs"]:
@@ -145,114 +142,37 @@ def dual_candidate(risk: Objective, w: Array) -> Float[Array, "n outputs"]:
 
 
 def dual_bound(risk: Objective, dual_vector: Float[Array, "n outputs"]) -> tuple[Array, Array]:
-    """`max_t D(tν)` and the vector `tν` that attains it."""
+    """`max_t D(tν)` and the vector `tν` that attains it, for a single order."""
     loss, y = risk.pointwise.loss, risk.targets()
     n = y.shape[0]
     slopes = loss.project(n * dual_vector, y)
     dual_vector = slopes / n
-    randomized = _is_randomized(risk)
-    order = 2 if randomized else risk.order
     prepared = risk.prepared
-    total = jnp.linalg.norm(unit_suprema(prepared, order, -dual_vector))
-    exponent, remainder = _remainder(risk, dual_vector) if randomized else (1.0, jnp.zeros_like(total))
-    constant = jnp.sum(dual_vector * _initial_outputs(risk)) if not prepared.net.symmetric else jnp.zeros_like(total)
+    total = jnp.linalg.norm(unit_suprema(prepared, risk.order, -dual_vector))
+    constant = initial_inner(risk, dual_vector)
+    # `s` stands for `‖W‖_{2,2k}^k`. The conjugate of order 2 is in `s = ‖W‖_{2,4}²`; every `q` is one of its powers.
+    penalty = GroupPenalty(2, 2 * risk.penalty.power / risk.order)
 
     def value(t: Array) -> Array:
         conjugates = jnp.mean(loss.conjugate(loss.project(t * slopes, y), y))
-        return -conjugates + t * constant - _support(risk, t * total, t * remainder, exponent)
+        return -conjugates + t * constant - penalty.conjugate(t * total, risk.strength)
 
     _, high = loss.scale_range(slopes, y)
     limit = jnp.minimum(jnp.asarray(high, total.dtype), _LARGEST_MULTIPLE)
-    candidates = jnp.stack([jnp.zeros_like(total), jnp.minimum(1.0, limit), _golden_section(value, limit)])
+    candidates = jnp.stack(
+        [jnp.zeros_like(total), jnp.minimum(1.0, limit), golden_section(value, jnp.zeros_like(limit), limit)]
+    )
     values = lax.map(value, candidates)
     best = jnp.argmax(values)
     t = candidates[best]
     magnitude = (
-        jnp.mean(jnp.abs(loss.conjugate(loss.project(t * slopes, y), y)) + jnp.sum(jnp.abs(t * slopes * y), axis=1))
-        + jnp.abs(t * constant)
-        + _support(risk, t * total, t * remainder, exponent)
+        conjugate_magnitude(risk, t * slopes) + jnp.abs(t * constant) + penalty.conjugate(t * total, risk.strength)
     )
-    allowance = 16 * jnp.finfo(total.dtype).eps * (math.sqrt(n) + prepared.net.inputs) * magnitude
-    return values[best] - allowance, t * dual_vector
+    return values[best] - rounding_allowance(risk, magnitude), t * dual_vector
 
 
 def _is_randomized(risk: Objective) -> bool:
-    return risk.response.preactivations
-
-
-def _initial_outputs(risk: Objective) -> Array:
-    """`f^(0)` on the examples, shape `(n, outputs)`."""
-    net = risk.prepared.net
-    return net.term(0, jnp.zeros_like(net.w0), risk.prepared.x)
-
-
-def _remainder(risk: Objective, dual_vector: Array) -> tuple[float, Array]:
-    """The exponent `j/2` of `s` and the factor `κ` of the even remainder beyond order 2."""
-    prepared = risk.prepared
-    net = prepared.net
-    j = 4 if math.isfinite(net.activation.derivative_bound(4)) and not net.activation.kinks else 3
-    bound = net.activation.derivative_bound(j)
-    if not math.isfinite(bound):
-        raise _checks.ArgumentError(
-            "model",
-            "an activation whose third or fourth derivative is bounded, for a certificate of the randomized network",
-            net.activation.name,
-            "Certify the quadratic model instead.",
-        )
-    norms = jnp.linalg.norm(prepared.x, axis=1) ** j
-    width_rate = net.width ** (-0.5 if j == 4 else -0.25)
-    signs = jnp.max(jnp.abs(net.a))
-    return j / 2, bound / math.factorial(j) * width_rate * signs * (jnp.sum(jnp.abs(dual_vector), axis=1) @ norms)
-
-
-def _support(risk: Objective, total: Array, remainder: Array, exponent: float) -> Array:
-    """`sup_{s ≥ 0} C s + κ s^e - λ s^q`, `q = p/k`; infinite where the penalty does not dominate.
-
-    The derivative `C + κ e s^{e-1} - λ q s^{q-1}` has a single positive root when `q > e`. Bisection on it.
-    """
-    # `s` stands for `‖W‖_{2,2k}^k`. The conjugate of order 2 is in `s = ‖W‖_{2,4}²`; every `q` is one of its powers.
-    penalty = GroupPenalty(2, 2 * risk.penalty.power / risk.order)
-    if not _is_randomized(risk):
-        return penalty.conjugate(total, risk.strength)
-    strength, q = risk.strength, penalty.power / 2
-    if q == exponent:
-        margin = strength - remainder
-        return jnp.where(margin > 0, total**2 / (4 * jnp.where(margin > 0, margin, 1)), jnp.inf)
-    if q < exponent:
-        return jnp.where(remainder > 0, jnp.inf, penalty.conjugate(total, strength))
-
-    def slope(s: Array) -> Array:
-        return total + remainder * exponent * s ** (exponent - 1) - strength * q * s ** (q - 1)
-
-    # Twice each of the two one-term balances is above the root.
-    top = 2 * (
-        (2 * total / (strength * q)) ** (1 / (q - 1))
-        + (2 * remainder * exponent / (strength * q)) ** (1 / (q - exponent))
-    )
-
-    def halve(_: Any, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = bracket
-        middle = (low + high) / 2
-        rising = slope(middle) > 0
-        return jnp.where(rising, middle, low), jnp.where(rising, high, middle)
-
-    low, high = lax.fori_loop(0, 2 * jnp.finfo(total.dtype).nmant, halve, (jnp.zeros_like(top), top))
-    # On [low, high] the derivative of the concave end is at most slope(low): an upper bound of the supremum.
-    return total * low + remainder * low**exponent - strength * low**q + jnp.maximum(slope(low), 0) * (high - low)
-
-
-def _golden_section(value: Any, limit: Array) -> Array:
-    """Argmax over `[0, limit]` of a concave function that may be minus infinity near the right end."""
-
-    def step(_: Any, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = bracket
-        left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-        keep_left = value(left) >= value(right)
-        keep_left = keep_left | ~jnp.isfinite(value(right))
-        return jnp.where(keep_left, low, left), jnp.where(keep_left, right, high)
-
-    low, high = lax.fori_loop(0, _SEARCH_STEPS, step, (jnp.zeros_like(limit), limit))
-    return (low + high) / 2
+    return isinstance(risk.response, SignMoments)
 
 
 def is_certifiable(model: str | int) -> bool:

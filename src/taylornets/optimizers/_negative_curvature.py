@@ -2,8 +2,8 @@
 
 Each step minimizes the quadratic model in a ball by Steihaug's conjugate gradients: one Hessian-vector product an
 iteration, and where a direction of negative curvature appears, it is followed to the boundary. Where the model
-promises no decrease beyond rounding, the point is stationary, and Lanczos looks for negative curvature that the gradient does not
-see (at `W = 0` it sees nothing). If there is some, the method moves along it and goes on; if not, it stops and says so.
+promises no decrease beyond rounding, the point is stationary, and Lanczos looks for negative curvature that the gradient
+does not see (at `W = 0` it sees nothing). If there is some, the method moves along it and goes on; if not, it stops.
 
 At `W = 0` the Hessian is block-diagonal over the units, and a unit at exactly 0 has no gradient: along one eigenvector
 the method would free one unit at a time. So a random direction, a tenth as long, is added to that move, which

@@ -2,10 +2,10 @@
 
 ARPACK (SciPy) runs implicitly restarted Lanczos on Hessian-vector products. It measures convergence relative to the
 eigenvalue it looks for, which at a minimum may be next to zero. So it is given `∇²P − ρI` with `ρ ≥ ‖∇²P‖` (about): the
-same Krylov spaces, but an eigenvalue of size `ρ`, and an answer in every case. The tolerance falls from rung to
-rung, each starting from the eigenvector of the last, until the residual `r = ‖∇²P q − θ q‖` is small against `|θ|`. There is an eigenvalue within `r` of `θ`, and none above `θ` is the
-smallest, so `λ_min ∈ [θ − r, θ]` unless Lanczos missed the eigenvector altogether, for which a random start has
-probability zero in exact arithmetic.
+same Krylov spaces, but an eigenvalue of size `ρ`, and an answer in every case. The tolerance falls from rung to rung, each
+starting from the eigenvector of the last, until the residual `r = ‖∇²P q − θ q‖` is small against `|θ|`. There is an
+eigenvalue within `r` of `θ`, and the smallest is at most `θ`; so `λ_min ∈ [θ − r, θ]` unless Lanczos missed the
+eigenvector altogether, for which a random start has probability zero in exact arithmetic.
 """
 
 from collections.abc import Callable

@@ -7,6 +7,7 @@ forward and one backward.
 """
 
 from taylornets.two_layer._network import TwoLayerNetwork as TwoLayerNetwork
+from taylornets.two_layer._prepared import Block as Block
 from taylornets.two_layer._prepared import BlockFeatures as BlockFeatures
 from taylornets.two_layer._prepared import Full as Full
 from taylornets.two_layer._prepared import Network as Network
@@ -18,3 +19,4 @@ from taylornets.two_layer._prepared import contract as contract
 from taylornets.two_layer._prepared import prepare as prepare
 from taylornets.two_layer._suprema import moment_matrices as moment_matrices
 from taylornets.two_layer._suprema import unit_suprema as unit_suprema
+from taylornets.two_layer._suprema import weighted_moments as weighted_moments

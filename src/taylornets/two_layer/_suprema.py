@@ -11,6 +11,7 @@ For `k = 1` that is the norm of a vector; for `k = 2` the top eigenvalue of the 
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
@@ -18,11 +19,12 @@ from jaxtyping import Array, Float
 from taylornets import _checks
 from taylornets.two_layer._prepared import Block, Prepared, Term
 
+# From a block and its rows of the per-example array, the weights of its examples in each unit's sum: shape (units, b).
+Weigh = Callable[[Block, Array], Array]
+
 
 def moment_matrices(prepared: Prepared, coefficients: Float[Array, "n outputs"]) -> Float[Array, "h d d"]:
     """The matrices `M_r(q)` of the distinct units; the second unit of a pair has `-M_r(q)`.
-
-    Cost: `n (h + 1) d (d+1)/2` multiplications, as one matrix product per block of the upper triangles of `x_i x_iᵀ`.
 
     Args:
         prepared: features that include order 2.
@@ -33,9 +35,25 @@ def moment_matrices(prepared: Prepared, coefficients: Float[Array, "n outputs"])
 
     Source: theory 5.
     """
+    return weighted_moments(prepared, _term_weights(prepared, 2), coefficients)
+
+
+def weighted_moments(prepared: Prepared, weigh: Weigh, values: Float[Array, "n ..."]) -> Float[Array, "units d d"]:
+    """`Σ_i c_ri x_i x_iᵀ` for every unit, with weights `c` that are formed block by block.
+
+    Cost: `n (units + 1) d (d+1)/2` multiplications, as one matrix product per block of the upper triangles of `x_i x_iᵀ`.
+
+    Args:
+        prepared: the data.
+        weigh: from a block and its rows of `values`, the weights `c`, shape `(units, b)`.
+        values: an array with one row per example.
+
+    Returns:
+        Symmetric matrices, shape `(units, d, d)`.
+    """
     d = prepared.net.inputs
     rows, columns = jnp.triu_indices(d)
-    packed = _accumulate(prepared, coefficients, 2, lambda x: x[:, rows] * x[:, columns], rows.size)
+    packed = _accumulate(prepared, weigh, values, lambda x: x[:, rows] * x[:, columns])
     full = jnp.zeros((packed.shape[0], d, d), packed.dtype)
     return full.at[:, rows, columns].set(packed).at[:, columns, rows].set(packed)
 
@@ -58,7 +76,7 @@ def unit_suprema(prepared: Prepared, order: int, coefficients: Float[Array, "n o
     """
     net = prepared.net
     if order == 1:
-        vectors = _accumulate(prepared, coefficients, 1, lambda x: x, net.inputs)
+        vectors = _accumulate(prepared, _term_weights(prepared, 1), coefficients, lambda x: x)
         norms = jnp.linalg.norm(vectors, axis=1)
         return jnp.concatenate([norms, norms]) if net.symmetric else norms
     if order == 2:
@@ -68,19 +86,23 @@ def unit_suprema(prepared: Prepared, order: int, coefficients: Float[Array, "n o
     raise _checks.ArgumentError("order", "1 or 2", repr(order), "Higher orders lead to tensor norms.")
 
 
-def _accumulate(
-    prepared: Prepared, coefficients: Array, order: int, lift: Callable[[Array], Array], columns: int
-) -> Float[Array, "h p"]:
-    """`Σ_i ⟨q_i, a_r⟩ σ^{(k)}(u_ir)/(k!√m) lift(x_i)` over the blocks, for the distinct units."""
+def _term_weights(prepared: Prepared, order: int) -> Weigh:
+    """`⟨q_i, a_r⟩ σ^{(k)}(u_ir)/(k!√m)` of the distinct units."""
     net, term = prepared.net, Term(order)
-    distinct = net.width // 2 if net.symmetric else net.width
-    signs = net.a[:distinct]
+    signs = net.a[: net.width // 2 if net.symmetric else net.width]
+    return lambda block, q: (signs @ q.T) * prepared.features(block, term).scaled[order]
 
-    def body(total: Array, item: tuple[Block, Array]) -> tuple[Array, None]:
-        block, q = item
-        scaled = prepared.features(block, term).scaled[order]
-        return total + ((signs @ q.T) * scaled) @ lift(block.x), None
 
-    start = jnp.zeros((distinct, columns), jnp.result_type(net.w0, coefficients, prepared.blocks.x))
-    total, _ = lax.scan(body, start, (prepared.blocks, prepared.per_example(coefficients)))
+def _accumulate(
+    prepared: Prepared, weigh: Weigh, values: Array, lift: Callable[[Array], Array]
+) -> Float[Array, "units p"]:
+    """`Σ_i c_ri lift(x_i)` over the blocks."""
+
+    def one(item: tuple[Block, Array]) -> Array:
+        block, rows = item
+        return weigh(block, rows) @ lift(block.x)
+
+    blocks = (prepared.blocks, prepared.per_example(values))
+    start = jnp.zeros_like(jax.eval_shape(one, jax.tree.map(lambda leaf: leaf[0], blocks)))
+    total, _ = lax.scan(lambda total, item: (total + one(item), None), start, blocks)
     return total

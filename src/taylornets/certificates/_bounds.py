@@ -1,0 +1,55 @@
+"""What the dual bounds of the different models share."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from taylornets.objectives import Objective
+
+_GOLDEN = (math.sqrt(5) - 1) / 2
+_SEARCH_STEPS = 80  # 1024 · 0.618^80 < 2e-14: the maximizer is found to rounding
+
+
+def golden_section(value: Callable[[Array], Array], low: Array, high: Array, steps: int = _SEARCH_STEPS) -> Array:
+    """Argmax over `[low, high]` of a concave function that may be minus infinity near the right end."""
+
+    def step(_: Any, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = bracket
+        left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+        right_value = value(right)
+        keep_left = (value(left) >= right_value) | ~jnp.isfinite(right_value)
+        return jnp.where(keep_left, low, left), jnp.where(keep_left, right, high)
+
+    low, high = lax.fori_loop(0, steps, step, (low, high))
+    return (low + high) / 2
+
+
+def initial_outputs(risk: Objective) -> Float[Array, "n outputs"]:
+    """`f^(0)` on the examples."""
+    net = risk.prepared.net
+    return net.term(0, jnp.zeros_like(net.w0), risk.prepared.x)
+
+
+def initial_inner(risk: Objective, dual_vector: Float[Array, "n outputs"]) -> Array:
+    """`Σ_i ⟨ν_i, f^(0)_i⟩`, which is 0 under symmetric initialization."""
+    if risk.prepared.net.symmetric:
+        return jnp.zeros((), dual_vector.dtype)
+    return jnp.sum(dual_vector * initial_outputs(risk))
+
+
+def conjugate_magnitude(risk: Objective, slopes: Float[Array, "n outputs"]) -> Array:
+    """Sum of the magnitudes that the mean conjugate is made of."""
+    loss, y = risk.pointwise.loss, risk.targets()
+    conjugates = loss.conjugate(loss.project(slopes, y), y)
+    return jnp.mean(jnp.abs(conjugates) + jnp.sum(jnp.abs(slopes * y), axis=1))
+
+
+def rounding_allowance(risk: Objective, magnitude: Array) -> Array:
+    """By how much a computed dual value is lowered: `16 ε (√n + d)` times the magnitudes it is made of."""
+    prepared = risk.prepared
+    epsilon = jnp.finfo(magnitude.dtype).eps
+    return 16 * epsilon * (math.sqrt(prepared.examples) + prepared.net.inputs) * magnitude

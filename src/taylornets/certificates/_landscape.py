@@ -1,0 +1,244 @@
+"""The landscape certificate: the curvature inequality of BL20, and what it proves at a point (theory 4).
+
+For the quadratic model, any `W`, any comparator `W*`, and independent signs `s`, convexity of the loss gives
+
+    E_s ∇²L(W)[sW*, sW*] = A + (2/n) Σ_i ℓ'_i f^(2)(W*; x_i) ≤ A + 2 (L(W*) - L(W)) + ⟨∇L(W), W⟩,
+    A = (1/nm) Σ_i Σ_r (a_rᵀ ℓ''_i a_r) σ''(u_ir)² ⟨w_r, x_i⟩² ⟨w*_r, x_i⟩² = Σ_r ⟨w*_r, Q_r w*_r⟩.
+
+The penalty `λ g^q`, `g = Σ_r ‖w_r‖⁴`, `q = p/4`, has `⟨∇R, W⟩ = p R`, and with `i_r = ⟨w_r, w*_r⟩`
+
+    E_s ∇²R(W)[sW*, sW*] = Σ_r ⟨w*_r, N_r w*_r⟩,
+    N_r = [16 q(q-1) g^{q-2} ‖w_r‖⁴ + 8 q g^{q-1}] w_r w_rᵀ + 4 q g^{q-1} ‖w_r‖² I
+
+(theory 4 has `q = 2`). The left side is at least `λ_min ‖W*‖_F²`. Together, for the penalized objective `P`,
+
+    2 (P(W) - P(W*)) ≤ ⟨∇P(W), W⟩ - (p-2) λ R(W) + Σ_r ⟨w*_r, (Q_r + λ N_r - λ_min I) w*_r⟩ - 2 λ R(W*).
+
+The sum is at most `C s` with `s = ‖W*‖_{2,4}²`, `C = (Σ_r c_r²)^{1/2}`, `c_r = max(λ_max(Q_r + λ N_r - λ_min I), 0)` (`two_layer.unit_suprema`
+bounds the dual in the same way), so `sup_s C s - 2 λ s^{p/2}`, a conjugate, bounds the excess over *every* comparator, and
+over a ball `s ≤ B²` where a radius is given. `Q_r` is O(1/m) on bounded `‖W‖_{2,4}`; the penalty's part does not fall
+with the width, which is why the dual certificate is the sharper of the two.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from taylornets import _checks, losses
+from taylornets.certificates._dual import Certificate, certify_objective
+from taylornets.objectives import Objective, objective
+from taylornets.optimizers import Stationarity, stationarity
+from taylornets.penalties import GroupPenalty
+from taylornets.two_layer import Block, Term, TwoLayerNetwork, weighted_moments
+
+
+class Landscape(eqx.Module):
+    """Every term of the curvature inequality at a point, and the bound on the excess that it gives.
+
+    Attributes:
+        objective: `P(W)`.
+        gradient_inner: `⟨∇P(W), W⟩`.
+        min_eigenvalue: the lower bound on the smallest Hessian eigenvalue that is used.
+        loss_curvature: `C` of `Q_r` alone.
+        penalty_curvature: `C` of `λ N_r` alone.
+        curvature: `C` of all parts together.
+        penalty: `λ R(W)`.
+        excess_bound: `P(W) - P(W*)` is at most this, for every `W*` (of the ball).
+        certificate: the dual certificate of the same point.
+        stationarity: the test that `min_eigenvalue` is from.
+    """
+
+    objective: Float[Array, ""]
+    gradient_inner: Float[Array, ""]
+    min_eigenvalue: Float[Array, ""]
+    loss_curvature: Float[Array, ""]
+    penalty_curvature: Float[Array, ""]
+    curvature: Float[Array, ""]
+    penalty: Float[Array, ""]
+    excess_bound: Float[Array, ""]
+    certificate: Certificate
+    stationarity: Stationarity = eqx.field(static=True)
+
+    def __str__(self) -> str:
+        return (
+            f"curvature inequality: objective {float(self.objective):.6g} is at most {float(self.excess_bound):.3g} above any "
+            f"other; dual certificate: at most {float(self.certificate.gap):.3g}"
+        )
+
+
+class Inequality(eqx.Module):
+    """The curvature inequality for one comparator; `slack ≥ 0` is its statement.
+
+    Attributes:
+        expected_curvature: `E_s ∇²P(W)[sW*, sW*]`, exactly.
+        loss_curvature: `A`.
+        penalty_curvature: `λ E_s ∇²R(W)[sW*, sW*]`.
+        gradient_inner: `⟨∇P(W), W⟩`.
+        objective: `P(W)`.
+        comparator_objective: `P(W*)`.
+        bound: the right side of `expected_curvature ≤ bound`.
+    """
+
+    expected_curvature: Float[Array, ""]
+    loss_curvature: Float[Array, ""]
+    penalty_curvature: Float[Array, ""]
+    gradient_inner: Float[Array, ""]
+    objective: Float[Array, ""]
+    comparator_objective: Float[Array, ""]
+    bound: Float[Array, ""]
+
+    @property
+    def slack(self) -> Array:
+        """`bound - expected_curvature`: twice what the convexity of the loss leaves."""
+        return self.bound - self.expected_curvature
+
+
+def landscape(
+    net: TwoLayerNetwork,
+    w: ArrayLike,
+    x: ArrayLike,
+    y: object,
+    *,
+    key: PRNGKeyArray,
+    loss: str | losses.Loss = "squared",
+    penalty: float,
+    power: float = 8,
+    radius: float | None = None,
+) -> Landscape:
+    """Bounds the excess of `w` by the landscape of the quadratic model: small gradient, no negative curvature.
+
+    Args:
+        net: the network.
+        w: any displacement, shape `(m, d)`.
+        x: examples, shape `(n, d)`.
+        y: targets as the loss takes them.
+        key: JAX random key of the second-order test.
+        loss: a name of `taylornets.losses`, or a loss.
+        penalty: `λ > 0`.
+        power: `p ≥ 4`.
+        radius: compare with the ball `‖W*‖_{2,4} ≤ radius` only; by default with everything.
+
+    Returns:
+        The terms, the bound, and beside it the dual certificate.
+
+    Raises:
+        ArgumentError: for arguments that do not fit.
+
+    Source: theory 4; BL20 theorem 4.
+
+    Example:
+        >>> import jax, taylornets as tn
+        >>> net = tn.TwoLayerNetwork.init(jax.random.key(0), inputs=3, width=16)
+        >>> x = jax.random.normal(jax.random.key(1), (20, 3))
+        >>> y = x[:, 0] * x[:, 1]
+        >>> w = tn.fit(net, x, y, penalty=1e-2).w
+        >>> found = tn.certificates.landscape(net, w, x, y, key=jax.random.key(2), penalty=1e-2)
+        >>> bool(found.excess_bound >= found.certificate.gap)
+        True
+    """
+    if radius is not None:
+        _checks.positive("radius", radius)
+    risk = objective(net, x, y, loss=loss, penalty=penalty, power=power)
+    w = _checks.array("w", w, (net.width, net.inputs), "Copies of a unit have no curvature inequality.")
+    return landscape_objective(risk, w, stationarity(risk, w, key=key), radius)
+
+
+def landscape_objective(risk: Objective, w: Array, test: Stationarity, radius: float | None = None) -> Landscape:
+    """`landscape` for a prepared quadratic objective and a second-order test that has been made at `w`."""
+    eigenvalue = jnp.asarray(test.lower_bound, w.dtype)
+    numbers = _bound(risk, w, eigenvalue, jnp.inf if radius is None else radius)
+    return Landscape(*numbers, certificate=certify_objective(risk, w), stationarity=test)
+
+
+@eqx.filter_jit
+def _bound(risk: Objective, w: Array, eigenvalue: Array, radius: float) -> tuple[Array, ...]:
+    value, gradient = risk.value_and_gradient(w)
+    inner, penalty = jnp.vdot(gradient, w), risk.penalty.value(w, risk.strength)
+    from_loss, from_penalty = loss_curvature_matrices(risk, w), penalty_curvature_matrices(risk, w)
+
+    def supremum(matrices: Array) -> Array:
+        return jnp.linalg.norm(jnp.maximum(jnp.linalg.eigvalsh(matrices)[:, -1], 0))
+
+    total = supremum(from_loss + from_penalty - eigenvalue * jnp.eye(w.shape[1], dtype=w.dtype))
+    power = risk.penalty.power
+    # sup over s of C s - 2λ s^{p/2} is attained at s* = (C/(pλ))^{1/(p/2 - 1)}; in a smaller ball at its boundary.
+    best = (total / (power * risk.strength)) ** (1 / (power / 2 - 1))
+    size = jnp.minimum(best, radius**2)
+    inside = total * size - 2 * risk.strength * size ** (power / 2)
+    supremum_all = jnp.where(best <= radius**2, GroupPenalty(2, power).conjugate(total, 2 * risk.strength), inside)
+    excess = (inner - (power - 2) * penalty + supremum_all) / 2
+    return value, inner, eigenvalue, supremum(from_loss), supremum(from_penalty), total, penalty, excess
+
+
+def curvature_inequality(risk: Objective, w: Array, comparator: Array) -> Inequality:
+    """Every term of the curvature inequality for one comparator.
+
+    Args:
+        risk: a quadratic objective, `taylornets.objective(...)`.
+        w: displacement, shape `(m, d)`.
+        comparator: `W*`, of the same shape.
+
+    Returns:
+        The terms; `expected_curvature` is computed from the derivatives of the objective, not from the inequality.
+
+    Raises:
+        ArgumentError: for another model, or shapes that do not fit.
+
+    Source: theory 4.
+    """
+    if risk.response != Term(2):
+        raise _checks.ArgumentError("risk", "the objective of the quadratic model", type(risk.response).__name__)
+    net = risk.prepared.net
+    w = _checks.array("w", w, (net.width, net.inputs))
+    comparator = _checks.array("comparator", comparator, (net.width, net.inputs))
+    return _inequality(risk, w, comparator)
+
+
+@eqx.filter_jit
+def _inequality(risk: Objective, w: Array, comparator: Array) -> Inequality:
+    value, gradient = risk.value_and_gradient(w)
+    comparator_value, inner = risk(comparator), jnp.vdot(gradient, w)
+
+    def form(matrices: Array) -> Array:
+        return jnp.einsum("rd,rde,re->", comparator, matrices, comparator)
+
+    from_loss, from_penalty = form(loss_curvature_matrices(risk, w)), form(penalty_curvature_matrices(risk, w))
+    outputs, y, weight = risk.outputs(w), risk.targets(), 1 / risk.prepared.examples
+    slopes = risk.pointwise.loss.derivative(outputs, y)
+    expected = from_loss + 2 * weight * jnp.sum(slopes * risk.prepared.term(2, comparator)) + from_penalty
+    power = risk.penalty.power
+    here, there = risk.penalty.value(w, risk.strength), risk.penalty.value(comparator, risk.strength)
+    bound = 2 * (comparator_value - value) + inner + from_loss + from_penalty - (power - 2) * here - 2 * there
+    return Inequality(expected, from_loss, from_penalty, inner, value, comparator_value, bound)
+
+
+def loss_curvature_matrices(risk: Objective, w: Float[Array, "m d"]) -> Float[Array, "m d d"]:
+    """`Q_r` of the quadratic model; the factor `σ''²/m` is four times the square of the prepared feature."""
+    prepared, loss = risk.prepared, risk.pointwise.loss
+    net = prepared.net
+    outputs, y = risk.outputs(w), risk.targets()
+    columns = jax.vmap(lambda unit: loss.hessian_product(outputs, y, jnp.broadcast_to(unit, y.shape)), in_axes=0)
+    hessians = jnp.moveaxis(columns(jnp.eye(net.outputs, dtype=w.dtype)), 0, -1).reshape(y.shape[0], -1)
+
+    def weigh(block: Block, rows: Array) -> Array:
+        v = prepared.project(risk.response, w, block.x).reshape(net.width, -1)
+        scaled = prepared.features(block, Term(2)).scaled[2]
+        scaled = jnp.concatenate([scaled, scaled]) if net.symmetric else scaled
+        local = rows.reshape(-1, net.outputs, net.outputs)
+        curvature = jnp.einsum("rc,bce,re->rb", net.a, local, net.a)
+        return curvature * (2 * scaled * v) ** 2 / prepared.examples
+
+    return weighted_moments(prepared, weigh, hessians)
+
+
+def penalty_curvature_matrices(risk: Objective, w: Float[Array, "m d"]) -> Float[Array, "m d d"]:
+    """`λ N_r` of the penalty `λ ‖W‖_{2,4}^p`."""
+    q, squares = risk.penalty.power / 4, jnp.sum(w * w, axis=1)
+    g = jnp.sum(squares**2)
+    safe = jnp.where(g == 0, 1, g)  # at W = 0 the matrices vanish for p > 4, and for p = 4 their coefficients do
+    outer = jnp.where(g == 0, 0, 16 * q * (q - 1) * safe ** (q - 2)) * squares**2 + 8 * q * g ** (q - 1)
+    level = 4 * q * g ** (q - 1) * squares
+    identity = jnp.eye(w.shape[1], dtype=w.dtype)
+    return risk.strength * (outer[:, None, None] * w[:, :, None] * w[:, None, :] + level[:, None, None] * identity)

@@ -1,0 +1,185 @@
+"""The dual bound of the randomized network: the quadratic one, the exact variance, and the coupling error (theory 5).
+
+Write `t_r = ‖w_r‖²`, `b_i = ‖x_i‖`, `R = (Σ t_r²)^q`, `q = p/4`, and `e_ir`, `o_ir` for the even and odd parts of
+`v ↦ σ(u_ir + v)` at `v_ir = ⟨w_r, x_i⟩`. The mean over signs is `f^(0) + f^(2) + m^{-1/2} Σ_r a_r ρ_ir` with the even
+remainder `ρ = e - σ(u) - σ''(u) v²/2`, the variance `m^{-1} Σ_r a_r² o_ir²`. For the squared loss the risk is the
+loss of the mean plus the variance; for every convex loss it is at least the loss of the mean (Jensen; then `V_r = 0`).
+Fenchel's inequality with slopes `n ν_i` gives, for *every* `W`,
+
+    P(W) ≥ -(1/n) Σ ℓ*(n ν_i) + Σ ⟨ν_i, f^(0)_i⟩ + λ R + Σ_r ⟨w_r, (M_r(ν) + V_r - G_r(t_r)) w_r⟩.
+
+- *Variance.* With `o = σ'v + δ`, `|δ| ≤ L_3|v|³/6`: `o² ≥ σ'²v² - (L_3/3)|σ'|v⁴`. The first part gives
+  `V_r = (1/nm) Σ_i |a_r|² σ'(u_ir)² x_i x_iᵀ`, the second goes into `G_r`. For cubic ReLU `o² ≥ σ'²v²` as it stands.
+- *Even remainder*, with the coefficient `m^{-1/2} ⟨ν_i, a_r⟩`. Smooth activations: `|ρ| ≤ L_4 v⁴/24`. Cubic ReLU, whose fourth
+  derivative is not bounded: `ρ = (|v| - |u|)_+³/12` exactly, never negative, and 0 for the many units that keep
+  their side of the kink, so that it is of the size `m^{-1/2}` in all like the smooth one. With `L_3` alone: `|ρ| ≤ L_3|v|³/6`.
+- All of these are `v²` times a function that grows with `|v| ≤ b_i √t_r`. Putting the largest value of that
+  function, but `v² = ⟨w_r, x_i⟩²` itself, makes of them a quadratic form: `G_r(t) = Σ_i g_ir(t) x_i x_iᵀ` with, in turn,
+  `g = (L_3/3nm) |a_r|² |σ'| b² t`, `m^{-1/2} |⟨ν, a_r⟩| (L_4/24) b² t`,
+  `m^{-1/2} max(-⟨ν, a_r⟩, 0) (b√t - |u|)_+³/(12 b² t)` and `m^{-1/2} |⟨ν, a_r⟩| (L_3/6) b √t`. For isotropic inputs this
+  is `d` times smaller than the bound `v² ≤ b² t`.
+
+With `ψ_r(t) = t λ_max(G_r(t) - M_r - V_r)` and any `μ`, adding and subtracting `μ Σ t_r²` splits the rest over the units:
+
+    D = -(1/n) Σ ℓ*(n ν_i) + Σ ⟨ν_i, f^(0)_i⟩ - sup_S (μS - λS^q) - Σ_r sup_{t ≥ 0} [ψ_r(t) - μ t²].
+
+In a fixed direction of `w_r` each term of `ψ_r` is convex in `t`, hence so is their supremum `ψ_r`: between the points of a
+grid it lies below its chord, and there the inner supremum is that of a parabola. The grid ends at `T = (P/λ)^{2/p}` with
+the objective `P` at hand: losses are not negative, so a displacement with a larger unit has an objective above `P`, and the
+bound need not cover it. `μ` is chosen by golden section; any `μ` is valid.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from taylornets import _checks
+from taylornets.activations import ReluPower
+from taylornets.certificates._bounds import conjugate_magnitude, golden_section, initial_inner, rounding_allowance
+from taylornets.objectives import Objective
+from taylornets.penalties import GroupPenalty
+from taylornets.two_layer import Block, Term, moment_matrices, weighted_moments
+
+_GRID = 28
+_RATIO = 1.3  # of neighboring grid points
+_MULTIPLIER_RANGE = 8.0
+_MULTIPLIER_STEPS = 60
+
+
+class _Table(NamedTuple):
+    """`ψ` of every unit on the grid `t`, which starts at 0."""
+
+    t: Float[Array, " grid"]
+    psi: Float[Array, "m grid"]
+
+
+def randomized_bound(risk: Objective, dual_vector: Float[Array, "n outputs"], value: Array) -> tuple[Array, Array]:
+    """`D(ν)`, or `D(0)` where that is better, and the vector that attains it; `value` is the objective at hand."""
+    loss, y, q = risk.pointwise.loss, risk.targets(), risk.penalty.power / 4
+    slopes = loss.project(y.shape[0] * dual_vector, y)
+    dual_vector = slopes / y.shape[0]
+    table, size = _table(risk, dual_vector, value)
+
+    def by_units(mu: Array) -> Array:
+        return GroupPenalty(1, 2 * q).conjugate(mu, risk.strength) + jnp.sum(_unit_suprema(table, mu))
+
+    if q == 1:
+        mu = risk.strength
+    else:
+        center, spread = q * risk.strength * size ** (2 * q - 2), jnp.log(jnp.asarray(_MULTIPLIER_RANGE, y.dtype))
+        logarithm = golden_section(lambda shift: -by_units(center * jnp.exp(shift)), -spread, spread, _MULTIPLIER_STEPS)
+        mu = center * jnp.exp(logarithm)
+    lost, constant = by_units(mu), initial_inner(risk, dual_vector)
+    magnitude = conjugate_magnitude(risk, slopes) + jnp.abs(constant) + lost
+    bound = -jnp.mean(loss.conjugate(slopes, y)) + constant - lost - rounding_allowance(risk, magnitude)
+    trivial = -jnp.mean(loss.conjugate(jnp.zeros_like(slopes), y))
+    better = bound > trivial  # false for NaN
+    return jnp.minimum(jnp.where(better, bound, trivial), value), jnp.where(better, dual_vector, 0)
+
+
+def _table(risk: Objective, dual_vector: Array, value: Array) -> tuple[_Table, Array]:
+    """`ψ` on the grid, and `S^{1/2}` at the optimum of the bound without remainder."""
+    prepared, q = risk.prepared, risk.penalty.power / 4
+    moments, variances = moment_matrices(prepared, dual_vector), _variances(risk)
+    negative = -variances - moments
+    if prepared.net.symmetric:
+        negative = jnp.concatenate([negative, moments - variances])
+    tau = _top(negative)
+    # Without remainder `Σ sup_t [τ t - μt²] = C²/4μ` balances `sup_S (μS - λS^q)` at `S^{1/2} = size`.
+    total = jnp.linalg.norm(jnp.maximum(tau, 0))
+    size = (total / (2 * q * risk.strength)) ** (1 / (2 * q - 1))
+    reach = (value / risk.strength) ** (2 / risk.penalty.power)
+    t = reach * _RATIO ** jnp.arange(1 - _GRID, 1).astype(tau.dtype)
+
+    def psi(t: Array) -> Array:
+        return t * _top(negative + _remainder(risk, dual_vector, t))
+
+    table = jnp.concatenate([jnp.zeros((1, tau.size), tau.dtype), lax.map(psi, t)])
+    grid = jnp.concatenate([jnp.zeros(1, tau.dtype), t])
+    return _Table(grid, table.T), size
+
+
+def _top(matrices: Float[Array, "units d d"]) -> Float[Array, " units"]:
+    return jnp.linalg.eigvalsh(matrices)[:, -1]
+
+
+def _variances(risk: Objective) -> Float[Array, "h d d"]:
+    """`V_r` of the distinct units; zero for losses other than the squared one."""
+    prepared = risk.prepared
+    net = prepared.net
+    signs = net.a[: net.width // 2 if net.symmetric else net.width]
+    if not _has_variance(risk):
+        return jnp.zeros((signs.shape[0], net.inputs, net.inputs), net.w0.dtype)
+    squares = jnp.sum(signs**2, axis=1)[:, None] / prepared.examples
+
+    def weigh(block: Block, used: Array) -> Array:
+        return squares * prepared.features(block, Term(1)).scaled[1] ** 2 * used.T  # which carry m^{-1/2}
+
+    return weighted_moments(prepared, weigh, jnp.ones((prepared.examples, 1), net.w0.dtype))
+
+
+def _has_variance(risk: Objective) -> bool:
+    return risk.pointwise.loss.name == "squared" and (_is_cubic(risk) or math.isfinite(_bound(risk, 3)))
+
+
+def _remainder(risk: Objective, dual_vector: Array, t: Array) -> Float[Array, "m d d"]:
+    """`G_r(t)` of all units; the last column handed to the blocks marks the examples that are no padding."""
+    prepared = risk.prepared
+    used = jnp.ones((prepared.examples, 1), dual_vector.dtype)
+
+    def weigh(block: Block, rows: Array) -> Array:
+        return _weights(risk, t, block, prepared.net.a @ rows[:, :-1].T, rows[:, -1])
+
+    return weighted_moments(prepared, weigh, jnp.concatenate([dual_vector, used], axis=1))
+
+
+def _weights(risk: Objective, t: Array, block: Block, inner: Float[Array, "m b"], used: Array) -> Float[Array, "m b"]:
+    """`g_ir(t)` from `⟨ν_i, a_r⟩`."""
+    prepared = risk.prepared
+    net = prepared.net
+    reach, rate = jnp.linalg.norm(block.x, axis=1) * jnp.sqrt(t), 1 / math.sqrt(net.width)
+    if _is_cubic(risk):
+        u = _all_units(risk, jnp.abs(prepared.features(block, risk.response).u))
+        share = jnp.maximum(1 - u / jnp.where(reach > 0, reach, 1), 0) ** 3
+        return rate / 12 * jnp.maximum(-inner, 0) * reach * share
+    third, fourth = _bound(risk, 3), _bound(risk, 4)
+    if math.isfinite(fourth) and not net.activation.kinks:
+        even = rate * fourth / 24 * jnp.abs(inner) * reach**2
+    elif math.isfinite(third):
+        even = rate * third / 6 * jnp.abs(inner) * reach
+    else:
+        raise _checks.ArgumentError(
+            "model",
+            "an activation whose third or fourth derivative is bounded, for a certificate of the randomized network",
+            net.activation.name,
+            "Certify the quadratic model instead.",
+        )
+    if not _has_variance(risk):
+        return even
+    slopes = _all_units(risk, jnp.abs(prepared.features(block, Term(1)).scaled[1]))
+    share = jnp.sum(net.a**2, axis=1)[:, None] * rate * third / 3 / prepared.examples
+    return even + share * slopes * reach**2 * used
+
+
+def _unit_suprema(table: _Table, mu: Array) -> Float[Array, " m"]:
+    """`sup [ψ(t) - μ t²]` over the grid's range of every unit, from above."""
+    left, right = table.t[:-1], table.t[1:]
+    slope = (table.psi[:, 1:] - table.psi[:, :-1]) / (right - left)
+    top = jnp.clip(slope / (2 * mu), left, right)
+    return jnp.max(table.psi[:, :-1] + slope * (top - left) - mu * top**2, axis=1)
+
+
+def _all_units(risk: Objective, distinct: Float[Array, "h b"]) -> Float[Array, "m b"]:
+    return jnp.concatenate([distinct, distinct]) if risk.prepared.net.symmetric else distinct
+
+
+def _is_cubic(risk: Objective) -> bool:
+    return risk.prepared.net.activation == ReluPower(3)
+
+
+def _bound(risk: Objective, k: int) -> float:
+    """`sup|σ^{(k)}|`."""
+    return risk.prepared.net.activation.derivative_bound(k)
