@@ -43,8 +43,8 @@ from taylornets.objectives import Objective
 from taylornets.penalties import GroupPenalty
 from taylornets.two_layer import Block, Term, moment_matrices, weighted_moments
 
-_GRID = 28
-_RATIO = 1.3  # of neighboring grid points
+_GRID = 16
+_RATIO = 1.5  # of neighboring grid points; chords of 60 points make the gap 3 % smaller
 _MULTIPLIER_RANGE = 8.0
 _MULTIPLIER_STEPS = 60
 
