@@ -142,7 +142,7 @@ def _weights(risk: Objective, t: Array, block: Block, inner: Float[Array, "m b"]
     net = prepared.net
     reach, rate = jnp.linalg.norm(block.x, axis=1) * jnp.sqrt(t), 1 / math.sqrt(net.width)
     if _is_cubic(risk):
-        u = _all_units(risk, jnp.abs(prepared.features(block, risk.response).u))
+        u = _all_units(risk, jnp.abs(jnp.asarray(prepared.features(block, risk.response).u)))
         share = jnp.maximum(1 - u / jnp.where(reach > 0, reach, 1), 0) ** 3
         return rate / 12 * jnp.maximum(-inner, 0) * reach * share
     third, fourth = _bound(risk, 3), _bound(risk, 4)

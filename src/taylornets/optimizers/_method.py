@@ -3,10 +3,12 @@
 from typing import Any, Protocol, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, PRNGKeyArray
 
 
+@runtime_checkable
 class State(Protocol):
     """Where a run stands: the iterate, the value that the method saw there, the steps done."""
 
@@ -18,6 +20,7 @@ class State(Protocol):
     def steps(self) -> Any: ...
 
 
+@runtime_checkable
 class Method(Protocol):
     """One object per optimization method; `fit` runs any of them.
 
@@ -73,7 +76,7 @@ def strongly_typed(state: Any) -> Any:
     """
 
     def convert(leaf: Any) -> Any:
-        if not isinstance(leaf, jax.Array) or jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        if not isinstance(leaf, jax.Array) or jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             return leaf
         return lax.convert_element_type(leaf, leaf.dtype)
 

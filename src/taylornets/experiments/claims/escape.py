@@ -65,12 +65,16 @@ def _methods(
 def _train(context: Context, seed: int, name: str, method: Any, start: float) -> Run:
     """Trains from zero, or from a random point of that size."""
     net, x, y = _problem(context, seed, WIDTH)
-    settings = {"penalty": PENALTY, "power": POWER}
+    settings: dict[str, Any] = {"penalty": PENALTY, "power": POWER}
     risk = tn.objective(net, x, y, **settings)
     key = jax.random.fold_in(context.key, 10_000 + seed)
     w = start * natural_point(risk, key)
     noisy = name == "noisy_sgd"
-    options = {"tol": 1e-12 if noisy else TOLERANCE, "max_steps": NOISY_STEPS if noisy else STEPS, "throw": False}
+    options: dict[str, Any] = {
+        "tol": 1e-12 if noisy else TOLERANCE,
+        "max_steps": NOISY_STEPS if noisy else STEPS,
+        "throw": False,
+    }
     result = tn.fit(net, x, y, model=_model(name), method=method, w_init=w, key=key, **options, **settings)
     assert result.certificate is not None
     gap = float(result.certificate.relative_gap)
@@ -125,7 +129,7 @@ def _by_width(context: Context, widths: tuple[int, ...], seeds: int) -> tuple[np
         found: dict[str, list[float]] = {name: [] for name in names}
         for seed in range(seeds):
             net, x, y = _problem(context, seed, width)
-            settings = {"penalty": PENALTY_BY_WIDTH, "power": POWER}
+            settings: dict[str, Any] = {"penalty": PENALTY_BY_WIDTH, "power": POWER}
             start = tn.fit(net, x, y, tol=1e-4, throw=False, **settings).w if not every else None
             primal: list[float] = []
             dual: list[float] = []
@@ -133,7 +137,7 @@ def _by_width(context: Context, widths: tuple[int, ...], seeds: int) -> tuple[np
                 message = f"{NAMES[name]} of the randomized network, width {width}"
                 context.progress(0.6 + 0.4 * (j + seed / seeds) / len(widths), message)
                 steps = NOISY_STEPS if name == "noisy_sgd" else STEPS
-                options = {"method": method, "w_init": start, "max_steps": steps, "throw": False}
+                options: dict[str, Any] = {"method": method, "w_init": start, "max_steps": steps, "throw": False}
                 key = jax.random.fold_in(context.key, 20_000 + seed)
                 result = tn.fit(net, x, y, model="randomized", key=key, tol=1e-9, **options, **settings)
                 assert result.certificate is not None

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -59,11 +60,16 @@ def _slacks(context: Context, loss: str) -> np.ndarray:
     return np.asarray(jax.jit(lambda keys: jax.lax.map(one, keys, batch_size=250))(keys)[0])
 
 
-def _dense(risk: Objective, w: Array) -> np.ndarray:
-    """All eigenvalues of the Hessian, from its columns."""
+@eqx.filter_jit
+def _hessian(risk: Objective, w: Array) -> Array:
     basis = jnp.eye(w.size, dtype=w.dtype).reshape(w.size, *w.shape)
     columns = jax.lax.map(lambda direction: risk.hessian_vector_product(w, direction), basis, batch_size=16)
-    return np.linalg.eigvalsh(np.asarray(columns).reshape(w.size, w.size))
+    return columns.reshape(w.size, w.size)
+
+
+def _dense(risk: Objective, w: Array) -> np.ndarray:
+    """All eigenvalues of the Hessian, from its columns."""
+    return np.linalg.eigvalsh(np.asarray(_hessian(risk, w)))
 
 
 def _problem(context: Context, width: int, power: int) -> tuple[tn.TwoLayerNetwork, Array, Array, Objective]:
@@ -73,15 +79,16 @@ def _problem(context: Context, width: int, power: int) -> tuple[tn.TwoLayerNetwo
     return net, x, y, tn.objective(net, x, y, penalty=PENALTY, power=power)
 
 
-def _lower_bound(net: tn.TwoLayerNetwork, x: Array, y: Array, power: int) -> float:
-    """The best dual value of ranks 1 to 3."""
-    bounds: list[float] = []
-    for rank in (1, 2, 3):
-        found = tn.fit(net, x, y, penalty=PENALTY, power=power, rank=rank, tol=1e-9, throw=False)
-        assert found.certificate is not None
-        bounds.append(float(found.certificate.dual))
-        if float(found.certificate.relative_gap) <= 1e-7:
+def _lower_bound(net: tn.TwoLayerNetwork, x: Array, y: Array, power: int, found: tn.certificates.Certificate) -> float:
+    """The best dual value of a rank-one point, and of ranks 2 and 3 where that leaves a gap."""
+    bounds = [float(found.dual)]
+    for rank in (2, 3):
+        if float(found.relative_gap) <= 1e-7:
             break
+        result = tn.fit(net, x, y, penalty=PENALTY, power=power, rank=rank, tol=1e-9, throw=False)
+        assert result.certificate is not None
+        found = result.certificate
+        bounds.append(float(found.dual))
     return max(bounds)
 
 
@@ -95,13 +102,9 @@ def _stationary_points(context: Context, risk: Objective, starts: int) -> list[P
         state = method.advance(risk, method.init(risk, w, key), STEPS)
         if state.stationarity is None:
             continue  # no point that the method calls second-order stationary
-        dense = float(_dense_min(risk, state.w)) if state.w.size <= DENSE else None
+        dense = float(_dense(risk, state.w)[0]) if state.w.size <= DENSE else None
         points.append(Point(state.w, float(state.value), state.stationarity, dense))
     return points
-
-
-def _dense_min(risk: Objective, w: Array) -> float:
-    return float(_dense(risk, w)[0])
 
 
 def _eigenvalue_errors(context: Context, risk: Objective, minimum: Array) -> list[list[Any]]:
@@ -112,7 +115,7 @@ def _eigenvalue_errors(context: Context, risk: Objective, minimum: Array) -> lis
         candidates[f"random, scale {scale:g}"] = natural_point(risk, jax.random.fold_in(context.key, i), scale=scale)
     rows: list[list[Any]] = []
     for name, w in candidates.items():
-        test, dense = tn.stationarity(risk, w, key=context.key), _dense_min(risk, w)
+        test, dense = tn.stationarity(risk, w, key=context.key), float(_dense(risk, w)[0])
         error = abs(test.min_eigenvalue - dense) / abs(dense)
         rows.append([w.shape[0], name, dense, test.min_eigenvalue, error, test.residual, test.converged, test.products])
     return rows
@@ -188,13 +191,15 @@ def _study(context: Context, widths: tuple[int, ...], starts: int) -> Study:
         message = f"second-order stationary points, width {width}, power {power}"
         context.progress(0.2 + 0.8 * j / (len(widths) * len(POWERS)), message)
         net, x, y, risk = _problem(context, width, power)
-        bound, points = _lower_bound(net, x, y, power), _stationary_points(context, risk, starts)
+        points = _stationary_points(context, risk, starts)
+        best = min(points, key=lambda point: point.objective)
+        landscape = landscape_objective(risk, best.w, best.test)
+        bound = _lower_bound(net, x, y, power, landscape.certificate)
         values = np.asarray([point.objective for point in points])
         excess = np.maximum(values / bound - 1, 1e-12)
         excesses[power].append(excess)
         below_claim += sum(point.dense is not None and point.dense < _claim(point.test) for point in points)
-        best = min(points, key=lambda point: point.objective)
-        proved = float(landscape_objective(risk, best.w, best.test).excess_bound) / best.objective
+        proved = float(landscape.excess_bound) / best.objective
         bad = float(np.mean(values > values.min() * (1 + BAD)))
         rows.append([power, width, len(points), excess.min(), np.median(excess), excess.max(), bad, proved])
         if power == POWER and best.w.size <= DENSE:
@@ -242,7 +247,8 @@ def _run(context: Context) -> Outcome:
             Table(
                 "stationary_points",
                 "Second-order stationary points from random starts: relative excess over the certified lower bound, the share "
-                f"that is above the best one by more than {BAD:g}, and the excess that the curvature inequality proves of the best.",
+                f"that is above the best one by more than {BAD:g}, and the excess that the curvature inequality proves of the "
+                "best.",
                 (*columns, "proved by the inequality"),
                 study.rows,
             ),
