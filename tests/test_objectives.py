@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import taylornets as tn
+from taylornets.randomization import SampledSigns
 from taylornets.two_layer import Taylor
 
 MODELS = ("linear", "quadratic", "randomized", "full", 3, Taylor(4))
@@ -203,6 +204,7 @@ class TestDraws:
         error = float(jnp.std(values)) / np.sqrt(4000)
         assert float(jnp.mean(values)) == pytest.approx(float(risk(w)), abs=4 * error)
         drawn = risk.with_signs(jax.random.key(3))
+        assert isinstance(drawn.response, SampledSigns)
         signed = drawn.response.signs[:, None] * w
         assert set(np.asarray(drawn.response.signs)) <= {-1.0, 1.0}
         assert jnp.allclose(drawn.outputs(w), net(signed, x), rtol=1e-12)
