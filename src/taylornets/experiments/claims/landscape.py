@@ -128,7 +128,7 @@ def _slice(risk: Objective, minimum: Array, direction: Array) -> Figure:
     across = direction - jnp.vdot(direction, towards) * towards
     across = across / jnp.linalg.norm(across)
     grid = jnp.linspace(-1.2, 1.2, SLICE)
-    near = grid / 2  # beyond, the eighth power of the norm is all that one sees
+    near = grid / 4  # further out, the eighth power of the norm is all that one sees
     shifts = (0.0, 0.25, 0.5, 0.75, 1.0)
     values = jax.lax.map(
         lambda shift: jax.lax.map(lambda t: risk(size * (t * across + shift * towards)), near), jnp.asarray(shifts)
