@@ -7,6 +7,7 @@ from jax import lax
 from jaxtyping import Array, PRNGKeyArray
 
 
+@runtime_checkable
 class State(Protocol):
     """Where a run stands: the iterate, the value that the method saw there, the steps done."""
 
@@ -18,6 +19,7 @@ class State(Protocol):
     def steps(self) -> Any: ...
 
 
+@runtime_checkable
 class Method(Protocol):
     """One object per optimization method; `fit` runs any of them.
 
