@@ -22,7 +22,7 @@ DATA_SETS = 1000
 # Predicted exponents of the exact complexity at unit radius, by what varies: examples, dimension, M_op.
 PREDICTED = {1: {"n": -0.5, "d": 0.0, "M_op": 0.0}, 2: {"n": -0.5, "d": -0.5, "M_op": 1.0}}
 # The matrix deviates from its mean as a Gaussian one only where there are many examples for each dimension.
-BASE_N, BASE_D, WIDTH = 16384, 32, 32
+BASE_N, BASE_D, WIDTH = 16384, 32, 16
 NS, DS, DIRECTIONS = (2048, 4096, 8192, 16384), (32, 64, 128, 256), (32, 64, 128, 256)
 WIDTHS, DRAWS = (16, 32, 64, 128), 2
 NAMES = {1: "NTK", 2: "quadratic model"}
@@ -72,7 +72,9 @@ def _brute_force(key: PRNGKeyArray, order: int) -> tuple[float, float]:
         return -float(np.sum(weights * (x @ w.T / size) ** order))
 
     starts = np.asarray(jax.random.normal(keys[3], (8, m * d)))
-    return max(-minimize(value, start, method="BFGS", options={"gtol": 1e-9}).fun for start in starts) / formula, formula
+    return max(
+        -minimize(value, start, method="BFGS", options={"gtol": 1e-9}).fun for start in starts
+    ) / formula, formula
 
 
 def _ratios(key: PRNGKeyArray, order: int) -> np.ndarray:
@@ -161,7 +163,7 @@ def _shortfall(certified: list[Certified]) -> str:
         found = item.certificates[2]
         if found.vacuous:
             rate = found.complexity + found.confidence
-            text = f"{item.name}: {found.bound:.2f}, of which {found.confidence:.2f} for the confidence at {item.examples} examples"
+            text = f"{item.name}: {found.bound:.2f}, {found.confidence:.2f} of it for confidence at {item.examples} examples"
             if found.train_risk < 0.5:
                 needed = item.examples * (rate / (0.5 - found.train_risk)) ** 2
                 text += f"; with the same margins it would take about {needed:,.0f} examples to get below 1/2"
@@ -191,8 +193,8 @@ def _figure(values: Values, seeds: int) -> Figure:
         "The quadratic model's complexity falls with the dimension, the NTK's does not",
         panels,
         f"Exact suprema averaged over {DRAWS} sign vectors each, mean over {seeds} networks and data sets with 95 % intervals; "
-        f"cubic ReLU, inputs uniform on the unit sphere (third panel: of a random subspace of dimension {DIRECTIONS[0]} to {DS[-1]} in "
-        f"{DS[-1]} dimensions). Where it does not vary, n = {BASE_N}, d = {BASE_D}, m = {WIDTH}.",
+        "cubic ReLU, inputs uniform on the unit sphere (third panel: of a random subspace of dimension "
+        f"{DIRECTIONS[0]} to {DS[-1]} in {DS[-1]} dimensions). Where it does not vary, n = {BASE_N}, d = {BASE_D}, m = {WIDTH}.",
     )
 
 
