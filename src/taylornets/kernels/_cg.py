@@ -1,7 +1,7 @@
 """Kernel ridge regression by conjugate gradients (lineax), the Gram matrix formed and dropped chunk by chunk."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -35,7 +35,7 @@ class ConjugateGradient(NamedTuple):
 
 
 def kernel_ridge_cg(
-    kernel: str | activations.Activation | TwoLayerNetwork | Kernel,
+    kernel: Any,
     x: ArrayLike,
     y: ArrayLike,
     ridge: float,
@@ -88,7 +88,7 @@ def kernel_ridge_cg(
 
 
 def predict(
-    kernel: str | activations.Activation | TwoLayerNetwork | Kernel,
+    kernel: Any,
     x_new: ArrayLike,
     x: ArrayLike,
     coefficients: ArrayLike,
