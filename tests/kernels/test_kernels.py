@@ -150,6 +150,8 @@ def test_conjugate_gradients_equal_the_decomposition(kernel):
         kernels.predict(kernel, new, x, found.coefficients, chunk_size=3), cross @ expected, rtol=1e-7, atol=1e-8
     )
     if kernel is NET:
+        stored = kernels.kernel_ridge_cg(gram, x, y, 1e-2, tol=1e-11)
+        np.testing.assert_allclose(stored.coefficients, expected, rtol=1e-7, atol=1e-8)
         again = kernels.kernel_ridge_cg(kernel, x, y, 1e-2, chunk_size=16, tol=1e-11, start=expected)
         assert int(again.steps) < int(found.steps)
         early = kernels.kernel_ridge_cg(kernel, x, y, 1e-2, chunk_size=16, tol=1e-11, max_steps=2)

@@ -49,7 +49,8 @@ def kernel_ridge_cg(
 
     Args:
         kernel: an activation or its name for the infinite-width NTK, a network for its finite-width NTK, or a function of
-            `x1`, shape `(c, d)`, and `x2`, shape `(n, d)`, that gives a positive semidefinite Gram matrix, shape `(c, n)`.
+            `x1`, shape `(c, d)`, and `x2`, shape `(n, d)`, that gives a positive semidefinite Gram matrix, shape `(c, n)`;
+            or that matrix itself, shape `(n, n)`, where it fits but decomposing it would take too long.
         x: examples, shape `(n, d)`; on one sphere for an infinite width.
         y: targets, shape `(n, outputs)`.
         ridge: `λ > 0`.
@@ -81,7 +82,7 @@ def kernel_ridge_cg(
     size = min(_checks.integer("chunk_size", chunk_size, 1), x.shape[0])
     max_steps = _checks.integer("max_steps", max_steps, 1)
     guess = jnp.zeros_like(y) if start is None else _checks.array("start", start, y.shape)
-    function, parameter = _resolve(kernel, x)
+    function, parameter = (None, _gram(kernel, x)) if isinstance(kernel, jax.Array) else _resolve(kernel, x)
     shift = jnp.asarray(x.shape[0] * ridge, y.dtype)
     found, steps, residual = _solve(function, parameter, x, y, shift, guess, size, tol, max_steps)
     return ConjugateGradient(found, steps, residual, bool(residual <= 10 * tol))
@@ -128,9 +129,13 @@ def _resolve(kernel: object, *data: Array) -> tuple[Callable[[object, Array, Arr
         sigma = activations.get(kernel)
         return _Limit(sigma), squared_radius(*data)
     if not callable(kernel):
-        needed = "an activation, a network, or a function of x1 and x2"
+        needed = "an activation, a network, a function of x1 and x2, or (to solve) a Gram matrix"
         raise _checks.ArgumentError("kernel", needed, repr(kernel))
     return _Given(kernel), None
+
+
+def _gram(gram: Array, x: Array) -> Array:
+    return _checks.array("kernel", gram, (x.shape[0], x.shape[0]))
 
 
 class _Limit(eqx.Module):
@@ -158,8 +163,8 @@ def _product(function: Callable, parameter: object, rows: Array, x: Array, v: Ar
 
 @eqx.filter_jit
 def _solve(
-    function: Callable,
-    parameter: object,
+    function: Callable | None,
+    parameter: Any,
     x: Array,
     y: Array,
     shift: Array,
@@ -169,7 +174,8 @@ def _solve(
     steps: int,
 ) -> tuple[Array, Array, Array]:
     def apply(v: Array) -> Array:
-        return _product(function, parameter, x, x, v, size) + shift * v
+        product = parameter @ v if function is None else _product(function, parameter, x, x, v, size)
+        return product + shift * v
 
     # lineax compares residual and step with `atol + rtol |·|` entry by entry: targets of unit size give both a meaning.
     scale = jnp.sqrt(jnp.mean(y**2))
