@@ -45,6 +45,45 @@ def test_several_directions_and_input_norm():
     assert float(error) < 0.05
 
 
+def test_norms_of_several_directions_and_a_radius():
+    """Powers 2 and 4 with different sizes: at width 2^15 within 5 % of the formula (about 4 standard errors)."""
+    target = tn.targets.Polynomial(jnp.array([[1.0, 0.0, 0.5], [0.0, -2.0, 0.0]]), (2, 4), jnp.array([0.7, 0.1]))
+    net = tn.TwoLayerNetwork.init(jax.random.key(3), 3, 2**15, input_norm=1.5)
+    w = tn.expressivity.planted_weights(net, target)
+    found = float(jnp.sum(jnp.sum(w**2, 1) ** 2))
+    assert found == pytest.approx(tn.expressivity.planted_norm("cubic_relu", target, 2, 1.5), rel=0.05)
+
+
+@pytest.mark.parametrize("activation", ["cubic_relu", "tanh", "erf"])
+def test_table_says_what_planting_does(activation):
+    """Every entry of the table: planting succeeds and costs the norm of the formula, or is refused."""
+    found = tn.expressivity.table(activation, orders=(1, 2), largest=5)
+    for row in found.rows:
+        square = tn.targets.Polynomial(jnp.ones((1, 1)), (row.power,), jnp.ones(1))
+        if row.expressible:
+            assert tn.expressivity.planted_norm(activation, square, row.order) == pytest.approx(row.norm)
+            assert row.power in found.powers(row.order)
+        else:
+            with pytest.raises(tn.ArgumentError, match=r"target\.powers: .* lists what it can"):
+                tn.expressivity.planted_norm(activation, square, row.order)
+
+
+def test_table_of_cubic_relu_is_the_theory_s():
+    """`k = 2`: `q = 0, 1` and even `q`."""
+    found = tn.expressivity.table("cubic_relu", orders=(2,), largest=9)
+    assert found.powers(2) == (2, 3, 4, 6, 8)
+    assert str(found).splitlines()[0] == "cubic_relu: ‖W‖^(2k) for ⟨β, x⟩^p"
+
+
+def test_tails_against_quadrature():
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    for row in tn.expressivity.table("exp", orders=(1,), largest=7).rows:
+        q = row.power - 1
+        values = np.polynomial.hermite_e.hermeval(nodes, [0] * q + [1])
+        fourth, second = (weights @ values**power / weights.sum() for power in (4, 2))
+        assert row.tail == pytest.approx(fourth / second**2, rel=1e-9)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -52,6 +91,9 @@ def test_several_directions_and_input_norm():
         (lambda: plant(power=1), "order: needed at most the smallest power of the target, 1, got 2"),
         (lambda: plant(symmetric=False), "net: needed symmetric initialization and one output"),
         (lambda: plant(order=0), "order: needed an integer ≥ 1, got 0"),
+        (lambda: tn.expressivity.table("tanh", orders=(0,)), "orders: needed an integer ≥ 1, got 0"),
+        (lambda: tn.expressivity.table("tanh", orders=(3,), largest=2), "largest: needed an integer ≥ 3, got 2"),
+        (lambda: tn.expressivity.table("tahn"), "tahn"),
         (lambda: tn.targets.Polynomial(jnp.ones((2, 3)), (2,), jnp.ones(2)), "powers: needed 2 powers"),
         (
             lambda: tn.targets.Polynomial(jnp.zeros((1, 3)), (2,), jnp.ones(1)),

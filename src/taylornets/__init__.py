@@ -9,6 +9,7 @@ from taylornets import activations as activations
 from taylornets import certificates as certificates
 from taylornets import compat as compat
 from taylornets import expressivity as expressivity
+from taylornets import generalization as generalization
 from taylornets import kernels as kernels
 from taylornets import losses as losses
 from taylornets import optimizers as optimizers

@@ -7,13 +7,14 @@ that tends to `α ⟨β, x̂⟩^p` with error `O(m^{-1/2})`.
 """
 
 import math
+from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 from numpy.polynomial.hermite_e import hermeval
 
-from taylornets import _checks
+from taylornets import _checks, activations
 from taylornets.targets import Polynomial
 from taylornets.two_layer import TwoLayerNetwork
 
@@ -33,14 +34,21 @@ def planted_weights(net: TwoLayerNetwork, target: Polynomial, order: int = 2) ->
         order: `k ≥ 1`, at most the smallest power of the target.
 
     Returns:
-        The displacement, shape `(m, d)`. Its norm tends to
-        `‖W‖_{2,2k}^{2k} → 2 k!² α² q!/c_{k,q}²` for one direction and even `k`, half of that for odd `k` (`B_x = 1`).
+        The displacement, shape `(m, d)`. Its norm tends to that of `planted_norm`.
 
     Raises:
         ArgumentError: for a power that the activation cannot express at this order (`c_{k,q} = 0`), a network without
             pairs or with several outputs, directions of another dimension.
 
     Source: theory 6.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, taylornets as tn
+        >>> net = tn.TwoLayerNetwork.init(jax.random.key(0), inputs=3, width=20_000)
+        >>> target = tn.targets.Polynomial(jnp.array([[1.0, 0.0, 0.0]]), (2,), jnp.ones(1))  # x_1²
+        >>> w = planted_weights(net, target)
+        >>> bool(jnp.abs(net.term(2, w, jnp.eye(3)) - target(jnp.eye(3))).max() < 0.05)
+        True
     """
     order = _checks.integer("order", order, 1)
     if not net.symmetric or net.outputs != 1:
@@ -60,7 +68,7 @@ def planted_weights(net: TwoLayerNetwork, target: Polynomial, order: int = 2) ->
         unit = beta / length
         size = alpha * (length * net.input_norm) ** power
         profile = hermeval(net.w0[j:half:count] @ unit * net.input_norm, [0] * (power - order) + [1])
-        h = scale * size * jnp.asarray(profile) / _coefficient(net, order, power)
+        h = scale * size * jnp.asarray(profile) / _coefficient(net.activation, order, power)
         if order % 2:
             root = jnp.sign(h) * (jnp.abs(h) / 2) ** (1 / order)
             plus, minus = root, -root
@@ -72,18 +80,163 @@ def planted_weights(net: TwoLayerNetwork, target: Polynomial, order: int = 2) ->
     return jnp.concatenate([first, second])
 
 
-def _coefficient(net: TwoLayerNetwork, order: int, power: int) -> float:
+def planted_norm(
+    activation: str | activations.Activation, target: Polynomial, order: int = 2, input_norm: float = 1.0
+) -> float:
+    """The limit of `‖W‖_{2,2k}^{2k}` of planted weights for width to infinity.
+
+    A pair's `‖w_+‖^{2k} + ‖w_-‖^{2k}` is `(2 k! J h)²/(m B_x^{2k})` for even `k` and half of that for odd `k`; a direction has
+    `m/(2J)` pairs and `E h² = α² q!/c_{k,q}²`. So with `J` directions
+
+        ‖W‖_{2,2k}^{2k} → 2 k!² J Σ_j α_j² (‖β_j‖ B_x)^{2 p_j} q_j!/c_{k,q_j}² / B_x^{2k}      (half of that for odd k).
+
+    Args:
+        activation: a name of `taylornets.activations`, or an activation.
+        target: the polynomial.
+        order: `k ≥ 1`.
+        input_norm: `B_x`.
+
+    Returns:
+        The limit, to the power `2k`: take the root `1/(2k)` for the norm.
+
+    Raises:
+        ArgumentError: for a power that the activation cannot express at this order.
+
+    Source: theory 6.
+
+    Example:
+        >>> import jax.numpy as jnp, taylornets as tn
+        >>> square = tn.targets.Polynomial(jnp.array([[1.0, 0.0]]), (2,), jnp.ones(1))
+        >>> round(planted_norm("cubic_relu", square), 3)  # 8/c² with c = E relu(g) = (2π)^{-1/2}
+        50.265
+    """
+    sigma, order = activations.get(activation), _checks.integer("order", order, 1)
+    _checks.positive("input_norm", input_norm)
+    total = 0.0
+    for beta, power, alpha in zip(target.directions, target.powers, target.coefficients, strict=True):
+        coefficient = _coefficient(sigma, order, power)
+        size = float(alpha) * (float(jnp.linalg.norm(beta)) * input_norm) ** power
+        total += size**2 * math.factorial(power - order) / coefficient**2
+    factor = 2 * math.factorial(order) ** 2 * len(target.powers) / input_norm ** (2 * order)
+    return total * factor * (0.5 if order % 2 else 1.0)
+
+
+@dataclass(frozen=True)
+class Power:
+    """Whether and at what price an activation expresses `⟨β, x̂⟩^p` by its term of order `k`.
+
+    Attributes:
+        order: `k`.
+        power: `p`.
+        coefficient: `c_{k,q}`, `q = p - k`; 0 where the power cannot be expressed.
+        norm: the limit of `‖W‖_{2,2k}^{2k}` for `α = 1`; infinite where it cannot be expressed.
+        tail: `E He_q⁴/(E He_q²)²`. At width `m`, `‖W‖^{2k}` scatters by `(2 (tail - 1)/m)^{1/2}` relative to its limit.
+    """
+
+    order: int
+    power: int
+    coefficient: float
+    norm: float
+    tail: float
+
+    @property
+    def expressible(self) -> bool:
+        """Whether the power can be expressed."""
+        return self.coefficient != 0
+
+
+@dataclass(frozen=True)
+class Expressible:
+    """What an activation can express; made by `table`. Printed, it is a table with the norms `‖W‖_{2,2k}^{2k}`.
+
+    Attributes:
+        activation: its name.
+        rows: one entry for each order and power.
+    """
+
+    activation: str
+    rows: tuple[Power, ...]
+
+    def powers(self, order: int) -> tuple[int, ...]:
+        """The powers that the term of that order expresses."""
+        return tuple(row.power for row in self.rows if row.order == order and row.expressible)
+
+    def __str__(self) -> str:
+        powers = sorted({row.power for row in self.rows})
+        found = {(row.order, row.power): f"{row.norm:.4g}" if row.expressible else "no" for row in self.rows}
+        head = [f"{self.activation}: ‖W‖^(2k) for ⟨β, x⟩^p", "  k, p" + "".join(f"{p:>10}" for p in powers)]
+        orders = sorted({row.order for row in self.rows})
+        lines = [f"{k:>6}" + "".join(f"{found.get((k, p), ''):>10}" for p in powers) for k in orders]
+        return "\n".join([*head, *lines])
+
+
+def table(
+    activation: str | activations.Activation, *, orders: tuple[int, ...] = (1, 2, 3, 4), largest: int = 8
+) -> Expressible:
+    """What an activation can express: for every order and power, the coefficient and the norm of the weights.
+
+    Args:
+        activation: a name of `taylornets.activations`, or an activation.
+        orders: the orders `k ≥ 1`.
+        largest: the largest power `p`.
+
+    Returns:
+        The table; print it, or ask it for `powers(k)`.
+
+    Raises:
+        ArgumentError: for an unknown activation, an order below 1, or `largest` below the largest order.
+
+    Source: theory 6.
+
+    Example:
+        >>> found = table("cubic_relu", orders=(1, 2), largest=5)
+        >>> found.powers(2)
+        (2, 3, 4)
+        >>> print(found)
+        cubic_relu: ‖W‖^(2k) for ⟨β, x⟩^p
+          k, p         1         2         3         4         5
+             1        16     6.283         8      37.7        no
+             2               50.27        32     100.5        no
+    """
+    sigma = activations.get(activation)
+    orders = tuple(_checks.integer("orders", order, 1) for order in orders)
+    _checks.integer("largest", largest, max(orders, default=1))
+    rows: list[Power] = []
+    for order in orders:
+        for power in range(order, largest + 1):
+            q, value = power - order, _value(sigma, order, power)
+            norm = math.inf
+            if value:
+                norm = (1 if order % 2 else 2) * math.factorial(order) ** 2 * math.factorial(q) / value**2
+            rows.append(Power(order, power, value, norm, _tail(q)))
+    return Expressible(sigma.name, tuple(rows))
+
+
+def _tail(q: int) -> float:
+    """`E He_q⁴/q!²`, from `He_q² = Σ_j j! C(q,j)² He_{2q-2j}` and orthogonality."""
+    terms = ((math.factorial(j) * math.comb(q, j) ** 2) ** 2 * math.factorial(2 * q - 2 * j) for j in range(q + 1))
+    return sum(terms) / math.factorial(q) ** 2
+
+
+def _value(sigma: activations.Activation, order: int, power: int) -> float:
+    """`c_{k,q}` with `q = power - k`, rounding errors of zero made zero."""
+    value = sigma.hermite_coefficient(order, power - order)
+    others = [sigma.hermite_coefficient(order, q) / math.sqrt(math.factorial(q)) for q in range(8)]
+    size = np.linalg.norm(others) * math.sqrt(math.factorial(power - order))
+    return 0.0 if abs(value) <= _ZERO * size else value
+
+
+def _coefficient(sigma: activations.Activation, order: int, power: int) -> float:
     """`c_{k,q}` with `q = power - k`, refused where it vanishes."""
     if power < order:
         raise _checks.ArgumentError("order", f"at most the smallest power of the target, {power}", str(order))
-    value = net.activation.hermite_coefficient(order, power - order)
-    others = [net.activation.hermite_coefficient(order, q) / math.sqrt(math.factorial(q)) for q in range(8)]
-    size = np.linalg.norm(others)
-    if abs(value) <= _ZERO * size * math.sqrt(math.factorial(power - order)):
+    value = _value(sigma, order, power)
+    if not value:
         raise _checks.ArgumentError(
             "target.powers",
-            f"powers p with E[σ^({order})(g) He_(p-{order})(g)] ≠ 0 for {net.activation.name}",
+            f"powers p with E[σ^({order})(g) He_(p-{order})(g)] ≠ 0 for {sigma.name}",
             str(power),
-            "Use another order or activation: this one cannot express that power.",
+            "Use another order or activation: this one cannot express that power. `taylornets.expressivity.table` "
+            "lists what it can.",
         )
     return value

@@ -35,3 +35,26 @@ def spread(y: Float[np.ndarray, "seeds points"]) -> tuple[np.ndarray, np.ndarray
     mean = y.mean(axis=0)
     half = 1.96 * y.std(axis=0, ddof=1) / np.sqrt(len(y))
     return mean, mean - half, mean + half
+
+
+def bootstrap_independent_slope(
+    x: Float[np.ndarray, "points"], y: Float[np.ndarray, "seeds points"], seed: int, resamples: int = 2000
+) -> tuple[float, tuple[float, float]]:
+    """As `bootstrap_slope`, for data that are independent from point to point: each point resamples its own seeds.
+
+    Args:
+        x: abscissas, shape `(points,)`.
+        y: one row a seed, shape `(seeds, points)`, positive; rows mean nothing across points.
+        seed: of the resampling.
+        resamples: number of bootstrap samples.
+
+    Returns:
+        The slope and the interval `(low, high)`.
+    """
+    generator = np.random.default_rng(seed)
+    draws = generator.integers(len(y), size=(resamples, *y.shape))
+    means = np.take_along_axis(np.log(y)[None], draws, axis=1).mean(axis=1)
+    centered = np.log(x) - np.log(x).mean()
+    slopes = means @ centered / (centered @ centered)
+    low, high = np.quantile(slopes, [0.025, 0.975])
+    return loglog_slope(x, np.exp(np.log(y).mean(axis=0))), (float(low), float(high))

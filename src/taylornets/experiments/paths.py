@@ -1,0 +1,75 @@
+"""Warm-started training along a path of penalties, with examples padded so that runs of many sizes compile once."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, PRNGKeyArray
+
+import taylornets as tn
+from taylornets._fit._fit import minimize
+from taylornets._fit._methods import natural_point
+from taylornets.optimizers import LBFGS
+
+_START = 0.3
+_MEMORY = 10
+
+
+@dataclass(frozen=True)
+class Step:
+    """One penalty of a path: the weights found there, the steps taken and how they ended."""
+
+    penalty: float
+    w: Array
+    steps: int
+    status: str
+
+
+def penalty_path(
+    net: tn.TwoLayerNetwork,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    model: str,
+    loss: str = "squared",
+    penalties: Sequence[float],
+    power: float,
+    key: PRNGKeyArray,
+    padded: int | None = None,
+    tol: float = 1e-2,
+    max_steps: int = 400,
+) -> Iterator[Step]:
+    """Trains at each penalty in turn, from where the last one ended.
+
+    Args:
+        net: the network.
+        x: examples, shape `(n, d)`.
+        y: targets, shape `(n,)`.
+        model: as in `tn.objective`.
+        loss: a name of `tn.losses`.
+        penalties: from strong to weak.
+        power: of the penalty.
+        key: of the random start.
+        padded: number of rows that the data get, zeros with weight zero behind the last example; by default none.
+        tol: the scale-free gradient at which a run stops, as in `tn.fit`.
+        max_steps: per penalty.
+
+    Yields:
+        A step per penalty.
+    """
+    x, y = jnp.asarray(x), jnp.asarray(y)
+    n, rows = x.shape[0], max(padded or 0, x.shape[0])
+    # Labels of padding must be labels; their weight is zero.
+    x, y = jnp.pad(x, ((0, rows - n), (0, 0))), jnp.pad(y, (0, rows - n), constant_values=1)
+    risk = tn.objective(net, x, y, model=model, loss=loss, penalty=1.0, power=power)
+    weight = risk.prepared.per_example(jnp.where(jnp.arange(rows) < n, 1 / n, 0).astype(x.dtype))
+    risk = eqx.tree_at(lambda r: r.examples.weight, risk, weight)
+    w = jnp.zeros_like(net.w0) if model in ("linear", "full") else natural_point(risk, key, scale=_START)
+    for penalty in penalties:
+        risk = eqx.tree_at(lambda r: r.strength, risk, jnp.asarray(penalty, risk.strength.dtype))
+        options = {"certified": False, "tol": tol, "max_steps": max_steps}
+        result = minimize(risk, w, LBFGS(memory=_MEMORY), key, **options)
+        w = result.w
+        yield Step(float(penalty), w, result.steps, result.status.name)

@@ -1,0 +1,66 @@
+"""Inputs and targets of a learning problem, by name."""
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+Target = Callable[[Array], Array]
+
+
+def _sphere(key: PRNGKeyArray, n: int, d: int, decay: float) -> Array:
+    return _anisotropic(key, n, d, 0.0 * decay)
+
+
+def _anisotropic(key: PRNGKeyArray, n: int, d: int, decay: float) -> Array:
+    """`Λ^{1/2} g` scaled to unit norm, `Λ_jj = j^{-decay}`."""
+    x = jax.random.normal(key, (n, d)) * jnp.arange(1, d + 1) ** (-decay / 2)
+    return x / jnp.linalg.norm(x, axis=1, keepdims=True)
+
+
+def _cube(key: PRNGKeyArray, n: int, d: int, decay: float) -> Array:
+    del decay
+    return jax.random.rademacher(key, (n, d), float) / math.sqrt(d)
+
+
+def _gaussian(key: PRNGKeyArray, n: int, d: int, decay: float) -> Array:
+    del decay
+    return jax.random.normal(key, (n, d)) / math.sqrt(d)
+
+
+# Each takes a key, n, d and the decay of the spectrum, and gives n points whose norm is 1 (Gaussian: in the mean square).
+INPUTS: dict[str, Callable[[PRNGKeyArray, int, int, float], Array]] = {
+    "sphere": _sphere,
+    "cube": _cube,
+    "gaussian": _gaussian,
+    "anisotropic": _anisotropic,
+}
+ON_SPHERE = ("sphere", "cube", "anisotropic")
+
+
+def _product(x: Array) -> Array:
+    return x[:, 0] * x[:, 1]
+
+
+def _product3(x: Array) -> Array:
+    return x[:, 0] * x[:, 1] * x[:, 2]
+
+
+def _square(x: Array) -> Array:
+    return (math.sqrt(x.shape[1]) * x[:, 0]) ** 2 - 1
+
+
+def _hermite3(x: Array) -> Array:
+    t = math.sqrt(x.shape[1]) * x[:, 0]
+    return t**3 - 3 * t
+
+
+# Functions of few directions: name -> (function of x of shape (n, d), directions it needs).
+TARGETS: dict[str, tuple[Target, int]] = {
+    "product": (_product, 2),
+    "square": (_square, 1),
+    "hermite3": (_hermite3, 1),
+    "product3": (_product3, 3),
+}

@@ -1,0 +1,166 @@
+"""Exact empirical Rademacher complexities of orders 1 and 2 (theory 7)."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from taylornets import _checks
+from taylornets.two_layer import Prepared, TwoLayerNetwork, prepare, unit_suprema
+
+
+class Rademacher(NamedTuple):
+    """An empirical Rademacher complexity.
+
+    Attributes:
+        mean: average over the drawn signs; each summand is exact.
+        standard_error: of that average.
+        draws: number of sign vectors.
+    """
+
+    mean: Float[Array, ""]
+    standard_error: Float[Array, ""]
+    draws: int
+
+
+def rademacher(
+    net: TwoLayerNetwork,
+    x: ArrayLike,
+    *,
+    order: int,
+    radius: float,
+    draws: int = 100,
+    key: PRNGKeyArray,
+    chunk_size: int | None = None,
+) -> Rademacher:
+    """The empirical Rademacher complexity `E_ε sup_{‖W‖_{2,2k} ≤ B} (1/n) Σ_i ⟨ε_i, f^(k)(W; x_i)⟩`.
+
+    The supremum is exact for each `ε`: a norm of vectors for `k = 1`, top eigenvalues of moment matrices for `k = 2`.
+
+    Args:
+        net: the network; with several outputs, `ε` has a sign for each.
+        x: examples, shape `(n, d)`.
+        order: `k`, 1 or 2.
+        radius: `B > 0`, the radius of the ball in the norm `group_norm(w, order)`.
+        draws: number of sign vectors `ε`, at least 2.
+        key: JAX random key of the signs.
+        chunk_size: see `TwoLayerNetwork.prepare`.
+
+    Returns:
+        Mean over the draws and its standard error, in the unit of the network's output.
+
+    Raises:
+        ArgumentError: for arguments that do not fit, and for orders from 3 on, whose suprema are tensor norms.
+
+    Source: theory 7.
+
+    Example:
+        >>> import jax, taylornets as tn
+        >>> net = tn.TwoLayerNetwork.init(jax.random.key(0), inputs=3, width=8)
+        >>> x = jax.random.normal(jax.random.key(1), (20, 3))
+        >>> found = tn.generalization.rademacher(net, x, order=2, radius=1.0, draws=50, key=jax.random.key(2))
+        >>> bool(found.mean > 5 * found.standard_error)
+        True
+    """
+    draws = _checks.integer("draws", draws, 2)
+    prepared = prepare_order(net, x, order, chunk_size)
+    _checks.positive("radius", radius)
+    values = drawn_suprema(prepared, order, draws, key) * radius**order
+    return Rademacher(values.mean(), values.std(ddof=1) / jnp.sqrt(draws), draws)
+
+
+def suprema(
+    net: TwoLayerNetwork,
+    x: ArrayLike,
+    signs: ArrayLike,
+    *,
+    order: int,
+    radius: float,
+    chunk_size: int | None = None,
+) -> Float[Array, "draws"]:
+    """The suprema `sup_{‖W‖_{2,2k} ≤ B} (1/n) Σ_i ⟨ε_i, f^(k)(W; x_i)⟩` for given `ε`: all `2^n` of them, say.
+
+    Args:
+        net: the network.
+        x: examples, shape `(n, d)`.
+        signs: `ε`, shape `(draws, n)`, or `(draws, n, outputs)` for several outputs. Any real numbers will do.
+        order: `k`, 1 or 2.
+        radius: `B > 0`.
+        chunk_size: see `TwoLayerNetwork.prepare`.
+
+    Returns:
+        The suprema, shape `(draws,)`.
+
+    Raises:
+        ArgumentError: for arguments that do not fit, and for orders from 3 on.
+
+    Source: theory 7.
+
+    Example:
+        >>> import jax.numpy as jnp, taylornets as tn
+        >>> net = tn.TwoLayerNetwork(jnp.ones((1, 1)), jnp.ones((1, 1)), tn.activations.get("cubic_relu"))
+        >>> float(suprema(net, jnp.ones((1, 1)), jnp.ones((1, 1)), order=2, radius=2.0)[0])  # f² = w²/2
+        2.0
+    """
+    prepared = prepare_order(net, x, order, chunk_size)
+    _checks.positive("radius", radius)
+    n, outputs = prepared.examples, net.outputs
+    if jnp.ndim(signs) == 2 and outputs == 1:
+        signs = jnp.asarray(signs)[..., None]
+    signs = _checks.array("signs", signs, ("draws", n, outputs))
+    return _suprema(prepared, order, signs.astype(net.w0.dtype)) * radius**order
+
+
+def prepare_order(net: TwoLayerNetwork, x: ArrayLike, order: int, chunk_size: int | None = None) -> Prepared:
+    """Features of the one order, refused where the supremum has no exact formula."""
+    order = _checks.integer("order", order, 1)
+    if order > 2:
+        raise _checks.ArgumentError(
+            "order", "1 or 2, for which the supremum is exact", str(order), "From order 3 on it is a tensor norm."
+        )
+    return prepare(net, x, (order,), chunk_size)
+
+
+def drawn_suprema(prepared: Prepared, order: int, draws: int, key: PRNGKeyArray) -> Float[Array, "draws"]:
+    """The suprema over the unit ball for random signs."""
+    shape = (draws, prepared.examples, prepared.net.outputs)
+    return _suprema(prepared, order, jax.random.rademacher(key, shape, prepared.net.w0.dtype))
+
+
+@eqx.filter_jit
+def _suprema(prepared: Prepared, order: int, signs: Float[Array, "draws n outputs"]) -> Float[Array, "draws"]:
+    return lax.map(lambda epsilon: jnp.linalg.norm(unit_suprema(prepared, order, epsilon)), signs) / signs.shape[1]
+
+
+def operator_norm_ratio(x: ArrayLike) -> Float[Array, ""]:
+    """`M_op = B_x^{-1} ‖(1/n) Σ_i x_i x_iᵀ‖_op^{1/2}` with `B_x = max_i ‖x_i‖`.
+
+    Between `1/√d` (isotropic inputs) and 1 (all on one line): the factor by which the complexity of the quadratic model
+    is below that of the NTK.
+
+    Args:
+        x: examples, shape `(n, d)`, not all zero.
+
+    Returns:
+        The ratio, a number without unit.
+
+    Raises:
+        ArgumentError: for data of another shape, or all zero.
+
+    Source: theory 7; BL20 section 4.
+
+    Example:
+        >>> import jax.numpy as jnp, taylornets as tn
+        >>> round(float(tn.generalization.operator_norm_ratio(jnp.eye(4))), 4)
+        0.5
+    """
+    x = _checks.array("x", x, ("n", "d"))
+    size = jnp.max(jnp.linalg.norm(x, axis=1))
+    if not isinstance(size, jax.core.Tracer) and float(size) == 0:
+        raise _checks.ArgumentError("x", "an example that is not zero", "zeros only")
+    x = x / size
+    return jnp.sqrt(jnp.linalg.eigvalsh(x.T @ x)[-1] / x.shape[0])
