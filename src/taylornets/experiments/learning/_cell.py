@@ -11,7 +11,7 @@ import jax
 from jaxtyping import PRNGKeyArray
 
 from taylornets import _checks, activations
-from taylornets.experiments.sweeps._data import INPUTS, ON_SPHERE, TARGETS
+from taylornets.experiments.learning._data import INPUTS, ON_SPHERE, TARGETS
 
 KERNELS = ("ntk", "finite_ntk")
 POWERS = {"linear": 2.0, "full": 2.0, "quadratic": 4.0, "randomized": 4.0}

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Array
 
 import taylornets as tn
-from taylornets.experiments.paths import penalty_path
-from taylornets.experiments.sweeps._cell import KERNELS, POWERS, Cell
-from taylornets.experiments.sweeps._data import INPUTS, TARGETS
+from taylornets.experiments.learning._cell import KERNELS, POWERS, Cell
+from taylornets.experiments.learning._data import INPUTS, TARGETS
+from taylornets.experiments.learning._paths import penalty_path
 
 # Up to here an eigendecomposition serves the whole path of ridges; then CG on the stored matrix; then CG without it.
 _DECOMPOSED, _STORED = 1024, 32_000
@@ -40,7 +40,7 @@ def draw(cell: Cell, role: str, n: int) -> tuple[np.ndarray, np.ndarray]:
     return x, TARGETS[cell.target][0](x)
 
 
-def run(cell: Cell) -> dict[str, Any]:
+def run_cell(cell: Cell) -> dict[str, Any]:
     """Runs a cell.
 
     Args:
