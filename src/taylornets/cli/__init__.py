@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("taylornets"):
             raise
-        print(f"The command line needs {error.name!r}: install it with pip install 'taylornets[cli]'", file=sys.stderr)
+        extra = "dask" if error.name in ("dask", "distributed", "polars") else "cli"
+        print(f"The command line needs {error.name!r}: install it with pip install 'taylornets[{extra}]'", file=sys.stderr)
         code = 2
     sys.exit(code)

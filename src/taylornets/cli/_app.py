@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import jax
 import typer
 
+from taylornets import _checks
 from taylornets._checks import ArgumentError
 from taylornets.cli import load
 
@@ -75,6 +76,26 @@ def report(
 
 
 @app.command()
+def sweep(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="The grid; see docs/sweeps.md.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the database and the tables.")] = Path(
+        "sweep"
+    ),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the sweep in the folder.")] = False,
+    scheduler: Annotated[
+        str | None,
+        typer.Option("--scheduler", metavar="ADDRESS", help="A running dask scheduler; by default a local one."),
+    ] = None,
+    workers: Annotated[
+        str | None, typer.Option("--workers", metavar="N", help="Local processes; by default one per processor.")
+    ] = None,
+) -> int:
+    """Run a grid of learning problems on this machine or a cluster, and export its table."""
+    count = None if workers is None else _checks.integer("--workers", _integer("--workers", workers), 1)
+    return load("_sweep").run(config, out=out, resume=resume, scheduler=scheduler, workers=count)
+
+
+@app.command()
 def doctor() -> int:
     """Say what is installed, which devices are seen, and whether anything is missing."""
     return load("_doctor").run()
@@ -99,7 +120,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     jax.config.update("jax_enable_x64", True)
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words:
-        return _refuse("COMMAND: needed one of reproduce, report, doctor, got none. See `taylornets --help`.")
+        return _refuse("COMMAND: needed one of reproduce, report, sweep, doctor, got none. See `taylornets --help`.")
     previous = signal.signal(signal.SIGTERM, _terminate)
     try:
         return int(app(args=words, prog_name="taylornets", standalone_mode=False) or DONE)

@@ -13,7 +13,7 @@ from sklearn.datasets import load_breast_cancer, load_digits
 
 import taylornets as tn
 from taylornets.experiments.claims import Context
-from taylornets.experiments.paths import penalty_path
+from taylornets.experiments.learning import penalty_path
 from taylornets.generalization import GeneralizationCertificate
 
 WIDTH, STEPS = 64, 200

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from taylornets.experiments import statistics
-from taylornets.experiments.sweeps import Cell, run_cell
+from taylornets.experiments.learning import Cell, run_cell
 
 GOAL = 0.1
 

@@ -59,7 +59,7 @@ def _run(context: Context) -> Outcome:
         "examples_needed": {model: curves.needed(model) for model in NAMES},
         "curves that begin below the goal": curves.extrapolated,
         "curves that end above the goal": curves.unstopped,
-        "inputs_of_uneven_spread": [{name: value for name, value in row.items()} for row in uneven],
+        "inputs_of_uneven_spread": uneven,
     }
     measured: dict[str, float] = {f"{NAMES[model]}: exponent of n*": fit[0] for model, fit in fits.items()}
     tables = [_needed(curves, "needed", "p = 2"), _spread(uneven)]

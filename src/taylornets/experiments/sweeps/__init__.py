@@ -1,4 +1,16 @@
-"""Grids of learning problems: cells, their runs, and what they found (theory 8)."""
+"""Grids of learning problems: configuration, cells, their runs on dask.distributed, and what they found (theory 8).
 
-from taylornets.experiments.sweeps._cell import Cell as Cell
-from taylornets.experiments.sweeps._learn import run as run_cell
+    plan = load(Path("grid.toml"))
+    sweep(plan, Path("out"), workers=2)
+
+Each finished cell is one transaction in `out/sweep.sqlite`. Everything random in a cell follows from the cell's own fields, so
+the table does not depend on the number of workers, the order, or interruptions.
+"""
+
+from taylornets.experiments.sweeps._config import Sweep as Sweep
+from taylornets.experiments.sweeps._config import load as load
+from taylornets.experiments.sweeps._run import CellError as CellError
+from taylornets.experiments.sweeps._run import Listener as Listener
+from taylornets.experiments.sweeps._run import sweep as sweep
+from taylornets.experiments.sweeps._store import Store as Store
+from taylornets.experiments.sweeps._store import StoreError as StoreError

@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
-Target = Callable[[Array], Array]
+Target = Callable[[np.ndarray], np.ndarray]
 
 
 def _sphere(key: PRNGKeyArray, n: int, d: int, decay: float) -> Array:
@@ -40,19 +41,19 @@ INPUTS: dict[str, Callable[[PRNGKeyArray, int, int, float], Array]] = {
 ON_SPHERE = ("sphere", "cube", "anisotropic")
 
 
-def _product(x: Array) -> Array:
+def _product(x: np.ndarray) -> np.ndarray:
     return x[:, 0] * x[:, 1]
 
 
-def _product3(x: Array) -> Array:
+def _product3(x: np.ndarray) -> np.ndarray:
     return x[:, 0] * x[:, 1] * x[:, 2]
 
 
-def _square(x: Array) -> Array:
+def _square(x: np.ndarray) -> np.ndarray:
     return (math.sqrt(x.shape[1]) * x[:, 0]) ** 2 - 1
 
 
-def _hermite3(x: Array) -> Array:
+def _hermite3(x: np.ndarray) -> np.ndarray:
     t = math.sqrt(x.shape[1]) * x[:, 0]
     return t**3 - 3 * t
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, PRNGKeyArray
 
@@ -39,7 +40,7 @@ def penalty_path(
     key: PRNGKeyArray,
     padded: int | None = None,
     tol: float = 1e-2,
-    max_steps: int = 400,
+    max_steps: int = 300,
 ) -> Iterator[Step]:
     """Trains at each penalty in turn, from where the last one ended.
 
@@ -59,12 +60,12 @@ def penalty_path(
     Yields:
         A step per penalty.
     """
-    x, y = jnp.asarray(x), jnp.asarray(y)
+    x, y = np.asarray(x), np.asarray(y)  # on the host, so that nothing is compiled for each `n`
     n, rows = x.shape[0], max(padded or 0, x.shape[0])
     # Labels of padding must be labels; their weight is zero.
-    x, y = jnp.pad(x, ((0, rows - n), (0, 0))), jnp.pad(y, (0, rows - n), constant_values=1)
+    x, y = np.pad(x, ((0, rows - n), (0, 0))), np.pad(y, (0, rows - n), constant_values=1)
     risk = tn.objective(net, x, y, model=model, loss=loss, penalty=1.0, power=power)
-    weight = risk.prepared.per_example(jnp.where(jnp.arange(rows) < n, 1 / n, 0).astype(x.dtype))
+    weight = risk.prepared.per_example(jnp.asarray(np.where(np.arange(rows) < n, 1 / n, 0).astype(x.dtype)))
     risk = eqx.tree_at(lambda r: r.examples.weight, risk, weight)
     w = jnp.zeros_like(net.w0) if model in ("linear", "full") else natural_point(risk, key, scale=_START)
     for penalty in penalties:

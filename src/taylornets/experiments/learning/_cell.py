@@ -1,5 +1,6 @@
 """One cell of a grid: a learning problem and a model, named in full, and the random keys that follow from the names."""
 
+import itertools
 import json
 import zlib
 from collections.abc import Iterable
@@ -10,14 +11,14 @@ import jax
 from jaxtyping import PRNGKeyArray
 
 from taylornets import _checks, activations
-from taylornets.experiments.sweeps._data import INPUTS, ON_SPHERE, TARGETS
+from taylornets.experiments.learning._data import INPUTS, ON_SPHERE, TARGETS
 
 KERNELS = ("ntk", "finite_ntk")
 POWERS = {"linear": 2.0, "full": 2.0, "quadratic": 4.0, "randomized": 4.0}
 PENALTIES = {
     "linear": (1e-2, 1e-3, 1e-4, 1e-5),
     "full": (1e-2, 1e-3, 1e-4, 1e-5),
-    "quadratic": (3e-5, 3e-6, 3e-7),
+    "quadratic": (3e-5, 3e-6, 3e-7, 3e-8),
     "randomized": (3e-6, 3e-7, 3e-8),
     "ntk": (1e-3, 1e-4, 1e-5, 1e-6),
     "finite_ntk": (1e-3, 1e-4, 1e-5, 1e-6),
@@ -96,7 +97,7 @@ class Cell:
         penalties = tuple(self.penalties) or PENALTIES[self.model]
         for penalty in penalties:
             _checks.positive("penalties", penalty)
-        if any(later >= earlier for earlier, later in zip(penalties, penalties[1:], strict=False)):
+        if any(later >= earlier for earlier, later in itertools.pairwise(penalties)):
             raise _checks.ArgumentError("penalties", "a path from strong to weak", str(list(penalties)))
         object.__setattr__(self, "penalties", tuple(map(float, penalties)))
 

@@ -4,23 +4,24 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 import taylornets as tn
-from taylornets.experiments.paths import penalty_path
-from taylornets.experiments.sweeps._cell import KERNELS, POWERS, Cell
-from taylornets.experiments.sweeps._data import INPUTS, TARGETS
+from taylornets.experiments.learning._cell import KERNELS, POWERS, Cell
+from taylornets.experiments.learning._data import INPUTS, TARGETS
+from taylornets.experiments.learning._paths import penalty_path
 
 # Up to here an eigendecomposition serves the whole path of ridges; then CG on the stored matrix; then CG without it.
-_DECOMPOSED, _STORED = 1200, 32_000
+_DECOMPOSED, _STORED = 1024, 32_000
 _TOLERANCE = 1e-4
 RESULTS = ("error", "validation_error", "penalty", "path", "sign_variance", "m_op", "steps", "status", "seconds")
 
 
-def draw(cell: Cell, role: str, n: int) -> tuple[Array, Array]:
+def draw(cell: Cell, role: str, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Inputs and noiseless targets of one role; the first rows of a larger draw are those of a smaller one.
 
     Args:
@@ -32,16 +33,14 @@ def draw(cell: Cell, role: str, n: int) -> tuple[Array, Array]:
         Inputs of shape `(n, d)` and targets of shape `(n,)`, in float32.
     """
     key = jax.random.fold_in(cell.key("d", "inputs", "decay"), ("train", "validation", "test").index(role))
-    # Blocks of fixed size with keys of their own make draws nested.
+    # Blocks of fixed size with keys of their own make draws nested, and nothing is compiled for each `n`.
     size = 256
-    blocks = [
-        INPUTS[cell.inputs](jax.random.fold_in(key, block), size, cell.d, cell.decay) for block in range(-(-n // size))
-    ]
-    x = jnp.concatenate(blocks)[:n].astype(jnp.float32)
+    blocks = [INPUTS[cell.inputs](jax.random.fold_in(key, i), size, cell.d, cell.decay) for i in range(-(-n // size))]
+    x = np.concatenate([np.asarray(block, np.float32) for block in blocks])[:n]
     return x, TARGETS[cell.target][0](x)
 
 
-def run(cell: Cell) -> dict[str, Any]:
+def run_cell(cell: Cell) -> dict[str, Any]:
     """Runs a cell.
 
     Args:
@@ -58,18 +57,20 @@ def run(cell: Cell) -> dict[str, Any]:
     started = time.perf_counter()
     x, y = draw(cell, "train", cell.n)
     validation, test = draw(cell, "validation", cell.validation), draw(cell, "test", cell.test)
-    scale = float(jnp.sqrt(jnp.mean(test[1] ** 2)))
-    noise = jax.random.split(cell.key("d", "n", "noise"))
-    y = y / scale + cell.noise * jax.random.normal(noise[0], y.shape, y.dtype)
-    wanted = validation[1] / scale + cell.noise * jax.random.normal(noise[1], validation[1].shape, y.dtype)
-    truth = np.asarray(test[1] / scale, float)
+    scale = np.float32(np.sqrt(np.mean(test[1] ** 2)))
+    noise = np.random.default_rng(np.asarray(jax.random.key_data(cell.key("d", "n", "noise"))))
+    y, wanted = (
+        targets / scale + np.float32(cell.noise) * noise.standard_normal(len(targets), np.float32)
+        for targets in (y, validation[1])
+    )
+    truth = (test[1] / scale).astype(float)
     best: dict[str, Any] | None = None
     steps, places = 0, len(cell.penalties)
     candidates = _kernel if cell.model in KERNELS else _network
     for place, (penalty, status, taken, predict) in enumerate(candidates(cell, x, y, (validation[0], test[0]))):
         steps += taken
         guesses, variance = predict
-        validated = float(np.mean((guesses[0] - np.asarray(wanted)) ** 2))
+        validated = float(np.mean((guesses[0] - wanted) ** 2))
         if best is None or validated < best["validation_error"]:
             best = {
                 "error": float(np.mean((guesses[1] - truth) ** 2) / np.var(truth)),
@@ -87,7 +88,7 @@ def run(cell: Cell) -> dict[str, Any]:
 Candidate = tuple[float, str, int, tuple[list[np.ndarray], float | None]]
 
 
-def _network(cell: Cell, x: Array, y: Array, others: tuple[Array, Array]) -> Iterator[Candidate]:
+def _network(cell: Cell, x: np.ndarray, y: np.ndarray, others: tuple[np.ndarray, np.ndarray]) -> Iterator[Candidate]:
     key = cell.key("d", "width", "activation")
     net = tn.TwoLayerNetwork.init(key, cell.d, cell.width, activation=cell.activation, dtype=jnp.float32)
     path = penalty_path(
@@ -106,7 +107,7 @@ def _network(cell: Cell, x: Array, y: Array, others: tuple[Array, Array]) -> Ite
 
 
 def _predict(
-    net: tn.TwoLayerNetwork, model: str, w: Array, others: tuple[Array, Array]
+    net: tn.TwoLayerNetwork, model: str, w: Array, others: tuple[np.ndarray, np.ndarray]
 ) -> tuple[list[np.ndarray], float | None]:
     if model == "randomized":
         moments = [tn.randomization.Signs().moments(net, w, x) for x in others]
@@ -116,30 +117,57 @@ def _predict(
     return [np.asarray(item[:, 0], float) for item in outputs], None
 
 
-def _kernel(cell: Cell, x: Array, y: Array, others: tuple[Array, Array]) -> Iterator[Candidate]:
+def _kernel(cell: Cell, x: np.ndarray, y: np.ndarray, others: tuple[np.ndarray, np.ndarray]) -> Iterator[Candidate]:
+    # Rows are filled up to one of few sizes, columns to a multiple of 64, so that grids of many `n` and `d` compile
+    # little: a kernel sees no more of the inputs than their products, and the rows that were added are masked.
+    rows, columns = _padded_rows(cell.n), -cell.d % 64
     kernel: Any = cell.activation
     if cell.model == "finite_ntk":
         key = cell.key("d", "width", "activation")
-        kernel = tn.TwoLayerNetwork.init(key, cell.d, cell.width, activation=cell.activation, dtype=jnp.float32)
-    gram = None
-    if cell.n <= _STORED:
-        gram = tn.kernels.infinite_width_ntk(kernel, x) if cell.model == "ntk" else tn.kernels.ntk(kernel, x)
-    if gram is not None and cell.n <= _DECOMPOSED:
-        path = tn.kernels.kernel_ridge(gram, y[:, None]).path(cell.penalties)
-        solutions = [(c, "SOLVED", 0) for c in path]
+        net = tn.TwoLayerNetwork.init(key, cell.d, cell.width, activation=cell.activation, dtype=jnp.float32)
+        w0 = jnp.pad(net.w0, ((0, 0), (0, columns)))
+        kernel = tn.TwoLayerNetwork(w0, net.a, net.activation, net.symmetric)
+    new = np.pad(np.concatenate(others), ((0, 0), (0, columns)))
+    x = np.pad(np.pad(x, ((0, 0), (0, columns))), ((0, rows - cell.n), (0, 0)), mode="edge")
+    y = np.pad(y, (0, rows - cell.n))[:, None]
+    if cell.n > _STORED:
+        solutions = list(_conjugate_gradients(cell, kernel, x[: cell.n], y[: cell.n]))
+        x = x[: cell.n]
     else:
-        solutions = list(_conjugate_gradients(cell, kernel if gram is None else gram, x, y))
+        mask = (np.arange(rows) < cell.n).astype(np.float32)
+        gram = _masked_gram(kernel, x, mask)
+        if cell.n <= _DECOMPOSED:
+            # The mask leaves zeros behind the Gram matrix: a ridge `λ` of `n` examples is one of `λ n/rows` of all rows.
+            path = tn.kernels.kernel_ridge(gram, y).path([p * cell.n / rows for p in cell.penalties])
+            solutions = [(c, "SOLVED", 0) for c in path]
+        else:
+            solutions = list(_conjugate_gradients(cell, gram, x, y))
     # One pass over the kernel serves the whole path.
     stacked = jnp.concatenate([c for c, _, _ in solutions], axis=1)
-    values = np.asarray(tn.kernels.predict(kernel, jnp.concatenate(others), x, stacked), float)
+    values = np.asarray(tn.kernels.predict(kernel, new, x, stacked), float)
     for place, (penalty, (_, status, steps)) in enumerate(zip(cell.penalties, solutions, strict=True)):
         column = values[:, place]
         yield penalty, status, steps, ([column[: cell.validation], column[cell.validation :]], None)
 
 
-def _conjugate_gradients(cell: Cell, kernel: Any, x: Array, y: Array) -> Iterator[tuple[Array, str, int]]:
+def _padded_rows(n: int) -> int:
+    """The next of 1024 · 1.5^j, in whole multiples of 64."""
+    rows = 1024
+    while rows < n:
+        rows = -(-rows * 3 // 128) * 64
+    return rows
+
+
+@eqx.filter_jit
+def _masked_gram(kernel: Any, x: np.ndarray, mask: np.ndarray) -> Array:
+    gram = tn.kernels.infinite_width_ntk(kernel, x) if isinstance(kernel, str) else tn.kernels.ntk(kernel, x)
+    return gram * mask * mask[:, None]
+
+
+def _conjugate_gradients(cell: Cell, kernel: Any, x: np.ndarray, y: np.ndarray) -> Iterator[tuple[Array, str, int]]:
     start = None
     for penalty in cell.penalties:
-        found = tn.kernels.kernel_ridge_cg(kernel, x, y[:, None], penalty, start=start, tol=_TOLERANCE)
+        ridge = penalty * cell.n / len(x)
+        found = tn.kernels.kernel_ridge_cg(kernel, x, y, ridge, start=start, tol=_TOLERANCE)
         start = found.coefficients
         yield start, "SOLVED" if found.converged else "MAX_STEPS", int(found.steps)
