@@ -110,7 +110,7 @@ def _predict(
     net: tn.TwoLayerNetwork, model: str, w: Array, others: tuple[np.ndarray, np.ndarray]
 ) -> tuple[list[np.ndarray], float | None]:
     if model == "randomized":
-        moments = [tn.randomization.Signs().moments(net, w, x) for x in others]
+        moments = [tn.randomization.Signs().moments(net, w, jnp.asarray(x)) for x in others]
         return [np.asarray(item.mean[:, 0], float) for item in moments], float(moments[1].variance.mean())
     order = {"linear": 1, "quadratic": 2}.get(model)
     outputs = [net(w, x) if order is None else net.term(order, w, x) for x in others]
@@ -159,7 +159,7 @@ def _padded_rows(n: int) -> int:
 
 
 @eqx.filter_jit
-def _masked_gram(kernel: Any, x: np.ndarray, mask: np.ndarray) -> Array:
+def _masked_gram(kernel: Any, x: Any, mask: Any) -> Array:
     gram = tn.kernels.infinite_width_ntk(kernel, x) if isinstance(kernel, str) else tn.kernels.ntk(kernel, x)
     return gram * mask * mask[:, None]
 

@@ -59,7 +59,7 @@ def load(path: Path) -> Sweep:
         raise _checks.ArgumentError(argument, "a table [grid]", "none" if tables == [None] else repr(tables), _EXAMPLE)
     cells: dict[str, Cell] = {}
     for table in tables:
-        for cell in expand(table):
+        for cell in expand(dict(table)):
             cells.setdefault(cell.name, cell)
     return Sweep(path.name, tuple(cells.values()))
 
@@ -97,7 +97,7 @@ def expand(table: dict[str, Any]) -> list[Cell]:
 
 def _values(name: str, value: Any) -> list[Any]:
     """The values of an axis, each of the right type."""
-    kind = float if name == _SCALED else type(FIELDS[name].default) if name not in ("d", "n", "seed") else int
+    kind: Any = float if name == _SCALED else type(FIELDS[name].default) if name not in ("d", "n", "seed") else int
     if name in _LISTS:
         values = value if isinstance(value, list) and value and isinstance(value[0], list) else [value]
         values = [tuple(item) if isinstance(item, list) else item for item in values]

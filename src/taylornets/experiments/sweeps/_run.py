@@ -128,12 +128,13 @@ def _connect(stack: ExitStack, scheduler: str | None, workers: int | None, cells
         except (OSError, ValueError, TypeError) as error:
             needed = "the address of a running dask scheduler, such as tcp://127.0.0.1:8786"
             raise _checks.ArgumentError("--scheduler", needed, f"{scheduler!r} ({error})") from None
+    dashboard: Any = None  # none is started; the annotation of the library asks for text
     cluster = stack.enter_context(
         LocalCluster(
             n_workers=min(workers, cells) if workers else None,
             threads_per_worker=1,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address=dashboard,
         )
     )
     return stack.enter_context(Client(cluster))
