@@ -131,7 +131,8 @@ def _resolve(kernel: Any, *data: Array) -> tuple[Any, Any]:
     if not callable(kernel):
         needed = "an activation, a network, a function of x1 and x2, or (to solve) a Gram matrix"
         raise _checks.ArgumentError("kernel", needed, repr(kernel))
-    return _Given(kernel), None
+    given: Any = kernel
+    return _Given(given), None
 
 
 def _gram(gram: Array, x: Array) -> Array:

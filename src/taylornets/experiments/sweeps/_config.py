@@ -53,13 +53,13 @@ def load(path: Path) -> Sweep:
         raise _checks.ArgumentError("CONFIG", "a TOML file", f"{path} ({error})") from None
     for name in content:
         _checks.choice(argument, name, ("grid",))
-    tables = content.get("grid")
-    tables = tables if isinstance(tables, list) else [tables]
+    found: Any = content.get("grid")
+    tables: list[Any] = found if isinstance(found, list) else [found]
     if not tables or not all(isinstance(table, dict) for table in tables):
         raise _checks.ArgumentError(argument, "a table [grid]", "none" if tables == [None] else repr(tables), _EXAMPLE)
     cells: dict[str, Cell] = {}
     for table in tables:
-        for cell in expand(dict(table)):
+        for cell in expand(table):
             cells.setdefault(cell.name, cell)
     return Sweep(path.name, tuple(cells.values()))
 
