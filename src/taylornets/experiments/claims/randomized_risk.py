@@ -16,7 +16,7 @@ INPUTS, EXAMPLES, PENALTY, POWER = 10, 200, 1e-6, 8
 PREDICTED, TOLERANCE = -0.5, 0.1
 ENUMERATION_WIDTHS = (4, 8, 14)
 ENUMERATION_TOLERANCE = 1e-12
-STATIONARITY = 1e-5  # scale-free gradient; its square is the order of the error of an optimum
+STATIONARITY = 1e-3  # scale-free gradient; the relative error of the optimum is of the order of its square
 
 
 def _enumeration(context: Context) -> list[list[float]]:
