@@ -1,5 +1,6 @@
 """Runs the cells of a sweep that have no result yet, on dask.distributed, and keeps each as it comes."""
 
+import logging
 import time
 from contextlib import ExitStack
 from importlib import metadata
@@ -133,7 +134,8 @@ def _connect(stack: ExitStack, scheduler: str | None, workers: int | None, cells
             n_workers=min(workers, cells) if workers else None,
             threads_per_worker=1,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
         )
     )
     return stack.enter_context(Client(cluster))
