@@ -50,7 +50,8 @@ def test_targets_are_orthogonal_to_lower_degrees_under_a_gaussian(target):
     np.testing.assert_allclose(y @ x / len(x) * 2, 0, atol=0.02)
 
 
-@pytest.mark.parametrize("model", learning.MODELS)
+# The quadratic model is trained below; "full" and "linear" differ in a name that `tn.objective` is tested for.
+@pytest.mark.parametrize("model", ["ntk", "finite_ntk", "linear", "randomized"])
 def test_every_model_learns(model):
     """Better than the mean of the target, for a target that even the linear model of width 32 can express."""
     found = run_cell(Cell(**SMALL | {"model": model, "target": "square"}))
@@ -80,6 +81,7 @@ def test_padding_changes_nothing_but_rounding():
     """Zero rows of weight zero: the same minimum, to the tolerance of training."""
     errors = [run_cell(Cell(**SMALL | {"padded": rows, "penalties": (1e-3,)}))["error"] for rows in (64, 0)]
     assert errors[0] == pytest.approx(errors[1], rel=0.02)
+    assert errors[0] < 1
 
 
 def test_path_is_warm_started():

@@ -18,11 +18,11 @@ import pytest
 import taylornets as tn
 from taylornets import ArgumentError
 from taylornets.cli import load as load_command
-from taylornets.experiments.learning import Cell
+from taylornets.experiments.learning import FIELDS, Cell
 from taylornets.experiments.sweeps import Store, StoreError, load
 
 # How often the sweep is killed; the command `TAYLORNETS_KILLS=10 pytest -k killed` is the long form.
-KILLS = int(os.environ.get("TAYLORNETS_KILLS", "2"))
+KILLS = int(os.environ.get("TAYLORNETS_KILLS", "1"))
 GRID = """
 [grid]
 d = 4
@@ -103,6 +103,13 @@ def test_grid_is_the_product_of_its_lists(tmp_path: Path):
 def test_wrong_configurations_are_named(text: str, message: str, tmp_path: Path):
     with pytest.raises(ArgumentError, match=message):
         load(write(tmp_path, text))
+
+
+def test_the_documentation_s_grid_loads(tmp_path: Path):
+    page = (Path(__file__).parents[2] / "docs" / "sweeps.md").read_text()
+    (block,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert len(load(write(tmp_path, block)).cells) == 108
+    assert all(f"`{name}`" in page for name in FIELDS)
 
 
 def test_missing_configuration_is_named(tmp_path: Path):
@@ -244,7 +251,11 @@ def test_scheduler_with_two_workers_gives_the_same_table(undisturbed: Path, tmp_
     """A `dask scheduler` and two `dask worker` processes on loopback, as on a cluster; one worker is killed."""
     dask = [sys.executable, "-m", "dask"]
     file = tmp_path / "scheduler.json"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": {**os.environ, "JAX_PLATFORMS": "cpu"}}
+    quiet: dict[str, Any] = {
+        "stdout": subprocess.DEVNULL,
+        "stderr": subprocess.DEVNULL,
+        "env": {**os.environ, "JAX_PLATFORMS": "cpu"},
+    }
     where = ["--scheduler-file", str(file), "--host", "127.0.0.1"]
     processes = [subprocess.Popen([*dask, "scheduler", *where, "--port", "0", "--no-dashboard"], **quiet)]
     try:

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -160,7 +161,7 @@ def operator_norm_ratio(x: ArrayLike) -> Float[Array, ""]:
     """
     x = _checks.array("x", x, ("n", "d"))
     size = jnp.max(jnp.linalg.norm(x, axis=1))
-    if not isinstance(size, jax.core.Tracer) and float(size) == 0:
+    if not isinstance(size, Tracer) and float(size) == 0:
         raise _checks.ArgumentError("x", "an example that is not zero", "zeros only")
     x = x / size
     return jnp.sqrt(jnp.linalg.eigvalsh(x.T @ x)[-1] / x.shape[0])

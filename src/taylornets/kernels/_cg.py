@@ -121,7 +121,7 @@ def predict(
     return _product(function, parameter, x_new, x, coefficients, size)
 
 
-def _resolve(kernel: object, *data: Array) -> tuple[Callable[[object, Array, Array], Array], object]:
+def _resolve(kernel: Any, *data: Array) -> tuple[Callable[..., Array], Any]:
     """The kernel as a function that compiles once per kind, and what it depends on beside the data."""
     if isinstance(kernel, TwoLayerNetwork):
         return ntk, kernel
@@ -131,7 +131,8 @@ def _resolve(kernel: object, *data: Array) -> tuple[Callable[[object, Array, Arr
     if not callable(kernel):
         needed = "an activation, a network, a function of x1 and x2, or (to solve) a Gram matrix"
         raise _checks.ArgumentError("kernel", needed, repr(kernel))
-    return _Given(kernel), None
+    given: Any = kernel
+    return _Given(given), None
 
 
 def _gram(gram: Array, x: Array) -> Array:

@@ -5,6 +5,7 @@ uses statistics of examples set aside for it, so that the class of functions doe
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +45,13 @@ def certificates(context: Context) -> list[Certified]:
         proofs: dict[int, GeneralizationCertificate] = {}
         errors: dict[int, float] = {}
         for order, model in ((1, "linear"), (2, "quadratic")):
-            options = {"model": model, "loss": "logistic", "power": POWERS[order], "key": key, "max_steps": STEPS}
+            options: dict[str, Any] = {
+                "model": model,
+                "loss": "logistic",
+                "power": POWERS[order],
+                "key": key,
+                "max_steps": STEPS,
+            }
             for step in penalty_path(net, x, y, penalties=PENALTIES[order], **options):
                 proof = tn.generalization.certificate(net, step.w, x, y, order=order, draws=100, key=key)
                 if order not in proofs or proof.bound < proofs[order].bound:

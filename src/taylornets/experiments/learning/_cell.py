@@ -3,7 +3,6 @@
 import itertools
 import json
 import zlib
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -92,8 +91,6 @@ class Cell:
         self._check_penalties()
 
     def _check_penalties(self) -> None:
-        if isinstance(self.penalties, str) or not isinstance(self.penalties, Iterable):
-            raise _checks.ArgumentError("penalties", "a list of numbers > 0", repr(self.penalties))
         penalties = tuple(self.penalties) or PENALTIES[self.model]
         for penalty in penalties:
             _checks.positive("penalties", penalty)

@@ -70,7 +70,7 @@ def penalty_path(
     w = jnp.zeros_like(net.w0) if model in ("linear", "full") else natural_point(risk, key, scale=_START)
     for penalty in penalties:
         risk = eqx.tree_at(lambda r: r.strength, risk, jnp.asarray(penalty, risk.strength.dtype))
-        options = {"certified": False, "tol": tol, "max_steps": max_steps}
-        result = minimize(risk, w, LBFGS(memory=_MEMORY), key, **options)
+        solver = LBFGS(memory=_MEMORY)
+        result = minimize(risk, w, solver, key, certified=False, tol=tol, max_steps=max_steps)
         w = result.w
         yield Step(float(penalty), w, result.steps, result.status.name)
