@@ -121,7 +121,7 @@ def predict(
     return _product(function, parameter, x_new, x, coefficients, size)
 
 
-def _resolve(kernel: Any, *data: Array) -> tuple[Any, Any]:
+def _resolve(kernel: Any, *data: Array) -> tuple[Callable[..., Array], Any]:
     """The kernel as a function that compiles once per kind, and what it depends on beside the data."""
     if isinstance(kernel, TwoLayerNetwork):
         return ntk, kernel

@@ -4,13 +4,14 @@ from collections.abc import Callable
 
 import jax.numpy as jnp
 from jax.core import Tracer
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from taylornets import _checks, activations
 from taylornets.two_layer import TwoLayerNetwork
 
 
-def ntk(net: TwoLayerNetwork, x1: Array, x2: Array | None = None) -> Float[Array, "n1 n2"]:
+def ntk(net: TwoLayerNetwork, x1: ArrayLike, x2: ArrayLike | None = None) -> Float[Array, "n1 n2"]:
     """The finite-width kernel `K(x, x') = m^{-1} Σ_r σ'(u_r) σ'(u'_r) ⟨x, x'⟩` of every output: two matrix products.
 
     Args:
@@ -29,15 +30,15 @@ def ntk(net: TwoLayerNetwork, x1: Array, x2: Array | None = None) -> Float[Array
         >>> tn.kernels.ntk(net, jax.numpy.eye(3)).shape
         (3, 3)
     """
-    x1 = _checks.array("x1", x1, ("n1", net.inputs))
-    x2 = x1 if x2 is None else _checks.array("x2", x2, ("n2", net.inputs))
+    first = _checks.array("x1", x1, ("n1", net.inputs))
+    second = first if x2 is None else _checks.array("x2", x2, ("n2", net.inputs))
     distinct = net.w0[: net.width // 2] if net.symmetric else net.w0
     slope = net.activation.derivative(1)
-    return (slope(x1 @ distinct.T) @ slope(x2 @ distinct.T).T) / distinct.shape[0] * (x1 @ x2.T)
+    return (slope(first @ distinct.T) @ slope(second @ distinct.T).T) / distinct.shape[0] * (first @ second.T)
 
 
 def infinite_width_ntk(
-    activation: str | activations.Activation, x1: Array, x2: Array | None = None
+    activation: str | activations.Activation, x1: ArrayLike, x2: ArrayLike | None = None
 ) -> Float[Array, "n1 n2"]:
     """The limit of `ntk` for width to infinity, `⟨x, x'⟩ κ_1(⟨x, x'⟩/B_x²)`, on a sphere of radius `B_x = input_norm`.
 
@@ -60,9 +61,9 @@ def infinite_width_ntk(
         [[0.5, 0.0], [0.0, 0.5]]
     """
     sigma = activations.get(activation)
-    x1 = _checks.array("x1", x1, ("n1", "d"))
-    x2 = x1 if x2 is None else _checks.array("x2", x2, ("n2", x1.shape[1]))
-    return on_sphere(sigma, squared_radius(x1, x2))(x1, x2)
+    first = _checks.array("x1", x1, ("n1", "d"))
+    second = first if x2 is None else _checks.array("x2", x2, ("n2", first.shape[1]))
+    return on_sphere(sigma, squared_radius(first, second))(first, second)
 
 
 def on_sphere(activation: activations.Activation, squared_radius: Array) -> Callable[[Array, Array], Array]:

@@ -168,7 +168,7 @@ def _figure(found: list[Planted], seeds: int) -> Figure:
             label = f"$k = {item.row.order}, p = {item.row.power}$"
             label = label if len(names) == 1 else f"{item.activation.replace('_', ' ')}, {label}"
             series.append(Series(label, _widths(), np.exp(np.log(item.errors).mean(axis=0)), kind="line"))
-        low = min(float(np.min(np.asarray(tuple(item.y), float))) for item in series)
+        low = min(float(value) for item in series for value in item.y)
         anchor = low * 0.7 * (_widths() / WIDEST) ** SLOPE
         series.append(Series("theory: $m^{-1/2}$", _widths(), anchor, kind="theory"))
         panels.append(Plot("width $m$ (hidden units)", "r.m.s. error of $f^{(k)}$", series, "log2", "log", title))

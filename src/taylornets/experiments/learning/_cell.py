@@ -91,8 +91,6 @@ class Cell:
         self._check_penalties()
 
     def _check_penalties(self) -> None:
-        if isinstance(self.penalties, str):
-            raise _checks.ArgumentError("penalties", "a list of numbers > 0", repr(self.penalties))
         penalties = tuple(self.penalties) or PENALTIES[self.model]
         for penalty in penalties:
             _checks.positive("penalties", penalty)

@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array
 
 import taylornets as tn
@@ -151,16 +152,18 @@ def _kernel(cell: Cell, x: np.ndarray, y: np.ndarray, others: tuple[np.ndarray, 
 
 
 def _padded_rows(n: int) -> int:
-    """The next of 1024 · 1.5^j, in whole multiples of 64."""
-    rows = 1024
+    """The next of 256, 512, 1024, and from there of 1024 · 1.5^j in whole multiples of 64."""
+    rows = 256
     while rows < n:
-        rows = -(-rows * 3 // 128) * 64
+        rows = 2 * rows if rows < _DECOMPOSED else -(-rows * 3 // 128) * 64
     return rows
 
 
 @eqx.filter_jit
-def _masked_gram(kernel: Any, x: Any, mask: Any) -> Array:
+def _masked_gram(kernel: Any, x: ArrayLike, mask: ArrayLike) -> Array:
+    x = jnp.asarray(x)
     gram = tn.kernels.infinite_width_ntk(kernel, x) if isinstance(kernel, str) else tn.kernels.ntk(kernel, x)
+    mask = jnp.asarray(mask)
     return gram * mask * mask[:, None]
 
 

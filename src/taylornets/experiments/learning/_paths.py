@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -71,7 +70,7 @@ def penalty_path(
     w = jnp.zeros_like(net.w0) if model in ("linear", "full") else natural_point(risk, key, scale=_START)
     for penalty in penalties:
         risk = eqx.tree_at(lambda r: r.strength, risk, jnp.asarray(penalty, risk.strength.dtype))
-        options: dict[str, Any] = {"certified": False, "tol": tol, "max_steps": max_steps}
-        result = minimize(risk, w, LBFGS(memory=_MEMORY), key, **options)
+        solver = LBFGS(memory=_MEMORY)
+        result = minimize(risk, w, solver, key, certified=False, tol=tol, max_steps=max_steps)
         w = result.w
         yield Step(float(penalty), w, result.steps, result.status.name)

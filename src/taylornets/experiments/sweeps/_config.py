@@ -53,10 +53,10 @@ def load(path: Path) -> Sweep:
         raise _checks.ArgumentError("CONFIG", "a TOML file", f"{path} ({error})") from None
     for name in content:
         _checks.choice(argument, name, ("grid",))
-    found: Any = content.get("grid")
-    tables: list[Any] = found if isinstance(found, list) else [found]
-    if not tables or not all(isinstance(table, dict) for table in tables):
-        raise _checks.ArgumentError(argument, "a table [grid]", "none" if tables == [None] else repr(tables), _EXAMPLE)
+    given = content.get("grid")
+    tables: list[dict[str, Any]] = [table for table in _listed(given) if isinstance(table, dict)]
+    if not tables or len(tables) < len(_listed(given)):
+        raise _checks.ArgumentError(argument, "a table [grid]", "none" if given is None else repr(given), _EXAMPLE)
     cells: dict[str, Cell] = {}
     for table in tables:
         for cell in expand(table):
@@ -95,14 +95,18 @@ def expand(table: dict[str, Any]) -> list[Cell]:
     return cells
 
 
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
 def _values(name: str, value: Any) -> list[Any]:
     """The values of an axis, each of the right type."""
-    kind: Any = float if name == _SCALED else type(FIELDS[name].default) if name not in ("d", "n", "seed") else int
+    kind = _kind(name)
     if name in _LISTS:
         values = value if isinstance(value, list) and value and isinstance(value[0], list) else [value]
         values = [tuple(item) if isinstance(item, list) else item for item in values]
     else:
-        values = value if isinstance(value, list) else [value]
+        values = _listed(value)
     if not values:
         raise _checks.ArgumentError(name, "at least one value", "an empty list")
     for item in values:
@@ -110,3 +114,10 @@ def _values(name: str, value: Any) -> list[Any]:
         if isinstance(item, bool) or not isinstance(item, allowed):
             raise _checks.ArgumentError(name, f"{_KINDS[kind]}, or a list of them", repr(item))
     return values
+
+
+def _kind(name: str) -> type:
+    """The type of an axis's values: that of the field's default."""
+    if name in ("d", "n", "seed"):
+        return int
+    return float if name == _SCALED else type(FIELDS[name].default)

@@ -1,5 +1,6 @@
 """Runs the cells of a sweep that have no result yet, on dask.distributed, and keeps each as it comes."""
 
+import logging
 import time
 from contextlib import ExitStack
 from importlib import metadata
@@ -128,13 +129,13 @@ def _connect(stack: ExitStack, scheduler: str | None, workers: int | None, cells
         except (OSError, ValueError, TypeError) as error:
             needed = "the address of a running dask scheduler, such as tcp://127.0.0.1:8786"
             raise _checks.ArgumentError("--scheduler", needed, f"{scheduler!r} ({error})") from None
-    dashboard: Any = None  # none is started; the annotation of the library asks for text
     cluster = stack.enter_context(
         LocalCluster(
             n_workers=min(workers, cells) if workers else None,
             threads_per_worker=1,
             host="127.0.0.1",
-            dashboard_address=dashboard,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
         )
     )
     return stack.enter_context(Client(cluster))

@@ -146,9 +146,14 @@ class _Transaction:
             try:
                 self._connection.execute("COMMIT")
             except sqlite3.Error:
-                self._connection.execute("ROLLBACK")
+                self._undo()
                 raise
-        elif self._connection.in_transaction:
+        else:
+            self._undo()
+
+    def _undo(self) -> None:
+        """Rolls back, unless SQLite has done so itself, as it does when the disk is full."""
+        if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 
 

@@ -1,0 +1,82 @@
+"""Your own target function: how many examples does it take, and which model learns it with fewest?
+
+Write a function of a few coordinates below, run `python examples/your_own_target.py`, and read the answers: which powers the
+activation can express, what weights that express it cost, what the theory promises from that, and what three models need
+in fact. Takes about a minute; needs `pip install taylornets`.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import taylornets as tn
+
+DIMENSION, WIDTH, ORDER = 15, 256, 2
+
+# --- 1. Your target: a sum of powers of directions -------------------------------------------------------------------
+# A product is a difference of squares: x_1 x_2 = ((x_1 + x_2)² - (x_1 - x_2)²)/4. Change the rows, powers and coefficients.
+directions = jnp.zeros((2, DIMENSION)).at[0, :2].set(jnp.array([1.0, 1.0])).at[1, :2].set(jnp.array([1.0, -1.0]))
+target = tn.targets.Polynomial(directions, (2, 2), DIMENSION / 4 * jnp.array([1.0, -1.0]))
+
+
+def sphere(seed: int, n: int) -> jax.Array:
+    """Inputs uniform on the unit sphere."""
+    x = jax.random.normal(jax.random.key(seed), (n, DIMENSION))
+    return x / jnp.linalg.norm(x, axis=1, keepdims=True)
+
+
+# --- 2. Can the network express it, and at what price? ---------------------------------------------------------------
+print(tn.expressivity.table("cubic_relu", orders=(1, 2), largest=6), "\n")
+prices: dict[int, float] = {}
+for order in (1, ORDER):
+    prices[order] = tn.expressivity.planted_norm("cubic_relu", target, order)
+    print(f"order {order}: weights of norm {prices[order] ** (1 / (2 * order)):.3g} express the target")
+
+# --- 3. What does the theory promise? --------------------------------------------------------------------------------
+# Error on fresh inputs minus error on n examples: at most about twice the Rademacher complexity of the ball of that norm.
+net = tn.TwoLayerNetwork.init(jax.random.key(1), DIMENSION, WIDTH)
+x_train, x_validation, x_test = sphere(2, 400), sphere(3, 300), sphere(4, 2000)
+for order in (1, ORDER):
+    radius = prices[order] ** (1 / (2 * order))
+    exact = tn.generalization.rademacher(net, x_train, order=order, radius=radius, draws=20, key=jax.random.key(5))
+    print(f"order {order}: complexity of that ball with 400 examples: {float(exact.mean):.3g}")
+print(
+    f"M_op = {float(tn.generalization.operator_norm_ratio(x_train)):.3g}, between 1/√d = {DIMENSION**-0.5:.3g} and 1\n"
+)
+
+# --- 4. What happens? ------------------------------------------------------------------------------------------------
+variance = float(jnp.var(target(x_test)))
+
+
+def relative(outputs: jax.Array, x: jax.Array) -> float:
+    """Mean squared error over the variance of the target."""
+    return float(jnp.mean((outputs - target(x)) ** 2)) / variance
+
+
+print("examples   NTK   quadratic model   randomized network     (relative test error)")
+for n in (50, 100, 200, 400):
+    x, y = x_train[:n], target(x_train[:n])
+    gram = tn.kernels.infinite_width_ntk("cubic_relu", x)
+    paths: dict[str, list[tuple[float, float]]] = {"ntk": []}
+    for coefficients in tn.kernels.kernel_ridge(gram, y).path([1e-3, 1e-4, 1e-5]):
+        guesses = [tn.kernels.infinite_width_ntk("cubic_relu", new, x) @ coefficients for new in (x_validation, x_test)]
+        paths["ntk"].append((relative(guesses[0], x_validation), relative(guesses[1], x_test)))
+    for model in ("quadratic", "randomized"):
+        w, paths[model] = None, []
+        for penalty in (3e-5, 3e-6, 3e-7):  # each starts where the last one ended
+            options = {"penalty": penalty, "power": 4, "tol": 1e-2, "max_steps": 200, "throw": False}
+            w = tn.fit(net, x, y, model=model, w_init=w, key=jax.random.key(6), **options).w
+            if model == "quadratic":
+                guesses = [net.term(2, w, new) for new in (x_validation, x_test)]
+            else:
+                guesses = [tn.randomization.Signs().mean(net, w, new) for new in (x_validation, x_test)]
+            paths[model].append((relative(guesses[0], x_validation), relative(guesses[1], x_test)))
+    # The penalty with the least validation error counts.
+    found = {model: min(pairs)[1] for model, pairs in paths.items()}
+    print(f"{n:8}  {found['ntk']:5.3f}      {found['quadratic']:5.3f}              {found['randomized']:5.3f}")
+
+# --- 5. Your turn ----------------------------------------------------------------------------------------------------
+# - Double DIMENSION. Which columns keep their errors when the examples double too, and which need four times as many?
+# - Make the target a power of one direction: directions[:1], (4,), jnp.ones(1) * DIMENSION**2. What about power 5, and why?
+# - Replace `sphere` by inputs with most of their length in two coordinates. What becomes of M_op, and of the gain?
+assert np.isfinite(variance)
