@@ -1,9 +1,16 @@
-"""Fixtures and tolerances of all tests."""
+"""Fixtures and tolerances of all tests; how they are compiled."""
 
+import os
 from collections.abc import Iterator
 
 import jax
 import pytest
+
+# Most of the time of the tests is the compiler's, and nearly every program runs once: it is told to optimize little,
+# here and in the processes that tests start. What the programs compute is the same; `JAX_DISABLE_MOST_OPTIMIZATIONS=0`
+# brings the optimizer back.
+if os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") not in {"0", "false", "False"}:
+    jax.config.update("jax_disable_most_optimizations", True)
 
 # Relative tolerance of a result that is one pass of arithmetic away from its reference.
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import taylornets as tn
+from taylornets.randomization import SampledSigns
 from taylornets.two_layer import Taylor
 
 MODELS = ("linear", "quadratic", "randomized", "full", 3, Taylor(4))
@@ -166,3 +167,74 @@ def test_errors(change, message):
     y = y[: change.pop("rows", 30)]
     with pytest.raises(tn.ArgumentError, match=message):
         tn.objective(net, x, y, **({"penalty": 1e-2} | change))
+
+
+@pytest.mark.usefixtures("x64")
+class TestDraws:
+    """Minibatches and fresh signs: unbiased, and what they say they are."""
+
+    def test_minibatches_average_to_the_whole(self):
+        """All pairs of 5 examples are equally likely: the mean over many draws, within 4 standard errors."""
+        net = tn.TwoLayerNetwork.init(jax.random.key(0), 3, 4, symmetric=False)
+        x, y = jax.random.normal(jax.random.key(1), (5, 3)), jnp.arange(5.0)
+        w = 0.3 * net.w0
+        for chunk_size in (None, 2):
+            risk = tn.objective(net, x, y, penalty=0.1, chunk_size=chunk_size)
+            values = jax.vmap(lambda key, risk=risk: risk.minibatch(key, 2)(w))(
+                jax.random.split(jax.random.key(2), 2000)
+            )
+            pairs = [
+                float(tn.objective(net, x[jnp.array(p)], y[jnp.array(p)], penalty=0.1)(w))
+                for p in ([0, 1], [0, 2], [3, 4])
+            ]
+            found = np.unique(np.round(np.asarray(values), 9))
+            assert found.size == 10
+            assert all(np.min(np.abs(found - pair)) < 1e-8 for pair in pairs)
+            error = float(jnp.std(values)) / np.sqrt(2000)
+            assert float(jnp.mean(values)) == pytest.approx(float(risk(w)), abs=4 * error)
+        assert float(risk.minibatch(jax.random.key(0), 5)(w)) == pytest.approx(float(risk(w)), rel=1e-12)
+
+    def test_fresh_signs_average_to_the_randomized_risk(self):
+        """All 2^4 sign vectors appear and each gives the network at `s w`; the mean within 4 standard errors."""
+        net = tn.TwoLayerNetwork.init(jax.random.key(0), 3, 4)
+        x, y = jax.random.normal(jax.random.key(1), (5, 3)), jnp.arange(5.0)
+        w = net.w0
+        risk = tn.objective(net, x, y, model="randomized", penalty=0.1)
+        values = jax.vmap(lambda key: risk.with_signs(key)(w))(jax.random.split(jax.random.key(2), 4000))
+        error = float(jnp.std(values)) / np.sqrt(4000)
+        assert float(jnp.mean(values)) == pytest.approx(float(risk(w)), abs=4 * error)
+        drawn = risk.with_signs(jax.random.key(3))
+        assert isinstance(drawn.response, SampledSigns)
+        signed = drawn.response.signs[:, None] * w
+        assert set(np.asarray(drawn.response.signs)) <= {-1.0, 1.0}
+        assert jnp.allclose(drawn.outputs(w), net(signed, x), rtol=1e-12)
+        assert drawn(w) - drawn.risk(w) == pytest.approx(float(risk(w) - risk.risk(w)), rel=1e-10)
+
+    def test_softmax_has_a_sampled_risk(self):
+        net = tn.TwoLayerNetwork.init(jax.random.key(0), 3, 4, outputs=3)
+        x, labels = jax.random.normal(jax.random.key(1), (5, 3)), jnp.array([0, 1, 2, 0, 1])
+        risk = tn.objective(net, x, labels, model="sampled", loss="softmax", penalty=0.1, key=jax.random.key(4))
+        assert float(risk(net.w0)) != float(risk.with_signs(jax.random.key(5))(net.w0))
+
+    @pytest.mark.parametrize("model", ["quadratic", "randomized", "sampled", "full", 3])
+    @pytest.mark.parametrize("power", [6.5, 8])
+    def test_hessian_products(self, model, power):
+        """Against automatic differentiation of the whole; at 0 they are finite for every power."""
+        net = tn.TwoLayerNetwork.init(jax.random.key(0), 3, 6)
+        x, y = jax.random.normal(jax.random.key(1), (9, 3)), jnp.arange(9.0)
+        risk = tn.objective(net, x, y, model=model, penalty=0.1, power=power)
+        w, direction = 0.5 * jax.random.normal(jax.random.key(2), (2, 6, 3))
+        expected = jax.jvp(jax.grad(risk), (w,), (direction,))[1]
+        assert jnp.allclose(risk.hessian_vector_product(w, direction), expected, rtol=1e-9, atol=1e-11)
+        assert bool(jnp.all(jnp.isfinite(risk.hessian_vector_product(0 * w, direction))))
+
+    def test_errors(self):
+        net = tn.TwoLayerNetwork.init(jax.random.key(0), 3, 4)
+        x = jax.random.normal(jax.random.key(1), (5, 3))
+        risk = tn.objective(net, x, x[:, 0], penalty=0.1)
+        with pytest.raises(tn.ArgumentError, match="size: needed at most the number of examples, 5, got 6"):
+            risk.minibatch(jax.random.key(0), 6)
+        with pytest.raises(tn.ArgumentError, match="size: needed an integer ≥ 1, got 0"):
+            risk.minibatch(jax.random.key(0), 0)
+        with pytest.raises(tn.ArgumentError, match="model: needed 'randomized' or 'sampled'"):
+            risk.with_signs(jax.random.key(0))

@@ -20,8 +20,6 @@ class Model:
     tolerance: float = 1e-10
     reverse: bool = True  # JAX has no reverse mode through `while_loop`
     order: int = 6
-    # The same function by other means, where nesting six derivatives of `f` itself takes minutes.
-    reference: Callable[..., Any] | None = None
 
 
 REGISTRY: dict[str, Model] = {}
@@ -158,15 +156,7 @@ def embedding_lookup(keys):
     return f, (draw(keys, 7, 3), draw(keys, 3, 3)), jnp.array([1, 4, 4, 0])
 
 
-def _unrolled(cell, x):
-    h, sums = jnp.zeros(2, x.dtype), []
-    for row in x:
-        sums.append(h.sum())
-        h = cell(row, h)
-    return h, jnp.stack(sums)
-
-
-@model(reference=_unrolled)
+@model()
 def gru_by_scan_in_equinox(keys):
     cell = eqx.nn.GRUCell(2, 2, key=next(keys))
 
@@ -252,17 +242,7 @@ def _definite(w):
     return w @ w.T + 2 * jnp.eye(w.shape[0])
 
 
-def _by_formula(w, x):
-    (a, b), (_, d) = a_ = _definite(w)
-    (p, q), (r, t) = a_ + w
-    first = jnp.sqrt(a)
-    factor = jnp.array([[first, 0], [b / first, jnp.sqrt(d - (b / first) ** 2)]])
-    inverse = jnp.array([[d, -b], [-b, a]]) / (a * d - b * b)
-    solution = jnp.array([[t, -q], [-r, p]]) @ x / (p * t - q * r)
-    return solution, factor, inverse @ x, (jnp.array(1.0), jnp.log(a * d - b * b))
-
-
-@model(reference=_by_formula)
+@model()
 def linear_solves_and_cholesky(keys):
     def f(w, x):
         a = _definite(w)
@@ -273,21 +253,7 @@ def linear_solves_and_cholesky(keys):
     return f, draw(keys, 2, 2), draw(keys, 2, 2)
 
 
-def _gram_schmidt(w, x):
-    (a, b), (_, d) = w @ w.T + jnp.diag(jnp.array([2.0, 5.0]))
-    u, v = (x @ w).T
-    first = jnp.linalg.norm(u)
-    q = u / first
-    rest = v - q * (q @ v)
-    second = jnp.linalg.norm(rest)
-    half, root = (a + d) / 2, jnp.sqrt((a - d) ** 2 / 4 + b * b)
-    # The factors are unique up to the sign of each column, which the routine chooses and which does not move.
-    signs = jnp.sign(jnp.diagonal(jnp.linalg.qr(lax.stop_gradient(x @ w))[1]))
-    factors = jnp.stack([q, rest / second], 1) * signs, jnp.array([[first, q @ v], [0, second]]) * signs[:, None]
-    return factors, jnp.array([half - root, half + root])
-
-
-@model(reference=_gram_schmidt)
+@model()
 def orthogonal_factors(keys):
     def f(w, x):
         values, vectors = jnp.linalg.eigh(w @ w.T + jnp.diag(jnp.array([2.0, 5.0])))

@@ -15,17 +15,10 @@ def test_terms_of_every_order(name):
     f, params, new, x = built(name)
     entry = REGISTRY[name]
     terms = eqx.filter_jit(tn.taylor_terms(f, params, entry.order, mode="taylor"))(new, x)
-    # Nesting runs operation by operation: compiling 2^6 copies of a model takes longer than running them.
-    reference = tn.taylor_terms(entry.reference or f, params, entry.order, mode="nested")(new, x)
+    # Compiling 2^6 copies of each function that a model jits takes minutes; running them takes seconds.
+    with jax.disable_jit():
+        reference = tn.taylor_terms(f, params, entry.order, mode="nested")(new, x)
     assert len(terms) == entry.order + 1
     assert disagreement(terms, reference) <= entry.tolerance
     # The comparison is about something: the last term is not zero, unless the model is a polynomial.
     assert max(jnp.abs(leaf).max() for leaf in jax.tree.leaves(reference[2])) > 0
-
-
-@pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("name", ["gru_by_scan_in_equinox", "linear_solves_and_cholesky", "orthogonal_factors"])
-def test_models_with_another_reference_nest_to_the_same(name):
-    f, params, new, x = built(name)
-    ours = eqx.filter_jit(tn.taylor_terms(f, params, 2, mode="taylor"))(new, x)
-    assert disagreement(ours, tn.taylor_terms(f, params, 2, mode="nested")(new, x)) <= 1e-10

@@ -64,3 +64,30 @@ def test_vmap_grad_and_grad_of_grad(name):
     assert first == pytest.approx(float(polynomial.deriv()(NODES[0])), rel=1e-10, abs=1e-10 * scale)
     assert second == pytest.approx(float(polynomial.deriv(2)(NODES[0])), rel=1e-10, abs=1e-10 * scale)
     assert abs(first) > 0
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("name", [n for n, entry in REGISTRY.items() if entry.tolerance > 1e-10])
+def test_mixed_precision_is_transformed_like_nested_derivatives(name):
+    # Rounding to few bits is no polynomial, so these are compared with the reference under the same transformations.
+    f, params, new, x = built(name)
+
+    def everything(mode):
+        expansion = tn.taylor_expand(f, params, 3, mode=mode)
+
+        def value(point, x):
+            return scalar(expansion(point, x))
+
+        def slope(point, x):
+            return scalar(jax.grad(value)(point, x))
+
+        def run(point, x):
+            points = jnp.stack([point, params, 2 * point - params])
+            return jax.vmap(value, (0, None))(points, x), jax.grad(value)(point, x), jax.grad(slope)(point, x)
+
+        return jax.jit(run)(new, x)
+
+    for ours, reference in zip(everything("taylor"), everything("nested"), strict=True):
+        assert ours.dtype == reference.dtype
+        assert jnp.abs(ours - reference).max() <= REGISTRY[name].tolerance * jnp.abs(reference).max()
+        assert jnp.abs(reference).max() > 0

@@ -229,7 +229,7 @@ NAN = jnp.full((40, 4), jnp.nan)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"method": "lbgfs"}, "method: needed one of 'lbfgs', got 'lbgfs'. Did you mean 'lbfgs'"),
+        ({"method": "lbgfs"}, "method: needed one of .*'lbfgs', .*, got 'lbgfs'. Did you mean 'lbfgs'"),
         ({"model": "quadratc"}, "model: .* Did you mean 'quadratic'"),
         ({"loss": "hubber"}, "loss: .* Did you mean 'huber'"),
         ({"rank": 2, "model": "full"}, "rank: needed 1 for model='full', got 2. Copies"),

@@ -12,7 +12,7 @@ import taylornets as tn
 from taylornets import generalization
 
 pytestmark = pytest.mark.usefixtures("x64")
-N, D, M = 2000, 4, 16
+N, D, M = 8000, 4, 16
 
 
 def problem(seed=0, flips=0.0):

@@ -171,7 +171,7 @@ def test_errors():
         kernels.kernel_ridge_cg("relu", x, y, 0.0)
     with pytest.raises(tn.ArgumentError, match="ridges: needed a finite number > 0"):
         kernels.kernel_ridge(jnp.eye(2), jnp.ones((2, 1))).path([-1.0])
-    with pytest.raises(tn.ArgumentError, match="kernel: needed an activation, a network, or a function"):
+    with pytest.raises(tn.ArgumentError, match="kernel: needed an activation, a network, a function of x1 and x2"):
         kernels.kernel_ridge_cg(3, x, y, 1.0)
     with pytest.raises(tn.ArgumentError, match="x1: needed examples on one sphere"):
         kernels.kernel_ridge_cg("relu", x * jnp.arange(1.0, 41)[:, None], y, 1.0)

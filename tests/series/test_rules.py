@@ -65,6 +65,7 @@ SAMPLES = {
     "parts": lambda w: sum(jnp.split(w**2, 3)) * lax.rev(w[:1], (1,)) + jnp.flip(jnp.broadcast_to(w[0], (2, 3)), 0)[0],
     "sums": lambda w: jnp.cumsum(w, 0) ** 2 + w.sum(1) + lax.reduce_window(w**2, 0.0, lax.add, (2, 1), (1, 1), "SAME"),
     "indexing": lambda w: w[jnp.array([0, 2, 2])] ** 2 + w.at[0].set(w[1] ** 2).at[jnp.array([1, 1])].add(w[:2]) * w,
+    "indices out of bounds": lambda w: w.at[jnp.array([5, 0])].get(mode="fill", fill_value=1.0) * w[:2],
     "updates": lambda w: lax.dynamic_update_slice(w, w[:1, :1] ** 2, (1, 1)) * lax.dynamic_slice(w, (1, 1), (1, 1)),
     "subtracting updates": lambda w: w.at[1].subtract(w[0] ** 2) ** 2,
     "half precision mantissa": lambda w: lax.reduce_precision(w, 11, 52) ** 2 + jnp.copy(w) * w,
@@ -95,7 +96,15 @@ SAMPLES = {
     "calls": lambda w: jax.jit(lambda v: jnp.sin(v) @ v)(w),
     "loops of fixed length": lambda w: lax.fori_loop(0, 3, lambda _, c: jnp.tanh(c @ w), w),
     "while": lambda w: lax.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, jnp.sin(c[1]) * w), (0, w)),
+    "while for each row": lambda w: jax.vmap(
+        lambda row: lax.while_loop(
+            lambda c: jnp.abs(c[1]).max() < 3, lambda c: (c[0] + 1, c[1] * 1.7 + row**2), (0, row)
+        )
+    )(w),
     "scan": scanned,
+    "scan of length zero": lambda w: jax.tree.map(
+        lambda y: y.sum(0), lax.scan(lambda c, row: (c * row, row @ w), w[0], w[:0])
+    ),
     "cond": lambda w: lax.cond(w[0, 0] > 0, lambda v: v * jnp.exp(v), lambda v: 1.0 * v, w),
     "checkpoint": lambda w: jax.checkpoint(lambda v: jnp.sin(v) @ v)(w),
     "named": lambda w: checkpoint_name(w**2, "square") * w,

@@ -2,6 +2,9 @@
 
 from taylornets._fit._fit import fit as fit
 from taylornets._fit._fit import minimize as minimize
+from taylornets._fit._methods import METHODS as METHODS
+from taylornets._fit._methods import default_method as default_method
+from taylornets._fit._methods import natural_point as natural_point
 from taylornets._fit._result import FitError as FitError
 from taylornets._fit._result import FitResult as FitResult
 from taylornets._fit._result import History as History

@@ -10,15 +10,17 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from taylornets import _checks, losses
-from taylornets._fit._methods import natural_norm, natural_point, resolve
+from taylornets._fit._methods import default_method, natural_norm, natural_point
 from taylornets._fit._result import FitError, FitResult, History, Status
 from taylornets.certificates import Certificate, certify_objective, is_certifiable
 from taylornets.objectives import Objective, objective
 from taylornets.optimizers import Method, NegativeCurvatureState
+from taylornets.randomization import SignMoments
 from taylornets.two_layer import TwoLayerNetwork
 
 _FIRST_CHECK = 20
 _CHECK_GROWTH = 1.25
+_CHECK_GROWTH_RANDOMIZED = 1.6  # its certificate takes as long as some fifty gradients
 # The starting norm of a unit relative to the natural one: small against the solution, far from the saddle at 0. A heuristic.
 _START = 0.3
 _STRETCH = 0.01
@@ -96,7 +98,7 @@ def fit(
         advice = "Copies serve single terms of order ≥ 2 only."
         raise _checks.ArgumentError("rank", f"1 for model={model!r}", str(rank), advice)
     key = jax.random.key(0) if key is None else key
-    solver = resolve(method, risk, key, max_steps)
+    solver = default_method(method, risk, key, max_steps) if isinstance(method, str) else method
     w = _start(risk, model, rank, key) if w_init is None else risk.prepared.displacement(w_init, risk.response)
     options: dict[str, Any] = {"certified": is_certifiable(model), "tol": tol, "max_steps": max_steps}
     result = minimize(risk, w, solver, key, **options)
@@ -150,7 +152,8 @@ def minimize(
     fun = _Preconditioned.of(risk) if solver.scales_inputs else risk
     enter, leave = (fun.inverse, fun.transform) if isinstance(fun, _Preconditioned) else (None, None)
     state = solver.init(fun, w if enter is None else w @ enter, key)
-    check = _FIRST_CHECK
+    randomized = certified and isinstance(risk.response, SignMoments)
+    check, growth = _FIRST_CHECK, _CHECK_GROWTH_RANDOMIZED if randomized else _CHECK_GROWTH
     certificate: Certificate | None = None
     value, gradient = risk.value_and_gradient(w)
     while True:
@@ -168,7 +171,7 @@ def minimize(
         if status is not None:
             second_order = getattr(state, "stationarity", None)
             return FitResult(w, float(value), certificate, status, int(state.steps), history, second_order)
-        check = max(int(state.steps) + 1, int(_CHECK_GROWTH * check))
+        check = max(int(state.steps) + 1, int(growth * check))
 
 
 def _status(

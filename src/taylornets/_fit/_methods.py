@@ -49,11 +49,22 @@ def natural_point(risk: Objective, key: PRNGKeyArray, rank: int = 1, scale: floa
     return deviation * jax.random.normal(key, shape, net.w0.dtype)
 
 
-def resolve(method: str | Method, risk: Objective, key: PRNGKeyArray, max_steps: int) -> Method:
-    """The method of that name for this objective, or the method itself."""
-    if not isinstance(method, str):
-        return method
-    return METHODS[_checks.choice("method", method, METHODS)](risk, key, max_steps)
+def default_method(name: str, risk: Objective, key: PRNGKeyArray, max_steps: int) -> Method:
+    """The method of that name, with the settings that fit the objective.
+
+    Args:
+        name: a key of `METHODS`.
+        risk: the objective whose curvature sets learning rates.
+        key: JAX random key of the point at which the curvature is measured.
+        max_steps: steps over which a falling learning rate falls.
+
+    Returns:
+        The method.
+
+    Raises:
+        ArgumentError: for an unknown name.
+    """
+    return METHODS[_checks.choice("method", name, METHODS)](risk, key, max_steps)
 
 
 def _lbfgs(risk: Objective, key: PRNGKeyArray, max_steps: int) -> Method:

@@ -14,10 +14,10 @@ The penalty `λ g^q`, `g = Σ_r ‖w_r‖⁴`, `q = p/4`, has `⟨∇R, W⟩ = p
 
     2 (P(W) - P(W*)) ≤ ⟨∇P(W), W⟩ - (p-2) λ R(W) + Σ_r ⟨w*_r, (Q_r + λ N_r - λ_min I) w*_r⟩ - 2 λ R(W*).
 
-The sum is at most `C s` with `s = ‖W*‖_{2,4}²`, `C = (Σ_r c_r²)^{1/2}`, `c_r = max(λ_max(Q_r + λ N_r - λ_min I), 0)` (`two_layer.unit_suprema`
-bounds the dual in the same way), so `sup_s C s - 2 λ s^{p/2}`, a conjugate, bounds the excess over *every* comparator, and
-over a ball `s ≤ B²` where a radius is given. `Q_r` is O(1/m) on bounded `‖W‖_{2,4}`; the penalty's part does not fall
-with the width, which is why the dual certificate is the sharper of the two.
+The sum is at most `C s` with `s = ‖W*‖_{2,4}²`, `C = (Σ_r c_r²)^{1/2}`, `c_r = max(λ_max(Q_r + λ N_r - λ_min I), 0)`, as in
+the dual bound. So `sup_s C s - 2 λ s^{p/2}`, a conjugate, bounds the excess over *every* comparator; over a ball `s ≤ B²`
+where a radius is given. `Q_r` is O(1/m) on bounded `‖W‖_{2,4}`; the penalty's part does not fall with the width, which
+is why the dual certificate is the sharper of the two.
 """
 
 import equinox as eqx

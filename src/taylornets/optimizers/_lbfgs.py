@@ -59,11 +59,17 @@ class LBFGS(eqx.Module):
         Returns:
             The new state.
         """
-        restarted = state.restarted
-        if int(state.stalled) >= _STALLED_STEPS and not restarted:
+        last, restarted = int(state.steps) + steps, state.restarted
+        state = self._segment(fun, state, steps)
+        left = last - int(state.steps)
+        if int(state.stalled) >= _STALLED_STEPS and not restarted and left > 0:
             # A stall may come from stale curvature pairs: once, the method starts afresh from where it stands.
-            state, restarted = _init(self, fun, state.w)._replace(steps=state.steps), True
-        return _advance(self, fun, state._replace(restarted=False), jnp.asarray(steps))._replace(restarted=restarted)
+            fresh = _init(self, fun, state.w)._replace(steps=state.steps)
+            state, restarted = self._segment(fun, fresh, left), True
+        return state._replace(restarted=restarted)
+
+    def _segment(self, fun: Callable[[Array], Array], state: LBFGSState, steps: int) -> LBFGSState:
+        return _advance(self, fun, state._replace(restarted=False), jnp.asarray(steps))
 
     def is_stalled(self, state: LBFGSState) -> bool:
         """Whether the last iterations brought no decrease beyond rounding, after a fresh start too."""

@@ -3,6 +3,7 @@
 from typing import Any, Protocol, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, PRNGKeyArray
 
@@ -75,7 +76,7 @@ def strongly_typed(state: Any) -> Any:
     """
 
     def convert(leaf: Any) -> Any:
-        if not isinstance(leaf, jax.Array) or jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        if not isinstance(leaf, jax.Array) or jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             return leaf
         return lax.convert_element_type(leaf, leaf.dtype)
 

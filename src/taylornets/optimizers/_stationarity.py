@@ -23,7 +23,7 @@ from taylornets import _checks
 from taylornets.optimizers import _method
 
 _ROUGH = 1e-2
-_RUNGS = (1e-4, 1e-7, 1e-10, 1e-13)
+_RUNGS = (1e-6, 1e-10, 1e-13)
 _DENSE = 16
 _KRYLOV = 40
 
@@ -193,7 +193,8 @@ def _extreme(
     if not np.any(matvec(start)):  # ARPACK refuses; a random start is in the kernel of the zero matrix alone
         return 0.0, start
     operator: Any = LinearOperator((size, size), matvec=matvec, dtype=float)  # pyright: ignore[reportCallIssue]
-    values, vectors = eigsh(operator, 1, which="LM", v0=start, ncv=krylov, tol=tol, maxiter=restarts)
+    options: Any = {"v0": start, "ncv": krylov, "tol": tol, "maxiter": restarts}
+    values, vectors = eigsh(operator, 1, which="LM", **options)
     return float(values[0]), vectors[:, 0]
 
 

@@ -17,7 +17,7 @@ from taylornets import _checks
 class PerturbationState(NamedTuple):
     """Steps done, the step of the last perturbation, and the key of the next."""
 
-    count: Int[Array, ""]
+    steps: Int[Array, ""]
     last: Int[Array, ""]
     rng_key: PRNGKeyArray
 
@@ -71,17 +71,17 @@ def perturbed_gradient_descent(
         return PerturbationState(zero, zero - interval - 1, key)
 
     def update(
-        updates: optax.Updates, state: PerturbationState, params: optax.Params | None = None
+        updates: optax.Updates, state: Any, params: optax.Params | None = None
     ) -> tuple[optax.Updates, PerturbationState]:
         del params
-        rate = learning_rate(state.count) if callable(learning_rate) else learning_rate
-        quiet = (optax.tree.norm(updates) <= threshold) & (state.count - state.last > interval)
+        rate: Any = learning_rate(state.steps) if callable(learning_rate) else learning_rate
+        quiet = (optax.tree.norm(updates) <= threshold) & (state.steps - state.last > interval)
         following, drawn = jax.random.split(state.rng_key)
         jump = _uniform_in_ball(drawn, updates)
         scale = jnp.where(quiet, radius, 0.0)
         moved = jax.tree.map(lambda g, j: -rate * g + scale.astype(g.dtype) * j, updates, jump)
-        last = jnp.where(quiet, state.count, state.last)
-        return moved, PerturbationState(state.count + 1, last, following)
+        last = jnp.where(quiet, state.steps, state.last)
+        return moved, PerturbationState(state.steps + 1, last, following)
 
     return optax.GradientTransformation(init, update)
 

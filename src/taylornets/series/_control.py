@@ -1,9 +1,11 @@
 """Rules of programs inside programs: calls, custom derivatives, rematerialization, cond, scan, while, linear solves."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 
 from taylornets.series._engine import Context, along_curve, bind, evaluate, evaluate_closed, register
@@ -99,7 +101,7 @@ def _scan(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Valu
     first, second = params["num_consts"], params["num_consts"] + params["num_carry"]
     consts, carry, xs = list(values[:first]), list(values[first:second]), list(values[second:])
     quiet = Context(ctx.order)
-    slices = jax.eval_shape(lambda x: jax.tree.map(lambda leaf: leaf[0], x), xs) if params["length"] else xs
+    slices = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
 
     def outline(carry: list[Value]) -> list[Value]:
         def once(consts: list[Value], carry: list[Value], x: list[Value]) -> list[Value]:
@@ -135,9 +137,19 @@ def _while(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Val
         return evaluate_closed(quiet, params["cond_jaxpr"], operands)[0]
 
     def step(carry: list[Value]) -> list[Value]:
-        return _match(evaluate_closed(ctx, params["body_jaxpr"], [*body_consts, *carry]), carry)
+        after = _match(evaluate_closed(ctx, params["body_jaxpr"], [*body_consts, *carry]), carry)
+        # `vmap` makes one loop of many, each with a predicate of its own: those that are done stay where they are.
+        alive = going(carry)
+        return [jax.tree.map(partial(_select, alive), new, old) for new, old in zip(after, carry, strict=True)]
 
-    return lax.while_loop(going, step, carry)
+    return lax.while_loop(lambda carry: going(carry).any(), step, carry)
+
+
+def _select(predicate: Any, new: Any, old: Any) -> Any:
+    """`new` where the predicate of each loop holds, else `old`; a single predicate holds wherever a step runs."""
+    return (
+        jnp.where(lax.expand_dims(predicate, range(predicate.ndim, jnp.ndim(new))), new, old) if predicate.ndim else new
+    )
 
 
 @register("linear algebra", "custom_linear_solve")

@@ -15,7 +15,7 @@ UNARY = (
     "neg", "reshape", "broadcast_in_dim", "transpose", "squeeze", "rev", "slice", "reduce_sum",
     "convert_element_type", "real", "imag", "conj", "copy", "cumsum", "reduce_window_sum", "fft",
     "gather", "dynamic_slice", "device_put", "sharding_constraint", "name", "reduce_precision", "psum", "all_gather",
-    "all_to_all",    "ppermute", "reduce_scatter",
+    "all_to_all", "ppermute", "reduce_scatter", "split",
 )  # fmt: skip
 # Linear in the operands at the named positions together.
 JOINT = {
@@ -36,13 +36,12 @@ def _unary(_: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value
     if not isinstance(x, Series):  # only the indices moved, and indices are locally constant
         return bind(equation, *map(primal, values))
     rest = [primal(v) for v in rest]
-    outs = [None if c is None else bind(equation, c, *rest) for c in x.coefficients]
-    return [make([None if o is None else o[i] for o in outs]) for i in range(len(equation.outvars))]
-
-
-@register(FAMILY, "split")
-def _split(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    return _unary(ctx, equation, values)
+    homogeneous = equation
+    if equation.primitive.name == "gather":  # what it puts at indices out of bounds does not depend on the operand
+        homogeneous = equation.replace(params={**equation.params, "fill_value": 0})
+    rows = [bind(equation, x.primal, *rest)]
+    rows += [None if c is None else bind(homogeneous, c, *rest) for c in x.coefficients[1:]]
+    return [make([None if row is None else row[i] for row in rows]) for i in range(len(equation.outvars))]
 
 
 @register(FAMILY, "optimization_barrier")

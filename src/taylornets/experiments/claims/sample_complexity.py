@@ -228,7 +228,11 @@ def _uneven_figure(rows: list[dict[str, float]]) -> Figure:
         "On unevenly spread inputs the gain shrinks",
         (
             Plot(
-                "$M_{op}$ of the inputs", "examples: NTK / quadratic model", [Series("", x, y, low, high)], "linear", "linear"
+                "$M_{op}$ of the inputs",
+                "examples: NTK / quadratic model",
+                [Series("", x, y, low, high)],
+                "linear",
+                "linear",
             ),
         ),
         "The number of examples that the NTK needs over that of the quadratic model, for inputs with a decaying spectrum; "
