@@ -196,9 +196,9 @@ def _figure(values: Values, seeds: int) -> Figure:
         "complexity",
         "The quadratic model's complexity falls with the dimension, the NTK's does not",
         panels,
-        f"Exact suprema averaged over {DRAWS[1]} sign vectors (NTK; quadratic: {DRAWS[2]}), mean over {seeds} networks and data "
-        "sets with 95 % intervals; cubic ReLU, inputs uniform on the unit sphere (third panel: of a random subspace of dimension "
-        f"{DIRECTIONS[0]} to {DS[-1]} in {DS[-1]} dimensions). Where it does not vary, n = {BASE_N}, d = {BASE_D}, "
+        f"Exact suprema averaged over {DRAWS[1]} sign vectors (NTK; quadratic: {DRAWS[2]}), mean over {seeds} networks and "
+        "data sets with 95 % intervals; cubic ReLU, inputs uniform on the unit sphere (third panel: of a random subspace of "
+        f"dimension {DIRECTIONS[0]} to {DS[-1]} in {DS[-1]} dimensions). Where it does not vary, n = {BASE_N}, d = {BASE_D}, "
         f"m = {WIDTH}.",
     )
 
