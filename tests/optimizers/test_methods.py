@@ -166,6 +166,18 @@ def test_negative_curvature_on_another_function():
 
 
 @pytest.mark.usefixtures("x64")
+def test_curvature_that_rounding_hides_is_not_called_second_order():
+    """A saddle on top of 1e16: no move lowers the value by more than rounding hides, and the test has seen the saddle."""
+    method = tn.optimizers.negative_curvature()
+    hidden = jax.tree_util.Partial(lambda w: 1e16 + w[0] ** 2 - w[1] ** 2 + w[1] ** 4)
+    state = method.advance(hidden, method.init(hidden, jnp.zeros(2), jax.random.key(0)), 50)
+    assert method.is_stalled(state)
+    assert not state.second_order
+    assert state.stationarity is not None
+    assert state.stationarity.min_eigenvalue == pytest.approx(-2)
+
+
+@pytest.mark.usefixtures("x64")
 def test_a_rate_that_diverges_keeps_the_best_iterate():
     x, y = data()
     net = network()

@@ -74,6 +74,15 @@ def test_not_converged_is_said():
     assert "not converged" in str(found)
 
 
+def test_too_few_products_claim_nothing():
+    """No eigenvector found: an infinite residual, so that the lower bound says nothing, and a true Rayleigh quotient."""
+    scales = jnp.concatenate([jnp.full(200, -1.0), jnp.linspace(-0.999, 1, 2000)])
+    found = tn.stationarity(lambda w: jnp.sum(scales * w**2) / 2, jnp.ones(2200), key=jax.random.key(0), max_products=1)
+    assert not found.converged
+    assert found.lower_bound == -np.inf
+    assert -1 <= found.min_eigenvalue <= 1
+
+
 def test_single_precision():
     with jax.enable_x64(False):
         found = tn.stationarity(

@@ -184,9 +184,13 @@ def _status(
             return Status.CERTIFIED
         end = Status.GAP_REMAINS
     else:
-        end = Status.SECOND_ORDER if isinstance(state, NegativeCurvatureState) else Status.STALLED
-        if history.stationarity[-1] <= tol and end is not Status.SECOND_ORDER:
+        newton = isinstance(state, NegativeCurvatureState)
+        if newton and state.second_order:
+            return Status.SECOND_ORDER
+        # A small gradient ends the others; this one goes on until its second-order test.
+        if history.stationarity[-1] <= tol and (stalled or not newton):
             return Status.STATIONARY
+        end = Status.STALLED
     if stalled:
         return end
     return Status.MAX_STEPS if int(state.steps) >= max_steps else None

@@ -126,7 +126,7 @@ def landscape(
     Raises:
         ArgumentError: for arguments that do not fit.
 
-    Source: theory 4; BL20 theorem 4.
+    Source: theory 4; BL20 section 4.
 
     Example:
         >>> import jax, taylornets as tn

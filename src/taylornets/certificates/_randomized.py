@@ -34,7 +34,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from taylornets import _checks
 from taylornets.activations import ReluPower
@@ -47,6 +47,7 @@ _GRID = 16
 _RATIO = 1.5  # of neighboring grid points; chords of 60 points make the gap 3 % smaller
 _MULTIPLIER_RANGE = 8.0
 _MULTIPLIER_STEPS = 60
+_LEAST_MULTIPLE = 2.0**-10
 
 
 class _Table(NamedTuple):
@@ -56,11 +57,55 @@ class _Table(NamedTuple):
     psi: Float[Array, "m grid"]
 
 
+class _Search(NamedTuple):
+    """The multiple of `ν` tried last, the best bound so far and its vector, and whether to go on."""
+
+    multiple: Float[Array, ""]
+    bound: Float[Array, ""]
+    vector: Float[Array, "n outputs"]
+    going: Bool[Array, ""]
+
+
 def randomized_bound(risk: Objective, dual_vector: Float[Array, "n outputs"], value: Array) -> tuple[Array, Array]:
-    """`D(ν)`, or `D(0)` where that is better, and the vector that attains it; `value` is the objective at hand."""
+    """The best of `D(ν)`, `D(ν/2)`, `D(ν/4)`, .. and `D(0)`, and the vector that attains it.
+
+    Near an optimum `ν` itself is best. Smaller multiples serve where the remainder outgrows the penalty: they are tried as
+    long as less than half of the objective is proved, and the bound still rises or is that of `ν = 0`.
+
+    Args:
+        risk: a randomized objective.
+        dual_vector: `ν`, shape `(n, outputs)`.
+        value: the objective at hand, a scalar; the bound covers the displacements whose objective is not above it.
+
+    Returns:
+        A lower bound on the objective, at most `value`, and the dual vector.
+    """
+    loss, y = risk.pointwise.loss, risk.targets()
+    dual_vector = loss.project(y.shape[0] * dual_vector, y) / y.shape[0]
+    trivial = -jnp.mean(loss.conjugate(jnp.zeros_like(dual_vector), y))
+
+    def halve(search: _Search) -> _Search:
+        multiple = search.multiple / 2
+        vector = multiple * dual_vector
+        bound = _bound_at(risk, vector, value)
+        better = bound > search.bound
+        going = (bound - trivial < (value - trivial) / 2) & (better | (search.bound == trivial))
+        return _Search(
+            multiple,
+            jnp.where(better, bound, search.bound),
+            jnp.where(better, vector, search.vector),
+            going & (multiple > _LEAST_MULTIPLE),
+        )
+
+    start = _Search(jnp.full_like(trivial, 2), trivial, jnp.zeros_like(dual_vector), jnp.asarray(True))
+    end = lax.while_loop(lambda search: search.going, halve, start)
+    return jnp.minimum(end.bound, value), end.vector
+
+
+def _bound_at(risk: Objective, dual_vector: Array, value: Array) -> Array:
+    """`D(ν)`, minus infinity where it is not a number."""
     loss, y, q = risk.pointwise.loss, risk.targets(), risk.penalty.power / 4
-    slopes = loss.project(y.shape[0] * dual_vector, y)
-    dual_vector = slopes / y.shape[0]
+    slopes = y.shape[0] * dual_vector
     table, size = _table(risk, dual_vector, value)
 
     def by_units(mu: Array) -> Array:
@@ -74,10 +119,10 @@ def randomized_bound(risk: Objective, dual_vector: Float[Array, "n outputs"], va
         mu = center * jnp.exp(logarithm)
     lost, constant = by_units(mu), initial_inner(risk, dual_vector)
     magnitude = conjugate_magnitude(risk, slopes) + jnp.abs(constant) + lost
-    bound = -jnp.mean(loss.conjugate(slopes, y)) + constant - lost - rounding_allowance(risk, magnitude)
-    trivial = -jnp.mean(loss.conjugate(jnp.zeros_like(slopes), y))
-    better = bound > trivial  # false for NaN
-    return jnp.minimum(jnp.where(better, bound, trivial), value), jnp.where(better, dual_vector, 0)
+    bound = (
+        -jnp.mean(loss.conjugate(loss.project(slopes, y), y)) + constant - lost - rounding_allowance(risk, magnitude)
+    )
+    return jnp.where(jnp.isnan(bound), -jnp.inf, bound)
 
 
 def _table(risk: Objective, dual_vector: Array, value: Array) -> tuple[_Table, Array]:

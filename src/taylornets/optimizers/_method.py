@@ -9,18 +9,6 @@ from jaxtyping import Array, PRNGKeyArray
 
 
 @runtime_checkable
-class State(Protocol):
-    """Where a run stands: the iterate, the value that the method saw there, the steps done."""
-
-    @property
-    def w(self) -> Array: ...
-    @property
-    def value(self) -> Any: ...
-    @property
-    def steps(self) -> Any: ...
-
-
-@runtime_checkable
 class Method(Protocol):
     """One object per optimization method; `fit` runs any of them.
 

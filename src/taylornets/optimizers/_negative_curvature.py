@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
@@ -22,11 +23,9 @@ from taylornets import _checks
 from taylornets.optimizers import _method
 from taylornets.optimizers._stationarity import Stationarity, stationarity
 
-_ACCEPT, _GOOD = (
-    0.1,
-    0.75,
-)  # shares of the predicted decrease: to take the step, to widen the region (Conn, Gould, Toint)
-_LENGTHS = 2.0 ** jnp.arange(-20, 13)  # trial lengths along a direction of negative curvature
+# Shares of the predicted decrease: to take the step, to widen the region (Conn, Gould, Toint).
+_ACCEPT, _GOOD = 0.1, 0.75
+_LENGTHS = 2.0 ** np.arange(-20, 13)  # trial lengths along a direction of negative curvature
 _SIDEWAYS = 0.1
 _ROUNDING = 8.0
 
@@ -51,12 +50,15 @@ class NegativeCurvatureState(NamedTuple):
         key: of the next second-order test.
         escapes: saddles left along negative curvature.
         stationarity: the second-order test that ended the run; None before.
+        second_order: whether that test shows no negative curvature beyond the tolerance. False where it does, or did not
+            converge, but no move along it lowers the objective by more than rounding hides.
     """
 
     region: _Region
     key: PRNGKeyArray
     escapes: int = 0
     stationarity: Stationarity | None = None
+    second_order: bool = False
 
     @property
     def w(self) -> Array:
@@ -75,7 +77,7 @@ class NegativeCurvatureState(NamedTuple):
 
 
 class NegativeCurvature(eqx.Module):
-    """Trust-region Newton-CG that stops at second-order stationary points only.
+    """Trust-region Newton-CG that stops at second-order stationary points, or says that rounding stopped it.
 
     Args:
         curvature_tolerance: a point counts as second-order stationary when the smallest Hessian eigenvalue is proved
@@ -117,15 +119,14 @@ class NegativeCurvature(eqx.Module):
             tested = state.region._replace(products=state.region.products + test.products)
             state = state._replace(region=tested, key=key)
             if test.lower_bound >= -self.curvature_tolerance * test.spectral_radius:
-                return state._replace(stationarity=test)
+                return state._replace(stationarity=test, second_order=True)
             moved, escaped = _escape(fun, tested, test.direction, key_side)
             if not bool(escaped):
-                # The curvature is negative by less than the value can show: the claim is the test's own bound.
                 return state._replace(stationarity=test)
             state = state._replace(region=moved, escapes=state.escapes + 1)
 
     def is_stalled(self, state: NegativeCurvatureState) -> bool:
-        """Whether a second-order test ended the run."""
+        """Whether a second-order test ended the run; `state.second_order` says with what."""
         return state.stationarity is not None
 
 

@@ -25,6 +25,7 @@ from taylornets.optimizers import _method
 _ROUGH = 1e-2
 _RUNGS = (1e-6, 1e-10, 1e-13)
 _DENSE = 16
+_LEAST = 1000  # products that the largest eigenvalue may take in small problems
 _KRYLOV = 40
 
 
@@ -36,7 +37,8 @@ class Stationarity:
         gradient_norm: `‖∇P(w)‖`.
         min_eigenvalue: `θ`, the Rayleigh quotient of `direction`: never below the smallest eigenvalue of the Hessian.
         direction: unit vector of the shape of `w`.
-        residual: `r = ‖∇²P q − θ q‖`; an eigenvalue lies within `r` of `θ`.
+        residual: `r = ‖∇²P q − θ q‖`; an eigenvalue lies within `r` of `θ`. Infinite where Lanczos found no eigenvector at
+            all, so that nothing is claimed.
         converged: whether `r` is at most the tolerance times `|θ|`.
         spectral_radius: about the largest absolute eigenvalue (to a few per cent).
         products: Hessian-vector products spent.
@@ -102,10 +104,10 @@ def stationarity(
     operator = _Counted(fun, w)
     start = np.asarray(jax.random.normal(key, (w.size,), w.dtype), float)
     if w.size <= _DENSE:
-        value, vector, radius = operator.dense()
+        value, vector, radius, found = *operator.dense(), True
     else:
-        value, vector, radius = _lanczos(operator, start, tol, max_products)
-    residual = float(np.linalg.norm(operator(vector) - value * vector))
+        value, vector, radius, found = _lanczos(operator, start, tol, max_products)
+    residual = float(np.linalg.norm(operator(vector) - value * vector)) if found else float("inf")
     return Stationarity(
         gradient_norm=float(jnp.linalg.norm(gradient)),
         min_eigenvalue=value,
@@ -141,7 +143,8 @@ def spectral_radius(fun: Callable[[Array], Array], w: Array, *, key: PRNGKeyArra
     if w.size <= _DENSE:
         return operator.dense()[2]
     start = np.asarray(jax.random.normal(key, (w.size,), w.dtype), float)
-    return abs(_extreme(operator, start, _ROUGH, w.size)[0])
+    largest = _extreme(operator, start, _ROUGH, max(w.size, _LEAST))
+    return _length(operator, start) if largest is None else abs(largest[0])
 
 
 class _Counted:
@@ -165,36 +168,47 @@ class _Counted:
         return float(values[0]), vectors[:, 0], float(np.abs(values).max())
 
 
-def _lanczos(operator: _Counted, vector: np.ndarray, tol: float, max_products: int) -> tuple[float, np.ndarray, float]:
-    """Smallest eigenvalue, its vector, and the spectral radius."""
-    radius = abs(_extreme(operator, vector, _ROUGH, max_products)[0])
+def _lanczos(
+    operator: _Counted, vector: np.ndarray, tol: float, max_products: int
+) -> tuple[float, np.ndarray, float, bool]:
+    """Smallest eigenvalue, its vector, the spectral radius, and whether an eigenvector was found at all."""
+    largest = _extreme(operator, vector, _ROUGH, max_products)
+    radius = _length(operator, vector) if largest is None else abs(largest[0])
+    vector = vector / np.linalg.norm(vector)
     if radius == 0:
-        return 0.0, vector / np.linalg.norm(vector), 0.0
-    value = float("nan")
-    for rung in _RUNGS:
+        return 0.0, vector, 0.0, True
+    value, found = float(vector @ operator(vector)), False
+    for rung in _RUNGS if largest is not None else ():
         left = max_products - operator.products
-        try:
-            shifted, vector = _extreme(lambda v: operator(v) - radius * v, vector, rung, left)
-        except ArpackNoConvergence:
+        lowest = _extreme(lambda v: operator(v) - radius * v, vector, rung, left)
+        if lowest is None:
             break
-        value = shifted + radius
+        value, vector, found = lowest[0] + radius, lowest[1], True
         if np.linalg.norm(operator(vector) - value * vector) <= tol * abs(value):
             break
-    return value, vector, radius
+    return value, vector, radius, found
+
+
+def _length(operator: _Counted, vector: np.ndarray) -> float:
+    """`‖∇²P v‖/‖v‖`, a lower bound on the spectral radius."""
+    return float(np.linalg.norm(operator(vector)) / np.linalg.norm(vector))
 
 
 def _extreme(
     matvec: Callable[[np.ndarray], np.ndarray], start: np.ndarray, tol: float, products: int
-) -> tuple[float, np.ndarray]:
-    """The eigenvalue of largest absolute value and its vector."""
+) -> tuple[float, np.ndarray] | None:
+    """The eigenvalue of largest absolute value and its vector; None where the products did not suffice."""
     size = start.size
     krylov = min(size, _KRYLOV)
-    restarts = max(2, products // (krylov // 2))
+    restarts = max(1, products // (krylov // 2))
     if not np.any(matvec(start)):  # ARPACK refuses; a random start is in the kernel of the zero matrix alone
         return 0.0, start
     operator: Any = LinearOperator((size, size), matvec=matvec, dtype=float)  # pyright: ignore[reportCallIssue]
     options: Any = {"v0": start, "ncv": krylov, "tol": tol, "maxiter": restarts}
-    values, vectors = eigsh(operator, 1, which="LM", **options)
+    try:
+        values, vectors = eigsh(operator, 1, which="LM", **options)
+    except ArpackNoConvergence:
+        return None
     return float(values[0]), vectors[:, 0]
 
 
