@@ -29,9 +29,17 @@ WITH_SHAPES = [
     tn.randomization.Signs.mean,
     tn.randomization.Signs.variance,
     tn.randomization.expected_loss,
+    tn.generalization.rademacher,
+    tn.generalization.suprema,
+    tn.generalization.bound,
+    tn.generalization.certificate,
+    tn.generalization.operator_norm_ratio,
+    tn.kernels.kernel_ridge,
+    tn.kernels.kernel_ridge_cg,
+    tn.expressivity.planted_weights,
 ]
 WITH_EXAMPLE = [tn.TwoLayerNetwork, tn.certify, tn.fit, tn.objective, tn.randomization.Signs, tn.losses.get]
-MODULES = [tn.activations, tn.losses, tn.optimizers, tn.randomization]
+MODULES = [tn.activations, tn.expressivity, tn.generalization, tn.kernels, tn.losses, tn.optimizers, tn.randomization]
 DOCUMENTED = [
     *WITH_SHAPES,
     *MODULES,
@@ -113,7 +121,7 @@ before = dict(jax.config.values)
 import taylornets
 assert dict(jax.config.values) == before
 assert not jax.config.jax_enable_x64
-loaded = {"matplotlib", "sklearn", "typer", "rich", "jinja2", "cvxpy", "pandas"} & set(sys.modules)
+loaded = {"matplotlib", "sklearn", "typer", "rich", "jinja2", "cvxpy", "pandas", "polars", "distributed"} & set(sys.modules)
 assert not loaded, loaded
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)

@@ -11,18 +11,20 @@ from taylornets.two_layer import moment_matrices, unit_suprema
 pytestmark = pytest.mark.usefixtures("x64")
 
 
-def draw(symmetric, outputs=2):
+def draw(symmetric, outputs=2, width=6):
     keys = jax.random.split(jax.random.key(3), 3)
-    net = tn.TwoLayerNetwork.init(keys[0], 4, 6, outputs, "softplus", symmetric)
+    net = tn.TwoLayerNetwork.init(keys[0], 4, width, outputs, "softplus", symmetric)
     return net, jax.random.normal(keys[1], (50, 4)), jax.random.normal(keys[2], (50, outputs))
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize("chunk_size", [None, 7])
-def test_moment_matrices_by_definition(symmetric, chunk_size):
-    net, x, q = draw(symmetric)
+@pytest.mark.parametrize("width", [6, 40])
+def test_moment_matrices_by_definition(symmetric, chunk_size, width):
+    """Few units and many take different ways."""
+    net, x, q = draw(symmetric, width=width)
     second = net.activation.derivative(2)(x @ net.w0.T)
-    expected = jnp.einsum("ic,rc,ir,id,ie->rde", q, net.a, second, x, x) / (2 * np.sqrt(6))
+    expected = jnp.einsum("ic,rc,ir,id,ie->rde", q, net.a, second, x, x) / (2 * np.sqrt(width))
     found = moment_matrices(net.prepare(x, (2,), chunk_size), q)
     np.testing.assert_allclose(found, expected[: len(found)], rtol=1e-11, atol=1e-12)
 

@@ -21,6 +21,8 @@ from taylornets.two_layer._prepared import Block, Prepared, Term
 
 # From a block and its rows of the per-example array, the weights of its examples in each unit's sum: shape (units, b).
 Weigh = Callable[[Block, Array], Array]
+# Up to so many units, products formed for each cost less than the upper triangles of `x_i x_iᵀ`, which all share.
+_FEW_UNITS = 16
 
 
 def moment_matrices(prepared: Prepared, coefficients: Float[Array, "n outputs"]) -> Float[Array, "h d d"]:
@@ -41,7 +43,8 @@ def moment_matrices(prepared: Prepared, coefficients: Float[Array, "n outputs"])
 def weighted_moments(prepared: Prepared, weigh: Weigh, values: Float[Array, "n ..."]) -> Float[Array, "units d d"]:
     """`Σ_i c_ri x_i x_iᵀ` for every unit, with weights `c` that are formed block by block.
 
-    Cost: `n (units + 1) d (d+1)/2` multiplications, as one matrix product per block of the upper triangles of `x_i x_iᵀ`.
+    Cost: `n (units + 1) d (d+1)/2` multiplications, as one matrix product per block of the upper triangles of `x_i x_iᵀ`; for
+    up to 16 units `n units d²`, as one product for each.
 
     Args:
         prepared: the data.
@@ -52,8 +55,13 @@ def weighted_moments(prepared: Prepared, weigh: Weigh, values: Float[Array, "n .
         Symmetric matrices, shape `(units, d, d)`.
     """
     d = prepared.net.inputs
+    weights = jax.eval_shape(lambda: weigh(*_first(prepared, values)))
+    if weights.shape[0] <= _FEW_UNITS:
+        return _accumulate(prepared, lambda block, rows: _products(block.x, weigh(block, rows)), values)
     rows, columns = jnp.triu_indices(d)
-    packed = _accumulate(prepared, weigh, values, lambda x: x[:, rows] * x[:, columns])
+    packed = _accumulate(
+        prepared, lambda block, row: weigh(block, row) @ (block.x[:, rows] * block.x[:, columns]), values
+    )
     full = jnp.zeros((packed.shape[0], d, d), packed.dtype)
     return full.at[:, rows, columns].set(packed).at[:, columns, rows].set(packed)
 
@@ -76,7 +84,8 @@ def unit_suprema(prepared: Prepared, order: int, coefficients: Float[Array, "n o
     """
     net = prepared.net
     if order == 1:
-        vectors = _accumulate(prepared, _term_weights(prepared, 1), coefficients, lambda x: x)
+        weigh = _term_weights(prepared, 1)
+        vectors = _accumulate(prepared, lambda block, rows: weigh(block, rows) @ block.x, coefficients)
         norms = jnp.linalg.norm(vectors, axis=1)
         return jnp.concatenate([norms, norms]) if net.symmetric else norms
     if order == 2:
@@ -93,16 +102,19 @@ def _term_weights(prepared: Prepared, order: int) -> Weigh:
     return lambda block, q: (signs @ q.T) * prepared.features(block, term).scaled[order]
 
 
-def _accumulate(
-    prepared: Prepared, weigh: Weigh, values: Array, lift: Callable[[Array], Array]
-) -> Float[Array, "units p"]:
-    """`Σ_i c_ri lift(x_i)` over the blocks."""
+def _products(x: Float[Array, "b d"], weights: Float[Array, "units b"]) -> Float[Array, "units d d"]:
+    """`Σ_i c_ri x_i x_iᵀ` of one block, unit by unit."""
+    return jnp.einsum("rb,bd,be->rde", weights, x, x, optimize=[(0, 1), (0, 1)])
 
-    def one(item: tuple[Block, Array]) -> Array:
-        block, rows = item
-        return weigh(block, rows) @ lift(block.x)
 
+def _first(prepared: Prepared, values: Array) -> tuple[Block, Array]:
+    """The first block and its rows."""
+    return jax.tree.map(lambda leaf: leaf[0], (prepared.blocks, prepared.per_example(values)))
+
+
+def _accumulate(prepared: Prepared, one: Callable[[Block, Array], Array], values: Array) -> Array:
+    """Sums over the blocks what each and its rows of `values` give."""
     blocks = (prepared.blocks, prepared.per_example(values))
-    start = jnp.zeros_like(jax.eval_shape(one, jax.tree.map(lambda leaf: leaf[0], blocks)))
-    total, _ = lax.scan(lambda total, item: (total + one(item), None), start, blocks)
+    start = jnp.zeros_like(jax.eval_shape(lambda: one(*_first(prepared, values))))
+    total, _ = lax.scan(lambda total, item: (total + one(*item), None), start, blocks)
     return total

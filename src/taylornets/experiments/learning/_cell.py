@@ -105,7 +105,7 @@ class Cell:
 
     def key(self, *names: str) -> PRNGKeyArray:
         """The random key that follows from the named fields alone, so that cells that share them share what is drawn."""
-        chosen = json.dumps([names, [getattr(self, name) for name in names if name != "role"]])
+        chosen = json.dumps([names, [getattr(self, name) for name in names]])
         return jax.random.fold_in(jax.random.key(self.seed), zlib.crc32(chosen.encode()))
 
     @classmethod

@@ -19,7 +19,6 @@ from taylornets.experiments.learning._paths import penalty_path
 # Up to here an eigendecomposition serves the whole path of ridges; then CG on the stored matrix; then CG without it.
 _DECOMPOSED, _STORED = 1024, 32_000
 _TOLERANCE = 1e-4
-RESULTS = ("error", "validation_error", "penalty", "path", "sign_variance", "m_op", "steps", "status", "seconds")
 
 
 def draw(cell: Cell, role: str, n: int) -> tuple[np.ndarray, np.ndarray]:

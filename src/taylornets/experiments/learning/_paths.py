@@ -39,6 +39,7 @@ def penalty_path(
     power: float,
     key: PRNGKeyArray,
     padded: int | None = None,
+    start: Array | None = None,
     tol: float = 1e-2,
     max_steps: int = 300,
 ) -> Iterator[Step]:
@@ -53,6 +54,7 @@ def penalty_path(
         penalties: from strong to weak.
         power: of the penalty.
         key: of the random start.
+        start: a displacement, shape `(m, d)`; by default zero where `tn.fit` starts there, and small and random elsewhere.
         padded: number of rows that the data get, zeros with weight zero behind the last example; by default none.
         tol: the scale-free gradient at which a run stops, as in `tn.fit`.
         max_steps: per penalty.
@@ -67,7 +69,9 @@ def penalty_path(
     risk = tn.objective(net, x, y, model=model, loss=loss, penalty=1.0, power=power)
     weight = risk.prepared.per_example(jnp.asarray(np.where(np.arange(rows) < n, 1 / n, 0).astype(x.dtype)))
     risk = eqx.tree_at(lambda r: r.examples.weight, risk, weight)
-    w = jnp.zeros_like(net.w0) if model in ("linear", "full") else natural_point(risk, key, scale=_START)
+    w = start
+    if w is None:
+        w = jnp.zeros_like(net.w0) if model in ("linear", "full") else natural_point(risk, key, scale=_START)
     for penalty in penalties:
         risk = eqx.tree_at(lambda r: r.strength, risk, jnp.asarray(penalty, risk.strength.dtype))
         solver = LBFGS(memory=_MEMORY)

@@ -82,11 +82,6 @@ class Store:
                 "UPDATE cells SET result = ? WHERE name = ? AND result IS NULL", (json.dumps(result), cell.name)
             )
 
-    def clear(self) -> None:
-        """Forgets all cells."""
-        with self._guard(), self._transaction() as connection:
-            connection.execute("DELETE FROM cells")
-
     def count(self) -> tuple[int, int]:
         """How many cells are finished, and how many there are."""
         with self._guard():
