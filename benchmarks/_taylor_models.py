@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from jax import lax
 
 
-def mlp():
+def mlp(toy=False):
     """A perceptron 256-1024-1024-1024-10 with tanh, batch 512."""
-    sizes = [256, 1024, 1024, 1024, 10]
+    sizes = [8, 16, 16, 2] if toy else [256, 1024, 1024, 1024, 10]
     keys = iter(jax.random.split(jax.random.PRNGKey(0), 9))
     params = [(jax.random.normal(next(keys), (a, b)) / a**0.5, jnp.zeros(b)) for a, b in itertools.pairwise(sizes)]
 
@@ -21,17 +21,17 @@ def mlp():
             x = jnp.tanh(x @ w + b)
         return x @ params[-1][0] + params[-1][1]
 
-    return f, params, jax.random.normal(next(keys), (512, 256))
+    return f, params, jax.random.normal(next(keys), (32 if toy else 512, sizes[0]))
 
 
-def conv():
+def conv(toy=False):
     """Three convolutions (32, 64, 64 channels, ReLU, average pooling) and a linear layer; 32 images of 32 x 32 x 3."""
     keys = iter(jax.random.split(jax.random.PRNGKey(1), 9))
-    channels = [3, 32, 64, 64]
+    channels = [3, 4, 4, 4] if toy else [3, 32, 64, 64]
     kernels = [
         jax.random.normal(next(keys), (3, 3, a, b)) * (2 / (9 * a)) ** 0.5 for a, b in itertools.pairwise(channels)
     ]
-    params = (kernels, jax.random.normal(next(keys), (64, 10)) / 8)
+    params = (kernels, jax.random.normal(next(keys), (channels[-1], 10)) / 8)
 
     def f(params, x):
         kernels, last = params
@@ -41,12 +41,13 @@ def conv():
             x = lax.reduce_window(x, 0.0, lax.add, (1, 2, 2, 1), (1, 2, 2, 1), "VALID") / 4
         return x.mean((1, 2)) @ last
 
-    return f, params, jax.random.normal(next(keys), (32, 32, 32, 3))
+    pixels, batch = (8, 2) if toy else (32, 32)
+    return f, params, jax.random.normal(next(keys), (batch, pixels, pixels, 3))
 
 
-def transformer():
+def transformer(toy=False):
     """Four pre-norm transformer blocks, width 128, 4 heads, GELU; 8 sequences of 64."""
-    width, heads, layers, length, batch = 128, 4, 4, 64, 8
+    width, heads, layers, length, batch = (8, 2, 1, 4, 2) if toy else (128, 4, 4, 64, 8)
     keys = iter(jax.random.split(jax.random.PRNGKey(2), 64))
 
     def dense(a, b):
@@ -108,21 +109,20 @@ def timed(function, *args, seconds=2.0, most=10):
     return {"seconds": best, "compile_seconds": compile_seconds, "peak_bytes": peak}
 
 
-def neural_tangents_rows(names, orders):
-    """Times of `neural_tangents.taylor_expand`, and of the plain gradient beside it."""
-    import neural_tangents as nt  # noqa: PLC0415 (only the other environment has it)
+def reference_row(expand, name, order, toy):
+    """The gradient of the order-K model by another implementation, and the plain gradient (order 0) of its JAX."""
+    f, params, x = MODELS[name](toy)
+    model = f
+    if expand == "neural_tangents" and order:
+        import neural_tangents as nt  # noqa: PLC0415 (only the other environment has it)
 
-    rows = []
-    for name in names:
-        f, params, x = MODELS[name]()
-        new = moved(params)
-        rows.append({"model": name, "order": 0, "jax": jax.__version__, **timed(gradient(f), new, x)})
-        for order in orders:
-            measured = timed(gradient(nt.taylor_expand(f, params, order)), new, x)
-            rows.append({"model": name, "order": order, "jax": jax.__version__, **measured})
-    return rows
+        model = nt.taylor_expand(f, params, order)
+    elif order:
+        import taylornets as tn  # noqa: PLC0415 (which the other environment has not)
+
+        model = tn.taylor_expand(f, params, order, mode="nested")
+    return {"jax": jax.__version__, **timed(gradient(model), moved(params), x)}
 
 
 if __name__ == "__main__":
-    request = json.loads(sys.argv[1])
-    print(json.dumps(neural_tangents_rows(request["models"], request["orders"])))
+    print(json.dumps(reference_row(**json.loads(sys.argv[1]))))

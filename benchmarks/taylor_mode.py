@@ -1,25 +1,46 @@
 """Taylor mode against the floor of matrix products, against nested derivatives, and against `neural_tangents`.
 
-Figures are ratios of times taken in one run. `TAYLORNETS_NEURAL_TANGENTS` may name a Python interpreter that has
-`neural_tangents` 0.6.5 (with JAX 0.4.24); without it those columns stay empty.
+`python -m benchmarks taylor_mode` measures everything. `python -m benchmarks.taylor_mode --models mlp --orders 4 6`
+measures a part, and `--stacking` what stacked products gain. `TAYLORNETS_NEURAL_TANGENTS` may name a Python interpreter
+that has `neural_tangents` 0.6.5 (with JAX 0.4.24); without it those columns stay empty.
 """
 
 import argparse
 import json
 import os
-import platform
 import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-
-import jax
+from typing import Any
 
 import taylornets as tn
+from benchmarks import _measure
 from benchmarks._taylor_models import MODELS, gradient, moved, timed
 from taylornets.series import _bilinear
 
 HERE = Path(__file__).parent
-# Nested derivatives of deep graphs take minutes to compile: the orders at which each model is compared with them.
-NESTED_ORDERS = {"mlp": (2, 4, 6), "conv": (2, 4, 6), "transformer": (2,)}
+ORDERS = (2, 3, 4, 5, 6)
+# Where other implementations are measured too: their cost doubles with each order.
+COMPARED = (2, 4, 6)
+# What an implementation may take to compile and run one gradient before it counts as not usable at this order.
+SECONDS = 240
+NEURAL_TANGENTS = "TAYLORNETS_NEURAL_TANGENTS"
+
+COLUMNS = {
+    "model": "model",
+    "order": "K",
+    "forward_ratio": "forward",
+    "gradient_ratio": "gradient",
+    "gradient_over_floor": "over the floor",
+    "nested_over_taylor": "nested",
+    "neural_tangents_over_taylor": "neural_tangents",
+    "peak_megabytes": "peak MB",
+    "plain_peak_megabytes": "plain MB",
+    "nested_peak_megabytes": "nested MB",
+    "compile_seconds": "compile s",
+    "nested_compile_seconds": "nested compile s",
+}
 
 
 def floor(order: int) -> dict[str, float]:
@@ -31,12 +52,12 @@ def floor(order: int) -> dict[str, float]:
     return {"forward": 2 * order + 1, "gradient": 5 * order / 3}
 
 
-def taylor_rows(name: str, orders: list[int]) -> list[dict]:
-    """One row an order: forward and gradient of the Taylor model over those of the model."""
-    f, params, x = MODELS[name]()
+def taylor_rows(name: str, orders: Sequence[int], toy: bool = False) -> list[dict[str, Any]]:
+    """One row an order: forward and gradient of the Taylor model over those of the model, and other implementations."""
+    f, params, x = MODELS[name](toy)
     new = moved(params)
     plain_forward, plain_gradient = timed(f, new, x), timed(gradient(f), new, x)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for order in orders:
         expansion = tn.taylor_expand(f, params, order)
         forward, grad = timed(expansion, new, x), timed(gradient(expansion), new, x)
@@ -54,44 +75,47 @@ def taylor_rows(name: str, orders: list[int]) -> list[dict]:
         }
         if name == "mlp":
             row |= {f"{kind}_over_floor": row[f"{kind}_ratio"] / value for kind, value in floor(order).items()}
-        if order in NESTED_ORDERS[name]:
-            nested = timed(gradient(tn.taylor_expand(f, params, order, mode="nested")), new, x)
-            row |= {
-                "nested_over_taylor": nested["seconds"] / grad["seconds"],
-                "nested_peak_megabytes": nested["peak_bytes"] / 1e6,
-                "nested_compile_seconds": nested["compile_seconds"],
-            }
+        if order in COMPARED:
+            row |= compared("nested", sys.executable, row, toy)
+            interpreter = os.environ.get(NEURAL_TANGENTS)
+            if interpreter and name == "mlp":
+                row |= compared("neural_tangents", interpreter, row, toy)
         rows.append(row)
         print(json.dumps(row), flush=True)
     return rows
 
 
-def neural_tangents_rows(names: list[str], orders: list[int]) -> list[dict]:
-    """The same gradients by `neural_tangents`, in its own environment."""
-    interpreter = os.environ.get("TAYLORNETS_NEURAL_TANGENTS")
-    if not interpreter:
-        return []
-    request = json.dumps({"models": names, "orders": orders})
-    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+def compared(expand: str, interpreter: str, row: dict[str, Any], toy: bool) -> dict[str, Any]:
+    """The same gradient by another implementation, in a process that is stopped after `SECONDS`."""
+    request = json.dumps({"expand": expand, "name": row["model"], "order": row["order"], "toy": toy})
+    environment = {k: v for k, v in os.environ.items() if expand == "nested" or k != "PYTHONPATH"}
     script = [interpreter, "-W", "ignore", str(HERE / "_taylor_models.py"), request]
-    out = subprocess.run(script, capture_output=True, text=True, check=True, env=environment).stdout
-    return json.loads(out.strip().splitlines()[-1])
+    try:
+        run = subprocess.run(script, capture_output=True, text=True, check=True, env=environment, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return {f"{expand}_over_taylor": f"over {SECONDS} s", f"{expand}_compile_seconds": f"over {SECONDS}"}
+    other = json.loads(run.stdout.strip().splitlines()[-1])
+    return {
+        f"{expand}_over_taylor": other["seconds"] / row["gradient_seconds"],
+        f"{expand}_peak_megabytes": other["peak_bytes"] / 1e6,
+        f"{expand}_compile_seconds": other["compile_seconds"],
+    }
 
 
-def stacking_rows(order: int = 4) -> list[dict]:
+def stacking_rows(batches: Sequence[int], order: int = 4, toy: bool = False) -> list[dict[str, Any]]:
     """What stacking the coefficients that meet the same matrix gains, by the number of rows of the batch."""
-    f, params, x = MODELS["mlp"]()
+    f, params, x = MODELS["mlp"](toy)
     new = moved(params)
     chosen = _bilinear.STACK_ROWS
-    rows = []
-    for batch in (1, 4, 16, 64, 512):
-        seconds = {}
+    rows: list[dict[str, Any]] = []
+    for batch in batches:
+        seconds: dict[tuple[str, str], float] = {}
         for label, limit in (("pairs", 0), ("stacked", 10**9)):
             _bilinear.STACK_ROWS = limit
             expansion = tn.taylor_expand(f, params, order)
             for kind, function in (("forward", expansion), ("gradient", gradient(expansion))):
                 seconds[label, kind] = timed(function, new, x[:batch])["seconds"]
-        row = {"batch": batch}
+        row: dict[str, Any] = {"batch": batch}
         row |= {kind: seconds["pairs", kind] / seconds["stacked", kind] for kind in ("forward", "gradient")}
         rows.append(row)
         print(json.dumps(row), flush=True)
@@ -99,35 +123,76 @@ def stacking_rows(order: int = 4) -> list[dict]:
     return rows
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Runs the benchmark and writes `results/taylor_mode*.json`."""
+def targets(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The bounds that Taylor mode was built to."""
+    found: list[dict[str, Any]] = []
+
+    def add(text: str, value: Any, met: bool, why: str) -> None:
+        measured = "not measured" if value is None else value if isinstance(value, str) else f"{value:.2f}"
+        found.append(_measure.target(text, measured, met, why))
+
+    for row in rows:
+        name, order = row["model"], row["order"]
+        if name == "mlp":
+            value = row["gradient_over_floor"]
+            text = f"mlp, K = {order}: gradient at most 1.15 times its floor of matrix products"
+            add(text, value, value <= 1.15, "what is not a product (tanh, sums of coefficients) takes the rest")
+            for other, bounds in (("nested", {4: 2, 6: 4}), ("neural_tangents", {4: 2, 6: 5})):
+                if order in bounds:
+                    value = row.get(f"{other}_over_taylor")
+                    met = isinstance(value, str) or (value is not None and value >= bounds[order])
+                    why = f"{NEURAL_TANGENTS} names no interpreter" if value is None else "see the time of the floor"
+                    add(f"mlp, K = {order}: at least {bounds[order]} times as fast as {other}", value, met, why)
+        if (name, order) == ("transformer", 6):
+            value = row["compile_seconds"]
+            add("transformer, K = 6: gradient compiles within 15 s", value, value < 15, "the program is long")
+    return found
+
+
+def table(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The rows as the page on Taylor mode prints them."""
+    cells = [[row.get(key) for key in COLUMNS] for row in rows]
+    title = "Times over those of the model itself; others over Taylor mode; memory and compilation of the gradient"
+    return {"title": title, "columns": list(COLUMNS.values()), "rows": cells}
+
+
+def main(quick: bool) -> dict[str, Any]:
+    orders = (2,) if quick else ORDERS
+    rows = [row for name in MODELS for row in taylor_rows(name, orders, toy=quick)]
+    stacking = stacking_rows((1, 4) if quick else (1, 4, 16, 64, 512), toy=quick)
+    return {
+        "title": "Gradients of Taylor models of any JAX model over the gradient of the model",
+        "floors": [
+            "forward, a perceptron's order-K model holds 2 K + 1 times the matrix products of the model, its gradient 5 K / 3",
+            f"another implementation has {SECONDS} s to compile and run one gradient in a process of its own",
+        ],
+        "tables": [
+            table(rows),
+            {
+                "title": "Perceptron, K = 4: time by pairs of coefficients over time with stacked products",
+                "columns": ["batch", "forward", "gradient"],
+                "rows": [[row["batch"], row["forward"], row["gradient"]] for row in stacking],
+            },
+        ],
+        "targets": targets(rows),
+        "taylor_mode": rows,
+        "stacking": stacking,
+    }
+
+
+def part(arguments: Sequence[str]) -> None:
+    """Measures what the options ask for and prints one line of JSON a row."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", nargs="+", choices=sorted(MODELS), default=["mlp", "conv", "transformer"])
-    parser.add_argument("--orders", nargs="+", type=int, default=[2, 3, 4, 5, 6])
+    parser.add_argument("--models", nargs="+", choices=sorted(MODELS), default=list(MODELS))
+    parser.add_argument("--orders", nargs="+", type=int, default=list(ORDERS))
     parser.add_argument("--stacking", action="store_true", help="measure stacked products instead")
-    options = parser.parse_args([] if arguments is None else arguments)
-    record: dict = {"jax": jax.__version__, "python": platform.python_version(), "cores": os.cpu_count()}
+    options = parser.parse_args(arguments)
     if options.stacking:
-        record["stacking"] = stacking_rows()
-        name = "taylor_mode_stacking"
-    else:
-        rows = [row for model in options.models for row in taylor_rows(model, options.orders)]
-        compared = [m for m in options.models if m == "mlp"]
-        others = neural_tangents_rows(compared, [k for k in options.orders if k in (4, 6)]) if compared else []
-        for other in others:
-            for row in rows:
-                if (row["model"], row["order"]) == (other["model"], other["order"]):
-                    row["neural_tangents_over_taylor"] = other["seconds"] / row["gradient_seconds"]
-                    row["neural_tangents_peak_megabytes"] = other["peak_bytes"] / 1e6
-                    print(row["model"], row["order"], "neural_tangents", row["neural_tangents_over_taylor"])
-        record |= {"taylor_mode": rows, "neural_tangents": others}
-        name = "taylor_mode_" + "_".join(options.models)
-    folder = HERE / "results"
-    folder.mkdir(exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps(record, indent=1))
+        stacking_rows((1, 4, 16, 64, 512))
+        return
+    for name in options.models:
+        taylor_rows(name, options.orders)
 
 
 if __name__ == "__main__":
-    import sys
-
-    main(sys.argv[1:])
+    part(sys.argv[1:])

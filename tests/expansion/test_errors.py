@@ -67,6 +67,12 @@ def test_outputs_that_are_not_arrays(mode):
         tn.taylor_expand(lambda p: {"y": f(p), "note": "done"}, W, 2, mode=mode)(W)
 
 
+@pytest.mark.parametrize("mode", ["taylor", "nested"])
+def test_a_forgotten_return(mode):
+    with pytest.raises(tn.ArgumentError, match=r"f: needed a model that returns arrays.*got None, which holds none"):
+        tn.taylor_expand(lambda p: None, W, 2, mode=mode)(W)
+
+
 def test_mask_that_does_not_fit():
     with pytest.raises(tn.ArgumentError, match=r"trainable: needed a tree of booleans that is a prefix"):
         tn.taylor_expand(f, W, 2, trainable={"a": True, "c": False})

@@ -136,12 +136,16 @@ def _refuse_nan(argument: str, leaves: Sequence[Any], paths: Sequence[str]) -> N
 
 
 def _check_outputs(out: Any) -> None:
-    for path, leaf in jax.tree_util.tree_flatten_with_path(out)[0]:
+    needed = "a model that returns arrays (or a tree of them)"
+    leaves = jax.tree_util.tree_flatten_with_path(out)[0]
+    if not leaves:
+        raise ArgumentError("f", needed, f"{out!r}, which holds none", "Does the function end with a return?")
+    for path, leaf in leaves:
         if not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float | complex):
             where = jax.tree_util.keystr(path) or "its only output"
             raise ArgumentError(
                 "f",
-                "a model that returns arrays (or a tree of them)",
+                needed,
                 f"a {type(leaf).__name__} at {where}",
                 "Return the arrays and keep the rest outside of the model.",
             )

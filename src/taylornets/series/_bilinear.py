@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from operator import mul
 from typing import Any
 
 import jax
@@ -78,7 +79,7 @@ def square(x: Value, order: int) -> Value:
 def square_coefficient(c: Sequence[Any], k: int, start: int = 0) -> Any:
     """Σ_{j=start..k-start} c_j c_{k-j}."""
     # Index pairs j < k - j occur twice, the middle one once.
-    total = cauchy(c, c, k, lambda p, q: p * q, start, (k + 1) // 2 - 1)
+    total = cauchy(c, c, k, mul, start, (k + 1) // 2 - 1)
     total = None if total is None else 2 * total
     if k % 2 == 0 and k // 2 >= start and c[k // 2] is not None:
         middle = c[k // 2] * c[k // 2]
@@ -106,7 +107,7 @@ def _power(x: Value, exponent: int, order: int) -> Value:
     if exponent == 1:
         return x
     half = square(_power(x, exponent // 2, order), order)
-    return half if exponent % 2 == 0 else product(half, x, order, lambda p, q: p * q)
+    return half if exponent % 2 == 0 else product(half, x, order, mul)
 
 
 def quotient(numerator: Value, denominator: Value, order: int) -> Value:
@@ -115,7 +116,7 @@ def quotient(numerator: Value, denominator: Value, order: int) -> Value:
     q = [1 / d[0] if numerator is None else n[0] / d[0]]
     for k in range(1, order + 1):
         q.append(None)
-        rest = minus(n[k], cauchy(d, q, k, lambda a, b: a * b, 1))
+        rest = minus(n[k], cauchy(d, q, k, mul, 1))
         q[k] = None if rest is None else rest / d[0]
     return make(q)
 

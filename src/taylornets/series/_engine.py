@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
-from taylornets.series._series import Series, Value, coefficients, derivative, integral, make, primal, truncate
+from taylornets.series._series import Series, Value, derivative, integral, primal, truncate
 
 # Told of every equation that series pass through: the primitive's name and the family that handled it.
 Record: TypeAlias = Callable[[str, str], None]
@@ -171,8 +171,3 @@ def along_curve(ctx: Context, function: Callable[..., Sequence[Any]], values: Se
     operands = [truncate(v, shorter) for v in values] + [derivative(values[i]) for i in moving]
     slopes = iter(evaluate_closed(Context(shorter), closed, operands))
     return [integral(y, next(slopes), ctx.order) if jnp.issubdtype(y.dtype, jnp.inexact) else y for y in outputs]
-
-
-def coefficientwise(ctx: Context, value: Series, function: Callable[[Any], Any]) -> Value:
-    """A linear function of one series."""
-    return make([None if c is None else function(c) for c in coefficients(value, ctx.order)])

@@ -10,6 +10,7 @@ Cauchy products a function, whatever the order.
 
 import math
 from collections.abc import Callable, Sequence
+from operator import mul
 from typing import Any
 
 import jax
@@ -36,10 +37,6 @@ from taylornets.series._series import (
 FAMILY = "univariate"
 
 
-def _times(a: Any, b: Any) -> Any:
-    return a * b
-
-
 def _scaled(z: Sequence[Any]) -> list[Any]:
     """The products j z_j."""
     return [c if c is None or j <= 1 else j * c for j, c in enumerate(z)]
@@ -47,7 +44,7 @@ def _scaled(z: Sequence[Any]) -> list[Any]:
 
 def _next(scaled: Sequence[Any], u: Sequence[Any], k: int) -> Any:
     """y_k from j z_j and u_0..u_{k-1}."""
-    total = cauchy(scaled, u, k, _times, 1)
+    total = cauchy(scaled, u, k, mul, 1)
     return total if total is None or k == 1 else total / k
 
 
@@ -86,7 +83,7 @@ def smooth(
         u = coefficients(slope(make(*primals), make(y), order), order)
         # A tangent that is zero for lack of dependence (the primal of a model in the displacement) is not multiplied.
         dz = [None if isinstance(t, SymbolicZero) else t for t in tangents[0]]
-        dy = [cauchy(u, dz, k, _times) for k in range(order + 1)]
+        dy = [cauchy(u, dz, k, mul) for k in range(order + 1)]
         return y, tuple(_missing(v, d) for v, d in zip(y, dy, strict=True))
 
     run.defjvp(tangent, symbolic_zeros=True)
@@ -137,7 +134,7 @@ def _log(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value
         y: list[Any] = [bind1(equation, c[0])]
         scaled: list[Any] = [None]
         for k in range(1, order + 1):
-            total = cauchy(scaled, c, k, _times, 1, k - 1)
+            total = cauchy(scaled, c, k, mul, 1, k - 1)
             rest = minus(c[k], None if total is None else total / k)
             y.append(None if rest is None else rest / base)
             scaled.append(None if y[k] is None else k * y[k])
@@ -189,7 +186,7 @@ def _rsqrt(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Val
         return _root(z, start, start * start, -1 / 2, order)
 
     def slope(_: Value, y: Value, order: int) -> Value:
-        return _map(product(square(y, order), y, order, _times), lambda c: -c / 2)
+        return _map(product(square(y, order), y, order, mul), lambda c: -c / 2)
 
     return [smooth(values[0], ctx.order, value, slope)]
 
@@ -278,7 +275,7 @@ def _solve_erf_inv(z: Value, start: Any, order: int) -> Value:
         known = make([*y])
         power = square(known, k - 1)
         gauss = solve(power, lax.exp(primal(power)), k - 1, _SLOPES["exp"])
-        total = cauchy(scaled, [*coefficients(gauss, k - 1), None], k, _times, 1)
+        total = cauchy(scaled, [*coefficients(gauss, k - 1), None], k, mul, 1)
         y.append(None if total is None else total * (math.sqrt(math.pi) / 2 / k))
     return make(y)
 
@@ -291,7 +288,7 @@ def compose(x: Value, derivatives: Sequence[Any], order: int) -> Value:
     result: list[Any] = [derivatives[order]] + [None] * order
     for j in range(order - 1, -1, -1):
         # The factor `move` starts at order 1, so only orders up to K − j of the partial result matter.
-        result = [cauchy(move, result, k, _times, 1) for k in range(order + 1)]
+        result = [cauchy(move, result, k, mul, 1) for k in range(order + 1)]
         result[0] = derivatives[j]
     return make(result)
 
