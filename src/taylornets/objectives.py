@@ -2,7 +2,8 @@
 
     P(W) = (1/n) Σ_i ℓ(f(W; x_i), y_i) + λ ‖W‖_{2,2k}^p
 
-`f` is a single term `f^(0) + f^(k)`, the network, or, for the randomized model, `ℓ` is replaced by its expectation over
+With weights `s_i ≥ 0` of the examples, `s_i/Σ s` stands in place of `1/n`: a weight of 2 is the row twice, a weight of 0 a row
+that is absent. `f` is a single term `f^(0) + f^(k)`, the network, or, for the randomized model, `ℓ` is replaced by its expectation over
 random signs. One pass over the blocks of the prepared data gives the value and the gradient: in each block the
 projections `V_b = W X_bᵀ` (one matrix product), the risk and its derivative in `V_b` (elementwise, in cache), and
 `G += (∂/∂V_b) X_b` (the second product).
@@ -14,8 +15,10 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
-from jax.typing import ArrayLike
+from jax.core import Tracer
+from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from taylornets import _checks, losses, randomization
@@ -37,7 +40,7 @@ class Deterministic(eqx.Module):
 
 
 class Examples(NamedTuple):
-    """Targets, weights (summing to 1) and `f^(0)` of the examples, cut into blocks like the features."""
+    """Targets, weights (their sum is 1, on average over minibatches) and `f^(0)`, cut into blocks like the features."""
 
     y: Float[Array, "blocks b outputs"]
     weight: Float[Array, "blocks b"]
@@ -104,7 +107,8 @@ class Objective(eqx.Module):
             size: number of examples, from 1 to `n`.
 
         Returns:
-            An objective whose risk is the average over the drawn examples. It may be formed inside `jax.jit`.
+            An objective whose risk is the average over the drawn examples, each with its weight times `n`. It may be
+            formed inside `jax.jit`.
 
         Raises:
             ArgumentError: for another size.
@@ -121,9 +125,9 @@ class Objective(eqx.Module):
         def cut(values: Array) -> Array:
             return drawn.per_example(values.reshape(-1, *values.shape[2:])[chosen])
 
-        weight = jnp.full((size,), 1 / size, self.examples.weight.dtype)
         offset = None if self.examples.offset is None else cut(self.examples.offset)
-        examples = Examples(cut(self.examples.y), drawn.per_example(weight), offset)
+        weight = cut(self.examples.weight) * (prepared.examples / size)
+        examples = Examples(cut(self.examples.y), weight, offset)
         return dataclasses.replace(self, prepared=drawn, examples=examples)
 
     def with_signs(self, key: PRNGKeyArray) -> "Objective":
@@ -159,6 +163,49 @@ class Objective(eqx.Module):
         """The targets as the loss takes them."""
         return self.examples.y.reshape(-1, self.prepared.net.outputs)[: self.prepared.examples]
 
+    def weights(self) -> Float[Array, "n"]:
+        """The weights `p_i` of the examples in the risk; without any, `1/n`."""
+        return self.examples.weight.reshape(-1)[: self.prepared.examples]
+
+    def with_weights(self, weight: ArrayLike) -> "Objective":
+        """The same objective under other weights of the examples; features are kept and nothing is compiled anew.
+
+        Args:
+            weight: `s_i ≥ 0`, not all zero, shape `(n,)`; `s_i/Σ s` is what counts.
+
+        Returns:
+            An objective.
+
+        Raises:
+            ArgumentError: for another shape, negative weights, NaN, or weights that are all zero.
+        """
+        weight = normalized_weights(weight, self.prepared.examples, self.examples.weight.dtype)
+        return dataclasses.replace(self, examples=self.examples._replace(weight=self.prepared.per_example(weight)))
+
+
+def normalized_weights(weight: ArrayLike, examples: int, dtype: DTypeLike) -> Float[Array, "n"]:
+    """Weights of the examples, divided by their sum.
+
+    Args:
+        weight: `s_i ≥ 0`, not all zero, shape `(n,)`.
+        examples: `n`.
+        dtype: of the result.
+
+    Returns:
+        `s_i/Σ s`, shape `(n,)`.
+
+    Raises:
+        ArgumentError: for another shape, negative weights, NaN, or weights that are all zero.
+    """
+    found = _checks.array("sample_weight", weight, (examples,), "One weight for each example of x.").astype(dtype)
+    if not isinstance(found, Tracer):
+        values = np.asarray(found)
+        if values.min() < 0:
+            raise _checks.ArgumentError("sample_weight", "weights ≥ 0", f"{values.min():g} among others")
+        if not values.any():
+            raise _checks.ArgumentError("sample_weight", "at least one weight above 0", "zeros only")
+    return found / jnp.sum(found)
+
 
 def objective(
     net: TwoLayerNetwork,
@@ -171,6 +218,7 @@ def objective(
     power: float = 8,
     chunk_size: int | None = None,
     key: PRNGKeyArray | None = None,
+    sample_weight: ArrayLike | None = None,
 ) -> Objective:
     """The penalized risk of a model on data.
 
@@ -187,6 +235,8 @@ def objective(
         power: `p ≥ 2k`; `k` is 1 for `"linear"` and `"full"`, 2 for `"quadratic"`, `"randomized"` and `"sampled"`.
         chunk_size: examples handled at a time, see `TwoLayerNetwork.prepare`; `None` keeps the features.
         key: JAX random key of the signs of `"sampled"`; by default `jax.random.key(0)`.
+        sample_weight: weights `s_i ≥ 0` of the examples, shape `(n,)`; by default all equal. The risk is
+            `Σ_i s_i ℓ_i/Σ_i s_i`.
 
     Returns:
         A differentiable function of `w`, shape `(m, d)`, with value and gradient in the dtype of the network.
@@ -223,7 +273,8 @@ def objective(
         if net.symmetric or not isinstance(response, Term)
         else prepared.per_example(net.term(0, jnp.zeros_like(net.w0), x))
     )
-    weight = jnp.full((x.shape[0],), 1 / x.shape[0], targets.dtype)
+    n, dtype = x.shape[0], targets.dtype
+    weight = jnp.full((n,), 1 / n, dtype) if sample_weight is None else normalized_weights(sample_weight, n, dtype)
     examples = Examples(prepared.per_example(targets), prepared.per_example(weight), offset)
     strength = jnp.asarray(penalty, targets.dtype)
     return Objective(prepared, response, pointwise, examples, group_penalty, strength)

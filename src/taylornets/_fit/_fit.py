@@ -1,6 +1,7 @@
 """The one training entry (theory 3 to 5): a start, a method, and a certificate that says when to stop."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -45,6 +46,7 @@ def fit(
     max_steps: int = 5000,
     throw: bool = True,
     chunk_size: int | None = None,
+    sample_weight: ArrayLike | None = None,
 ) -> FitResult:
     """Trains a displacement and proves how good it is.
 
@@ -72,6 +74,8 @@ def fit(
         max_steps: iterations at most.
         throw: whether a run that failed raises; otherwise the status says so.
         chunk_size: examples handled at a time, see `TwoLayerNetwork.prepare`.
+        sample_weight: weights of the examples, shape `(n,)`, see `taylornets.objective`; objective and certificate are those
+            of the weighted problem.
 
     Returns:
         The result with displacement, certificate and status.
@@ -93,7 +97,10 @@ def fit(
     rank = _checks.integer("rank", rank, 1)
     max_steps = _checks.integer("max_steps", max_steps, 1)
     _checks.positive("tol", tol)
-    risk = objective(net, x, y, model=model, loss=loss, penalty=penalty, power=power, chunk_size=chunk_size)
+    risk = objective(
+        net, x, y, model=model, loss=loss, penalty=penalty, power=power, chunk_size=chunk_size,
+        sample_weight=sample_weight,
+    )  # fmt: skip
     if rank > 1 and (not risk.response.copies or risk.order == 1):
         advice = "Copies serve single terms of order ≥ 2 only."
         raise _checks.ArgumentError("rank", f"1 for model={model!r}", str(rank), advice)
@@ -118,7 +125,7 @@ def fit(
 
 
 class _Preconditioned(eqx.Module):
-    """The objective in the coordinates `z` with `w = z A`, `A = (S/‖S‖ + ε I)^{-1/2}`, `S = (1/n) Σ x_i x_iᵀ`.
+    """The objective in the coordinates `z` with `w = z A`, `A = (S/‖S‖ + ε I)^{-1/2}`, `S = Σ p_i x_i x_iᵀ`.
 
     Curvature in `w_r` goes through `⟨w_r, x_i⟩`, so inputs of uneven spread make the objective ill-conditioned. `ε`
     bounds how far a direction is stretched; a heuristic. On digits it halves the steps, on isotropic inputs `A` is nearly `I`.
@@ -131,7 +138,7 @@ class _Preconditioned(eqx.Module):
     @classmethod
     def of(cls, risk: Objective) -> "_Preconditioned":
         x = risk.prepared.x
-        values, vectors = jnp.linalg.eigh(x.T @ x)
+        values, vectors = jnp.linalg.eigh((x * risk.weights()[:, None]).T @ x)
         scale = jnp.sqrt(jnp.maximum(values / values[-1], 0) + _STRETCH)
         return cls(risk, (vectors / scale) @ vectors.T, (vectors * scale) @ vectors.T)
 
@@ -140,12 +147,20 @@ class _Preconditioned(eqx.Module):
 
 
 def minimize(
-    risk: Objective, w: Array, solver: Method, key: PRNGKeyArray, *, certified: bool, tol: float, max_steps: int
+    risk: Objective,
+    w: Array,
+    solver: Method,
+    key: PRNGKeyArray,
+    *,
+    certified: bool,
+    tol: float,
+    max_steps: int,
+    on_check: Callable[[History], None] | None = None,
 ) -> FitResult:
     """Runs a method on a prepared objective, with checks at geometrically growing numbers of steps.
 
     The schedule depends on nothing but the number of steps, so that the result does not depend on the machine's speed;
-    it bounds the certificates' share of the time.
+    it bounds the certificates' share of the time. After every check `on_check` is handed the history so far.
     """
     started = time.perf_counter()
     history = History()
@@ -167,6 +182,8 @@ def minimize(
             w, value, gradient = candidate, found, slope
         certificate = certify_objective(risk, w) if certified else None
         history.add(int(state.steps), value, gradient, size, certificate, time.perf_counter() - started)
+        if on_check is not None:
+            on_check(history)
         status = Status.DIVERGED if diverged else _status(solver, state, history, certificate, tol, max_steps)
         if status is not None:
             second_order = getattr(state, "stationarity", None)

@@ -41,11 +41,30 @@ def initial_inner(risk: Objective, dual_vector: Float[Array, "n outputs"]) -> Ar
     return jnp.sum(dual_vector * initial_outputs(risk))
 
 
+def slopes_of(risk: Objective, dual_vector: Float[Array, "n outputs"]) -> Float[Array, "n outputs"]:
+    """The slopes `ν_i/p_i` nearest to the conjugate's domain; 0, which is in it, for examples of weight `p_i = 0`."""
+    loss, y, weights = risk.pointwise.loss, risk.targets(), risk.weights()[:, None]
+    present = weights > 0
+    return jnp.where(present, loss.project(dual_vector / jnp.where(present, weights, 1), y), 0)
+
+
+def mean_conjugate(risk: Objective, slopes: Float[Array, "n outputs"]) -> Array:
+    """`Σ_i p_i ℓ*(s_i, y_i)`; examples of weight 0 have no part in it, whatever their targets."""
+    loss, y = risk.pointwise.loss, risk.targets()
+    return weighted_sum(risk, loss.conjugate(loss.project(slopes, y), y))
+
+
+def weighted_sum(risk: Objective, values: Float[Array, " n"]) -> Array:
+    """`Σ_i p_i value_i` over the examples whose weight is not 0."""
+    weights = risk.weights()
+    return jnp.sum(jnp.where(weights > 0, weights * values, 0))
+
+
 def conjugate_magnitude(risk: Objective, slopes: Float[Array, "n outputs"]) -> Array:
     """Sum of the magnitudes that the mean conjugate is made of."""
     loss, y = risk.pointwise.loss, risk.targets()
     conjugates = loss.conjugate(loss.project(slopes, y), y)
-    return jnp.mean(jnp.abs(conjugates) + jnp.sum(jnp.abs(slopes * y), axis=1))
+    return weighted_sum(risk, jnp.abs(conjugates) + jnp.sum(jnp.abs(slopes * y), axis=1))
 
 
 def rounding_allowance(risk: Objective, magnitude: Array) -> Array:

@@ -10,6 +10,9 @@ all of them at least `-C s` with `C = ‖τ‖₂`, `s = ‖W‖_{2,2k}^k`. What
 
     D(ν) = -(1/n) Σ_i [ℓ*(n ν_i, y_i) - ⟨n ν_i, f⁰_i⟩] - R*(C)  ≤  inf P.
 
+**Weights.** With weights `p_i` of the examples (they sum to 1) in place of `1/n` the slopes are `s_i = ν_i/p_i`, and every mean is
+the weighted one; an example of weight 0 has `ν_i = 0`.
+
 **The randomized network** has a bound of its own, see `_randomized`.
 
 **Rounding.** The computed dual value is lowered by an allowance for rounding, `16 ε (√n + d)` times the sum of the
@@ -26,7 +29,14 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from taylornets import _checks, losses
-from taylornets.certificates._bounds import conjugate_magnitude, golden_section, initial_inner, rounding_allowance
+from taylornets.certificates._bounds import (
+    conjugate_magnitude,
+    golden_section,
+    initial_inner,
+    mean_conjugate,
+    rounding_allowance,
+    slopes_of,
+)
 from taylornets.certificates._randomized import randomized_bound
 from taylornets.objectives import Objective, objective
 from taylornets.penalties import GroupPenalty
@@ -50,14 +60,14 @@ class Certificate(eqx.Module):
     dual_vector: Float[Array, "n outputs"]
 
     @property
-    def gap(self) -> Array:
-        """`primal - dual ≥ P(w) - min P`."""
+    def gap(self) -> Any:
+        """`primal - dual ≥ P(w) - min P`, a scalar; of NumPy where the numbers are (stored ones), so that no digit is lost."""
         return self.primal - self.dual
 
     @property
-    def relative_gap(self) -> Array:
+    def relative_gap(self) -> Any:
         """The gap over the objective at hand, `gap / |primal|`."""
-        return self.gap / jnp.abs(self.primal)
+        return self.gap / abs(self.primal)
 
     def __str__(self) -> str:
         return (
@@ -78,6 +88,7 @@ def certify(
     model: str = "quadratic",
     dual_vector: Array | None = None,
     chunk_size: int | None = None,
+    sample_weight: ArrayLike | None = None,
 ) -> Certificate:
     """Bounds how far any displacement is from the global minimum of its penalized objective.
 
@@ -92,8 +103,10 @@ def certify(
         model: `"quadratic"`, `"linear"` (the ridge dual), or `"randomized"` (the bound then carries the coupling error,
             which falls as one over the root of the width; it holds for every displacement, not in a ball only).
         dual_vector: `ν`, shape `(n, outputs)`, say from a solution of higher rank; by default the loss's slope at `w`
-            over `n`. Either is improved over a scalar multiple.
+            over `n` (times the example's share of the weights). Either is improved over a scalar multiple.
         chunk_size: see `TwoLayerNetwork.prepare`.
+        sample_weight: weights of the examples, shape `(n,)`, see `taylornets.objective`. The certificate is that of the
+            weighted problem.
 
     Returns:
         The certificate; its numbers have the dtype of the network.
@@ -111,7 +124,10 @@ def certify(
         True
     """
     _checks.choice("model", model, ("linear", "quadratic", "randomized"))
-    risk = objective(net, x, y, model=model, loss=loss, penalty=penalty, power=power, chunk_size=chunk_size)
+    risk = objective(
+        net, x, y, model=model, loss=loss, penalty=penalty, power=power, chunk_size=chunk_size,
+        sample_weight=sample_weight,
+    )  # fmt: skip
     if dual_vector is not None:
         dual_vector = _checks.array("dual_vector", dual_vector, (risk.prepared.examples, net.outputs))
     w = risk.prepared.displacement(w, risk.response)  # here, where its numbers can still be checked
@@ -134,19 +150,18 @@ def certify_objective(risk: Objective, w: Array, dual_vector: Array | None = Non
 
 
 def dual_candidate(risk: Objective, w: Array) -> Float[Array, "n outputs"]:
-    """`ν_i = ℓ'_i(f_i)/n` at the outputs of `w` (at their mean for the randomized model)."""
+    """`ν_i = p_i ℓ'_i(f_i)`, `p_i = 1/n` without weights, at the outputs of `w` (at their mean for the randomized model)."""
     outputs = risk.outputs(w)
     mean = outputs.mean if _is_randomized(risk) else outputs
     y = risk.targets()
-    return risk.pointwise.loss.derivative(mean, y) / y.shape[0]
+    return risk.pointwise.loss.derivative(mean, y) * risk.weights()[:, None]
 
 
 def dual_bound(risk: Objective, dual_vector: Float[Array, "n outputs"]) -> tuple[Array, Array]:
     """`max_t D(tν)` and the vector `tν` that attains it, for a single order."""
     loss, y = risk.pointwise.loss, risk.targets()
-    n = y.shape[0]
-    slopes = loss.project(n * dual_vector, y)
-    dual_vector = slopes / n
+    slopes = slopes_of(risk, dual_vector)
+    dual_vector = slopes * risk.weights()[:, None]
     prepared = risk.prepared
     total = jnp.linalg.norm(unit_suprema(prepared, risk.order, -dual_vector))
     constant = initial_inner(risk, dual_vector)
@@ -154,8 +169,7 @@ def dual_bound(risk: Objective, dual_vector: Float[Array, "n outputs"]) -> tuple
     penalty = GroupPenalty(2, 2 * risk.penalty.power / risk.order)
 
     def value(t: Array) -> Array:
-        conjugates = jnp.mean(loss.conjugate(loss.project(t * slopes, y), y))
-        return -conjugates + t * constant - penalty.conjugate(t * total, risk.strength)
+        return -mean_conjugate(risk, t * slopes) + t * constant - penalty.conjugate(t * total, risk.strength)
 
     _, high = loss.scale_range(slopes, y)
     limit = jnp.minimum(jnp.asarray(high, total.dtype), _LARGEST_MULTIPLE)

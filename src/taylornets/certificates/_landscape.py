@@ -205,9 +205,9 @@ def _inequality(risk: Objective, w: Array, comparator: Array) -> Inequality:
         return jnp.einsum("rd,rde,re->", comparator, matrices, comparator)
 
     from_loss, from_penalty = form(loss_curvature_matrices(risk, w)), form(penalty_curvature_matrices(risk, w))
-    outputs, y, weight = risk.outputs(w), risk.targets(), 1 / risk.prepared.examples
+    outputs, y, weight = risk.outputs(w), risk.targets(), risk.weights()[:, None]
     slopes = risk.pointwise.loss.derivative(outputs, y)
-    expected = from_loss + 2 * weight * jnp.sum(slopes * risk.prepared.term(2, comparator)) + from_penalty
+    expected = from_loss + 2 * jnp.sum(weight * slopes * risk.prepared.term(2, comparator)) + from_penalty
     power = risk.penalty.power
     here, there = risk.penalty.value(w, risk.strength), risk.penalty.value(comparator, risk.strength)
     bound = 2 * (comparator_value - value) + inner + from_loss + from_penalty - (power - 2) * here - 2 * there
@@ -221,6 +221,7 @@ def loss_curvature_matrices(risk: Objective, w: Float[Array, "m d"]) -> Float[Ar
     outputs, y = risk.outputs(w), risk.targets()
     columns = jax.vmap(lambda unit: loss.hessian_product(outputs, y, jnp.broadcast_to(unit, y.shape)), in_axes=0)
     hessians = jnp.moveaxis(columns(jnp.eye(net.outputs, dtype=w.dtype)), 0, -1).reshape(y.shape[0], -1)
+    hessians = hessians * risk.weights()[:, None]
 
     def weigh(block: Block, rows: Array) -> Array:
         v = prepared.project(risk.response, w, block.x).reshape(net.width, -1)
@@ -228,7 +229,7 @@ def loss_curvature_matrices(risk: Objective, w: Float[Array, "m d"]) -> Float[Ar
         scaled = jnp.concatenate([scaled, scaled]) if net.symmetric else scaled
         local = rows.reshape(-1, net.outputs, net.outputs)
         curvature = jnp.einsum("rc,bce,re->rb", net.a, local, net.a)
-        return curvature * (2 * scaled * v) ** 2 / prepared.examples
+        return curvature * (2 * scaled * v) ** 2
 
     return weighted_moments(prepared, weigh, hessians)
 

@@ -3,7 +3,7 @@
 Write `t_r = ‖w_r‖²`, `b_i = ‖x_i‖`, `R = (Σ t_r²)^q`, `q = p/4`, and `e_ir`, `o_ir` for the even and odd parts of
 `v ↦ σ(u_ir + v)` at `v_ir = ⟨w_r, x_i⟩`. The mean over signs is `f^(0) + f^(2) + m^{-1/2} Σ_r a_r ρ_ir` with the even
 remainder `ρ = e - σ(u) - σ''(u) v²/2`, the variance `m^{-1} Σ_r a_r² o_ir²`. For the squared loss the risk is the
-loss of the mean plus the variance; for every convex loss it is at least the loss of the mean (Jensen; then `V_r = 0`).
+loss of the mean plus the variance; for every convex loss it is at least the loss of the mean (Jensen; then `V_r = 0`). With weights `p_i` of the examples, `p_i` stands for `1/n` throughout.
 Fenchel's inequality with slopes `n ν_i` gives, for *every* `W`,
 
     P(W) ≥ -(1/n) Σ ℓ*(n ν_i) + Σ ⟨ν_i, f^(0)_i⟩ + λ R + Σ_r ⟨w_r, (M_r(ν) + V_r - G_r(t_r)) w_r⟩.
@@ -38,7 +38,14 @@ from jaxtyping import Array, Bool, Float
 
 from taylornets import _checks
 from taylornets.activations import ReluPower
-from taylornets.certificates._bounds import conjugate_magnitude, golden_section, initial_inner, rounding_allowance
+from taylornets.certificates._bounds import (
+    conjugate_magnitude,
+    golden_section,
+    initial_inner,
+    mean_conjugate,
+    rounding_allowance,
+    slopes_of,
+)
 from taylornets.objectives import Objective
 from taylornets.penalties import GroupPenalty
 from taylornets.two_layer import Block, Term, moment_matrices, weighted_moments
@@ -80,9 +87,8 @@ def randomized_bound(risk: Objective, dual_vector: Float[Array, "n outputs"], va
     Returns:
         A lower bound on the objective, at most `value`, and the dual vector.
     """
-    loss, y = risk.pointwise.loss, risk.targets()
-    dual_vector = loss.project(y.shape[0] * dual_vector, y) / y.shape[0]
-    trivial = -jnp.mean(loss.conjugate(jnp.zeros_like(dual_vector), y))
+    dual_vector = slopes_of(risk, dual_vector) * risk.weights()[:, None]
+    trivial = -mean_conjugate(risk, jnp.zeros_like(dual_vector))
 
     def halve(search: _Search) -> _Search:
         multiple = search.multiple / 2
@@ -104,8 +110,7 @@ def randomized_bound(risk: Objective, dual_vector: Float[Array, "n outputs"], va
 
 def _bound_at(risk: Objective, dual_vector: Array, value: Array) -> Array:
     """`D(ν)`, minus infinity where it is not a number."""
-    loss, y, q = risk.pointwise.loss, risk.targets(), risk.penalty.power / 4
-    slopes = y.shape[0] * dual_vector
+    slopes, q = slopes_of(risk, dual_vector), risk.penalty.power / 4
     table, size = _table(risk, dual_vector, value)
 
     def by_units(mu: Array) -> Array:
@@ -114,14 +119,12 @@ def _bound_at(risk: Objective, dual_vector: Array, value: Array) -> Array:
     if q == 1:
         mu = risk.strength
     else:
-        center, spread = q * risk.strength * size ** (2 * q - 2), jnp.log(jnp.asarray(_MULTIPLIER_RANGE, y.dtype))
+        center, spread = q * risk.strength * size ** (2 * q - 2), jnp.log(jnp.asarray(_MULTIPLIER_RANGE, slopes.dtype))
         logarithm = golden_section(lambda shift: -by_units(center * jnp.exp(shift)), -spread, spread, _MULTIPLIER_STEPS)
         mu = center * jnp.exp(logarithm)
     lost, constant = by_units(mu), initial_inner(risk, dual_vector)
     magnitude = conjugate_magnitude(risk, slopes) + jnp.abs(constant) + lost
-    bound = (
-        -jnp.mean(loss.conjugate(loss.project(slopes, y), y)) + constant - lost - rounding_allowance(risk, magnitude)
-    )
+    bound = -mean_conjugate(risk, slopes) + constant - lost - rounding_allowance(risk, magnitude)
     return jnp.where(jnp.isnan(bound), -jnp.inf, bound)
 
 
@@ -158,12 +161,12 @@ def _variances(risk: Objective) -> Float[Array, "h d d"]:
     signs = net.a[: net.width // 2 if net.symmetric else net.width]
     if not _has_variance(risk):
         return jnp.zeros((signs.shape[0], net.inputs, net.inputs), net.w0.dtype)
-    squares = jnp.sum(signs**2, axis=1)[:, None] / prepared.examples
+    squares = jnp.sum(signs**2, axis=1)[:, None]
 
-    def weigh(block: Block, used: Array) -> Array:
-        return squares * prepared.features(block, Term(1)).scaled[1] ** 2 * used.T  # which carry m^{-1/2}
+    def weigh(block: Block, weights: Array) -> Array:
+        return squares * prepared.features(block, Term(1)).scaled[1] ** 2 * weights.T  # which carry m^{-1/2}
 
-    return weighted_moments(prepared, weigh, jnp.ones((prepared.examples, 1), net.w0.dtype))
+    return weighted_moments(prepared, weigh, risk.weights()[:, None])
 
 
 def _has_variance(risk: Objective) -> bool:
@@ -171,18 +174,17 @@ def _has_variance(risk: Objective) -> bool:
 
 
 def _remainder(risk: Objective, dual_vector: Array, t: Array) -> Float[Array, "m d d"]:
-    """`G_r(t)` of all units; the last column handed to the blocks marks the examples that are no padding."""
+    """`G_r(t)` of all units; the last column handed to the blocks holds the weights of the examples."""
     prepared = risk.prepared
-    used = jnp.ones((prepared.examples, 1), dual_vector.dtype)
 
     def weigh(block: Block, rows: Array) -> Array:
         return _weights(risk, t, block, prepared.net.a @ rows[:, :-1].T, rows[:, -1])
 
-    return weighted_moments(prepared, weigh, jnp.concatenate([dual_vector, used], axis=1))
+    return weighted_moments(prepared, weigh, jnp.concatenate([dual_vector, risk.weights()[:, None]], axis=1))
 
 
-def _weights(risk: Objective, t: Array, block: Block, inner: Float[Array, "m b"], used: Array) -> Float[Array, "m b"]:
-    """`g_ir(t)` from `⟨ν_i, a_r⟩`."""
+def _weights(risk: Objective, t: Array, block: Block, inner: Float[Array, "m b"], shares: Array) -> Float[Array, "m b"]:
+    """`g_ir(t)` from `⟨ν_i, a_r⟩` and the weights `p_i`."""
     prepared = risk.prepared
     net = prepared.net
     reach, rate = jnp.linalg.norm(block.x, axis=1) * jnp.sqrt(t), 1 / math.sqrt(net.width)
@@ -205,8 +207,8 @@ def _weights(risk: Objective, t: Array, block: Block, inner: Float[Array, "m b"]
     if not _has_variance(risk):
         return even
     slopes = _all_units(risk, jnp.abs(prepared.features(block, Term(1)).scaled[1]))
-    share = jnp.sum(net.a**2, axis=1)[:, None] * rate * third / 3 / prepared.examples
-    return even + share * slopes * reach**2 * used
+    share = jnp.sum(net.a**2, axis=1)[:, None] * rate * third / 3
+    return even + share * slopes * reach**2 * shares
 
 
 def _unit_suprema(table: _Table, mu: Array) -> Float[Array, " m"]:
