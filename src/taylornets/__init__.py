@@ -5,6 +5,9 @@ The subject is Bai & Lee, "Beyond Linearization: On Quadratic and Higher-Order A
 and training with a proof of global optimality.
 """
 
+import importlib
+from typing import TYPE_CHECKING
+
 from taylornets import activations as activations
 from taylornets import certificates as certificates
 from taylornets import compat as compat
@@ -33,4 +36,30 @@ from taylornets.optimizers import Stationarity as Stationarity
 from taylornets.optimizers import stationarity as stationarity
 from taylornets.two_layer import TwoLayerNetwork as TwoLayerNetwork
 
+if TYPE_CHECKING:
+    from taylornets.estimators import NTKClassifier as NTKClassifier
+    from taylornets.estimators import NTKRegressor as NTKRegressor
+    from taylornets.estimators import TaylorClassifier as TaylorClassifier
+    from taylornets.estimators import TaylorRegressor as TaylorRegressor
+
 __version__ = "0.1.0"
+
+# Loaded when they are asked for: they need scikit-learn, which the library does not.
+_ESTIMATORS = ("NTKClassifier", "NTKRegressor", "TaylorClassifier", "TaylorRegressor")
+
+
+def __getattr__(name: str) -> object:
+    if name != "estimators" and name not in _ESTIMATORS:
+        raise AttributeError(f"module 'taylornets' has no attribute {name!r}")
+    try:
+        module = importlib.import_module("taylornets.estimators")
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.partition(".")[0] == "taylornets":
+            raise
+        needed = f"taylornets.{name} needs the package {error.name!r}: pip install 'taylornets[sklearn]'"
+        raise ImportError(needed) from error
+    return module if name == "estimators" else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ESTIMATORS, "estimators"})

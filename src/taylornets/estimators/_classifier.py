@@ -1,0 +1,105 @@
+"""Classification with the Taylor models."""
+
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, softmax
+from sklearn.base import ClassifierMixin
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+
+from taylornets import _checks
+from taylornets.estimators._solve import decided
+from taylornets.estimators._taylor import TaylorEstimator, check_rows
+
+LOSSES = ("auto", "logistic", "softmax", "squared", "huber")
+
+
+def classes_of(y: Any, weight: np.ndarray) -> np.ndarray:
+    """The classes that occur in rows of weight above 0."""
+    check_classification_targets(y)
+    classes = np.unique(y[weight > 0])
+    if len(classes) < 2:
+        raise _checks.ArgumentError("y", "at least two classes", f"1 class, {classes[0]!r}")
+    return classes
+
+
+def numbers_of(y: Any, classes: np.ndarray) -> np.ndarray:
+    """Class numbers of labels; rows of weight 0 may have labels that are none, which count as the first."""
+    places = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
+    return np.where(classes[places] == y, places, 0)
+
+
+def signs_of(numbers: np.ndarray, classes: int) -> np.ndarray:
+    """One column of ±1 for two classes, one for each class against the rest for more."""
+    if classes == 2:
+        return 2.0 * numbers[:, None] - 1
+    return 2.0 * (numbers[:, None] == np.arange(classes)) - 1
+
+
+def _has_probabilities(estimator: Any) -> bool:
+    if estimator.loss in ("auto", "logistic", "softmax"):
+        return True
+    raise AttributeError(f"loss={estimator.loss!r} gives no probabilities; use 'logistic' or 'softmax'.")
+
+
+class TaylorClassifier(ClassifierMixin, TaylorEstimator):
+    """TODO."""
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predicted classes, shape `(n,)`; `X` has shape `(n, d)`."""
+        outputs = self._outputs(X)
+        return self.classes_[decided(outputs)]
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Outputs of the model: the larger, the more the class is preferred.
+
+        Args:
+            X: examples, shape `(n, d)`.
+
+        Returns:
+            Shape `(n,)` for two classes, the second preferred above 0; else `(n, classes)`.
+        """
+        outputs = self._outputs(X)
+        if len(self.classes_) > 2:
+            return outputs
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs[:, 1] - outputs[:, 0]
+
+    @available_if(_has_probabilities)
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities of the classes: the softmax of the outputs, or their logistic function (scaled to sum to 1).
+
+        Args:
+            X: examples, shape `(n, d)`.
+
+        Returns:
+            Shape `(n, classes)`, rows that sum to 1.
+        """
+        outputs = self._outputs(X).astype(np.float64)
+        if self.loss_ == "softmax":
+            return softmax(outputs, axis=1)
+        chances = expit(outputs)
+        if len(self.classes_) == 2:
+            return np.concatenate([expit(-outputs), chances], axis=1)
+        return chances / chances.sum(axis=1, keepdims=True)
+
+    def _rows(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray]:
+        return check_rows(self, x, y, sample_weight)
+
+    def _learn_targets(self, y: Any, weight: np.ndarray, model: str | int) -> tuple[str, int]:
+        _checks.choice("loss", self.loss, LOSSES)
+        self.classes_ = classes_of(y, weight)
+        several = len(self.classes_) > 2
+        automatic = "softmax" if several and model != "randomized" else "logistic"
+        loss = automatic if self.loss == "auto" else self.loss
+        self.loss_ = loss
+        return loss, len(self.classes_) if several or loss == "softmax" else 1
+
+    def _encode(self, y: Any) -> np.ndarray:
+        numbers = numbers_of(y, self.classes_)
+        if self.loss_ == "softmax":
+            return numbers[:, None].astype(float)
+        return signs_of(numbers, len(self.classes_))
+
+    def _labels(self, encoded: np.ndarray) -> np.ndarray:
+        return encoded[:, 0].astype(int) if self.loss_ == "softmax" else decided(encoded)
