@@ -34,8 +34,8 @@ from taylornets.objectives import Objective
 
 _NAMES = {"linear": 1, "quadratic": 2}
 SCALINGS = ("sphere", "ball")
-# From strong to weak, by the order of the model; risks are near 1 at w = 0, since targets are scaled.
-PENALTIES = {1: tuple(10.0**-e for e in range(1, 8)), 2: tuple(10.0**-e for e in range(1, 8))}
+# Targets are scaled, so that risks are near 1 at w = 0, and one grid serves all data.
+PENALTIES = tuple(10.0**-e for e in range(1, 8))
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def check_rows(estimator: Any, x: Any, y: Any, sample_weight: Any, **options: An
 
 
 class TaylorEstimator(BaseEstimator, abc.ABC):
-    """Base of the Taylor estimators; its parameters are described there."""
+    """Base of the Taylor estimators; `TaylorRegressor` describes the parameters."""
 
     def __init__(
         self,
@@ -220,7 +220,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         risk = model.objective(net, problem, 1.0)
         start = jnp.asarray(filled(w, len(w), columns_for(inputs)), dtype)
         choosing = self.penalty == "cv"
-        penalties = self._path(model) if choosing else (float(self.penalty),)
+        penalties = self._path() if choosing else (float(self.penalty),)
         rounds = len(penalties) * self.folds if choosing else 0
         with Bar(rounds + 1, bool(self.verbose)) as bar:
             scores = None
@@ -248,17 +248,17 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         self.input_offset_, self.input_scale_, self.input_bias_, self.input_radius_ = scaling
         self.model_, self.loss_, self.power_, self.activation_ = model.model, model.loss, model.power, model.activation
         self.penalty_ = penalties[-1]
-        self.path_ = None if scores is None else {"penalties": list(self._path(model)), "scores": scores}
+        self.path_ = None if scores is None else {"penalties": list(self._path()), "scores": scores}
         self.certificate_ = None if certificate is None else stored(certificate, len(problem.x))
         self.objective_ = result.objective
         self.n_iter_ = steps
         self.status_ = result.status.name
         self.history_ = history_of(result.history)
 
-    def _path(self, model: Model) -> tuple[float, ...]:
+    def _path(self) -> tuple[float, ...]:
         if self.penalties is not None:
             return tuple(map(float, self.penalties))
-        return PENALTIES[min(model.order, 2)]
+        return PENALTIES
 
     def _fold_count(self, problem: Problem) -> int:
         if len(problem.x) < 2:
