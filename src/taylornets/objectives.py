@@ -3,7 +3,9 @@
     P(W) = (1/n) Σ_i ℓ(f(W; x_i), y_i) + λ ‖W‖_{2,2k}^p
 
 With weights `s_i ≥ 0` of the examples, `s_i/Σ s` stands in place of `1/n`: a weight of 2 is the row twice, a weight of 0 a row
-that is absent. `f` is a single term `f^(0) + f^(k)`, the network, or, for the randomized model, `ℓ` is replaced by its expectation over
+that is absent.
+
+`f` is a single term `f^(0) + f^(k)`, the network, or, for the randomized model, `ℓ` is replaced by its expectation over
 random signs. One pass over the blocks of the prepared data gives the value and the gradient: in each block the
 projections `V_b = W X_bᵀ` (one matrix product), the risk and its derivative in `V_b` (elementwise, in cache), and
 `G += (∂/∂V_b) X_b` (the second product).

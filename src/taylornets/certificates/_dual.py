@@ -10,8 +10,8 @@ all of them at least `-C s` with `C = ‖τ‖₂`, `s = ‖W‖_{2,2k}^k`. What
 
     D(ν) = -(1/n) Σ_i [ℓ*(n ν_i, y_i) - ⟨n ν_i, f⁰_i⟩] - R*(C)  ≤  inf P.
 
-**Weights.** With weights `p_i` of the examples (they sum to 1) in place of `1/n` the slopes are `s_i = ν_i/p_i`, and every mean is
-the weighted one; an example of weight 0 has `ν_i = 0`.
+**Weights.** With weights `p_i` of the examples (they sum to 1) in place of `1/n` the slopes are `s_i = ν_i/p_i`, and every
+mean is the weighted one; an example of weight 0 has `ν_i = 0`.
 
 **The randomized network** has a bound of its own, see `_randomized`.
 

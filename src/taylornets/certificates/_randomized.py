@@ -3,7 +3,8 @@
 Write `t_r = ‖w_r‖²`, `b_i = ‖x_i‖`, `R = (Σ t_r²)^q`, `q = p/4`, and `e_ir`, `o_ir` for the even and odd parts of
 `v ↦ σ(u_ir + v)` at `v_ir = ⟨w_r, x_i⟩`. The mean over signs is `f^(0) + f^(2) + m^{-1/2} Σ_r a_r ρ_ir` with the even
 remainder `ρ = e - σ(u) - σ''(u) v²/2`, the variance `m^{-1} Σ_r a_r² o_ir²`. For the squared loss the risk is the
-loss of the mean plus the variance; for every convex loss it is at least the loss of the mean (Jensen; then `V_r = 0`). With weights `p_i` of the examples, `p_i` stands for `1/n` throughout.
+loss of the mean plus the variance; for every convex loss it is at least the loss of the mean (Jensen; then `V_r = 0`).
+With weights `p_i` of the examples, `p_i` stands for `1/n` throughout.
 Fenchel's inequality with slopes `n ν_i` gives, for *every* `W`,
 
     P(W) ≥ -(1/n) Σ ℓ*(n ν_i) + Σ ⟨ν_i, f^(0)_i⟩ + λ R + Σ_r ⟨w_r, (M_r(ν) + V_r - G_r(t_r)) w_r⟩.

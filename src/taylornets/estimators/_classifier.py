@@ -9,6 +9,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
 from taylornets import _checks
+from taylornets.estimators._data import Problem
 from taylornets.estimators._solve import decided
 from taylornets.estimators._taylor import TaylorEstimator, check_rows
 
@@ -104,20 +105,22 @@ class TaylorClassifier(ClassifierMixin, TaylorEstimator):
     def _rows(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray]:
         return check_rows(self, x, y, sample_weight)
 
-    def _learn_targets(self, y: Any, weight: np.ndarray, model: str | int) -> tuple[str, int]:
+    def _learn_numbers(self, y: Any, weight: np.ndarray) -> None:
         _checks.choice("loss", self.loss, LOSSES)
         self.classes_ = classes_of(y, weight)
+
+    def _numbers(self, y: Any) -> np.ndarray:
+        return numbers_of(y, self.classes_)[:, None].astype(float)
+
+    def _learn_targets(self, problem: Problem, model: str | int) -> tuple[str, int]:
+        del problem
         several = len(self.classes_) > 2
         automatic = "softmax" if several and model != "randomized" else "logistic"
-        loss = automatic if self.loss == "auto" else self.loss
-        self.loss_ = loss
-        return loss, len(self.classes_) if several or loss == "softmax" else 1
+        self.loss_ = automatic if self.loss == "auto" else self.loss
+        return self.loss_, len(self.classes_) if several or self.loss_ == "softmax" else 1
 
-    def _encode(self, y: Any) -> np.ndarray:
-        numbers = numbers_of(y, self.classes_)
-        if self.loss_ == "softmax":
-            return numbers[:, None].astype(float)
-        return signs_of(numbers, len(self.classes_))
+    def _encode(self, numbers: np.ndarray) -> np.ndarray:
+        return numbers if self.loss_ == "softmax" else signs_of(numbers[:, 0], len(self.classes_))
 
     def _labels(self, encoded: np.ndarray) -> np.ndarray:
         return encoded[:, 0].astype(int) if self.loss_ == "softmax" else decided(encoded)

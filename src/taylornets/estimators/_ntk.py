@@ -15,6 +15,7 @@ from taylornets import _checks, activations, kernels
 from taylornets.certificates import Certificate
 from taylornets.estimators._classifier import classes_of, numbers_of, signs_of
 from taylornets.estimators._data import Problem, Scaling, center_and_spread, columns_for, filled, merged, rows_for
+from taylornets.estimators._regressor import numbers_of_targets
 from taylornets.estimators._solve import decided
 from taylornets.estimators._taylor import check_rows, precision_of
 from taylornets.two_layer import TwoLayerNetwork
@@ -50,8 +51,12 @@ class NTKEstimator(BaseEstimator, abc.ABC):
         """Checked inputs, targets and weights."""
 
     @abc.abstractmethod
-    def _learn_targets(self, y: Any, weight: np.ndarray) -> np.ndarray:
-        """Keeps what encodes targets; gives them as numbers, shape `(n, outputs)`."""
+    def _numbers(self, y: Any, weight: np.ndarray) -> np.ndarray:
+        """Targets as numbers, shape `(n, c)`: class numbers in one column, or the targets of a regression."""
+
+    @abc.abstractmethod
+    def _encode(self, problem: Problem) -> np.ndarray:
+        """Numbers as they are fitted, shape `(n, outputs)`; keeps what undoes it."""
 
     @abc.abstractmethod
     def _errors(self, residuals: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -75,7 +80,8 @@ class NTKEstimator(BaseEstimator, abc.ABC):
         ridges = self._settings()
         x, y, weight = self._rows(X, y, sample_weight)
         with precision_of(x.dtype):
-            problem = merged(Problem(x, self._learn_targets(y, weight), weight))
+            problem = merged(Problem(x, self._numbers(y, weight), weight))
+            problem = problem._replace(y=self._encode(problem))
             scaling = Scaling.of(problem, "sphere", self.bias)
             self.input_offset_, self.input_scale_, self.input_bias_, _ = scaling
             problem = problem._replace(x=scaling(problem.x), weight=problem.weight / problem.weight.sum())
@@ -145,9 +151,7 @@ class NTKEstimator(BaseEstimator, abc.ABC):
         squares = np.sum(residuals**2, axis=1)
         return [float(np.average(e, weights=problem.weight)) for e in (self._errors(residuals, problem.y), squares)]
 
-    def _iterate(
-        self, problem: Problem, ridges: tuple[float, ...]
-    ) -> tuple[np.ndarray, float, None, int]:
+    def _iterate(self, problem: Problem, ridges: tuple[float, ...]) -> tuple[np.ndarray, float, None, int]:
         """Conjugate gradients, the Gram matrix formed and dropped; the root of the weight is a column of the inputs."""
         if len(ridges) > 1:
             needed = f"a number for more than {_DECOMPOSED} distinct rows"
@@ -224,12 +228,14 @@ class NTKRegressor(MultiOutputMixin, RegressorMixin, NTKEstimator):
     def _rows(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray]:
         return check_rows(self, x, y, sample_weight, multi_output=True)
 
-    def _learn_targets(self, y: Any, weight: np.ndarray) -> np.ndarray:
-        y = np.asarray(y, np.float64)
-        self.target_columns_ = y.ndim == 2
-        y = y if self.target_columns_ else y[:, None]
-        self.target_offset_, self.target_scale_ = center_and_spread(y[weight > 0], weight[weight > 0])
-        return (y - self.target_offset_) / self.target_scale_
+    def _numbers(self, y: Any, weight: np.ndarray) -> np.ndarray:
+        del weight
+        self.target_columns_ = np.ndim(y) == 2
+        return numbers_of_targets(y)
+
+    def _encode(self, problem: Problem) -> np.ndarray:
+        self.target_offset_, self.target_scale_ = center_and_spread(problem.y, problem.weight)
+        return (problem.y - self.target_offset_) / self.target_scale_
 
     def _errors(self, residuals: np.ndarray, y: np.ndarray) -> np.ndarray:
         del y
@@ -264,9 +270,12 @@ class NTKClassifier(ClassifierMixin, NTKEstimator):
     def _rows(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray]:
         return check_rows(self, x, y, sample_weight)
 
-    def _learn_targets(self, y: Any, weight: np.ndarray) -> np.ndarray:
+    def _numbers(self, y: Any, weight: np.ndarray) -> np.ndarray:
         self.classes_ = classes_of(y, weight)
-        return signs_of(numbers_of(y, self.classes_), len(self.classes_))
+        return numbers_of(y, self.classes_)[:, None].astype(float)
+
+    def _encode(self, problem: Problem) -> np.ndarray:
+        return signs_of(problem.y[:, 0], len(self.classes_))
 
     def _errors(self, residuals: np.ndarray, y: np.ndarray) -> np.ndarray:
         return (decided(y - residuals) != decided(y)).astype(float)

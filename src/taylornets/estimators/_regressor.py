@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
 
 from taylornets import _checks
-from taylornets.estimators._data import center_and_spread
+from taylornets.estimators._data import Problem, center_and_spread
 from taylornets.estimators._taylor import TaylorEstimator, check_rows
 
 
@@ -75,18 +75,27 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
     def _rows(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray]:
         return check_rows(self, x, y, sample_weight, multi_output=True)
 
-    def _learn_targets(self, y: Any, weight: np.ndarray, model: str | int) -> tuple[str, int]:
-        del model
-        loss = _checks.choice("loss", "squared" if self.loss == "auto" else self.loss, ("huber", "squared"))
-        y = np.asarray(y, np.float64)
-        self.target_columns_ = y.ndim == 2
-        y = y if self.target_columns_ else y[:, None]
-        self.target_offset_, self.target_scale_ = center_and_spread(y[weight > 0], weight[weight > 0])
-        return loss, y.shape[1]
+    def _learn_numbers(self, y: Any, weight: np.ndarray) -> None:
+        del weight
+        self.target_columns_ = np.ndim(y) == 2
 
-    def _encode(self, y: Any) -> np.ndarray:
-        y = np.asarray(y, np.float64)
-        return ((y if y.ndim == 2 else y[:, None]) - self.target_offset_) / self.target_scale_
+    def _numbers(self, y: Any) -> np.ndarray:
+        return numbers_of_targets(y)
+
+    def _learn_targets(self, problem: Problem, model: str | int) -> tuple[str, int]:
+        del model
+        self.target_offset_, self.target_scale_ = center_and_spread(problem.y, problem.weight)
+        loss = "squared" if self.loss == "auto" else self.loss
+        return _checks.choice("loss", loss, ("huber", "squared")), problem.y.shape[1]
+
+    def _encode(self, numbers: np.ndarray) -> np.ndarray:
+        return (numbers - self.target_offset_) / self.target_scale_
 
     def _labels(self, encoded: np.ndarray) -> None:
         del encoded
+
+
+def numbers_of_targets(y: Any) -> np.ndarray:
+    """Targets of a regression as float64, shape `(n, outputs)`."""
+    y = np.asarray(y, np.float64)
+    return y if y.ndim == 2 else y[:, None]

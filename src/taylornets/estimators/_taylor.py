@@ -48,10 +48,7 @@ def precision_of(dtype: Any) -> Iterator[None]:
 def check_rows(estimator: Any, x: Any, y: Any, sample_weight: Any, **options: Any) -> tuple[Any, Any, np.ndarray]:
     """scikit-learn's checks of training data; weights in double precision."""
     x, y = validate_data(estimator, x, y, dtype=[np.float64, np.float32], y_numeric=False, **options)
-    weight = _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
-    if not weight.any():
-        raise _checks.ArgumentError("sample_weight", "at least one weight above 0", "zeros only")
-    return x, y, weight
+    return x, y, _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
 
 
 class TaylorEstimator(BaseEstimator, abc.ABC):
@@ -105,12 +102,20 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         """Checked inputs, targets and weights."""
 
     @abc.abstractmethod
-    def _learn_targets(self, y: Any, weight: np.ndarray, model: str | int) -> tuple[str, int]:
-        """Keeps what encodes targets; gives the name of the loss and the number of outputs."""
+    def _learn_numbers(self, y: Any, weight: np.ndarray) -> None:
+        """Keeps what makes numbers of targets."""
 
     @abc.abstractmethod
-    def _encode(self, y: Any) -> np.ndarray:
-        """Targets as the loss takes them, shape `(n, outputs)`, or class numbers `(n, 1)` for softmax."""
+    def _numbers(self, y: Any) -> np.ndarray:
+        """Targets as numbers, shape `(n, c)`: class numbers in one column, or the targets of a regression."""
+
+    @abc.abstractmethod
+    def _learn_targets(self, problem: Problem, model: str | int) -> tuple[str, int]:
+        """Keeps what encodes the numbers; gives the name of the loss and the number of outputs."""
+
+    @abc.abstractmethod
+    def _encode(self, numbers: np.ndarray) -> np.ndarray:
+        """Numbers as the loss takes them, shape `(n, outputs)`, or class numbers `(n, 1)` for softmax."""
 
     @abc.abstractmethod
     def _labels(self, encoded: np.ndarray) -> np.ndarray | None:
@@ -135,9 +140,10 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         model = self._settings()
         x, y, weight = self._rows(X, y, sample_weight)
         with precision_of(x.dtype):
-            loss, outputs = self._learn_targets(y, weight, model.model)
-            problem = merged(Problem(x, self._encode(y), weight))
-            self._fit(model._replace(loss=loss), problem, outputs)
+            self._learn_numbers(y, weight)
+            problem = merged(Problem(x, self._numbers(y), weight))
+            loss, outputs = self._learn_targets(problem, model.model)
+            self._fit(model._replace(loss=loss), problem._replace(y=self._encode(problem.y)), outputs)
         return self
 
     def certify(self, X: Any, y: Any, sample_weight: Any = None) -> Certificate:
@@ -161,9 +167,10 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         x, y, weight = check_rows(self, X, y, sample_weight, reset=False, multi_output=True)
         dtype = self.displacement_.dtype
         with precision_of(dtype):
-            problem = merged(Problem(x.astype(dtype), self._encode(y), weight))
+            problem = merged(Problem(x.astype(dtype), self._numbers(y), weight))
+            problem = problem._replace(x=self._scaled(problem.x), y=self._encode(problem.y))
             net = self._model.network(self.initial_weights_, self.signs_)
-            risk = self._model.objective(net, problem._replace(x=self._scaled(problem.x)), self.penalty_)
+            risk = self._model.objective(net, problem, self.penalty_)
             return certified(risk, self.displacement_, len(problem.x))
 
     def __repr__(self, N_CHAR_MAX: Any = 700) -> str:
@@ -212,7 +219,10 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         dtype, inputs = problem.x.dtype, problem.x.shape[1]
         w0 = np.tile(generator.standard_normal((self.width // 2, inputs)), (2, 1)).astype(dtype)
         half = generator.choice([-1.0, 1.0], size=(self.width // 2, outputs))
-        signs, w = np.concatenate([half, -half]).astype(dtype), start_of(model, self.width, self.rank, inputs, generator)
+        signs, w = (
+            np.concatenate([half, -half]).astype(dtype),
+            start_of(model, self.width, self.rank, inputs, generator),
+        )
         previous = getattr(self, "displacement_", None) if self.warm_start else None
         if previous is not None and previous.shape == w.shape and self.signs_.shape == signs.shape:
             w0, signs, w = self.initial_weights_, self.signs_, previous
