@@ -37,8 +37,26 @@ WITH_SHAPES = [
     tn.kernels.kernel_ridge,
     tn.kernels.kernel_ridge_cg,
     tn.expressivity.planted_weights,
+    tn.TaylorRegressor,
+    tn.TaylorRegressor.fit,
+    tn.TaylorRegressor.predict,
+    tn.TaylorRegressor.certify,
+    tn.TaylorClassifier,
+    tn.TaylorClassifier.predict_proba,
+    tn.NTKRegressor,
+    tn.NTKRegressor.fit,
+    tn.NTKClassifier,
 ]
-WITH_EXAMPLE = [tn.TwoLayerNetwork, tn.certify, tn.fit, tn.objective, tn.randomization.Signs, tn.losses.get]
+ESTIMATORS = [tn.TaylorRegressor, tn.TaylorClassifier, tn.NTKRegressor, tn.NTKClassifier]
+WITH_EXAMPLE = [
+    *ESTIMATORS,
+    tn.TwoLayerNetwork,
+    tn.certify,
+    tn.fit,
+    tn.objective,
+    tn.randomization.Signs,
+    tn.losses.get,
+]
 MODULES = [tn.activations, tn.expressivity, tn.generalization, tn.kernels, tn.losses, tn.optimizers, tn.randomization]
 DOCUMENTED = [
     *WITH_SHAPES,
@@ -121,8 +139,17 @@ before = dict(jax.config.values)
 import taylornets
 assert dict(jax.config.values) == before
 assert not jax.config.jax_enable_x64
-loaded = {"matplotlib", "sklearn", "typer", "rich", "jinja2", "cvxpy", "pandas", "polars", "distributed"} & set(sys.modules)
+loaded = {"matplotlib", "sklearn", "typer", "rich", "jinja2", "cvxpy", "pandas", "polars", "distributed", "joblib"} & set(sys.modules)
 assert not loaded, loaded
+assert "TaylorRegressor" in dir(taylornets)
+sys.modules["sklearn"] = None
+try:
+    taylornets.TaylorRegressor
+except ImportError as error:
+    assert "taylornets.TaylorRegressor needs scikit-learn" in str(error), error
+    assert "pip install 'taylornets[sklearn]'" in str(error), error
+else:
+    raise AssertionError("loaded without scikit-learn")
 """
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

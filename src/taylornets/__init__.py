@@ -56,7 +56,7 @@ def __getattr__(name: str) -> object:
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.partition(".")[0] == "taylornets":
             raise
-        needed = f"taylornets.{name} needs the package {error.name!r}: pip install 'taylornets[sklearn]'"
+        needed = f"taylornets.{name} needs scikit-learn and rich ({error.name!r} is missing): pip install 'taylornets[sklearn]'"
         raise ImportError(needed) from error
     return module if name == "estimators" else getattr(module, name)
 

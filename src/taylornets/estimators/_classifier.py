@@ -10,8 +10,9 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from taylornets import _checks
 from taylornets.estimators._data import Problem
+from taylornets.estimators._entry import check_rows
 from taylornets.estimators._solve import decided
-from taylornets.estimators._taylor import TaylorEstimator, check_rows
+from taylornets.estimators._taylor import TaylorEstimator
 
 LOSSES = ("auto", "logistic", "softmax", "squared", "huber")
 

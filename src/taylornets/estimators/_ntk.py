@@ -3,21 +3,19 @@
 import abc
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from taylornets import _checks, activations, kernels
-from taylornets.certificates import Certificate
 from taylornets.estimators._classifier import classes_of, numbers_of, signs_of
 from taylornets.estimators._data import Problem, Scaling, center_and_spread, columns_for, filled, merged, rows_for
+from taylornets.estimators._entry import check_new_rows, check_rows, precision_of
+from taylornets.estimators._kernel import filled_on_sphere, ridge_certificate, weighted_gram, weighted_kernel
 from taylornets.estimators._regressor import numbers_of_targets
 from taylornets.estimators._solve import decided
-from taylornets.estimators._taylor import check_rows, precision_of
 from taylornets.two_layer import TwoLayerNetwork
 
 RIDGES = tuple(10.0 ** (-e / 2) for e in range(17))
@@ -124,26 +122,25 @@ class NTKEstimator(BaseEstimator, abc.ABC):
         fitted = self._kernel_times(problem.x, problem.x, coefficients)
         self.train_inputs_, self.coefficients_, self.ridge_, self.n_iter_ = problem.x, coefficients, ridge, steps
         self.path_ = None if scores is None else {"ridges": list(ridges), "scores": scores}
-        self.certificate_ = _certificate(problem, fitted, coefficients, ridge)
+        self.certificate_ = ridge_certificate(problem, fitted, coefficients, ridge)
         self.objective_ = float(self.certificate_.primal)
 
     def _decompose(
         self, problem: Problem, ridges: tuple[float, ...]
     ) -> tuple[np.ndarray, float, list[list[float]] | None]:
         n, rows = len(problem.x), rows_for(len(problem.x))
-        roots = filled(np.sqrt(problem.weight), rows)[:, None].astype(problem.x.dtype)
+        roots: Any = filled(np.sqrt(problem.weight), rows)[:, None].astype(problem.x.dtype)
         x = np.pad(problem.x, [(0, rows - n), (0, columns_for(problem.x.shape[1]) - problem.x.shape[1])])
         x[n:, 0] = 1.0  # on the sphere, like the others; their weight is 0
-        gram = _weighted_gram(self._kernel(problem.x.shape[1]), jnp.asarray(x), jnp.asarray(roots))
+        gram = weighted_gram(self._kernel(problem.x.shape[1]), jnp.asarray(x), jnp.asarray(roots))
         prepared = kernels.kernel_ridge(gram, roots * filled(problem.y, rows).astype(x.dtype))
-        scores, ridge = None, ridges[0]
+        scores: list[list[float]] | None = None
+        ridge = ridges[0]
         if len(ridges) > 1:
             if n < 2:
                 raise _checks.ArgumentError("ridge", "a number, since n_samples=1 leaves nothing to choose by", "'cv'")
-            scores = [
-                self._score(problem, np.asarray(prepared.leave_one_out(value / rows))[:n] / roots[:n])
-                for value in ridges
-            ]
+            left_out: Any = prepared.leave_one_out
+            scores = [self._score(problem, np.asarray(left_out(value / rows))[:n] / roots[:n]) for value in ridges]
             ridge = ridges[min(range(len(ridges)), key=lambda i: tuple(scores[i]))]
         return np.asarray(roots * prepared.coefficients(ridge / rows))[:n], ridge, scores
 
@@ -159,7 +156,11 @@ class NTKEstimator(BaseEstimator, abc.ABC):
         kernel, roots = self._kernel(problem.x.shape[1]), np.sqrt(problem.weight)[:, None].astype(problem.x.dtype)
         x = np.concatenate([filled(problem.x, len(roots), columns_for(problem.x.shape[1])), roots], axis=1)
         solution = kernels.kernel_ridge_cg(
-            lambda a, b: _weighted(kernel, a, b), x, roots * problem.y.astype(x.dtype), ridges[0] / len(x), tol=_CG_TOL
+            lambda a, b: weighted_kernel(kernel, a, b),
+            x,
+            roots * problem.y.astype(x.dtype),
+            ridges[0] / len(x),
+            tol=_CG_TOL,
         )
         return roots * np.asarray(solution.coefficients), ridges[0], None, int(solution.steps)
 
@@ -173,17 +174,17 @@ class NTKEstimator(BaseEstimator, abc.ABC):
     def _kernel_times(self, new: np.ndarray, x: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
         """`K(new, x) c`, shapes filled up; some rows at a time."""
         rows, columns, n = rows_for(len(x)), columns_for(x.shape[1]), x.shape[1]
-        train, parts = _on_sphere(x, rows, columns), []
+        train, parts = filled_on_sphere(x, rows, columns), []
         for start in range(0, len(new), _PREDICTED):
             block = new[start : start + _PREDICTED]
-            ready = _on_sphere(block, rows_for(len(block)), columns)
+            ready = filled_on_sphere(block, rows_for(len(block)), columns)
             found = kernels.predict(self._kernel(n), ready, train, filled(coefficients, rows))
             parts.append(np.asarray(found)[: len(block)])
         return np.concatenate(parts)
 
     def _outputs(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
-        x = validate_data(self, X, reset=False, dtype=[np.float64, np.float32]).astype(self.coefficients_.dtype)
+        x = check_new_rows(self, X, self.coefficients_.dtype)
         scaling = Scaling(self.input_offset_, self.input_scale_, self.input_bias_, 0.0)
         with precision_of(x.dtype):
             return self._kernel_times(scaling(x), self.train_inputs_, self.coefficients_)
@@ -279,47 +280,3 @@ class NTKClassifier(ClassifierMixin, NTKEstimator):
 
     def _errors(self, residuals: np.ndarray, y: np.ndarray) -> np.ndarray:
         return (decided(y - residuals) != decided(y)).astype(float)
-
-
-@eqx.filter_jit
-def _weighted_gram(kernel: Any, x: Array, roots: Array) -> Array:
-    return roots * _plain(kernel, x, x) * roots.T
-
-
-def _weighted(kernel: Any, first: Array, second: Array) -> Array:
-    return first[:, -1:] * _plain(kernel, first[:, :-1], second[:, :-1]) * second[:, -1]
-
-
-def _plain(kernel: Any, first: Array, second: Array) -> Array:
-    if isinstance(kernel, TwoLayerNetwork):
-        return kernels.ntk(kernel, first, second)
-    return first @ second.T * kernel.dual(1)(first @ second.T)
-
-
-def _on_sphere(x: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """Filled up with points of the sphere: an infinite width asks for them."""
-    ready = filled(x, rows, columns)
-    ready[len(x) :, 0] = 1.0
-    return ready
-
-
-def _certificate(problem: Problem, fitted: np.ndarray, coefficients: np.ndarray, ridge: float) -> Certificate:
-    """Primal and dual of the ridge problem, whatever found the coefficients.
-
-    With `ν_i = 2 p_i (f_i - y_i)` and any `f = K c` the dual is `-Σ p_i ⟨s_i, s_i/4 + y_i⟩ - ⟨ν, K ν⟩/(4λ)`, `s_i = ν_i/p_i`.
-    It is `ν = -2λ c` at the optimum; that one is taken, so that no further product with `K` is needed.
-    """
-    weight, y = problem.weight[:, None], problem.y
-    squared = float(np.sum(coefficients * fitted, dtype=np.float64))
-    primal = float(np.sum(weight * (fitted - y) ** 2)) + ridge * squared
-    slopes = -2 * ridge * coefficients.astype(np.float64) / weight
-    dual = -float(np.sum(weight * slopes * (slopes / 4 + y))) - ridge * squared
-    # Lowered by an allowance for rounding, as the other certificates are; products with K have n terms.
-    sizes = float(np.sum(weight * np.abs(slopes) * (np.abs(slopes) / 4 + np.abs(y)))) + ridge * float(
-        np.sum(np.abs(coefficients * fitted), dtype=np.float64)
-    )
-    dual -= 16 * float(np.finfo(coefficients.dtype).eps) * len(y) ** 0.5 * sizes
-    empty: Any = Certificate.__new__(Certificate)
-    for name, value in (("primal", primal), ("dual", min(dual, primal)), ("dual_vector", -2 * ridge * coefficients)):
-        object.__setattr__(empty, name, np.asarray(value))
-    return empty

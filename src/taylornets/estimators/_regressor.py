@@ -7,7 +7,8 @@ from sklearn.base import MultiOutputMixin, RegressorMixin
 
 from taylornets import _checks
 from taylornets.estimators._data import Problem, center_and_spread
-from taylornets.estimators._taylor import TaylorEstimator, check_rows
+from taylornets.estimators._entry import check_rows
+from taylornets.estimators._taylor import TaylorEstimator
 
 
 class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):

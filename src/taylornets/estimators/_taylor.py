@@ -2,23 +2,21 @@
 
 import abc
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, cast
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from taylornets import _checks, activations
 from taylornets._fit import FitError, Status
 from taylornets.certificates import Certificate, is_certifiable
 from taylornets.estimators._data import Problem, Scaling, columns_for, filled, folds_of, merged
+from taylornets.estimators._entry import check_new_rows, check_rows, precision_of
 from taylornets.estimators._progress import Bar
 from taylornets.estimators._solve import (
     Model,
@@ -36,19 +34,6 @@ _NAMES = {"linear": 1, "quadratic": 2}
 SCALINGS = ("sphere", "ball")
 # Targets are scaled, so that risks are near 1 at w = 0, and one grid serves all data.
 PENALTIES = tuple(10.0**-e for e in range(1, 8))
-
-
-@contextmanager
-def precision_of(dtype: Any) -> Iterator[None]:
-    """Double precision inside for double-precision data, single for single; the user's global option is not touched."""
-    with jax.enable_x64(np.dtype(dtype) == np.float64):
-        yield
-
-
-def check_rows(estimator: Any, x: Any, y: Any, sample_weight: Any, **options: Any) -> tuple[Any, Any, np.ndarray]:
-    """scikit-learn's checks of training data; weights in double precision."""
-    x, y = validate_data(estimator, x, y, dtype=[np.float64, np.float32], y_numeric=False, **options)
-    return x, y, _check_sample_weight(sample_weight, x, dtype=np.float64, ensure_non_negative=True)
 
 
 class TaylorEstimator(BaseEstimator, abc.ABC):
@@ -307,8 +292,8 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
     def _outputs(self, X: Any) -> np.ndarray:
         """Outputs of the model in its own scale, shape `(n, outputs)`."""
         check_is_fitted(self)
-        x = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
         dtype = self.displacement_.dtype
+        x = check_new_rows(self, X, dtype)
         with precision_of(dtype):
             net = self._model.network(self.initial_weights_, self.signs_)
-            return self._model.outputs(net, self.displacement_, self._scaled(x.astype(dtype)))
+            return self._model.outputs(net, self.displacement_, self._scaled(x))
