@@ -139,7 +139,8 @@ before = dict(jax.config.values)
 import taylornets
 assert dict(jax.config.values) == before
 assert not jax.config.jax_enable_x64
-loaded = {"matplotlib", "sklearn", "typer", "rich", "jinja2", "cvxpy", "pandas", "polars", "distributed", "joblib"} & set(sys.modules)
+heavy = {"matplotlib", "sklearn", "typer", "rich", "jinja2", "cvxpy", "pandas", "polars", "distributed", "joblib"}
+loaded = heavy & set(sys.modules)
 assert not loaded, loaded
 assert "TaylorRegressor" in dir(taylornets)
 sys.modules["sklearn"] = None

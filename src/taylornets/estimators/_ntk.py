@@ -153,16 +153,17 @@ class NTKEstimator(BaseEstimator, abc.ABC):
         if len(ridges) > 1:
             needed = f"a number for more than {_DECOMPOSED} distinct rows"
             raise _checks.ArgumentError("ridge", needed, "'cv'", "Choose it on a part of the rows.")
+        ridge = min(ridges)
         kernel, roots = self._kernel(problem.x.shape[1]), np.sqrt(problem.weight)[:, None].astype(problem.x.dtype)
         x = np.concatenate([filled(problem.x, len(roots), columns_for(problem.x.shape[1])), roots], axis=1)
         solution = kernels.kernel_ridge_cg(
             lambda a, b: weighted_kernel(kernel, a, b),
             x,
             roots * problem.y.astype(x.dtype),
-            ridges[0] / len(x),
+            ridge / len(x),
             tol=_CG_TOL,
         )
-        return roots * np.asarray(solution.coefficients), ridges[0], None, int(solution.steps)
+        return roots * np.asarray(solution.coefficients), ridge, None, int(solution.steps)
 
     def _kernel(self, inputs: int) -> Any:
         if self.initial_weights_ is None:
@@ -248,6 +249,7 @@ class NTKClassifier(ClassifierMixin, NTKEstimator):
 
     Parameters and attributes are those of `NTKRegressor`, and `classes_`; `"cv"` counts wrong labels of examples left out, and
     prefers the lower squared error among equals. The squared loss gives no probabilities, so there is no `predict_proba`.
+    `coefficients_` has shape `(n, 1)` for two classes and `(n, classes)` for more.
 
     Source: theory 9.
 
