@@ -11,9 +11,7 @@ renamed, so that a reader sees the old file or the new one, never half of one.
 
 import json
 import math
-import os
 import re
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -21,13 +19,12 @@ from typing import Any, SupportsFloat
 
 import numpy as np
 
-from taylornets import _checks
+from taylornets import _checks, _files
 
 SCHEMA = "taylornets.run/1"
 KINDS = ("points", "line", "theory", "bars")
 SCALES = ("linear", "log", "log2")
 Numbers = Iterable[SupportsFloat]  # lists, tuples, arrays of any kind; records keep tuples of Python's floats
-_TEMPORARY = ".taylornets-tmp"
 
 
 def _plain(argument: str, value: Any) -> Any:
@@ -408,24 +405,8 @@ def decode(value: Any) -> Any:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file atomically: under another name in the same folder, flushed to the disk, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_TEMPORARY)
-    try:
-        with open(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)  # mkstemp's files are the owner's alone; a report is for others too
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def is_temporary(path: Path) -> bool:
-    """Whether `path` is what a killed `write_text` left behind."""
-    return path.name.endswith(_TEMPORARY)
+    """Writes a text file atomically."""
+    _files.write_bytes(path, text.encode())
 
 
 def dumps(value: Any) -> str:
