@@ -26,7 +26,7 @@ BASE_N, BASE_D, WIDTH = 32768, 32, 16
 NS, DS, DIRECTIONS = (4096, 8192, 16384, 32768), (32, 64, 128, 256), (32, 64, 128, 256)
 WIDTHS = (16, 32, 64, 128)
 # Top eigenvalues of large matrices hardly scatter, norms of vectors do.
-DRAWS = {1: 8, 2: 1}
+DRAWS = {1: 64, 2: 1}
 NAMES = {1: "NTK", 2: "quadratic model"}
 Values = dict[tuple[int, str], dict[float, np.ndarray]]
 
