@@ -18,6 +18,7 @@ from taylornets.experiments.records import Figure, Plot, Series, Table
 
 TOLERANCE = 0.1
 REACHED = 1e-6
+ROUNDING = 1e-12
 DATA_SETS = 1000
 # Predicted exponents of the exact complexity at unit radius, by what varies: examples, dimension, M_op.
 PREDICTED = {1: {"n": -0.5, "d": 0.0, "M_op": 0.0}, 2: {"n": -0.5, "d": -0.5, "M_op": 1.0}}
@@ -53,7 +54,8 @@ def _scaling(context: Context, seeds: int) -> Values:
     cells = [(order, name, cell) for order in NAMES for name, cells in grids.items() for cell in cells]
     for i, (order, name, (value, *shape)) in enumerate(cells):
         context.progress(0.3 + 0.3 * i / len(cells), f"complexity of the {NAMES[order]}, {name} = {value:.3g}")
-        keys = jax.random.split(jax.random.fold_in(context.key, 10 + i), seeds)
+        # The same seeds for every value: what differs between networks does not blur a slope.
+        keys = jax.random.split(jax.random.fold_in(context.key, 10 + order), seeds)
         found.setdefault((order, name), {})[value] = np.array([_complexity(key, order, *shape) for key in keys])
     return found
 
@@ -118,7 +120,7 @@ def _run(context: Context) -> Outcome:
     certified = certificates(context)
     exact = all(np.max(np.abs(found - 1)) <= REACHED and np.max(found) <= 1 + 1e-9 for found in brute.values())
     scaling = all(abs(fits[o, name][0] - PREDICTED[o][name]) <= TOLERANCE for o in NAMES for name in PREDICTED[o])
-    above = all(np.max(found) <= 1 for found in ratios.values())
+    above = all(np.max(found) <= 1 + ROUNDING for found in ratios.values())  # on a line the NTK's bound is attained
     useful = any(not item.certificates[2].vacuous for item in certified)
     kept = all(item.certificates[o].bound >= item.test_errors[o] for item in certified for o in NAMES)
     return Outcome(
