@@ -22,9 +22,11 @@ ROUNDING = 1e-12
 DATA_SETS = 1000
 # Predicted exponents of the exact complexity at unit radius, by what varies: examples, dimension, M_op.
 PREDICTED = {1: {"n": -0.5, "d": 0.0, "M_op": 0.0}, 2: {"n": -0.5, "d": -0.5, "M_op": 1.0}}
-# The matrix deviates from its mean as a Gaussian one only where there are many examples for each dimension.
-BASE_N, BASE_D, WIDTH = 32768, 32, 16
-NS, DS, DIRECTIONS = (4096, 8192, 16384, 32768), (32, 64, 128, 256), (32, 64, 128, 256)
+# The largest eigenvalue of the quadratic model's matrix is that of a Gaussian one, `2 √(r/n)` in `r` directions, up to two
+# relative corrections: `√(r/n)/2` (inputs are no Gaussian matrix) and `-0.9 r^{-2/3}` (Tracy and Widom's mean). Both flatten
+# the slope in `r`: from 32 to 256 directions at n = 32768 by 0.05 (0.1 in M_op), from 64 to 512 at n = 65536 by 0.034.
+BASE_N, BASE_D, WIDTH, MANY = 32768, 32, 16, 65536
+NS, DS, DIRECTIONS = (4096, 8192, 16384, 32768), (64, 128, 256, 512), (64, 128, 256, 512)
 WIDTHS = (16, 32, 64, 128)
 # Top eigenvalues of large matrices hardly scatter, norms of vectors do.
 DRAWS = {1: 64, 2: 1}
@@ -46,8 +48,8 @@ def _scaling(context: Context, seeds: int) -> Values:
     """Complexities by order and by what varies: for each value, one number a seed."""
     grids = {
         "n": [(n, n, BASE_D, WIDTH, BASE_D) for n in NS],
-        "d": [(d, BASE_N, d, WIDTH, d) for d in DS],
-        "M_op": [(r**-0.5, BASE_N, DS[-1], WIDTH, r) for r in DIRECTIONS],
+        "d": [(d, MANY, d, WIDTH, d) for d in DS],
+        "M_op": [(r**-0.5, MANY, DS[-1], WIDTH, r) for r in DIRECTIONS],
         "m": [(m, BASE_N, BASE_D, m, BASE_D) for m in WIDTHS],
     }
     found: Values = {}
