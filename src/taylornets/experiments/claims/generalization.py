@@ -25,7 +25,7 @@ PREDICTED = {1: {"n": -0.5, "d": 0.0, "M_op": 0.0}, 2: {"n": -0.5, "d": -0.5, "M
 # The largest eigenvalue of the quadratic model's matrix is that of a Gaussian one, `2 √(r/n)` in `r` directions, up to two
 # relative corrections: `√(r/n)/2` (inputs are no Gaussian matrix) and `-0.9 r^{-2/3}` (Tracy and Widom's mean). Both flatten
 # the slope in `r`: from 32 to 256 directions at n = 32768 by 0.05 (0.1 in M_op), from 64 to 512 at n = 65536 by 0.034.
-BASE_N, BASE_D, WIDTH, MANY = 32768, 32, 16, 65536
+BASE_N, BASE_D, WIDTH, MANY, FEW = 32768, 32, 16, 65536, 8
 NS, DS, DIRECTIONS = (4096, 8192, 16384, 32768), (64, 128, 256, 512), (64, 128, 256, 512)
 WIDTHS = (16, 32, 64, 128)
 # Top eigenvalues of large matrices hardly scatter, norms of vectors do.
@@ -48,8 +48,8 @@ def _scaling(context: Context, seeds: int) -> Values:
     """Complexities by order and by what varies: for each value, one number a seed."""
     grids = {
         "n": [(n, n, BASE_D, WIDTH, BASE_D) for n in NS],
-        "d": [(d, MANY, d, WIDTH, d) for d in DS],
-        "M_op": [(r**-0.5, MANY, DS[-1], WIDTH, r) for r in DIRECTIONS],
+        "d": [(d, MANY, d, FEW, d) for d in DS],
+        "M_op": [(r**-0.5, MANY, DS[-1], FEW, r) for r in DIRECTIONS],
         "m": [(m, BASE_N, BASE_D, m, BASE_D) for m in WIDTHS],
     }
     found: Values = {}
@@ -202,8 +202,8 @@ def _figure(values: Values, seeds: int) -> Figure:
         panels,
         f"Exact suprema averaged over {DRAWS[1]} sign vectors (NTK; quadratic: {DRAWS[2]}), mean over {seeds} networks and "
         "data sets with 95 % intervals; cubic ReLU, inputs uniform on the unit sphere (third panel: of a random subspace of "
-        f"dimension {DIRECTIONS[0]} to {DS[-1]} in {DS[-1]} dimensions). Where it does not vary, n = {BASE_N}, d = {BASE_D}, "
-        f"m = {WIDTH}.",
+        f"dimension {DIRECTIONS[0]} to {DS[-1]} in {DS[-1]} dimensions). Where d or M_op varies, n = {MANY}, "
+        f"m = {FEW}; elsewhere, where they do not vary, n = {BASE_N}, d = {BASE_D}, m = {WIDTH}.",
     )
 
 
