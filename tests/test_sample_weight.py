@@ -28,7 +28,12 @@ def problem(loss: str, activation: str = "cubic_relu") -> tuple[tn.TwoLayerNetwo
 
 
 def options(model: str | int, loss: str) -> dict[str, Any]:
-    return {"model": model, "loss": loss, "penalty": 1e-2, "power": 2 * {"quadratic": 2, "randomized": 2, 3: 3}.get(model, 1)}
+    return {
+        "model": model,
+        "loss": loss,
+        "penalty": 1e-2,
+        "power": 2 * {"quadratic": 2, "randomized": 2, 3: 3}.get(model, 1),
+    }
 
 
 def repeated(values: Any) -> Any:

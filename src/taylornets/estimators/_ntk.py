@@ -145,9 +145,7 @@ class NTKEstimator(BaseEstimator, abc.ABC):
         squares = np.sum(residuals**2, axis=1)
         return [float(np.average(e, weights=problem.weight)) for e in (self._errors(residuals, problem.y), squares)]
 
-    def _iterate(
-        self, problem: Problem, ridges: tuple[float, ...]
-    ) -> tuple[np.ndarray, float, None, int]:
+    def _iterate(self, problem: Problem, ridges: tuple[float, ...]) -> tuple[np.ndarray, float, None, int]:
         """Conjugate gradients, the Gram matrix formed and dropped; the root of the weight is a column of the inputs."""
         if len(ridges) > 1:
             needed = f"a number for more than {_DECOMPOSED} distinct rows"

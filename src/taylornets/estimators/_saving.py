@@ -22,7 +22,6 @@ import sklearn
 from safetensors import SafetensorError
 from safetensors.numpy import load as parse
 from safetensors.numpy import save as pack
-from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
@@ -44,6 +43,7 @@ _TRANSFORMERS = (
 _CLASSES: dict[str, type] = {kind.__name__: kind for kind in (*_OURS, *_TRANSFORMERS, Certificate)}
 _SKLEARN = {kind.__name__ for kind in _TRANSFORMERS}
 _NEEDED = "a model that taylornets.save has written"
+_KEY = "taylornets model"
 _LARGEST_HEADER = 100_000_000
 
 
@@ -51,8 +51,8 @@ def save(estimator: Any, path: str | Path) -> Path:
     """Writes a fitted estimator to one file, without pickle.
 
     Args:
-        estimator: a fitted `TaylorRegressor`, `TaylorClassifier`, `NTKRegressor` or `NTKClassifier`, or a scikit-learn `Pipeline`
-            of transformers for tables that ends in one.
+        estimator: a fitted `TaylorRegressor`, `TaylorClassifier`, `NTKRegressor` or `NTKClassifier`, or a scikit-learn
+            `Pipeline` of transformers for tables that ends in one.
         path: the file; replaced as a whole or not at all.
 
     Returns:
@@ -78,15 +78,16 @@ def save(estimator: Any, path: str | Path) -> Path:
         raise _checks.ArgumentError("estimator", f"one of {names}, or a Pipeline that ends in one", type(last).__name__)
     check_is_fitted(estimator)
     tensors: dict[str, np.ndarray] = {}
-    state = json.dumps(_encode(estimator, "estimator", tensors), allow_nan=False, ensure_ascii=False)
     header = {
-        "taylornets": str(FORMAT),
-        "library": metadata.version("taylornets"),
+        "format": FORMAT,
+        "taylornets": metadata.version("taylornets"),
         "scikit-learn": sklearn.__version__,
-        "state": state,
+        "state": _encode(estimator, "estimator", tensors),
     }
+    header["sha256"] = _checksum(header, tensors)
     path = Path(path)
-    _files.write_bytes(path, pack(tensors, header | {"sha256": _checksum(header, tensors)}))
+    # One entry: the order of several is not fixed, and the same model is to be the same bytes.
+    _files.write_bytes(path, pack(tensors, {_KEY: json.dumps(header, allow_nan=False, ensure_ascii=False)}))
     return path
 
 
@@ -106,17 +107,16 @@ def load(path: str | Path) -> Any:
     """
     data = Path(path).read_bytes()
     header = _header(path, data)
-    if int(header["taylornets"]) > FORMAT:
-        came = f"{path} of format {header['taylornets']}, written by taylornets {header.get('library')}"
+    if header["format"] > FORMAT:
+        came = f"{path} of format {header['format']}, written by taylornets {header.get('taylornets')}"
         raise _checks.ArgumentError("path", f"a model of format {FORMAT} or earlier", came, "Update taylornets.")
     try:
         tensors = parse(data)
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise _damaged(path, str(error)) from None
-    stated = header.pop("sha256", "")
+    stated, state = header.pop("sha256", ""), header["state"]
     if stated != _checksum(header, tensors):
         raise _damaged(path, "the checksum differs")
-    state = json.loads(header["state"])
     if header["scikit-learn"] != sklearn.__version__ and _SKLEARN & _names(state):
         came = f"{path}, whose preparation of tables is that of scikit-learn {header['scikit-learn']}"
         raise _checks.ArgumentError(
@@ -129,27 +129,25 @@ def _damaged(path: str | Path, why: str) -> _checks.ArgumentError:
     return _checks.ArgumentError("path", _NEEDED, f"{path}, which is damaged ({why})", "Save the model again.")
 
 
-def _header(path: str | Path, data: bytes) -> dict[str, str]:
-    """The metadata of the file, all strings; refuses files that are not ours before anything else is read."""
+def _header(path: str | Path, data: bytes) -> dict[str, Any]:
+    """Our entry of the file's metadata; refuses files that are not ours before anything else is read."""
     if len(data) < 8:
         raise _checks.ArgumentError("path", _NEEDED, f"{path} of {len(data)} bytes")
     (length,) = struct.unpack("<Q", data[:8])
     try:
         if length > min(len(data) - 8, _LARGEST_HEADER):
             raise ValueError
-        found = json.loads(data[8 : 8 + length])["__metadata__"]
-        if not all(isinstance(value, str) for value in found.values()) or not found["taylornets"].isdecimal():
+        found = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][_KEY])
+        if not isinstance(found["format"], int) or not isinstance(found["scikit-learn"], str) or "state" not in found:
             raise ValueError
-        found["state"], found["scikit-learn"]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        cut = b'"taylornets":' in data[:4096]
-        if cut:
+    except (ValueError, KeyError, TypeError, RecursionError):
+        if f'"{_KEY}":'.encode() in data[:4096]:
             raise _damaged(path, "its header cannot be read") from None
         raise _checks.ArgumentError("path", _NEEDED, f"{path}, which is none") from None
     return found
 
 
-def _checksum(header: dict[str, str], tensors: dict[str, np.ndarray]) -> str:
+def _checksum(header: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = np.ascontiguousarray(tensors[name])
@@ -166,7 +164,7 @@ def _names(state: Any) -> set[str]:
     return set[str]().union(*map(_names, state)) if isinstance(state, list) else set()
 
 
-def _encode(value: Any, name: str, tensors: dict[str, np.ndarray]) -> Any:
+def _encode(value: Any, name: str, tensors: dict[str, np.ndarray]) -> Any:  # noqa: PLR0911  # one for each kind of value
     """`value` as JSON's types; arrays of numbers go into `tensors` under the name of the attribute."""
     if value is None or isinstance(value, str | bool | int):
         return value
@@ -196,7 +194,9 @@ def _encode(value: Any, name: str, tensors: dict[str, np.ndarray]) -> Any:
 
 def _encode_array(value: np.ndarray, name: str, tensors: dict[str, np.ndarray], scalar: bool) -> dict[str, Any]:
     if value.dtype.kind in "OU":
-        items = [_encode(item.item() if isinstance(item, np.generic) else item, name, tensors) for item in value.ravel()]
+        items = [
+            _encode(item.item() if isinstance(item, np.generic) else item, name, tensors) for item in value.ravel()
+        ]
         return {"$items": items, "dtype": value.dtype.str, "shape": list(value.shape)}
     if value.dtype.kind not in "biuf":
         raise _checks.ArgumentError(name, "arrays of numbers or texts", f"dtype {value.dtype}")
@@ -217,10 +217,9 @@ def _decode(value: Any, tensors: dict[str, np.ndarray]) -> Any:
 
 def _restored(kind: type, attributes: dict[str, Any], tensors: dict[str, np.ndarray]) -> Any:
     found = {key: _decode(item, tensors) for key, item in attributes.items()}
-    if not issubclass(kind, BaseEstimator):
-        return kind(**found)
-    made = kind.__new__(kind)
-    vars(made).update(found)
+    made = object.__new__(kind)
+    for key, item in found.items():
+        object.__setattr__(made, key, item)  # certificates are frozen
     return made
 
 

@@ -212,7 +212,10 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         dtype, inputs = problem.x.dtype, problem.x.shape[1]
         w0 = np.tile(generator.standard_normal((self.width // 2, inputs)), (2, 1)).astype(dtype)
         half = generator.choice([-1.0, 1.0], size=(self.width // 2, outputs))
-        signs, w = np.concatenate([half, -half]).astype(dtype), start_of(model, self.width, self.rank, inputs, generator)
+        signs, w = (
+            np.concatenate([half, -half]).astype(dtype),
+            start_of(model, self.width, self.rank, inputs, generator),
+        )
         previous = getattr(self, "displacement_", None) if self.warm_start else None
         if previous is not None and previous.shape == w.shape and self.signs_.shape == signs.shape:
             w0, signs, w = self.initial_weights_, self.signs_, previous
