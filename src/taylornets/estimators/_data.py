@@ -17,7 +17,7 @@ import numpy as np
 
 Table = np.ndarray
 _LEAST_ROWS, _DOUBLED_ROWS = 256, 4096
-_LEAST_COLUMNS, _DOUBLED_COLUMNS = 16, 128
+_LEAST_COLUMNS, _DOUBLED_COLUMNS = 16, 64
 
 
 class Problem(NamedTuple):
@@ -96,7 +96,7 @@ def rows_for(examples: int) -> int:
 
 def columns_for(inputs: int) -> int:
     """The number of columns that so many inputs are filled up to."""
-    return _size_for(inputs, _LEAST_COLUMNS, _DOUBLED_COLUMNS, 64)
+    return _size_for(inputs, _LEAST_COLUMNS, _DOUBLED_COLUMNS, 16)
 
 
 def _size_for(number: int, size: int, doubled: int, multiple: int) -> int:

@@ -31,10 +31,10 @@ class NTKEstimator(BaseEstimator, abc.ABC):
     def __init__(
         self,
         *,
-        width: int | None = None,
-        activation: str = "cubic_relu",
+        width: Any = None,
+        activation: Any = "cubic_relu",
         ridge: Any = 1e-3,
-        bias: float = 1.0,
+        bias: Any = 1.0,
         ridges: Any = None,
         random_state: Any = None,
     ):
@@ -87,7 +87,7 @@ class NTKEstimator(BaseEstimator, abc.ABC):
             self._solve(problem, ridges)
         return self
 
-    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+    def __repr__(self, N_CHAR_MAX: Any = 700) -> str:
         text = BaseEstimator.__repr__(self, N_CHAR_MAX)
         certificate = getattr(self, "certificate_", None)
         return text if certificate is None else f"{text}  # {certificate}"
@@ -211,7 +211,8 @@ class NTKClassifier(ClassifierMixin, NTKEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """Predicted classes, shape `(n,)`; `X` has shape `(n, d)`."""
-        return self.classes_[decided(self._outputs(X))]
+        outputs = self._outputs(X)
+        return self.classes_[decided(outputs)]
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Shape `(n,)` for two classes, the second preferred above 0; else `(n, classes)`; `X` has shape `(n, d)`."""
@@ -260,8 +261,13 @@ def _certificate(problem: Problem, fitted: np.ndarray, coefficients: np.ndarray,
     weight, y = problem.weight[:, None], problem.y
     squared = float(np.sum(coefficients * fitted, dtype=np.float64))
     primal = float(np.sum(weight * (fitted - y) ** 2)) + ridge * squared
-    slopes = -2 * ridge * coefficients / weight
+    slopes = -2 * ridge * coefficients.astype(np.float64) / weight
     dual = -float(np.sum(weight * slopes * (slopes / 4 + y))) - ridge * squared
+    # Lowered by an allowance for rounding, as the other certificates are; products with K have n terms.
+    sizes = float(np.sum(weight * np.abs(slopes) * (np.abs(slopes) / 4 + np.abs(y)))) + ridge * float(
+        np.sum(np.abs(coefficients * fitted), dtype=np.float64)
+    )
+    dual -= 16 * float(np.finfo(coefficients.dtype).eps) * len(y) ** 0.5 * sizes
     empty: Any = Certificate.__new__(Certificate)
     for name, value in (("primal", primal), ("dual", min(dual, primal)), ("dual_vector", -2 * ridge * coefficients)):
         object.__setattr__(empty, name, np.asarray(value))

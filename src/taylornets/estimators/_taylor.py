@@ -60,25 +60,25 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
     def __init__(
         self,
         *,
-        order: int = 2,
-        width: int = 256,
-        activation: str = "cubic_relu",
+        order: Any = 2,
+        width: Any = 256,
+        activation: Any = "cubic_relu",
         penalty: Any = 1e-4,
-        power: float | None = None,
+        power: Any = None,
         model: Any = None,
-        loss: str = "auto",
-        rank: int = 1,
-        bias: float = 1.0,
-        scaling: str = "sphere",
+        loss: Any = "auto",
+        rank: Any = 1,
+        bias: Any = 1.0,
+        scaling: Any = "sphere",
         penalties: Any = None,
-        folds: int = 5,
-        tol: float = 1e-3,
-        max_iter: int = 500,
-        chunk_size: int | None = None,
-        warm_start: bool = False,
-        n_jobs: int | None = None,
+        folds: Any = 3,
+        tol: Any = 1e-3,
+        max_iter: Any = 500,
+        chunk_size: Any = None,
+        warm_start: Any = False,
+        n_jobs: Any = None,
         random_state: Any = None,
-        verbose: bool | int = False,
+        verbose: Any = False,
     ):
         self.order = order
         self.width = width
@@ -166,7 +166,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
             risk = self._model.objective(net, problem._replace(x=self._scaled(problem.x)), self.penalty_)
             return certified(risk, self.displacement_, len(problem.x))
 
-    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+    def __repr__(self, N_CHAR_MAX: Any = 700) -> str:
         text = BaseEstimator.__repr__(self, N_CHAR_MAX)
         certificate = getattr(self, "certificate_", None)
         return text if certificate is None else f"{text}  # {certificate}"
@@ -274,7 +274,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         """Errors and risks on the rows held out, averaged over the folds: one pair for each penalty."""
         rows, dtype = risk.prepared.examples, problem.x.dtype
 
-        def run(held: int) -> tuple[float, np.ndarray]:
+        def run(held: Any) -> tuple[float, np.ndarray]:
             with precision_of(dtype):
                 left = filled(np.where(fold == held, 0, problem.weight), rows)
                 out = filled(np.where(fold == held, problem.weight, 0), rows)
