@@ -7,7 +7,6 @@ in fact. Takes about a minute; needs `pip install taylornets`.
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 import taylornets as tn
 
@@ -79,4 +78,3 @@ for n in (50, 100, 200, 400):
 # - Double DIMENSION. Which columns keep their errors when the examples double too, and which need four times as many?
 # - Make the target a power of one direction: directions[:1], (4,), jnp.ones(1) * DIMENSION**2. What about power 5, and why?
 # - Replace `sphere` by inputs with most of their length in two coordinates. What becomes of M_op, and of the gain?
-assert np.isfinite(variance)

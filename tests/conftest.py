@@ -21,3 +21,11 @@ def x64() -> Iterator[None]:
     """Double precision for one test; the library itself never sets the option."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture(autouse=True)
+def precision_of_the_process() -> Iterator[None]:
+    """The command sets double precision for its process; a test that runs it in this one hands it back."""
+    before = bool(jax.config.read("jax_enable_x64"))
+    yield
+    jax.config.update("jax_enable_x64", before)

@@ -13,7 +13,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "taylornets"
 
 LEVELS = {
-    "_typing": 0, "_checks": 0, "_pytrees": 0,
+    "_typing": 0, "_checks": 0, "_files": 0, "_pytrees": 0,
     "activations": 1, "losses": 1, "penalties": 1, "series": 1,
     "expansion": 2, "two_layer": 2,
     "randomization": 3, "kernels": 3, "targets": 3, "expressivity": 3,

@@ -41,11 +41,13 @@ if TYPE_CHECKING:
     from taylornets.estimators import NTKRegressor as NTKRegressor
     from taylornets.estimators import TaylorClassifier as TaylorClassifier
     from taylornets.estimators import TaylorRegressor as TaylorRegressor
+    from taylornets.estimators import load as load
+    from taylornets.estimators import save as save
 
 __version__ = "0.1.0"
 
 # Loaded when they are asked for: they need scikit-learn, which the library does not.
-_ESTIMATORS = ("NTKClassifier", "NTKRegressor", "TaylorClassifier", "TaylorRegressor")
+_ESTIMATORS = ("NTKClassifier", "NTKRegressor", "TaylorClassifier", "TaylorRegressor", "load", "save")
 
 
 def __getattr__(name: str) -> object:

@@ -14,7 +14,8 @@ from jaxtyping import Array
 import taylornets as tn
 from taylornets.certificates._dual import certify_objective, dual_bound, dual_candidate
 from taylornets.certificates._randomized import (
-    _remainder,
+    _even_remainder,
+    _odd_remainder,
     _table,
     _unit_suprema,
     _variances,
@@ -162,16 +163,23 @@ def test_unit_suprema_lie_above_a_fine_grid(activation: str):
     net, x, y = draw("squared", 1, True, width=64, activation=activation)
     risk = tn.objective(net, x, y, model="randomized", penalty=STRENGTH)
     w = 0.3 * jax.random.normal(jax.random.key(3), (64, INPUTS))
-    coarse, _ = _table(risk, dual_candidate(risk, w), risk(w))
-    negative = coarse.psi[:, 1] / coarse.t[1]
+    vector = dual_candidate(risk, w)
+    coarse, _ = _table(risk, vector, risk(w))
     t = jnp.linspace(0, coarse.t[-1], 4001)[1:]
-    matrices = jax.jit(lambda t: _remainder(risk, dual_candidate(risk, w), t))
-    moments = moment_matrices(risk.prepared, dual_candidate(risk, w))
-    fixed = -_variances(risk) + jnp.concatenate([-moments, moments]).reshape(2, *moments.shape)
-    fixed = fixed.reshape(64, INPUTS, INPUTS)
-    psi = lax.map(lambda t: t * jnp.linalg.eigvalsh(fixed + matrices(t))[:, -1], t, batch_size=50).T
+    moments, variances, odd = moment_matrices(risk.prepared, vector), _variances(risk), _odd_remainder(risk)
+    signed = jnp.concatenate([-moments, moments])
+    doubled = jnp.concatenate([variances, variances])
+
+    def forms(t: Array) -> Array:
+        """Both bounds of the variance; cubic ReLU knows only the first, whose remainder is zero."""
+        even = _even_remainder(risk, vector, t)
+        return jnp.stack([signed + even - doubled + (0 if odd is None else t * odd), signed + even])
+
+    psi = lax.map(lambda t: t * jnp.linalg.eigvalsh(forms(t))[..., -1], t, batch_size=50)
+    psi = jnp.moveaxis(psi, 0, -1)[: coarse.psi.shape[0]]
+    assert bool(jnp.any(coarse.psi[..., 1] > 0))
     for mu in (1e-3, 1e-2, 1e-1):
-        found, best = _unit_suprema(coarse, jnp.asarray(mu)), jnp.maximum(jnp.max(psi - mu * t**2, axis=1), 0)
+        found = _unit_suprema(coarse, jnp.asarray(mu))
+        best = jnp.min(jnp.maximum(jnp.max(psi - mu * t**2, axis=-1), 0), axis=0)
         assert bool(jnp.all(found >= best * (1 - 1e-12)))
         assert float(jnp.sum(found)) <= 1.05 * float(jnp.sum(best))
-    assert bool(jnp.any(negative > 0))

@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -37,6 +37,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Registers small claims in place of the package's own."""
     monkeypatch.setattr(claims, "_registry", {})
     monkeypatch.setattr(claims, "_discover", lambda: None)
+    monkeypatch.setattr(_reproduce, "_processes", lambda: 1)  # the counters of this process are looked at
 
     def register(**functions: Callable[[Context], Outcome]) -> None:
         for name, function in functions.items():
@@ -47,9 +48,8 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 @pytest.fixture
-def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Run]:
+def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Runs the command in this process, in an empty folder: exit code, standard output, standard error."""
-    before = bool(jax.config.read("jax_enable_x64"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
 
@@ -60,8 +60,7 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_
         assert isinstance(ended.value.code, int)
         return ended.value.code, out, err
 
-    yield call
-    jax.config.update("jax_enable_x64", before)
+    return call
 
 
 def test_all_claims_hold(run: Run, registry: Callable[..., None], tmp_path: Path):

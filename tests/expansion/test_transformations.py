@@ -28,18 +28,37 @@ def scalar(tree):
     return total
 
 
-@pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("name", [n for n, entry in REGISTRY.items() if entry.tolerance <= 1e-10])
-def test_vmap_grad_and_grad_of_grad(name):
+def along(name, order):
+    """A functional of the expansion along a line in parameter space, a polynomial of degree `order`; and the data."""
     f, params, new, x = built(name)
     moving, fixed = eqx.partition(new, eqx.is_inexact_array)
     way = jax.tree.map(lambda a, b: b - a, moving, eqx.filter(direction(moving, 0.2), eqx.is_inexact_array))
-    order = 3 if name in CUBIC else 2
     expansion = tn.taylor_expand(f, params, order)
 
     def value(s, x):
         point = jax.tree.map(lambda a, b: a + s.astype(a.dtype) * b, moving, way)
         return scalar(expansion(eqx.combine(point, fixed), x))
+
+    return value, x
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("name", ["mlp_gelu", "layer_norm_and_rms_norm_in_equinox", "gru_by_scan_in_equinox"])
+def test_vmap_and_grad_at_order_six(name):
+    value, x = along(name, 6)
+    nodes = np.cos(np.pi * (np.arange(7) + 0.5) / 7)
+    both = jax.jit(jax.vmap(jax.value_and_grad(value), (0, None)))
+    values, slopes = map(np.asarray, both(jnp.asarray(nodes), x))
+    expected = np.polynomial.Polynomial.fit(nodes, values, 6).deriv()(nodes)
+    assert np.abs(slopes - expected).max() <= 1e-10 * np.abs(values).max()
+    assert np.abs(slopes).max() > 0
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("name", [n for n, entry in REGISTRY.items() if entry.tolerance <= 1e-10])
+def test_vmap_grad_and_grad_of_grad(name):
+    order = 3 if name in CUBIC else 2
+    value, x = along(name, order)
 
     def slope(s, x):
         if not REGISTRY[name].reverse:

@@ -13,7 +13,18 @@ import pytest
 
 from taylornets import ArgumentError
 from taylornets.experiments import records
-from taylornets.experiments.records import ClaimRecord, Figure, Gallery, Heatmap, Plot, RunRecord, Series, Stamp, Table
+from taylornets.experiments.records import (
+    ClaimRecord,
+    Figure,
+    Gallery,
+    Heatmap,
+    Plot,
+    RunRecord,
+    Series,
+    Stamp,
+    Surface,
+    Table,
+)
 
 STAMP = Stamp("quick", 3, "0.1.0", "abc", True)
 
@@ -42,9 +53,24 @@ def heatmap(**changes: Any) -> Heatmap:
     return Heatmap(**(given | changes))
 
 
+def surface(**changes: Any) -> Surface:
+    given: dict[str, Any] = {
+        "x_label": "x",
+        "y_label": "y",
+        "x": np.arange(3),
+        "y": [0, 1],
+        "values": np.arange(6).reshape(2, 3),
+        "value_label": "height",
+        "marks": [Series("top", [2], [1])],
+    }
+    return Surface(**(given | changes))
+
+
 def record(**changes: Any) -> ClaimRecord:
     gallery = Gallery(np.arange(8.0).reshape(2, 2, 2), ["one", "two\nlines"], title="Gallery")
-    figure = Figure("main", "Title", [plot(), heatmap(), gallery], "Caption", alt="In words.", highlight=True)
+    figure = Figure(
+        "main", "Title", [plot(), heatmap(), surface(), gallery], "Caption", alt="In words.", highlight=True
+    )
     given: dict[str, Any] = {
         "claim": "coupling",
         "title": "Coupling",
@@ -108,6 +134,9 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "no x label": (lambda: plot(x_label=" "), r"x_label: needed a text"),
     "no y label": (lambda: plot(y_label=""), r"y_label: needed a text"),
     "heatmap without label": (lambda: heatmap(value_label=""), r"value_label: needed a text"),
+    "surface without label": (lambda: surface(value_label=""), r"value_label: needed a text"),
+    "surface rows": (lambda: surface(values=np.eye(3)), r"values: needed 2 entries, got 3"),
+    "surface columns": (lambda: surface(x=[1, 2]), r"a row of values: needed 2 entries, got 3"),
     "heatmap rows": (lambda: heatmap(values=np.eye(3)[:, :2]), r"values: needed 2 entries, got 3"),
     "heatmap columns": (lambda: heatmap(counts=[[1, 2], [3]]), r"a row of counts: needed 2 entries, got 1"),
     "gallery": (lambda: Gallery(np.zeros((2, 1, 1)), ["one"]), r"captions: needed 2 entries, got 1"),

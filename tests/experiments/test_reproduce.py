@@ -311,7 +311,7 @@ main(sys.argv[1:])
 def start(script: Path, *words: str, wait: Path | None = None) -> subprocess.Popen[str]:
     environment = {key: value for key, value in os.environ.items() if key != "WAIT"}
     environment |= {"JAX_PLATFORMS": "cpu"} | ({"WAIT": str(wait)} if wait else {})
-    command = [sys.executable, str(script), "reproduce", *words]
+    command = [sys.executable, str(script), "reproduce", "--workers", "1", *words]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure as Canvas
 from report_samples import HOSTILE, bars, confusion, gallery, slopes
 
-from taylornets.experiments.records import Gallery, Heatmap, Panel, Plot, Series
+from taylornets.experiments.records import Gallery, Heatmap, Panel, Plot, Series, Surface
 from taylornets.report import _draw
 from taylornets.report._draw import height, render
 from taylornets.report._style import DARK, LIGHT, THEMES, Theme, settings
@@ -24,12 +24,13 @@ def draw(*panels: Panel, theme: Theme = LIGHT) -> str:
     return render(panels, theme, height(panels))
 
 
-def drawn(panel: Plot | Heatmap) -> tuple[Any, Any]:
+def drawn(panel: Plot | Heatmap | Surface) -> tuple[Any, Any]:
     """The figure and the axes before they become SVG."""
     with matplotlib.rc_context(settings(LIGHT)):
         canvas = Canvas(figsize=(4.6, height([panel])), layout="constrained")
         part = canvas.subfigures(1, 1, squeeze=False)[0, 0]
-        (_draw._plot if isinstance(panel, Plot) else _draw._heatmap)(part, panel, LIGHT)  # pyright: ignore[reportArgumentType]  # each by its own
+        by_kind: dict[type, Any] = {Plot: _draw._plot, Heatmap: _draw._heatmap, Surface: _draw._surface}
+        by_kind[type(panel)](part, panel, LIGHT)
         canvas.draw_without_rendering()
     return canvas, part.axes[0]
 
@@ -100,6 +101,21 @@ def test_heatmap_names_its_colors_and_writes_counts():
     assert axes.yaxis_inverted()  # the first row stands on top
 
 
+def test_surface_has_labels_levels_and_marks():
+    x, y = np.linspace(-1, 1, 21), np.linspace(0, 2, 11)
+    values = x[None, :] ** 2 + y[:, None]
+    panel = Surface(
+        "across (m)", "along (m)", x, y, values, "height (m)", [Series("bottom", [0.0], [0.0]), Series("top", [1], [2])]
+    )
+    canvas, axes = drawn(panel)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == (panel.x_label, panel.y_label)
+    assert "height (m)" in [other.get_ylabel() for other in canvas.axes]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["bottom", "top"]
+    assert axes.lines[1].get_xydata().tolist() == [[1, 2]]
+    levels = axes.collections[0].levels
+    assert (levels[0], levels[-1]) == (0.0, 3.0)
+
+
 def test_theory_is_dashed_in_the_color_of_its_group():
     _, axes = drawn(slopes())
     dashed = [line for line in axes.lines if line.get_linestyle() == "--"]
@@ -161,6 +177,8 @@ ODD: dict[str, Panel] = {
     "heatmap of nan": Heatmap("x", "y", ["a"], ["b"], [[math.nan]], "v", [[1]]),
     "constant heatmap": Heatmap("x", "y", ["a", "b"], ["c"], [[-2, -2]], "v"),
     "heatmap, long names": Heatmap("x", "y", ["a long name"] * 3, ["another long name"] * 2, np.ones((2, 3)), "v"),
+    "constant surface": Surface("x", "y", [0, 1], [0, 1], np.ones((2, 2)), "v"),
+    "surface of nan": Surface("x", "y", [0, 1], [0, 1], np.full((2, 2), math.nan), "v"),
     "empty gallery": Gallery([], []),
     "blank gallery": Gallery(np.zeros((1, 2, 3)), [""]),
     "gallery of nan": Gallery(np.full((1, 2, 3), math.nan), ["a very long caption that has more letters than a column"]),

@@ -11,6 +11,7 @@ Fenchel's inequality with slopes `n ν_i` gives, for *every* `W`,
 
 - *Variance.* With `o = σ'v + δ`, `|δ| ≤ L_3|v|³/6`: `o² ≥ σ'²v² - (L_3/3)|σ'|v⁴`. The first part gives
   `V_r = (1/nm) Σ_i |a_r|² σ'(u_ir)² x_i x_iᵀ`, the second goes into `G_r`. For cubic ReLU `o² ≥ σ'²v²` as it stands.
+  Otherwise `o² ≥ 0`, without either of them, is the better bound of large units: each unit takes the one that proves more.
 - *Even remainder*, with the coefficient `m^{-1/2} ⟨ν_i, a_r⟩`. Smooth activations: `|ρ| ≤ L_4 v⁴/24`. Cubic ReLU, whose fourth
   derivative is not bounded: `ρ = (|v| - |u|)_+³/12` exactly, never negative, and 0 for the many units that keep
   their side of the kink, so that it is of the size `m^{-1/2}` in all like the smooth one. With `L_3` alone: `|ρ| ≤ L_3|v|³/6`.
@@ -59,10 +60,10 @@ _LEAST_MULTIPLE = 2.0**-10
 
 
 class _Table(NamedTuple):
-    """`ψ` of every unit on the grid `t`, which starts at 0."""
+    """`ψ` of every unit on the grid `t`, which starts at 0, for each lower bound of the variance."""
 
     t: Float[Array, " grid"]
-    psi: Float[Array, "m grid"]
+    psi: Float[Array, "bounds m grid"]
 
 
 class _Search(NamedTuple):
@@ -132,27 +133,25 @@ def _bound_at(risk: Objective, dual_vector: Array, value: Array) -> Array:
 def _table(risk: Objective, dual_vector: Array, value: Array) -> tuple[_Table, Array]:
     """`ψ` on the grid, and `S^{1/2}` at the optimum of the bound without remainder."""
     prepared, q = risk.prepared, risk.penalty.power / 4
-    moments, variances = moment_matrices(prepared, dual_vector), _variances(risk)
-    negative = -variances - moments
+    moments, variances, odd = moment_matrices(prepared, dual_vector), _variances(risk), _odd_remainder(risk)
     if prepared.net.symmetric:
-        negative = jnp.concatenate([negative, moments - variances])
-    tau = _top(negative)
-    # Without remainder `Σ sup_t [τ t - μt²] = C²/4μ` balances `sup_S (μS - λS^q)` at `S^{1/2} = size`.
-    total = jnp.linalg.norm(jnp.maximum(tau, 0))
-    size = (total / (2 * q * risk.strength)) ** (1 / (2 * q - 1))
+        moments = jnp.concatenate([moments, -moments])
+    variances = _all_units(risk, variances)
     reach = (value / risk.strength) ** (2 / risk.penalty.power)
-    t = reach * _RATIO ** jnp.arange(1 - _GRID, 1).astype(tau.dtype)
+    powers = reach * _RATIO ** jnp.arange(1 - _GRID, 1).astype(moments.dtype)
+    grid = jnp.concatenate([jnp.zeros(1, moments.dtype), powers])
 
-    def psi(t: Array) -> Array:
-        return t * _top(negative + _remainder(risk, dual_vector, t))
+    # One call for the eigenvalues of everything: XLA on the CPU lets two calls wait for each other for ever.
+    def top(t: Array) -> Float[Array, "bounds m"]:
+        even = _even_remainder(risk, dual_vector, t) - moments
+        forms = [even - variances] if odd is None else [even + t * odd - variances, even]
+        return jnp.linalg.eigvalsh(jnp.stack(forms))[..., -1]
 
-    table = jnp.concatenate([jnp.zeros((1, tau.size), tau.dtype), lax.map(psi, t)])
-    grid = jnp.concatenate([jnp.zeros(1, tau.dtype), t])
-    return _Table(grid, table.T), size
-
-
-def _top(matrices: Float[Array, "units d d"]) -> Float[Array, " units"]:
-    return jnp.linalg.eigvalsh(matrices)[:, -1]
+    tops = lax.map(top, grid)
+    # Without remainder `Σ sup_t [τ t - μt²] = C²/4μ` balances `sup_S (μS - λS^q)` at `S^{1/2} = size`.
+    total = jnp.linalg.norm(jnp.maximum(tops[0, 0], 0))
+    size = (total / (2 * q * risk.strength)) ** (1 / (2 * q - 1))
+    return _Table(grid, jnp.moveaxis(grid[:, None, None] * tops, 0, -1)), size
 
 
 def _variances(risk: Objective) -> Float[Array, "h d d"]:
@@ -174,18 +173,33 @@ def _has_variance(risk: Objective) -> bool:
     return risk.pointwise.loss.name == "squared" and (_is_cubic(risk) or math.isfinite(_bound(risk, 3)))
 
 
-def _remainder(risk: Objective, dual_vector: Array, t: Array) -> Float[Array, "m d d"]:
-    """`G_r(t)` of all units; the last column handed to the blocks holds the weights of the examples."""
+def _odd_remainder(risk: Objective) -> Float[Array, "m d d"] | None:
+    """What `V_r` may be too large by, over `t`; None where it never is."""
+    prepared = risk.prepared
+    net = prepared.net
+    if _is_cubic(risk) or not _has_variance(risk):
+        return None
+    share = jnp.sum(net.a**2, axis=1)[:, None] / math.sqrt(net.width) * _bound(risk, 3) / 3
+
+    def weigh(block: Block, weights: Array) -> Array:
+        slopes = _all_units(risk, jnp.abs(prepared.features(block, Term(1)).scaled[1]))
+        return share * slopes * jnp.sum(block.x**2, axis=1) * weights.T
+
+    return weighted_moments(prepared, weigh, risk.weights()[:, None])
+
+
+def _even_remainder(risk: Objective, dual_vector: Array, t: Array) -> Float[Array, "m d d"]:
+    """The even remainder's part of `G_r(t)`."""
     prepared = risk.prepared
 
     def weigh(block: Block, rows: Array) -> Array:
-        return _weights(risk, t, block, prepared.net.a @ rows[:, :-1].T, rows[:, -1])
+        return _weights(risk, t, block, prepared.net.a @ rows.T)
 
-    return weighted_moments(prepared, weigh, jnp.concatenate([dual_vector, risk.weights()[:, None]], axis=1))
+    return weighted_moments(prepared, weigh, dual_vector)
 
 
-def _weights(risk: Objective, t: Array, block: Block, inner: Float[Array, "m b"], shares: Array) -> Float[Array, "m b"]:
-    """`g_ir(t)` from `⟨ν_i, a_r⟩` and the weights `p_i`."""
+def _weights(risk: Objective, t: Array, block: Block, inner: Float[Array, "m b"]) -> Float[Array, "m b"]:
+    """`g_ir(t)` of the even remainder from `⟨ν_i, a_r⟩`."""
     prepared = risk.prepared
     net = prepared.net
     reach, rate = jnp.linalg.norm(block.x, axis=1) * jnp.sqrt(t), 1 / math.sqrt(net.width)
@@ -195,32 +209,26 @@ def _weights(risk: Objective, t: Array, block: Block, inner: Float[Array, "m b"]
         return rate / 12 * jnp.maximum(-inner, 0) * reach * share
     third, fourth = _bound(risk, 3), _bound(risk, 4)
     if math.isfinite(fourth) and not net.activation.kinks:
-        even = rate * fourth / 24 * jnp.abs(inner) * reach**2
-    elif math.isfinite(third):
-        even = rate * third / 6 * jnp.abs(inner) * reach
-    else:
-        raise _checks.ArgumentError(
-            "model",
-            "an activation whose third or fourth derivative is bounded, for a certificate of the randomized network",
-            net.activation.name,
-            "Certify the quadratic model instead.",
-        )
-    if not _has_variance(risk):
-        return even
-    slopes = _all_units(risk, jnp.abs(prepared.features(block, Term(1)).scaled[1]))
-    share = jnp.sum(net.a**2, axis=1)[:, None] * rate * third / 3
-    return even + share * slopes * reach**2 * shares
+        return rate * fourth / 24 * jnp.abs(inner) * reach**2
+    if math.isfinite(third):
+        return rate * third / 6 * jnp.abs(inner) * reach
+    raise _checks.ArgumentError(
+        "model",
+        "an activation whose third or fourth derivative is bounded, for a certificate of the randomized network",
+        net.activation.name,
+        "Certify the quadratic model instead.",
+    )
 
 
 def _unit_suprema(table: _Table, mu: Array) -> Float[Array, " m"]:
-    """`sup [ψ(t) - μ t²]` over the grid's range of every unit, from above."""
+    """`sup [ψ(t) - μ t²]` over the grid's range of every unit, from above: the smallest that a bound of the variance gives."""
     left, right = table.t[:-1], table.t[1:]
-    slope = (table.psi[:, 1:] - table.psi[:, :-1]) / (right - left)
+    slope = (table.psi[..., 1:] - table.psi[..., :-1]) / (right - left)
     top = jnp.clip(slope / (2 * mu), left, right)
-    return jnp.max(table.psi[:, :-1] + slope * (top - left) - mu * top**2, axis=1)
+    return jnp.min(jnp.max(table.psi[..., :-1] + slope * (top - left) - mu * top**2, axis=-1), axis=0)
 
 
-def _all_units(risk: Objective, distinct: Float[Array, "h b"]) -> Float[Array, "m b"]:
+def _all_units(risk: Objective, distinct: Float[Array, "h ..."]) -> Float[Array, "m ..."]:
     return jnp.concatenate([distinct, distinct]) if risk.prepared.net.symmetric else distinct
 
 

@@ -60,10 +60,17 @@ def reproduce(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the report.")] = Path("reproduction"),
     seed: Annotated[str, typer.Option("--seed", metavar="N", help="Seed of every random draw.")] = "0",
     resume: Annotated[bool, typer.Option("--resume", help="Keep the finished claims of an interrupted run.")] = False,
+    workers: Annotated[
+        str | None,
+        typer.Option(
+            "--workers", metavar="N", help="Claims at the same time; by default one per processor, one on a GPU."
+        ),
+    ] = None,
 ) -> int:
     """Check every claim of the theory on this machine and write the report."""
+    count = None if workers is None else _checks.integer("--workers", _integer("--workers", workers), 1)
     return load("_reproduce").run(
-        tuple(claim or ()), profile=profile, out=out, seed=_integer("--seed", seed), resume=resume
+        tuple(claim or ()), profile=profile, out=out, seed=_integer("--seed", seed), resume=resume, workers=count
     )
 
 

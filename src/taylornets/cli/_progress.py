@@ -74,7 +74,8 @@ class Lines:
 
     def __init__(self, console: Console):
         self._console = console
-        self._begin = self._last = 0.0
+        self._begin: dict[str, float] = {}
+        self._last: dict[str, float] = {}
 
     def __enter__(self) -> "Lines":
         return self
@@ -82,27 +83,30 @@ class Lines:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         pass
 
-    def _say(self, text: str) -> None:
-        self._last = time.monotonic()
+    def _say(self, claim: str, text: str) -> None:
+        self._last[claim] = time.monotonic()
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def started(self, claim: Claim) -> None:
         """Says which claim begins."""
-        self._begin = time.monotonic()
-        self._say(f"{claim.name}: begins")
+        self._begin[claim.name] = time.monotonic()
+        self._say(claim.name, f"{claim.name}: begins")
 
     def progressed(self, claim: Claim, fraction: float, message: str) -> None:
         """Says how far the claim is, if it has been silent for some seconds."""
         now = time.monotonic()
-        if now - self._last >= _QUIET_SECONDS:
-            passed = now - self._begin
+        if now - self._last[claim.name] >= _QUIET_SECONDS:
+            passed = now - self._begin[claim.name]
             left = f", about {seconds(passed * (1 - fraction) / fraction)} left" if fraction >= _EARLY else ""
-            self._say(f"{claim.name}: {100 * fraction:.0f} % after {seconds(passed)}{left}: {message}")
+            self._say(claim.name, f"{claim.name}: {100 * fraction:.0f} % after {seconds(passed)}{left}: {message}")
 
     def finished(self, record: ClaimRecord, reused: bool) -> None:
         """Says the verdict."""
         kept = "kept from the earlier run" if reused else seconds(record.seconds)
-        self._say(f"{record.claim}: {verdict(record).plain} ({kept})" + (f": {record.error}" if record.error else ""))
+        self._say(
+            record.claim,
+            f"{record.claim}: {verdict(record).plain} ({kept})" + (f": {record.error}" if record.error else ""),
+        )
 
 
 def listener(console: Console) -> Bars | Lines:

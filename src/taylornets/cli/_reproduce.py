@@ -1,9 +1,11 @@
 """The commands `reproduce` and `report`."""
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+import jax
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
@@ -51,7 +53,12 @@ def _draw(directory: Path, screen: Console) -> Path:
         return write_report(directory, lambda fraction, _: bar.update(task, completed=fraction))
 
 
-def run(names: Sequence[str], *, profile: str, out: Path, seed: int, resume: bool) -> int:
+def _processes() -> int:
+    """One per processor; one where processes would share an accelerator's memory."""
+    return (os.cpu_count() or 1) if jax.default_backend() == "cpu" else 1
+
+
+def run(names: Sequence[str], *, profile: str, out: Path, seed: int, resume: bool, workers: int | None = None) -> int:
     """Checks the claims, writes the report, prints the summary.
 
     Returns:
@@ -60,7 +67,8 @@ def run(names: Sequence[str], *, profile: str, out: Path, seed: int, resume: boo
     screen = Console(stderr=True)
     try:
         with listener(screen) as shown:
-            claims = reproduce(out, names, profile=profile, seed=seed, resume=resume, listener=shown)
+            count = _processes() if workers is None else workers
+            claims = reproduce(out, names, profile=profile, seed=seed, resume=resume, workers=count, listener=shown)
         report = _draw(out, screen)
     except KeyboardInterrupt:
         unfinished = records.load_run(out)

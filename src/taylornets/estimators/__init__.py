@@ -16,3 +16,5 @@ from taylornets.estimators._classifier import TaylorClassifier as TaylorClassifi
 from taylornets.estimators._ntk import NTKClassifier as NTKClassifier
 from taylornets.estimators._ntk import NTKRegressor as NTKRegressor
 from taylornets.estimators._regressor import TaylorRegressor as TaylorRegressor
+from taylornets.estimators._saving import load as load
+from taylornets.estimators._saving import save as save

@@ -1,59 +1,27 @@
-"""The runner of `taylornets reproduce`: claims one after another, each kept on disk before the next begins."""
+"""The runner of `taylornets reproduce`: each claim is kept on disk as soon as it is finished."""
 
 import os
 import platform
 import shutil
 import subprocess
-import time
-import traceback
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
 
 import jax
 
-from taylornets import _checks
+from taylornets import _checks, _files
 from taylornets.experiments import claims as registry
 from taylornets.experiments import records
-from taylornets.experiments.claims import Claim, Context, Outcome
+from taylornets.experiments._running import Listener, Silent, run_claims
 from taylornets.experiments.records import ClaimRecord, RunRecord, Stamp
 
 LIBRARIES = ("taylornets", "jax", "jaxlib", "numpy", "scipy", "equinox", "optax")
 _OWN = ("records", "figures", "tables", "claims.json", "report.html", "run.json")
 _LARGEST_SEED = 2**32 - 1
-
-
-@runtime_checkable
-class Listener(Protocol):
-    """Hears how a run gets on."""
-
-    def started(self, claim: Claim) -> None:
-        """A claim begins to compute."""
-        ...
-
-    def progressed(self, claim: Claim, fraction: float, message: str) -> None:
-        """A claim has come so far, `fraction` from 0 to 1."""
-        ...
-
-    def finished(self, record: ClaimRecord, reused: bool) -> None:
-        """A claim's record is on disk; `reused` if it was there before the run."""
-        ...
-
-
-class Silent:
-    """A listener that says nothing."""
-
-    def started(self, claim: Claim) -> None:
-        """Ignores it."""
-
-    def progressed(self, claim: Claim, fraction: float, message: str) -> None:
-        """Ignores it."""
-
-    def finished(self, record: ClaimRecord, reused: bool) -> None:
-        """Ignores it."""
 
 
 def _git(*arguments: str) -> str | None:
@@ -108,7 +76,7 @@ def _check_folder(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise _checks.ArgumentError("--out", needed, f"the file {out}", "Choose another folder.")
     if out.is_dir() and records.load_run(out) is None:
-        foreign = sorted(item.name for item in out.iterdir() if not records.is_temporary(item))
+        foreign = sorted(item.name for item in out.iterdir() if not _files.is_temporary(item))
         if foreign:
             came = f"{out}, which holds {foreign[0]!r}" + (f" and {len(foreign) - 1} more" if foreign[1:] else "")
             raise _checks.ArgumentError("--out", needed, came, "Choose another folder.")
@@ -122,59 +90,12 @@ def _prepare_folder(out: Path, stamp: Stamp, resume: bool) -> dict[str, ClaimRec
         kept = {record.claim: record for record in found if record and record.stamp == stamp and not record.error}
     for item in sorted(out.iterdir()) if out.is_dir() else []:
         # run.json marks the folder as ours and is replaced, never absent.
-        if records.is_temporary(item) or (item.name in _OWN and item.name not in ("run.json", "records")):
+        if _files.is_temporary(item) or (item.name in _OWN and item.name not in ("run.json", "records")):
             shutil.rmtree(item) if item.is_dir() else item.unlink()
     for item in (out / "records").glob("*"):
         if item.name not in {f"{name}.json" for name in kept}:
             item.unlink()
     return kept
-
-
-def _paragraphs(explanation: str | Iterable[str]) -> tuple[str, ...]:
-    parts = explanation.split("\n\n") if isinstance(explanation, str) else explanation
-    return tuple(part for part in (" ".join(part.split()) for part in parts) if part)
-
-
-def _run_claim(claim: Claim, stamp: Stamp, listener: Listener) -> ClaimRecord:
-    """Runs one claim; an exception becomes a record that says so, and the claim does not hold."""
-
-    def progress(fraction: float, message: str) -> None:
-        listener.progressed(claim, min(max(float(fraction), 0.0), 1.0), message)
-
-    named: dict[str, Any] = {
-        "claim": claim.name,
-        "title": claim.title,
-        "statement": claim.statement,
-        "source": claim.source,
-        "predicted": claim.predicted,
-        "stamp": stamp,
-    }
-    begin = time.perf_counter()
-    try:
-        context = Context(stamp.profile, stamp.seed, registry.claim_key(stamp.seed, claim.name), progress)
-        outcome: Outcome = claim.run(context)
-        return ClaimRecord(
-            **named,
-            measured=outcome.measured,
-            interval=outcome.interval,
-            holds=bool(outcome.holds),
-            seconds=time.perf_counter() - begin,
-            detail=outcome.detail,
-            figures=outcome.figures,
-            tables=outcome.tables,
-            explanation=_paragraphs(outcome.explanation),
-        )
-    except Exception as error:  # whatever a claim raises, the others still run; interrupts are no Exception
-        message = f"{type(error).__name__}: {error}"
-        return ClaimRecord(
-            **named,
-            measured=None,
-            interval=None,
-            holds=False,
-            seconds=time.perf_counter() - begin,
-            detail={"error": message, "traceback": traceback.format_exc()},
-            error=message,
-        )
 
 
 def reproduce(
@@ -184,12 +105,13 @@ def reproduce(
     profile: str = "quick",
     seed: int = 0,
     resume: bool = False,
+    workers: int = 1,
     listener: Listener | None = None,
 ) -> tuple[ClaimRecord, ...]:
     """Checks claims and keeps what comes out in a folder, from which `taylornets.report.write_report` makes the report.
 
-    Every record is written to `out/records/<claim>.json` before the next claim begins. So a run that is interrupted or
-    killed loses the claim under way and no other: called again with `resume=True` it computes what is missing, and
+    Every record is written to `out/records/<claim>.json` when its claim is finished. So a run that is interrupted or
+    killed loses the claims under way and no other: called again with `resume=True` it computes what is missing, and
     gives what an undisturbed run would have given. Without `resume`, an earlier run in the same folder is replaced.
 
     Args:
@@ -198,20 +120,23 @@ def reproduce(
         profile: `"quick"` or `"full"`.
         seed: of every random draw, from 0 to 2³² − 1.
         resume: keep finished records of the same profile, seed, version, commit and precision.
+        workers: claims that run at the same time, each in a process of its own; with 1, in this process. What comes out
+            does not depend on it, the measured seconds do.
         listener: hears about the progress.
 
     Returns:
         The records of all claims in the folder: those asked for and, with `resume`, those kept.
 
     Raises:
-        ArgumentError: for a claim or profile that does not exist, a seed out of range, or a folder that holds something
-            else. Nothing has been written then.
+        ArgumentError: for a claim or profile that does not exist, a seed or number of workers out of range, or a folder
+            that holds something else. Nothing has been written then.
     """
     for name in names:
         registry.get(name)
     _checks.choice("--profile", profile, registry.PROFILES)
     if _checks.integer("--seed", seed, 0) > _LARGEST_SEED:
         raise _checks.ArgumentError("--seed", f"an integer ≤ {_LARGEST_SEED}", str(seed))
+    _checks.integer("--workers", workers, 1)
     _check_folder(out)
     listener = Silent() if listener is None else listener
 
@@ -227,16 +152,16 @@ def reproduce(
     except OSError as error:
         raise _checks.ArgumentError("--out", "a folder that can be written", f"{out} ({error.strerror})") from None
 
-    done: list[ClaimRecord] = []
-    for name in order:
-        record = kept.get(name)
-        if record is None:
-            claim = registry.get(name)
-            listener.started(claim)
-            record = _run_claim(claim, stamp, listener)
+    for record in kept.values():
+        listener.finished(record, True)
+    missing = [registry.get(name) for name in order if name not in kept]
+    found = dict(kept)
+    with closing(run_claims(missing, stamp, workers, listener)) as fresh:
+        for record in fresh:
             records.save_claim(out, record)
-        done.append(record)
-        listener.finished(record, name in kept)
+            found[record.claim] = record
+            listener.finished(record, False)
+    done = [found[name] for name in order]
     records.save_summary(out, done)
     timings = {record.claim: record.seconds for record in done}
     records.save_run(out, replace(run, status="finished", end=_now(), timings=timings))

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.mathtext import MathTextParser
 from matplotlib.transforms import blended_transform_factory
 
-from taylornets.experiments.records import Gallery, Heatmap, Panel, Plot, Series
+from taylornets.experiments.records import Gallery, Heatmap, Panel, Plot, Series, Surface
 from taylornets.report._style import MARKERS, PANEL_WIDTH, PLOT_HEIGHT, SMALL, TEXT, Theme, settings
 
 
@@ -71,6 +71,8 @@ def render(panels: tuple[Panel, ...], theme: Theme, tall: float) -> str:
                 _plot(part, panel, theme)
             elif isinstance(panel, Heatmap):
                 _heatmap(part, panel, theme)
+            elif isinstance(panel, Surface):
+                _surface(part, panel, theme)
             else:
                 _gallery(part, panel, theme)
         buffer = io.StringIO()
@@ -84,6 +86,8 @@ def _height(panel: Panel) -> float:
     if isinstance(panel, Plot):
         labels = [series.label for series in panel.series if series.label]
         return PLOT_HEIGHT + title + 0.17 * (_legend_rows(labels) - 2)
+    if isinstance(panel, Surface):
+        return PLOT_HEIGHT + title
     if isinstance(panel, Heatmap):
         rows, columns = len(tuple(panel.rows)), len(tuple(panel.columns))
         return title + min(max(0.5 + 3.35 * rows / max(columns, 1), 2.0), 7.0)
@@ -272,6 +276,40 @@ def _heatmap(part: Any, panel: Heatmap, theme: Theme) -> None:
                 # Zeros step back: in a confusion matrix the few errors are what one looks for.
                 look = {"fontsize": size, "color": color if count else theme.muted, "alpha": 1 if count else 0.6}
                 axes.text(column + 0.5, row + 0.5, f"{count:.4g}", ha="center", va="center", weight=weight, **look)
+
+
+# --- surfaces ------------------------------------------------------------------------------------------------------
+
+_LEVELS = 16
+
+
+def _surface(part: Any, panel: Surface, theme: Theme) -> None:
+    axes = part.subplots()
+    grid = (np.array(tuple(panel.x)), np.array(tuple(panel.y)))
+    values = np.ma.masked_invalid(np.array(tuple(panel.values)).reshape(grid[1].size, grid[0].size))
+    colors = LinearSegmentedColormap.from_list("sequential", [theme.surface, theme.strongest])
+    low, high = (float(values.min()), float(values.max())) if values.count() else (0.0, 1.0)
+    levels = np.linspace(low, high if high > low else low + 1.0, _LEVELS + 1)
+    filled = axes.contourf(*grid, values, levels, cmap=colors)
+    axes.contour(*grid, values, levels, colors=theme.muted, linewidths=0.5)
+    axes.grid(visible=False)
+    handles = [
+        axes.plot(
+            tuple(item.x),
+            tuple(item.y),
+            linestyle="none",
+            marker=MARKERS[index % len(MARKERS)],
+            color=theme.palette[(index + 1) % len(theme.palette)],
+            markeredgecolor=theme.ink,
+        )[0]
+        for index, item in enumerate(panel.marks)
+    ]
+    axes.set_xlabel(_wrapped(panel.x_label, 44))
+    axes.set_ylabel(_wrapped(panel.y_label, 36))
+    bar = part.colorbar(filled, ax=axes, shrink=0.9, aspect=28, pad=0.03)
+    bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]  # a patch, annotated as a callable
+    bar.set_label(text(panel.value_label))
+    _legend(part, axes, list(zip(handles, (item.label for item in panel.marks), strict=True)))
 
 
 # --- galleries -----------------------------------------------------------------------------------------------------

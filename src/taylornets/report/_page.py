@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from taylornets.experiments.records import ClaimRecord, Figure, Heatmap, Panel, Plot, RunRecord
+from taylornets.experiments.records import ClaimRecord, Figure, Heatmap, Panel, Plot, RunRecord, Surface
 from taylornets.report import _text
 from taylornets.report._draw import height, render
 from taylornets.report._style import THEMES
@@ -28,6 +28,13 @@ def describe(figure: Figure, panel: Panel) -> str:
         )
     if isinstance(panel, Heatmap):
         return f"{title}: matrix of {panel.value_label}; rows: {panel.y_label}; columns: {panel.x_label}."
+    if isinstance(panel, Surface):
+        marks = "; ".join(series.label for series in panel.marks)
+        return (
+            f"{title}: {panel.value_label} over {panel.x_label} and {panel.y_label}"
+            + (f": {marks}" if marks else "")
+            + "."
+        )
     return f"{title}: {len(tuple(panel.images))} small images: " + "; ".join(
         " ".join(caption.split()) for caption in panel.captions
     )

@@ -97,7 +97,7 @@ def run_study(study: Study, seed: int, progress: Callable[[float, str], None]) -
         The curves.
     """
     curves = Curves(study)
-    for done, (model, d, index) in _curves(study, progress):
+    for done, (model, d, index) in _curves(study):
         grid = study.grids[model]
         sizes, points = grid.sizes(d), list[tuple[int, float]]()
         for n in sizes:
@@ -123,9 +123,8 @@ def run_study(study: Study, seed: int, progress: Callable[[float, str], None]) -
     return curves
 
 
-def _curves(study: Study, progress: Callable[[float, str], None]) -> Iterator[tuple[float, tuple[str, int, int]]]:
+def _curves(study: Study) -> Iterator[tuple[float, tuple[str, int, int]]]:
     """Every model, dimension and seed, with the share of the work before it (taken as proportional to `n d`)."""
-    del progress
     jobs = [(model, d, s) for d in study.dimensions for model in study.grids for s in range(study.seeds)]
     # A compilation costs about as much as a thousand examples in dimension 60.
     costs = np.array([60_000 + sum(study.grids[model].sizes(d)) * d for model, d, _ in jobs], float)

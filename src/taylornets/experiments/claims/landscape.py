@@ -13,7 +13,7 @@ from taylornets._fit import natural_point
 from taylornets.certificates import curvature_inequality, landscape_objective
 from taylornets.experiments import problems
 from taylornets.experiments.claims import Claim, Context, Outcome, register
-from taylornets.experiments.records import Figure, Plot, Series, Table
+from taylornets.experiments.records import Figure, Plot, Series, Surface, Table
 from taylornets.objectives import Objective
 
 # Few examples and a weak penalty: where theory leaves room for bad minima at small width. The power 4 is weaker still.
@@ -128,16 +128,13 @@ def _slice(risk: Objective, minimum: Array, direction: Array) -> Figure:
     across = direction - jnp.vdot(direction, towards) * towards
     across = across / jnp.linalg.norm(across)
     grid = jnp.linspace(-1.2, 1.2, SLICE)
-    near = grid / 4  # further out, the eighth power of the norm is all that one sees
-    shifts = (0.0, 0.25, 0.5, 0.75, 1.0)
-    values = jax.lax.map(
-        lambda shift: jax.lax.map(lambda t: risk(size * (t * across + shift * towards)), near), jnp.asarray(shifts)
-    )
-    along = jax.lax.map(lambda t: risk(size * t * towards), grid)
-    curves = tuple(
-        Series(f"{shift:g} of the way to the minimum", near, row, kind="line")
-        for shift, row in zip(shifts, np.asarray(values), strict=True)
-    )
+    near = grid / 3  # further out, the eighth power of the norm is all that one sees
+
+    def at(shift: Array, t: Array) -> Array:
+        return risk(size * (t * across + shift * towards))
+
+    values = jax.lax.map(lambda shift: jax.lax.map(lambda t: at(shift, t), near), grid)
+    along = jax.lax.map(lambda t: at(t, jnp.zeros_like(t)), grid)
     axis = "distance, in norms of the minimum"
     start, end = (np.sort(_dense(risk, w)) for w in (jnp.zeros_like(minimum), minimum))
     share = (np.arange(start.size) + 1) / start.size
@@ -145,11 +142,18 @@ def _slice(risk: Objective, minimum: Array, direction: Array) -> Figure:
         "slice",
         "The saddle at zero and the way out",
         (
-            Plot(
+            Surface(
                 "along the direction of negative curvature (" + axis + ")",
+                "towards the minimum (" + axis + ")",
+                near,
+                grid,
+                np.asarray(values),
                 "penalized objective",
-                curves,
-                title="parallel cuts",
+                (
+                    Series("saddle $W = 0$", [0.0], [0.0]),
+                    Series("certified minimum", [0.0], [1.0]),
+                ),
+                title="two-dimensional slice",
             ),
             Plot(
                 "towards the minimum (" + axis + ")",
@@ -167,8 +171,8 @@ def _slice(risk: Objective, minimum: Array, direction: Array) -> Figure:
                 title="spectra",
             ),
         ),
-        f"Width {minimum.shape[0]}, n = {EXAMPLES}, d = {INPUTS}, penalty {PENALTY:g} with power {POWER}. Left: five parallel "
-        "cuts along the eigenvector of the saddle's smallest eigenvalue, from the saddle (0) to the minimum (1).",
+        f"Width {minimum.shape[0]}, n = {EXAMPLES}, d = {INPUTS}, penalty {PENALTY:g} with power {POWER}. Left: the plane "
+        "of the eigenvector of the saddle's smallest eigenvalue and the minimum; its mirror image is a minimum too.",
     )
 
 

@@ -1,0 +1,247 @@
+"""Saved models: one safetensors file whose header holds the rest as JSON; nothing in it is ever executed.
+
+An object of a known class is written as its name and its attributes; arrays of numbers become tensors. Known are the four
+estimators, their certificates, and those of scikit-learn's transformers that prepare tables. Loading makes an object of
+the known class and puts the attributes back: no pickle, no code, no class that is not in the table below.
+
+The header holds the version of this format, the versions of taylornets and scikit-learn, and a SHA-256 checksum over
+everything else, so that a file that was cut, changed, or never ours is refused.
+"""
+
+import hashlib
+import json
+import math
+import struct
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sklearn
+from safetensors import SafetensorError
+from safetensors.numpy import load as parse
+from safetensors.numpy import save as pack
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import MissingIndicator, SimpleImputer
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.utils.validation import check_is_fitted
+
+from taylornets import _checks, _files
+from taylornets.certificates import Certificate
+from taylornets.estimators._classifier import TaylorClassifier
+from taylornets.estimators._ntk import NTKClassifier, NTKRegressor
+from taylornets.estimators._regressor import TaylorRegressor
+
+FORMAT = 1
+_OURS = (TaylorRegressor, TaylorClassifier, NTKRegressor, NTKClassifier)
+_TRANSFORMERS = (
+    ColumnTransformer, FeatureUnion, MinMaxScaler, MissingIndicator, OneHotEncoder, OrdinalEncoder, Pipeline,
+    SimpleImputer, StandardScaler,
+)  # fmt: skip
+_CLASSES: dict[str, type] = {kind.__name__: kind for kind in (*_OURS, *_TRANSFORMERS, Certificate)}
+_SKLEARN = {kind.__name__ for kind in _TRANSFORMERS}
+_NEEDED = "a model that taylornets.save has written"
+_KEY = "taylornets model"
+_LARGEST_HEADER = 100_000_000
+
+
+def save(estimator: Any, path: str | Path) -> Path:
+    """Writes a fitted estimator to one file, without pickle.
+
+    Args:
+        estimator: a fitted `TaylorRegressor`, `TaylorClassifier`, `NTKRegressor` or `NTKClassifier`, or a scikit-learn
+            `Pipeline` of transformers for tables that ends in one.
+        path: the file; replaced as a whole or not at all.
+
+    Returns:
+        The path.
+
+    Raises:
+        ArgumentError: for something that cannot be saved; it names the attribute.
+        NotFittedError: for an estimator that has not been fitted.
+        OSError: where the file cannot be written.
+
+    Example:
+        >>> import tempfile, numpy as np, taylornets as tn
+        >>> x = np.linspace(-1, 1, 20)[:, None]
+        >>> model = tn.NTKRegressor().fit(x, x[:, 0] ** 2)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     again = tn.load(tn.save(model, f"{folder}/parabola.safetensors"))
+        >>> bool(np.all(again.predict(x) == model.predict(x)))
+        True
+    """
+    last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) and estimator.steps else estimator
+    if not isinstance(last, _OURS):
+        names = ", ".join(kind.__name__ for kind in _OURS)
+        raise _checks.ArgumentError("estimator", f"one of {names}, or a Pipeline that ends in one", type(last).__name__)
+    check_is_fitted(estimator)
+    tensors: dict[str, np.ndarray] = {}
+    header = {
+        "format": FORMAT,
+        "taylornets": metadata.version("taylornets"),
+        "scikit-learn": sklearn.__version__,
+        "state": _encode(estimator, "estimator", tensors),
+    }
+    header["sha256"] = _checksum(header, tensors)
+    path = Path(path)
+    # One entry: the order of several is not fixed, and the same model is to be the same bytes.
+    _files.write_bytes(path, pack(tensors, {_KEY: json.dumps(header, allow_nan=False, ensure_ascii=False)}))
+    return path
+
+
+def load(path: str | Path) -> Any:
+    """Reads what `save` has written.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The estimator; its predictions are those of the saved one, bit for bit on the same machine.
+
+    Raises:
+        ArgumentError: for a file that `save` has not written, that was damaged since, that a later version has written,
+            or whose preparation of tables belongs to another version of scikit-learn.
+        OSError: where the file cannot be read.
+    """
+    data = Path(path).read_bytes()
+    header = _header(path, data)
+    if header["format"] > FORMAT:
+        came = f"{path} of format {header['format']}, written by taylornets {header.get('taylornets')}"
+        raise _checks.ArgumentError("path", f"a model of format {FORMAT} or earlier", came, "Update taylornets.")
+    try:
+        tensors = parse(data)
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise _damaged(path, str(error)) from None
+    stated, state = header.pop("sha256", ""), header["state"]
+    if stated != _checksum(header, tensors):
+        raise _damaged(path, "the checksum differs")
+    if header["scikit-learn"] != sklearn.__version__ and _SKLEARN & _names(state):
+        came = f"{path}, whose preparation of tables is that of scikit-learn {header['scikit-learn']}"
+        raise _checks.ArgumentError(
+            "path", f"a model of scikit-learn {sklearn.__version__}", came, "Install that version, or fit again."
+        )
+    return _decode(state, tensors)
+
+
+def _damaged(path: str | Path, why: str) -> _checks.ArgumentError:
+    return _checks.ArgumentError("path", _NEEDED, f"{path}, which is damaged ({why})", "Save the model again.")
+
+
+def _header(path: str | Path, data: bytes) -> dict[str, Any]:
+    """Our entry of the file's metadata; refuses files that are not ours before anything else is read."""
+    if len(data) < 8:
+        raise _checks.ArgumentError("path", _NEEDED, f"{path} of {len(data)} bytes")
+    (length,) = struct.unpack("<Q", data[:8])
+    try:
+        if length > min(len(data) - 8, _LARGEST_HEADER):
+            raise ValueError
+        found = json.loads(json.loads(data[8 : 8 + length])["__metadata__"][_KEY])
+        if not isinstance(found["format"], int) or not isinstance(found["scikit-learn"], str) or "state" not in found:
+            raise ValueError
+    except (ValueError, KeyError, TypeError, RecursionError):
+        if f'"{_KEY}":'.encode() in data[:4096]:
+            raise _damaged(path, "its header cannot be read") from None
+        raise _checks.ArgumentError("path", _NEEDED, f"{path}, which is none") from None
+    return found
+
+
+def _checksum(header: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = np.ascontiguousarray(tensors[name])
+        digest.update(f"{name} {tensor.dtype.str} {tensor.shape}".encode())
+        digest.update(tensor.tobytes())
+    return digest.hexdigest()
+
+
+def _names(state: Any) -> set[str]:
+    """Classes that occur in a state."""
+    if isinstance(state, dict):
+        own = {state["$class"]} if "$class" in state else set[str]()
+        return own.union(*map(_names, state.values()))
+    return set[str]().union(*map(_names, state)) if isinstance(state, list) else set()
+
+
+def _encode(value: Any, name: str, tensors: dict[str, np.ndarray]) -> Any:  # noqa: PLR0911  # one for each kind of value
+    """`value` as JSON's types; arrays of numbers go into `tensors` under the name of the attribute."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else {"$float": repr(value)}
+    if isinstance(value, np.ndarray | np.generic):
+        return _encode_array(np.asarray(value), name, tensors, scalar=isinstance(value, np.generic))
+    if isinstance(value, list | tuple):
+        items = [_encode(item, f"{name}.{i}", tensors) for i, item in enumerate(value)]
+        return {"$tuple": items} if isinstance(value, tuple) else items
+    if isinstance(value, slice):
+        return {"$slice": [_encode(part, name, tensors) for part in (value.start, value.stop, value.step)]}
+    if isinstance(value, np.dtype):
+        return {"$dtype": value.str}
+    if isinstance(value, type) and issubclass(value, np.generic):
+        return {"$scalar_type": np.dtype(value).str}
+    if isinstance(value, dict):
+        pairs = [[_encode(key, name, tensors), _encode(item, f"{name}.{key}", tensors)] for key, item in value.items()]
+        return {"$dict": pairs}
+    if type(value).__name__ in _CLASSES and type(value) is _CLASSES[type(value).__name__]:
+        state = {key: _encode(item, f"{name}.{key}", tensors) for key, item in vars(value).items()}
+        return {"$class": type(value).__name__, "attributes": state}
+    raise _checks.ArgumentError(
+        name, "numbers, texts, arrays, and estimators that can be saved", f"a {type(value).__name__}"
+    )
+
+
+def _encode_array(value: np.ndarray, name: str, tensors: dict[str, np.ndarray], scalar: bool) -> dict[str, Any]:
+    if value.dtype.kind in "OU":
+        items = [
+            _encode(item.item() if isinstance(item, np.generic) else item, name, tensors) for item in value.ravel()
+        ]
+        return {"$items": items, "dtype": value.dtype.str, "shape": list(value.shape)}
+    if value.dtype.kind not in "biuf":
+        raise _checks.ArgumentError(name, "arrays of numbers or texts", f"dtype {value.dtype}")
+    tensors[name] = np.ascontiguousarray(value)
+    return {"$array": name, "shape": list(value.shape), "scalar": scalar}
+
+
+def _decode(value: Any, tensors: dict[str, np.ndarray]) -> Any:
+    if isinstance(value, list):
+        return [_decode(item, tensors) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "$class" in value:
+        return _restored(_CLASSES[value["$class"]], value["attributes"], tensors)
+    kind = next(iter(value))
+    return _KINDS[kind](value, tensors)
+
+
+def _restored(kind: type, attributes: dict[str, Any], tensors: dict[str, np.ndarray]) -> Any:
+    found = {key: _decode(item, tensors) for key, item in attributes.items()}
+    made = object.__new__(kind)
+    for key, item in found.items():
+        object.__setattr__(made, key, item)  # certificates are frozen
+    return made
+
+
+def _array(value: dict[str, Any], tensors: dict[str, np.ndarray]) -> Any:
+    found = tensors[value["$array"]].reshape(value["shape"])
+    return found[()] if value["scalar"] else found.copy()
+
+
+def _items(value: dict[str, Any], tensors: dict[str, np.ndarray]) -> np.ndarray:
+    found = np.empty(len(value["$items"]), np.dtype(value["dtype"]))
+    for i, item in enumerate(value["$items"]):
+        found[i] = _decode(item, tensors)
+    return found.reshape(value["shape"])
+
+
+_KINDS: dict[str, Callable[[dict[str, Any], dict[str, np.ndarray]], Any]] = {
+    "$float": lambda value, _: float(value["$float"]),
+    "$array": _array,
+    "$items": _items,
+    "$tuple": lambda value, tensors: tuple(_decode(item, tensors) for item in value["$tuple"]),
+    "$slice": lambda value, tensors: slice(*(_decode(item, tensors) for item in value["$slice"])),
+    "$dtype": lambda value, _: np.dtype(value["$dtype"]),
+    "$scalar_type": lambda value, _: np.dtype(value["$scalar_type"]).type,
+    "$dict": lambda value, tensors: {_decode(key, tensors): _decode(item, tensors) for key, item in value["$dict"]},
+}
