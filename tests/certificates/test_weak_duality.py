@@ -102,8 +102,8 @@ def test_no_primal_value_lies_below_a_dual_value(loss: str, outputs: int, symmet
 def randomized_duals(risk: tn.Objective, points: Array, noise: Array):
     """The bounds that hold below the objective of each point, from its slopes and from noise; and all objectives."""
     values = lax.map(risk, points, batch_size=100)
-    slopes = jax.vmap(lambda w: dual_candidate(risk, w))(points[SCALES.size : SCALES.size + 61 : 2])
-    ceilings = jnp.concatenate([values[SCALES.size : SCALES.size + 61 : 2], jnp.resize(values, noise.shape[0])])
+    slopes = jax.vmap(lambda w: dual_candidate(risk, w))(points[SCALES.size : SCALES.size + 61 : 4])
+    ceilings = jnp.concatenate([values[SCALES.size : SCALES.size + 61 : 4], jnp.resize(values, noise.shape[0])])
     bound = jax.vmap(lambda v, value: randomized_bound(risk, v, value)[0])
     return bound(jnp.concatenate([slopes, noise]), ceilings), values
 
@@ -120,7 +120,7 @@ def randomized_duals(risk: tn.Objective, points: Array, noise: Array):
     ],
 )
 def test_randomized_network(activation: str, symmetric: bool, power: int, loss: str):
-    """No displacement of any scale has an exact randomized objective below a bound: 60,000 pairs in each case."""
+    """No displacement of any scale has an exact randomized objective below a bound: 30,000 pairs in each case."""
     net, x, y = draw(loss, 1, symmetric, width=64, activation=activation)
     risk = tn.objective(net, x, y, model="randomized", loss=loss, penalty=STRENGTH, power=power)
     certify_objective(risk, 0.1 * net.w0)  # the bound on the activation's derivative is computed here, not under vmap
@@ -129,8 +129,8 @@ def test_randomized_network(activation: str, symmetric: bool, power: int, loss: 
     scales = jnp.logspace(-3, 2, 1000)[:, None, None]
     noise = jax.random.normal(keys[1], (1000, 64, INPUTS)) * scales
     points = jnp.concatenate([displacements(trained, keys[2]), noise])
-    dual, primal = randomized_duals(risk, points, dual_noise(keys[3], 1))
-    assert dual.size * primal.size >= 60_000
+    dual, primal = randomized_duals(risk, points, dual_noise(keys[3], 1)[::2])
+    assert dual.size * primal.size >= 30_000
     assert bool(jnp.all(jnp.isfinite(primal)))
     assert bool(jnp.all(jnp.isfinite(dual)))
     assert float(jnp.max(dual)) <= float(jnp.min(primal))

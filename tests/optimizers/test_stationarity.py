@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import taylornets as tn
-from taylornets.optimizers import spectral_radius
+from taylornets.optimizers import _stationarity, spectral_radius
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -72,6 +72,16 @@ def test_not_converged_is_said():
     assert not found.converged
     assert found.lower_bound <= 2e-18
     assert "not converged" in str(found)
+
+
+def test_claims_are_no_sharper_than_the_tolerance_of_lanczos(monkeypatch: pytest.MonkeyPatch):
+    """Neighbors closer than that are not told apart: the residual alone may be that of the second smallest."""
+    monkeypatch.setattr(_stationarity, "_RUNGS", (1e-3,))
+    scales = jnp.concatenate([jnp.asarray([0.1, 0.105]), jnp.linspace(0.2, 1, 200)])
+    found = tn.stationarity(lambda w: jnp.sum(scales * w**2) / 2, jnp.ones(202), key=jax.random.key(0))
+    assert found.residual < 1e-6 < found.resolution == pytest.approx(1e-3, rel=0.05)
+    assert found.lower_bound == found.min_eigenvalue - found.resolution
+    assert not found.converged
 
 
 def test_too_few_products_claim_nothing():

@@ -2,10 +2,11 @@
 
 ARPACK (SciPy) runs implicitly restarted Lanczos on Hessian-vector products. It measures convergence relative to the
 eigenvalue it looks for, which at a minimum may be next to zero. So it is given `∇²P − ρI` with `ρ ≥ ‖∇²P‖` (about): the
-same Krylov spaces, but an eigenvalue of size `ρ`, and an answer in every case. The tolerance falls from rung to rung, each
-starting from the eigenvector of the last, until the residual `r = ‖∇²P q − θ q‖` is small against `|θ|`. There is an
-eigenvalue within `r` of `θ`, and the smallest is at most `θ`; so `λ_min ∈ [θ − r, θ]` unless Lanczos missed the
-eigenvector altogether, for which a random start has probability zero in exact arithmetic.
+same Krylov spaces, but an eigenvalue of size `ρ`, and an answer in every case. The tolerance `τ` falls from rung to rung,
+each starting from the eigenvector of the last, until the residual `r = ‖∇²P q − θ q‖` and `τρ` are small against `|θ|`.
+There is an eigenvalue within `r` of `θ`, and the smallest is at most `θ`. Eigenvalues closer than about `τρ` are not told
+apart at that tolerance: `q` may be the vector of the second smallest. So `λ_min ∈ [θ − max(r, τρ), θ]`, unless Lanczos missed
+an eigenvector altogether, for which a random start has probability zero in exact arithmetic.
 """
 
 from collections.abc import Callable
@@ -39,7 +40,8 @@ class Stationarity:
         direction: unit vector of the shape of `w`.
         residual: `r = ‖∇²P q − θ q‖`; an eigenvalue lies within `r` of `θ`. Infinite where Lanczos found no eigenvector at
             all, so that nothing is claimed.
-        converged: whether `r` is at most the tolerance times `|θ|`.
+        resolution: `τρ`; eigenvalues closer than that were not told apart. Zero for a Hessian of a few variables.
+        converged: whether `r` and `τρ` are at most the tolerance times `|θ|`.
         spectral_radius: about the largest absolute eigenvalue (to a few per cent).
         products: Hessian-vector products spent.
     """
@@ -48,20 +50,26 @@ class Stationarity:
     min_eigenvalue: float
     direction: Array
     residual: float
+    resolution: float
     converged: bool
     spectral_radius: float
     products: int
 
     @property
     def lower_bound(self) -> float:
-        """`θ − r`: what is claimed of the smallest eigenvalue."""
-        return self.min_eigenvalue - self.residual
+        """`θ − max(r, τρ)`: what is claimed of the smallest eigenvalue."""
+        return self.min_eigenvalue - self.uncertainty
+
+    @property
+    def uncertainty(self) -> float:
+        """`max(r, τρ)`: how far below `θ` the smallest eigenvalue may lie."""
+        return max(self.residual, self.resolution)
 
     def __str__(self) -> str:
         state = "" if self.converged else " (not converged)"
         return (
             f"gradient norm {self.gradient_norm:.2e}, smallest Hessian eigenvalue {self.min_eigenvalue:.6g} "
-            f"± {self.residual:.1e}{state}"
+            f"± {self.uncertainty:.1e}{state}"
         )
 
 
@@ -104,16 +112,18 @@ def stationarity(
     operator = _Counted(fun, w)
     start = np.asarray(jax.random.normal(key, (w.size,), w.dtype), float)
     if w.size <= _DENSE:
-        value, vector, radius, found = *operator.dense(), True
+        value, vector, radius, rung = *operator.dense(), 0.0
     else:
-        value, vector, radius, found = _lanczos(operator, start, tol, max_products)
-    residual = float(np.linalg.norm(operator(vector) - value * vector)) if found else float("inf")
+        value, vector, radius, rung = _lanczos(operator, start, tol, max_products)
+    residual = float("inf") if rung is None else float(np.linalg.norm(operator(vector) - value * vector))
+    resolution = 0.0 if rung is None else rung * radius
     return Stationarity(
         gradient_norm=float(jnp.linalg.norm(gradient)),
         min_eigenvalue=value,
         direction=jnp.asarray(vector, w.dtype).reshape(w.shape),
         residual=residual,
-        converged=residual <= tol * abs(value),
+        resolution=resolution,
+        converged=max(residual, resolution) <= tol * abs(value),
         spectral_radius=radius,
         products=operator.products,
     )
@@ -170,23 +180,23 @@ class _Counted:
 
 def _lanczos(
     operator: _Counted, vector: np.ndarray, tol: float, max_products: int
-) -> tuple[float, np.ndarray, float, bool]:
-    """Smallest eigenvalue, its vector, the spectral radius, and whether an eigenvector was found at all."""
+) -> tuple[float, np.ndarray, float, float | None]:
+    """Smallest eigenvalue, its vector, the spectral radius, and the tolerance that was reached, if any."""
     largest = _extreme(operator, vector, _ROUGH, max_products)
     radius = _length(operator, vector) if largest is None else abs(largest[0])
     vector = vector / np.linalg.norm(vector)
     if radius == 0:
-        return 0.0, vector, 0.0, True
-    value, found = float(vector @ operator(vector)), False
+        return 0.0, vector, 0.0, 0.0
+    value, reached = float(vector @ operator(vector)), None
     for rung in _RUNGS if largest is not None else ():
         left = max_products - operator.products
         lowest = _extreme(lambda v: operator(v) - radius * v, vector, rung, left)
         if lowest is None:
             break
-        value, vector, found = lowest[0] + radius, lowest[1], True
-        if np.linalg.norm(operator(vector) - value * vector) <= tol * abs(value):
+        value, vector, reached = lowest[0] + radius, lowest[1], rung
+        if max(rung * radius, np.linalg.norm(operator(vector) - value * vector)) <= tol * abs(value):
             break
-    return value, vector, radius, found
+    return value, vector, radius, reached
 
 
 def _length(operator: _Counted, vector: np.ndarray) -> float:
