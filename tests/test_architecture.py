@@ -14,6 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "taylornets"
 
 LEVELS = {
     "_typing": 0, "_checks": 0, "_files": 0, "_pytrees": 0,
+    "datafiles": 1,  # files become tables: needs to know nothing of networks
     "activations": 1, "losses": 1, "penalties": 1, "series": 1,
     "expansion": 2, "two_layer": 2,
     "randomization": 3, "kernels": 3, "targets": 3, "expressivity": 3,

@@ -201,7 +201,7 @@ def test_resume_computes_again_under_another_precision(calls: Calls, tmp_path: P
 
 def test_resume_computes_again_under_another_version(calls: Calls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     reproduce(tmp_path, ["alpha"])
-    monkeypatch.setattr(runner, "commit", lambda: "another")
+    monkeypatch.setattr(runner.environment, "commit", lambda: "another")
     reproduce(tmp_path, ["alpha"], resume=True)
     assert calls == ["alpha", "alpha"]
 

@@ -35,6 +35,21 @@ def _integer(option: str, word: str) -> int:
         raise ArgumentError(option, "an integer", repr(word)) from None
 
 
+def _number(option: str, word: str) -> float:
+    """An option's number."""
+    try:
+        return float(word)
+    except ValueError:
+        raise ArgumentError(option, "a number", repr(word)) from None
+
+
+def _once(option: str, words: list[str] | None) -> str | None:
+    """An option that makes no sense twice."""
+    if words is not None and len(words) > 1:
+        raise ArgumentError(option, "one column", f"{len(words)}: {', '.join(map(repr, words[:3]))}")
+    return words[0] if words else None
+
+
 def _version(asked: bool) -> bool:
     if asked:
         print(f"taylornets {metadata.version('taylornets')}")
@@ -102,6 +117,76 @@ def sweep(
     return load("_sweep").run(config, out=out, resume=resume, scheduler=scheduler, workers=count)
 
 
+Encoding = Annotated[str | None, typer.Option("--encoding", metavar="NAME", help="Of a text file; else found out.")]
+Separator = Annotated[str | None, typer.Option("--separator", metavar="SIGN", help="Of a text file; else found out.")]
+Decimal = Annotated[str, typer.Option("--decimal", metavar=".|,", help="Decimal sign of a text file.")]
+Data = Annotated[str, typer.Argument(metavar="DATA", help="CSV, Parquet, NPZ, or sklearn:NAME, such as sklearn:iris.")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="Folder or file that `fit` has written.")]
+
+
+@app.command()
+def fit(
+    data: Data,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", metavar="COLUMN", help="The column to predict.")
+    ] = None,
+    order: Annotated[str, typer.Option("--order", metavar="K", help="Of the Taylor model: 1 is the NTK's.")] = "2",
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for model and report.")] = Path("fit"),
+    task: Annotated[
+        str, typer.Option("--task", metavar="auto|classification|regression", help="What kind of target it is.")
+    ] = "auto",
+    width: Annotated[str, typer.Option("--width", metavar="M", help="Hidden units, an even number.")] = "256",
+    penalty: Annotated[
+        str | None,
+        typer.Option("--penalty", metavar="NUMBER", help="On large weights; else chosen on validation rows."),
+    ] = None,
+    rank: Annotated[str, typer.Option("--rank", metavar="R", help="Copies of every unit; 2 closes gaps.")] = "1",
+    seed: Annotated[str, typer.Option("--seed", metavar="N", help="Of the split and the network.")] = "0",
+    drop: Annotated[
+        list[str] | None, typer.Option("--drop", metavar="COLUMN", help="Leave this column out; may be repeated.")
+    ] = None,
+    categorical: Annotated[
+        list[str] | None,
+        typer.Option("--categorical", metavar="COLUMN", help="Its numbers are names of categories; may be repeated."),
+    ] = None,
+    encoding: Encoding = None,
+    separator: Separator = None,
+    decimal: Decimal = ".",
+) -> int:
+    """Train on a table, with a certificate, and report how good the model is beside others."""
+    options = {
+        "target": _once("--target", target), "order": _integer("--order", order), "out": out, "task": task,
+        "width": _integer("--width", width), "penalty": None if penalty is None else _number("--penalty", penalty),
+        "rank": _integer("--rank", rank), "seed": _integer("--seed", seed), "drop": tuple(drop or ()),
+        "categorical": tuple(categorical or ()), "encoding": encoding, "separator": separator, "decimal": decimal,
+    }  # fmt: skip
+    return load("_fit").run_fit(load("_requests").request(data, options))
+
+
+@app.command()
+def predict(
+    model: Model,
+    data: Data,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="CSV or Parquet; else to standard output.")
+    ] = None,
+    encoding: Encoding = None,
+    separator: Separator = None,
+    decimal: Decimal = ".",
+) -> int:
+    """Predict the rows of a table with a saved model."""
+    reading = load("_requests").reading(encoding, separator, decimal)
+    return load("_fit").run_predict(model, data, out, reading)
+
+
+@app.command()
+def certify(
+    model: Model, data: Data, encoding: Encoding = None, separator: Separator = None, decimal: Decimal = "."
+) -> int:
+    """Prove anew, from a saved model's weights alone, how far they are from the best ones."""
+    return load("_fit").run_certify(model, data, load("_requests").reading(encoding, separator, decimal))
+
+
 @app.command()
 def doctor() -> int:
     """Say what is installed, which devices are seen, and whether anything is missing."""
@@ -127,7 +212,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     jax.config.update("jax_enable_x64", True)
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words:
-        return _refuse("COMMAND: needed one of reproduce, report, sweep, doctor, got none. See `taylornets --help`.")
+        return _refuse(
+            "COMMAND: needed one of fit, predict, certify, reproduce, report, sweep, doctor, got none. See `taylornets --help`."
+        )
     previous = signal.signal(signal.SIGTERM, _terminate)
     try:
         return int(app(args=words, prog_name="taylornets", standalone_mode=False) or DONE)

@@ -37,11 +37,13 @@ from taylornets.experiments.panels import (
 __all__ = [
     "ClaimRecord",
     "Figure",
+    "FitRecord",
     "Gallery",
     "Heatmap",
     "Panel",
     "Plot",
     "RunRecord",
+    "Section",
     "Series",
     "Stamp",
     "Surface",
@@ -49,6 +51,7 @@ __all__ = [
 ]
 
 SCHEMA = "taylornets.run/1"
+FIT_SCHEMA = "taylornets.fit/1"
 
 
 @dataclass(frozen=True)
@@ -161,9 +164,66 @@ class RunRecord:
         normalize(self, claims=tuple(self.claims), versions=dict(self.versions), timings=dict(self.timings))
 
 
+@dataclass(frozen=True)
+class Section:
+    """A part of a page about one fit.
+
+    Args:
+        name: of the part: lower-case letters, digits, underscores.
+        title: one line.
+        paragraphs: of text.
+        facts: values by name.
+        figures: in order; their names are unique on the page.
+        tables: the same.
+    """
+
+    name: str
+    title: str
+    paragraphs: Iterable[str] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    figures: Iterable[Figure] = ()
+    tables: Iterable[Table] = ()
+
+    def __post_init__(self):
+        check_slug("name", self.name)
+        normalize(self, facts=plain("facts", self.facts), paragraphs=tuple(self.paragraphs))
+        normalize(self, figures=tuple(self.figures), tables=tuple(self.tables))
+
+
+@dataclass(frozen=True)
+class FitRecord:
+    """What a fit on a table found, for people.
+
+    Args:
+        title: one line.
+        lead: what came out, in two or three sentences.
+        headline: the few values that matter, by what they are.
+        sections: in the order of the page.
+        facts: how it was run, by name.
+        command: that gives the same again.
+    """
+
+    title: str
+    lead: str
+    headline: Mapping[str, Any]
+    sections: Iterable[Section]
+    facts: Mapping[str, Any]
+    command: str
+
+    def __post_init__(self):
+        normalize(self, headline=plain("headline", self.headline), facts=plain("facts", self.facts))
+        normalize(self, sections=tuple(self.sections))
+        for kind in ("figures", "tables"):
+            names = [item.name for section in self.sections for item in getattr(section, kind)]
+            if len(set(names)) < len(names):
+                raise _checks.ArgumentError(kind, "names that differ", ", ".join(names))
+
+
 _TYPES = {
     kind.__name__: kind
-    for kind in (Series, Plot, Heatmap, Surface, Gallery, Figure, Table, Stamp, ClaimRecord, RunRecord)
+    for kind in (
+        Series, Plot, Heatmap, Surface, Gallery, Figure, Table, Stamp, ClaimRecord, RunRecord, Section, FitRecord,
+    )
 }  # fmt: skip
 
 
@@ -248,3 +308,27 @@ def load_run(directory: Path) -> RunRecord | None:
 def save_summary(directory: Path, claims: Iterable[ClaimRecord]) -> None:
     """Writes `claims.json`."""
     write_text(directory / "claims.json", dumps([record.summary() for record in claims]))
+
+
+def save_fit(directory: Path, record: FitRecord) -> None:
+    """Writes `records/fit.json`."""
+    write_text(directory / "records" / "fit.json", dumps({"schema": SCHEMA, "record": encode(record)}))
+
+
+def load_fit(directory: Path) -> FitRecord | None:
+    """The record of a fit, or None where `directory` holds none of this version's form."""
+    return _read(directory / "records" / "fit.json", FitRecord)
+
+
+def save_fit_run(directory: Path, facts: Mapping[str, Any]) -> None:
+    """Writes `run.json` of a fit: plain fields, for other programs."""
+    write_text(directory / "run.json", dumps({"schema": FIT_SCHEMA, **plain("facts", facts)}))
+
+
+def load_fit_run(directory: Path) -> dict[str, Any] | None:
+    """What `save_fit_run` has written, or None."""
+    try:
+        found = json.loads((directory / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) and found.get("schema") == FIT_SCHEMA else None

@@ -1,13 +1,10 @@
 """The runner of `taylornets reproduce`: each claim is kept on disk as soon as it is finished."""
 
 import os
-import platform
 import shutil
-import subprocess
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
@@ -15,58 +12,30 @@ import jax
 
 from taylornets import _checks, _files
 from taylornets.experiments import claims as registry
-from taylornets.experiments import records
+from taylornets.experiments import environment, records
 from taylornets.experiments._running import Listener, Silent, run_claims
 from taylornets.experiments.records import ClaimRecord, RunRecord, Stamp
 
-LIBRARIES = ("taylornets", "jax", "jaxlib", "numpy", "scipy", "equinox", "optax")
 _OWN = ("records", "figures", "tables", "claims.json", "report.html", "run.json")
 _LARGEST_SEED = 2**32 - 1
 
 
-def _git(*arguments: str) -> str | None:
-    """What git says about this checkout, or None where there is no git, or no checkout."""
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(Path(__file__).parent), *arguments],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
-
-
-def commit() -> str | None:
-    """Commit of the checkout that this file belongs to; None for an installed package, wherever it lies."""
-    return _git("rev-parse", "HEAD") if _git("ls-files", "--error-unmatch", Path(__file__).name) else None
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
 def _stamp(profile: str, seed: int) -> Stamp:
     x64 = bool(jax.config.read("jax_enable_x64"))
-    return Stamp(profile, seed, metadata.version("taylornets"), commit(), x64)
+    return Stamp(profile, seed, metadata.version("taylornets"), environment.commit(), x64)
 
 
 def _new_run(stamp: Stamp, names: Iterable[str]) -> RunRecord:
-    changes = None if stamp.commit is None else _git("status", "--porcelain", "--untracked-files=no")
-    device = jax.devices()[0]
     return RunRecord(
         status="running",
         stamp=stamp,
         claims=tuple(names),
-        versions={"python": platform.python_version()} | {name: metadata.version(name) for name in LIBRARIES},
-        platform=f"{platform.system()} {platform.machine()}",
-        device=f"{device.platform}: {device.device_kind}"
-        + (f" × {jax.device_count()}" if jax.device_count() > 1 else ""),
+        versions=environment.versions(),
+        platform=environment.system(),
+        device=environment.device(),
         cpu_count=os.cpu_count() or 1,
-        modified=None if changes is None else bool(changes),
-        start=_now(),
+        modified=environment.modified(),
+        start=environment.now(),
     )
 
 
@@ -164,5 +133,5 @@ def reproduce(
     done = [found[name] for name in order]
     records.save_summary(out, done)
     timings = {record.claim: record.seconds for record in done}
-    records.save_run(out, replace(run, status="finished", end=_now(), timings=timings))
+    records.save_run(out, replace(run, status="finished", end=environment.now(), timings=timings))
     return tuple(done)

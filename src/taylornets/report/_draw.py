@@ -175,7 +175,9 @@ def _plot(part: Any, panel: Plot, theme: Theme) -> None:
             look = {"color": color, "linestyle": "none", "marker": marker, "elinewidth": 1.2, "zorder": 3}
             handles.append(axes.errorbar(x, y, yerr=_interval(item, y), **look))
     if categories:
-        axes.set_xticks(range(len(categories)), [_wrapped(name, 18) for name in categories])
+        axes.set_xticks(
+            range(len(categories)), [_wrapped(name, max(8, min(18, 54 // len(categories)))) for name in categories]
+        )
         axes.set_xlim(-0.6, len(categories) - 0.4)
         axes.grid(visible=False, axis="x")
     axes.set_xlabel(_wrapped(panel.x_label, 52))

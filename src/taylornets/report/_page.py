@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from taylornets.experiments.records import ClaimRecord, Figure, Heatmap, Panel, Plot, RunRecord, Surface
+from taylornets.experiments.records import ClaimRecord, Figure, FitRecord, Heatmap, Panel, Plot, RunRecord, Surface
 from taylornets.report import _text
 from taylornets.report._draw import height, render
 from taylornets.report._style import THEMES
@@ -94,6 +94,45 @@ def page(
     Returns:
         A complete HTML document without scripts or references to anything outside.
     """
+    sources: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for record in claims:
+        for figure in record.figures:
+            drawing(figure)
+            sources[record.claim, figure.name] = _sources(figure)
+    return _render(
+        "page.html",
+        run=run,
+        claims=claims,
+        missing=missing,
+        held=sum(record.holds for record in claims),
+        total=sum(record.seconds for record in claims),
+        highlight=_highlight(claims),
+        sources=sources,
+        facts=_facts(run),
+    )
+
+
+def fit_page(record: FitRecord, version: str, drawing: Callable[[Figure], None]) -> str:
+    """The page about one fit as text.
+
+    Args:
+        record: what it found.
+        version: of taylornets that found it.
+        drawing: told of each figure when it is drawn.
+
+    Returns:
+        A complete HTML document without scripts or references to anything outside.
+    """
+    sources: dict[str, list[dict[str, str]]] = {}
+    for section in record.sections:
+        for figure in section.figures:
+            drawing(figure)
+            sources[figure.name] = _sources(figure)
+    return _render("fit.html", record=record, version=version, sources=sources)
+
+
+def _render(template: str, **values: Any) -> str:
+    """A template with the style sheet and the filters for numbers and sentences."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("taylornets.report", "templates"),
         autoescape=True,
@@ -111,19 +150,4 @@ def page(
     }
     environment.filters.update(filters)
     style = resources.files("taylornets.report").joinpath("templates/page.css").read_text(encoding="utf-8")
-    sources: dict[tuple[str, str], list[dict[str, str]]] = {}
-    for record in claims:
-        for figure in record.figures:
-            drawing(figure)
-            sources[record.claim, figure.name] = _sources(figure)
-    return environment.get_template("page.html").render(
-        run=run,
-        claims=claims,
-        missing=missing,
-        held=sum(record.holds for record in claims),
-        total=sum(record.seconds for record in claims),
-        highlight=_highlight(claims),
-        sources=sources,
-        facts=_facts(run),
-        style=Markup(style),  # a file of this package
-    )
+    return environment.get_template(template).render(style=Markup(style), **values)  # a file of this package

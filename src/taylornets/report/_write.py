@@ -3,15 +3,15 @@
 import csv
 import io
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 from pathlib import Path
 
 from taylornets._checks import ArgumentError
 from taylornets.experiments import records
-from taylornets.experiments.records import ClaimRecord, Figure, RunRecord
+from taylornets.experiments.records import ClaimRecord, Figure, RunRecord, Table
 from taylornets.report._draw import height, render
-from taylornets.report._page import page
+from taylornets.report._page import fit_page, page
 from taylornets.report._style import LIGHT
 
 
@@ -71,16 +71,54 @@ def write_report(directory: Path, progress: Callable[[float, str], None] | None 
             progress(next(steps) / total, figure.title)
 
     for record in claims:
-        for figure in record.figures:
-            drawing(figure)
-            panels = tuple(figure.panels)
-            # A file for slides and papers: all panels side by side, on white.
-            path = directory / "figures" / f"{record.claim}_{figure.name}.svg"
-            records.write_text(path, render(panels, LIGHT, height(panels)))
-        for table in record.tables:
-            path = directory / "tables" / f"{record.claim}_{table.name}.csv"
-            records.write_text(path, _csv(tuple(table.columns), tuple(map(tuple, table.rows))))
+        _keep(directory, f"{record.claim}_", record.figures, record.tables, drawing)
     records.save_summary(directory, claims)
     result = directory / "report.html"
     records.write_text(result, page(run, claims, missing, drawing))
+    return result
+
+
+def _keep(
+    directory: Path, prefix: str, figures: Iterable[Figure], tables: Iterable[Table], drawing: Callable[[Figure], None]
+) -> None:
+    """Writes figures for slides and papers, all panels side by side on white, and tables."""
+    for figure in figures:
+        drawing(figure)
+        panels = tuple(figure.panels)
+        records.write_text(directory / "figures" / f"{prefix}{figure.name}.svg", render(panels, LIGHT, height(panels)))
+    for table in tables:
+        text = _csv(tuple(table.columns), tuple(map(tuple, table.rows)))
+        records.write_text(directory / "tables" / f"{prefix}{table.name}.csv", text)
+
+
+def write_fit_report(directory: Path, progress: Callable[[float, str], None] | None = None) -> Path:
+    """Makes figures, tables and the page of a fit from its record.
+
+    Args:
+        directory: a folder that `taylornets fit` has written.
+        progress: called as `progress(fraction, message)` while the figures are drawn.
+
+    Returns:
+        The path of `report.html`: one file, without scripts, that fetches nothing.
+
+    Raises:
+        ArgumentError: if the folder is no such folder, or its record cannot be read.
+    """
+    run, record = records.load_fit_run(directory), records.load_fit(directory)
+    if run is None or record is None:
+        came = f"{directory}, which has no finished one of this version"
+        raise ArgumentError("DIR", "a folder with a fit", came, "Run `taylornets fit` again.")
+    for folder in ("figures", "tables"):
+        shutil.rmtree(directory / folder, ignore_errors=True)
+    total = max(1, 2 * sum(len(tuple(section.figures)) for section in record.sections))
+    steps = count()
+
+    def drawing(figure: Figure) -> None:
+        if progress is not None:
+            progress(next(steps) / total, figure.title)
+
+    for section in record.sections:
+        _keep(directory, "", section.figures, section.tables, drawing)
+    result = directory / "report.html"
+    records.write_text(result, fit_page(record, str(run.get("version", "")), drawing))
     return result

@@ -1,0 +1,155 @@
+"""The commands `fit`, `predict` and `certify`."""
+
+import io
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from taylornets import _checks, _files
+from taylornets.cli._app import DONE, INTERRUPTED
+from taylornets.datafiles import Reading
+from taylornets.experiments.tabular import Request, certify, fit, predict, verdict
+from taylornets.report import write_fit_report
+
+_QUIET_SECONDS = 5.0  # where there is no terminal, a line at most so often
+_STAGES = ("reading", "training", "comparing", "learning curve", "report")
+
+
+class Stages:
+    """One bar that moves through the stages on a terminal, lines elsewhere."""
+
+    def __init__(self, console: Console):
+        self._console = console
+        columns = (
+            TextColumn("{task.description:<14}"),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[message]}", markup=False),
+        )
+        self.bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+        self._task = self.bar.add_task(_STAGES[0], total=float(len(_STAGES)), message="")
+        self._said = time.monotonic()
+        self._stage = ""
+
+    def progressed(self, stage: str, fraction: float, message: str) -> None:
+        """Moves the bar, or writes a line now and then."""
+        self.bar.update(self._task, completed=_STAGES.index(stage) + fraction, description=stage, message=message)
+        now = time.monotonic()
+        if not self._console.is_terminal and (stage != self._stage or now - self._said >= _QUIET_SECONDS):
+            self._said = now
+            self._console.print(Text(f"{stage}: {message}"), soft_wrap=True)
+        self._stage = stage
+
+
+def run_fit(request: Request) -> int:
+    """Trains on a table, saves the model, writes the report, prints the summary.
+
+    Returns:
+        0 if it is done, 130 if it was interrupted.
+    """
+    screen = Console(stderr=True)
+    stages = Stages(screen)
+    saved: list[Path] = []
+    try:
+        with stages.bar:
+            fitted = fit(request, stages.progressed, saved.append)
+            report = write_fit_report(fitted.folder, lambda f, message: stages.progressed("report", f, message))
+    except KeyboardInterrupt:
+        kept = f"The model is whole, in {saved[0]}; there is no report." if saved else "Nothing was written."
+        screen.print(Text(f"Interrupted. {kept}"), soft_wrap=True)
+        return INTERRUPTED
+    console = Console()
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    for name, value in fitted.record.headline.items():
+        grid.add_row(Text(name, style="dim"), Text(str(value)))
+    console.print(grid)
+    console.print()
+    console.print(Text(fitted.record.lead))
+    console.print()
+    console.print(Text(f"Model:  {saved[0]}"), soft_wrap=True)
+    console.print(Text(f"Report: {report.resolve()}"), soft_wrap=True)
+    return DONE
+
+
+def _written(frame: pd.DataFrame, out: Path) -> bytes:
+    if out.suffix.lower() == ".parquet":
+        buffer = io.BytesIO()
+        frame.to_parquet(buffer, index=False)
+        return buffer.getvalue()
+    return frame.to_csv(index=False, lineterminator="\n").encode()
+
+
+def run_predict(model: str, data: str, out: Path | None, reading: Reading) -> int:
+    """Predicts the rows of a table; the predictions go to a file or to standard output.
+
+    Returns:
+        0.
+    """
+    screen = Console(stderr=True)
+    if out is not None:
+        _check_out(out)
+    found = predict(model, data, reading)
+    if out is None:
+        sys.stdout.write(_written(found.frame, Path("-.csv")).decode())
+    else:
+        try:
+            _files.write_bytes(out, _written(found.frame, out))
+        except OSError as error:
+            raise _checks.ArgumentError("--out", "a file that can be written", f"{out} ({error.strerror})") from None
+        screen.print(Text(f"{len(found.frame):,} predictions: {out}"), soft_wrap=True)
+    if found.ignored:
+        more = f" and {len(found.ignored) - 3} more" if len(found.ignored) > 3 else ""
+        screen.print(
+            Text(f"Columns that the model does not use: {', '.join(found.ignored[:3])}{more}."), soft_wrap=True
+        )
+    if found.score is not None:
+        name = "accuracy" if len(found.frame.columns) > 1 else "R²"
+        screen.print(
+            Text(f"The table has the target: {name} {found.score:.4f} on {found.rows:,} rows."), soft_wrap=True
+        )
+    return DONE
+
+
+def _check_out(out: Path) -> None:
+    """Refuses what is no new or regular file, before anything is computed."""
+    if out.suffix.lower() not in (".csv", ".parquet"):
+        raise _checks.ArgumentError("--out", "a file with the ending .csv or .parquet", repr(str(out)))
+    if out.exists() and not out.is_file():
+        raise _checks.ArgumentError("--out", "a file", f"{out}, which is a folder, a device or a pipe")
+
+
+def run_certify(model: str, data: str, reading: Reading) -> int:
+    """Proves anew how far a saved model is from the best weights, and prints it.
+
+    Returns:
+        0.
+    """
+    proof = certify(model, data, reading)
+    found = proof.certificate
+    console = Console()
+    which = (
+        f"This is the table of the fit: the problem is that of its {proof.rows:,} training rows."
+        if proof.same
+        else f"This is another table than that of the fit: the problem is that of all its {proof.rows:,} rows with a target, "
+        "to which the weights were not fitted. A large gap says that other weights would fit these rows better."
+    )
+    console.print(Text(which))
+    console.print()
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    for name, value in {
+        "objective of the saved weights": f"{float(found.primal):.9g}",
+        "lower bound for all weights": f"{float(found.dual):.9g}",
+        "gap": f"{float(found.gap):.3g} ({float(found.relative_gap):.2g} of the objective)",
+    }.items():
+        grid.add_row(Text(name, style="dim"), Text(value))
+    console.print(grid)
+    if proof.same:
+        console.print()
+        console.print(Text(verdict(found)))
+    return DONE

@@ -1,0 +1,38 @@
+"""From options to what the runner of fits takes."""
+
+import shlex
+from typing import Any
+
+from taylornets.datafiles import Reading
+from taylornets.experiments.tabular import Request, Settings
+
+_DEFAULTS: dict[str, Any] = {"order": 2, "width": 256, "rank": 1, "task": "auto", "decimal": "."}
+
+
+def reading(encoding: str | None, separator: str | None, decimal: str) -> Reading:
+    """How a table is read."""
+    return Reading(encoding, separator, decimal)
+
+
+def request(data: str, options: dict[str, Any]) -> Request:
+    """A fit that was asked for.
+
+    Args:
+        data: file or `sklearn:NAME`.
+        options: by their names without dashes.
+    """
+    words = ["taylornets", "fit", data]
+    for name, value in options.items():
+        for item in (
+            value if isinstance(value, tuple) else () if value is None or _DEFAULTS.get(name) == value else (value,)
+        ):
+            words += [f"--{name}", str(item)]
+    return Request(
+        data,
+        options["target"],
+        options["task"],
+        Reading(options["encoding"], options["separator"], options["decimal"], options["drop"], options["categorical"]),
+        Settings(options["order"], options["width"], options["penalty"], options["rank"], options["seed"]),
+        options["out"],
+        shlex.join(words),
+    )

@@ -1,0 +1,198 @@
+"""Parquet and NPZ: what they say about themselves is checked first, then the columns are read one by one."""
+
+import math
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+
+from taylornets.datafiles._table import (
+    LIMITS,
+    Reading,
+    Table,
+    check_drop,
+    check_names,
+    check_size,
+    framed,
+    from_numbers,
+    from_texts,
+    short,
+    wrong,
+)
+
+_NUMBERS = "biuf"
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+_DROP = "Leave it out with --drop."
+
+
+def _damaged(path: Path, kind: str, error: Exception) -> Exception:
+    lines = str(error).strip().splitlines()
+    why = f" ({short(lines[0])})" if lines else ""
+    return wrong(f"a {kind} file", f"{path}, which is damaged or none{why}")
+
+
+# --- Parquet -------------------------------------------------------------------------------------------------------
+
+
+def read_parquet(path: Path, reading: Reading) -> Table:
+    """Reads a Parquet file with columns of numbers, truth values and texts.
+
+    Args:
+        path: of the file, whose size has been checked.
+        reading: what the user said about it.
+
+    Returns:
+        The table.
+
+    Raises:
+        ArgumentError: for a file that is none, too large when unpacked, or has columns of other kinds.
+        OSError: where the file cannot be read.
+    """
+    with path.open("rb") as file:
+        try:
+            opened = parquet.ParquetFile(file)
+            names = _checked_parquet(opened)
+            kept = check_drop(names, reading)
+            if not kept:
+                raise wrong("columns that are not dropped", f"none of {len(names)}")
+            for name in kept:
+                _kind(name, opened.schema_arrow.field(names.index(name)).type)
+            # Names in the file may have space around them: columns are taken by place.
+            table = opened.read(use_threads=False)
+            columns = {name: _values(name, table.column(names.index(name)), reading) for name in kept}
+        except (pa.ArrowException, OSError, MemoryError, OverflowError, UnicodeDecodeError) as error:
+            raise _damaged(path, "Parquet", error) from None
+    return Table(str(path), framed(columns), "Parquet")
+
+
+def _checked_parquet(opened: Any) -> list[str]:
+    """The names of the columns of a file that is not too large."""
+    metadata = opened.metadata
+    check_size("DATA", metadata.num_columns, LIMITS.columns, "columns")
+    names = check_names(opened.schema_arrow.names)
+    if not names or not metadata.num_rows:
+        raise wrong("rows and columns", f"{metadata.num_rows} rows of {len(names)} columns")
+    check_size("DATA", metadata.num_rows * len(names), LIMITS.cells, "cells")
+    unpacked = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+    check_size("DATA", unpacked, LIMITS.bytes, "bytes when unpacked")
+    return names
+
+
+def _kind(name: str, found: Any) -> str:
+    """`"number"` or `"text"`; refuses other kinds of columns."""
+    kinds = pa.types
+    if kinds.is_dictionary(found):
+        return _kind(name, found.value_type)
+    if kinds.is_string(found) or kinds.is_large_string(found) or kinds.is_string_view(found):
+        return "text"
+    if kinds.is_integer(found) or kinds.is_floating(found) or kinds.is_boolean(found) or kinds.is_null(found):
+        return "number"
+    if kinds.is_decimal(found):
+        return "number"
+    raise wrong("columns of numbers, truth values or texts", f"{short(str(found))} in column {short(name)}", _DROP)
+
+
+def _values(name: str, column: Any, reading: Reading) -> Any:
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if _kind(name, column.type) == "text":
+        return from_texts(name, column.to_pylist(), reading)
+    if pa.types.is_null(column.type):
+        return np.full(len(column), np.nan)
+    return from_numbers(name, column.cast(pa.float64(), safe=False).to_numpy(), reading)
+
+
+# --- NPZ -----------------------------------------------------------------------------------------------------------
+
+
+def read_npz(path: Path, reading: Reading) -> Table:
+    """Reads arrays of an NPZ file: of one axis a column, of two axes columns `name_0`, `name_1`, and so on.
+
+    Args:
+        path: of the file, whose size has been checked.
+        reading: what the user said about it.
+
+    Returns:
+        The table.
+
+    Raises:
+        ArgumentError: for a file that is none, too large when unpacked, or with arrays of objects or other kinds.
+        OSError: where the file cannot be read.
+    """
+    with path.open("rb") as file:
+        try:
+            arrays = _arrays(file, reading)
+        except (
+            zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError, ValueError, MemoryError,
+            OverflowError,
+        ) as error:  # fmt: skip
+            if type(error).__module__.startswith("taylornets"):
+                raise
+            raise _damaged(path, "NPZ", error) from None
+    columns: dict[str, Any] = {}
+    for name, array in arrays.items():
+        parts = {name: array} if array.ndim == 1 else {f"{name}_{i}": array[:, i] for i in range(array.shape[1])}
+        for part, values in parts.items():
+            if part in columns:
+                raise wrong("names of columns that differ", f"{short(part)} twice")
+            columns[part] = values
+    kept = check_drop(check_names(list(columns)), reading)
+    if not kept:
+        raise wrong("columns that are not dropped", f"none of {len(columns)}")
+    made = {
+        name: from_texts(name, columns[name].tolist(), reading)
+        if columns[name].dtype.kind == "U"
+        else from_numbers(name, columns[name], reading)
+        for name in kept
+    }
+    return Table(str(path), framed(made), "NPZ")
+
+
+def _arrays(file: IO[bytes], reading: Reading) -> dict[str, np.ndarray]:
+    """The arrays that are not dropped, of one length."""
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        check_size("DATA", len(members), LIMITS.columns, "arrays")
+        check_size("DATA", sum(member.file_size for member in members), LIMITS.bytes, "bytes when unpacked")
+        found: dict[str, np.ndarray] = {}
+        for member in members:
+            name = member.filename.removesuffix(".npy")
+            if name == member.filename:
+                raise wrong("an NPZ file, of NumPy arrays", f"one that holds {short(member.filename)}")
+            if name in reading.drop:
+                continue
+            shape = _checked_shape(archive, member, name)
+            if found and shape[0] != len(next(iter(found.values()))):
+                first = next(iter(found))
+                came = f"{len(found[first])} in {short(first)} and {shape[0]} in {short(name)}"
+                raise wrong("arrays of one length", came)
+            if name in found:
+                raise wrong("names of arrays that differ", f"{short(name)} twice")
+            with archive.open(member) as stream:
+                found[name] = np.lib.format.read_array(stream, allow_pickle=False)
+    if not found:
+        raise wrong("an NPZ file with arrays", "one with none that is not dropped")
+    return found
+
+
+def _checked_shape(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> tuple[int, ...]:
+    """The shape that an array says it has, before memory is taken for it."""
+    with archive.open(member) as stream:
+        version = np.lib.format.read_magic(stream)
+        if version not in _HEADERS:
+            raise wrong("arrays of NPY format 1 or 2", f"format {version[0]}.{version[1]} in {short(name)}", _DROP)
+        shape, _, dtype = _HEADERS[version](stream)
+        start = stream.tell()
+    if dtype.kind not in _NUMBERS + "U":
+        kind = "objects, which only pickle could read" if dtype.hasobject else str(dtype)
+        raise wrong("arrays of numbers, truth values or texts", f"{short(kind)} in {short(name)}", _DROP)
+    if len(shape) not in (1, 2) or 0 in shape:
+        raise wrong("arrays of one or two axes, none of them empty", f"shape {shape} in {short(name)}", _DROP)
+    check_size("DATA", math.prod(shape), LIMITS.cells, "cells")
+    if start + math.prod(shape) * dtype.itemsize != member.file_size:
+        raise wrong("arrays as large as they say", f"another size in {short(name)}")
+    return shape

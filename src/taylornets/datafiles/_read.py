@@ -1,0 +1,93 @@
+"""The one entry: a word of the user becomes a table, or one sentence that says why not."""
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn import datasets
+
+from taylornets import _checks
+from taylornets.datafiles._binary import read_npz, read_parquet
+from taylornets.datafiles._table import (
+    LIMITS,
+    Reading,
+    Table,
+    check_drop,
+    framed,
+    from_numbers,
+    short,
+)
+from taylornets.datafiles._text import read_text
+
+_BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "linnerud", "wine")
+_PREFIX = "sklearn:"
+_READERS = {
+    ".csv": read_text, ".tsv": read_text, ".txt": read_text, ".parquet": read_parquet, ".pq": read_parquet, ".npz": read_npz,
+}  # fmt: skip
+
+
+def bundled() -> tuple[str, ...]:
+    """Names of the sets that come with scikit-learn; none is ever downloaded."""
+    return tuple(_PREFIX + name for name in _BUNDLED)
+
+
+def read(source: str, reading: Reading | None = None) -> Table:
+    """Reads a table.
+
+    Args:
+        source: a file with the ending .csv, .tsv, .txt, .parquet, .pq or .npz, or `sklearn:NAME` for a set that comes with
+            scikit-learn.
+        reading: how; by default all is found out.
+
+    Returns:
+        The table, all columns but the dropped ones.
+
+    Raises:
+        ArgumentError: for anything that is no table, or too large to be read in one piece.
+    """
+    reading = reading or Reading()
+    _checks.choice("--decimal", reading.decimal, (".", ","))
+    if not source.strip() or "\0" in source:
+        raise _checks.ArgumentError("DATA", "the name of a file", short(source))
+    if source.startswith(_PREFIX):
+        return _bundled(source, reading)
+    path = Path(source)
+    try:
+        _check_file(path)
+        return _READERS[path.suffix.lower()](path, reading)
+    except OSError as error:
+        came = f"{short(source)} ({error.strerror or type(error).__name__})"
+        raise _checks.ArgumentError("DATA", "a file that can be read", came) from None
+
+
+def _check_file(path: Path) -> None:
+    """Refuses what is no regular file, has another ending, or is too large."""
+    found = path.stat()
+    if stat.S_ISDIR(found.st_mode):
+        raise _checks.ArgumentError("DATA", "a file", f"the folder {path}")
+    if not stat.S_ISREG(found.st_mode):
+        raise _checks.ArgumentError("DATA", "a file", f"{path}, which is a device or a pipe", "Save the data first.")
+    if path.suffix.lower() not in _READERS:
+        needed = f"a file with the ending {', '.join(_READERS)}, or one of {', '.join(bundled())}"
+        raise _checks.ArgumentError("DATA", needed, short(path.name))
+    if found.st_size > LIMITS.bytes:
+        raise _checks.ArgumentError("DATA", f"a file of at most {LIMITS.bytes:,} bytes", f"{found.st_size:,} in {path}")
+
+
+def _bundled(source: str, reading: Reading) -> Table:
+    """A set that comes with scikit-learn; the target is one of its columns, of texts where it is a class."""
+    name = _checks.choice("DATA", source.removeprefix(_PREFIX), _BUNDLED)
+    found: Any = getattr(datasets, f"load_{name}")(as_frame=True)
+    frame: pd.DataFrame = found.frame
+    outcomes = tuple(found.target_names) if name == "linnerud" else ("target",)
+    columns: dict[str, Any] = {}
+    for column in check_drop(list(frame.columns), reading):
+        if column == "target" and name != "diabetes":
+            words = np.asarray(found.target_names)[frame[column].to_numpy()]
+            columns[column] = np.array([str(word) for word in words], dtype=object)
+        else:
+            columns[column] = from_numbers(column, frame[column].to_numpy(), reading)
+    target = outcomes[0] if len(outcomes) == 1 and outcomes[0] in columns else None
+    return Table(source, framed(columns), "a set that comes with scikit-learn", target, outcomes)

@@ -1,0 +1,59 @@
+"""Where something was computed: versions, commit, device, time."""
+
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import jax
+
+LIBRARIES = ("taylornets", "jax", "jaxlib", "numpy", "scipy", "equinox", "optax")
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says about this checkout, or None where there is no git, or no checkout."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def commit() -> str | None:
+    """Commit of the checkout that this file belongs to; None for an installed package, wherever it lies."""
+    return _git("rev-parse", "HEAD") if _git("ls-files", "--error-unmatch", Path(__file__).name) else None
+
+
+def now() -> str:
+    """Time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def modified() -> bool | None:
+    """Whether the checkout has changes that its commit does not have; None where there is no checkout."""
+    changes = None if commit() is None else _git("status", "--porcelain", "--untracked-files=no")
+    return None if changes is None else bool(changes)
+
+
+def versions(*others: str) -> dict[str, str]:
+    """Versions of Python and of the libraries that compute, and of others."""
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in (*LIBRARIES, *others)}
+
+
+def system() -> str:
+    """Operating system and processor."""
+    return f"{platform.system()} {platform.machine()}"
+
+
+def device() -> str:
+    """What JAX computes on."""
+    first = jax.devices()[0]
+    count = f" × {jax.device_count()}" if jax.device_count() > 1 else ""
+    return f"{first.platform}: {first.device_kind}{count}"

@@ -1,0 +1,74 @@
+"""Scores of predictions with intervals, and whether a difference could be chance."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm
+from sklearn.metrics import r2_score
+
+_RESAMPLES = 2000
+_LEVEL = 0.95
+
+
+def accuracy(y: Any, predictions: Any) -> float:
+    """The share of right labels."""
+    return float(np.mean(np.asarray(y) == np.asarray(predictions)))
+
+
+def r_squared(y: Any, predictions: Any) -> float:
+    """1 for perfect predictions, 0 for the mean's."""
+    return float(r2_score(y, predictions))
+
+
+def score_of(task: str) -> Callable[[Any, Any], float]:
+    """The score of a task, larger is better."""
+    return accuracy if task == "classification" else r_squared
+
+
+def name_of(task: str) -> str:
+    """What the score is called."""
+    return "accuracy" if task == "classification" else "R²"
+
+
+def wilson(right: float, count: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share of `count` independent cases."""
+    z = float(norm.ppf((1 + _LEVEL) / 2))
+    share = right / count
+    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+
+
+def interval(task: str, y: np.ndarray, predictions: np.ndarray, seed: int) -> tuple[float, float]:
+    """A 95 % interval of a score: Wilson's for a share, percentiles of resampled rows for R²."""
+    if task == "classification":
+        return wilson(float(np.sum(y == predictions)), len(y))
+    low, high = np.quantile(_resampled(y, (predictions,), seed)[0], [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+    return float(low), float(high)
+
+
+def difference(task: str, y: np.ndarray, first: np.ndarray, second: np.ndarray, seed: int) -> tuple[float, float]:
+    """A 95 % interval of how much the first predictions score above the second, from rows resampled in pairs."""
+    if task == "classification":
+        generator = np.random.default_rng(seed)
+        ahead = (y == first).astype(float) - (y == second)
+        draws = ahead[generator.integers(len(y), size=(_RESAMPLES, len(y)))].mean(axis=1)
+    else:
+        one, other = _resampled(y, (first, second), seed)
+        draws = one - other
+    low, high = np.quantile(draws, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+    return float(low), float(high)
+
+
+def _resampled(y: np.ndarray, predictions: tuple[np.ndarray, ...], seed: int) -> list[np.ndarray]:
+    """R² of resampled rows, the same rows for all predictions."""
+    generator = np.random.default_rng(seed)
+    found: list[list[float]] = [[] for _ in predictions]
+    for _ in range(_RESAMPLES):
+        rows = generator.integers(len(y), size=len(y))
+        total = np.sum((y[rows] - y[rows].mean()) ** 2)
+        for values, prediction in zip(found, predictions, strict=True):
+            if total > 0:  # a draw of one row alone has no R²
+                values.append(1 - float(np.sum((y[rows] - prediction[rows]) ** 2) / total))
+    return [np.array(values) for values in found]

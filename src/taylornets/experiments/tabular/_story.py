@@ -1,0 +1,232 @@
+"""What a fit found, as the sections of its page."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from taylornets.experiments.records import FitRecord, Section, Table
+from taylornets.experiments.tabular import _figures as figures
+from taylornets.experiments.tabular import _words as words
+from taylornets.experiments.tabular._learn import Learned, Settings
+from taylornets.experiments.tabular._prepare import described
+from taylornets.experiments.tabular._problem import Problem
+from taylornets.experiments.tabular._rivals import KERNEL_ROWS, Result
+from taylornets.experiments.tabular._scores import difference, interval, name_of, score_of
+
+_WORST = 12
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that was computed for the page.
+
+    Args:
+        problem: what was learned.
+        format: of the file, in words.
+        steps: the fitted preparation.
+        features: all rows, prepared.
+        settings: of the model.
+        learned: the model.
+        rivals: the models beside it.
+        sizes: numbers of training rows of the learning curve.
+        curves: its scores by label; ours on the test rows first.
+    """
+
+    problem: Problem
+    format: str
+    steps: Any
+    features: np.ndarray
+    settings: Settings
+    learned: Learned
+    rivals: list[Result]
+    sizes: list[int]
+    curves: dict[str, list[float]]
+
+    @property
+    def model(self) -> Any:
+        """The trained estimator."""
+        return self.learned.model
+
+    def part(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs and targets of a part of the split."""
+        rows = getattr(self.problem.split, name)
+        return self.features[rows], self.problem.y[rows]
+
+
+def scores(findings: Findings) -> dict[str, float]:
+    """Of our model, by the part of the split."""
+    score = score_of(findings.problem.task)
+    parts = {name: findings.part(name) for name in ("train", "validation", "test")}
+    return {name: score(y, findings.model.predict(x)) for name, (x, y) in parts.items()}
+
+
+def story(findings: Findings, facts: dict[str, Any], command: str) -> FitRecord:
+    """The page.
+
+    Args:
+        findings: what was computed.
+        facts: how it was run.
+        command: that gives the same again.
+    """
+    problem, model = findings.problem, findings.model
+    task, seed = problem.task, findings.settings.seed
+    x, y = findings.part("test")
+    predictions = model.predict(x)
+    found = scores(findings)
+    low, high = interval(task, y, predictions, seed)
+    score = name_of(task)
+    certificate = model.certificate_
+    headline = {
+        f"{score} on {len(y):,} test rows": f"{found['test']:.3f}  [{low:.3f}, {high:.3f}]",
+        "left to gain by better training": "unknown"
+        if certificate is None
+        else f"at most {words.share(min(float(certificate.relative_gap), 1.0))}",
+        "task": f"{task} of {problem.target!r}",
+    }
+    sections = [
+        _data(findings),
+        _certificate(findings),
+        _comparison(findings, found, (low, high)),
+        _errors(findings, predictions, x, y),
+        _model(findings, found),
+    ]
+    lead = f"{words.verdict(certificate)} {_sentence(task, found['test'], len(y))}"
+    return FitRecord(f"{problem.target} from {problem.source}", lead, headline, sections, facts, command)
+
+
+def _sentence(task: str, score: float, rows: int) -> str:
+    if task == "classification":
+        return f"On {rows:,} rows that it has not seen, {100 * score:.1f} % of its predictions are right."
+    return f"On {rows:,} rows that it has not seen, it explains {100 * score:.0f} % of the target's variance."
+
+
+def _data(findings: Findings) -> Section:
+    problem = findings.problem
+    split = problem.split
+    rows = [len(split.train), len(split.validation), len(split.test)]
+    stratified = ", each class in the same shares" if problem.task == "classification" else ""
+    paragraphs = [
+        f"The task is {problem.task} of {problem.target!r}: {problem.reason}. "
+        f"{sum(rows):,} rows were split by the seed {findings.settings.seed}{stratified}: {rows[0]:,} to "
+        f"train on, {rows[1]:,} to choose settings by (validation), and {rows[2]:,} for the scores on this page (test), which no choice has seen."
+    ]
+    if problem.left_out:
+        paragraphs.append(f"{problem.left_out:,} rows without a target were left out.")
+    paragraphs.append(
+        "Medians, means and categories are those of the training rows. They are saved with the model, and new rows are "
+        "prepared in the same way; a category that was not there becomes the rare one, or none."
+    )
+    table = Table(
+        "columns",
+        f"The {len(problem.inputs.columns)} input columns, which become {findings.features.shape[1]} features.",
+        ("column", "kind", "missing", "different values", "preparation"),
+        described(problem, findings.steps),
+    )
+    facts = {"file": problem.source, "format": findings.format}
+    return Section("data", "The data", paragraphs, facts, (), (table,))
+
+
+def _certificate(findings: Findings) -> Section:
+    model = findings.model
+    certificate = model.certificate_
+    paragraphs = words.certificate_paragraphs(certificate, len(findings.problem.split.train), model.status_)
+    facts: dict[str, Any] = {}
+    if certificate is not None:
+        facts = {
+            "objective": float(certificate.primal),
+            "proved lower bound": float(certificate.dual),
+            "gap": float(certificate.gap),
+            "gap as a share": float(certificate.relative_gap),
+        }
+    figure = figures.proof(model.history_) if certificate is not None else None
+    return Section("certificate", "The certificate", paragraphs, facts, (figure,) if figure else ())
+
+
+def _comparison(findings: Findings, found: dict[str, float], ends: tuple[float, float]) -> Section:
+    task, seed = findings.problem.task, findings.settings.seed
+    _, y = findings.part("test")
+    score = score_of(task)
+    ours = f"Taylor, order {findings.settings.order}"
+    tests = [score(y, result.predictions) for result in findings.rivals]
+    every = [ends, *(interval(task, y, result.predictions, seed) for result in findings.rivals)]
+    learned = findings.learned
+    first = (ours, f"penalty {findings.model.penalty_:g}", len(findings.problem.split.train), found["train"],
+             found["validation"], found["test"], *ends, learned.fit_seconds, learned.seconds)  # fmt: skip
+    rows = [first] + [
+        (r.name, r.setting, r.rows, r.train, r.validation, test, *end, r.fit_seconds, r.seconds)
+        for r, test, end in zip(findings.rivals, tests, every[1:], strict=True)
+    ]
+    name = name_of(task)
+    columns = ("model", "setting", "training rows", f"{name}, training", f"{name}, validation", f"{name}, test",
+               "95 % from", "to", "fit (s)", "with choice (s)")  # fmt: skip
+    others = [(r, test) for r, test in zip(findings.rivals, tests, strict=True) if r.name != "no inputs"]
+    best, _ = max(others, key=lambda pair: pair[1])
+    mine = findings.model.predict(findings.part("test")[0])
+    apart = difference(task, y, mine, best.predictions, seed)
+    names = [ours, *(r.name for r, _ in others)]
+    paragraphs = [words.ranking(names, [found["test"], *(test for _, test in others)], 0, apart, task, len(y))]
+    if any(r.rows < len(findings.problem.split.train) for r in findings.rivals):
+        paragraphs.append(
+            f"Models whose cost grows with the square of the rows were trained on {KERNEL_ROWS:,} of them."
+        )
+    kept = [end for end, r in zip(every[1:], findings.rivals, strict=True) if r.name != "no inputs"]
+    drawn = figures.comparison(task, names, [found["test"], *(test for _, test in others)], [every[0], *kept])
+    caption = "All models on the same rows. Seconds of the last fit, and of all fits that settings were chosen from."
+    table = Table("comparison", caption, columns, rows)
+    return Section("comparison", "Beside other models", paragraphs, {}, (drawn,), (table,))
+
+
+def _errors(findings: Findings, predictions: np.ndarray, x: np.ndarray, y: np.ndarray) -> Section:
+    problem, model = findings.problem, findings.model
+    curve = figures.learning_curve(problem.task, findings.sizes, findings.curves, len(y))
+    if problem.task == "classification":
+        figure, error = figures.calibration(list(model.classes_), model.predict_proba(x), y)
+        facts = {"mean distance of stated and observed probability": error}
+        wrong = np.flatnonzero(predictions != y)[:_WORST]
+        lines = [(int(problem.split.test[i]) + 1, y[i], predictions[i]) for i in wrong]
+        table = Table(
+            "wrong", f"The first {len(lines)} of {int(np.sum(predictions != y))} wrong predictions, by the row of the file "
+            "(without the names; rows without a target do not count).", ("row", "true", "predicted"), lines,
+        )  # fmt: skip
+    else:
+        figure = figures.residuals(problem.target, predictions, y)
+        off = np.abs(y - predictions)
+        facts = {
+            "root mean square error": float(np.sqrt(np.mean(off**2))),
+            "mean absolute error": float(np.mean(off)),
+            "half of the errors are below": float(np.median(off)),
+            "spread of the target (standard deviation)": float(np.std(y)),
+        }
+        order = np.argsort(-off)[:_WORST]
+        lines = [(int(problem.split.test[i]) + 1, float(y[i]), float(predictions[i])) for i in order]
+        table = Table(
+            "wrong", f"The {len(lines)} largest errors, by the row of the file (without the names; rows without a target do "
+            "not count).", ("row", "true", "predicted"), lines,
+        )  # fmt: skip
+    tables = (table,) if lines else ()
+    return Section("errors", "Where it errs, and whether more rows would help", (), facts, (figure, curve), tables)
+
+
+def _model(findings: Findings, found: dict[str, float]) -> Section:
+    model, settings, learned = findings.model, findings.settings, findings.learned
+    facts = {
+        "model": f"Taylor model of order {settings.order} of a two-layer network",
+        "hidden units": settings.width,
+        "penalty": float(model.penalty_),
+        "loss": model.loss_,
+        "how training ended": model.status_.lower().replace("_", " "),
+        "steps of the last training": model.n_iter_,
+        "scores": {f"{name} rows": value for name, value in found.items()},
+    }
+    drawn = (figures.penalties(findings.problem.task, learned.path, float(model.penalty_)),) if learned.path else ()
+    tables = (
+        Table(
+            "penalty",
+            "The path of penalties, from strong to weak; each training starts where the one before ended.",
+            ("penalty", f"{name_of(findings.problem.task)}, training", "validation"),
+            [(step.penalty, step.train, step.validation) for step in learned.path],
+        ),
+    )
+    chosen = "The penalty was given." if not learned.path else "The penalty was chosen on the validation rows."
+    return Section("model", "The model", (chosen,), facts, drawn, tables if learned.path else ())
