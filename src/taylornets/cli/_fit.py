@@ -41,7 +41,12 @@ class Stages:
         """Moves the bar, or writes a line now and then."""
         self.bar.update(self._task, completed=_STAGES.index(stage) + fraction, description=stage, message=message)
         now = time.monotonic()
-        if not self._console.is_terminal and (stage != self._stage or now - self._said >= _QUIET_SECONDS):
+        # The first stage is silent: what is refused while reading is one line.
+        if (
+            not self._console.is_terminal
+            and stage != _STAGES[0]
+            and (stage != self._stage or now - self._said >= _QUIET_SECONDS)
+        ):
             self._said = now
             self._console.print(Text(f"{stage}: {message}"), soft_wrap=True)
         self._stage = stage

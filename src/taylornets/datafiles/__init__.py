@@ -13,3 +13,4 @@ from taylornets.datafiles._table import LIMITS as LIMITS
 from taylornets.datafiles._table import Limits as Limits
 from taylornets.datafiles._table import Reading as Reading
 from taylornets.datafiles._table import Table as Table
+from taylornets.datafiles._table import short as short

@@ -1,6 +1,7 @@
 """The runner of `taylornets fit`: everything is checked and trained before anything is written."""
 
 import hashlib
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import jax
 import numpy as np
 
 from taylornets import _checks, _files
-from taylornets.datafiles import Reading, read
+from taylornets.datafiles import Reading, read, short
 from taylornets.estimators import save
 from taylornets.experiments import environment, records
 from taylornets.experiments.tabular._learn import Learned, Progress, Settings, learn, new_model, quietly
@@ -59,7 +60,7 @@ class Fitted:
 
     Args:
         record: the page.
-        report: where the page is to be written.
+        folder: where it is kept.
     """
 
     record: records.FitRecord
@@ -146,13 +147,19 @@ def check_settings(settings: Settings) -> None:
 def check_folder(out: Path) -> None:
     """Refuses a folder with contents that no `fit` has written."""
     needed = "a new or empty folder, or one that `taylornets fit` has written"
-    if out.exists() and not out.is_dir():
-        raise _checks.ArgumentError("--out", needed, f"the file {out}", "Choose another folder.")
-    if out.is_dir() and records.load_fit_run(out) is None:
-        foreign = sorted(item.name for item in out.iterdir() if not _files.is_temporary(item))
-        if foreign:
-            came = f"{out}, which holds {foreign[0]!r}" + (f" and {len(foreign) - 1} more" if foreign[1:] else "")
-            raise _checks.ArgumentError("--out", needed, came, "Choose another folder.")
+    try:
+        there = next(path for path in (out, *out.absolute().parents) if os.path.lexists(path))
+        if not there.is_dir():
+            raise _checks.ArgumentError("--out", needed, f"{out}, but {there} is no folder", "Choose another folder.")
+        items = sorted(item.name for item in out.iterdir() if not _files.is_temporary(item)) if there == out else []
+    except (OSError, ValueError) as error:
+        if isinstance(error, _checks.ArgumentError):
+            raise
+        why = getattr(error, "strerror", None) or str(error)
+        raise _checks.ArgumentError("--out", needed, f"{short(str(out))} ({why})") from None
+    if items and records.load_fit_run(out) is None:
+        came = f"{out}, which holds {items[0]!r}" + (f" and {len(items) - 1} more" if items[1:] else "")
+        raise _checks.ArgumentError("--out", needed, came, "Choose another folder.")
 
 
 def _prepare_folder(out: Path) -> None:

@@ -56,12 +56,14 @@ class Predictions:
         score: where the table has the target, else none.
         rows: how many of them count in the score.
         ignored: columns of the table that the model does not use.
+        seen: whether it is the table of the fit, so that most of its rows have been trained on.
     """
 
     frame: pd.DataFrame
     score: float | None
     rows: int
     ignored: list[str]
+    seen: bool = False
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,8 @@ def predict(source: str, data: str, reading: Reading) -> Predictions:
         return Predictions(frame, None, 0, ignored)
     present, values = _targets(columns, table, model)
     score = score_of(columns.task)(values, found[present]) if len(values) > 1 else None
-    return Predictions(frame, score, len(values), ignored)
+    seen = table.digest([*columns.inputs, columns.target]) == columns.digest
+    return Predictions(frame, score, len(values), ignored, seen)
 
 
 def certify(source: str, data: str, reading: Reading) -> Proof:
