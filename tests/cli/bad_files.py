@@ -125,7 +125,7 @@ NAMES: dict[str, Case] = {
     "equal but for space": (text(lines("a, a,y", *BODY)), T, r"'a' twice"),
     "no name": (text(lines("a,,y", *BODY)), T, r"a name for every column, got none for column 2"),
     "index of a frame": (text(pd.DataFrame(good()).to_csv()), T, r"none for column 1"),
-    "a million columns": (text(",".join(f"c{i}" for i in range(1_000_000)) + "\n"), T, r"lines of at most|at most 10,000 columns"),
+    "a million columns": (text(",".join(f"c{i}" for i in range(1_000_000)) + "\n"), T, r"lines of at most"),
     "many short names": (text(",".join(map(str, range(20_000))) + "\n1\n"), T, r"at most 10,000 columns, got 20,000"),
     "numbers for names": (text(lines(*BODY)), T, r"names of columns in the first line"),
     "sign of a lost letter": (text(lines("a\ufffd,b,y", *BODY)), T, r"names of columns that are texts"),
@@ -133,7 +133,7 @@ NAMES: dict[str, Case] = {
 }  # fmt: skip
 
 VALUES: dict[str, Case] = {
-    "word among numbers": (csv(good(a=mixed(A, 6, "about 3"))), T, r"numbers among numbers, got 'about 3' in row 7 of column 'a'"),
+    "word among numbers": (csv(good(a=mixed(A, 6, "about 3"))), T, r"numbers among numbers, got 'about 3' in row 7"),
     "infinity": (csv(good(a=mixed(A, 2, "inf"))), T, r"finite numbers, got inf in row 3 of column 'a'"),
     "minus infinity": (csv(good(b=mixed(B, 0, "-Infinity"))), T, r"finite numbers, got -inf in row 1"),
     "number too large": (csv(good(a=mixed(A, 5, "1e999"))), T, r"finite numbers, got inf in row 6|'1e999'"),
@@ -335,7 +335,7 @@ ARRAYS: dict[str, Case] = {
     "no arrays": (archive(), T, r"an NPZ file with arrays"),
     "texts in the archive": (archive(readme__txt=b"hello"), T, r"one that holds 'readme\.txt'"),
     "pickle in the archive": (archive(a__npy=pickle.dumps([1])), T, r"damaged or none"),
-    "array of objects": (npz(**good(a=np.array([1, "x", None] * 8, dtype=object))), T, r"objects, which only pickle could read"),
+    "array of objects": (npz(**good(a=np.array([1, "x", None] * 8, dtype=object))), T, r"objects, which only pickle"),
     "target of objects": (npz(**good(y=np.array([1, "x", None] * 8, dtype=object))), T, r"objects, .* in 'y'"),
     "unequal lengths": (npz(**good(a=A[:-1])), T, r"arrays of one length, got"),
     "no axis": (npz(**good(a=np.array(3.0))), T, r"one or two axes.*shape \(\) in 'a'"),
@@ -402,7 +402,7 @@ PARQUET: dict[str, Case] = {
         arrow(pa.Table.from_arrays([pa.array(A), pa.array(B), pa.array(A)], names=["a", "a", "y"])), T, r"'a' twice",
     ),
     "no name in Parquet": (arrow(pa.Table.from_arrays([pa.array(A), pa.array(B)], names=["", "y"])), T, r"none for column 1"),
-    "no rows in Parquet": (arrow({"a": pa.array([], pa.float64()), "y": pa.array([], pa.float64())}), T, r"rows and columns, got 0"),
+    "no rows in Parquet": (arrow({"a": pa.array([], pa.float64()), "y": pa.array([], pa.float64())}), T, r"got 0 rows"),
     "no columns": (arrow(pa.table({})), T, r"rows and columns"),
     "many equal rows": (many_rows, T, r"at most 20,000,000 cells, got 60,000,000"),
     "many columns": (arrow({f"c{i}": [1] for i in range(10_001)}), T, r"at most 10,000 columns, got 10,001"),

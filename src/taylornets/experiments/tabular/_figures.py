@@ -1,6 +1,6 @@
 """The figures of a fit, as data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,7 @@ def penalties(task: str, path: Sequence[Step], chosen: float) -> Figure:
     return Figure("penalty", "The choice of the penalty", [plot], caption)
 
 
-def learning_curve(task: str, sizes: Sequence[int], curves: dict[str, Sequence[float]], test_rows: int) -> Figure:
+def learning_curve(task: str, sizes: Sequence[int], curves: Mapping[str, Sequence[float]], test_rows: int) -> Figure:
     """Scores over the number of training rows; the first curve is ours on the test rows."""
     series: list[Series] = []
     for index, (label, values) in enumerate(curves.items()):
@@ -56,7 +56,7 @@ def learning_curve(task: str, sizes: Sequence[int], curves: dict[str, Sequence[f
         "If the curve of the test rows still rises at its right end, more rows will help; if it is flat, they will not."
     )
     caption += " The band is a 95 % interval." if task == "classification" else ""
-    plot = Plot("training rows", name_of(task), series, "log2")
+    plot = Plot("training rows", name_of(task), series, "log")
     return Figure("learning_curve", "Would more rows help?", [plot], caption)
 
 

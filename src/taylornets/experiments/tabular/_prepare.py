@@ -42,7 +42,7 @@ def prepared(problem: Problem) -> tuple[ColumnTransformer, np.ndarray]:
     Raises:
         ArgumentError: for columns that the training rows leave empty, or too many categories.
     """
-    train = problem.inputs.iloc[problem.split.train]
+    train: Any = problem.inputs.iloc[problem.split.train]
     for name in train.columns:
         if not np.any(train[name].notna().to_numpy()):
             advice = f"Leave it out with --drop {name!r}."
@@ -64,7 +64,7 @@ def described(problem: Problem, steps: ColumnTransformer) -> list[tuple[str, str
     rows: list[tuple[str, str, int | None, int | None, str]] = []
     encoder = steps.named_transformers_["categories"]["one_hot"] if problem.categories else None
     for name in problem.inputs.columns:
-        column = problem.inputs[name]
+        column: Any = problem.inputs[name]
         missing = int(column.isna().sum())
         if name in problem.numbers:
             what = "standardized" + (", gaps filled with the median and marked" if missing else "")

@@ -83,16 +83,16 @@ def pose(table: Table, target: str | None, task: str, seed: int) -> Problem:
         among = ", ".join(map(repr, table.outcomes or names[-3:]))
         raise _checks.ArgumentError("--target", "the name of the column to predict", "none", f"For example: {among}")
     _known("--target", chosen, names)
-    column = table.frame[chosen]
+    column: Any = table.frame[chosen]
     present = column.notna().to_numpy()
     if not present.any():
         raise _checks.ArgumentError("--target", "a column with values", f"{chosen!r}, which is empty")
-    rows = table.frame[present].reset_index(drop=True)
+    rows: Any = table.frame[present].reset_index(drop=True)
     if len(rows) < _LEAST_ROWS:
         came = f"{len(rows)}" + ("" if present.all() else f", and {int((~present).sum())} without one")
         raise _checks.ArgumentError("DATA", f"at least {_LEAST_ROWS} rows with a target", came)
     found, reason, y = _task(rows[chosen].to_numpy(), chosen, task)
-    inputs = rows[[name for name in names if name != chosen and name not in table.outcomes]]
+    inputs: Any = rows[[name for name in names if name != chosen and name not in table.outcomes]]
     _check_inputs(inputs)
     split = split_of(y if found == "classification" else None, len(y), seed)
     return Problem(table.source, chosen, found, reason, inputs, y, int((~present).sum()), split)
@@ -133,7 +133,7 @@ def _task(values: np.ndarray, name: str, task: str) -> tuple[str, str, np.ndarra
         needed = f"at most {min(_MOST_CLASSES, len(values) // _LEAST_OF_CLASS)} classes for {len(values)} rows"
         raise _checks.ArgumentError("--target", needed, f"{len(classes)} in {name!r}")
     if counts.min() < _LEAST_OF_CLASS:
-        came = f"{counts.min()} of {classes[np.argmin(counts)]!r}"
+        came = f"{counts.min()} of {str(classes[np.argmin(counts)])!r}"
         needed = f"at least {_LEAST_OF_CLASS} rows of every class"
         raise _checks.ArgumentError("--target", needed, came, "Leave such rows out or merge classes.")
     return task, reason, _labels(values)
@@ -146,7 +146,7 @@ def _labels(values: np.ndarray) -> np.ndarray:
     return np.array([str(int(value)) for value in values])
 
 
-def _check_inputs(inputs: pd.DataFrame) -> None:
+def _check_inputs(inputs: Any) -> None:
     """Refuses columns that can say nothing: empty, constant, or with another text in every row."""
     if not len(inputs.columns):
         raise _checks.ArgumentError("DATA", "columns beside the target", "none")
@@ -157,7 +157,7 @@ def _check_inputs(inputs: pd.DataFrame) -> None:
         if not distinct:
             raise _checks.ArgumentError("DATA", "columns with values", f"{name!r}, which is empty", advice)
         if distinct == 1 and column.notna().all():
-            came = f"{name!r}, which is always {column.iloc[0]!r}"
+            came = f"{name!r}, which is always {column.iloc[0]}"
             raise _checks.ArgumentError("DATA", "columns with different values", came, advice)
         if column.dtype == object and distinct == len(column):
             came = f"{name!r}, which has another text in every row"

@@ -37,7 +37,8 @@ class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):
         """Fits the columns, `X` of shape `(n, d)`, `y` of shape `(n,)`."""
         self.classes_ = np.unique(y)
         signs = 2.0 * (np.asarray(y)[:, None] == self.classes_) - 1
-        self.model_ = KernelRidge(kernel="rbf", alpha=self.alpha, gamma=self.gamma).fit(X, signs)
+        kernel: Any = KernelRidge
+        self.model_ = kernel(kernel="rbf", alpha=self.alpha, gamma=self.gamma).fit(X, signs)
         return self
 
     def predict(self, X: Any) -> np.ndarray:

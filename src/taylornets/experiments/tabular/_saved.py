@@ -144,15 +144,19 @@ def read_for(columns: Columns, source: str, reading: Reading) -> Table:
 
 
 def _inputs(columns: Columns, table: Table) -> pd.DataFrame:
-    frame = table.frame[columns.inputs].copy()
+    frame: Any = table.frame[columns.inputs].copy()
     for name in columns.categories:  # a column without any value has been read as numbers
         frame[name] = frame[name].astype(object)
     return frame
 
 
+def _has_target(columns: Columns, table: Table) -> bool:
+    return columns.target in table.frame.columns and bool(np.any(table.frame[columns.target].notna().to_numpy()))
+
+
 def _targets(columns: Columns, table: Table, pipeline: Any) -> tuple[np.ndarray, np.ndarray]:
     """Which rows have a target, and the targets of these, as the model knows them."""
-    column = table.frame[columns.target]
+    column: Any = table.frame[columns.target]
     present = column.notna().to_numpy()
     values = column[present].to_numpy()
     if columns.task == "classification":
@@ -160,7 +164,7 @@ def _targets(columns: Columns, table: Table, pipeline: Any) -> tuple[np.ndarray,
         unknown = sorted(set(values) - set(pipeline.classes_))
         if unknown:
             needed = f"classes that the model knows in column {columns.target!r}"
-            raise _checks.ArgumentError("DATA", needed, f"{unknown[0]!r}")
+            raise _checks.ArgumentError("DATA", needed, f"{str(unknown[0])!r}")
     elif values.dtype == object:
         raise _checks.ArgumentError("DATA", f"numbers in the target column {columns.target!r}", f"{values[0]!r}")
     return present, values
@@ -191,7 +195,7 @@ def predict(source: str, data: str, reading: Reading) -> Predictions:
         for place, name in enumerate(model.classes_):
             frame[f"probability of {name}"] = chances[:, place]
     ignored = [str(name) for name in table.frame.columns if name not in (*columns.inputs, columns.target)]
-    if columns.target not in table.frame.columns or not table.frame[columns.target].notna().any():
+    if not _has_target(columns, table):
         return Predictions(frame, None, 0, ignored)
     present, values = _targets(columns, table, model)
     score = score_of(columns.task)(values, found[present]) if len(values) > 1 else None
@@ -222,7 +226,7 @@ def certify(source: str, data: str, reading: Reading) -> Proof:
             "MODEL", "a model of order 1 or 2, which has a certificate", f"order {model.model_}"
         )
     table = read_for(columns, data, reading)
-    if columns.target not in table.frame.columns or not table.frame[columns.target].notna().any():
+    if not _has_target(columns, table):
         raise _checks.ArgumentError("DATA", f"a table with the target {columns.target!r}", "one without")
     present, values = _targets(columns, table, model)
     rows = np.flatnonzero(present)

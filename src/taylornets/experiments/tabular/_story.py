@@ -78,7 +78,7 @@ def story(findings: Findings, facts: dict[str, Any], command: str) -> FitRecord:
     score = name_of(task)
     certificate = model.certificate_
     headline = {
-        f"{score} on {len(y):,} test rows": f"{found['test']:.3f}  [{low:.3f}, {high:.3f}]",
+        f"{score} on {len(y):,} test rows": f"{found['test']:.3f}  {words.ends(low, high)}",
         "left to gain by better training": "unknown"
         if certificate is None
         else f"at most {words.share(min(float(certificate.relative_gap), 1.0))}",
@@ -107,9 +107,9 @@ def _data(findings: Findings) -> Section:
     rows = [len(split.train), len(split.validation), len(split.test)]
     stratified = ", each class in the same shares" if problem.task == "classification" else ""
     paragraphs = [
-        f"The task is {problem.task} of {problem.target!r}: {problem.reason}. "
-        f"{sum(rows):,} rows were split by the seed {findings.settings.seed}{stratified}: {rows[0]:,} to "
-        f"train on, {rows[1]:,} to choose settings by (validation), and {rows[2]:,} for the scores on this page (test), which no choice has seen."
+        f"The task is {problem.task} of {problem.target!r}: {problem.reason}. {sum(rows):,} rows were split by the seed "
+        f"{findings.settings.seed}{stratified}: {rows[0]:,} to train on, {rows[1]:,} to choose settings by (validation), and "
+        f"{rows[2]:,} for the scores on this page (test), which no choice has seen."
     ]
     if problem.left_out:
         paragraphs.append(f"{problem.left_out:,} rows without a target were left out.")
@@ -151,19 +151,31 @@ def _comparison(findings: Findings, found: dict[str, float], ends: tuple[float, 
     tests = [score(y, result.predictions) for result in findings.rivals]
     every = [ends, *(interval(task, y, result.predictions, seed) for result in findings.rivals)]
     learned = findings.learned
-    first = (ours, f"penalty {findings.model.penalty_:g}", len(findings.problem.split.train), found["train"],
-             found["validation"], found["test"], *ends, learned.fit_seconds, learned.seconds)  # fmt: skip
-    rows = [first] + [
-        (r.name, r.setting, r.rows, r.train, r.validation, test, *end, r.fit_seconds, r.seconds)
+    mine = (
+        f"penalty {findings.model.penalty_:g}",
+        len(findings.problem.split.train),
+        found["train"],
+        found["validation"],
+    )
+    rows = [_row(ours, *mine, found["test"], ends, learned.fit_seconds, learned.seconds)] + [
+        _row(r.name, r.setting, r.rows, r.train, r.validation, test, end, r.fit_seconds, r.seconds)
         for r, test, end in zip(findings.rivals, tests, every[1:], strict=True)
     ]
-    name = name_of(task)
-    columns = ("model", "setting", "training rows", f"{name}, training", f"{name}, validation", f"{name}, test",
-               "95 % from", "to", "fit (s)", "with choice (s)")  # fmt: skip
+    columns = (
+        "model",
+        "setting",
+        "trained on rows",
+        "training",
+        "validation",
+        "test",
+        "95 % interval",
+        "fit (s)",
+        "search (s)",
+    )
     others = [(r, test) for r, test in zip(findings.rivals, tests, strict=True) if r.name != "no inputs"]
     best, _ = max(others, key=lambda pair: pair[1])
-    mine = findings.model.predict(findings.part("test")[0])
-    apart = difference(task, y, mine, best.predictions, seed)
+    predictions = findings.model.predict(findings.part("test")[0])
+    apart = difference(task, y, predictions, best.predictions, seed)
     names = [ours, *(r.name for r, _ in others)]
     paragraphs = [words.ranking(names, [found["test"], *(test for _, test in others)], 0, apart, task, len(y))]
     if any(r.rows < len(findings.problem.split.train) for r in findings.rivals):
@@ -172,19 +184,31 @@ def _comparison(findings: Findings, found: dict[str, float], ends: tuple[float, 
         )
     kept = [end for end, r in zip(every[1:], findings.rivals, strict=True) if r.name != "no inputs"]
     drawn = figures.comparison(task, names, [found["test"], *(test for _, test in others)], [every[0], *kept])
-    caption = "All models on the same rows. Seconds of the last fit, and of all fits that settings were chosen from."
+    caption = (
+        f"{name_of(task)} on the rows of each part; the same rows for all models. `fit` is the training at the chosen "
+        "setting, `search` that of all settings tried."
+    )
     table = Table("comparison", caption, columns, rows)
     return Section("comparison", "Beside other models", paragraphs, {}, (drawn,), (table,))
+
+
+def _row(
+    name: str, setting: str, rows: int, train: float, validation: float, test: float, ends: tuple[float, float],
+    fit_seconds: float, seconds: float,
+) -> tuple[Any, ...]:  # fmt: skip
+    """A line of the comparison, with digits that mean something."""
+    parts = tuple(round(value, 3) for value in (train, validation, test))
+    return (name, setting, rows, *parts, words.ends(*ends), round(fit_seconds, 2), round(seconds, 2))
 
 
 def _errors(findings: Findings, predictions: np.ndarray, x: np.ndarray, y: np.ndarray) -> Section:
     problem, model = findings.problem, findings.model
     curve = figures.learning_curve(problem.task, findings.sizes, findings.curves, len(y))
     if problem.task == "classification":
-        figure, error = figures.calibration(list(model.classes_), model.predict_proba(x), y)
+        figure, error = figures.calibration([str(name) for name in model.classes_], model.predict_proba(x), y)
         facts = {"mean distance of stated and observed probability": error}
         wrong = np.flatnonzero(predictions != y)[:_WORST]
-        lines = [(int(problem.split.test[i]) + 1, y[i], predictions[i]) for i in wrong]
+        lines = [(int(problem.split.test[i]) + 1, str(y[i]), str(predictions[i])) for i in wrong]
         table = Table(
             "wrong", f"The first {len(lines)} of {int(np.sum(predictions != y))} wrong predictions, by the row of the file "
             "(without the names; rows without a target do not count).", ("row", "true", "predicted"), lines,
@@ -228,5 +252,14 @@ def _model(findings: Findings, found: dict[str, float]) -> Section:
             [(step.penalty, step.train, step.validation) for step in learned.path],
         ),
     )
-    chosen = "The penalty was given." if not learned.path else "The penalty was chosen on the validation rows."
-    return Section("model", "The model", (chosen,), facts, drawn, tables if learned.path else ())
+    return Section("model", "The model", (_choice(learned),), facts, drawn, tables if learned.path else ())
+
+
+def _choice(learned: Learned) -> str:
+    """How the penalty came about, and a hint where the path may have ended too early."""
+    if not learned.path:
+        return "The penalty was given."
+    chosen, ends = float(learned.model.penalty_), (learned.path[0].penalty, learned.path[-1].penalty)
+    hint = {ends[0]: " A stronger one", ends[1]: " A weaker one"}.get(chosen, "")
+    hint += ", which the path does not hold, may do better: `--penalty`." if hint else ""
+    return f"The penalty was chosen on the validation rows.{hint}"

@@ -13,6 +13,11 @@ def share(value: float) -> str:
     return f"{percent:.2g} %" if percent >= 1e-3 else "less than 0.001 %"
 
 
+def ends(low: float, high: float, digits: int = 3) -> str:
+    """An interval in brackets, with true minus signs."""
+    return f"[{low:.{digits}f}, {high:.{digits}f}]".replace("-", "−")
+
+
 def verdict(certificate: Any) -> str:
     """The certificate in one sentence."""
     if certificate is None:
@@ -86,12 +91,8 @@ def ranking(names: list[str], scores: list[float], ours: int, apart: tuple[float
         if apart[0] <= 0 <= apart[1]
         else f"On {rows:,} test rows chance alone does not explain it"
     )
-    ends = (
-        f"[{apart[0] * 100:.1f}, {apart[1] * 100:.1f}] points"
-        if task == "classification"
-        else "[{:.3f}, {:.3f}]".format(*apart)
-    )
+    points = f"{ends(100 * apart[0], 100 * apart[1], 1)} points" if task == "classification" else ends(*apart)
     return (
         f"{names[ours]} is number {place} of {len(names)}, {relation} the best other one, {names[best]}. {chance} "
-        f"(95 % interval of the difference: {ends})."
+        f"(95 % interval of the difference: {points})."
     )
