@@ -153,7 +153,7 @@ def _columns(lines: Iterator[str], separator: str) -> tuple[list[list[str]], lis
                     came = f"{len(row)} in row {rows} (line {_line_of(reader, block, row)})"
                     raise wrong(f"{len(names)} cells in every row, as in the first line", came)
             check_size("DATA", rows * len(names), LIMITS.cells, "cells")
-            for column, cells in zip(columns, zip(*block, strict=True), strict=True):
+            for column, cells in zip(columns, zip(*block, strict=True), strict=True) if block else ():
                 column.extend(cells)
     except csv.Error as error:
         raise wrong("a table of quoted or plain cells", f"line {reader.line_num} ({error})") from None

@@ -44,7 +44,7 @@ def prepared(problem: Problem) -> tuple[ColumnTransformer, np.ndarray]:
     """
     train: Any = problem.inputs.iloc[problem.split.train]
     for name in train.columns:
-        if not np.any(train[name].notna().to_numpy()):
+        if not len(train[name].dropna()):
             advice = f"Leave it out with --drop {name!r}."
             came = f"{name!r}, which is empty there"
             raise _checks.ArgumentError("DATA", "columns with values in the training rows", came, advice)

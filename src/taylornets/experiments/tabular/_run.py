@@ -1,5 +1,6 @@
 """The runner of `taylornets fit`: everything is checked and trained before anything is written."""
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -148,6 +149,8 @@ def check_folder(out: Path) -> None:
     """Refuses a folder with contents that no `fit` has written."""
     needed = "a new or empty folder, or one that `taylornets fit` has written"
     try:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            out.stat()
         there = next(path for path in (out, *out.absolute().parents) if os.path.lexists(path))
         if not there.is_dir():
             raise _checks.ArgumentError("--out", needed, f"{out}, but {there} is no folder", "Choose another folder.")
