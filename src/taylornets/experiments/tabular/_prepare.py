@@ -43,8 +43,9 @@ def prepared(problem: Problem) -> tuple[ColumnTransformer, np.ndarray]:
         ArgumentError: for columns that the training rows leave empty, or too many categories.
     """
     train: Any = problem.inputs.iloc[problem.split.train]
-    for name in train.columns:
-        if not len(train[name].dropna()):
+    missing = train.isna().to_numpy()
+    for place, name in enumerate(train.columns):
+        if np.all(missing[:, place]):
             advice = f"Leave it out with --drop {name!r}."
             came = f"{name!r}, which is empty there"
             raise _checks.ArgumentError("DATA", "columns with values in the training rows", came, advice)

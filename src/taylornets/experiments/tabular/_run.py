@@ -108,7 +108,10 @@ def fit(request: Request, progress: Callable[[str, float, str], None], saved: Ca
     rivals = compare(
         problem.task, settings.seed, parts, score_of(problem.task), lambda f, message: progress("comparing", f, message)
     )
-    sizes, curves = _learning_curve(problem, settings, learned, parts, lambda f, m: progress("learning curve", f, m))
+    ntk = next(result.setting for result in rivals if result.name == "NTK ridge")
+    sizes, curves = _learning_curve(
+        problem, settings, learned, ntk, parts, lambda f, m: progress("learning curve", f, m)
+    )
     findings = Findings(problem, table.format, steps, features, settings, learned, rivals, sizes, curves)
     timings = {"reading": read_seconds, "training": learned.seconds, "all": time.perf_counter() - begin}
     record = story(findings, _shown(facts, timings), request.command)
@@ -214,9 +217,9 @@ def _shown(facts: dict[str, Any], timings: dict[str, float]) -> dict[str, Any]:
 
 
 def _learning_curve(
-    problem: Problem, settings: Settings, learned: Learned, parts: Any, progress: Progress
+    problem: Problem, settings: Settings, learned: Learned, setting: str, parts: Any, progress: Progress
 ) -> tuple[list[int], dict[str, list[float]]]:
-    """Scores of our model, at the chosen penalty, and of the NTK, on ever more of the training rows."""
+    """Scores of our model and of the NTK, at the chosen settings, on ever more of the training rows."""
     (x, y), _, (x_test, y_test) = parts
     order = _spread_evenly(y if problem.task == "classification" else None, len(y), settings.seed)
     classes = len(np.unique(y)) if problem.task == "classification" else 1
@@ -225,7 +228,8 @@ def _learning_curve(
     score = score_of(problem.task)
     curves: dict[str, list[float]] = {f"Taylor, order {settings.order}, test rows": [], "the same, training rows": []}
     curves["NTK ridge, test rows"] = []
-    _, ntk = next(f for f in families(problem.task, settings.seed) if f.name == "NTK ridge").candidates[2]
+    kernels = next(family for family in families(problem.task, settings.seed) if family.name == "NTK ridge")
+    ntk = dict(kernels.candidates)[setting]
     for index, size in enumerate(sizes):
         progress(index / len(sizes), f"{size:,} rows")
         rows = np.sort(order[:size])
