@@ -115,9 +115,9 @@ def run_predict(model: str, data: str, out: Path | None, reading: Reading) -> in
         )
     if found.score is not None:
         name = "accuracy" if len(found.frame.columns) > 1 else "R²"
-        screen.print(
-            Text(f"The table has the target: {name} {found.score:.4f} on {found.rows:,} rows."), soft_wrap=True
-        )
+        seen = " It is the table of the fit: most of these rows are those of the training." if found.seen else ""
+        words = f"The table has the target: {name} {found.score:.4f} on {found.rows:,} rows.{seen}"
+        screen.print(Text(words), soft_wrap=True)
     return DONE
 
 
