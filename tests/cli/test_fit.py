@@ -66,6 +66,7 @@ def few_rivals() -> Any:
         ):
             patch.setattr(_rivals, name, value)
         patch.setattr(_rivals, "_TREES", 5)
+        patch.setattr(_run, "_CURVE", (0.5, 1.0))
         yield
 
 

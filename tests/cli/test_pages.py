@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from taylornets import cli
-from taylornets.experiments.tabular import _rivals
+from taylornets.experiments.tabular import _learn, _rivals, _run
 
 DOCS = Path(__file__).parents[2] / "docs"
 Capture = pytest.CaptureFixture[str]
@@ -28,6 +28,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_RIDGES", "_ALPHAS", "_COSTS", "_DECAYS", "_LEAVES"):
         monkeypatch.setattr(_rivals, name, getattr(_rivals, name)[:1])
     monkeypatch.setattr(_rivals, "_TREES", 5)
+    monkeypatch.setattr(_learn, "PENALTIES", (1e-3, 1e-5))
+    monkeypatch.setattr(_run, "_CURVE", (1.0,))
 
 
 def test_five_minutes(quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Capture):
