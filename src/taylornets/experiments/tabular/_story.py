@@ -164,7 +164,7 @@ def _comparison(findings: Findings, found: dict[str, float], ends: tuple[float, 
     columns = (
         "model",
         "setting",
-        "trained on rows",
+        "rows",
         "training",
         "validation",
         "test",
@@ -185,7 +185,7 @@ def _comparison(findings: Findings, found: dict[str, float], ends: tuple[float, 
     kept = [end for end, r in zip(every[1:], findings.rivals, strict=True) if r.name != "no inputs"]
     drawn = figures.comparison(task, names, [found["test"], *(test for _, test in others)], [every[0], *kept])
     caption = (
-        f"{name_of(task)} on the rows of each part; the same rows for all models. `fit` is the training at the chosen "
+        f"{name_of(task)} on the rows of each part, and how many rows were trained on. `fit` is the training at the chosen "
         "setting, `search` that of all settings tried."
     )
     table = Table("comparison", caption, columns, rows)
@@ -198,7 +198,7 @@ def _row(
 ) -> tuple[Any, ...]:  # fmt: skip
     """A line of the comparison, with digits that mean something."""
     parts = tuple(round(value, 3) for value in (train, validation, test))
-    return (name, setting, rows, *parts, words.ends(*ends), round(fit_seconds, 2), round(seconds, 2))
+    return (name, setting, rows, *parts, words.ends(*ends), round(fit_seconds, 3), round(seconds, 2))
 
 
 def _errors(findings: Findings, predictions: np.ndarray, x: np.ndarray, y: np.ndarray) -> Section:
