@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -69,7 +70,7 @@ def call_of(name: str) -> Callable[..., object]:
     return next(item.callback for item in _commands() if item.callback.__name__ == name)
 
 
-def _commands() -> list[object]:
+def _commands() -> list[Any]:
     return list(cli.load("_app").app.registered_commands)
 
 

@@ -43,7 +43,7 @@ def prepared(problem: Problem) -> tuple[ColumnTransformer, np.ndarray]:
         ArgumentError: for columns that the training rows leave empty, or too many categories.
     """
     train: Any = problem.inputs.iloc[problem.split.train]
-    missing = train.isna().to_numpy()
+    missing: Any = train.isna().to_numpy()
     for place, name in enumerate(train.columns):
         if np.all(missing[:, place]):
             advice = f"Leave it out with --drop {name!r}."
