@@ -49,7 +49,8 @@ def prepared(problem: Problem) -> tuple[ColumnTransformer, np.ndarray]:
             advice = f"Leave it out with --drop {name!r}."
             came = f"{name!r}, which is empty there"
             raise _checks.ArgumentError("DATA", "columns with values in the training rows", came, advice)
-    wide = sum(min(problem.inputs[name].nunique() + 1, MOST_CATEGORIES) for name in problem.categories)
+    inputs: Any = problem.inputs
+    wide = sum(min(inputs[name].nunique() + 1, MOST_CATEGORIES) for name in problem.categories)
     if wide + 2 * len(problem.numbers) > _MOST_FEATURES:
         needed = f"at most {_MOST_FEATURES:,} features, one for each number and each category"
         raise _checks.ArgumentError(
