@@ -1,5 +1,6 @@
 """Fixtures and tolerances of all tests; how they are compiled."""
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -11,6 +12,9 @@ import pytest
 # brings the optimizer back.
 if os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") not in {"0", "false", "False"}:
     jax.config.update("jax_disable_most_optimizations", True)
+
+# Compiled programs stay alive, millions of objects of them: the garbage collector would walk through them all the time.
+gc.set_threshold(100_000, 50, 100)
 
 # Relative tolerance of a result that is one pass of arithmetic away from its reference.
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}

@@ -5,7 +5,7 @@ eigenvalue it looks for, which at a minimum may be next to zero. So it is given 
 same Krylov spaces, but an eigenvalue of size `ρ`, and an answer in every case. The tolerance `τ` falls from rung to rung,
 each starting from the eigenvector of the last, until the residual `r = ‖∇²P q − θ q‖` and `τρ` are small against `|θ|`.
 There is an eigenvalue within `r` of `θ`, and the smallest is at most `θ`. Eigenvalues closer than about `τρ` are not told
-apart at that tolerance: `q` may be the vector of the second smallest. So `λ_min ∈ [θ − max(r, τρ), θ]`, unless Lanczos missed
+apart at that tolerance: `q` may be the vector of the second smallest. So `λ_min ∈ [θ − r − τρ, θ]`, unless Lanczos missed
 an eigenvector altogether, for which a random start has probability zero in exact arithmetic.
 """
 
@@ -41,7 +41,7 @@ class Stationarity:
         residual: `r = ‖∇²P q − θ q‖`; an eigenvalue lies within `r` of `θ`. Infinite where Lanczos found no eigenvector at
             all, so that nothing is claimed.
         resolution: `τρ`; eigenvalues closer than that were not told apart. Zero for a Hessian of a few variables.
-        converged: whether `r` and `τρ` are at most the tolerance times `|θ|`.
+        converged: whether `r + τρ` is at most the tolerance times `|θ|`.
         spectral_radius: about the largest absolute eigenvalue (to a few per cent).
         products: Hessian-vector products spent.
     """
@@ -57,13 +57,13 @@ class Stationarity:
 
     @property
     def lower_bound(self) -> float:
-        """`θ − max(r, τρ)`: what is claimed of the smallest eigenvalue."""
+        """`θ − r − τρ`: what is claimed of the smallest eigenvalue."""
         return self.min_eigenvalue - self.uncertainty
 
     @property
     def uncertainty(self) -> float:
-        """`max(r, τρ)`: how far below `θ` the smallest eigenvalue may lie."""
-        return max(self.residual, self.resolution)
+        """`r + τρ`: how far below `θ` the smallest eigenvalue may lie."""
+        return self.residual + self.resolution
 
     def __str__(self) -> str:
         state = "" if self.converged else " (not converged)"
@@ -123,7 +123,7 @@ def stationarity(
         direction=jnp.asarray(vector, w.dtype).reshape(w.shape),
         residual=residual,
         resolution=resolution,
-        converged=max(residual, resolution) <= tol * abs(value),
+        converged=residual + resolution <= tol * abs(value),
         spectral_radius=radius,
         products=operator.products,
     )
@@ -194,7 +194,7 @@ def _lanczos(
         if lowest is None:
             break
         value, vector, reached = lowest[0] + radius, lowest[1], rung
-        if max(rung * radius, np.linalg.norm(operator(vector) - value * vector)) <= tol * abs(value):
+        if rung * radius + np.linalg.norm(operator(vector) - value * vector) <= tol * abs(value):
             break
     return value, vector, radius, reached
 

@@ -128,7 +128,7 @@ def _slice(risk: Objective, minimum: Array, direction: Array) -> Figure:
     across = direction - jnp.vdot(direction, towards) * towards
     across = across / jnp.linalg.norm(across)
     grid = jnp.linspace(-1.2, 1.2, SLICE)
-    near = grid / 3  # further out, the eighth power of the norm is all that one sees
+    near = grid / 6  # further out, the eighth power of the norm is all that one sees
 
     def at(shift: Array, t: Array) -> Array:
         return risk(size * (t * across + shift * towards))
