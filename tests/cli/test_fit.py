@@ -19,7 +19,9 @@ import pytest
 import taylornets as tn
 from taylornets import cli
 from taylornets.cli import _fit
+from taylornets.datafiles import read
 from taylornets.experiments.tabular import _rivals, _run
+from taylornets.experiments.tabular._problem import pose
 from taylornets.experiments.tabular._scores import wilson
 
 Run = Callable[..., tuple[int, str, str]]
@@ -176,6 +178,14 @@ def test_report_is_made_again_from_its_record(folder: Path, run: Run):
     page.unlink()
     assert run("report", folder / "dear")[0] == 0
     assert page.read_bytes() == before
+
+
+def test_constant_columns_of_bundled_sets_and_on_request(tmp_path: Path):
+    digits = read("sklearn:digits")
+    assert {"pixel_0_0", "pixel_4_0", "pixel_4_7"} == set(pose(digits, None, "auto", 0).dropped)
+    table().assign(one=1, none="").to_csv(tmp_path / "flats.csv", index=False)
+    found = pose(read(str(tmp_path / "flats.csv")), "rent", "auto", 0, drop_constant=True)
+    assert found.dropped == ["one", "none"]
 
 
 def interrupt(*_: Any, **__: Any) -> None:

@@ -145,6 +145,9 @@ def fit(
     drop: Annotated[
         list[str] | None, typer.Option("--drop", metavar="COLUMN", help="Leave this column out; may be repeated.")
     ] = None,
+    drop_constant: Annotated[
+        bool, typer.Option("--drop-constant", help="Leave out columns that are empty or constant.")
+    ] = False,
     categorical: Annotated[
         list[str] | None,
         typer.Option("--categorical", metavar="COLUMN", help="Its numbers are names of categories; may be repeated."),
@@ -158,6 +161,7 @@ def fit(
         "target": _once("--target", target), "order": _integer("--order", order), "out": out, "task": task,
         "width": _integer("--width", width), "penalty": None if penalty is None else _number("--penalty", penalty),
         "rank": _integer("--rank", rank), "seed": _integer("--seed", seed), "drop": tuple(drop or ()),
+        "drop-constant": drop_constant,
         "categorical": tuple(categorical or ()), "encoding": encoding, "separator": separator, "decimal": decimal,
     }  # fmt: skip
     return load("_fit").run_fit(load("_requests").request(data, options))

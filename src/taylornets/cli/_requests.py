@@ -21,8 +21,10 @@ def request(data: str, options: dict[str, Any]) -> Request:
         data: file or `sklearn:NAME`.
         options: by their names without dashes.
     """
-    words = ["taylornets", "fit", data]
+    words = ["taylornets", "fit", data] + ["--drop-constant"] * options["drop-constant"]
     for name, value in options.items():
+        if name == "drop-constant":
+            continue
         for item in (
             value if isinstance(value, tuple) else () if value is None or _DEFAULTS.get(name) == value else (value,)
         ):
@@ -35,4 +37,5 @@ def request(data: str, options: dict[str, Any]) -> Request:
         Settings(options["order"], options["width"], options["penalty"], options["rank"], options["seed"]),
         options["out"],
         shlex.join(words),
+        options["drop-constant"],
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from taylornets import _checks
-from taylornets.datafiles import Table
+from taylornets.datafiles import Table, bundled
 
 TASKS = ("auto", "classification", "regression")
 # Shares of the rows that are held out: for choosing settings, and for the scores that are reported.
@@ -38,6 +38,7 @@ class Problem:
         inputs: the other columns, without rows that lack the target.
         y: targets: float64, or texts for classes.
         left_out: how many rows lack the target.
+        dropped: columns that say nothing and were left out.
         split: of the rows.
     """
 
@@ -48,6 +49,7 @@ class Problem:
     inputs: pd.DataFrame
     y: np.ndarray
     left_out: int
+    dropped: list[str]
     split: Split
 
     @property
@@ -61,7 +63,7 @@ class Problem:
         return [name for name in self.inputs.columns if self.inputs[name].dtype == object]
 
 
-def pose(table: Table, target: str | None, task: str, seed: int) -> Problem:
+def pose(table: Table, target: str | None, task: str, seed: int, drop_constant: bool = False) -> Problem:
     """Makes a problem of a table.
 
     Args:
@@ -69,6 +71,8 @@ def pose(table: Table, target: str | None, task: str, seed: int) -> Problem:
         target: the column to predict; by default that of the source, if it has one.
         task: one of `TASKS`.
         seed: of the split.
+        drop_constant: whether empty and constant columns are left out, and not refused; those of the sets that come with
+            scikit-learn always are.
 
     Returns:
         The problem; each class is spread evenly over the three parts.
@@ -93,9 +97,11 @@ def pose(table: Table, target: str | None, task: str, seed: int) -> Problem:
         raise _checks.ArgumentError("DATA", f"at least {_LEAST_ROWS} rows with a target", came)
     found, reason, y = _task(rows[chosen].to_numpy(), chosen, task)
     inputs: Any = rows[[name for name in names if name != chosen and name not in table.outcomes]]
+    dropped = _constant(inputs) if drop_constant or table.source in bundled() else []
+    inputs = inputs.drop(columns=dropped)
     _check_inputs(inputs)
     split = split_of(y if found == "classification" else None, len(y), seed)
-    return Problem(table.source, chosen, found, reason, inputs, y, int((~present).sum()), split)
+    return Problem(table.source, chosen, found, reason, inputs, y, int((~present).sum()), dropped, split)
 
 
 def _known(option: str, name: str, names: list[str]) -> None:
@@ -146,6 +152,13 @@ def _labels(values: np.ndarray) -> np.ndarray:
     return np.array([str(int(value)) for value in values])
 
 
+def _constant(inputs: Any) -> list[str]:
+    """Columns that are empty, or hold one value and no gaps."""
+    values = inputs.nunique(dropna=True)
+    full = inputs.notna().all()
+    return [name for name in inputs.columns if values[name] == 0 or (values[name] == 1 and full[name])]
+
+
 def _check_inputs(inputs: Any) -> None:
     """Refuses columns that can say nothing: empty, constant, or with another text in every row."""
     if not len(inputs.columns):
@@ -157,6 +170,7 @@ def _check_inputs(inputs: Any) -> None:
         if not distinct:
             raise _checks.ArgumentError("DATA", "columns with values", f"{name!r}, which is empty", advice)
         if distinct == 1 and column.notna().all():
+            advice = f"Leave it out with --drop {name!r}, or all such columns with --drop-constant."
             came = f"{name!r}, which is always {column.iloc[0]}"
             raise _checks.ArgumentError("DATA", "columns with different values", came, advice)
         if column.dtype == object and distinct == len(column):

@@ -44,6 +44,7 @@ class Request:
         settings: of the model.
         out: folder for what comes out.
         command: the request as a line for the shell.
+        drop_constant: whether empty and constant columns are left out, and not refused.
     """
 
     data: str
@@ -53,6 +54,7 @@ class Request:
     settings: Settings
     out: Path
     command: str
+    drop_constant: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def fit(request: Request, progress: Callable[[str, float, str], None], saved: Ca
     check_folder(request.out)
     progress("reading", 0.0, request.data)
     table = read(request.data, request.reading)
-    problem = pose(table, request.target, request.task, settings.seed)
+    problem = pose(table, request.target, request.task, settings.seed, request.drop_constant)
     steps, features = prepared(problem)
     parts: Any = tuple(
         (features[rows], problem.y[rows])

@@ -113,6 +113,11 @@ def _data(findings: Findings) -> Section:
     ]
     if problem.left_out:
         paragraphs.append(f"{problem.left_out:,} rows without a target were left out.")
+    if problem.dropped:
+        names = ", ".join(problem.dropped[:8]) + (
+            f" and {len(problem.dropped) - 8} more" if problem.dropped[8:] else ""
+        )
+        paragraphs.append(f"Columns that are empty or constant were left out: {names}.")
     paragraphs.append(
         "Medians, means and categories are those of the training rows. They are saved with the model, and new rows are "
         "prepared in the same way; a category that was not there becomes the rare one, or none."
