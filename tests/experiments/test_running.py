@@ -46,9 +46,12 @@ def die(context: Context) -> Outcome:
     return Outcome(1, True)
 
 
+ASLEEP = 90.0  # seconds, of which a test that passes waits for none
+
+
 def sleep(context: Context) -> Outcome:
     context.progress(0.1, "asleep")
-    time.sleep(600)
+    time.sleep(ASLEEP)
     return Outcome(1, True)
 
 
@@ -68,6 +71,7 @@ def test_processes_give_what_one_process_gives(x64: None):
         assert replace(beside[name], detail={}, seconds=0) == replace(alone[name], detail={}, seconds=0)
     assert beside["crash"].error == alone["crash"].error == "RuntimeError: no room"
     assert "its process ended without a result (signal 9)" in beside["die"].error
+    assert beside["die"].seconds > 0
     assert sorted(heard.told) == [("one", 0.5, "half"), ("two", 0.5, "half")]
     assert multiprocessing.active_children() == []
 
@@ -82,12 +86,15 @@ class Interrupting(Silent):
 
 
 def test_closing_ends_the_processes():
+    """They are ended, not waited for."""
+    begin = time.monotonic()
     with (
         pytest.raises(AsleepError),
         closing(run_claims([claim("a", sleep), claim("b", sleep)], STAMP, 2, Interrupting())) as run,
     ):
         list(run)
     assert multiprocessing.active_children() == []
+    assert time.monotonic() - begin < ASLEEP
 
 
 def test_processes_end_with_their_parent(tmp_path: Path):

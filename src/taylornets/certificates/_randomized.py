@@ -126,6 +126,7 @@ def _bound_at(risk: Objective, dual_vector: Array, value: Array) -> Array:
         mu = center * jnp.exp(logarithm)
     lost, constant = by_units(mu), initial_inner(risk, dual_vector)
     magnitude = conjugate_magnitude(risk, slopes) + jnp.abs(constant) + lost
+    # Multiples below 1 of feasible slopes are feasible but for rounding, which the allowance covers.
     bound = -mean_conjugate(risk, slopes) + constant - lost - rounding_allowance(risk, magnitude)
     return jnp.where(jnp.isnan(bound), -jnp.inf, bound)
 
@@ -141,7 +142,8 @@ def _table(risk: Objective, dual_vector: Array, value: Array) -> tuple[_Table, A
     powers = reach * _RATIO ** jnp.arange(1 - _GRID, 1).astype(moments.dtype)
     grid = jnp.concatenate([jnp.zeros(1, moments.dtype), powers])
 
-    # One call for the eigenvalues of everything: XLA on the CPU lets two calls wait for each other for ever.
+    # One call for the eigenvalues of everything: in JAX 0.10.2 two independent ones in a program can wait for each other for
+    # ever, both holding threads of the CPU's pool of which each needs more.
     def top(t: Array) -> Float[Array, "bounds m"]:
         even = _even_remainder(risk, dual_vector, t) - moments
         forms = [even - variances] if odd is None else [even + t * odd - variances, even]

@@ -107,6 +107,15 @@ def run_claims(claims: Sequence[Claim], stamp: Stamp, workers: int, listener: Li
 
     A process that dies (killed, out of memory) makes its claim a record with an error. When the iterator is closed, and when
     this process dies, the processes of unfinished claims end.
+
+    Args:
+        claims: in the order in which they begin; with several workers their functions must be importable.
+        stamp: profile, seed and precision.
+        workers: processes; with 1, or a single claim, all happens in this process.
+        listener: hears when a claim begins and how it gets on.
+
+    Returns:
+        Records in the order in which they are finished.
     """
     if workers == 1 or len(claims) == 1:
         for claim in claims:
@@ -127,9 +136,10 @@ def run_claims(claims: Sequence[Claim], stamp: Stamp, workers: int, listener: Li
                 try:
                     message = connection.recv()
                 except EOFError:
-                    code = running.pop(connection).end()
+                    ended = running.pop(connection)
+                    code, seconds = ended.end(), time.perf_counter() - ended.begin
                     how = f"signal {-code}" if code < 0 else f"exit code {code}"
-                    yield _failed(claim, stamp, 0.0, f"its process ended without a result ({how})", "")
+                    yield _failed(claim, stamp, seconds, f"its process ended without a result ({how})", "")
                     continue
                 if isinstance(message, ClaimRecord):
                     running.pop(connection).end()
@@ -147,7 +157,7 @@ class _Running:
 
     def __init__(self, claim: Claim, stamp: Stamp):
         context = multiprocessing.get_context("spawn")  # XLA's threads do not survive a fork
-        self.claim = claim
+        self.claim, self.begin = claim, time.perf_counter()
         self.connection, theirs = context.Pipe(duplex=False)
         self.process = context.Process(target=_work, args=(claim, stamp, theirs), daemon=True)
         self.process.start()

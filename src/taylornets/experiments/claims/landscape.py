@@ -117,7 +117,9 @@ def _eigenvalue_errors(context: Context, risk: Objective, minimum: Array) -> lis
     for name, w in candidates.items():
         test, dense = tn.stationarity(risk, w, key=context.key), float(_dense(risk, w)[0])
         error = abs(test.min_eigenvalue - dense) / abs(dense)
-        rows.append([w.shape[0], name, dense, test.min_eigenvalue, error, test.residual, test.converged, test.products])
+        rows.append(
+            [w.shape[0], name, dense, test.min_eigenvalue, error, test.uncertainty, test.converged, test.products]
+        )
     return rows
 
 
@@ -259,7 +261,7 @@ def _run(context: Context) -> Outcome:
             Table(
                 "eigenvalues",
                 "Smallest Hessian eigenvalue by Lanczos and from the dense Hessian.",
-                ("width", "point", "dense", "Lanczos", "relative error", "residual", "converged", "products"),
+                ("width", "point", "dense", "Lanczos", "relative error", "uncertainty", "converged", "products"),
                 study.eigenvalues,
             ),
         ),
