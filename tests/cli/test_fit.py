@@ -172,6 +172,21 @@ def test_certify_on_other_rows_says_so(folder: Path, run: Run, tmp_path: Path):
     assert "another table than that of the fit: the problem is that of all its 30 rows" in out
 
 
+def test_classes_written_as_numbers(run: Run, tmp_path: Path):
+    """`1.0` in the file of the fit, `1` in the other: the same class, and the same table."""
+    rows = table().drop(columns="rent").assign(dear=lambda frame: (frame["dear"] == "dear").astype(float))
+    rows.to_csv(tmp_path / "fit.csv", index=False)
+    assert run("fit", tmp_path / "fit.csv", "--target", "dear", "--out", tmp_path / "run", *SMALL)[0] == 0
+    rows.astype({"dear": int}).to_csv(tmp_path / "whole.csv", index=False)
+    code, out, err = run("predict", tmp_path / "run", tmp_path / "whole.csv")
+    assert (code, set(pd.read_csv(io.StringIO(out))["prediction"])) == (0, {0, 1})
+    assert "It is the table of the fit" in err
+    assert "that of its 42 training rows" in run("certify", tmp_path / "run", tmp_path / "whole.csv")[1]
+    rows.assign(dear=rows["dear"] + 0.5).to_csv(tmp_path / "other.csv", index=False)
+    code, _, err = run("certify", tmp_path / "run", tmp_path / "other.csv")
+    assert (code, err) == (2, "DATA: needed classes that the model knows in column 'dear', got '0.5'.\n")
+
+
 def test_report_is_made_again_from_its_record(folder: Path, run: Run):
     page = folder / "dear" / "report.html"
     before = page.read_bytes()

@@ -134,7 +134,7 @@ def _task(values: np.ndarray, name: str, task: str) -> tuple[str, str, np.ndarra
         return task, reason, values
     if not texts and not whole:
         raise _checks.ArgumentError("--task", "'regression' for a target of fractions", "'classification'")
-    classes, counts = np.unique(_labels(values), return_counts=True)
+    classes, counts = np.unique(labels_of(values), return_counts=True)
     if len(classes) > min(_MOST_CLASSES, len(values) // _LEAST_OF_CLASS):
         needed = f"at most {min(_MOST_CLASSES, len(values) // _LEAST_OF_CLASS)} classes for {len(values)} rows"
         raise _checks.ArgumentError("--target", needed, f"{len(classes)} in {name!r}")
@@ -142,14 +142,14 @@ def _task(values: np.ndarray, name: str, task: str) -> tuple[str, str, np.ndarra
         came = f"{counts.min()} of {str(classes[np.argmin(counts)])!r}"
         needed = f"at least {_LEAST_OF_CLASS} rows of every class"
         raise _checks.ArgumentError("--target", needed, came, "Leave such rows out or merge classes.")
-    return task, reason, _labels(values)
+    return task, reason, labels_of(values)
 
 
-def _labels(values: np.ndarray) -> np.ndarray:
+def labels_of(values: np.ndarray) -> np.ndarray:
     """Classes as texts; whole numbers without a point."""
     if values.dtype == object:
         return values.astype(str)
-    return np.array([str(int(value)) for value in values])
+    return np.array([f"{value:.0f}" if value == np.round(value) else str(value) for value in values])
 
 
 def _constant(inputs: Any) -> list[str]:

@@ -14,7 +14,7 @@ from taylornets.certificates import Certificate, is_certifiable
 from taylornets.datafiles import Reading, Table
 from taylornets.datafiles import read as read_table
 from taylornets.estimators import load
-from taylornets.experiments.tabular._problem import Problem, split_of
+from taylornets.experiments.tabular._problem import Problem, labels_of, split_of
 from taylornets.experiments.tabular._scores import score_of
 
 MODEL = "model.safetensors"
@@ -32,6 +32,7 @@ class Columns:
         categories: input columns of texts.
         seed: of the split.
         digest: of inputs and target, rows without a target included.
+        text_target: whether the target was read as texts; numbers stand for classes, too.
     """
 
     target: str
@@ -40,6 +41,7 @@ class Columns:
     categories: list[str]
     seed: int
     digest: str
+    text_target: bool
 
     @property
     def inputs(self) -> list[str]:
@@ -83,9 +85,10 @@ class Proof:
 
 def describe(problem: Problem, table: Table, seed: int) -> Columns:
     """What is saved with a model of a problem."""
-    names = [*problem.numbers, *problem.categories]
+    names, column = [*problem.numbers, *problem.categories], table.frame[problem.target]
+    digest = table.digest([*names, problem.target])
     return Columns(
-        problem.target, problem.task, problem.numbers, problem.categories, seed, table.digest([*names, problem.target])
+        problem.target, problem.task, problem.numbers, problem.categories, seed, digest, column.dtype == object
     )
 
 
@@ -127,7 +130,7 @@ def read_for(columns: Columns, source: str, reading: Reading) -> Table:
     Raises:
         ArgumentError: for a table without the columns that the model needs, or with words where it needs numbers.
     """
-    categories = (*columns.categories, *([columns.target] if columns.task == "classification" else []))
+    categories = (*columns.categories, *([columns.target] if columns.text_target else []))
     table = read_table(
         source, Reading(reading.encoding, reading.separator, reading.decimal, (), categories, strict=False)
     )
@@ -160,7 +163,7 @@ def _targets(columns: Columns, table: Table, pipeline: Any) -> tuple[np.ndarray,
     present = column.notna().to_numpy()
     values = column[present].to_numpy()
     if columns.task == "classification":
-        values = values.astype(str)
+        values = labels_of(values)
         unknown = sorted(set(values) - set(pipeline.classes_))
         if unknown:
             needed = f"classes that the model knows in column {columns.target!r}"
