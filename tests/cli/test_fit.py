@@ -181,7 +181,7 @@ def test_classes_written_as_numbers(run: Run, tmp_path: Path):
     code, out, err = run("predict", tmp_path / "run", tmp_path / "whole.csv")
     assert (code, set(pd.read_csv(io.StringIO(out))["prediction"])) == (0, {0, 1})
     assert "It is the table of the fit" in err
-    assert "that of its 42 training rows" in run("certify", tmp_path / "run", tmp_path / "whole.csv")[1]
+    assert "This is the table of the fit" in run("certify", tmp_path / "run", tmp_path / "whole.csv")[1]
     rows.assign(dear=rows["dear"] + 0.5).to_csv(tmp_path / "other.csv", index=False)
     code, _, err = run("certify", tmp_path / "run", tmp_path / "other.csv")
     assert (code, err) == (2, "DATA: needed classes that the model knows in column 'dear', got '0.5'.\n")
