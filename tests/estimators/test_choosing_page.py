@@ -24,5 +24,5 @@ def test_examples_run():
 
 def test_figures_are_those_of_the_code():
     assert f"{_DECOMPOSED:,} rows" in PAGE
-    assert (PENALTIES[0], PENALTIES[-1]) == (1e-1, 1e-7)
+    assert (PENALTIES[0], PENALTIES[-1]) == (1e-1, 1e-9)
     assert TaylorClassifier().width == 256

@@ -18,3 +18,4 @@ from taylornets.estimators._ntk import NTKRegressor as NTKRegressor
 from taylornets.estimators._regressor import TaylorRegressor as TaylorRegressor
 from taylornets.estimators._saving import load as load
 from taylornets.estimators._saving import save as save
+from taylornets.estimators._taylor import PENALTIES as PENALTIES

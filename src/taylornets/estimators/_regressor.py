@@ -31,7 +31,7 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
         rank: copies of every unit, for orders ≥ 2; 2 or 3 close gaps that remain with several outputs.
         bias: size of the appended constant relative to the root mean square of an input's norm.
         scaling: `"sphere"` divides each row by its norm, `"ball"` all of them by the largest.
-        penalties: what `"cv"` chooses from, from strong to weak; by default powers of ten from 1e-1 to 1e-7.
+        penalties: what `"cv"` chooses from, from strong to weak; by default powers of ten from 1e-1 to 1e-9.
         folds: of the cross-validation.
         tol: relative gap at which training stops; without a certificate the scale-free gradient.
         max_iter: iterations of the final fit at most.

@@ -33,7 +33,7 @@ from taylornets.objectives import Objective
 _NAMES = {"linear": 1, "quadratic": 2}
 SCALINGS = ("sphere", "ball")
 # Targets are scaled, so that risks are near 1 at w = 0, and one grid serves all data.
-PENALTIES = tuple(10.0**-e for e in range(1, 8))
+PENALTIES = tuple(10.0**-e for e in range(1, 10))
 
 
 class TaylorEstimator(BaseEstimator, abc.ABC):

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from taylornets.estimators import TaylorClassifier, TaylorRegressor
+from taylornets.estimators import PENALTIES, TaylorClassifier, TaylorRegressor
 
-PENALTIES = tuple(10.0**-e for e in range(1, 8))
 _PATH = {"tol": 1e-2, "max_iter": 100}
 _FINAL = {"tol": 1e-3, "max_iter": 1000}
 Progress = Callable[[float, str], None]
