@@ -27,9 +27,12 @@ def x64() -> Iterator[None]:
         yield
 
 
+_PRECISION = bool(jax.config.read("jax_enable_x64"))
+
+
 @pytest.fixture(autouse=True)
 def precision_of_the_process() -> Iterator[None]:
-    """The command sets double precision for its process; a test that runs it in this one hands it back."""
-    before = bool(jax.config.read("jax_enable_x64"))
+    """The command sets double precision for its process; tests and fixtures that run it in this one leave nothing of it."""
+    jax.config.update("jax_enable_x64", _PRECISION)
     yield
-    jax.config.update("jax_enable_x64", before)
+    jax.config.update("jax_enable_x64", _PRECISION)

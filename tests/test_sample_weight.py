@@ -11,7 +11,6 @@ import taylornets as tn
 
 N, D, WIDTH = 12, 3, 8
 WEIGHT = np.array([2, 0, 1, 3, 1, 1, 0, 2, 1, 1, 1, 2])
-MODELS = ("linear", "quadratic", "randomized", "full", 3)
 LOSSES: dict[str, int] = {"squared": 2, "huber": 1, "logistic": 1, "softmax": 3}
 
 
@@ -41,11 +40,16 @@ def repeated(values: Any) -> Any:
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(
+    ("model", "loss"),
+    [
+        *(("quadratic", loss) for loss in LOSSES),
+        *((model, "squared") for model in ("linear", "randomized", "full")),
+        ("randomized", "logistic"),
+        (3, "softmax"),
+    ],
+)
 def test_objective_and_certificate_are_those_of_repeated_rows(model: str | int, loss: str):
-    if model == "randomized" and loss == "softmax":
-        return  # has no deterministic expected loss
     net, w, x, y = problem(loss)
     weighted = tn.objective(net, x, y, sample_weight=WEIGHT, **options(model, loss))
     rows = tn.objective(net, repeated(x), repeated(y), **options(model, loss))
@@ -63,9 +67,16 @@ def test_objective_and_certificate_are_those_of_repeated_rows(model: str | int, 
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("activation", ["tanh", "cubic_relu"])
-@pytest.mark.parametrize("model", ["linear", "quadratic", "randomized"])
-@pytest.mark.parametrize("loss", ["squared", "logistic"])
+@pytest.mark.parametrize(
+    ("model", "loss", "activation"),
+    [
+        ("linear", "logistic", "tanh"),
+        ("quadratic", "squared", "tanh"),
+        ("quadratic", "logistic", "cubic_relu"),
+        ("randomized", "squared", "cubic_relu"),
+        ("randomized", "logistic", "tanh"),
+    ],
+)
 def test_weak_duality_for_any_weights(model: str, loss: str, activation: str):
     """`D(ν) ≤ P(W)` for displacements far apart, and any dual vector that is handed in."""
     net, w, x, y = problem(loss, activation)

@@ -159,6 +159,19 @@ def test_conjugate_gradients_equal_the_decomposition(kernel):
         assert float(early.residual) > 1e-3
 
 
+def test_conjugate_gradients_stall_in_single_precision_and_stay_finite():
+    """Along a path of ridges whose last one is below what rounding leaves of the least eigenvalues."""
+    x, y = sphere(300, 3).astype(jnp.float32), jax.random.normal(jax.random.key(4), (300, 1), jnp.float32)
+    gram, start = kernels.infinite_width_ntk("cubic_relu", x), None
+    for ridge, error in ((1e-4, 1e-3), (1e-5, 1e-2), (1e-6, 0.1)):
+        found = kernels.kernel_ridge_cg(gram, x, y, ridge, tol=1e-4, start=start)
+        start = found.coefficients
+        exact = np.linalg.solve(np.asarray(gram, float) + 300 * ridge * np.eye(300), np.asarray(y, float))
+        np.testing.assert_allclose(gram @ found.coefficients, gram @ exact, atol=error)
+        assert found.coefficients.dtype == jnp.float32
+        assert found.converged == (float(found.residual) <= 1e-3)
+
+
 def test_errors():
     with pytest.raises(tn.ArgumentError, match="x1: needed examples on one sphere"):
         kernels.infinite_width_ntk("relu", jnp.array([[1.0, 0.0], [0.0, 2.0]]))

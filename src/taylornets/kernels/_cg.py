@@ -179,13 +179,18 @@ def _solve(
         return product + shift * v
 
     # lineax compares residual and step with `atol + rtol |·|` entry by entry: targets of unit size give both a meaning.
+    # And it gives up, with NaN, where `⟨p, A p⟩ ≤ 100 n eps ⟨p, p⟩`: a factor lifts the least eigenvalue, which is the shift.
     scale = jnp.sqrt(jnp.mean(y**2))
     scale = jnp.where(scale > 0, scale, 1)
-    operator = lineax.FunctionLinearOperator(apply, jax.eval_shape(lambda: y), lineax.positive_semidefinite_tag)
-    solver = lineax.CG(rtol=tol, atol=tol, norm=_root_mean_square, max_steps=steps)
+    factor = max(1.0, 1000 * y.size * float(jnp.finfo(y.dtype).eps)) / shift
+    operator = lineax.FunctionLinearOperator(
+        lambda v: factor * apply(v), jax.eval_shape(lambda: y), lineax.positive_semidefinite_tag
+    )
+    solver = lineax.CG(rtol=tol, atol=tol, norm=_root_mean_square, max_steps=steps, stabilise_every=None)
+    # Residuals computed anew every few steps break the recurrence in single precision: it diverges where it should stall.
     # `throw=False`: how it ended is reported by the residual.
-    solution = lineax.linear_solve(operator, y / scale, solver, options={"y0": guess / scale}, throw=False)
-    value = solution.value * scale
+    solution = lineax.linear_solve(operator, y / scale, solver, options={"y0": guess / (scale * factor)}, throw=False)
+    value = solution.value * (scale * factor)
     residual = jnp.linalg.norm(apply(value) - y) / (scale * jnp.sqrt(y.size))
     return value, jnp.asarray(solution.stats["num_steps"]), residual
 
