@@ -18,7 +18,7 @@ reproduce: $(VENV)/.cli
 	$(BIN)/taylornets reproduce --out $(OUT)
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
