@@ -31,16 +31,6 @@ _ORDER_OF_MODEL = {"linear": 1, "quadratic": 2, "randomized": 2, "sampled": 2, "
 MODELS = tuple(_ORDER_OF_MODEL)
 
 
-class Deterministic(eqx.Module):
-    """Loss of each example from the outputs of a block, which are shifted by `f^(0)`."""
-
-    loss: losses.Loss = eqx.field(static=True)
-
-    def __call__(self, outputs: Float[Array, "outputs b"], y: Float[Array, "b outputs"]) -> Float[Array, "b"]:
-        """Losses of the block's examples."""
-        return self.loss.value(outputs.T, y)
-
-
 class Examples(NamedTuple):
     """Targets, weights (their sum is 1, on average over minibatches) and `f^(0)`, cut into blocks like the features."""
 
@@ -133,7 +123,7 @@ class Objective(eqx.Module):
         return dataclasses.replace(self, prepared=drawn, examples=examples)
 
     def with_signs(self, key: PRNGKeyArray) -> "Objective":
-        """The risk of the network under fresh signs `s`, `(1/n) Σ_i ℓ(f(sW; x_i), y_i)`, penalty included.
+        """The risk of the network under fresh signs (or multipliers) `s`, `(1/n) Σ_i ℓ(f(sW; x_i), y_i)`, penalty included.
 
         Its mean over draws is the randomized objective (for the losses that have no closed form: up to that form's error).
 
@@ -144,15 +134,16 @@ class Objective(eqx.Module):
             An objective. It may be formed inside `jax.jit`.
 
         Raises:
-            ArgumentError: for other models than `"randomized"` and `"sampled"`.
+            ArgumentError: for models without a randomization.
 
         Source: theory 2; the algorithm of BL20, section 4, draws so in every step.
         """
-        if not isinstance(self.response, randomization.SignMoments | randomization.SampledSigns):
+        if not isinstance(self.response, randomization.Random):
             came = type(self.response).__name__
-            raise _checks.ArgumentError("model", "'randomized' or 'sampled', which have signs to draw", came)
-        response = randomization.SampledSigns.draw(key, self.prepared.net)
-        return dataclasses.replace(self, response=response, pointwise=Deterministic(self.pointwise.loss))
+            needed = "'randomized', 'sampled' or a randomization, which have something to draw"
+            raise _checks.ArgumentError("model", needed, came)
+        response = self.response.redrawn(key, self.prepared.net)
+        return dataclasses.replace(self, response=response, pointwise=randomization.OfOutputs(self.pointwise.loss))
 
     def outputs(self, w: Array) -> Any:
         """What the model predicts on the training examples, `f^(0)` included; `(n, outputs)` unless randomized."""
@@ -214,7 +205,7 @@ def objective(
     x: ArrayLike,
     y: Any,
     *,
-    model: str | int | Response = "quadratic",
+    model: str | int | Response | randomization.Signs | randomization.Multipliers = "quadratic",
     loss: str | losses.Loss = "squared",
     penalty: float | Array,
     power: float = 8,
@@ -231,10 +222,11 @@ def objective(
         model: `"linear"` and `"quadratic"` are the single orders 1 and 2, an integer `k ≥ 1` is the single order `k`
             (each with `f^(0)`, which is zero under symmetric initialization), `"full"` the network, `"randomized"` the
             exact expected risk of the network under random signs, `"sampled"` its risk under one draw of them (any loss;
-            `with_signs` draws anew). Any response of `taylornets.two_layer`, such as `Taylor(4)`, is penalized with `k = 1`.
+            `with_signs` draws anew). A randomization such as `SignedMoments(3)` is the network under its multipliers, penalized
+            with its order; `Signs()` is `"randomized"`. Any response of `taylornets.two_layer`, such as `Taylor(4)`, is penalized with `k = 1`.
         loss: a name of `taylornets.losses`, or a loss.
         penalty: `λ > 0`.
-        power: `p ≥ 2k`; `k` is 1 for `"linear"` and `"full"`, 2 for `"quadratic"`, `"randomized"` and `"sampled"`.
+        power: `p ≥ 2k`; `k` is the order of a term or a randomization, 1 for `"linear"` and `"full"`, 2 for `"quadratic"`, `"randomized"` and `"sampled"`.
         chunk_size: examples handled at a time, see `TwoLayerNetwork.prepare`; `None` keeps the features.
         key: JAX random key of the signs of `"sampled"`; by default `jax.random.key(0)`.
         sample_weight: weights `s_i ≥ 0` of the examples, shape `(n,)`; by default all equal. The risk is
@@ -256,7 +248,10 @@ def objective(
         >>> jax.grad(risk)(0.1 * net.w0).shape
         (8, 3)
     """
-    if isinstance(model, Response):
+    if isinstance(model, randomization.Signs | randomization.Multipliers):
+        order = model.order
+        model.check(net, None, x)
+    elif isinstance(model, Response):
         order = 1
     elif not isinstance(model, str):
         order = _checks.integer("model", model, 1, f"Or one of {', '.join(map(repr, MODELS))}.")
@@ -283,17 +278,23 @@ def objective(
 
 
 def _response(
-    model: str | int | Response, order: int, loss: losses.Loss, net: TwoLayerNetwork, key: PRNGKeyArray
+    model: str | int | Response | randomization.Signs | randomization.Multipliers,
+    order: int,
+    loss: losses.Loss,
+    net: TwoLayerNetwork,
+    key: PRNGKeyArray,
 ) -> tuple[Response, Any, tuple[int, ...]]:
+    if isinstance(model, randomization.Signs | randomization.Multipliers):
+        return model.response, randomization.example_expectation(loss, model), ()
     if isinstance(model, Response):
-        return model, Deterministic(loss), model.orders
+        return model, randomization.OfOutputs(loss), model.orders
     if model == "full":
-        return Full(), Deterministic(loss), ()
+        return Full(), randomization.OfOutputs(loss), ()
     if model == "randomized":
         return randomization.SignMoments(), randomization.example_expectation(loss), ()
     if model == "sampled":
-        return randomization.SampledSigns.draw(key, net), Deterministic(loss), ()
-    return Term(order), Deterministic(loss), (order,)
+        return randomization.SampledSigns.draw(key, net), randomization.OfOutputs(loss), ()
+    return Term(order), randomization.OfOutputs(loss), (order,)
 
 
 def _block_risk(v: Array, item: tuple[Any, Examples], objective: Objective) -> Array:

@@ -24,7 +24,7 @@ from taylornets.optimizers import (
     perturbed_gradient_descent,
     spectral_radius,
 )
-from taylornets.randomization import SampledSigns, SignMoments
+from taylornets.randomization import Random
 
 _JUMP = 0.05  # radius of a perturbation relative to the natural norm
 _NOISE = 1e-3  # standard deviation of a step's noise relative to that of a coordinate
@@ -92,7 +92,7 @@ def _noisy_sgd(risk: Objective, key: PRNGKeyArray, max_steps: int) -> Method:
     net, rate = risk.prepared.net, _rate(risk, key, _STABLE_SAMPLED)
     variance = (_NOISE / rate * natural_norm(risk)) ** 2 / (net.width * net.inputs)
     schedule = optax.cosine_decay_schedule(rate, max_steps)
-    signs = isinstance(risk.response, SignMoments | SampledSigns)
+    signs = isinstance(risk.response, Random)
     batch = min(_BATCH, risk.prepared.examples)
     return FirstOrder(noisy_sgd(schedule, variance=variance, key=key), batch_size=batch, fresh_signs=signs)
 

@@ -40,7 +40,7 @@ from taylornets.certificates._bounds import (
 from taylornets.certificates._randomized import randomized_bound
 from taylornets.objectives import Objective, objective
 from taylornets.penalties import GroupPenalty
-from taylornets.randomization import SignMoments
+from taylornets.randomization import SignMoments, Signs
 from taylornets.two_layer import TwoLayerNetwork, unit_suprema
 
 _LARGEST_MULTIPLE = 1024.0
@@ -189,6 +189,6 @@ def _is_randomized(risk: Objective) -> bool:
     return isinstance(risk.response, SignMoments)
 
 
-def is_certifiable(model: str | int) -> bool:
-    """Whether a model has a certificate: single orders 1 and 2, and the randomized network."""
-    return model in ("linear", "quadratic", "randomized", 1, 2)
+def is_certifiable(model: Any) -> bool:
+    """Whether a model has a certificate: single orders 1 and 2, and the network under random signs."""
+    return isinstance(model, Signs) or model in ("linear", "quadratic", "randomized", 1, 2)

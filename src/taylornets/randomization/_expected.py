@@ -1,6 +1,7 @@
 """Expected loss of a randomized network (theory 2): exact, by normal quadrature, by enumeration, by sampling."""
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -11,11 +12,13 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from taylornets import _checks, losses
-from taylornets.randomization._signs import Moments, Signs
+from taylornets.randomization._multipliers import Multipliers, NodeValues
+from taylornets.randomization._signs import Moments, Signs, prepare_signs
 from taylornets.two_layer import TwoLayerNetwork
 
 _METHODS = ("auto", "exact", "normal", "enumerate", "monte_carlo")
-_ENUMERATION_LIMIT = 20  # 2^20 outputs per example is what fits in memory with ease
+_ENUMERATION_LIMIT = 2**20  # draws whose outputs fit in memory with ease
+_FEW_DRAWS = 2**14
 _HERMITE_NODES = 64
 _SAMPLES = 4096
 # Losses that are sums over the outputs: only the marginal distribution of each output matters.
@@ -52,13 +55,43 @@ class NormalExpected(eqx.Module):
         return jnp.asarray(weights / weights.sum(), mean.dtype) @ values
 
 
-def example_expectation(loss: losses.Loss) -> ExactSquared | NormalExpected:
+class OfOutputs(eqx.Module):
+    """Loss of each example from the outputs of one draw."""
+
+    loss: losses.Loss = eqx.field(static=True)
+
+    def __call__(self, outputs: Array, y: Float[Array, "b outputs"]) -> Float[Array, "b"]:
+        """Losses of the examples; outputs of shape `(outputs, b)`. Of complex ones: `|v - y|²`."""
+        if jnp.iscomplexobj(outputs):
+            return self.loss.value(outputs.real.T, y) + jnp.sum(outputs.imag**2, axis=0)
+        return self.loss.value(outputs.T, y)
+
+
+def sampled_loss(randomization: Signs | Multipliers, loss: losses.Loss) -> OfOutputs:
+    """The loss of one draw.
+
+    Raises:
+        ArgumentError: for complex outputs under another loss than the squared one.
+    """
+    _check_loss(randomization, loss)
+    return OfOutputs(loss)
+
+
+def _check_loss(randomization: Signs | Multipliers, loss: losses.Loss) -> None:
+    complex_outputs = isinstance(randomization, Multipliers) and not randomization.rule.real
+    if complex_outputs and loss.name != "squared":
+        why = "Outputs under roots of unity are complex. Use SignedMoments."
+        raise _checks.ArgumentError("loss", "'squared', |v - y|², for complex outputs", repr(loss.name), why)
+
+
+def example_expectation(loss: losses.Loss, randomization: Signs | Multipliers = Signs()) -> ExactSquared | NormalExpected:
     """The deterministic expectation used for training: exact for the squared loss, else the normal limit.
 
     Raises:
         ArgumentError: for a loss that is not a sum over outputs (softmax): its expectation needs the joint
-            distribution of all outputs.
+            distribution of all outputs; for complex outputs under another loss than the squared one.
     """
+    _check_loss(randomization, loss)
     if loss.name == "squared":
         return ExactSquared(loss)
     if loss.name in _SEPARABLE:
@@ -73,7 +106,7 @@ def example_expectation(loss: losses.Loss) -> ExactSquared | NormalExpected:
 
 def expected_loss(
     loss: str | losses.Loss,
-    randomization: Signs,
+    randomization: Signs | Multipliers,
     net: TwoLayerNetwork,
     w: Array,
     x: Array,
@@ -87,13 +120,14 @@ def expected_loss(
         - `"exact"`: squared loss, `(E_s f - y)² + Var_s f`; one pass, no error.
         - `"normal"`: losses that are sums over outputs; the random part is replaced by a normal variable of the same
           variance, integrated by Gauss-Hermite quadrature with 64 nodes. `normal_error_bound` bounds the replacement.
-        - `"enumerate"`: any loss, all `2^m` sign vectors, `m ≤ 20`.
+        - `"enumerate"`: any loss, all draws, up to 2^20 of them: `m ≤ 20` for signs.
         - `"monte_carlo"`: any loss, mean over 4096 draws; needs `key`.
-        - `"auto"`: exact for the squared loss, else enumerate for `m ≤ 14`, else normal where it exists, else Monte Carlo.
+        - `"auto"`: exact for the squared loss, else enumerate up to 2^14 draws, else normal where it exists, else Monte Carlo.
 
     Args:
         loss: a name of `taylornets.losses`, or a loss.
-        randomization: `Signs()`.
+        randomization: `Signs()`, `SignedMoments(k)`, or `RootsOfUnity(k)` (whose outputs are complex from `k = 3` on, so that
+            only the squared loss `|v - y|²` makes sense).
         net: the network.
         w: displacement, shape `(m, d)`.
         x: examples, shape `(n, d)`.
@@ -113,8 +147,11 @@ def expected_loss(
     method = _checks.choice("method", method, _METHODS)
     y = loss.prepare_targets(y, net.outputs, dtype=net.a.dtype)
     _checks.array("y", y, (jnp.shape(x)[0] if jnp.ndim(x) else "n", net.outputs), "One target for each example of x.")
+    each = sampled_loss(randomization, loss)
+    choices = 2 if isinstance(randomization, Signs) else len(randomization.rule.nodes)
+    units = net.width if isinstance(randomization, Signs) else randomization.rule.count(net)
     if method == "auto":
-        method = _automatic(loss, net)
+        method = _automatic(loss, choices**units)
     if method in ("exact", "normal"):
         if method == "exact" and loss.name != "squared":
             raise _checks.ArgumentError("method", "'normal', 'enumerate' or 'monte_carlo' for this loss", "'exact'")
@@ -123,20 +160,44 @@ def expected_loss(
             example_expectation(loss)
         moments = randomization.moments(net, w, x)
         return jnp.mean(expectation(Moments(moments.mean.T, moments.variance.T), y))
-    mean, odd = randomization.odd_parts(net, w, x)
+    outputs = _outputs(randomization, net, w, x)
     if method == "enumerate":
-        if net.width > _ENUMERATION_LIMIT:
-            raise _checks.ArgumentError("method", f"width ≤ {_ENUMERATION_LIMIT} for 'enumerate'", f"width {net.width}")
-        draws = jnp.asarray(list(itertools.product((1, -1), repeat=net.width)), odd.dtype)
+        if choices**units > _ENUMERATION_LIMIT:
+            needed = f"at most 2^20 draws for 'enumerate'; {choices} per unit"
+            raise _checks.ArgumentError("method", needed, f"{choices}^{units}, width {net.width}")
+        draws = jnp.asarray(list(itertools.product(range(choices), repeat=units)))
+        chances = _chances(randomization)[draws].prod(axis=1)
     else:
         if key is None:
             raise _checks.ArgumentError("key", "a JAX random key for method='monte_carlo'", "None")
-        draws = jax.random.rademacher(key, (_SAMPLES, net.width), odd.dtype)
+        draws = jax.random.choice(key, choices, (_SAMPLES, units), p=_chances(randomization))
+        chances = jnp.full((_SAMPLES,), 1 / _SAMPLES)
 
-    def one(signs: Array) -> Array:
-        return jnp.mean(loss.value(mean + odd @ (signs[:, None] * net.a), y))
+    def one(draw: Array) -> Array:
+        return jnp.mean(each(outputs(draw).T, y))
 
-    return jnp.mean(lax.map(one, draws, batch_size=256))
+    return chances.astype(y.dtype) @ lax.map(one, draws, batch_size=256)
+
+
+def _chances(randomization: Signs | Multipliers) -> Array:
+    """Probabilities of the nodes."""
+    weights = jnp.abs(randomization.weights)
+    return weights / jnp.sum(weights)
+
+
+def _outputs(randomization: Signs | Multipliers, net: TwoLayerNetwork, w: Array, x: Array) -> Callable[[Array], Array]:
+    """Outputs, shape `(n, outputs)`, as a function of the numbers of the nodes that were drawn."""
+    if isinstance(randomization, Signs):
+        mean, odd = randomization.odd_parts(net, w, x)
+        return lambda draw: mean + odd @ ((1 - 2 * draw)[:, None] * net.a)
+    randomization.check(net, w, x)
+    values = prepare_signs(net, x).apply(NodeValues(randomization.rule), w)  # (n, nodes, m)
+
+    def outputs(draw: Array) -> Array:
+        each = jnp.tile(draw, net.width // draw.shape[0])
+        return jnp.take_along_axis(values, each[None, None], axis=1)[:, 0] @ net.a
+
+    return outputs
 
 
 def normal_error_bound(loss: str | losses.Loss, net: TwoLayerNetwork, w: Array, x: Array) -> Array:
@@ -166,9 +227,9 @@ def normal_error_bound(loss: str | losses.Loss, net: TwoLayerNetwork, w: Array, 
     return jnp.sum(jnp.where(variance > 0, jnp.minimum(smooth, rough), 0), axis=1)
 
 
-def _automatic(loss: losses.Loss, net: TwoLayerNetwork) -> str:
+def _automatic(loss: losses.Loss, draws: int) -> str:
     if loss.name == "squared":
         return "exact"
-    if net.width <= 14:
+    if draws <= _FEW_DRAWS:
         return "enumerate"
     return "normal" if loss.name in _SEPARABLE else "monte_carlo"

@@ -1,7 +1,7 @@
 """Random signs: the randomization that removes the odd orders (theory 2; BL20 section 3)."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -18,6 +18,15 @@ class Moments(NamedTuple):
 
     mean: Array
     variance: Array
+
+
+@runtime_checkable
+class Random(Protocol):
+    """A response that belongs to a randomization: moments over all draws, or the outputs under one."""
+
+    def redrawn(self, key: PRNGKeyArray, net: Network) -> Any:
+        """The response under a fresh draw."""
+        ...
 
 
 class SignMoments(eqx.Module):
@@ -42,6 +51,10 @@ class SignMoments(eqx.Module):
         fused = jnp.sum(signs**2 * squares, axis=0)[None] if signs.shape[1] == 1 else (signs**2).T @ squares
         return Moments(contract(net, [even for even, _ in parts]), fused)
 
+    def redrawn(self, key: PRNGKeyArray, net: Network) -> "SampledSigns":
+        """The response under one draw of the signs."""
+        return SampledSigns.draw(key, net)
+
 
 class SampledSigns(eqx.Module):
     """Response under one draw of the signs: the outputs `f(sW; x)` themselves.
@@ -65,6 +78,10 @@ class SampledSigns(eqx.Module):
         """Outputs of shape `(outputs, b)`."""
         signed = v[:, :, 0] * self.signs.reshape(*v.shape[:2], 1)
         return contract(net, [net.activation(features.u + part) / math.sqrt(net.width) for part in signed])
+
+    def redrawn(self, key: PRNGKeyArray, net: Network) -> "SampledSigns":
+        """The response under another draw of the signs."""
+        return SampledSigns.draw(key, net)
 
 
 class OddParts(eqx.Module):
@@ -144,6 +161,15 @@ class Signs(eqx.Module):
     def weights(self) -> Float[Array, "2"]:
         """Signed weights of the nodes; here the probabilities."""
         return jnp.array([0.5, 0.5])
+
+    @property
+    def response(self) -> SignMoments:
+        """The exact moments as a function of the projections."""
+        return SignMoments()
+
+    def check(self, net: TwoLayerNetwork, w: Array | None, x: Array) -> None:
+        """Signs serve every network."""
+        del net, w, x
 
     def sample(self, key: PRNGKeyArray, net: TwoLayerNetwork, w: Array, x: Array) -> Array:
         """One draw of `f(sW; x)` with fresh signs for every unit.

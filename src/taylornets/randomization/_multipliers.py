@@ -1,0 +1,341 @@
+"""Multipliers that keep order `k` and remove the lower ones: signed moments, roots of unity (theory 2).
+
+A rule has nodes `z_t` and weights `c_t` with `Σ_t c_t z_t^j = 0` for `1 ≤ j < k` and `Σ_t c_t z_t^k = 1`. A unit draws node `t`
+with probability `|c_t|/T`, `T = Σ_t |c_t|`; its displacement is multiplied by `z_t`, its output weight by `T c_t/|c_t|`. So
+its mean is `Σ_t c_t σ(u + z_t v)`, whose terms of order `1..k-1` vanish, and whose term of order `k` is that of the network.
+"""
+
+import abc
+import math
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Complex, Float, PRNGKeyArray
+
+from taylornets import _checks
+from taylornets.randomization._signs import Moments, prepare_signs
+from taylornets.two_layer import BlockFeatures, Network, TwoLayerNetwork, contract
+
+_INTEGER_NODES = {4: (1.0, 2.0)}  # of the theory page; for orders 2 and 3 the general rule gives integers
+
+
+class Rule(NamedTuple):
+    """Nodes and weights of a multiplier.
+
+    Attributes:
+        nodes: `z_t`, real or complex; complex ones come with their conjugates.
+        weights: `c_t`, real.
+        shared: whether the two units of a pair share one draw, which cancels order 0 in every sample.
+    """
+
+    nodes: tuple[complex, ...] | tuple[float, ...]
+    weights: tuple[float, ...]
+    shared: bool
+
+    @property
+    def total(self) -> float:
+        """`T = Σ_t |c_t|`."""
+        return float(np.sum(np.abs(self.weights)))
+
+    @property
+    def real(self) -> bool:
+        """Whether all nodes are."""
+        return not np.iscomplexobj(self.nodes)
+
+    def count(self, net: Network) -> int:
+        """How many independent draws a network takes."""
+        return net.width // 2 if self.shared and net.symmetric else net.width
+
+    def draws(self, key: PRNGKeyArray, net: Network, shape: tuple[int, ...]) -> Array:
+        """Numbers of nodes, shape `(*shape, count)`."""
+        chances = jnp.abs(jnp.asarray(self.weights, net.w0.dtype)) / self.total
+        return jax.random.choice(key, len(self.nodes), (*shape, self.count(net)), p=chances)
+
+    def upper(self) -> list[tuple[Any, float]]:
+        """Nodes with `Im z ≥ 0` and their weights, doubled where the conjugate stands for itself.
+
+        Activations are real on the real axis, so conjugate nodes have conjugate values.
+        """
+        pairs = zip(self.nodes, self.weights, strict=True)
+        return [(z.real if z.imag == 0 else z, c if z.imag == 0 else 2 * c) for z, c in pairs if z.imag >= 0]
+
+
+class NodeMoments(eqx.Module):
+    """Response whose outputs are the exact mean and variance over independent multipliers.
+
+    With `E_r = Σ_t c_t g_rt` for `g_rt = σ(u_r + z_t v_r)`, of units that share a draw the difference of theirs: mean
+    `m^{-1/2} Σ_r a_r E_r`, variance `m^{-1} Σ_r a_r² T Σ_t |c_t| |g_rt - E_r sign(c_t)/T|²`.
+    """
+
+    rule: Rule = eqx.field(static=True)
+    orders: tuple[int, ...] = eqx.field(static=True, default=(), init=False)
+    preactivations: bool = eqx.field(static=True, default=True, init=False)
+    shifted: bool = eqx.field(static=True, default=False, init=False)
+    copies: bool = eqx.field(static=True, default=False, init=False)
+
+    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "pairs h 1 b"]) -> Moments:
+        """Moments of the block, each of shape `(outputs, b)`."""
+        nodes, total = self.rule.upper(), self.rule.total
+        values = [[net.activation(features.u + z * part) for z, _ in nodes] for part in v[:, :, 0]]
+        means = [sum(c * value.real for (_, c), value in zip(nodes, row, strict=True)) for row in values]
+        centers, groups = means, values
+        if self.rule.shared and net.symmetric:
+            centers, groups = [means[0] - means[1]], [[a - b for a, b in zip(*values, strict=True)]]
+        squares: Any = sum(
+            total * abs(c) * _squared(value - math.copysign(1 / total, c) * center)
+            for center, row in zip(centers, groups, strict=True)
+            for (_, c), value in zip(nodes, row, strict=True)
+        )
+        signs, scale = net.a[: squares.shape[0]], 1 / math.sqrt(net.width)
+        fused = jnp.sum(signs**2 * squares, axis=0)[None] if signs.shape[1] == 1 else (signs**2).T @ squares
+        return Moments(contract(net, [scale * mean for mean in means]), scale**2 * fused)
+
+    def redrawn(self, key: PRNGKeyArray, net: Network) -> "SampledNodes":
+        """The response under one draw."""
+        return SampledNodes.draw(key, net, self.rule)
+
+
+class SampledNodes(eqx.Module):
+    """Response under one draw of the multipliers: the outputs of the network whose units carry them.
+
+    Attributes:
+        rule: that they are drawn from.
+        multipliers: of the displacements, shape `(m,)`.
+        factors: of the output weights, shape `(m,)`.
+    """
+
+    rule: Rule = eqx.field(static=True)
+    multipliers: Float[Array, " m"] | Complex[Array, " m"]
+    factors: Float[Array, " m"]
+    orders: tuple[int, ...] = eqx.field(static=True, default=(), init=False)
+    preactivations: bool = eqx.field(static=True, default=True, init=False)
+    shifted: bool = eqx.field(static=True, default=False, init=False)
+    copies: bool = eqx.field(static=True, default=False, init=False)
+
+    @classmethod
+    def draw(cls, key: PRNGKeyArray, net: Network, rule: Rule) -> "SampledNodes":
+        """Fresh multipliers for the units of a network."""
+        return cls.of(rule.draws(key, net, ()), net, rule)
+
+    @classmethod
+    def of(cls, drawn: Array, net: Network, rule: Rule) -> "SampledNodes":
+        """The multipliers of the nodes with these numbers, one for each draw: shape `(m,)`, or `(m/2,)` if pairs share."""
+        drawn = jnp.tile(drawn, net.width // drawn.shape[0])
+        dtype = net.w0.dtype
+        kind = dtype if rule.real else jnp.result_type(dtype, jnp.complex64)
+        factors = rule.total * np.sign(rule.weights)
+        return cls(rule, jnp.asarray(np.asarray(rule.nodes), kind)[drawn], jnp.asarray(factors, dtype)[drawn])
+
+    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "pairs h 1 b"]) -> Array:
+        """Outputs of shape `(outputs, b)`, complex where the multipliers are."""
+        shape, scale = (*v.shape[:2], 1), 1 / math.sqrt(net.width)
+        moved = v[:, :, 0] * self.multipliers.reshape(shape)
+        values = [net.activation(features.u + part) for part in moved]
+        factors = scale * self.factors.reshape(shape)
+        return contract(net, [factor * value for factor, value in zip(factors, values, strict=True)])
+
+    def redrawn(self, key: PRNGKeyArray, net: Network) -> "SampledNodes":
+        """The response under another draw."""
+        return SampledNodes.draw(key, net, self.rule)
+
+
+class NodeValues(eqx.Module):
+    """Response that keeps every unit's value at every node: `m^{-1/2} T sign(c_t) σ(u_r + z_t v_r)`, shape `(nodes, m, b)`."""
+
+    rule: Rule = eqx.field(static=True)
+    orders: tuple[int, ...] = eqx.field(static=True, default=(), init=False)
+    preactivations: bool = eqx.field(static=True, default=True, init=False)
+    shifted: bool = eqx.field(static=True, default=False, init=False)
+    copies: bool = eqx.field(static=True, default=False, init=False)
+
+    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "pairs h 1 b"]) -> Array:
+        """Values of the block."""
+        scale = self.rule.total / math.sqrt(net.width)
+        pairs = zip(self.rule.nodes, self.rule.weights, strict=True)
+        rows = [[math.copysign(scale, c) * net.activation(features.u + z * part) for part in v[:, :, 0]] for z, c in pairs]
+        return jnp.stack([jnp.concatenate(row) for row in rows])
+
+
+def _squared(value: Array) -> Array:
+    """`|z|²`, without the square root that has no slope at 0."""
+    return value.real**2 + value.imag**2 if jnp.iscomplexobj(value) else value**2
+
+
+class Multipliers(eqx.Module):
+    """Base of the two constructions.
+
+    Attributes:
+        order: `k ≥ 2`, the lowest order above 0 that survives in the mean.
+    """
+
+    order: int = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        _checks.integer("order", self.order, 2, "Order 1 is the network itself: nothing lies below it.")
+
+    @property
+    @abc.abstractmethod
+    def rule(self) -> Rule:
+        """Nodes and weights as numbers of double precision."""
+
+    @abc.abstractmethod
+    def check(self, net: TwoLayerNetwork, w: Array | None, x: Array) -> None:
+        """Refuses networks that the construction does not serve."""
+
+    @property
+    def nodes(self) -> Array:
+        """Values `z_t` of a multiplier."""
+        return jnp.asarray(np.asarray(self.rule.nodes))
+
+    @property
+    def weights(self) -> Array:
+        """Signed weights `c_t` of the nodes: `Σ c_t z_t^j = 0` for `1 ≤ j < k`, `Σ c_t z_t^k = 1`."""
+        return jnp.asarray(self.rule.weights)
+
+    @property
+    def total_variation(self) -> float:
+        """`T = Σ_t |c_t|`: outputs of a sample are weighted by `±T`."""
+        return self.rule.total
+
+    @property
+    def response(self) -> NodeMoments:
+        """The exact moments as a function of the projections."""
+        return NodeMoments(self.rule)
+
+    def sample(self, key: PRNGKeyArray, net: TwoLayerNetwork, w: Array, x: Array) -> Array:
+        """One draw of the network, with fresh multipliers for every unit.
+
+        Args:
+            key: a JAX random key.
+            net: the network.
+            w: displacement, shape `(m, d)`.
+            x: examples, shape `(n, d)`.
+
+        Returns:
+            Outputs, shape `(n, outputs)`; complex for roots of unity of order ≥ 3.
+
+        Raises:
+            ArgumentError: for a network that the construction does not serve.
+        """
+        self.check(net, w, x)
+        return prepare_signs(net, x).apply(SampledNodes.draw(key, net, self.rule), w)
+
+    def mean(self, net: TwoLayerNetwork, w: Array, x: Array) -> Array:
+        """The mean over all draws, exact and real; arguments as in `sample`. Shape `(n, outputs)`."""
+        return self.moments(net, w, x).mean
+
+    def variance(self, net: TwoLayerNetwork, w: Array, x: Array) -> Array:
+        """`E|f - E f|²` of every output, exact; arguments as in `sample`. Shape `(n, outputs)`."""
+        return self.moments(net, w, x).variance
+
+    def moments(self, net: TwoLayerNetwork, w: Array, x: Array) -> Moments:
+        """Mean and variance from one pass, each of shape `(n, outputs)`."""
+        self.check(net, w, x)
+        return prepare_signs(net, x).apply(self.response, w)
+
+
+class SignedMoments(Multipliers):
+    """Real multipliers with signed output weights, for any activation and symmetric initialization.
+
+    Nodes lie in `[-⌈k/2⌉, ⌈k/2⌉]`, symmetric, with weights of the parity of `k`. There they have the least `T` of all rules
+    (for `k = 4`, where the nodes ±1, ±2 are kept, 0.417 in place of 0.364): by duality `1/T` is the least maximum of a monic
+    polynomial of degree `k` and its parity, without constant term, so the nodes are the extrema of a Chebyshev polynomial (of
+    `z` for odd `k`; of `z²`, moved so that its first zero lies at 0, for even `k`). A pair shares its draw: order 0, whose
+    weight `Σ c_t` is not 1, cancels in every sample.
+
+    Source: theory 2.
+
+    Example:
+        >>> import numpy as np, taylornets as tn
+        >>> rule = tn.randomization.SignedMoments(order=3)
+        >>> np.round(rule.nodes, 6).tolist(), np.round(12 * rule.weights, 6).tolist()
+        ([2.0, 1.0, -1.0, -2.0], [1.0, -2.0, 2.0, -1.0])
+    """
+
+    @property
+    def rule(self) -> Rule:
+        """Nodes from the largest to the smallest, and their weights."""
+        positive, weights = _half_rule(self.order)
+        both = np.concatenate([positive, -positive[::-1]])
+        signed = np.concatenate([weights, (-1) ** self.order * weights[::-1]]) / 2
+        return Rule(tuple(map(float, both)), tuple(map(float, signed)), True)
+
+    def check(self, net: TwoLayerNetwork, w: Array | None, x: Array) -> None:
+        """Refuses networks without pairs, whose order 0 would not cancel."""
+        del w
+        if net.symmetric:
+            return
+        weights = np.asarray(self.rule.weights)
+        share = self.total_variation**2 - weights.sum() ** 2
+        remains = share * float(jnp.mean(net.activation(jnp.asarray(x) @ net.w0.T) ** 2 @ net.a**2)) / net.width
+        raise _checks.ArgumentError(
+            "net", "symmetric initialization for signed moments", "independent units",
+            f"Order 0 would not cancel: a variance of {remains:.3g} would remain at w = 0. Use symmetric=True.",
+        )  # fmt: skip
+
+
+def _half_rule(order: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positive nodes, descending, and twice their weights: the conditions of the parity of `order` alone."""
+    half = -(-order // 2)
+    if order in _INTEGER_NODES:
+        nodes = np.array(_INTEGER_NODES[order])[::-1]
+    elif order % 2:
+        nodes = half * np.cos(np.arange(half) * np.pi / order)
+    else:
+        zero = -math.cos(math.pi / (2 * half))
+        nodes = half * np.sqrt((np.cos(np.arange(half) * np.pi / half) - zero) / (1 - zero))
+    powers = np.arange(order % 2 or 2, order + 1, 2)
+    # The nodes over the largest one: a Vandermonde matrix of numbers up to 1, its last condition scaled with them.
+    matrix = (nodes / half) ** powers[:, None]
+    wanted = np.where(powers == order, float(half) ** -order, 0.0)
+    return nodes, np.linalg.solve(matrix, wanted)
+
+
+class RootsOfUnity(Multipliers):
+    """Multipliers uniform on the `k`-th roots of unity: order `k` is untouched in every sample, for analytic activations.
+
+    In the mean only orders divisible by `k` survive. Outputs of a sample are complex from `k = 3` on; `k = 2` are random signs.
+
+    Source: theory 2.
+
+    Example:
+        >>> import numpy as np, taylornets as tn
+        >>> np.round(tn.randomization.RootsOfUnity(order=4).nodes, 6).tolist()
+        [(1+0j), 1j, (-1+0j), -1j]
+    """
+
+    @property
+    def rule(self) -> Rule:
+        """Roots by increasing angle, all of weight `1/k`."""
+        weights = (1 / self.order,) * self.order
+        if self.order == 2:
+            return Rule((1.0, -1.0), weights, False)
+        roots = np.exp(2j * np.pi * np.arange(self.order) / self.order)
+        # Exact where a root lies on an axis, so that conjugates are recognized.
+        roots = np.where(np.abs(roots.imag) < 1e-15, roots.real + 0j, roots)
+        roots = np.where(np.abs(roots.real) < 1e-15, 1j * roots.imag, roots)
+        return Rule(tuple(map(complex, roots)), weights, False)
+
+    def check(self, net: TwoLayerNetwork, w: Array | None, x: Array) -> None:
+        """Refuses activations with kinks, and displacements that leave the strip on which the activation is analytic."""
+        sigma = net.activation
+        if self.order == 2:
+            return
+        if not sigma.analytic:
+            kinks = ", ".join(f"{kink:g}" for kink in sigma.kinks)
+            why = f", which has a kink at {kinks}" if kinks else ", which is not known to be analytic"
+            raise _checks.ArgumentError(
+                "net", f"an analytic activation, since roots of unity of order {self.order} are complex",
+                f"{sigma.name!r}{why}", "Use SignedMoments, which serve any activation.",
+            )  # fmt: skip
+        if w is None or isinstance(w, jax.core.Tracer) or isinstance(x, jax.core.Tracer) or math.isinf(sigma.strip):
+            return
+        reach = float(jnp.max(jnp.abs(jnp.asarray(x) @ jnp.asarray(w).T))) * max(z.imag for z in self.rule.nodes)
+        if reach >= sigma.strip:
+            raise _checks.ArgumentError(
+                "w", f"|⟨w_r, x_i⟩| Im z below {sigma.strip:.4g}, where {sigma.name!r} is analytic", f"{reach:.4g}",
+                "Use SignedMoments, or a smaller displacement.",
+            )  # fmt: skip
