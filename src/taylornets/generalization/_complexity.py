@@ -1,4 +1,4 @@
-"""Exact empirical Rademacher complexities of orders 1 and 2 (theory 7)."""
+"""Empirical Rademacher complexities: exact for orders 1 and 2, bracketed from order 3 on (theory 7)."""
 
 from typing import NamedTuple
 
@@ -11,21 +11,25 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from taylornets import _checks
-from taylornets.two_layer import Prepared, TwoLayerNetwork, prepare, unit_suprema
+from taylornets.two_layer import Prepared, TwoLayerNetwork, prepare, unit_brackets, unit_suprema
 
 
 class Rademacher(NamedTuple):
     """An empirical Rademacher complexity.
 
     Attributes:
-        mean: average over the drawn signs; each summand is exact.
+        mean: average over the drawn signs: of the exact suprema for orders 1 and 2, of their lower bounds from 3 on.
         standard_error: of that average.
         draws: number of sign vectors.
+        lower: average of lower bounds of the suprema, attained at weights that were found; `mean` for orders 1 and 2.
+        upper: average of upper bounds; `mean` for orders 1 and 2.
     """
 
     mean: Float[Array, ""]
     standard_error: Float[Array, ""]
     draws: int
+    lower: Float[Array, ""]
+    upper: Float[Array, ""]
 
 
 def rademacher(
@@ -40,22 +44,25 @@ def rademacher(
 ) -> Rademacher:
     """The empirical Rademacher complexity `E_ε sup_{‖W‖_{2,2k} ≤ B} (1/n) Σ_i ⟨ε_i, f^(k)(W; x_i)⟩`.
 
-    The supremum is exact for each `ε`: a norm of vectors for `k = 1`, top eigenvalues of moment matrices for `k = 2`.
+    The supremum is exact for each `ε`: a norm of vectors for `k = 1`, top eigenvalues of moment matrices for `k = 2`. From
+    `k = 3` on it is made of norms of symmetric tensors, which are bracketed: below by power iteration, above by
+    matricization.
 
     Args:
         net: the network; with several outputs, `ε` has a sign for each.
         x: examples, shape `(n, d)`.
-        order: `k`, 1 or 2.
+        order: `k ≥ 1`.
         radius: `B > 0`, the radius of the ball in the norm `group_norm(w, order)`.
         draws: number of sign vectors `ε`, at least 2.
         key: JAX random key of the signs.
         chunk_size: see `TwoLayerNetwork.prepare`.
 
     Returns:
-        Mean over the draws and its standard error, in the unit of the network's output.
+        Mean over the draws and its standard error, in the unit of the network's output; from order 3 on of the lower bounds,
+        with `lower` and `upper`.
 
     Raises:
-        ArgumentError: for arguments that do not fit, and for orders from 3 on, whose suprema are tensor norms.
+        ArgumentError: for arguments that do not fit.
 
     Source: theory 7.
 
@@ -67,11 +74,15 @@ def rademacher(
         >>> bool(found.mean > 5 * found.standard_error)
         True
     """
-    draws = _checks.integer("draws", draws, 2)
-    prepared = prepare_order(net, x, order, chunk_size)
+    draws, order = _checks.integer("draws", draws, 2), _checks.integer("order", order, 1)
     _checks.positive("radius", radius)
-    values = drawn_suprema(prepared, order, draws, key) * radius**order
-    return Rademacher(values.mean(), values.std(ddof=1) / jnp.sqrt(draws), draws)
+    if order > 2:
+        prepared = prepare(net, x, (order,), chunk_size)
+        lower, upper = _brackets(prepared, order, _drawn(prepared, draws, key)) * radius**order
+    else:
+        prepared = prepare_order(net, x, order, chunk_size)
+        lower = upper = drawn_suprema(prepared, order, draws, key) * radius**order
+    return Rademacher(lower.mean(), lower.std(ddof=1) / jnp.sqrt(draws), draws, lower.mean(), upper.mean())
 
 
 def suprema(
@@ -128,8 +139,21 @@ def prepare_order(net: TwoLayerNetwork, x: ArrayLike, order: int, chunk_size: in
 
 def drawn_suprema(prepared: Prepared, order: int, draws: int, key: PRNGKeyArray) -> Float[Array, "draws"]:
     """The suprema over the unit ball for random signs."""
-    shape = (draws, prepared.examples, prepared.net.outputs)
-    return _suprema(prepared, order, jax.random.rademacher(key, shape, prepared.net.w0.dtype))
+    return _suprema(prepared, order, _drawn(prepared, draws, key))
+
+
+def _drawn(prepared: Prepared, draws: int, key: PRNGKeyArray) -> Float[Array, "draws n outputs"]:
+    return jax.random.rademacher(key, (draws, prepared.examples, prepared.net.outputs), prepared.net.w0.dtype)
+
+
+@eqx.filter_jit
+def _brackets(prepared: Prepared, order: int, signs: Float[Array, "draws n outputs"]) -> Float[Array, "2 draws"]:
+    """Lower and upper bounds of the suprema over the unit ball."""
+
+    def one(epsilon: Array) -> Array:
+        return jnp.stack([jnp.linalg.norm(end) for end in unit_brackets(prepared, order, epsilon)])
+
+    return lax.map(one, signs).T / signs.shape[1]
 
 
 @eqx.filter_jit

@@ -1,5 +1,8 @@
 """Randomization: multipliers that remove the low orders in the mean, exact moments, expected losses (theory 2)."""
 
+from taylornets.randomization._any_model import row_signs as row_signs
+from taylornets.randomization._any_model import stencil as stencil
+from taylornets.randomization._any_model import symmetrized as symmetrized
 from taylornets.randomization._expected import OfOutputs as OfOutputs
 from taylornets.randomization._expected import example_expectation as example_expectation
 from taylornets.randomization._expected import expected_loss as expected_loss

@@ -6,6 +6,9 @@ of `v` contracted with the signs: a *response*. One pass over the data serves ev
 forward and one backward.
 """
 
+from taylornets.two_layer._brackets import Bracket as Bracket
+from taylornets.two_layer._brackets import tensor_bracket as tensor_bracket
+from taylornets.two_layer._brackets import unit_brackets as unit_brackets
 from taylornets.two_layer._network import TwoLayerNetwork as TwoLayerNetwork
 from taylornets.two_layer._prepared import Block as Block
 from taylornets.two_layer._prepared import BlockFeatures as BlockFeatures

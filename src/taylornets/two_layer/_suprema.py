@@ -37,7 +37,7 @@ def moment_matrices(prepared: Prepared, coefficients: Float[Array, "n outputs"])
 
     Source: theory 5.
     """
-    return weighted_moments(prepared, _term_weights(prepared, 2), coefficients)
+    return weighted_moments(prepared, term_weights(prepared, 2), coefficients)
 
 
 def weighted_moments(prepared: Prepared, weigh: Weigh, values: Float[Array, "n ..."]) -> Float[Array, "units d d"]:
@@ -84,7 +84,7 @@ def unit_suprema(prepared: Prepared, order: int, coefficients: Float[Array, "n o
     """
     net = prepared.net
     if order == 1:
-        weigh = _term_weights(prepared, 1)
+        weigh = term_weights(prepared, 1)
         vectors = _accumulate(prepared, lambda block, rows: weigh(block, rows) @ block.x, coefficients)
         norms = jnp.linalg.norm(vectors, axis=1)
         return jnp.concatenate([norms, norms]) if net.symmetric else norms
@@ -95,7 +95,7 @@ def unit_suprema(prepared: Prepared, order: int, coefficients: Float[Array, "n o
     raise _checks.ArgumentError("order", "1 or 2", repr(order), "Higher orders lead to tensor norms.")
 
 
-def _term_weights(prepared: Prepared, order: int) -> Weigh:
+def term_weights(prepared: Prepared, order: int) -> Weigh:
     """`⟨q_i, a_r⟩ σ^{(k)}(u_ir)/(k!√m)` of the distinct units."""
     net, term = prepared.net, Term(order)
     signs = net.a[: net.width // 2 if net.symmetric else net.width]

@@ -13,12 +13,17 @@ from taylornets import _checks, activations
 from taylornets.experiments.learning._data import INPUTS, ON_SPHERE, TARGETS
 
 KERNELS = ("ntk", "finite_ntk")
-POWERS = {"linear": 2.0, "full": 2.0, "quadratic": 4.0, "randomized": 4.0}
+# What `taylornets.fit` calls the models that have names of their own here.
+HIGHER = {"cubic": 3, "quartic": 4, "randomized3": SignedMoments(3)}
+POWERS = {"linear": 2.0, "full": 2.0, "quadratic": 4.0, "randomized": 4.0, "cubic": 6.0, "quartic": 8.0, "randomized3": 6.0}
 PENALTIES = {
     "linear": (1e-2, 1e-3, 1e-4, 1e-5),
     "full": (1e-2, 1e-3, 1e-4, 1e-5),
     "quadratic": (3e-5, 3e-6, 3e-7, 3e-8),
     "randomized": (3e-6, 3e-7, 3e-8),
+    "cubic": (3e-5, 3e-6, 3e-7, 3e-8, 3e-9),
+    "quartic": (3e-5, 3e-6, 3e-7, 3e-8, 3e-9),
+    "randomized3": (3e-5, 3e-6, 3e-7, 3e-8, 3e-9),
     "ntk": (1e-3, 1e-4, 1e-5, 1e-6),
     "finite_ntk": (1e-3, 1e-4, 1e-5, 1e-6),
 }
@@ -37,7 +42,8 @@ class Cell:
         inputs: `"sphere"`, `"cube"`, `"gaussian"` or `"anisotropic"`.
         decay: of the anisotropic spectrum `Λ_jj ∝ j^{-decay}`.
         noise: standard deviation of Gaussian noise on the training and validation targets.
-        model: `"ntk"` (infinite width), `"finite_ntk"`, `"linear"`, `"quadratic"`, `"randomized"` or `"full"`.
+        model: `"ntk"` (infinite width), `"finite_ntk"`, `"linear"`, `"quadratic"`, `"randomized"`, `"full"`, `"cubic"` and `"quartic"`
+            (single orders 3 and 4), or `"randomized3"` (signed moments of order 3).
         activation: a name of `taylornets.activations`.
         width: hidden units, even; without meaning for `"ntk"`.
         penalties: the path, from strong to weak; empty for the model's own.

@@ -58,10 +58,22 @@ def _hermite3(x: np.ndarray) -> np.ndarray:
     return t**3 - 3 * t
 
 
+def _hermite4(x: np.ndarray) -> np.ndarray:
+    t = math.sqrt(x.shape[1]) * x[:, 0]
+    return t**4 - 6 * t**2 + 3
+
+
+def _hermite5(x: np.ndarray) -> np.ndarray:
+    t = math.sqrt(x.shape[1]) * x[:, 0]
+    return t**5 - 10 * t**3 + 15 * t
+
+
 # Functions of few directions: name -> (function of x of shape (n, d), directions it needs).
 TARGETS: dict[str, tuple[Target, int]] = {
     "product": (_product, 2),
     "square": (_square, 1),
     "hermite3": (_hermite3, 1),
+    "hermite4": (_hermite4, 1),
+    "hermite5": (_hermite5, 1),
     "product3": (_product3, 3),
 }

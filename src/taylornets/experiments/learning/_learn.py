@@ -95,7 +95,7 @@ def _network(cell: Cell, x: np.ndarray, y: np.ndarray, others: tuple[np.ndarray,
         net,
         x,
         y,
-        model=cell.model,
+        model=HIGHER.get(cell.model, cell.model),
         penalties=cell.penalties,
         power=POWERS[cell.model],
         key=jax.random.fold_in(key, 1),
@@ -109,10 +109,10 @@ def _network(cell: Cell, x: np.ndarray, y: np.ndarray, others: tuple[np.ndarray,
 def _predict(
     net: tn.TwoLayerNetwork, model: str, w: Array, others: tuple[np.ndarray, np.ndarray]
 ) -> tuple[list[np.ndarray], float | None]:
-    if model == "randomized":
-        moments = [tn.randomization.Signs().moments(net, w, jnp.asarray(x)) for x in others]
+    if model in RANDOMIZED:
+        moments = [RANDOMIZED[model].moments(net, w, jnp.asarray(x)) for x in others]
         return [np.asarray(item.mean[:, 0], float) for item in moments], float(moments[1].variance.mean())
-    order = {"linear": 1, "quadratic": 2}.get(model)
+    order = {"linear": 1, "quadratic": 2, "cubic": 3, "quartic": 4}.get(model)
     outputs = [net(w, x) if order is None else net.term(order, w, x) for x in others]
     return [np.asarray(item[:, 0], float) for item in outputs], None
 

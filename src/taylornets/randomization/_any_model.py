@@ -1,0 +1,166 @@
+"""The tools of the two-layer networks for any model of a tree of parameters (theory 2).
+
+With `Δ = new_params - params`: two evaluations remove all odd orders, row signs do so in the mean, and a stencil of `k + 1`
+evaluations keeps order `k` and removes the lower ones.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from taylornets import _checks
+from taylornets.expansion._line import Line
+from taylornets.randomization._multipliers import SignedMoments
+
+
+def symmetrized(f: Callable[..., Any], params: Any, *, trainable: Any = None) -> Callable[..., Any]:
+    """The even part of a model around its start: `[f(θ0 + Δ) + f(θ0 - Δ)]/2`, at the cost of two evaluations.
+
+    All odd orders vanish, the even ones are untouched: `f_0 + f_2 + f_4 + ...`.
+
+    Args:
+        f: any function `f(params, *args, **kwargs)` of pytrees that returns a pytree of arrays.
+        params: the start `θ0`.
+        trainable: as in `taylornets.taylor_terms`: the leaves that may move.
+
+    Returns:
+        A function of `(new_params, *args, **kwargs)`.
+
+    Raises:
+        ArgumentError: for parameters that do not fit.
+
+    Source: theory 2.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> float(symmetrized(lambda t, x: x * (t + t**2 + t**3), 0.0)(2.0, 1.0))
+        4.0
+    """
+    line = Line.through(f, params, trainable)
+    return lambda new_params, *args, **kwargs: _combined(line, new_params, (1.0, -1.0), (0.5, 0.5), args, kwargs)
+
+
+def stencil(
+    f: Callable[..., Any], params: Any, order: int, *, step: float = 1.0, trainable: Any = None
+) -> Callable[..., Any]:
+    """The term of order `k` from `k + 1` evaluations of the model: `Σ_t c_t f(θ0 + h z_t Δ)/h^k`.
+
+    Nodes and weights are those of `SignedMoments(order)`, for even `k` with the node 0 so that order 0 vanishes too. All lower
+    orders vanish, and those of the other parity; what is left is `h² Σ_t c_t z_t^{k+2} f_{k+2}` and so on. Rounding grows as
+    `ε T/h^k`. The exact term is `taylornets.taylor_terms`, which costs one pass of Taylor mode.
+
+    Args:
+        f: as in `symmetrized`.
+        params: the start `θ0`.
+        order: `k ≥ 1`.
+        step: `h > 0`.
+        trainable: as in `symmetrized`.
+
+    Returns:
+        A function of `(new_params, *args, **kwargs)` with outputs like those of `f`.
+
+    Raises:
+        ArgumentError: for parameters, an order or a step that do not fit.
+
+    Source: theory 2.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> cubic = stencil(lambda t, x: x * (1 + t + t**2 + 5 * t**3 + t**4), 0.0, 3)
+        >>> round(float(cubic(2.0, 1.0)), 3)  # 5 t³; t⁴ is of the other parity
+        40.0
+    """
+    order = _checks.integer("order", order, 1)
+    _checks.positive("step", step)
+    nodes, weights = stencil_rule(order)
+    line = Line.through(f, params, trainable)
+    moved, scaled = step * nodes, weights / step**order
+    return lambda new_params, *args, **kwargs: _combined(line, new_params, moved, scaled, args, kwargs)
+
+
+def stencil_rule(order: int) -> tuple[np.ndarray, np.ndarray]:
+    """`k + 1` nodes and their weights: `Σ_t c_t z_t^j` is 1 for `j = k` and 0 for every other `j < k + 2`."""
+    if order == 1:
+        return np.array([1.0, -1.0]), np.array([0.5, -0.5])
+    rule = SignedMoments(order).rule
+    nodes, weights = np.array(rule.nodes), np.array(rule.weights)
+    if order % 2:
+        return nodes, weights
+    return np.append(nodes, 0.0), np.append(weights, -weights.sum())
+
+
+def row_signs(
+    f: Callable[..., Any], params: Any, *, matrices: Any = None, axis: int = 0, trainable: Any = None
+) -> Callable[..., Any]:
+    """A model whose displacement has a random sign in every row of chosen matrices.
+
+    In the mean over the signs all orders that are odd in some row vanish. For two-layer networks with their units on `axis` these
+    are the random signs of `taylornets.randomization.Signs`.
+
+    Args:
+        f: as in `symmetrized`.
+        params: the start `θ0`.
+        matrices: a boolean pytree prefix of `params`: the leaves whose rows get signs; by default all with two axes or more.
+        axis: the axis that counts the rows.
+        trainable: as in `symmetrized`.
+
+    Returns:
+        A function of `(key, new_params, *args, **kwargs)`: one draw.
+
+    Raises:
+        ArgumentError: for parameters that do not fit, and chosen leaves without that axis.
+
+    Source: theory 2.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> model = row_signs(lambda w, x: jnp.sum(jnp.exp(w @ x)), jnp.zeros((2, 2)))
+        >>> model(jax.random.key(0), jnp.eye(2), jnp.ones(2)).shape
+        ()
+    """
+    line, chosen = Line.through(f, params, trainable), Line.through(f, params, matrices).movable
+    if matrices is None:
+        chosen = tuple(c and jnp.ndim(leaf) > 1 for c, leaf in zip(chosen, line.leaves, strict=True))
+    for c, leaf, path in zip(chosen, line.leaves, line.paths, strict=True):
+        if c and not -jnp.ndim(leaf) <= axis < jnp.ndim(leaf):
+            raise _checks.ArgumentError("axis", f"an axis of the leaf {path}, of shape {jnp.shape(leaf)}", str(axis))
+
+    def drawn(key: PRNGKeyArray, new_params: Any, *args: Any, **kwargs: Any) -> Any:
+        moving, starts, moves = line.moves_to(new_params)
+        keys = jax.random.split(key, max(len(moving), 1))
+        ends = [
+            start + (_with_signs(k, move, axis) if chosen[i] else move)
+            for i, k, start, move in zip(moving, keys, starts, moves, strict=True)
+        ]
+        return line.model(moving, args, kwargs)(ends)
+
+    return drawn
+
+
+def _with_signs(key: PRNGKeyArray, move: Any, axis: int) -> Any:
+    shape = [1] * move.ndim
+    shape[axis] = move.shape[axis]
+    return move * jax.random.rademacher(key, shape, move.dtype)
+
+
+def _combined(
+    line: Line,
+    new_params: Any,
+    nodes: Sequence[float] | np.ndarray,
+    weights: Sequence[float] | np.ndarray,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    """`Σ_t c_t f(θ0 + z_t Δ)`."""
+    moving, starts, moves = line.moves_to(new_params)
+    model = line.model(moving, args, kwargs)
+
+    def at(node: float) -> Any:
+        return model([start + node * move for start, move in zip(starts, moves, strict=True)])
+
+    outputs = [at(float(node)) for node in nodes]
+    return jax.tree.map(lambda *values: sum(float(c) * v for c, v in zip(weights, values, strict=True)), *outputs)

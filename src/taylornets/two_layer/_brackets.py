@@ -1,0 +1,111 @@
+"""Brackets of per-unit suprema for orders from 3 on, where they are norms of symmetric tensors (theory 7).
+
+Below: `g_r(w) = Σ_i c_ri ⟨w, x_i⟩^k` at a unit `w`, found by shifted symmetric power iteration (Kolda and Mayo 2011) from many
+starts; the shift makes every step an ascent. Above: with `φ_j(x)` the monomials of degree `j`, weighted so that
+`⟨φ_j(x), φ_j(w)⟩ = ⟨x, w⟩^j`, `g_r(w) = ⟨φ_a(w), A_r φ_b(w)⟩` for `A_r = Σ_i c_ri φ_a(x_i) φ_b(x_i)ᵀ`, `a + b = k`: at most the
+largest singular value, for `a = b` the largest eigenvalue. Where `A_r` has rank one the two meet.
+"""
+
+import itertools
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float
+
+from taylornets.two_layer._prepared import Prepared
+from taylornets.two_layer._suprema import term_weights
+
+_STARTS = 8
+_STEPS = 60
+
+
+class Bracket(NamedTuple):
+    """Bounds of the suprema of all units, each of shape `(m,)`: `lower ≤ τ_r ≤ upper`."""
+
+    lower: Array
+    upper: Array
+
+
+def unit_brackets(
+    prepared: Prepared, order: int, coefficients: Float[Array, "n outputs"], starts: int = _STARTS
+) -> Bracket:
+    """Bounds on `τ_r = max(0, sup_{‖w‖=1} Σ_i ⟨q_i, a_r⟩ σ^{(k)}(u_ir)/(k!√m) ⟨w, x_i⟩^k)`.
+
+    The lower one is the value at a vector that was found, so it holds whatever the search did; the upper one takes
+    eigenvalues of a matrix with `C(d+a-1, a)` rows, `a = ⌊k/2⌋`, for each unit.
+
+    Args:
+        prepared: features that include `order`.
+        order: `k ≥ 3`.
+        coefficients: `q`, shape `(n, outputs)`.
+        starts: of the power iteration, beside the eigenvectors of `Σ_i c_ri ‖x_i‖^{k-2} x_i x_iᵀ`.
+
+    Returns:
+        The bounds.
+
+    Source: theory 7; T. G. Kolda and J. R. Mayo, SIAM J. Matrix Anal. Appl. 32 (2011).
+    """
+    net, x = prepared.net, prepared.x
+    weigh = term_weights(prepared, order)
+    weights = lax.map(lambda item: weigh(*item), (prepared.blocks, prepared.per_example(coefficients)))
+    weights = jnp.moveaxis(weights, 1, 0).reshape(weights.shape[1], -1)[:, : prepared.examples]
+    halves = (1.0, -1.0) if net.symmetric else (1.0,)
+    parts = [tensor_bracket(x, half * weights, order, starts) for half in halves]
+    return Bracket(*(jnp.concatenate(found) for found in zip(*parts, strict=True)))
+
+
+def tensor_bracket(x: Float[Array, "n d"], weights: Float[Array, "units n"], order: int, starts: int = _STARTS) -> Bracket:
+    """Bounds on `max(0, sup_{‖w‖=1} Σ_i c_ri ⟨w, x_i⟩^k)` for every row of weights `c`.
+
+    Args:
+        x: vectors, shape `(n, d)`.
+        weights: `c`, shape `(units, n)`.
+        order: `k ≥ 1`.
+        starts: of the power iteration.
+
+    Returns:
+        The bounds, each of shape `(units,)`.
+    """
+    d = x.shape[1]
+    first, second = _monomials(x, order // 2), _monomials(x, -(-order // 2))
+    fixed = jax.random.normal(jax.random.key(0), (starts, d), x.dtype)
+    sizes = jnp.linalg.norm(x, axis=1) ** (order - 2)
+
+    def one(c: Array) -> tuple[Array, Array]:
+        vectors = jnp.linalg.eigh((c * sizes * x.T) @ x)[1].T
+        w = jnp.concatenate([fixed, vectors, -vectors] if order % 2 else [fixed, vectors])
+        w = w / jnp.linalg.norm(w, axis=1, keepdims=True)
+        matrix = (c * first.T) @ second
+        if order % 2:
+            upper = norm = jnp.sqrt(jnp.maximum(jnp.linalg.eigvalsh(matrix @ matrix.T)[-1], 0))
+        else:
+            ends = jnp.linalg.eigvalsh(matrix)
+            upper, norm = ends[-1], jnp.maximum(ends[-1], -ends[0])
+        # |T(w, .., w, u, u)| ≤ norm for unit vectors: with (k - 1) norm ‖w‖² k/2 added, g is convex, and every step climbs.
+        shift = jnp.maximum((order - 1) * norm, jnp.finfo(w.dtype).tiny)
+
+        def step(w: Array, _: None) -> tuple[Array, None]:
+            w = w + ((w @ x.T) ** (order - 1) * c) @ x / shift
+            return w / jnp.linalg.norm(w, axis=1, keepdims=True), None
+
+        w = lax.scan(step, w, None, length=_STEPS)[0]
+        lower = jnp.max((w @ x.T) ** order @ c)
+        # Below by rounding is no contradiction: the bracket is closed.
+        lower, upper = jnp.maximum(lower, 0), jnp.maximum(upper, 0)
+        return lower, jnp.maximum(upper, lower)
+
+    return Bracket(*lax.map(one, weights))
+
+
+def _monomials(x: Float[Array, "n d"], degree: int) -> Float[Array, "n features"]:
+    """All monomials of a degree, weighted by roots of multinomial coefficients."""
+    if degree == 0:
+        return jnp.ones((x.shape[0], 1), x.dtype)
+    chosen = np.array(list(itertools.combinations_with_replacement(range(x.shape[1]), degree)))
+    counts = [math.prod(map(math.factorial, np.unique(row, return_counts=True)[1].tolist())) for row in chosen]
+    roots = np.sqrt(math.factorial(degree) / np.array(counts, float))
+    return jnp.prod(x[:, chosen], axis=2) * jnp.asarray(roots, x.dtype)
