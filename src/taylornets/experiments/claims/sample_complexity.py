@@ -11,7 +11,7 @@ from taylornets.experiments.records import Figure, Plot, Series, Table
 NTK_AT_LEAST, QUADRATIC_AT_MOST = 1.8, 1.5
 NAMES = {"ntk": "NTK", "quadratic": "quadratic model", "randomized": "randomized network"}
 GRIDS = {
-    "ntk": Grid(2, (0.8, 1.2, 1.8, 2.7), padded=False),
+    "ntk": Grid(2, (0.8, 1.2, 1.8, 2.2), padded=False),
     "quadratic": Grid(1, (9, 13, 19, 27, 38)),
     "randomized": Grid(1, (4, 6, 9, 13, 19)),
 }

@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
@@ -17,7 +18,9 @@ from taylornets.experiments.learning._data import INPUTS, TARGETS
 from taylornets.experiments.learning._paths import penalty_path
 
 # Up to here an eigendecomposition serves the whole path of ridges; then CG on the stored matrix; then CG without it.
-_DECOMPOSED, _STORED = 1024, 32_000
+# Examples up to which the Gram matrix is decomposed, rows are filled up (compiling takes as long as solving), it is kept.
+_DECOMPOSED, _FILLED, _STORED = 1024, 8192, 57_000
+_ROWS = 64  # of the Gram matrix, formed at a time
 _TOLERANCE = 1e-4
 
 
@@ -151,19 +154,29 @@ def _kernel(cell: Cell, x: np.ndarray, y: np.ndarray, others: tuple[np.ndarray, 
 
 
 def _padded_rows(n: int) -> int:
-    """The next of 256, 512, 1024, and from there of 1024 · 1.5^j in whole multiples of 64."""
+    """The next of 256, 512, 1024, from there of 1024 · 1.5^j in whole multiples of 64, from 8192 on the next multiple."""
     rows = 256
-    while rows < n:
-        rows = 2 * rows if rows < _DECOMPOSED else -(-rows * 3 // 128) * 64
-    return rows
+    while rows < min(n, _FILLED):
+        rows = 2 * rows if rows < _DECOMPOSED else -(-rows * 3 // (2 * _ROWS)) * _ROWS
+    return rows if n <= rows else -(-n // _ROWS) * _ROWS
 
 
 @eqx.filter_jit
 def _masked_gram(kernel: Any, x: ArrayLike, mask: ArrayLike) -> Array:
-    x = jnp.asarray(x)
-    gram = tn.kernels.infinite_width_ntk(kernel, x) if isinstance(kernel, str) else tn.kernels.ntk(kernel, x)
-    mask = jnp.asarray(mask)
-    return gram * mask * mask[:, None]
+    """Formed some rows at a time: the largest ones leave no room for a second array of their size."""
+    x, mask = jnp.asarray(x), jnp.asarray(mask)
+
+    def some(part: tuple[Array, Array]) -> Array:
+        rows, kept = part
+        gram = (
+            tn.kernels.infinite_width_ntk(kernel, rows, x)
+            if isinstance(kernel, str)
+            else tn.kernels.ntk(kernel, rows, x)
+        )
+        return gram * mask * kept[:, None]
+
+    parts = (x.reshape(-1, _ROWS, x.shape[1]), mask.reshape(-1, _ROWS))
+    return lax.map(some, parts).reshape(x.shape[0], x.shape[0])
 
 
 def _conjugate_gradients(cell: Cell, kernel: Any, x: np.ndarray, y: np.ndarray) -> Iterator[tuple[Array, str, int]]:
