@@ -13,7 +13,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 import taylornets as tn
-from taylornets.experiments.learning._cell import KERNELS, POWERS, Cell
+from taylornets.experiments.learning._cell import HIGHER, KERNELS, ORDERS, POWERS, RANDOMIZED, Cell
 from taylornets.experiments.learning._data import INPUTS, TARGETS
 from taylornets.experiments.learning._paths import penalty_path
 
@@ -115,7 +115,7 @@ def _predict(
     if model in RANDOMIZED:
         moments = [RANDOMIZED[model].moments(net, w, jnp.asarray(x)) for x in others]
         return [np.asarray(item.mean[:, 0], float) for item in moments], float(moments[1].variance.mean())
-    order = {"linear": 1, "quadratic": 2, "cubic": 3, "quartic": 4}.get(model)
+    order = ORDERS.get(model)
     outputs = [net(w, x) if order is None else net.term(order, w, x) for x in others]
     return [np.asarray(item[:, 0], float) for item in outputs], None
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -33,7 +34,7 @@ def penalty_path(
     x: ArrayLike,
     y: ArrayLike,
     *,
-    model: str,
+    model: Any,
     loss: str = "squared",
     penalties: Sequence[float],
     power: float,
