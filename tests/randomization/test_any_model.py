@@ -20,7 +20,10 @@ def model(params, x):
 def problem():
     keys = jax.random.split(jax.random.key(0), 5)
     start = {"first": jax.random.normal(keys[0], (3, 2)), "second": jax.random.normal(keys[1], (1, 3))}
-    end = {name: leaf + 0.1 * jax.random.normal(key, leaf.shape) for (name, leaf), key in zip(start.items(), keys[2:4], strict=True)}
+    end = {
+        name: leaf + 0.1 * jax.random.normal(key, leaf.shape)
+        for (name, leaf), key in zip(start.items(), keys[2:4], strict=True)
+    }
     return start, end, jax.random.normal(keys[4], (4, 2))
 
 
@@ -48,9 +51,16 @@ def test_row_signs_in_the_mean():
     """All signs of three rows: the mean is the even part in the displacement of `first`; other leaves move as they are."""
     start, end, x = problem()
     only = {"first": True, "second": False}
-    drawn = jax.vmap(lambda key: row_signs(model, start, matrices=only)(key, end, x))(jax.random.split(jax.random.key(0), 400))
+    drawn = jax.vmap(lambda key: row_signs(model, start, matrices=only)(key, end, x))(
+        jax.random.split(jax.random.key(0), 400)
+    )
     signs = [jnp.array(s)[:, None] for s in itertools.product((1.0, -1.0), repeat=3)]
-    every = jnp.stack([model({"first": start["first"] + s * (end["first"] - start["first"]), "second": end["second"]}, x) for s in signs])
+    every = jnp.stack(
+        [
+            model({"first": start["first"] + s * (end["first"] - start["first"]), "second": end["second"]}, x)
+            for s in signs
+        ]
+    )
     distance = jnp.abs(drawn[:, None] - every[None]).max(axis=(2, 3))
     assert float(distance.min(axis=1).max()) < 1e-14  # every draw is one of the eight
     assert len(set(np.argmin(distance, axis=1).tolist())) == 8

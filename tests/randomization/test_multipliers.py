@@ -146,10 +146,16 @@ def test_bad_input_is_refused():
     tanh, _, _ = draw("tanh", True)
     for call, message in (
         (lambda: SignedMoments(1), "order: needed an integer ≥ 2, got 1"),
-        (lambda: RootsOfUnity(3).mean(net, w, x), "net: needed an analytic activation.*'cubic_relu', which has a kink at 0"),
+        (
+            lambda: RootsOfUnity(3).mean(net, w, x),
+            "net: needed an analytic activation.*'cubic_relu', which has a kink at 0",
+        ),
         (lambda: SignedMoments(3).mean(lone, w, x), r"net: needed symmetric .*a variance of \d.* would remain"),
         (lambda: RootsOfUnity(3).mean(tanh, 9 * w, x), r"w: needed .* below 1\.571"),
-        (lambda: tn.objective(tanh, x, x[:, :2], model=RootsOfUnity(3), loss="huber", penalty=1.0, power=6), "loss: needed"),
+        (
+            lambda: tn.objective(tanh, x, x[:, :2], model=RootsOfUnity(3), loss="huber", penalty=1.0, power=6),
+            "loss: needed",
+        ),
     ):
         with pytest.raises(tn.ArgumentError, match=message):
             call()

@@ -84,7 +84,9 @@ def _check_loss(randomization: Signs | Multipliers, loss: losses.Loss) -> None:
         raise _checks.ArgumentError("loss", "'squared', |v - y|², for complex outputs", repr(loss.name), why)
 
 
-def example_expectation(loss: losses.Loss, randomization: Signs | Multipliers = Signs()) -> ExactSquared | NormalExpected:
+def example_expectation(
+    loss: losses.Loss, randomization: Signs | Multipliers = Signs()
+) -> ExactSquared | NormalExpected:
     """The deterministic expectation used for training: exact for the squared loss, else the normal limit.
 
     Raises:

@@ -155,7 +155,9 @@ class NodeValues(eqx.Module):
         """Values of the block."""
         scale = self.rule.total / math.sqrt(net.width)
         pairs = zip(self.rule.nodes, self.rule.weights, strict=True)
-        rows = [[math.copysign(scale, c) * net.activation(features.u + z * part) for part in v[:, :, 0]] for z, c in pairs]
+        rows = [
+            [math.copysign(scale, c) * net.activation(features.u + z * part) for part in v[:, :, 0]] for z, c in pairs
+        ]
         return jnp.stack([jnp.concatenate(row) for row in rows])
 
 

@@ -58,7 +58,9 @@ def unit_brackets(
     return Bracket(*(jnp.concatenate(found) for found in zip(*parts, strict=True)))
 
 
-def tensor_bracket(x: Float[Array, "n d"], weights: Float[Array, "units n"], order: int, starts: int = _STARTS) -> Bracket:
+def tensor_bracket(
+    x: Float[Array, "n d"], weights: Float[Array, "units n"], order: int, starts: int = _STARTS
+) -> Bracket:
     """Bounds on `max(0, sup_{‖w‖=1} Σ_i c_ri ⟨w, x_i⟩^k)` for every row of weights `c`.
 
     Args:

@@ -18,7 +18,15 @@ KERNELS = ("ntk", "finite_ntk")
 HIGHER: dict[str, Any] = {"cubic": 3, "quartic": 4, "randomized3": SignedMoments(3)}
 ORDERS = {"linear": 1, "quadratic": 2, "cubic": 3, "quartic": 4}
 RANDOMIZED: dict[str, Signs | Multipliers] = {"randomized": Signs(), "randomized3": SignedMoments(3)}
-POWERS = {"linear": 2.0, "full": 2.0, "quadratic": 4.0, "randomized": 4.0, "cubic": 6.0, "quartic": 8.0, "randomized3": 6.0}
+POWERS = {
+    "linear": 2.0,
+    "full": 2.0,
+    "quadratic": 4.0,
+    "randomized": 4.0,
+    "cubic": 6.0,
+    "quartic": 8.0,
+    "randomized3": 6.0,
+}
 PENALTIES = {
     "linear": (1e-2, 1e-3, 1e-4, 1e-5),
     "full": (1e-2, 1e-3, 1e-4, 1e-5),
