@@ -13,7 +13,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from taylornets import _checks
 from taylornets.randomization._signs import Moments, prepare_signs
@@ -108,7 +108,7 @@ class SampledNodes(eqx.Module):
     """
 
     rule: Rule = eqx.field(static=True)
-    multipliers: Float[Array, " m"] | Complex[Array, " m"]
+    multipliers: Inexact[Array, " m"]
     factors: Float[Array, " m"]
     orders: tuple[int, ...] = eqx.field(static=True, default=(), init=False)
     preactivations: bool = eqx.field(static=True, default=True, init=False)

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Inexact
 
 from taylornets import _checks, activations
 
@@ -73,7 +73,7 @@ class Response(Protocol):
         ...
 
 
-def contract(net: Network, responses: Sequence[Float[Array, "h b"]]) -> Float[Array, "outputs b"]:
+def contract(net: Network, responses: Sequence[Inexact[Array, "h b"]]) -> Inexact[Array, "outputs b"]:
     """`Σ_r a_r response_r`, the responses of a pair given one after the other.
 
     Paired units have opposite signs, so theirs are subtracted first. A single output is a weighted sum, which XLA fuses
