@@ -19,6 +19,7 @@ import pytest
 import taylornets as tn
 from taylornets import cli
 from taylornets.cli import _fit
+from taylornets.cli._requests import request
 from taylornets.datafiles import read
 from taylornets.experiments.tabular import _rivals, _run
 from taylornets.experiments.tabular._problem import pose
@@ -201,6 +202,16 @@ def test_constant_columns_of_bundled_sets_and_on_request(tmp_path: Path):
     table().assign(one=1, none="").to_csv(tmp_path / "flats.csv", index=False)
     found = pose(read(str(tmp_path / "flats.csv")), "rent", "auto", 0, drop_constant=True)
     assert found.dropped == ["one", "none"]
+
+
+def test_request_as_a_line_for_the_shell(tmp_path: Path):
+    options = {
+        "target": "a b", "order": 2, "out": tmp_path, "task": "auto", "width": 64, "penalty": None, "rank": 1, "seed": 0,
+        "drop": ("x", "y"), "drop-constant": True, "categorical": (), "encoding": None, "separator": None, "decimal": ".",
+    }  # fmt: skip
+    line = "taylornets fit t.csv --target 'a b' --out {} --width 64 --seed 0 --drop x --drop y"
+    assert request("t.csv", options).command == f"{line} --drop-constant".format(tmp_path)
+    assert request("t.csv", options | {"drop-constant": False}).command == line.format(tmp_path)
 
 
 def interrupt(*_: Any, **__: Any) -> None:

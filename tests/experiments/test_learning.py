@@ -6,7 +6,7 @@ import pytest
 
 import taylornets as tn
 from taylornets.experiments import learning
-from taylornets.experiments.learning import Cell, draw, run_cell
+from taylornets.experiments.learning import Cell, _learn, draw, run_cell
 
 pytestmark = pytest.mark.usefixtures("x64")
 SMALL = {"d": 4, "n": 60, "seed": 1, "validation": 50, "test": 200, "width": 32, "padded": 64}
@@ -61,8 +61,16 @@ def test_every_model_learns(model):
     assert 0.5 <= found["m_op"] < 0.75
 
 
-def test_kernel_cells_equal_plain_ridge_regression():
-    """Against NumPy's solve on the arrays as they are, without filling up; two ridges, the better one chosen."""
+@pytest.mark.parametrize(
+    ("limits", "error"), [({}, 1e-3), ({"_DECOMPOSED": 0}, 2e-2), ({"_DECOMPOSED": 0, "_STORED": 0}, 2e-2)]
+)
+def test_kernel_cells_equal_plain_ridge_regression(limits, error, monkeypatch):
+    """Against NumPy's solve on the arrays as they are, without filling up; two ridges, the better one chosen.
+
+    By the decomposition, by CG on the stored Gram matrix, by CG without it (which stop at a residual of 1e-4).
+    """
+    for name, value in limits.items():
+        monkeypatch.setattr(_learn, name, value)
     cell = Cell(**SMALL | {"model": "ntk", "penalties": (1e-2, 1e-4), "noise": 0.0})
     (x, y), (xv, yv), (xt, yt) = draw(cell, "train", 60), draw(cell, "validation", 50), draw(cell, "test", 200)
     scale = np.sqrt(np.mean(yt.astype(float) ** 2))
@@ -74,7 +82,14 @@ def test_kernel_cells_equal_plain_ridge_regression():
         values = new @ np.linalg.solve(gram + 60 * ridge * np.eye(60), y / scale)
         results.append((np.mean((values[:50] - yv / scale) ** 2), np.mean((values[50:] - yt / scale) ** 2)))
     expected = min(results)[1] / np.var(yt / scale)
-    assert run_cell(cell)["error"] == pytest.approx(expected, rel=1e-3)
+    assert run_cell(cell)["error"] == pytest.approx(expected, rel=error)
+
+
+@pytest.mark.parametrize(
+    ("n", "rows"), [(60, 256), (1024, 1024), (1025, 1536), (8192, 11712), (8193, 8256), (46_080, 46_080)]
+)
+def test_rows_are_filled_up_to_few_sizes(n, rows):
+    assert _learn._padded_rows(n) == rows
 
 
 def test_padding_changes_nothing_but_rounding():

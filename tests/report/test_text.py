@@ -44,6 +44,7 @@ def test_number(value: float, shown: str):
         ("x^2 and 10^-8", "x<sup>2</sup> and 10<sup>−8</sup>"),
         ("‖W‖_{2,4}", "‖W‖<sub>2,4</sub>"),
         ("E_s f(s_r w_r)", "E<sub>s</sub> f(s<sub>r</sub> w<sub>r</sub>)"),
+        ("d^p and d^{p-1}, M_op", "d<sup>p</sup> and d<sup>p−1</sup>, M<sub>op</sub>"),
         ("real_data and dual_v stay", "real_data and dual_v stay"),
         ("`a_b^{2}`", "<code>a_b^{2}</code>"),
         ("a < b & c", "a &lt; b &amp; c"),

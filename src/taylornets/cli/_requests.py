@@ -21,14 +21,13 @@ def request(data: str, options: dict[str, Any]) -> Request:
         data: file or `sklearn:NAME`.
         options: by their names without dashes.
     """
-    words = ["taylornets", "fit", data] + ["--drop-constant"] * options["drop-constant"]
+    words = ["taylornets", "fit", data]
     for name, value in options.items():
-        if name == "drop-constant":
-            continue
-        for item in (
-            value if isinstance(value, tuple) else () if value is None or _DEFAULTS.get(name) == value else (value,)
-        ):
-            words += [f"--{name}", str(item)]
+        if isinstance(value, bool):
+            words += [f"--{name}"] * value
+        elif value is not None and _DEFAULTS.get(name) != value:
+            for item in value if isinstance(value, tuple) else (value,):
+                words += [f"--{name}", str(item)]
     return Request(
         data,
         options["target"],

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+from taylornets import _checks
 from taylornets.datafiles._table import (
     LIMITS,
     Reading,
@@ -27,6 +28,17 @@ from taylornets.datafiles._table import (
 _NUMBERS = "biuf"
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _DROP = "Leave it out with --drop."
+# What zipfile, zlib and NumPy raise on an archive that is none, or was damaged.
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    OSError,
+    EOFError,
+    RuntimeError,  # encrypted; NotImplementedError, of an unknown compression, is one
+    ValueError,
+    MemoryError,
+    OverflowError,
+)
 
 
 def _damaged(path: Path, kind: str, error: Exception) -> Exception:
@@ -126,12 +138,9 @@ def read_npz(path: Path, reading: Reading) -> Table:
     with path.open("rb") as file:
         try:
             arrays = _arrays(file, reading)
-        except (
-            zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError, ValueError, MemoryError,
-            OverflowError,
-        ) as error:  # fmt: skip
-            if type(error).__module__.startswith("taylornets"):
-                raise
+        except _checks.ArgumentError:
+            raise
+        except _UNREADABLE as error:
             raise _damaged(path, "NPZ", error) from None
     columns: dict[str, Any] = {}
     for name, array in arrays.items():

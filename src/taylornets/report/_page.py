@@ -147,6 +147,7 @@ def _render(template: str, **values: Any) -> str:
         "seconds": _text.seconds,
         "verdict": _verdict,
         "numeric": _text.numeric,
+        "words": _text.words,
     }
     environment.filters.update(filters)
     style = resources.files("taylornets.report").joinpath("templates/page.css").read_text(encoding="utf-8")

@@ -12,12 +12,13 @@ from taylornets.experiments.records import Table
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _TOGETHER = re.compile(r"[≤≥=≈±×] (?=\S)|(?<=\d) %")  # no line ends between a relation and its number
 _POWER = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)e([+-]?)0*(\d+)\b")  # 6e-5 as programs write it
+_UNDERSCORE = re.compile(r"(?<=[^\W_]{2})_")  # between the words of a name; not an index
 _RULES = (
     (re.compile(r"\^\{([^{}]*)\}"), "sup"),  # m^{-1/2}
     (re.compile(r"\^\(([−-]?\d*/?\d*(?<=[−\-/]\d))\)"), "sup"),  # m^(-1/4): the parentheses only hold it together
-    (re.compile(r"\^(\([^()]*\)|[−-]?\d+|\*)"), "sup"),  # f^(2), x^2, w^*
+    (re.compile(r"\^(\([^()]*\)|[−-]?\d+|\*|[a-z]\b)"), "sup"),  # f^(2), x^2, w^*, d^p
     (re.compile(r"_\{([^{}]*)\}"), "sub"),  # ‖W‖_{2,4}
-    (re.compile(r"(?<=\b[^\W\d_])_([^\W_])\b"), "sub"),  # w_r, E_s; not the underscore of a longer name
+    (re.compile(r"(?<=\b[^\W\d_])_([^\W_]{1,2})\b"), "sub"),  # w_r, M_op; not the underscore of a longer name
 )
 
 
@@ -47,6 +48,16 @@ def _marked(part: str) -> str:
     for pattern, tag in _RULES:
         part = pattern.sub(lambda found, tag=tag: f"<{tag}>{found[1].replace('-', '−')}</{tag}>", part)
     return part
+
+
+def words(name: Any) -> str:
+    """The name of a field as words; indices stay.
+
+    Example:
+        >>> words("slope_in_M_op")
+        'slope in M_op'
+    """
+    return _UNDERSCORE.sub(" ", str(name))
 
 
 def number(value: float | int, digits: int = 4) -> str:
@@ -80,7 +91,7 @@ def cell(value: Any) -> Markup:
         return Markup('<span class="number">{}</span>').format(number(value))
     if isinstance(value, Mapping):
         rows = Markup("").join(
-            Markup("<div><dt>{}</dt><dd>{}</dd></div>").format(inline(str(key).replace("_", " ")), cell(item))
+            Markup("<div><dt>{}</dt><dd>{}</dd></div>").format(inline(words(key)), cell(item))
             for key, item in value.items()
         )
         return Markup("<dl class='values'>{}</dl>").format(rows)
@@ -98,7 +109,7 @@ def brief(value: Any) -> str:
     if isinstance(value, int | float):
         return number(value)
     if isinstance(value, Mapping):
-        return "; ".join(f"{str(key).replace('_', ' ')} {brief(item)}" for key, item in value.items())
+        return "; ".join(f"{words(key)} {brief(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(map(brief, value))
     return str(value)

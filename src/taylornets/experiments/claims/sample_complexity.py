@@ -1,4 +1,4 @@
-"""The NTK needs d^p examples where the quadratic model needs d^(p-1) (theory 8; BL20, section 5)."""
+"""The NTK needs d^p examples where the quadratic model needs d^{p-1} (theory 8; BL20, section 5)."""
 
 from typing import Any
 
@@ -86,7 +86,7 @@ def _explanation(study: Study) -> tuple[str, ...]:
     return (
         "A function of few directions, here the product of two coordinates, is learned from examples on the unit sphere. n* "
         f"is the number of examples at which the mean squared error on fresh inputs is {GOAL:g} of the target's variance. For "
-        "the NTK it grows as d^p; for the quadratic model as d^(p-1), up to logarithms: the factor d of the paper. The "
+        "the NTK it grows as d^p; for the quadratic model as d^{p-1}, up to logarithms: the factor d of the paper. The "
         "exponents between neighboring dimensions are drawn beside the fit, so that one sees where they tend.",
         "Each model chooses its penalty by 500 validation examples, which are not counted. The NTK is the kernel of infinite "
         "width; the quadratic model and the network have 256 units. The network is trained on its exact risk over random "
@@ -247,7 +247,7 @@ register(
         name="sample_complexity",
         title="A factor of the dimension in examples",
         statement="To learn a function of degree p of few directions from isotropic inputs, the NTK needs d^p examples and the "
-        "quadratic model d^(p-1).",
+        "quadratic model d^{p-1}.",
         source="Bai & Lee (ICLR 2020), section 5; the library's theory, section 8",
         predicted="p = 2: exponent of n*(d) at least 1.8 for the NTK and at most 1.5 for the quadratic model, with intervals "
         "that do not meet",

@@ -17,8 +17,8 @@ from taylornets.experiments.learning._cell import HIGHER, KERNELS, ORDERS, POWER
 from taylornets.experiments.learning._data import INPUTS, TARGETS
 from taylornets.experiments.learning._paths import penalty_path
 
-# Up to here an eigendecomposition serves the whole path of ridges; then CG on the stored matrix; then CG without it.
-# Examples up to which the Gram matrix is decomposed, rows are filled up (compiling takes as long as solving), it is kept.
+# Examples up to which one eigendecomposition serves the whole path of ridges; up to which rows are filled up to few sizes,
+# since compiling takes as long as solving; up to which CG has a stored matrix, and not only its products.
 _DECOMPOSED, _FILLED, _STORED = 1024, 8192, 57_000
 _ROWS = 64  # of the Gram matrix, formed at a time
 _TOLERANCE = 1e-4
@@ -154,11 +154,13 @@ def _kernel(cell: Cell, x: np.ndarray, y: np.ndarray, others: tuple[np.ndarray, 
 
 
 def _padded_rows(n: int) -> int:
-    """The next of 256, 512, 1024, from there of 1024 · 1.5^j in whole multiples of 64, from 8192 on the next multiple."""
+    """The next of 256, 512, 1024, and from there of 1024 · 1.5^j in whole multiples of 64; beyond 8192 the next multiple."""
+    if n > _FILLED:
+        return -(-n // _ROWS) * _ROWS
     rows = 256
-    while rows < min(n, _FILLED):
+    while rows < n:
         rows = 2 * rows if rows < _DECOMPOSED else -(-rows * 3 // (2 * _ROWS)) * _ROWS
-    return rows if n <= rows else -(-n // _ROWS) * _ROWS
+    return rows
 
 
 @eqx.filter_jit
