@@ -236,5 +236,5 @@ class TestDraws:
             risk.minibatch(jax.random.key(0), 6)
         with pytest.raises(tn.ArgumentError, match="size: needed an integer ≥ 1, got 0"):
             risk.minibatch(jax.random.key(0), 0)
-        with pytest.raises(tn.ArgumentError, match="model: needed 'randomized' or 'sampled'"):
+        with pytest.raises(tn.ArgumentError, match="model: needed 'randomized', 'sampled' or a randomization"):
             risk.with_signs(jax.random.key(0))

@@ -29,6 +29,7 @@ from taylornets.two_layer import Full, Prepared, Response, Taylor, Term, TwoLaye
 
 _ORDER_OF_MODEL = {"linear": 1, "quadratic": 2, "randomized": 2, "sampled": 2, "full": 1}
 MODELS = tuple(_ORDER_OF_MODEL)
+Model = str | int | Response | randomization.Randomization
 
 
 class Examples(NamedTuple):
@@ -205,7 +206,7 @@ def objective(
     x: ArrayLike,
     y: Any,
     *,
-    model: str | int | Response | randomization.Signs | randomization.Multipliers = "quadratic",
+    model: Model = "quadratic",
     loss: str | losses.Loss = "squared",
     penalty: float | Array,
     power: float = 8,
@@ -222,11 +223,13 @@ def objective(
         model: `"linear"` and `"quadratic"` are the single orders 1 and 2, an integer `k ≥ 1` is the single order `k`
             (each with `f^(0)`, which is zero under symmetric initialization), `"full"` the network, `"randomized"` the
             exact expected risk of the network under random signs, `"sampled"` its risk under one draw of them (any loss;
-            `with_signs` draws anew). A randomization such as `SignedMoments(3)` is the network under its multipliers, penalized
-            with its order; `Signs()` is `"randomized"`. Any response of `taylornets.two_layer`, such as `Taylor(4)`, is penalized with `k = 1`.
+            `with_signs` draws anew). A randomization such as `SignedMoments(3)` is the network under its multipliers,
+            penalized with its order; `Signs()` is `"randomized"`. Any response of `taylornets.two_layer`, such as
+            `Taylor(4)`, is penalized with `k = 1`.
         loss: a name of `taylornets.losses`, or a loss.
         penalty: `λ > 0`.
-        power: `p ≥ 2k`; `k` is the order of a term or a randomization, 1 for `"linear"` and `"full"`, 2 for `"quadratic"`, `"randomized"` and `"sampled"`.
+        power: `p ≥ 2k`; `k` is the order of a term or a randomization, 1 for `"linear"` and `"full"`, 2 for
+            `"quadratic"`, `"randomized"` and `"sampled"`.
         chunk_size: examples handled at a time, see `TwoLayerNetwork.prepare`; `None` keeps the features.
         key: JAX random key of the signs of `"sampled"`; by default `jax.random.key(0)`.
         sample_weight: weights `s_i ≥ 0` of the examples, shape `(n,)`; by default all equal. The risk is
@@ -248,9 +251,9 @@ def objective(
         >>> jax.grad(risk)(0.1 * net.w0).shape
         (8, 3)
     """
-    if isinstance(model, randomization.Signs | randomization.Multipliers):
+    if isinstance(model, randomization.Randomization):
         order = model.order
-        model.check(net, None, x)
+        model.check(net, None, jnp.asarray(x))
     elif isinstance(model, Response):
         order = 1
     elif not isinstance(model, str):
@@ -278,20 +281,20 @@ def objective(
 
 
 def _response(
-    model: str | int | Response | randomization.Signs | randomization.Multipliers,
+    model: Model,
     order: int,
     loss: losses.Loss,
     net: TwoLayerNetwork,
     key: PRNGKeyArray,
 ) -> tuple[Response, Any, tuple[int, ...]]:
-    if isinstance(model, randomization.Signs | randomization.Multipliers):
+    if isinstance(model, randomization.Randomization):
         return model.response, randomization.example_expectation(loss, model), ()
     if isinstance(model, Response):
         return model, randomization.OfOutputs(loss), model.orders
     if model == "full":
         return Full(), randomization.OfOutputs(loss), ()
     if model == "randomized":
-        return randomization.SignMoments(), randomization.example_expectation(loss), ()
+        return randomization.SignMoments(), randomization.example_expectation(loss, randomization.Signs()), ()
     if model == "sampled":
         return randomization.SampledSigns.draw(key, net), randomization.OfOutputs(loss), ()
     return Term(order), randomization.OfOutputs(loss), (order,)

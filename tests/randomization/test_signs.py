@@ -150,7 +150,7 @@ class TestExpectedLoss:
             ({"method": "exakt"}, "Did you mean 'exact'"),
             ({"loss": "logistic", "method": "exact"}, "method: needed 'normal', 'enumerate' or 'monte_carlo'"),
             ({"loss": "softmax", "method": "normal"}, "correlated under random signs"),
-            ({"method": "enumerate", "m": 22}, "width ≤ 20"),
+            ({"method": "enumerate", "m": 22}, r"2\^20 draws for 'enumerate'; 2 per unit, got 2\^22, width 22"),
             ({"loss": "softmax", "m": 22}, "key: needed a JAX random key"),
             ({"n": 4}, r"y: needed shape \(5, 2\), got shape \(4, 2\)"),
         ],

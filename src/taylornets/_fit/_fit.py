@@ -16,7 +16,7 @@ from taylornets._fit._result import FitError, FitResult, History, Status
 from taylornets.certificates import Certificate, certify_objective, is_certifiable
 from taylornets.objectives import Objective, objective
 from taylornets.optimizers import Method, NegativeCurvatureState
-from taylornets.randomization import SignMoments
+from taylornets.randomization import Randomization, SignMoments
 from taylornets.two_layer import TwoLayerNetwork
 
 _FIRST_CHECK = 20
@@ -34,7 +34,7 @@ def fit(
     x: ArrayLike,
     y: Any,
     *,
-    model: str | int = "quadratic",
+    model: str | int | Randomization = "quadratic",
     loss: str | losses.Loss = "squared",
     penalty: float | Array,
     power: float = 8,
@@ -54,13 +54,13 @@ def fit(
         net: the network.
         x: examples, shape `(n, d)`.
         y: targets as the loss takes them.
-        model: `"quadratic"`, `"randomized"`, `"linear"`, `"full"`, or an integer `k ≥ 1` for the single term of order `k`;
-            see `taylornets.objective`.
+        model: `"quadratic"`, `"randomized"`, `"linear"`, `"full"`, an integer `k ≥ 1` for the single term of order `k`, or
+            a randomization such as `SignedMoments(3)`; see `taylornets.objective`.
         loss: a name of `taylornets.losses`, or a loss.
         penalty: `λ > 0`.
         power: `p ≥ 2k`.
         method: `"lbfgs"`, `"negative_curvature"` (leaves saddles, and stops at second-order stationary points),
-            `"perturbed_gradient_descent"`, `"noisy_sgd"` (minibatches, and for the randomized model fresh signs in every
+            `"perturbed_gradient_descent"`, `"noisy_sgd"` (minibatches, and for randomized models fresh signs in every
             step, with a learning rate that falls to 0 at `max_steps`), `"gradient_descent"`, or a method object of
             `taylornets.optimizers`.
         w_init: start, shape `(m, d)` or `(m, R, d)`; by default zero for the linear model and the full network, and
@@ -213,7 +213,7 @@ def _status(
     return Status.MAX_STEPS if int(state.steps) >= max_steps else None
 
 
-def _start(risk: Objective, model: str | int, rank: int, key: PRNGKeyArray) -> Array:
+def _start(risk: Objective, model: str | int | Randomization, rank: int, key: PRNGKeyArray) -> Array:
     """Zero where the objective is convex or starts at a network; elsewhere `‖w_r‖ ≈ 0.3 m^{-1/(2k)}/B_x`."""
     if model in ("linear", "full", 1):
         return jnp.zeros_like(risk.prepared.net.w0)

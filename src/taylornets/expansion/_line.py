@@ -33,14 +33,14 @@ class Line:
     movable: tuple[bool, ...]
 
     @staticmethod
-    def through(f: Any, params: Any, trainable: Any) -> "Line":
-        """The lines through `params`; checks `f`, `params` and `trainable`."""
+    def through(f: Any, params: Any, trainable: Any, argument: str = "trainable") -> "Line":
+        """The lines through `params`; checks `f`, `params` and `trainable`, which the caller knows as `argument`."""
         if not callable(f):
             raise ArgumentError("f", "a function f(params, *args, **kwargs)", f"a {type(f).__name__}")
         with_paths, structure = jax.tree_util.tree_flatten_with_path(params)
         paths = tuple(jax.tree_util.keystr(path) or "the only leaf" for path, _ in with_paths)
         leaves = tuple(leaf for _, leaf in with_paths)
-        mask = _mask(params, trainable, len(leaves))
+        mask = _mask(params, trainable, len(leaves), argument)
         movable = tuple(bool(m) and _inexact(leaf) for m, leaf in zip(mask, leaves, strict=True))
         _refuse_nan("params", leaves, paths)
         return Line(f, leaves, paths, structure, movable)
@@ -100,7 +100,7 @@ def _inexact(leaf: Any) -> bool:
     return isinstance(leaf, float | complex)
 
 
-def _mask(params: Any, trainable: Any, count: int) -> list[Any]:
+def _mask(params: Any, trainable: Any, count: int, argument: str) -> list[Any]:
     if trainable is None:
         return [True] * count
     try:
@@ -109,14 +109,14 @@ def _mask(params: Any, trainable: Any, count: int) -> list[Any]:
         )
     except (ValueError, TypeError) as error:
         raise ArgumentError(
-            "trainable",
+            argument,
             f"a tree of booleans that is a prefix of params, {jax.tree_util.tree_structure(params)}",
             f"{jax.tree_util.tree_structure(trainable)} ({error})",
             "True or False for a whole subtree is enough.",
         ) from None
     for m in mask:
         if not isinstance(m, bool | np.bool_):
-            raise ArgumentError("trainable", "booleans as leaves", repr(m), "True lets a leaf move, False freezes it.")
+            raise ArgumentError(argument, "booleans as leaves", repr(m), "True chooses a leaf, False does not.")
     return mask
 
 

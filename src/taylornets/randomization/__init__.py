@@ -10,6 +10,7 @@ from taylornets.randomization._expected import normal_error_bound as normal_erro
 from taylornets.randomization._expected import sampled_loss as sampled_loss
 from taylornets.randomization._multipliers import Multipliers as Multipliers
 from taylornets.randomization._multipliers import NodeMoments as NodeMoments
+from taylornets.randomization._multipliers import Randomization as Randomization
 from taylornets.randomization._multipliers import RootsOfUnity as RootsOfUnity
 from taylornets.randomization._multipliers import Rule as Rule
 from taylornets.randomization._multipliers import SampledNodes as SampledNodes

@@ -98,8 +98,8 @@ def row_signs(
 ) -> Callable[..., Any]:
     """A model whose displacement has a random sign in every row of chosen matrices.
 
-    In the mean over the signs all orders that are odd in some row vanish. For two-layer networks with their units on `axis` these
-    are the random signs of `taylornets.randomization.Signs`.
+    In the mean over the signs all orders that are odd in some row vanish. For two-layer networks with their units on `axis`
+    these are the random signs of `taylornets.randomization.Signs`.
 
     Args:
         f: as in `symmetrized`.
@@ -122,7 +122,7 @@ def row_signs(
         >>> model(jax.random.key(0), jnp.eye(2), jnp.ones(2)).shape
         ()
     """
-    line, chosen = Line.through(f, params, trainable), Line.through(f, params, matrices).movable
+    line, chosen = Line.through(f, params, trainable), Line.through(f, params, matrices, "matrices").movable
     if matrices is None:
         chosen = tuple(c and jnp.ndim(leaf) > 1 for c, leaf in zip(chosen, line.leaves, strict=True))
     for c, leaf, path in zip(chosen, line.leaves, line.paths, strict=True):

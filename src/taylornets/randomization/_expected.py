@@ -12,7 +12,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from taylornets import _checks, losses
-from taylornets.randomization._multipliers import Multipliers, NodeValues
+from taylornets.randomization._multipliers import NodeValues, Randomization
 from taylornets.randomization._signs import Moments, Signs, prepare_signs
 from taylornets.two_layer import TwoLayerNetwork
 
@@ -67,7 +67,7 @@ class OfOutputs(eqx.Module):
         return self.loss.value(outputs.T, y)
 
 
-def sampled_loss(randomization: Signs | Multipliers, loss: losses.Loss) -> OfOutputs:
+def sampled_loss(randomization: Randomization, loss: losses.Loss) -> OfOutputs:
     """The loss of one draw.
 
     Raises:
@@ -77,16 +77,14 @@ def sampled_loss(randomization: Signs | Multipliers, loss: losses.Loss) -> OfOut
     return OfOutputs(loss)
 
 
-def _check_loss(randomization: Signs | Multipliers, loss: losses.Loss) -> None:
-    complex_outputs = isinstance(randomization, Multipliers) and not randomization.rule.real
+def _check_loss(randomization: Randomization, loss: losses.Loss) -> None:
+    complex_outputs = not isinstance(randomization, Signs) and not randomization.rule.real
     if complex_outputs and loss.name != "squared":
         why = "Outputs under roots of unity are complex. Use SignedMoments."
         raise _checks.ArgumentError("loss", "'squared', |v - y|², for complex outputs", repr(loss.name), why)
 
 
-def example_expectation(
-    loss: losses.Loss, randomization: Signs | Multipliers = Signs()
-) -> ExactSquared | NormalExpected:
+def example_expectation(loss: losses.Loss, randomization: Randomization) -> ExactSquared | NormalExpected:
     """The deterministic expectation used for training: exact for the squared loss, else the normal limit.
 
     Raises:
@@ -108,7 +106,7 @@ def example_expectation(
 
 def expected_loss(
     loss: str | losses.Loss,
-    randomization: Signs | Multipliers,
+    randomization: Randomization,
     net: TwoLayerNetwork,
     w: Array,
     x: Array,
@@ -159,7 +157,7 @@ def expected_loss(
             raise _checks.ArgumentError("method", "'normal', 'enumerate' or 'monte_carlo' for this loss", "'exact'")
         expectation = ExactSquared(loss) if method == "exact" else NormalExpected(loss)
         if method == "normal" and loss.name not in _SEPARABLE:
-            example_expectation(loss)
+            example_expectation(loss, randomization)
         moments = randomization.moments(net, w, x)
         return jnp.mean(expectation(Moments(moments.mean.T, moments.variance.T), y))
     outputs = _outputs(randomization, net, w, x)
@@ -181,13 +179,13 @@ def expected_loss(
     return chances.astype(y.dtype) @ lax.map(one, draws, batch_size=256)
 
 
-def _chances(randomization: Signs | Multipliers) -> Array:
+def _chances(randomization: Randomization) -> Array:
     """Probabilities of the nodes."""
     weights = jnp.abs(randomization.weights)
     return weights / jnp.sum(weights)
 
 
-def _outputs(randomization: Signs | Multipliers, net: TwoLayerNetwork, w: Array, x: Array) -> Callable[[Array], Array]:
+def _outputs(randomization: Randomization, net: TwoLayerNetwork, w: Array, x: Array) -> Callable[[Array], Array]:
     """Outputs, shape `(n, outputs)`, as a function of the numbers of the nodes that were drawn."""
     if isinstance(randomization, Signs):
         mean, odd = randomization.odd_parts(net, w, x)
@@ -220,7 +218,7 @@ def normal_error_bound(loss: str | losses.Loss, net: TwoLayerNetwork, w: Array, 
         Bounds, shape `(n,)`, summed over outputs.
     """
     loss = losses.get(loss)
-    example_expectation(loss)
+    example_expectation(loss, Signs())
     _, odd = Signs().odd_parts(net, w, x)
     entries = jnp.abs(odd)[:, :, None] * jnp.abs(net.a)[None]
     variance = jnp.sum(entries**2, axis=1)

@@ -13,10 +13,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Inexact, PRNGKeyArray
 
 from taylornets import _checks
-from taylornets.randomization._signs import Moments, prepare_signs
+from taylornets.randomization._signs import Moments, Signs, prepare_signs
 from taylornets.two_layer import BlockFeatures, Network, TwoLayerNetwork, contract
 
 _INTEGER_NODES = {4: (1.0, 2.0)}  # of the theory page; for orders 2 and 3 the general rule gives integers
@@ -80,7 +81,7 @@ class NodeMoments(eqx.Module):
         """Moments of the block, each of shape `(outputs, b)`."""
         nodes, total = self.rule.upper(), self.rule.total
         values = [[net.activation(features.u + z * part) for z, _ in nodes] for part in v[:, :, 0]]
-        means = [sum(c * value.real for (_, c), value in zip(nodes, row, strict=True)) for row in values]
+        means: list[Any] = [sum(c * value.real for (_, c), value in zip(nodes, row, strict=True)) for row in values]
         centers, groups = means, values
         if self.rule.shared and net.symmetric:
             centers, groups = [means[0] - means[1]], [[a - b for a, b in zip(*values, strict=True)]]
@@ -315,11 +316,10 @@ class RootsOfUnity(Multipliers):
         weights = (1 / self.order,) * self.order
         if self.order == 2:
             return Rule((1.0, -1.0), weights, False)
-        roots = np.exp(2j * np.pi * np.arange(self.order) / self.order)
+        angles = 2 * np.pi * np.arange(self.order) / self.order
         # Exact where a root lies on an axis, so that conjugates are recognized.
-        roots = np.where(np.abs(roots.imag) < 1e-15, roots.real + 0j, roots)
-        roots = np.where(np.abs(roots.real) < 1e-15, 1j * roots.imag, roots)
-        return Rule(tuple(map(complex, roots)), weights, False)
+        real, imaginary = (np.where(np.abs(part) < 1e-15, 0.0, part) for part in (np.cos(angles), np.sin(angles)))
+        return Rule(tuple(map(complex, real, imaginary)), weights, False)
 
     def check(self, net: TwoLayerNetwork, w: Array | None, x: Array) -> None:
         """Refuses activations with kinks, and displacements that leave the strip on which the activation is analytic."""
@@ -333,7 +333,7 @@ class RootsOfUnity(Multipliers):
                 "net", f"an analytic activation, since roots of unity of order {self.order} are complex",
                 f"{sigma.name!r}{why}", "Use SignedMoments, which serve any activation.",
             )  # fmt: skip
-        if w is None or isinstance(w, jax.core.Tracer) or isinstance(x, jax.core.Tracer) or math.isinf(sigma.strip):
+        if w is None or isinstance(w, Tracer) or isinstance(x, Tracer) or math.isinf(sigma.strip):
             return
         reach = float(jnp.max(jnp.abs(jnp.asarray(x) @ jnp.asarray(w).T))) * max(z.imag for z in self.rule.nodes)
         if reach >= sigma.strip:
@@ -341,3 +341,6 @@ class RootsOfUnity(Multipliers):
                 "w", f"|⟨w_r, x_i⟩| Im z below {sigma.strip:.4g}, where {sigma.name!r} is analytic", f"{reach:.4g}",
                 "Use SignedMoments, or a smaller displacement.",
             )  # fmt: skip
+
+
+Randomization = Signs | Multipliers

@@ -11,13 +11,13 @@ from jaxtyping import PRNGKeyArray
 
 from taylornets import _checks, activations
 from taylornets.experiments.learning._data import INPUTS, ON_SPHERE, TARGETS
-from taylornets.randomization import Multipliers, SignedMoments, Signs
+from taylornets.randomization import Randomization, SignedMoments, Signs
 
 KERNELS = ("ntk", "finite_ntk")
 # What `taylornets.fit` calls the models that have names of their own here.
 HIGHER: dict[str, Any] = {"cubic": 3, "quartic": 4, "randomized3": SignedMoments(3)}
 ORDERS = {"linear": 1, "quadratic": 2, "cubic": 3, "quartic": 4}
-RANDOMIZED: dict[str, Signs | Multipliers] = {"randomized": Signs(), "randomized3": SignedMoments(3)}
+RANDOMIZED: dict[str, Randomization] = {"randomized": Signs(), "randomized3": SignedMoments(3)}
 POWERS = {
     "linear": 2.0,
     "full": 2.0,
@@ -53,8 +53,8 @@ class Cell:
         inputs: `"sphere"`, `"cube"`, `"gaussian"` or `"anisotropic"`.
         decay: of the anisotropic spectrum `Λ_jj ∝ j^{-decay}`.
         noise: standard deviation of Gaussian noise on the training and validation targets.
-        model: `"ntk"` (infinite width), `"finite_ntk"`, `"linear"`, `"quadratic"`, `"randomized"`, `"full"`, `"cubic"` and `"quartic"`
-            (single orders 3 and 4), or `"randomized3"` (signed moments of order 3).
+        model: `"ntk"` (infinite width), `"finite_ntk"`, `"linear"`, `"quadratic"`, `"randomized"`, `"full"`, `"cubic"` and
+            `"quartic"` (single orders 3 and 4), or `"randomized3"` (signed moments of order 3).
         activation: a name of `taylornets.activations`.
         width: hidden units, even; without meaning for `"ntk"`.
         penalties: the path, from strong to weak; empty for the model's own.

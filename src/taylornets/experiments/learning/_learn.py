@@ -83,7 +83,8 @@ def run_cell(cell: Cell) -> dict[str, Any]:
                 "sign_variance": None if variance is None else variance / float(np.var(truth)),
                 "status": status,
             }
-    assert best is not None
+    if best is None:
+        raise FloatingPointError(f"No penalty of the path gave finite weights: {cell.name}")
     m_op = float(tn.generalization.operator_norm_ratio(x))
     return best | {"m_op": m_op, "steps": steps, "seconds": time.perf_counter() - started}
 

@@ -17,6 +17,8 @@ from taylornets.optimizers import LBFGS
 
 _START = 0.3
 _MEMORY = 10
+# A path has collapsed where less than this share of the start's norm is left.
+_COLLAPSED = 1e-3
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,9 @@ def penalty_path(
         max_steps: per penalty.
 
     Yields:
-        A step per penalty.
+        A step per penalty, up to the first one whose weights are not finite.
+
+    Zero is stationary for every term of order 2 or more: a path that a strong penalty drew into it begins anew at the next one.
     """
     x, y = np.asarray(x), np.asarray(y)  # on the host, so that nothing is compiled for each `n`
     n, rows = x.shape[0], max(padded or 0, x.shape[0])
@@ -70,12 +74,15 @@ def penalty_path(
     risk = tn.objective(net, x, y, model=model, loss=loss, penalty=1.0, power=power)
     weight = risk.prepared.per_example(jnp.asarray(np.where(np.arange(rows) < n, 1 / n, 0).astype(x.dtype)))
     risk = eqx.tree_at(lambda r: r.examples.weight, risk, weight)
-    w = start
-    if w is None:
-        w = jnp.zeros_like(net.w0) if model in ("linear", "full") else natural_point(risk, key, scale=_START)
+    if start is None:
+        start = jnp.zeros_like(net.w0) if model in ("linear", "full") else natural_point(risk, key, scale=_START)
+    w, least = start, _COLLAPSED * jnp.linalg.norm(start)
     for penalty in penalties:
         risk = eqx.tree_at(lambda r: r.strength, risk, jnp.asarray(penalty, risk.strength.dtype))
         solver = LBFGS(memory=_MEMORY)
+        w = start if jnp.linalg.norm(w) < least else w
         result = minimize(risk, w, solver, key, certified=False, tol=tol, max_steps=max_steps)
         w = result.w
+        if not jnp.isfinite(w).all():
+            return
         yield Step(float(penalty), w, result.steps, result.status.name)
