@@ -135,10 +135,6 @@ def test_blocks_do_not_matter():
     ("call", "message"),
     [
         (
-            lambda net, x: generalization.rademacher(net, x, order=3, radius=1.0, key=jax.random.key(0)),
-            "order: needed 1 or 2, for which the supremum is exact, got 3. From order 3 on it is a tensor norm",
-        ),
-        (
             lambda net, x: generalization.rademacher(net, x, order=2, radius=1.0, draws=1, key=jax.random.key(0)),
             "draws: needed an integer ≥ 2, got 1",
         ),

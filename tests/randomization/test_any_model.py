@@ -74,5 +74,7 @@ def test_bad_input_is_refused():
         stencil(model, start, 2, step=0.0)
     with pytest.raises(tn.ArgumentError, match="axis: needed an axis of the leaf"):
         row_signs(model, start, axis=2)
+    with pytest.raises(tn.ArgumentError, match="matrices: needed booleans as leaves"):
+        row_signs(model, start, matrices=1.0)
     with pytest.raises(tn.ArgumentError, match="new_params"):
         symmetrized(model, start)({"first": end["first"]}, x)

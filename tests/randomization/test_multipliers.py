@@ -129,6 +129,10 @@ def test_objective_and_its_samples():
     assert abs(float(drawn.mean() - risk.risk(w))) <= 5 * float(drawn.std()) / np.sqrt(4000)
     found = tn.fit(net, x, y, model=rule, penalty=1e-3, power=6, tol=1e-3, max_steps=300)
     assert found.certificate is None
+    products = [
+        jax.make_jaxpr(tn.objective(net, x, y, model=k, penalty=1, power=6).value_and_gradient)(w) for k in (rule, 3)
+    ]
+    assert [str(program).count("dot_general") for program in products] == [2, 2]
     assert found.objective < float(risk(0 * w))
 
 

@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from taylornets import _checks, losses
-from taylornets._fit._methods import default_method, natural_norm, natural_point
+from taylornets._fit._methods import default_method, natural_norm, small_start
 from taylornets._fit._result import FitError, FitResult, History, Status
 from taylornets.certificates import Certificate, certify_objective, is_certifiable
 from taylornets.objectives import Objective, objective
@@ -23,7 +23,6 @@ _FIRST_CHECK = 20
 _CHECK_GROWTH = 1.25
 _CHECK_GROWTH_RANDOMIZED = 1.6  # its certificate takes as long as some fifty gradients
 # The starting norm of a unit relative to the natural one: small against the solution, far from the saddle at 0. A heuristic.
-_START = 0.3
 _STRETCH = 0.01
 _RESTARTS = 3
 _SAME_OBJECTIVE = 1e-7
@@ -175,11 +174,13 @@ def minimize(
         state = solver.advance(fun, state, min(check, max_steps) - int(state.steps))
         candidate = state.w if leave is None else state.w @ leave
         size = jnp.maximum(jnp.linalg.norm(candidate), natural_norm(risk))
-        found, slope = risk.value_and_gradient(candidate)
-        diverged = not bool(jnp.isfinite(state.value) & jnp.isfinite(found))
         # After numbers that are not finite, the best point known is what counts.
-        if not diverged or found < value:
-            w, value, gradient = candidate, found, slope
+        diverged = not bool(jnp.isfinite(state.value))
+        if jnp.isfinite(candidate).all():
+            found, slope = risk.value_and_gradient(candidate)
+            diverged |= not bool(jnp.isfinite(found))
+            if not diverged or found < value:
+                w, value, gradient = candidate, found, slope
         certificate = certify_objective(risk, w) if certified else None
         history.add(int(state.steps), value, gradient, size, certificate, time.perf_counter() - started)
         if on_check is not None:
@@ -214,7 +215,7 @@ def _status(
 
 
 def _start(risk: Objective, model: str | int | Randomization, rank: int, key: PRNGKeyArray) -> Array:
-    """Zero where the objective is convex or starts at a network; elsewhere `‖w_r‖ ≈ 0.3 m^{-1/(2k)}/B_x`."""
+    """Zero where the objective is convex or starts at a network; small and random elsewhere."""
     if model in ("linear", "full", 1):
         return jnp.zeros_like(risk.prepared.net.w0)
-    return natural_point(risk, key, rank, _START)
+    return small_start(risk, key, rank)

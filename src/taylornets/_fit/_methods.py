@@ -30,6 +30,7 @@ _JUMP = 0.05  # radius of a perturbation relative to the natural norm
 _NOISE = 1e-3  # standard deviation of a step's noise relative to that of a coordinate
 _QUIET = 1e-6  # gradient norm that counts as stationary, relative to (natural norm)/(learning rate)
 _HALF_WAY = 0.5
+_START = 0.09  # size of a term at the start, relative to that at the natural norm
 _BATCH = 64
 # Learning rates times the spectral radius: a quarter of what is stable there, and less for gradients of minibatches.
 _STABLE, _STABLE_SAMPLED = 0.5, 0.125
@@ -47,6 +48,11 @@ def natural_point(risk: Objective, key: PRNGKeyArray, rank: int = 1, scale: floa
     shape = (net.width, net.inputs) if rank == 1 else (net.width, rank, net.inputs)
     deviation = scale * natural_norm(risk) / (net.width * net.inputs * rank) ** 0.5
     return deviation * jax.random.normal(key, shape, net.w0.dtype)
+
+
+def small_start(risk: Objective, key: PRNGKeyArray, rank: int = 1) -> Array:
+    """A random start near the saddle at zero, `‖w_r‖ ≈ 0.09^{1/k} m^{-1/(2k)}/B_x`: terms of all orders are equally small."""
+    return natural_point(risk, key, rank, _START ** (1 / risk.order))
 
 
 def default_method(name: str, risk: Objective, key: PRNGKeyArray, max_steps: int) -> Method:

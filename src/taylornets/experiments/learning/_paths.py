@@ -12,10 +12,9 @@ from jaxtyping import Array, PRNGKeyArray
 
 import taylornets as tn
 from taylornets._fit._fit import minimize
-from taylornets._fit._methods import natural_point
+from taylornets._fit._methods import small_start
 from taylornets.optimizers import LBFGS
 
-_START = 0.3
 _MEMORY = 10
 # A path has collapsed where less than this share of the start's norm is left.
 _COLLAPSED = 1e-3
@@ -75,7 +74,7 @@ def penalty_path(
     weight = risk.prepared.per_example(jnp.asarray(np.where(np.arange(rows) < n, 1 / n, 0).astype(x.dtype)))
     risk = eqx.tree_at(lambda r: r.examples.weight, risk, weight)
     if start is None:
-        start = jnp.zeros_like(net.w0) if model in ("linear", "full") else natural_point(risk, key, scale=_START)
+        start = jnp.zeros_like(net.w0) if model in ("linear", "full") else small_start(risk, key)
     w, least = start, _COLLAPSED * jnp.linalg.norm(start)
     for penalty in penalties:
         risk = eqx.tree_at(lambda r: r.strength, risk, jnp.asarray(penalty, risk.strength.dtype))
