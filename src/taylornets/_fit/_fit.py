@@ -22,7 +22,6 @@ from taylornets.two_layer import TwoLayerNetwork
 _FIRST_CHECK = 20
 _CHECK_GROWTH = 1.25
 _CHECK_GROWTH_RANDOMIZED = 1.6  # its certificate takes as long as some fifty gradients
-# The starting norm of a unit relative to the natural one: small against the solution, far from the saddle at 0. A heuristic.
 _STRETCH = 0.01
 _RESTARTS = 3
 _SAME_OBJECTIVE = 1e-7

@@ -30,8 +30,9 @@ _JUMP = 0.05  # radius of a perturbation relative to the natural norm
 _NOISE = 1e-3  # standard deviation of a step's noise relative to that of a coordinate
 _QUIET = 1e-6  # gradient norm that counts as stationary, relative to (natural norm)/(learning rate)
 _HALF_WAY = 0.5
-_START = 0.09  # size of a term at the start, relative to that at the natural norm
 _BATCH = 64
+# The size of a term at the start relative to that at the natural norm: small, and off the saddle at 0. A heuristic.
+_START = 0.09
 # Learning rates times the spectral radius: a quarter of what is stable there, and less for gradients of minibatches.
 _STABLE, _STABLE_SAMPLED = 0.5, 0.125
 

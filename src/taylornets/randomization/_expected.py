@@ -12,8 +12,9 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from taylornets import _checks, losses
-from taylornets.randomization._multipliers import NodeValues, Randomization
-from taylornets.randomization._signs import Moments, Signs, prepare_signs
+from taylornets.randomization._multipliers import NodeValues
+from taylornets.randomization._randomization import Moments, Randomization, prepare_signs
+from taylornets.randomization._signs import Signs
 from taylornets.two_layer import TwoLayerNetwork
 
 _METHODS = ("auto", "exact", "normal", "enumerate", "monte_carlo")
@@ -78,7 +79,7 @@ def sampled_loss(randomization: Randomization, loss: losses.Loss) -> OfOutputs:
 
 
 def _check_loss(randomization: Randomization, loss: losses.Loss) -> None:
-    complex_outputs = not isinstance(randomization, Signs) and not randomization.rule.real
+    complex_outputs = not randomization.rule.real
     if complex_outputs and loss.name != "squared":
         why = "Outputs under roots of unity are complex. Use SignedMoments."
         raise _checks.ArgumentError("loss", "'squared', |v - y|², for complex outputs", repr(loss.name), why)
@@ -148,8 +149,7 @@ def expected_loss(
     y = loss.prepare_targets(y, net.outputs, dtype=net.a.dtype)
     _checks.array("y", y, (jnp.shape(x)[0] if jnp.ndim(x) else "n", net.outputs), "One target for each example of x.")
     each = sampled_loss(randomization, loss)
-    choices = 2 if isinstance(randomization, Signs) else len(randomization.rule.nodes)
-    units = net.width if isinstance(randomization, Signs) else randomization.rule.count(net)
+    choices, units = len(randomization.rule.nodes), randomization.rule.count(net)
     if method == "auto":
         method = _automatic(loss, choices**units)
     if method in ("exact", "normal"):

@@ -5,63 +5,20 @@ with probability `|c_t|/T`, `T = Σ_t |c_t|`; its displacement is multiplied by 
 its mean is `Σ_t c_t σ(u + z_t v)`, whose terms of order `1..k-1` vanish, and whose term of order `k` is that of the network.
 """
 
-import abc
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Inexact, PRNGKeyArray
 
 from taylornets import _checks
-from taylornets.randomization._signs import Moments, Signs, prepare_signs
+from taylornets.randomization._randomization import Moments, Randomization, Rule
 from taylornets.two_layer import BlockFeatures, Network, TwoLayerNetwork, contract
 
 _INTEGER_NODES = {4: (1.0, 2.0)}  # of the theory page; for orders 2 and 3 the general rule gives integers
-
-
-class Rule(NamedTuple):
-    """Nodes and weights of a multiplier.
-
-    Attributes:
-        nodes: `z_t`, real or complex; complex ones come with their conjugates.
-        weights: `c_t`, real.
-        shared: whether the two units of a pair share one draw, which cancels order 0 in every sample.
-    """
-
-    nodes: tuple[complex, ...] | tuple[float, ...]
-    weights: tuple[float, ...]
-    shared: bool
-
-    @property
-    def total(self) -> float:
-        """`T = Σ_t |c_t|`."""
-        return float(np.sum(np.abs(self.weights)))
-
-    @property
-    def real(self) -> bool:
-        """Whether all nodes are."""
-        return not np.iscomplexobj(self.nodes)
-
-    def count(self, net: Network) -> int:
-        """How many independent draws a network takes."""
-        return net.width // 2 if self.shared and net.symmetric else net.width
-
-    def draws(self, key: PRNGKeyArray, net: Network, shape: tuple[int, ...]) -> Array:
-        """Numbers of nodes, shape `(*shape, count)`."""
-        chances = jnp.abs(jnp.asarray(self.weights, net.w0.dtype)) / self.total
-        return jax.random.choice(key, len(self.nodes), (*shape, self.count(net)), p=chances)
-
-    def upper(self) -> list[tuple[Any, float]]:
-        """Nodes with `Im z ≥ 0` and their weights, doubled where the conjugate stands for itself.
-
-        Activations are real on the real axis, so conjugate nodes have conjugate values.
-        """
-        pairs = zip(self.nodes, self.weights, strict=True)
-        return [(z.real if z.imag == 0 else z, c if z.imag == 0 else 2 * c) for z, c in pairs if z.imag >= 0]
 
 
 class NodeMoments(eqx.Module):
@@ -167,80 +124,7 @@ def _squared(value: Array) -> Array:
     return value.real**2 + value.imag**2 if jnp.iscomplexobj(value) else value**2
 
 
-class Multipliers(eqx.Module):
-    """Base of the two constructions.
-
-    Attributes:
-        order: `k ≥ 2`, the lowest order above 0 that survives in the mean.
-    """
-
-    order: int = eqx.field(static=True)
-
-    def __check_init__(self) -> None:
-        _checks.integer("order", self.order, 2, "Order 1 is the network itself: nothing lies below it.")
-
-    @property
-    @abc.abstractmethod
-    def rule(self) -> Rule:
-        """Nodes and weights as numbers of double precision."""
-
-    @abc.abstractmethod
-    def check(self, net: TwoLayerNetwork, w: Array | None, x: Array) -> None:
-        """Refuses networks that the construction does not serve."""
-
-    @property
-    def nodes(self) -> Array:
-        """Values `z_t` of a multiplier."""
-        return jnp.asarray(np.asarray(self.rule.nodes))
-
-    @property
-    def weights(self) -> Array:
-        """Signed weights `c_t` of the nodes: `Σ c_t z_t^j = 0` for `1 ≤ j < k`, `Σ c_t z_t^k = 1`."""
-        return jnp.asarray(self.rule.weights)
-
-    @property
-    def total_variation(self) -> float:
-        """`T = Σ_t |c_t|`: outputs of a sample are weighted by `±T`."""
-        return self.rule.total
-
-    @property
-    def response(self) -> NodeMoments:
-        """The exact moments as a function of the projections."""
-        return NodeMoments(self.rule)
-
-    def sample(self, key: PRNGKeyArray, net: TwoLayerNetwork, w: Array, x: Array) -> Array:
-        """One draw of the network, with fresh multipliers for every unit.
-
-        Args:
-            key: a JAX random key.
-            net: the network.
-            w: displacement, shape `(m, d)`.
-            x: examples, shape `(n, d)`.
-
-        Returns:
-            Outputs, shape `(n, outputs)`; complex for roots of unity of order ≥ 3.
-
-        Raises:
-            ArgumentError: for a network that the construction does not serve.
-        """
-        self.check(net, w, x)
-        return prepare_signs(net, x).apply(SampledNodes.draw(key, net, self.rule), w)
-
-    def mean(self, net: TwoLayerNetwork, w: Array, x: Array) -> Array:
-        """The mean over all draws, exact and real; arguments as in `sample`. Shape `(n, outputs)`."""
-        return self.moments(net, w, x).mean
-
-    def variance(self, net: TwoLayerNetwork, w: Array, x: Array) -> Array:
-        """`E|f - E f|²` of every output, exact; arguments as in `sample`. Shape `(n, outputs)`."""
-        return self.moments(net, w, x).variance
-
-    def moments(self, net: TwoLayerNetwork, w: Array, x: Array) -> Moments:
-        """Mean and variance from one pass, each of shape `(n, outputs)`."""
-        self.check(net, w, x)
-        return prepare_signs(net, x).apply(self.response, w)
-
-
-class SignedMoments(Multipliers):
+class SignedMoments(Randomization):
     """Real multipliers with signed output weights, for any activation and symmetric initialization.
 
     Nodes lie in `[-⌈k/2⌉, ⌈k/2⌉]`, symmetric, with weights of the parity of `k`. There they have the least `T` of all rules
@@ -257,6 +141,13 @@ class SignedMoments(Multipliers):
         >>> np.round(rule.nodes, 6).tolist(), np.round(12 * rule.weights, 6).tolist()
         ([2.0, 1.0, -1.0, -2.0], [1.0, -2.0, 2.0, -1.0])
     """
+
+    order: int = eqx.field(static=True)
+
+    @property
+    def response(self) -> NodeMoments:
+        """The exact moments as a function of the projections."""
+        return NodeMoments(self.rule)
 
     @property
     def rule(self) -> Rule:
@@ -297,7 +188,7 @@ def _half_rule(order: int) -> tuple[np.ndarray, np.ndarray]:
     return nodes, np.linalg.solve(matrix, wanted)
 
 
-class RootsOfUnity(Multipliers):
+class RootsOfUnity(Randomization):
     """Multipliers uniform on the `k`-th roots of unity: order `k` is untouched in every sample, for analytic activations.
 
     In the mean only orders divisible by `k` survive. Outputs of a sample are complex from `k = 3` on; `k = 2` are random signs.
@@ -309,6 +200,13 @@ class RootsOfUnity(Multipliers):
         >>> np.round(tn.randomization.RootsOfUnity(order=4).nodes, 6).tolist()
         [(1+0j), 1j, (-1+0j), -1j]
     """
+
+    order: int = eqx.field(static=True)
+
+    @property
+    def response(self) -> NodeMoments:
+        """The exact moments as a function of the projections."""
+        return NodeMoments(self.rule)
 
     @property
     def rule(self) -> Rule:
@@ -341,6 +239,3 @@ class RootsOfUnity(Multipliers):
                 "w", f"|⟨w_r, x_i⟩| Im z below {sigma.strip:.4g}, where {sigma.name!r} is analytic", f"{reach:.4g}",
                 "Use SignedMoments, or a smaller displacement.",
             )  # fmt: skip
-
-
-Randomization = Signs | Multipliers

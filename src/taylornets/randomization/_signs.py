@@ -1,32 +1,16 @@
 """Random signs: the randomization that removes the odd orders (theory 2; BL20 section 3)."""
 
 import math
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from taylornets import _checks
 from taylornets.activations import Activation
-from taylornets.two_layer import BlockFeatures, Network, Prepared, TwoLayerNetwork, contract, prepare
-
-
-class Moments(NamedTuple):
-    """First two moments of every output over the signs; a block has shape `(outputs, b)`, a data set `(n, outputs)`."""
-
-    mean: Array
-    variance: Array
-
-
-@runtime_checkable
-class Random(Protocol):
-    """A response that belongs to a randomization: moments over all draws, or the outputs under one."""
-
-    def redrawn(self, key: PRNGKeyArray, net: Network) -> Any:
-        """The response under a fresh draw."""
-        ...
+from taylornets.randomization._randomization import Moments, Randomization, Rule, prepare_signs
+from taylornets.two_layer import BlockFeatures, Network, TwoLayerNetwork, contract
 
 
 class SignMoments(eqx.Module):
@@ -127,15 +111,11 @@ def _even_and_square_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
     return values, ((up + down) * scale, 2 * scale**2 * odd * (up - down))
 
 
-class Signs(eqx.Module):
+class Signs(Randomization):
     """Independent random signs `s_r = ±1` on the displacement: `f(sW; x)`.
 
     `E_s f^(1) = 0` and `f^(2)` does not change for any draw: every odd term has mean zero, every even one is untouched.
     Mean and variance are exact for the whole network and any activation.
-
-    Attributes:
-        nodes: the values `(1, -1)` of a multiplier, weights below.
-        weights: `(1/2, 1/2)`: the moment conditions `Σ_t c_t z_t = 0`, `Σ_t c_t z_t² = 1`.
 
     Source: theory 2; BL20 section 3.
 
@@ -147,20 +127,12 @@ class Signs(eqx.Module):
         (5, 1)
     """
 
-    @property
-    def order(self) -> int:
-        """The lowest order above 0 that survives in the mean."""
-        return 2
+    order: int = eqx.field(static=True, default=2, init=False)
 
     @property
-    def nodes(self) -> Float[Array, "2"]:
-        """Values of a multiplier."""
-        return jnp.array([1.0, -1.0])
-
-    @property
-    def weights(self) -> Float[Array, "2"]:
-        """Signed weights of the nodes; here the probabilities."""
-        return jnp.array([0.5, 0.5])
+    def rule(self) -> Rule:
+        """The nodes ±1, each of weight 1/2."""
+        return Rule((1.0, -1.0), (0.5, 0.5), False)
 
     @property
     def response(self) -> SignMoments:
@@ -171,38 +143,6 @@ class Signs(eqx.Module):
         """Signs serve every network."""
         del net, w, x
 
-    def sample(self, key: PRNGKeyArray, net: TwoLayerNetwork, w: Array, x: Array) -> Array:
-        """One draw of `f(sW; x)` with fresh signs for every unit.
-
-        Args:
-            key: a JAX random key.
-            net: the network.
-            w: displacement, shape `(m, d)`.
-            x: examples, shape `(n, d)`.
-
-        Returns:
-            Outputs, shape `(n, outputs)`.
-        """
-        w = _checks.array("w", w, (net.width, net.inputs))
-        return net(w * jax.random.rademacher(key, (net.width, 1), w.dtype), x)
-
-    def mean(self, net: TwoLayerNetwork, w: Array, x: Array) -> Array:
-        """`E_s f(sW; x)`, exact; arguments as in `sample`. Shape `(n, outputs)`."""
-        return self.moments(net, w, x).mean
-
-    def variance(self, net: TwoLayerNetwork, w: Array, x: Array) -> Array:
-        """`Var_s f(sW; x)` of every output, exact; arguments as in `sample`. Shape `(n, outputs)`."""
-        return self.moments(net, w, x).variance
-
-    def moments(self, net: TwoLayerNetwork, w: Array, x: Array) -> Moments:
-        """Mean and variance from one pass, each of shape `(n, outputs)`."""
-        return prepare_signs(net, x).apply(SignMoments(), w)
-
     def odd_parts(self, net: TwoLayerNetwork, w: Array, x: Array) -> tuple[Array, Array]:
         """The two parts of `f(sW) = mean + Σ_r s_r a_r m^{-1/2} o_r`: mean `(n, outputs)`, `m^{-1/2} o_r` `(n, m)`."""
         return prepare_signs(net, x).apply(OddParts(), w)
-
-
-def prepare_signs(net: TwoLayerNetwork, x: Array, chunk_size: int | None = None) -> Prepared:
-    """Features that `SignMoments` reads."""
-    return prepare(net, x, (), chunk_size, preactivations=True)
