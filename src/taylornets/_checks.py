@@ -46,13 +46,13 @@ def positive(argument: str, value: Any, advice: str = "") -> None:
         raise ArgumentError(argument, "a finite number > 0", str(value), advice)
 
 
-def choice(argument: str, value: Any, names: Iterable[str]) -> str:
-    """`value` if it is one of `names`; otherwise an error that offers the nearest one."""
+def choice(argument: str, value: Any, names: Iterable[str], otherwise: str = "") -> str:
+    """`value` if it is one of `names`; else an error that offers the nearest one, or says what holds `otherwise`."""
     known = sorted(names)
     if value in known:
         return value
     near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.4)
-    advice = f"Did you mean {near[0]!r}?" if near else ""
+    advice = f"Did you mean {near[0]!r}?" if near else otherwise
     raise ArgumentError(argument, "one of " + ", ".join(map(repr, known)), repr(value), advice)
 
 

@@ -165,6 +165,15 @@ def test_bad_input_is_refused():
             call()
 
 
+def test_higher_orders_have_no_certificate_and_say_why():
+    net, w, x = draw("tanh", True, outputs=1)
+    for model in (3, SignedMoments(3)):
+        with pytest.raises(tn.ArgumentError, match="have no exact polynomial-time formula"):
+            tn.certify(net, w, x, x[:, 0], penalty=1e-3, model=model)
+    named, given = (tn.certify(net, w, x, x[:, 0], penalty=1e-3, model=model) for model in ("randomized", Signs()))
+    assert float(named.gap) == float(given.gap)
+
+
 def test_remaining_variance_is_the_stated_one():
     """Without pairs: variance of order 0 under independent draws, `(T² - (Σ c)²) σ(u)²` for each unit."""
     lone, w, x = draw("cubic_relu", False, m=4, outputs=1)

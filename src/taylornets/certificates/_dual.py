@@ -40,7 +40,7 @@ from taylornets.certificates._bounds import (
 from taylornets.certificates._randomized import randomized_bound
 from taylornets.objectives import Objective, objective
 from taylornets.penalties import GroupPenalty
-from taylornets.randomization import SignMoments, Signs
+from taylornets.randomization import Randomization, SignMoments, Signs
 from taylornets.two_layer import TwoLayerNetwork, unit_suprema
 
 _LARGEST_MULTIPLE = 1024.0
@@ -85,7 +85,7 @@ def certify(
     loss: str | losses.Loss = "squared",
     penalty: float | Array,
     power: float = 8,
-    model: str = "quadratic",
+    model: str | int | Randomization = "quadratic",
     dual_vector: Array | None = None,
     chunk_size: int | None = None,
     sample_weight: ArrayLike | None = None,
@@ -123,7 +123,11 @@ def certify(
         >>> bool(tn.certify(net, 0.1 * net.w0, x, x[:, 0], penalty=1e-3).gap >= 0)
         True
     """
-    _checks.choice("model", model, ("linear", "quadratic", "randomized"))
+    why = (
+        "From order 3 on the dual bound needs norms of symmetric tensors, which have no exact polynomial-time formula."
+    )
+    if not is_certifiable(model):
+        _checks.choice("model", model, ("linear", "quadratic", "randomized"), why)
     risk = objective(
         net, x, y, model=model, loss=loss, penalty=penalty, power=power, chunk_size=chunk_size,
         sample_weight=sample_weight,
