@@ -1,5 +1,6 @@
 """Networks couple with their k-th order term; which order learns which target (theory 2, 6, 8)."""
 
+import itertools
 from functools import partial
 from typing import Any
 
@@ -55,17 +56,23 @@ def problem(
     return net, problems.sphere(key_x, EXAMPLES, INPUTS), target, tn.expressivity.planted_weights(net, target, order)
 
 
-@partial(jax.jit, static_argnums=(1, 2, 3))
-def coupling_errors(key: PRNGKeyArray, width: int, kind: str, order: int) -> tuple[Array, Array]:
-    """Root mean square over draws and examples of what separates the randomized network from `f^(k)`, and of its mean."""
+@partial(jax.jit, static_argnums=(1, 2))
+def coupling_errors(key: PRNGKeyArray, width: int, order: int) -> Array:
+    """What separates the randomized network from `f^(k)`: root mean square over draws and examples, and that of its mean.
+
+    Shape `(constructions, 2)`.
+    """
     net, x, _, w = problem(key, width, order)
     if order % 2:
         # The planted pair moves in opposite directions, which cancels even orders; the positive one, moved further, does not.
         w = jnp.where(net.a > 0, 2 ** (1 / order) * w, 0)
-    prepared = tn.randomization.prepare_signs(net, x)
-    moments = prepared.apply(KINDS[kind](order).response, w)
-    bias = jnp.mean((moments.mean - net.term(order, w, x)) ** 2)
-    return jnp.sqrt(jnp.mean(moments.variance) + bias), jnp.sqrt(bias)
+    prepared, term = tn.randomization.prepare_signs(net, x), net.term(order, w, x)
+    found: list[Array] = []
+    for kind in KINDS.values():
+        moments = prepared.apply(kind(order).response, w)
+        bias = jnp.mean((moments.mean - term) ** 2)
+        found.append(jnp.sqrt(jnp.stack([jnp.mean(moments.variance) + bias, bias])))
+    return jnp.stack(found)
 
 
 def _coupling(context: Context, share: float) -> tuple[dict[str, Any], bool, list[Figure], Table]:
@@ -74,15 +81,13 @@ def _coupling(context: Context, share: float) -> tuple[dict[str, Any], bool, lis
     rows: list[list[Any]] = []
     plots: dict[str, list[Series]] = {"noise": [], "bias": []}
     widths, holds = np.asarray(sizes, float), True
-    cases = [(kind, order) for kind in KINDS for order in POWERS]
-    for place, (kind, order) in enumerate(cases):
-        values = np.zeros((2, seeds, len(sizes)))
-        for j, width in enumerate(sizes):
-            context.progress(
-                share * (place + j / len(sizes)) / len(cases), f"{WORDS[kind]}, k = {order}, width {width}"
-            )
-            for i, key in enumerate(jax.random.split(context.key, seeds)):
-                values[:, i, j] = coupling_errors(key, width, kind, order)
+    measured = np.zeros((len(POWERS), len(KINDS), 2, seeds, len(sizes)))
+    for place, (order, j) in enumerate(itertools.product(POWERS, range(len(sizes)))):
+        context.progress(share * place / (len(POWERS) * len(sizes)), f"coupling, k = {order}, width {sizes[j]}")
+        for i, key in enumerate(jax.random.split(context.key, seeds)):
+            measured[place // len(sizes), :, :, i, j] = coupling_errors(key, sizes[j], order)
+    for (of_kind, kind), (of_order, order) in itertools.product(enumerate(KINDS), enumerate(POWERS)):
+        values = measured[of_order, of_kind]
         for part, errors in zip(plots, values, strict=True):
             slope, interval = statistics.bootstrap_slope(widths, errors, context.seed)
             wanted, label = predicted(kind, order, part), f"{WORDS[kind]}, k = {order}"
