@@ -23,6 +23,8 @@ from taylornets._fit import FitError as FitError
 from taylornets._fit import FitResult as FitResult
 from taylornets._fit import Status as Status
 from taylornets._fit import fit as fit
+from taylornets._regime import Regime as Regime
+from taylornets._regime import regime as regime
 from taylornets.certificates import Certificate as Certificate
 from taylornets.certificates import certify as certify
 from taylornets.expansion import cost as cost
@@ -34,6 +36,8 @@ from taylornets.objectives import Objective as Objective
 from taylornets.objectives import objective as objective
 from taylornets.optimizers import Stationarity as Stationarity
 from taylornets.optimizers import stationarity as stationarity
+from taylornets.training import TaylorizedTraining as TaylorizedTraining
+from taylornets.training import taylorized_training as taylorized_training
 from taylornets.two_layer import TwoLayerNetwork as TwoLayerNetwork
 
 if TYPE_CHECKING:

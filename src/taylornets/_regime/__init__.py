@@ -1,0 +1,7 @@
+"""The regime of a real network: which order of its Taylor series explains what it has learned (theory 10)."""
+
+from taylornets._regime._regime import Meter as Meter
+from taylornets._regime._regime import regime as regime
+from taylornets._regime._result import Regime as Regime
+
+__all__ = ["Meter", "Regime", "regime"]

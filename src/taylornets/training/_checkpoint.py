@@ -1,0 +1,110 @@
+"""One file that a run goes on from, to the last bit: states, history, and what tells that it is the same run."""
+
+import dataclasses
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from taylornets import _checks, _files
+from taylornets.expansion._compare import leaf_name
+from taylornets.training._lockstep import FULL, Name, State, Study
+from taylornets.training._result import History
+
+_FORMAT = "taylornets.training/1"
+_NEEDED = "a checkpoint of this run"
+
+
+def identity(study: Study, batch: Any, key: Any, states: Any) -> dict[str, str]:
+    """What a checkpoint must share with the run that goes on from it, by name."""
+    found = {"models": ", ".join(map(str, study.names)), "key": "none" if key is None else _digest(_plain(key))}
+    for path, leaf in jax.tree_util.tree_flatten_with_path(study.start)[0]:
+        text = isinstance(leaf, jax.Array | np.ndarray)
+        found[f"start parameters at {leaf_name(path)}"] = _digest(leaf) if text else type(leaf).__name__
+    found["first batch"] = hashlib.sha256(
+        "".join(_digest(leaf) for leaf in jax.tree.leaves(batch)).encode()
+    ).hexdigest()
+    # Shapes and types of all leaves: those of the optimizer's state among them.
+    shapes = [
+        (leaf_name(p), leaf.shape, str(leaf.dtype)) for p, leaf in jax.tree_util.tree_flatten_with_path(states)[0]
+    ]
+    found["optimizer"] = hashlib.sha256(repr(shapes).encode()).hexdigest()
+    return found
+
+
+def _digest(leaf: Any) -> str:
+    array = np.asarray(leaf)
+    return hashlib.sha256(f"{array.shape} {array.dtype} ".encode() + np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def _is_key(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array) and bool(jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key))
+
+
+def _plain(leaf: Any) -> Any:
+    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
+
+
+def save(path: Path, same: Mapping[str, str], step: int, states: Mapping[Name, State], history: History) -> None:
+    """Writes the checkpoint as a whole or not at all."""
+    head = {"format": _FORMAT, "step": step, "same": dict(same), "history": dataclasses.asdict(history)}
+    buffer = io.BytesIO()
+    buffer.write(json.dumps(head).encode() + b"\n")
+    # A plain list: the names of models are of two kinds, which no dictionary of JAX's can sort.
+    eqx.tree_serialise_leaves(buffer, jax.tree.map(_plain, list(states.values())))
+    _files.write_bytes(path, buffer.getvalue())
+
+
+def load(path: Path, same: Mapping[str, str], states: Mapping[Name, State]) -> tuple[int, dict[Name, State], History]:
+    """Step, states and history of a checkpoint.
+
+    Args:
+        path: of the file.
+        same: the run's `identity`.
+        states: of the run at its beginning, for their structure.
+
+    Raises:
+        ArgumentError: for a file that is no checkpoint, is damaged, or belongs to another run.
+    """
+    buffer = io.BytesIO(path.read_bytes())
+    try:
+        head = json.loads(buffer.readline())
+        known = head["format"] == _FORMAT
+    except (ValueError, KeyError, TypeError):
+        known = False
+        head = {}
+    if not known:
+        raise _checks.ArgumentError("checkpoint", _NEEDED, f"{path}, which is none", "Choose another file.")
+    for name, value in same.items():
+        if head["same"].get(name) != value:
+            advice = "Start anew with resume=False, or choose another file."
+            raise _checks.ArgumentError("checkpoint", _NEEDED, f"{path}, whose {name} differs", advice)
+    like = list(states.values())
+    try:
+        read = eqx.tree_deserialise_leaves(buffer, jax.tree.map(_plain, like))
+    except (ValueError, EOFError, RuntimeError, OSError) as error:
+        came = f"{path}, which is damaged ({type(error).__name__})"
+        raise _checks.ArgumentError("checkpoint", _NEEDED, came, "Start anew with resume=False.") from None
+    back = jax.tree.map(
+        lambda old, new: jax.random.wrap_key_data(new, impl=jax.random.key_impl(old)) if _is_key(old) else new,
+        like,
+        read,
+    )
+    return head["step"], dict(zip(states, back, strict=True)), _history(head["history"])
+
+
+def _history(written: dict[str, Any]) -> History:
+    """JSON's names of models are strings: orders become integers again."""
+
+    def named(value: Any, depth: int) -> Any:
+        if not isinstance(value, dict) or not depth:
+            return value
+        return {(name if name == FULL else int(name)): item for name, item in value.items()}
+
+    return History(**{kind: named(value, 1) for kind, value in written.items()})

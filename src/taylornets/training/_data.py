@@ -1,0 +1,92 @@
+"""Minibatches of arrays: the same ones for every model, in every run, from any step on."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, SupportsIndex, overload
+
+import jax
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from taylornets import _checks
+from taylornets.expansion._compare import rows
+
+Batch = tuple[Any, Any]
+
+
+class Batches(Sequence[Batch]):
+    """Shuffled minibatches as a sequence: batch `i` depends on the key and on `i` alone, so that a run can begin anywhere.
+
+    Every epoch is a new permutation of the examples; what does not fill a batch at its end is left out.
+
+    Args:
+        x: inputs, an array or a tree of arrays of shape `(n, ...)`.
+        y: targets, likewise.
+        batch_size: examples of a batch, `n` at most.
+        steps: number of batches.
+        key: of the permutations.
+
+    Raises:
+        ArgumentError: for lengths that differ, or a batch size above `n`.
+
+    Example:
+        >>> import jax, numpy as np, taylornets as tn
+        >>> data = tn.training.Batches(np.arange(6.0)[:, None], np.arange(6), batch_size=2, steps=100, key=jax.random.key(0))
+        >>> len(data), data[99][0].shape
+        (100, (2, 1))
+    """
+
+    def __init__(self, x: Any, y: Any, *, batch_size: int, steps: int, key: PRNGKeyArray):
+        self.x, self.y = (jax.tree.map(np.asarray, part) for part in (x, y))
+        self._rows = rows("x", self.x)
+        if rows("y", self.y) != self._rows:
+            raise _checks.ArgumentError("y", f"{self._rows} examples as x has", f"{rows('y', self.y)}")
+        self._size = _checks.integer("batch_size", batch_size, 1)
+        if self._size > self._rows:
+            raise _checks.ArgumentError("batch_size", f"at most the {self._rows} examples", str(batch_size))
+        self._steps = _checks.integer("steps", steps, 1)
+        self._key = key
+        self._epoch = -1
+        self._order = np.arange(0)
+
+    def __len__(self) -> int:
+        return self._steps
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Batch: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Batch]: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> Batch | Sequence[Batch]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(self._steps))]
+        step = range(self._steps)[index]  # raises IndexError as a list does
+        epoch, place = divmod(step, self._rows // self._size)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._order = np.asarray(jax.random.permutation(jax.random.fold_in(self._key, epoch), self._rows))
+        chosen = self._order[place * self._size : (place + 1) * self._size]
+        return jax.tree.map(lambda a: a[chosen], self.x), jax.tree.map(lambda a: a[chosen], self.y)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self[i] for i in range(self._steps))
+
+
+def batches_from(batches: Any, first: int) -> Iterator[Batch]:
+    """The batches from number `first` on, skipped cheaply where they can be counted."""
+    if isinstance(batches, Sequence):
+        return (batches[i] for i in range(first, len(batches)))
+    iterator = iter(batches)
+    for _ in range(first):
+        next(iterator, None)
+    return iterator
+
+
+def check_batch(batch: Any, step: int) -> Batch:
+    """A batch as `(x, y)`; refuses everything else."""
+    if not isinstance(batch, tuple | list) or len(batch) != 2:
+        came = f"a {type(batch).__name__}" + (f" of {len(batch)}" if isinstance(batch, tuple | list) else "")
+        raise _checks.ArgumentError("batches", "pairs (x, y)", f"{came} in step {step}")
+    x, y = batch
+    n = rows(f"x of batch {step}", x)
+    if rows(f"y of batch {step}", y) != n:
+        raise _checks.ArgumentError("batches", "as many targets as inputs", f"{n} and {rows('y', y)} in step {step}")
+    return x, y

@@ -1,0 +1,191 @@
+"""One step of every model on the same minibatch with the same noise: in one program where memory allows, else in turn."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Int
+
+from taylornets.expansion import taylor_expand
+from taylornets.expansion._memory import memory_limit
+from taylornets.training._goal import Goal
+
+FULL = "full"
+Name = int | str
+
+
+# Collections of models enter JAX's programs as lists in the order of `Study.names`: keys of two types cannot be sorted.
+
+
+class State(NamedTuple):
+    """Where one model stands.
+
+    Attributes:
+        params: the leaves that are trained, None for the others.
+        inner: the optimizer's state.
+        alive: whether every update so far was finite.
+        steps: updates done.
+    """
+
+    params: Any
+    inner: Any
+    alive: Bool[Array, ""]
+    steps: Int[Array, ""]
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is trained and how: everything of a run that no step changes.
+
+    Attributes:
+        f: the model `f(params, x)`, or `f(params, x, key)` where `stochastic`.
+        f_eval: the model `f(params, x)` for measurements.
+        start: the parameters that all models begin with, as the user gave them.
+        mask: a tree of booleans like `start`: the leaves that are trained.
+        orders: of the Taylor models.
+        include_full: whether the model itself is trained too.
+        goal: what is minimized.
+        optimizer: of each model.
+        augment: `augment(key, x)`, drawn once a step for all models.
+        stochastic: whether `f` takes a key.
+        mode: of `taylor_expand`.
+    """
+
+    f: Callable[..., Any]
+    f_eval: Callable[..., Any]
+    start: Any
+    mask: Any
+    orders: tuple[int, ...]
+    include_full: bool
+    goal: Goal
+    optimizer: optax.GradientTransformationExtraArgs
+    augment: Callable[..., Any] | None
+    stochastic: bool
+    mode: str
+
+    @property
+    def names(self) -> tuple[Name, ...]:
+        """The orders, then `"full"`."""
+        return (*self.orders, *(FULL,) * self.include_full)
+
+    def model(self, name: Name, f: Callable[..., Any]) -> Callable[..., Any]:
+        """`f` or its Taylor model, as a function of the trained leaves."""
+        moving, fixed = eqx.partition(self.start, self.mask)
+        del moving
+        expanded = f if name == FULL else taylor_expand(f, self.start, int(name), trainable=self.mask, mode=self.mode)
+        return lambda params, *args: expanded(eqx.combine(params, fixed), *args)
+
+    def begin(self) -> dict[Name, State]:
+        """The state of every model before the first step; copies, since steps give their memory back."""
+        states: dict[Name, State] = {}
+        for name in self.names:
+            params = jax.tree.map(lambda a: jnp.array(a, copy=True), eqx.filter(self.start, self.mask))
+            states[name] = State(params, self.optimizer.init(params), jnp.asarray(True), jnp.asarray(0))
+        return states
+
+
+def advance(study: Study, name: Name) -> Callable[..., tuple[State, Array]]:
+    """One step of one model: `(state, x, y, key) -> (state, loss of the batch)`.
+
+    An update that is not finite is not made, nor is any after it: the last finite state is kept.
+    """
+    model = study.model(name, study.f)
+
+    def step(state: State, x: Any, y: Any, key: Any) -> tuple[State, Array]:
+        noise = (key,) if study.stochastic else ()
+
+        def objective(params: Any) -> Array:
+            return study.goal.value(model(params, x, *noise), y)
+
+        value, gradient = jax.value_and_grad(objective)(state.params)
+        updates, inner = study.optimizer.update(
+            gradient, state.inner, state.params, value=value, grad=gradient, value_fn=objective
+        )
+        params = optax.apply_updates(state.params, updates)
+        finite = jnp.isfinite(value)
+        for leaf in jax.tree.leaves((params, inner)):
+            if jnp.issubdtype(leaf.dtype, jnp.inexact):
+                finite &= jnp.all(jnp.isfinite(leaf))
+        alive = state.alive & finite
+
+        def keep(new: Any, old: Any) -> Any:
+            return jax.tree.map(lambda a, b: jnp.where(alive, a, b), new, old)
+
+        return State(keep(params, state.params), keep(inner, state.inner), alive, state.steps + alive), value
+
+    return step
+
+
+class Lockstep:
+    """The compiled step of all models.
+
+    Args:
+        study: what is trained.
+        together: one program for all models, or one for each; None for one where its memory fits.
+        limit: bytes that one program may take; by default half of the device's, since data and copies need room too.
+    """
+
+    def __init__(self, study: Study, together: bool | None = None, limit: int | None = None):
+        self._study = study
+        self._limit = memory_limit() // 2 if limit is None else limit
+        self._compiled: dict[Any, Any] = {}
+        self.together = together
+        self.bytes: int | None = None
+
+    def __call__(self, states: Mapping[Name, State], batch: tuple[Any, Any], key: Any) -> tuple[dict[Name, State], Any]:
+        """New states and the losses of the batch, by model."""
+        x, y = jax.tree.map(jnp.asarray, batch)
+        keys: list[Any] = [None, None] if key is None else list(jax.random.split(key))
+        if self._study.augment is not None:
+            x = self._program("augment", self._study.augment)(keys[1], x)
+        if self.together is None:
+            self._decide(list(states.values()), x, y, keys[0])
+        if self.together:
+            program = self._program("all", _all(self._study), donate=True)
+            advanced, losses = program(list(states.values()), x, y, keys[0])
+            return dict(zip(states, advanced, strict=True)), dict(zip(states, losses, strict=True))
+        new: dict[Name, State] = {}
+        values: dict[Name, Array] = {}
+        for name, state in states.items():
+            new[name], values[name] = self._program(name, advance(self._study, name), donate=True)(state, x, y, keys[0])
+        return new, values
+
+    def _program(self, name: Any, function: Callable[..., Any], donate: bool = False) -> Any:
+        if name not in self._compiled:
+            self._compiled[name] = jax.jit(function, donate_argnums=(0,) if donate else ())
+        return self._compiled[name]
+
+    def _decide(self, states: list[State], x: Any, y: Any, key: Any) -> None:
+        """One program for all if the compiler says that its arguments, results and temporaries fit."""
+        memory = (
+            self._program("all", _all(self._study), donate=True).lower(states, x, y, key).compile().memory_analysis()
+        )
+        if memory is not None:
+            self.bytes = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
+        self.together = self.bytes is None or self.bytes <= self._limit
+        if not self.together:
+            del self._compiled["all"]
+
+
+def _all(study: Study) -> Callable[..., tuple[list[State], list[Array]]]:
+    """The steps of all models as one program, in which the Taylor models share what they have in common.
+
+    The model itself stands behind a barrier: its part is then the program that it would be alone, to the last bit.
+    """
+    steps = [(name, advance(study, name)) for name in study.names]
+
+    def step(states: list[State], x: Any, y: Any, key: Any) -> tuple[list[State], list[Array]]:
+        found: list[tuple[State, Array]] = []
+        for (name, one), state in zip(steps, states, strict=True):
+            arguments = (state, x, y, key)
+            if name == FULL:
+                found.append(jax.lax.optimization_barrier(one(*jax.lax.optimization_barrier(arguments))))
+            else:
+                found.append(one(*arguments))
+        return [state for state, _ in found], [value for _, value in found]
+
+    return step

@@ -1,0 +1,92 @@
+"""Measurements on the probe set: every model at the same moment."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from taylornets.expansion._compare import classes, displacements, one_minus_cosine, rms
+from taylornets.kernels import model_ntk
+from taylornets.training._lockstep import FULL, Name, State, Study
+from taylornets.training._result import History
+
+
+class Probe:
+    """The probe set, and the programs that measure on it.
+
+    Args:
+        study: what is trained.
+        x: inputs, a tree of arrays of shape `(n, ...)`.
+        y: targets.
+        batch_size: inputs at the same time; None for all.
+        ntk_inputs: of the first inputs, for the drift of the kernel; 0 for none.
+    """
+
+    def __init__(self, study: Study, x: Any, y: Any, batch_size: int | None, ntk_inputs: int):
+        self._study = study
+        self._x, self._y = jax.tree.map(jnp.asarray, x), jax.tree.map(jnp.asarray, y)
+        count = jax.tree.leaves(self._x)[0].shape[0]
+        size = count if batch_size is None else batch_size
+        self._chunks = [jax.tree.map(lambda a, i=i: a[i : i + size], self._x) for i in range(0, count, size)]
+        models = [study.model(name, study.f_eval) for name in study.names]
+        self._models = jax.jit(lambda params, chunk: [model(p, chunk) for model, p in zip(models, params, strict=True)])
+        self._numbers = jax.jit(self._compare)
+        self._start = eqx.filter(study.start, study.mask)
+        full = study.model(FULL, study.f_eval)
+        self._first = jnp.concatenate([jax.jit(full)(self._start, chunk) for chunk in self._chunks])
+        self._kernel: Any = None
+        if ntk_inputs and study.include_full:
+            few = jax.tree.map(lambda a: a[:ntk_inputs], self._x)
+            self._kernel = jax.jit(lambda params: model_ntk(full, params, few))
+            self._first_kernel = self._kernel(self._start)
+
+    @property
+    def start_outputs(self) -> np.ndarray:
+        """Outputs before training."""
+        return np.asarray(self._first)
+
+    def outputs(self, states: Mapping[Name, State]) -> list[Array]:
+        """Outputs of every model on all probe inputs."""
+        params = [state.params for state in states.values()]
+        parts = [self._models(params, chunk) for chunk in self._chunks]
+        return [jnp.concatenate(pieces) for pieces in zip(*parts, strict=True)]
+
+    def _compare(self, outputs: list[Array], first: Array, params: list[Any], y: Any) -> dict[str, list[Any]]:
+        """Numbers by kind: a list over all models, or over the orders where they are compared with the model itself."""
+        goal = self._study.goal
+        found: dict[str, list[Any]] = {"loss": [goal.value(out, y) for out in outputs]}
+        found["displacement"] = [displacements(self._start, moved) for moved in params]
+        if goal.classification:
+            found["accuracy"] = [goal.accuracy(out, y) for out in outputs]
+        if self._study.include_full:
+            *others, full = outputs
+            found["distance"] = [rms(out - full) for out in others]
+            moved = rms(full - first)
+            # At the start nothing has moved: 0/0 is no distance.
+            found["relative_distance"] = [
+                jnp.where(moved > 0, d / jnp.where(moved > 0, moved, 1), jnp.where(d > 0, jnp.inf, 0))
+                for d in found["distance"]
+            ]
+            if goal.classification:
+                found["agreement"] = [jnp.mean(classes(out) == classes(full)) for out in others]
+        return found
+
+    def measure(self, step: int, states: Mapping[Name, State], history: History) -> None:
+        """Appends one entry to every list of the history."""
+        params = [state.params for state in states.values()]
+        found = jax.device_get(self._numbers(self.outputs(states), self._first, params, self._y))
+        history.steps.append(step)
+        for kind, values in found.items():
+            table = getattr(history, kind)
+            for name, value in zip(states, values, strict=False):  # the orders come first
+                if kind == "displacement":
+                    for leaf, number in value.items():
+                        table.setdefault(name, {}).setdefault(leaf, []).append(float(number))
+                else:
+                    table.setdefault(name, []).append(float(value))
+        if self._kernel is not None:
+            history.ntk_drift.append(float(one_minus_cosine(self._first_kernel, self._kernel(params[-1]))))
