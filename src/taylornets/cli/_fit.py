@@ -15,7 +15,7 @@ from taylornets import _checks, _files
 from taylornets.cli._app import DONE, INTERRUPTED
 from taylornets.datafiles import Reading
 from taylornets.experiments.tabular import Request, certify, fit, predict, verdict
-from taylornets.report import write_fit_report
+from taylornets.report import write_page_report
 
 _QUIET_SECONDS = 5.0  # where there is no terminal, a line at most so often
 _STAGES = ("reading", "training", "comparing", "learning curve", "report")
@@ -64,7 +64,7 @@ def run_fit(request: Request) -> int:
     try:
         with stages.bar:
             fitted = fit(request, stages.progressed, saved.append)
-            report = write_fit_report(fitted.folder, lambda f, message: stages.progressed("report", f, message))
+            report = write_page_report(fitted.folder, lambda f, message: stages.progressed("report", f, message))
     except KeyboardInterrupt:
         kept = f"The model is whole, in {saved[0]}; there is no report." if saved else "Nothing was written."
         screen.print(Text(f"Interrupted. {kept}"), soft_wrap=True)

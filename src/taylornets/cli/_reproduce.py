@@ -16,7 +16,7 @@ from taylornets.cli._progress import listener, verdict
 from taylornets.experiments import records
 from taylornets.experiments.records import ClaimRecord
 from taylornets.experiments.reproduce import reproduce
-from taylornets.report import brief, seconds, write_fit_report, write_report
+from taylornets.report import brief, seconds, write_page_report, write_report
 
 
 def _summarize(claims: Sequence[ClaimRecord], report: Path) -> None:
@@ -92,8 +92,8 @@ def rebuild(directory: Path) -> int:
     Returns:
         0 if every claim of the run is finished and held, 1 otherwise.
     """
-    if records.load_fit_run(directory) is not None:
-        Console().print(Text(f"Report: {write_fit_report(directory).resolve()}"), soft_wrap=True)
+    if records.load_page_run(directory) is not None:
+        Console().print(Text(f"Report: {write_page_report(directory).resolve()}"), soft_wrap=True)
         return DONE
     report = _draw(directory, Console(stderr=True))
     run_record = records.load_run(directory)

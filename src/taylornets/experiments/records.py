@@ -37,9 +37,9 @@ from taylornets.experiments.panels import (
 __all__ = [
     "ClaimRecord",
     "Figure",
-    "FitRecord",
     "Gallery",
     "Heatmap",
+    "PageRecord",
     "Panel",
     "Plot",
     "RunRecord",
@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 SCHEMA = "taylornets.run/1"
-FIT_SCHEMA = "taylornets.fit/1"
+PAGES = ("fit", "diagnosis")  # the kinds of runs whose page is sections
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page about one fit.
+    """A part of a page about one run.
 
     Args:
         name: of the part: lower-case letters, digits, underscores.
@@ -191,26 +191,32 @@ class Section:
 
 
 @dataclass(frozen=True)
-class FitRecord:
-    """What a fit on a table found, for people.
+class PageRecord:
+    """What a fit of a table, or the diagnosis of a network, found, for people.
 
     Args:
+        kind: `"fit"` or `"diagnosis"`.
         title: one line.
         lead: what came out, in two or three sentences.
         headline: the few values that matter, by what they are.
         sections: in the order of the page.
         facts: how it was run, by name.
         command: that gives the same again.
+        closing: paragraphs below the command.
     """
 
+    kind: str
     title: str
     lead: str
     headline: Mapping[str, Any]
     sections: Iterable[Section]
     facts: Mapping[str, Any]
     command: str
+    closing: Iterable[str] = ()
 
     def __post_init__(self):
+        _checks.choice("kind", self.kind, PAGES)
+        normalize(self, closing=tuple(self.closing))
         normalize(self, headline=plain("headline", self.headline), facts=plain("facts", self.facts))
         normalize(self, sections=tuple(self.sections))
         for kind in ("figures", "tables"):
@@ -222,7 +228,7 @@ class FitRecord:
 _TYPES = {
     kind.__name__: kind
     for kind in (
-        Series, Plot, Heatmap, Surface, Gallery, Figure, Table, Stamp, ClaimRecord, RunRecord, Section, FitRecord,
+        Series, Plot, Heatmap, Surface, Gallery, Figure, Table, Stamp, ClaimRecord, RunRecord, Section, PageRecord,
     )
 }  # fmt: skip
 
@@ -310,25 +316,30 @@ def save_summary(directory: Path, claims: Iterable[ClaimRecord]) -> None:
     write_text(directory / "claims.json", dumps([record.summary() for record in claims]))
 
 
-def save_fit(directory: Path, record: FitRecord) -> None:
-    """Writes `records/fit.json`."""
-    write_text(directory / "records" / "fit.json", dumps({"schema": SCHEMA, "record": encode(record)}))
+def save_page(directory: Path, record: PageRecord) -> None:
+    """Writes `records/page.json`."""
+    write_text(directory / "records" / "page.json", dumps({"schema": SCHEMA, "record": encode(record)}))
 
 
-def load_fit(directory: Path) -> FitRecord | None:
-    """The record of a fit, or None where `directory` holds none of this version's form."""
-    return _read(directory / "records" / "fit.json", FitRecord)
+def load_page(directory: Path) -> PageRecord | None:
+    """The record of a fit or a diagnosis, or None where `directory` holds none of this version's form."""
+    return _read(directory / "records" / "page.json", PageRecord)
 
 
-def save_fit_run(directory: Path, facts: Mapping[str, Any]) -> None:
-    """Writes `run.json` of a fit: plain fields, for other programs."""
-    write_text(directory / "run.json", dumps({"schema": FIT_SCHEMA, **plain("facts", facts)}))
+def _page_schema(kind: str) -> str:
+    return f"taylornets.{kind}/1"
 
 
-def load_fit_run(directory: Path) -> dict[str, Any] | None:
-    """What `save_fit_run` has written, or None."""
+def save_page_run(directory: Path, kind: str, facts: Mapping[str, Any]) -> None:
+    """Writes `run.json` of a fit or a diagnosis: plain fields, for other programs."""
+    write_text(directory / "run.json", dumps({"schema": _page_schema(kind), **plain("facts", facts)}))
+
+
+def load_page_run(directory: Path, kinds: Iterable[str] = PAGES) -> dict[str, Any] | None:
+    """What `save_page_run` has written for one of the kinds, or None."""
     try:
         found = json.loads((directory / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) and found.get("schema") == FIT_SCHEMA else None
+    known = [_page_schema(kind) for kind in kinds]
+    return found if isinstance(found, dict) and found.get("schema") in known else None

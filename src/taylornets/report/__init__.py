@@ -6,5 +6,5 @@ same version of matplotlib.
 
 from taylornets.report._text import brief as brief
 from taylornets.report._text import seconds as seconds
-from taylornets.report._write import write_fit_report as write_fit_report
+from taylornets.report._write import write_page_report as write_page_report
 from taylornets.report._write import write_report as write_report

@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from taylornets.experiments.records import ClaimRecord, Figure, FitRecord, Heatmap, Panel, Plot, RunRecord, Surface
+from taylornets.experiments.records import ClaimRecord, Figure, Heatmap, PageRecord, Panel, Plot, RunRecord, Surface
 from taylornets.report import _text
 from taylornets.report._draw import height, render
 from taylornets.report._style import THEMES
@@ -112,8 +112,8 @@ def page(
     )
 
 
-def fit_page(record: FitRecord, version: str, drawing: Callable[[Figure], None]) -> str:
-    """The page about one fit as text.
+def sections_page(record: PageRecord, version: str, drawing: Callable[[Figure], None]) -> str:
+    """The page about one fit or diagnosis as text.
 
     Args:
         record: what it found.
@@ -128,7 +128,7 @@ def fit_page(record: FitRecord, version: str, drawing: Callable[[Figure], None])
         for figure in section.figures:
             drawing(figure)
             sources[figure.name] = _sources(figure)
-    return _render("fit.html", record=record, version=version, sources=sources)
+    return _render("sections.html", record=record, version=version, sources=sources)
 
 
 def _render(template: str, **values: Any) -> str:

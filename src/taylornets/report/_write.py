@@ -11,7 +11,7 @@ from taylornets._checks import ArgumentError
 from taylornets.experiments import records
 from taylornets.experiments.records import ClaimRecord, Figure, RunRecord, Table
 from taylornets.report._draw import height, render
-from taylornets.report._page import fit_page, page
+from taylornets.report._page import page, sections_page
 from taylornets.report._style import LIGHT
 
 
@@ -91,11 +91,11 @@ def _keep(
         records.write_text(directory / "tables" / f"{prefix}{table.name}.csv", text)
 
 
-def write_fit_report(directory: Path, progress: Callable[[float, str], None] | None = None) -> Path:
-    """Makes figures, tables and the page of a fit from its record.
+def write_page_report(directory: Path, progress: Callable[[float, str], None] | None = None) -> Path:
+    """Makes figures, tables and the page of a fit or a diagnosis from its record.
 
     Args:
-        directory: a folder that `taylornets fit` has written.
+        directory: a folder that `taylornets fit` or `taylornets diagnose` has written.
         progress: called as `progress(fraction, message)` while the figures are drawn.
 
     Returns:
@@ -104,10 +104,10 @@ def write_fit_report(directory: Path, progress: Callable[[float, str], None] | N
     Raises:
         ArgumentError: if the folder is no such folder, or its record cannot be read.
     """
-    run, record = records.load_fit_run(directory), records.load_fit(directory)
+    run, record = records.load_page_run(directory), records.load_page(directory)
     if run is None or record is None:
         came = f"{directory}, which has no finished one of this version"
-        raise ArgumentError("DIR", "a folder with a fit", came, "Run `taylornets fit` again.")
+        raise ArgumentError("DIR", "a folder with a fit or a diagnosis", came, "Run the command again.")
     for folder in ("figures", "tables"):
         shutil.rmtree(directory / folder, ignore_errors=True)
     total = max(1, 2 * sum(len(tuple(section.figures)) for section in record.sections))
@@ -120,5 +120,5 @@ def write_fit_report(directory: Path, progress: Callable[[float, str], None] | N
     for section in record.sections:
         _keep(directory, "", section.figures, section.tables, drawing)
     result = directory / "report.html"
-    records.write_text(result, fit_page(record, str(run.get("version", "")), drawing))
+    records.write_text(result, sections_page(record, str(run.get("version", "")), drawing))
     return result

@@ -1,9 +1,6 @@
 """The runner of `taylornets fit`: everything is checked and trained before anything is written."""
 
-import contextlib
 import hashlib
-import os
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,10 +10,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from taylornets import _checks, _files
-from taylornets.datafiles import Reading, read, short
+from taylornets import _checks
+from taylornets.datafiles import Reading, read
 from taylornets.estimators import save
 from taylornets.experiments import environment, records
+from taylornets.experiments.folders import check_folder, prepare_folder
 from taylornets.experiments.tabular._learn import Learned, Progress, Settings, learn, new_model, quietly
 from taylornets.experiments.tabular._prepare import prepared
 from taylornets.experiments.tabular._problem import Problem, pose
@@ -25,7 +23,7 @@ from taylornets.experiments.tabular._saved import MODEL, describe, whole
 from taylornets.experiments.tabular._scores import score_of
 from taylornets.experiments.tabular._story import Findings, scores, story
 
-_OWN = ("records", "figures", "tables", "report.html", "run.json", MODEL)
+_OWN = ("records", "figures", "tables", "report.html", MODEL)
 _LIBRARIES = ("scikit-learn", "pandas", "pyarrow", "safetensors")
 _LARGEST_SEED = 2**32 - 1
 _CURVE = (1 / 8, 1 / 4, 1 / 2, 1.0)
@@ -66,7 +64,7 @@ class Fitted:
         folder: where it is kept.
     """
 
-    record: records.FitRecord
+    record: records.PageRecord
     folder: Path
 
 
@@ -81,7 +79,7 @@ def fit(request: Request, progress: Callable[[str, float, str], None], saved: Ca
         saved: told of the model's file as soon as it is there.
 
     Returns:
-        The records; `taylornets.report.write_fit_report` makes the page of them.
+        The records; `taylornets.report.write_page_report` makes the page of them.
 
     Raises:
         ArgumentError: for data, columns or settings that cannot be used, and for a folder that holds something else.
@@ -90,7 +88,7 @@ def fit(request: Request, progress: Callable[[str, float, str], None], saved: Ca
     begin = time.perf_counter()
     settings = request.settings
     check_settings(settings)
-    check_folder(request.out)
+    check_folder(request.out, "fit")
     progress("reading", 0.0, request.data)
     table = read(request.data, request.reading)
     problem = pose(table, request.target, request.task, settings.seed, request.drop_constant)
@@ -103,8 +101,8 @@ def fit(request: Request, progress: Callable[[str, float, str], None], saved: Ca
     learned = learn(problem.task, settings, parts[0], parts[1], lambda f, message: progress("training", f, message))
     columns = describe(problem, table, settings.seed)
     facts = _facts(request, problem, start, columns.digest)
-    _prepare_folder(request.out)
-    records.save_fit_run(request.out, {"status": "running"} | facts)
+    prepare_folder(request.out, _OWN)
+    records.save_page_run(request.out, "fit", {"status": "running"} | facts)
     path = save(whole(steps, learned.model, columns), request.out / MODEL)
     saved(path)
     rivals = compare(
@@ -117,7 +115,7 @@ def fit(request: Request, progress: Callable[[str, float, str], None], saved: Ca
     findings = Findings(problem, table.format, steps, features, settings, learned, rivals, sizes, curves)
     timings = {"reading": read_seconds, "training": learned.seconds, "all": time.perf_counter() - begin}
     record = story(findings, _shown(facts, timings), request.command)
-    records.save_fit(request.out, record)
+    records.save_page(request.out, record)
     certificate = learned.model.certificate_
     proof = None if certificate is None else {
         name: float(getattr(certificate, name)) for name in ("primal", "dual", "gap", "relative_gap")
@@ -126,7 +124,7 @@ def fit(request: Request, progress: Callable[[str, float, str], None], saved: Ca
         "end": environment.now(), "timings": timings, "scores": scores(findings), "certificate": proof,
         "penalty": float(learned.model.penalty_), "model_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
     }  # fmt: skip
-    records.save_fit_run(request.out, {"status": "finished"} | facts)
+    records.save_page_run(request.out, "fit", {"status": "finished"} | facts)
     return Fitted(record, request.out)
 
 
@@ -148,37 +146,6 @@ def check_settings(settings: Settings) -> None:
             raise _checks.ArgumentError(option, f"an integer ≤ {limit}", str(value))
     if settings.penalty is not None:
         _checks.positive("--penalty", settings.penalty, "Or leave it out: it is chosen on the validation rows.")
-
-
-def check_folder(out: Path) -> None:
-    """Refuses a folder with contents that no `fit` has written."""
-    needed = "a new or empty folder, or one that `taylornets fit` has written"
-    try:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            out.stat()
-        there = next(path for path in (out, *out.absolute().parents) if os.path.lexists(path))
-        if not there.is_dir():
-            raise _checks.ArgumentError("--out", needed, f"{out}, but {there} is no folder", "Choose another folder.")
-        items = sorted(item.name for item in out.iterdir() if not _files.is_temporary(item)) if there == out else []
-    except (OSError, ValueError) as error:
-        if isinstance(error, _checks.ArgumentError):
-            raise
-        why = getattr(error, "strerror", None) or str(error)
-        raise _checks.ArgumentError("--out", needed, f"{short(str(out))} ({why})") from None
-    if items and records.load_fit_run(out) is None:
-        came = f"{out}, which holds {items[0]!r}" + (f" and {len(items) - 1} more" if items[1:] else "")
-        raise _checks.ArgumentError("--out", needed, came, "Choose another folder.")
-
-
-def _prepare_folder(out: Path) -> None:
-    """Makes the folder, and removes what an earlier fit left; its run.json, which marks the folder, is replaced."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for item in sorted(out.iterdir()):
-            if _files.is_temporary(item) or (item.name in _OWN and item.name != "run.json"):
-                shutil.rmtree(item) if item.is_dir() else item.unlink()
-    except OSError as error:
-        raise _checks.ArgumentError("--out", "a folder that can be written", f"{out} ({error.strerror})") from None
 
 
 def _facts(request: Request, problem: Problem, start: str, digest: str) -> dict[str, Any]:

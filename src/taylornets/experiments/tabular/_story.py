@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from taylornets.experiments.records import FitRecord, Section, Table
+from taylornets.experiments.records import PageRecord, Section, Table
 from taylornets.experiments.tabular import _figures as figures
 from taylornets.experiments.tabular import _words as words
 from taylornets.experiments.tabular._learn import Learned, Settings
@@ -61,7 +61,7 @@ def scores(findings: Findings) -> dict[str, float]:
     return {name: score(y, findings.model.predict(x)) for name, (x, y) in parts.items()}
 
 
-def story(findings: Findings, facts: dict[str, Any], command: str) -> FitRecord:
+def story(findings: Findings, facts: dict[str, Any], command: str) -> PageRecord:
     """The page.
 
     Args:
@@ -92,7 +92,12 @@ def story(findings: Findings, facts: dict[str, Any], command: str) -> FitRecord:
         _model(findings, found),
     ]
     lead = f"{words.verdict(certificate)} {_sentence(task, found['test'], len(y))}"
-    return FitRecord(f"{problem.target} from {problem.source}", lead, headline, sections, facts, command)
+    title = f"{problem.target} from {problem.source}"
+    closing = (
+        "The model lies in `model.safetensors` beside this page. New rows: `taylornets predict DIR FILE`; the proof again: "
+        "`taylornets certify DIR FILE`."
+    )
+    return PageRecord("fit", title, lead, headline, sections, facts, command, (closing,))
 
 
 def _sentence(task: str, score: float, rows: int) -> str:
