@@ -180,13 +180,29 @@ class Meter:
         with_paths = jax.tree_util.tree_flatten_with_path(params1)[0]
         refuse_not_finite(argument, [leaf for _, leaf in with_paths], [leaf_name(path) for path, _ in with_paths])
         end = eqx.filter(params1, self._mask)
-        terms = _joined([self._terms(end, chunk) for chunk in self._chunks])
+        terms = self._joined_terms(end)
         along = _joined([self._along(self._moving, end, chunk) for chunk in self._chunks])
         last = _joined([self._exact(end, chunk)[None] for chunk in self._chunks])[0]
         drift = math.nan
         if self._kernel is not None:
             drift = float(one_minus_cosine(self._first_kernel, self._kernel(end)))
         return self._read(terms, along, last, end, drift)
+
+    def models(self, params1: Any) -> np.ndarray:
+        """Outputs at one end of the Taylor models of orders 0 to `max_order`, then of the model itself.
+
+        Args:
+            params1: the end, a tree like the start.
+
+        Returns:
+            Shape `(max_order + 2, n, ...)`, double precision.
+        """
+        end = eqx.filter(params1, self._mask)
+        last = _joined([self._exact(end, chunk)[None] for chunk in self._chunks])
+        return np.concatenate([np.cumsum(self._joined_terms(end), axis=0), last])
+
+    def _joined_terms(self, end: Any) -> np.ndarray:
+        return _joined([self._terms(end, chunk) for chunk in self._chunks])
 
     def _read(self, terms: np.ndarray, along: np.ndarray, last: np.ndarray, end: Any, drift: float) -> Regime:
         """The numbers, in double precision on the host: outputs are small beside what made them."""

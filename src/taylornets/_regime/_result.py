@@ -63,7 +63,9 @@ class Regime:
         `lazy` is order 1, `quadratic` order 2, and so on; `beyond order K` says that no order up to `max_order` reaches the
         threshold. A series whose higher orders fall below the threshold again is said not to settle.
         """
-        if not self.movement or math.isnan(self.error[0]):
+        if not math.isfinite(self.movement):
+            return "not finite: outputs at the end are NaN or infinite"
+        if math.isnan(self.error[0]):
             return "no movement: the outputs are those of the start"
         best = self.order
         last = self.max_order
@@ -75,7 +77,7 @@ class Regime:
             return words
         words = f"{NAMES.get(best, f'order {best}')}: {_said(best, self.explained[best - 1], self.error[best - 1])}"
         if best > 1:
-            words += f", {_said(best - 1, self.explained[best - 2], self.error[best - 2])}"
+            words += f", {_said(best - 1, self.explained[best - 2], self.error[best - 2], brief=True)}"
         worse = next((k for k in range(best + 1, last + 1) if self.explained[k - 1] < self.threshold), None)
         if worse is not None:
             words += f"; the series does not settle, {_said(worse, self.explained[worse - 1], self.error[worse - 1])}"
@@ -113,8 +115,8 @@ def _percent(part: float) -> str:
     return f"{100 * part:.1f} %"
 
 
-def _said(order: int, explained: float, error: float) -> str:
-    """What orders up to one explain; never rounded up to the whole."""
+def _said(order: int, explained: float, error: float, brief: bool = False) -> str:
+    """What orders up to one explain; never rounded up to the whole. `brief` leaves the verb to the words before."""
     which = "order 1" if order == 1 else f"orders up to {order}"
     verb = "explains" if order == 1 else "explain"
     if not math.isfinite(error):
@@ -123,6 +125,8 @@ def _said(order: int, explained: float, error: float) -> str:
         return f"{which} {'is' if order == 1 else 'are'} off by {error:.3g} times the movement"
     digits = 0 if explained < 0.99 else 1 if explained < 0.999 else 2
     shown = f"{100 * explained:.{digits}f}"
+    if brief:
+        return f"{which} {_below(shown)} %"
     return f"{which} {verb} {'100' if shown == '100.00' and explained > 1 - 1e-9 else _below(shown)} % of the movement"
 
 

@@ -27,6 +27,10 @@ app = typer.Typer(
 )
 
 
+# The words of the command under way, which a report quotes.
+_words: list[str] = []
+
+
 def _integer(option: str, word: str) -> int:
     """An option's integer; unlike the parser's own message, the refusal says what came."""
     try:
@@ -192,6 +196,79 @@ def certify(
 
 
 @app.command()
+def diagnose(
+    where: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="FILE.py:FACTORY", help="A function that returns your model; see --init and docs/regime.md."
+        ),
+    ] = None,
+    init: Annotated[bool, typer.Option("--init", help="Write a FILE.py to begin with, which runs as it is.")] = False,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="DATA", help="In place of the factory's: NPZ with x and y, or a table."),
+    ] = None,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", metavar="COLUMN", help="The column of a table to predict.")
+    ] = None,
+    loss: Annotated[
+        str | None, typer.Option("--loss", metavar="NAME", help="In place of the factory's: softmax, squared, …")
+    ] = None,
+    checkpoints: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--checkpoints", metavar="PATH", help="Read saved parameters instead of training; a folder, or repeated."
+        ),
+    ] = None,
+    start: Annotated[
+        str, typer.Option("--start", metavar="factory|first", help="Where a series of checkpoints starts from.")
+    ] = "factory",
+    orders: Annotated[
+        str, typer.Option("--orders", metavar="1,2,3", help="Of the Taylor models that are trained too.")
+    ] = "1,2,3",
+    max_order: Annotated[str, typer.Option("--max-order", metavar="K", help="Of the verdict.")] = "4",
+    steps: Annotated[str, typer.Option("--steps", metavar="N", help="Of training.")] = "300",
+    batch_size: Annotated[str, typer.Option("--batch-size", metavar="N", help="Examples of a step.")] = "64",
+    probe: Annotated[str, typer.Option("--probe", metavar="N", help="Examples to measure on, at most.")] = "500",
+    learning_rate: Annotated[
+        str,
+        typer.Option("--learning-rate", metavar="RATE", help="For a model without an optimizer: SGD, momentum 0.9."),
+    ] = "0.05",
+    threshold: Annotated[
+        str, typer.Option("--threshold", metavar="PART", help="Of the movement that an order must explain.")
+    ] = "0.9",
+    tolerance: Annotated[
+        str, typer.Option("--tolerance", metavar="PART", help="Relative error that counts as near.")
+    ] = "0.1",
+    images: Annotated[
+        str | None,
+        typer.Option("--images", metavar="HxW|no", help="Shape of an input that is an image; else found out."),
+    ] = None,
+    seed: Annotated[str, typer.Option("--seed", metavar="N", help="Of splits and batches.")] = "0",
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the report.")] = Path("diagnosis"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
+    x64: Annotated[bool, typer.Option("--x64", help="Compute in 64 bits.")] = False,
+) -> int:
+    """Say which order of its Taylor series explains your own network's training."""
+    room = load("_diagnose")
+    if init:
+        return room.init(where)
+    if where is None:
+        raise ArgumentError(
+            "FILE.py:FACTORY", "a file and a function in it", "none", "`--init` writes one to begin with."
+        )
+    options = {
+        "data": data, "target": _once("--target", target), "loss": loss, "checkpoints": tuple(checkpoints or ()),
+        "start": start, "orders": room.orders("--orders", orders), "max_order": _integer("--max-order", max_order),
+        "steps": _integer("--steps", steps), "batch_size": _integer("--batch-size", batch_size),
+        "probe": _integer("--probe", probe), "learning_rate": _number("--learning-rate", learning_rate),
+        "threshold": _number("--threshold", threshold), "tolerance": _number("--tolerance", tolerance),
+        "image_shape": room.image_shape(images), "seed": _integer("--seed", seed), "out": out, "resume": resume,
+    }  # fmt: skip
+    return room.run(where, options, _words, x64)
+
+
+@app.command()
 def doctor() -> int:
     """Say what is installed, which devices are seen, and whether anything is missing."""
     return load("_doctor").run()
@@ -215,9 +292,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """
     jax.config.update("jax_enable_x64", True)
     words = list(sys.argv[1:] if arguments is None else arguments)
+    _words[:] = words
     if not words:
         return _refuse(
-            "COMMAND: needed one of fit, predict, certify, reproduce, report, sweep, doctor, got none. See `taylornets --help`."
+            "COMMAND: needed one of fit, predict, certify, diagnose, reproduce, report, sweep, doctor, got none. "
+            "See `taylornets --help`."
         )
     previous = signal.signal(signal.SIGTERM, _terminate)
     try:

@@ -2,54 +2,21 @@
 
 import io
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from taylornets import _checks, _files
 from taylornets.cli._app import DONE, INTERRUPTED
+from taylornets.cli._progress import Stages
 from taylornets.datafiles import Reading
 from taylornets.experiments.tabular import Request, certify, fit, predict, verdict
 from taylornets.report import write_page_report
 
-_QUIET_SECONDS = 5.0  # where there is no terminal, a line at most so often
 _STAGES = ("reading", "training", "comparing", "learning curve", "report")
-
-
-class Stages:
-    """One bar that moves through the stages on a terminal, lines elsewhere."""
-
-    def __init__(self, console: Console):
-        self._console = console
-        columns = (
-            TextColumn("{task.description:<14}"),
-            BarColumn(bar_width=24),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[message]}", markup=False),
-        )
-        self.bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
-        self._task = self.bar.add_task(_STAGES[0], total=float(len(_STAGES)), message="")
-        self._said = time.monotonic()
-        self._stage = ""
-
-    def progressed(self, stage: str, fraction: float, message: str) -> None:
-        """Moves the bar, or writes a line now and then."""
-        self.bar.update(self._task, completed=_STAGES.index(stage) + fraction, description=stage, message=message)
-        now = time.monotonic()
-        # The first stage is silent: what is refused while reading is one line.
-        if (
-            not self._console.is_terminal
-            and stage != _STAGES[0]
-            and (stage != self._stage or now - self._said >= _QUIET_SECONDS)
-        ):
-            self._said = now
-            self._console.print(Text(f"{stage}: {message}"), soft_wrap=True)
-        self._stage = stage
 
 
 def run_fit(request: Request) -> int:
@@ -59,7 +26,7 @@ def run_fit(request: Request) -> int:
         0 if it is done, 130 if it was interrupted.
     """
     screen = Console(stderr=True)
-    stages = Stages(screen)
+    stages = Stages(screen, _STAGES)
     saved: list[Path] = []
     try:
         with stages.bar:

@@ -1,6 +1,7 @@
 """Progress on the screen: bars on a terminal, plain lines elsewhere, so that the log of a server shows it too."""
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -19,7 +20,7 @@ from taylornets.experiments.claims import Claim
 from taylornets.experiments.records import ClaimRecord
 from taylornets.report import seconds
 
-_QUIET_SECONDS = 5.0  # at most so often does a claim under way write a line
+_QUIET_SECONDS = 5.0  # at most so often does what is under way write a line
 _EARLY = 0.05  # before, the time spent on compiling says nothing about the rest
 
 
@@ -112,3 +113,34 @@ class Lines:
 def listener(console: Console) -> Bars | Lines:
     """Bars on a terminal, lines elsewhere."""
     return Bars(console) if console.is_terminal else Lines(console)
+
+
+class Stages:
+    """One bar that moves through the stages of a run on a terminal, lines elsewhere."""
+
+    def __init__(self, console: Console, names: Sequence[str]):
+        self._console, self._names = console, tuple(names)
+        columns = (
+            TextColumn("{task.description:<14}"),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[message]}", markup=False),
+        )
+        self.bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+        self._task = self.bar.add_task(self._names[0], total=float(len(self._names)), message="")
+        self._said = time.monotonic()
+        self._stage = ""
+
+    def progressed(self, stage: str, fraction: float, message: str) -> None:
+        """Moves the bar, or writes a line now and then."""
+        self.bar.update(self._task, completed=self._names.index(stage) + fraction, description=stage, message=message)
+        now = time.monotonic()
+        # The first stage is silent: what is refused while reading is one line.
+        if (
+            not self._console.is_terminal
+            and stage != self._names[0]
+            and (stage != self._stage or now - self._said >= _QUIET_SECONDS)
+        ):
+            self._said = now
+            self._console.print(Text(f"{stage}: {message}"), soft_wrap=True)
+        self._stage = stage

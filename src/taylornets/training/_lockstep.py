@@ -81,10 +81,15 @@ class Study:
 
     def begin(self) -> dict[Name, State]:
         """The state of every model before the first step; copies, since steps give their memory back."""
+
+        def copy(tree: Any) -> Any:
+            return jax.tree.map(lambda a: jnp.array(a, copy=True), tree)
+
         states: dict[Name, State] = {}
         for name in self.names:
-            params = jax.tree.map(lambda a: jnp.array(a, copy=True), eqx.filter(self.start, self.mask))
-            states[name] = State(params, self.optimizer.init(params), jnp.asarray(True), jnp.asarray(0))
+            params = copy(eqx.filter(self.start, self.mask))
+            # Optimizers keep the start, or one array under two names: what is given back must be there once.
+            states[name] = State(params, copy(self.optimizer.init(params)), jnp.asarray(True), jnp.asarray(0))
         return states
 
 
@@ -107,9 +112,12 @@ def advance(study: Study, name: Name) -> Callable[..., tuple[State, Array]]:
         )
         params = optax.apply_updates(state.params, updates)
         finite = jnp.isfinite(value)
-        for leaf in jax.tree.leaves((params, inner)):
-            if jnp.issubdtype(leaf.dtype, jnp.inexact):
-                finite &= jnp.all(jnp.isfinite(leaf))
+        for leaf in jax.tree.leaves(params):
+            finite &= jnp.all(jnp.isfinite(leaf))
+        for new, old in zip(jax.tree.leaves(inner), jax.tree.leaves(state.inner), strict=True):
+            # Some optimizers begin with an infinite best value, and keep it for a while.
+            if jnp.issubdtype(new.dtype, jnp.inexact):
+                finite &= jnp.all(jnp.isfinite(new) | (new == old))
         alive = state.alive & finite
 
         def keep(new: Any, old: Any) -> Any:

@@ -1,0 +1,106 @@
+"""The command `diagnose`."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from taylornets import _checks
+from taylornets.cli._app import DONE, INTERRUPTED
+from taylornets.cli._progress import Stages
+from taylornets.experiments.diagnosis import Diagnosed, Request, diagnose, write_template
+from taylornets.report import write_page_report
+
+_STAGES = ("reading", "preparing", "training", "report")
+_STAGES_OF_CHECKPOINTS = ("reading", "preparing", "reading checkpoints", "report")
+
+
+def orders(option: str, words: str) -> tuple[int, ...]:
+    """`1,2,3` as integers."""
+    try:
+        return tuple(int(word) for word in words.replace(" ", ",").split(",") if word)
+    except ValueError:
+        raise _checks.ArgumentError(option, "orders such as 1,2,3", repr(words)) from None
+
+
+def image_shape(words: str | None) -> tuple[int, ...] | None:
+    """`8x8` or `32x32x3` as integers, `no` as an empty shape."""
+    if words is None:
+        return None
+    if words == "no":
+        return ()
+    sides = words.lower().split("x")
+    if len(sides) not in (2, 3) or not all(side.isdigit() and int(side) for side in sides):
+        raise _checks.ArgumentError("--images", "a shape such as 8x8 or 32x32x3, or no", repr(words))
+    return tuple(map(int, sides))
+
+
+def init(words: str | None) -> int:
+    """Writes the file to begin with.
+
+    Returns:
+        0.
+    """
+    path = Path((words or "taylornets_model.py").partition(":")[0])
+    write_template(path)
+    console = Console()
+    console.print(Text(f"Written: {path}"), soft_wrap=True)
+    console.print(Text(f"Try it:  taylornets diagnose {shlex.quote(str(path))}:factory"), soft_wrap=True)
+    return DONE
+
+
+def run(where: str, options: dict[str, Any], given: Sequence[str], x64: bool) -> int:
+    """Diagnoses a network, writes the report, prints the verdict.
+
+    Args:
+        where: `FILE.py:FACTORY`.
+        options: fields of `Request`.
+        given: the words of the command after `taylornets`, for the report.
+        x64: whether the user's model computes in 64 bits.
+
+    Returns:
+        0 if it is done, 130 if it was interrupted.
+    """
+    # The user's arrays have JAX's default type, which is that of the user's own programs unless asked otherwise.
+    jax.config.update("jax_enable_x64", x64)
+    words = [word for word in given if word != "--resume"]
+    request = Request(where, command=shlex.join(["taylornets", *words]), **options)
+    screen = Console(stderr=True)
+    stages = Stages(screen, _STAGES_OF_CHECKPOINTS if request.checkpoints else _STAGES)
+    try:
+        with stages.bar:
+            found = diagnose(request, stages.progressed)
+            report = write_page_report(request.out, lambda f, message: stages.progressed("report", f, message))
+    except KeyboardInterrupt:
+        again = shlex.join(["taylornets", *words, "--resume"])
+        screen.print(
+            Text(f"Interrupted. What was trained is kept in {request.out}; go on with: {again}"), soft_wrap=True
+        )
+        return INTERRUPTED
+    _print(found, report)
+    return DONE
+
+
+def _print(found: Diagnosed, report: Path) -> None:
+    console = Console()
+    console.print(Text(found.record.lead), soft_wrap=True)
+    console.print()
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("order", "share", "explained", "error", "radius"):
+        table.add_column(name, justify="right")
+    last = found.regime
+    for k in range(last.max_order):
+        radius = f"≥ {last.radius_limit:g}" if last.radius[k] >= last.radius_limit else f"{last.radius[k]:.3g}"
+        share, explained = (f"{100 * value[k]:.1f} %" for value in (last.share, last.explained))
+        table.add_row(str(k + 1), share, explained, f"{last.error[k]:.3g}", radius)
+    console.print(table)
+    console.print()
+    if found.training is not None:
+        console.print(Text(str(found.training)), soft_wrap=True)
+        console.print()
+    console.print(Text(f"Report: {report.resolve()}"), soft_wrap=True)

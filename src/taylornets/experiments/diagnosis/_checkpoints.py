@@ -1,0 +1,171 @@
+"""Saved parameters as trees like the start: safetensors files, Equinox files, Orbax folders.
+
+Orbax is an extra, and slow to import: it is loaded when a folder of its kind is named, which is why this module is one of
+the few that import by name while the program runs.
+"""
+
+import importlib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from taylornets import _checks
+from taylornets.expansion._compare import leaf_name, refuse_other_tree
+
+_OPTION = "--checkpoints"
+_ENDINGS = (".safetensors", ".eqx")
+_NEEDED = f"files ending in {' or '.join(_ENDINGS)}, Orbax checkpoints, or folders of them"
+# What Orbax writes into the folder of a checkpoint, in its present and its former formats.
+_ORBAX = ("_METADATA", "_CHECKPOINT_METADATA", "_sharding", "manifest.ocdbt", "checkpoint")
+
+
+def series(paths: Iterable[Path]) -> list[Path]:
+    """The checkpoints that paths name, in the order given; those of a folder by the numbers in their names.
+
+    Args:
+        paths: checkpoints, or folders that hold some.
+
+    Raises:
+        ArgumentError: for a path that is missing, or a folder without checkpoints.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise _checks.ArgumentError(_OPTION, _NEEDED, f"{path}, which does not exist")
+        if _is_checkpoint(path):
+            found.append(path)
+            continue
+        inside = sorted(filter(_is_checkpoint, path.iterdir()), key=_natural) if path.is_dir() else []
+        if not inside:
+            came = f"the folder {path}, which holds none" if path.is_dir() else str(path)
+            raise _checks.ArgumentError(_OPTION, _NEEDED, came)
+        found += inside
+    return found
+
+
+def _is_checkpoint(path: Path) -> bool:
+    return (path.is_file() and path.suffix in _ENDINGS) or orbax_item(path) is not None
+
+
+def orbax_item(path: Path) -> Path | None:
+    """The folder that holds the arrays: the checkpoint itself, or the item `default` (or the only one) of a manager's step."""
+    if not path.is_dir():
+        return None
+    if (
+        any((path / name).exists() for name in _ORBAX if name != "_CHECKPOINT_METADATA")
+        and not (path / "default").is_dir()
+    ):
+        return path
+    items = [item for item in path.iterdir() if item.is_dir() and any((item / name).exists() for name in _ORBAX)]
+    named = [item for item in items if item.name == "default"] or items
+    return named[0] if len(named) == 1 and (path / "_CHECKPOINT_METADATA").exists() else None
+
+
+def _natural(path: Path) -> list[Any]:
+    """`step_9` before `step_10`."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
+
+
+def read(path: Path, start: Any) -> Any:
+    """The parameters of a checkpoint, as a tree like the start.
+
+    safetensors: tensors under the leaves' names, as `taylornets.expansion` writes paths: keys and fields joined by dots.
+    Equinox: what `equinox.tree_serialise_leaves` has written of a tree like the start. Orbax: a tree with the same names.
+
+    Args:
+        path: the checkpoint.
+        start: the start's parameters.
+
+    Raises:
+        ArgumentError: for a damaged checkpoint, and for one whose leaves are others; it names the leaf.
+    """
+    if path.suffix == ".safetensors":
+        try:
+            tensors = load_file(path)
+        except (SafetensorError, OSError, ValueError) as error:
+            raise _damaged(path, error) from None
+        return _from_names(path, tensors, start)
+    if path.suffix == ".eqx":
+        return _from_equinox(path, start)
+    return _from_names(path, _orbax(path), start)
+
+
+def _damaged(path: Path, error: Exception) -> _checks.ArgumentError:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    why = f"{type(error).__name__}{': ' + lines[-1][:200] if lines else ''}"
+    return _checks.ArgumentError(_OPTION, "a checkpoint that can be read", f"{path} ({why})")
+
+
+def _from_names(path: Path, tensors: dict[str, Any], start: Any) -> Any:
+    """A tree like the start with the arrays that have its leaves' names; other leaves are the start's own."""
+    flat, structure = jax.tree_util.tree_flatten_with_path(start)
+    names = {leaf_name(key) for key, leaf in flat if isinstance(leaf, jax.Array | np.ndarray)}
+    for name in sorted(set(tensors) - names):
+        advice = f"The start has {', '.join(sorted(names)[:6])}."
+        raise _checks.ArgumentError(str(path), "no leaves beside those of the start", f"the leaf {name}", advice)
+    leaves: list[Any] = []
+    for key, leaf in flat:
+        name = leaf_name(key)
+        if name in names and name not in tensors:
+            advice = f"It has {', '.join(sorted(tensors)[:6]) or 'no leaves'}."
+            raise _checks.ArgumentError(str(path), f"the leaf {name} of the start", "a checkpoint without it", advice)
+        leaves.append(tensors.get(name, leaf) if name in names else leaf)
+    found = jax.tree_util.tree_unflatten(structure, leaves)
+    refuse_other_tree(str(path), start, found)
+    return found
+
+
+def _from_equinox(path: Path, start: Any) -> Any:
+    """Equinox's files hold leaves in order without names: each is read and compared before the next one."""
+    flat, structure = jax.tree_util.tree_flatten_with_path(start)
+    leaves: list[Any] = []
+    with path.open("rb") as file:
+        for key, leaf in flat:
+            try:
+                read_leaf = eqx.default_deserialise_filter_spec(file, leaf)
+            except (ValueError, EOFError, OSError) as error:
+                lines = str(error).splitlines() or [""]
+                came = f"{path}, which cannot be read there ({type(error).__name__}: {lines[0][:120]})"
+                raise _checks.ArgumentError(_OPTION, f"the leaf {leaf_name(key)} of the start", came) from None
+            shapes = [
+                (np.shape(value), str(getattr(value, "dtype", type(value).__name__))) for value in (leaf, read_leaf)
+            ]
+            if isinstance(leaf, jax.Array | np.ndarray) and shapes[0] != shapes[1]:
+                needed, came = ("{1} of shape {0}".format(*shape) for shape in shapes)
+                raise _checks.ArgumentError(f"{path} at {leaf_name(key)}", f"{needed} as in the start", came)
+            leaves.append(read_leaf)
+        if file.read(1):
+            raise _checks.ArgumentError(str(path), "no leaves beside those of the start", "more of them")
+    return jax.tree_util.tree_unflatten(structure, leaves)
+
+
+def _orbax(path: Path) -> dict[str, Any]:
+    """The arrays of an Orbax checkpoint by name."""
+    try:
+        orbax = importlib.import_module("orbax.checkpoint")
+    except ModuleNotFoundError:
+        advice = "pip install 'taylornets[orbax]'"
+        raise _checks.ArgumentError(
+            _OPTION, "orbax-checkpoint, to read Orbax checkpoints", "none installed", advice
+        ) from None
+    item = orbax_item(path)
+    assert item is not None
+    try:
+        with orbax.PyTreeCheckpointer() as reader:
+            # As NumPy arrays: the checkpoint may have been written on other devices.
+            shapes = reader.metadata(item.resolve()).item_metadata.tree
+            how = jax.tree.map(lambda _: orbax.RestoreArgs(restore_type=np.ndarray), shapes)
+            tree = reader.restore(item.resolve(), restore_args=how)
+    except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path, error) from None
+    # Flax NNX wraps every array: {"kernel": {"value": array}}.
+    names = {leaf_name(key): leaf for key, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
+    wrapped = all(name.endswith(".value") for name in names)
+    return {name.removesuffix(".value") if wrapped else name: leaf for name, leaf in names.items()}
