@@ -18,6 +18,7 @@ from taylornets import losses as losses
 from taylornets import optimizers as optimizers
 from taylornets import randomization as randomization
 from taylornets import targets as targets
+from taylornets import training as training
 from taylornets._checks import ArgumentError as ArgumentError
 from taylornets._fit import FitError as FitError
 from taylornets._fit import FitResult as FitResult

@@ -184,7 +184,7 @@ class Meter:
         along = _joined([self._along(self._moving, end, chunk) for chunk in self._chunks])
         last = _joined([self._exact(end, chunk)[None] for chunk in self._chunks])[0]
         drift = math.nan
-        if self._kernel is not None:
+        if self._kernel is not None and self._first_kernel is not None:
             drift = float(one_minus_cosine(self._first_kernel, self._kernel(end)))
         return self._read(terms, along, last, end, drift)
 

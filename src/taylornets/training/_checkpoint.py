@@ -75,7 +75,7 @@ def load(path: Path, same: Mapping[str, str], states: Mapping[Name, State]) -> t
     buffer = io.BytesIO(path.read_bytes())
     try:
         head = json.loads(buffer.readline())
-        known = head["format"] == _FORMAT
+        known = head["format"] == _FORMAT and isinstance(head["same"], dict)
     except (ValueError, KeyError, TypeError):
         known = False
         head = {}

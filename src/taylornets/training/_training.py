@@ -178,8 +178,8 @@ def _check_noise(key: Any, augment: Any, stochastic: bool, f_eval: Any) -> None:
         raise _checks.ArgumentError("f_eval", "a function, since f takes a key", "None", advice)
 
 
-def _orders(orders: Sequence[int]) -> tuple[int, ...]:
-    if isinstance(orders, int | str):
+def _orders(orders: Any) -> tuple[int, ...]:
+    if not isinstance(orders, Iterable) or isinstance(orders, str):
         raise _checks.ArgumentError("orders", "a list of integers ≥ 1", repr(orders))
     found = tuple(_checks.integer("orders", order, 1) for order in orders)
     if len(set(found)) < len(found):

@@ -52,9 +52,9 @@ def named(source: str, target: str | None) -> dict[str, Any]:
         target: the column to predict of a table.
     """
     if source.lower().endswith(".npz"):
-        found = _arrays(Path(source))
-        if found is not None:
-            return found
+        arrays = _arrays(Path(source))
+        if arrays is not None:
+            return arrays
     table = read(source, Reading())
     wanted = target if target is not None else table.target
     names = [str(name) for name in table.frame.columns]

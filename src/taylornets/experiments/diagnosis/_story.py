@@ -71,7 +71,7 @@ def story(findings: Findings, facts: Mapping[str, Any], command: str) -> PageRec
         command: that gives the same again.
     """
     last = findings.regimes[-1]
-    headline: dict[str, Any] = {"verdict": _capital(last.verdict)}
+    headline: dict[str, Any] = {"verdict": _capital(last.verdict.partition(":")[0])}
     if findings.predicted is not None and findings.truth is not None:
         right = {name: float(np.mean(own == findings.truth)) for name, own in findings.predicted.items()}
         shown = [name for name in (FULL, 1) if name in right]
@@ -130,7 +130,7 @@ def _verdict(findings: Findings) -> Section:
          last.agreement[k - 1] if last.agreement else None)
         for k in range(1, last.max_order + 1)
     ]  # fmt: skip
-    columns = ("order", "share", "explained by orders up to it", "error", "radius", "same predictions")
+    columns = ("order", "share", "explained", "error", "radius", "agreement")
     caption = (
         "The end of training, by order: share ⟨f^(k), M⟩/‖M‖^2 in the movement M, the part of ‖M‖^2 that orders up to k "
         "explain, the relative error of the order-k model, the part of the displacement up to which its error stays below "
@@ -153,7 +153,7 @@ def _training(findings: Findings, training: TaylorizedTraining) -> Section:
             for by_name in (history.loss, history.accuracy, history.relative_distance, history.agreement)
         )
         rows.append((label(name), *numbers, training.status[name]))
-    columns = ("model", "loss", "accuracy", "distance to the network, over its movement", "same predictions", "status")
+    columns = ("model", "loss", "accuracy", "distance", "agreement", "status")
     paragraphs = [
         "The Taylor models were trained themselves, from the same start, on the same minibatches in the same order, with the "
         "same optimizer, schedule and noise as the network."
@@ -165,7 +165,10 @@ def _training(findings: Findings, training: TaylorizedTraining) -> Section:
         for name in training.diverged
     ]
     found = [figures.learning(history, f"{findings.loss} loss"), figures.distance(history, findings.tolerance)]
-    table = Table("models", "All models at the end, on the probe set.", columns, rows)
+    caption = (
+        "All models at the end, on the probe set: distance to the network over its movement, agreement of predictions."
+    )
+    table = Table("models", caption, columns, rows)
     return Section(
         "training", "Learning curves of all orders", paragraphs, {}, [f for f in found if f is not None], (table,)
     )
@@ -244,7 +247,7 @@ def _differences(findings: Findings) -> Section:
     return Section("differences", "Where predictions differ", paragraphs, {}, found, (table,))
 
 
-def _class(findings: Findings, own: np.ndarray | None, row: int) -> str:
+def _class(findings: Findings, own: np.ndarray | None, row: Any) -> str:
     """A class by name; positions of a sequence together."""
     if own is None:
         return "–"

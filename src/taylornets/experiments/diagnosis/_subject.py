@@ -137,7 +137,7 @@ def _called(function: Callable[[], Any], path: Path, needed: str) -> Any:
 
 def said(error: BaseException, path: Path | None = None) -> str:
     """An exception of the user's code in one line: type, message, and the last line of the user's file that it passed."""
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).split()).rstrip(".")
     line = getattr(error, "lineno", None) if isinstance(error, SyntaxError) else None
     if path is not None:
         here = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).name == path.name]
