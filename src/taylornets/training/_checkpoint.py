@@ -53,11 +53,15 @@ def _plain(leaf: Any) -> Any:
 
 def save(path: Path, same: Mapping[str, str], step: int, states: Mapping[Name, State], history: History) -> None:
     """Writes the checkpoint as a whole or not at all."""
-    head = {"format": _FORMAT, "step": step, "same": dict(same), "history": dataclasses.asdict(history)}
+    # A plain list: the names of models are of two kinds, which no dictionary of JAX's can sort.
+    tree = jax.tree.map(_plain, list(states.values()))
+    # An optimizer's state can change its types in the first step (a sum of half precision that meets single).
+    types = [str(leaf.dtype) for leaf in jax.tree.leaves(tree)]
+    written = dataclasses.asdict(history)
+    head = {"format": _FORMAT, "step": step, "same": dict(same), "types": types, "history": written}
     buffer = io.BytesIO()
     buffer.write(json.dumps(head).encode() + b"\n")
-    # A plain list: the names of models are of two kinds, which no dictionary of JAX's can sort.
-    eqx.tree_serialise_leaves(buffer, jax.tree.map(_plain, list(states.values())))
+    eqx.tree_serialise_leaves(buffer, tree)
     _files.write_bytes(path, buffer.getvalue())
 
 
@@ -86,9 +90,11 @@ def load(path: Path, same: Mapping[str, str], states: Mapping[Name, State]) -> t
             advice = "Start anew with resume=False, or choose another file."
             raise _checks.ArgumentError("checkpoint", _NEEDED, f"{path}, whose {name} differs", advice)
     like = list(states.values())
+    leaves, structure = jax.tree.flatten(jax.tree.map(_plain, like))
     try:
-        read = eqx.tree_deserialise_leaves(buffer, jax.tree.map(_plain, like))
-    except (ValueError, EOFError, RuntimeError, OSError) as error:
+        kept = [jax.ShapeDtypeStruct(leaf.shape, kind) for leaf, kind in zip(leaves, head["types"], strict=True)]
+        read = eqx.tree_deserialise_leaves(buffer, jax.tree.unflatten(structure, kept))
+    except (KeyError, TypeError, ValueError, EOFError, RuntimeError, OSError) as error:
         came = f"{path}, which is damaged ({type(error).__name__})"
         raise _checks.ArgumentError("checkpoint", _NEEDED, came, "Start anew with resume=False.") from None
     back = jax.tree.map(

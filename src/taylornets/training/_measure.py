@@ -66,10 +66,13 @@ class Probe:
             *others, full = outputs
             found["distance"] = [rms(out - full) for out in others]
             moved = rms(full - first)
-            # At the start nothing has moved: 0/0 is no distance.
+            # Before the first step nothing has moved: what programs that round differently leave is no distance.
+            still = [jnp.stack(list(lengths.values())).max() == 0 for lengths in found["displacement"]]
             found["relative_distance"] = [
-                jnp.where(moved > 0, d / jnp.where(moved > 0, moved, 1), jnp.where(d > 0, jnp.inf, 0))
-                for d in found["distance"]
+                jnp.where(
+                    rest & still[-1] | (d == 0), 0, jnp.where(moved > 0, d / jnp.where(moved > 0, moved, 1), jnp.inf)
+                )
+                for d, rest in zip(found["distance"], still[:-1], strict=True)
             ]
             if goal.classification:
                 found["agreement"] = [jnp.mean(classes(out) == classes(full)) for out in others]

@@ -1,0 +1,112 @@
+"""Every refusal of `taylorized_training` says what was needed and what came."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from training_problems import cross_entropy, perceptron, sgd
+
+import taylornets as tn
+
+PROBLEM = perceptron()
+X, Y = PROBLEM.batches[0]
+NAN = [PROBLEM.params[0], PROBLEM.params[1] | {"b": jnp.array([0.0, jnp.nan, 1.0, jnp.nan])}]
+INFINITE = [PROBLEM.params[0], PROBLEM.params[1] | {"b": jnp.array([0.0, jnp.inf, 1.0, 2.0])}]
+
+
+def one_example(params, x):
+    return jnp.sum(PROBLEM.f(params, x))
+
+
+REFUSED = {
+    # The model and its parameters.
+    "f": ({"f": 3}, r"f: needed a function f\(params, \*args, \*\*kwargs\), got a int"),
+    "NaN": ({"params": NAN}, r"params: needed .* got 2 NaN of 4 in the leaf at \[1\]\['b'\]"),
+    "infinity": ({"params": INFINITE}, r"params: needed finite .* got 1 NaN or infinite of 4 in the leaf at \[1\]\['b'\]"),
+    "nothing to train": ({"params": {"n": jnp.arange(3)}}, "params: needed a leaf that may move, .* got none. Is trainable"),
+    "all frozen": ({"trainable": False}, "params: needed a leaf that may move, .* got none. Is trainable all False?"),
+    "mask": ({"trainable": [True]}, "trainable: needed a tree of booleans that is a prefix of params"),
+    "two outputs": ({"f": lambda p, x: (x, x)}, r"f: needed a model that returns one real array of shape \(8, ...\), .*2 arr"),
+    "classes": ({"f": lambda p, x: PROBLEM.f(p, x).argmax(1)}, "f: needed .* got dtype int32. Return the logits, not"),
+    "complex": ({"f": lambda p, x: 1j * PROBLEM.f(p, x)}, "f: needed .* got dtype complex64"),
+    "a number": ({"f": one_example}, r"f: needed .* got shape \(\). For a model of one example pass lambda params, x: jax"),
+    "transposed": ({"f": lambda p, x: PROBLEM.f(p, x).T}, r"f: needed .* got shape \(4, 8\). For a model of one example"),
+    "f_eval": (
+        {"f_eval": lambda p, x: PROBLEM.f(p, x)[:3]}, r"f_eval: needed .* got shape \(3, 4\). .*jax.vmap\(lambda one: f_eval"
+    ),
+    # The data.
+    "no pairs": ({"batches": 3.0}, r"batches: needed an iterable of pairs \(x, y\), got a float. taylornets.training.Batches"),
+    "empty": ({"batches": []}, r"batches: needed at least one pair \(x, y\), got none"),
+    "empty iterator": ({"batches": iter(())}, r"batches: needed at least one pair \(x, y\), got none"),
+    "arrays alone": ({"batches": [X]}, r"batches: needed pairs \(x, y\), got a ndarray in step 0"),
+    "three": ({"batches": [(X, Y, Y)]}, r"batches: needed pairs \(x, y\), got a tuple of 3 in step 0"),
+    "later": ({"batches": [(X, Y), X]}, r"batches: needed pairs \(x, y\), got a ndarray in step 1"),
+    "lengths": ({"batches": [(X, Y), (X, Y[:-1])]}, "batches: needed as many targets as inputs, got 8 and 7 in step 1"),
+    "no rows": ({"batches": [(X[0, 0], Y)]}, r"x of batch 0: needed an array .* got shapes \(\)"),
+    "labels": ({"batches": [(X, Y + 1)]}, "y: needed labels from 0 to 3, got the label 4 among others"),
+    "negative": ({"batches": [(X, Y - 1)]}, "y: needed labels from 0 to 3, got the label -1 among others"),
+    "floats": ({"batches": [(X, Y * 1.0)]}, "y: needed integer labels for the softmax loss, got dtype float"),
+    "shape": ({"batches": [(X, np.eye(3)[Y % 3])]}, r"y: needed shape \(8,\) or \(8, 4\) for outputs \(8, 4\), got \(8, 3\)"),
+    "NaN in y": (
+        {"loss": "squared", "batches": [(X, np.full((8, 4), np.nan))]}, "y: needed finite numbers, got 32 NaN or infinite"
+    ),
+    "probe": ({"probe": X}, r"probe: needed a pair \(x, y\), got a ndarray"),
+    "lengths of probe": ({"probe": (X, Y[:-1])}, "probe: needed 8 examples as x has, got 7"),
+    "labels of probe": ({"probe": (X, Y + 1)}, "y: needed labels from 0 to 3, got the label 4 among others"),
+    # What is trained, and how.
+    "one order": ({"orders": 2}, "orders: needed a list of integers ≥ 1, got 2"),
+    "order 0": ({"orders": (0, 1)}, "orders: needed an integer ≥ 1, got 0"),
+    "half an order": ({"orders": (1.5,)}, "orders: needed an integer ≥ 1, got 1.5"),
+    "twice": ({"orders": (2, 2)}, r"orders: needed orders that differ, got \(2, 2\)"),
+    "no model": ({"orders": (), "include_full": False}, "orders: needed at least one order, or include_full=True, got neither"),
+    "loss": ({"loss": "cross"}, "loss: needed one of .*'softmax'"),
+    "task": ({"task": "classify"}, "task: needed one of .* Did you mean 'classification'"),
+    "mode": ({"mode": "nest", "orders": (1,)}, "mode: needed one of .* Did you mean 'nested'"),
+    "optimizer": ({"optimizer": 0.1}, r"optimizer: needed an optax .*sgd\(0.1\), got a float"),
+    "augment without key": ({"augment": lambda k, x: x}, "key: needed a key, since augment draws noise, got None"),
+    "noise without key": ({"stochastic": True}, "key: needed a key, since stochastic draws noise, got None"),
+    "noise without f_eval": (
+        {"stochastic": True, "key": jax.random.key(0)}, r"f_eval: needed a function, .*got None. It is the model f_eval\(params"
+    ),
+    # Numbers.
+    "steps": ({"steps": 0}, "steps: needed an integer ≥ 1, got 0"),
+    "too many steps": ({"steps": 7}, "steps: needed at most the 6 batches, got 7"),
+    "evaluate_every": ({"evaluate_every": 0}, "evaluate_every: needed an integer ≥ 1, got 0"),
+    "probe_batch_size": ({"probe_batch_size": 0}, "probe_batch_size: needed an integer ≥ 1, got 0"),
+    "checkpoint_every": ({"checkpoint_every": 0}, "checkpoint_every: needed an integer ≥ 1, got 0"),
+    "ntk_inputs": ({"ntk_inputs": -1}, "ntk_inputs: needed an integer ≥ 0, got -1"),
+    "resume": ({"resume": True}, "resume: needed a file in checkpoint to go on from, got checkpoint=None"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("which", REFUSED)
+def test_refused(which):
+    changes, message = REFUSED[which]
+    settings = {
+        "f": PROBLEM.f, "params": PROBLEM.params, "batches": PROBLEM.batches, "orders": (), "loss": "softmax",
+        "optimizer": sgd(), "ntk_inputs": 0,
+    } | changes  # fmt: skip
+    unchecked = inspect.unwrap(tn.taylorized_training)  # the tests check annotations before the function does
+    with pytest.raises(tn.ArgumentError, match=f"^{message}"):
+        unchecked(settings.pop("f"), settings.pop("params"), settings.pop("batches"), **settings)
+
+
+def test_a_name_of_no_model_in_a_callback():
+    with pytest.raises(tn.ArgumentError, match="name: needed one of 1, full, got 2"):
+        tn.taylorized_training(
+            PROBLEM.f, PROBLEM.params, PROBLEM.batches, orders=(1,), loss=cross_entropy, optimizer=sgd(), ntk_inputs=0,
+            callbacks=[lambda snapshot: snapshot.params(2)],
+        )  # fmt: skip
+
+
+def test_an_order_too_high_for_memory(monkeypatch):
+    """Refused before anything is trained, as `taylor_expand` does."""
+    from taylornets.expansion import _memory  # noqa: PLC0415
+
+    monkeypatch.setattr(_memory, "memory_limit", lambda: 10_000)
+    with pytest.raises(tn.ArgumentError, match=r"degree: needed an order whose coefficients fit"):
+        tn.taylorized_training(
+            PROBLEM.f, PROBLEM.params, PROBLEM.batches, orders=(20,), loss=cross_entropy, optimizer=sgd(), ntk_inputs=0
+        )
