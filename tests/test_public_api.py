@@ -37,6 +37,10 @@ WITH_SHAPES = [
     tn.kernels.kernel_ridge,
     tn.kernels.kernel_ridge_cg,
     tn.expressivity.planted_weights,
+    tn.kernels.model_ntk,
+    tn.regime,
+    tn.taylorized_training,
+    tn.training.Batches,
     tn.TaylorRegressor,
     tn.TaylorRegressor.fit,
     tn.TaylorRegressor.predict,
@@ -56,8 +60,21 @@ WITH_EXAMPLE = [
     tn.objective,
     tn.randomization.Signs,
     tn.losses.get,
+    tn.kernels.model_ntk,
+    tn.regime,
+    tn.taylorized_training,
+    tn.training.Batches,
 ]
-MODULES = [tn.activations, tn.expressivity, tn.generalization, tn.kernels, tn.losses, tn.optimizers, tn.randomization]
+MODULES = [
+    tn.activations,
+    tn.expressivity,
+    tn.generalization,
+    tn.kernels,
+    tn.losses,
+    tn.optimizers,
+    tn.randomization,
+    tn.training,
+]
 DOCUMENTED = [
     *WITH_SHAPES,
     *MODULES,

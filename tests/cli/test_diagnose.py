@@ -291,18 +291,8 @@ def start(folder: Path, *words: object) -> subprocess.Popen[str]:
     # Drawing takes longer than all the rest: the records are compared.
     code += "from taylornets.cli import _diagnose, main; "
     code += "_diagnose.write_page_report = lambda folder, progress: folder; main(sys.argv[1:])"
-    settings = ("--steps", "300", "--orders", "1", "--max-order", "1", "--probe", "10")
-    command = [
-        sys.executable,
-        "-c",
-        code,
-        "diagnose",
-        f"{FILE}:images",
-        *settings,
-        "--out",
-        str(folder),
-        *map(str, words),
-    ]
+    line = ["diagnose", f"{FILE}:images", *LONG, "--out", str(folder), *map(str, words)]
+    command = [sys.executable, "-c", code, *line]
     return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
 
 
