@@ -29,7 +29,7 @@ from taylornets.kernels import model_ntk
 _LIMIT = 4.0  # parts of the displacement up to which radii are looked for,
 _STEPS_PER_OCTAVE = 4  # on a geometric grid,
 _OCTAVES = 10  # down to 1/256
-_ROUNDING = 16.0  # a difference of outputs below this many units in their last place is rounding
+_ROUNDING = 4.0  # a distance of outputs below this many units in the last place of their norm is rounding
 
 
 def regime(
@@ -151,8 +151,13 @@ class Meter:
         refuse_outputs("f", outputs, count)
         several = outputs.ndim > 1 and outputs.shape[-1] > 1
         self._classes = task == "classification" or (task == "auto" and (several or outputs.size == count))
-        expanded = taylor_terms(f, params0, self._order, trainable=self._mask, mode=mode)
-        self._terms = jax.jit(lambda end, x: jnp.stack(expanded(eqx.combine(end, fixed), x)))
+
+        # The start is an argument of every program: as a constant it would be compiled into each one.
+        def terms(start: Any, end: Any, x: Any) -> Any:
+            expanded = taylor_terms(f, eqx.combine(start, fixed), self._order, trainable=self._mask, mode=mode)
+            return jnp.stack(expanded(eqx.combine(end, fixed), x))
+
+        self._terms = jax.jit(terms)
         nodes = _LIMIT * 2.0 ** (-np.arange(_STEPS_PER_OCTAVE * _OCTAVES + 1)[::-1] / _STEPS_PER_OCTAVE)
         # The end and its mirror image, then the grid; the limit is a power of two, so that 1 lies on the grid too.
         self._nodes = np.concatenate([[1.0, -1.0], nodes])
@@ -202,15 +207,17 @@ class Meter:
         return np.concatenate([np.cumsum(self._joined_terms(end), axis=0), last])
 
     def _joined_terms(self, end: Any) -> np.ndarray:
-        return _joined([self._terms(end, chunk) for chunk in self._chunks])
+        return _joined([self._terms(self._moving, end, chunk) for chunk in self._chunks])
 
     def _read(self, terms: np.ndarray, along: np.ndarray, last: np.ndarray, end: Any, drift: float) -> Regime:
         """The numbers, in double precision on the host: outputs are small beside what made them."""
         first, mirror, count = terms[0], along[1], len(terms[0])
         moved = last - first
         square = float(np.sum(moved**2))
-        unit = float(np.finfo(self._dtype()).eps)
-        still = math.sqrt(square) <= _ROUNDING * unit * float(np.linalg.norm(first)) / math.sqrt(max(first.size, 1))
+        unit = float(jnp.finfo(self._dtype()).eps)
+        displacement = self._displacement(end)
+        still = not any(way for way, _ in displacement.values())
+        still |= math.sqrt(square) <= _ROUNDING * unit * float(np.linalg.norm(first))
         sums = np.cumsum(terms[1:], axis=0)
 
         def part(a: np.ndarray) -> float:
@@ -235,7 +242,7 @@ class Meter:
             radius_limit=_LIMIT,
             agreement=tuple(_agreement(first + s, last) for s in sums) if self._classes else (),
             ntk_drift=drift,
-            displacement=self._displacement(end),
+            displacement=displacement,
             threshold=self._threshold,
             tolerance=self._tolerance,
         )
@@ -250,7 +257,7 @@ class Meter:
         for t, outputs in zip(nodes, along, strict=True):
             model = sum(t**k * term for k, term in enumerate(terms))
             distance = float(np.linalg.norm(outputs - model))
-            rounding = _ROUNDING * unit * float(np.linalg.norm(outputs)) / math.sqrt(outputs.size)
+            rounding = _ROUNDING * unit * float(np.linalg.norm(outputs))
             moved = float(np.linalg.norm(outputs - terms[0]))
             error = distance / moved if moved else math.inf
             if distance > rounding and not error <= self._tolerance:  # NaN too

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Bool, Int
 
@@ -19,6 +20,10 @@ Name = int | str
 
 
 # Collections of models enter JAX's programs as lists in the order of `Study.names`: keys of two types cannot be sorted.
+
+
+def _is_array(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array | np.ndarray)
 
 
 class State(NamedTuple):
@@ -72,12 +77,23 @@ class Study:
         """The orders, then `"full"`."""
         return (*self.orders, *(FULL,) * self.include_full)
 
+    @property
+    def arrays(self) -> Any:
+        """The arrays of the start. Programs take them as an argument: as constants they would be compiled into each one."""
+        return eqx.filter(self.start, _is_array)
+
     def model(self, name: Name, f: Callable[..., Any]) -> Callable[..., Any]:
-        """`f` or its Taylor model, as a function of the trained leaves."""
-        moving, fixed = eqx.partition(self.start, self.mask)
-        del moving
-        expanded = f if name == FULL else taylor_expand(f, self.start, int(name), trainable=self.mask, mode=self.mode)
-        return lambda params, *args: expanded(eqx.combine(params, fixed), *args)
+        """`f` or its Taylor model, as a function `(arrays of the start, trained leaves, *args)`."""
+        settings = eqx.filter(self.start, _is_array, inverse=True)
+
+        def run(arrays: Any, params: Any, *args: Any) -> Any:
+            start = eqx.combine(arrays, settings)
+            moved = eqx.combine(params, start)
+            if name == FULL:
+                return f(moved, *args)
+            return taylor_expand(f, start, int(name), trainable=self.mask, mode=self.mode)(moved, *args)
+
+        return run
 
     def begin(self) -> dict[Name, State]:
         """The state of every model before the first step; copies, since steps give their memory back."""
@@ -94,17 +110,17 @@ class Study:
 
 
 def advance(study: Study, name: Name) -> Callable[..., tuple[State, Array]]:
-    """One step of one model: `(state, x, y, key) -> (state, loss of the batch)`.
+    """One step of one model: `(state, arrays of the start, x, y, key) -> (state, loss of the batch)`.
 
     An update that is not finite is not made, nor is any after it: the last finite state is kept.
     """
     model = study.model(name, study.f)
 
-    def step(state: State, x: Any, y: Any, key: Any) -> tuple[State, Array]:
+    def step(state: State, arrays: Any, x: Any, y: Any, key: Any) -> tuple[State, Array]:
         noise = (key,) if study.stochastic else ()
 
         def objective(params: Any) -> Array:
-            return study.goal.value(model(params, x, *noise), y)
+            return study.goal.value(model(arrays, params, x, *noise), y)
 
         value, gradient = jax.value_and_grad(objective)(state.params)
         updates, inner = study.optimizer.update(
@@ -140,6 +156,7 @@ class Lockstep:
     def __init__(self, study: Study, together: bool | None = None, limit: int | None = None):
         self._study = study
         self._limit = memory_limit() // 2 if limit is None else limit
+        self._arrays = study.arrays
         self._compiled: dict[Any, Any] = {}
         self.together = together
         self.bytes: int | None = None
@@ -154,12 +171,13 @@ class Lockstep:
             self._decide(list(states.values()), x, y, keys[0])
         if self.together:
             program = self._program("all", _all(self._study), donate=True)
-            advanced, losses = program(list(states.values()), x, y, keys[0])
+            advanced, losses = program(list(states.values()), self._arrays, x, y, keys[0])
             return dict(zip(states, advanced, strict=True)), dict(zip(states, losses, strict=True))
         new: dict[Name, State] = {}
         values: dict[Name, Array] = {}
         for name, state in states.items():
-            new[name], values[name] = self._program(name, advance(self._study, name), donate=True)(state, x, y, keys[0])
+            program = self._program(name, advance(self._study, name), donate=True)
+            new[name], values[name] = program(state, self._arrays, x, y, keys[0])
         return new, values
 
     def _program(self, name: Any, function: Callable[..., Any], donate: bool = False) -> Any:
@@ -170,7 +188,10 @@ class Lockstep:
     def _decide(self, states: list[State], x: Any, y: Any, key: Any) -> None:
         """One program for all if the compiler says that its arguments, results and temporaries fit."""
         memory = (
-            self._program("all", _all(self._study), donate=True).lower(states, x, y, key).compile().memory_analysis()
+            self._program("all", _all(self._study), donate=True)
+            .lower(states, self._arrays, x, y, key)
+            .compile()
+            .memory_analysis()
         )
         if memory is not None:
             self.bytes = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
@@ -186,10 +207,10 @@ def _all(study: Study) -> Callable[..., tuple[list[State], list[Array]]]:
     """
     steps = [(name, advance(study, name)) for name in study.names]
 
-    def step(states: list[State], x: Any, y: Any, key: Any) -> tuple[list[State], list[Array]]:
+    def step(states: list[State], arrays: Any, x: Any, y: Any, key: Any) -> tuple[list[State], list[Array]]:
         found: list[tuple[State, Array]] = []
         for (name, one), state in zip(steps, states, strict=True):
-            arguments = (state, x, y, key)
+            arguments = (state, arrays, x, y, key)
             if name == FULL:
                 found.append(jax.lax.optimization_barrier(one(*jax.lax.optimization_barrier(arguments))))
             else:

@@ -33,16 +33,20 @@ class Probe:
         size = count if batch_size is None else batch_size
         self._chunks = [jax.tree.map(lambda a, i=i: a[i : i + size], self._x) for i in range(0, count, size)]
         models = [study.model(name, study.f_eval) for name in study.names]
-        self._models = jax.jit(lambda params, chunk: [model(p, chunk) for model, p in zip(models, params, strict=True)])
+        self._models = jax.jit(
+            lambda arrays, params, chunk: [model(arrays, p, chunk) for model, p in zip(models, params, strict=True)]
+        )
         self._numbers = jax.jit(self._compare)
         self._start = eqx.filter(study.start, study.mask)
+        self._arrays = study.arrays
         full = study.model(FULL, study.f_eval)
-        self._first = jnp.concatenate([jax.jit(full)(self._start, chunk) for chunk in self._chunks])
+        first = jax.jit(full)
+        self._first = jnp.concatenate([first(self._arrays, self._start, chunk) for chunk in self._chunks])
         self._kernel: Any = None
         if ntk_inputs and study.include_full:
             few = jax.tree.map(lambda a: a[:ntk_inputs], self._x)
-            self._kernel = jax.jit(lambda params: model_ntk(full, params, few))
-            self._first_kernel = self._kernel(self._start)
+            self._kernel = jax.jit(lambda arrays, params: model_ntk(lambda p, x: full(arrays, p, x), params, few))
+            self._first_kernel = self._kernel(self._arrays, self._start)
 
     @property
     def start_outputs(self) -> np.ndarray:
@@ -52,14 +56,16 @@ class Probe:
     def outputs(self, states: Mapping[Name, State]) -> list[Array]:
         """Outputs of every model on all probe inputs."""
         params = [state.params for state in states.values()]
-        parts = [self._models(params, chunk) for chunk in self._chunks]
+        parts = [self._models(self._arrays, params, chunk) for chunk in self._chunks]
         return [jnp.concatenate(pieces) for pieces in zip(*parts, strict=True)]
 
-    def _compare(self, outputs: list[Array], first: Array, params: list[Any], y: Any) -> dict[str, list[Any]]:
+    def _compare(
+        self, outputs: list[Array], first: Array, start: Any, params: list[Any], y: Any
+    ) -> dict[str, list[Any]]:
         """Numbers by kind: a list over all models, or over the orders where they are compared with the model itself."""
         goal = self._study.goal
         found: dict[str, list[Any]] = {"loss": [goal.value(out, y) for out in outputs]}
-        found["displacement"] = [displacements(self._start, moved) for moved in params]
+        found["displacement"] = [displacements(start, moved) for moved in params]
         if goal.classification:
             found["accuracy"] = [goal.accuracy(out, y) for out in outputs]
         if self._study.include_full:
@@ -81,7 +87,7 @@ class Probe:
     def measure(self, step: int, states: Mapping[Name, State], history: History) -> None:
         """Appends one entry to every list of the history."""
         params = [state.params for state in states.values()]
-        found = jax.device_get(self._numbers(self.outputs(states), self._first, params, self._y))
+        found = jax.device_get(self._numbers(self.outputs(states), self._first, self._start, params, self._y))
         history.steps.append(step)
         for kind, values in found.items():
             table = getattr(history, kind)
@@ -92,4 +98,6 @@ class Probe:
                 else:
                     table.setdefault(name, []).append(float(value))
         if self._kernel is not None:
-            history.ntk_drift.append(float(one_minus_cosine(self._first_kernel, self._kernel(params[-1]))))
+            history.ntk_drift.append(
+                float(one_minus_cosine(self._first_kernel, self._kernel(self._arrays, params[-1])))
+            )
