@@ -36,6 +36,7 @@ class Step:
         self._step, self._state = step, state
 
     def __call__(self) -> Any:
+        """One step; what is to be waited for."""
         self._state, value = self._step(self._state)
         # The new parameters too: a step is done when its update is.
         return jax.tree.leaves(self._state), jax.tree.leaves(list(value.values()) if isinstance(value, dict) else value)
