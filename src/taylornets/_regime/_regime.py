@@ -134,10 +134,14 @@ class Meter:
         _checks.choice("task", task, TASKS)
         _checks.integer("ntk_inputs", ntk_inputs, 0)
         self._threshold, self._tolerance = float(threshold), float(tolerance)
+        _refuse_not_finite("params0", params0)
         line = Line.through(f, params0, trainable)
-        refuse_not_finite("params0", line.leaves, line.paths)
         self._start = params0
         self._mask = moving_mask(line)
+        if not any(jax.tree.leaves(self._mask)):
+            raise _checks.ArgumentError(
+                "params0", "a leaf that may move, an array of floats", "none", "Is trainable all False?"
+            )
         self._moving, fixed = eqx.partition(params0, self._mask)
         count = rows("x", x)
         size = count if batch_size is None else _checks.integer("batch_size", batch_size, 1)
@@ -182,8 +186,7 @@ class Meter:
             argument: its name in messages.
         """
         refuse_other_tree(argument, self._start, params1)
-        with_paths = jax.tree_util.tree_flatten_with_path(params1)[0]
-        refuse_not_finite(argument, [leaf for _, leaf in with_paths], [leaf_name(path) for path, _ in with_paths])
+        _refuse_not_finite(argument, params1)
         end = eqx.filter(params1, self._mask)
         terms = self._joined_terms(end)
         along = _joined([self._along(self._moving, end, chunk) for chunk in self._chunks])
@@ -277,6 +280,11 @@ class Meter:
             own, way = (float(np.linalg.norm(np.asarray(v).ravel())) for v in (a, np.asarray(b) - np.asarray(a)))
             found[leaf_name(path)] = (way, way / own if own else (math.inf if way else 0.0))
         return found
+
+
+def _refuse_not_finite(argument: str, params: Any) -> None:
+    with_paths = jax.tree_util.tree_flatten_with_path(params)[0]
+    refuse_not_finite(argument, [leaf for _, leaf in with_paths], [leaf_name(path) for path, _ in with_paths])
 
 
 def _joined(parts: Sequence[Any]) -> np.ndarray:
