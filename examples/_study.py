@@ -473,7 +473,7 @@ def draw(example: Example, settings: Settings, lines: Sequence[Line]) -> Figure:
                 axes[row, column].set_title(f"{kind} parametrization, learning rate {rates[column]:g}", fontsize=9)
             axes[row, 0].set_ylabel("distance to the full model\n(parts of its movement)")
         for axis in axes[-1]:
-            axis.set_xlabel("width (units of a layer)")
+            axis.set_xlabel("width (units or channels of a layer)")
         handles, labels = axes[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
         seeds = max(line.seeds for line in lines)

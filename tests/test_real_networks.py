@@ -41,23 +41,20 @@ def _settings(study: Any, steps: int, orders: tuple[int, ...] = (1, 2)) -> Any:
 def test_both_parametrizations_begin_as_the_same_function(load, study, name):
     example = load(name).EXAMPLE
     x = example.data()["test"][0][:50]
-    sizes: list[float] = []
-    for width in (8, 128):
-        network = example.build(width, "softplus", jax.random.key(0))
-        (f, start), (g, other) = (network.parametrized(kind) for kind in study.PARAMETRIZATIONS)
-        one, two = jax.jit(lambda p, q, x, f=f, g=g: (f(p, x), g(q, x)))(start, other, x)
-        assert np.asarray(two) == pytest.approx(np.asarray(one), rel=1e-4, abs=1e-4)
-        sizes.append(float(np.sqrt(np.mean(np.square(two)))))
-        # In the NTK parametrization every matrix has entries N(0, 1): mean squares within 5 standard errors.
-        for leaf, factor in zip(map(np.asarray, jax.tree.leaves(other)), jax.tree.leaves(network.factors), strict=True):
-            if leaf.ndim >= 2:
-                assert float(np.mean(leaf**2)) == pytest.approx(1, abs=5 * (2 / leaf.size) ** 0.5)
-            else:
-                assert factor == 1
-                assert np.all(leaf == leaf[0])
-                assert leaf[0] in {0, 1}
-    # The factors are right: the outputs keep their size, within the spread of single draws.
-    assert 0.3 < sizes[1] / sizes[0] < 3
+    network = example.build(64, "softplus", jax.random.key(0))
+    (f, start), (g, other) = (network.parametrized(kind) for kind in study.PARAMETRIZATIONS)
+    one, two = map(np.asarray, jax.jit(lambda p, q, x: (f(p, x), g(q, x)))(start, other, x))
+    assert two == pytest.approx(one, rel=1e-4, abs=1e-4)
+    # In the NTK parametrization every matrix has entries N(0, 1): mean squares within 5 standard errors.
+    for leaf, factor in zip(map(np.asarray, jax.tree.leaves(other)), jax.tree.leaves(network.factors), strict=True):
+        if leaf.ndim >= 2:
+            assert float(np.mean(leaf**2)) == pytest.approx(1, abs=5 * (2 / leaf.size) ** 0.5)
+        else:
+            assert factor == 1
+            assert np.all(leaf == leaf[0])
+            assert leaf[0] in {0, 1}
+    # The factors are right: the outputs are of order 1, where one wrong factor of √64 would show.
+    assert 0.3 < float(np.sqrt(np.mean(two**2))) < 3
 
 
 def test_activations_are_standardized(study):
@@ -84,7 +81,7 @@ def test_the_network_learns(load, name):
         return optax.apply_updates(params, updates), state
 
     state = optimizer.init(params)
-    for batch in tn.training.Batches(*data["train"], batch_size=64, steps=200, key=jax.random.key(1)):
+    for batch in tn.training.Batches(*data["train"], batch_size=64, steps=150, key=jax.random.key(1)):
         params, state = step(params, state, *batch)
     right = float(jnp.mean(jax.jit(f)(params, data["test"][0]).argmax(-1) == data["test"][1]))
     assert right > 0.6  # chance is 1/10 and 1/7
@@ -106,16 +103,16 @@ def records(load, study, tmp_path_factory) -> tuple[Any, Any, list[Any], Path, l
     """A narrow convolutional network in the NTK parametrization at the small rate."""
     example = load("digits_cnn").EXAMPLE
     out = tmp_path_factory.mktemp("study")
-    settings = _settings(study, 150)
-    cells = [study.Cell("ntk", example.rates["ntk"][0], 8, 0)]
+    settings = _settings(study, 60)
+    cells = [study.Cell("ntk", example.rates["ntk"][0], 4, 0)]
     return example, settings, cells, out, study.run(example, settings, cells, out, list[str]().append)
 
 
 def test_the_distance_falls_with_the_order(records):
     (found,) = records[-1]
     assert found["diverged"] == {}
-    assert found["accuracy_before"] < 0.3
-    assert found["accuracy"]["full"] > 0.5  # chance is 1/10
+    assert found["accuracy"]["full"] > found["accuracy_before"] + 0.1
+    assert found["train_loss"]["full"] < np.log(10)
     assert found["distance"]["2"] < found["distance"]["1"] < 1
     assert found["explained"][1] > found["explained"][0]
     assert 0 < found["seconds_training"] < found["seconds"]
@@ -123,7 +120,7 @@ def test_the_distance_falls_with_the_order(records):
 
 def test_a_wider_network_is_nearer_to_order_one(study, records):
     example, _, cells, _, (narrow,) = records
-    wide = study.measure(example, _settings(study, 150, (1,)), cells[0]._replace(width=32))
+    wide = study.measure(example, _settings(study, 60, (1,)), cells[0]._replace(width=16))
     assert wide["distance"]["1"] < narrow["distance"]["1"]
     assert wide["ntk_drift"] < narrow["ntk_drift"]
 
@@ -146,7 +143,7 @@ def test_a_study_goes_on_where_it_was(study, records, monkeypatch):
     assert said[-1].endswith("(read)")
     study.run(example, settings, [*cells, cells[0]._replace(seed=1)], out, said.append)
     assert [cell.seed for cell in measured] == [1]
-    study.run(example, _settings(study, 151), cells, out, said.append)
+    study.run(example, _settings(study, 61), cells, out, said.append)
     assert len(measured) == 2
     file.unlink()
     study.run(example, settings, cells, out, said.append)
@@ -160,7 +157,7 @@ def test_the_report_holds_what_was_measured(study, records, tmp_path):
     study.report(example, settings, found, tmp_path, said.append)
     with open(tmp_path / "table.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert [(row["width"], row["model"]) for row in rows] == [("8", "1"), ("8", "2"), ("8", "full")]
+    assert [(row["width"], row["model"]) for row in rows] == [("4", "1"), ("4", "2"), ("4", "full")]
     assert float(rows[1]["distance_mean"]) == found[0]["distance"]["2"]
     assert float(rows[2]["accuracy_mean"]) == found[0]["accuracy"]["full"]
     assert (tmp_path / "orders_needed.csv").read_text().count("ntk") == 2  # the head names the kernel's drift
