@@ -14,6 +14,11 @@ PROBLEM = perceptron()
 X, Y = PROBLEM.batches[0]
 NAN = [PROBLEM.params[0], PROBLEM.params[1] | {"b": jnp.array([0.0, jnp.nan, 1.0, jnp.nan])}]
 INFINITE = [PROBLEM.params[0], PROBLEM.params[1] | {"b": jnp.array([0.0, jnp.inf, 1.0, 2.0])}]
+# One batch of one example whose label is right, from targets with a wrong one that it does not hold.
+SHOWN = tn.training.Batches(X, np.arange(8), batch_size=1, steps=1, key=jax.random.key(0))[0][1][0]
+LATER = tn.training.Batches(
+    X, np.where(np.arange(8) == (SHOWN + 1) % 8, 4, Y), batch_size=1, steps=1, key=jax.random.key(0)
+)
 
 
 def one_example(params, x):
@@ -46,6 +51,14 @@ REFUSED = {
     "lengths": ({"batches": [(X, Y), (X, Y[:-1])]}, "batches: needed as many targets as inputs, got 8 and 7 in step 1"),
     "no rows": ({"batches": [(X[0, 0], Y)]}, r"x of batch 0: needed an array .* got shapes \(\)"),
     "labels": ({"batches": [(X, Y + 1)]}, "y: needed labels from 0 to 3, got the label 4 among others"),
+    "labels of the second batch": (
+        {"batches": [(X, Y), (X, Y + 1)]},
+        r"batches: needed targets that the loss takes in batch 1, got y: needed labels from 0 to 3, got the label 4",
+    ),
+    "labels of a batch to come": (
+        {"batches": LATER},
+        r"batches: needed targets that the loss takes, got y: needed labels from 0 to 3, got the label 4",
+    ),
     "negative": ({"batches": [(X, Y - 1)]}, "y: needed labels from 0 to 3, got the label -1 among others"),
     "floats": ({"batches": [(X, Y * 1.0)]}, "y: needed integer labels for the softmax loss, got dtype float"),
     "shape": ({"batches": [(X, np.eye(3)[Y % 3])]}, r"y: needed shape \(8,\) or \(8, 4\) for outputs \(8, 4\), got \(8, 3\)"),

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from taylornets import _checks, losses
@@ -47,6 +49,12 @@ class Goal:
     def accuracy(self, outputs: Array, y: Any) -> Array:
         """The share of right classes."""
         return jnp.mean(classes(outputs) == true_classes(jnp.asarray(y), outputs))
+
+    def check_on_host(self, outputs: Any, y: Any) -> None:
+        """`check` for a batch under way: on the host, so that it does not wait for the step before."""
+        if isinstance(self.loss, Loss):
+            with jax.default_device(jax.local_devices(backend="cpu")[0]):
+                self.check(outputs, np.asarray(y))
 
     def check(self, outputs: Any, y: Any) -> None:
         """Refuses targets that do not fit the outputs, before anything is computed; only the shape of `outputs` is read."""

@@ -15,7 +15,7 @@ from taylornets import _checks
 from taylornets.expansion._compare import leaf_name, moving_mask, refuse_not_finite, refuse_outputs, rows
 from taylornets.expansion._line import Line
 from taylornets.training import _checkpoint
-from taylornets.training._data import batches_from, check_batch
+from taylornets.training._data import Batches, batches_from, check_batch
 from taylornets.training._goal import goal
 from taylornets.training._lockstep import Lockstep, Name, Study
 from taylornets.training._measure import Probe
@@ -32,7 +32,7 @@ def taylorized_training(
     *,
     orders: Sequence[int] = (1, 2, 3),
     loss: Any,
-    optimizer: optax.GradientTransformation,
+    optimizer: optax.GradientTransformation | optax.MultiSteps,
     include_full: bool = True,
     steps: int | None = None,
     probe: tuple[Any, Any] | None = None,
@@ -113,6 +113,7 @@ def taylorized_training(
     """
     orders = _orders(orders)
     _check_optimizer(optimizer)
+    plain = optimizer.gradient_transformation() if isinstance(optimizer, optax.MultiSteps) else optimizer
     _check_noise(key, augment, stochastic, f_eval)
     counts = {"steps": steps, "evaluate_every": evaluate_every, "probe_batch_size": probe_batch_size}
     for name, value in (counts | {"checkpoint_every": checkpoint_every}).items():
@@ -126,10 +127,13 @@ def taylorized_training(
     first, batches = _first(batches)
     study = Study(
         f, f_eval or f, params, _mask(f, params, trainable), orders, include_full, goal(loss, task, first[1]),
-        optax.with_extra_args_support(optimizer), augment, stochastic, mode,
+        optax.with_extra_args_support(plain), augment, stochastic, mode,
     )  # fmt: skip
     x, y = _check_model(study, first, first if probe is None else probe, key)
     run = _Run(study, Lockstep(study, together), Probe(study, x, y, probe_batch_size, ntk_inputs), callbacks)
+    known = isinstance(batches, Batches)
+    if known:
+        run.check_targets(batches.y)
     count = _count(batches, steps)
     every = evaluate_every or max(1, math.ceil((count or _UNKNOWN) / _MEASUREMENTS))
     keep = _Keep(None if checkpoint is None else Path(checkpoint), checkpoint_every or every, study, first, key, run)
@@ -139,7 +143,10 @@ def taylorized_training(
     for batch in batches_from(batches, done):
         if count is not None and done >= count:
             break
-        run.step(check_batch(batch, done), None if key is None else jax.random.fold_in(key, done))
+        x, y = check_batch(batch, done)
+        if not known:
+            run.check_targets(y, f"in batch {done}")
+        run.step((x, y), None if key is None else jax.random.fold_in(key, done))
         done += 1
         if done % every == 0 or done == count:
             run.measure(done)
@@ -240,6 +247,17 @@ class _Run:
         self.states = study.begin()
         self.history = History(train_loss={name: [] for name in study.names})
         self._pending: list[Any] = []
+
+    def check_targets(self, y: Any, where: str = "") -> None:
+        """Refuses labels that no output stands for."""
+        first = self._probe.start_outputs
+        like = jax.ShapeDtypeStruct((rows("y", y), *first.shape[1:]), first.dtype)
+        try:
+            self._study.goal.check_on_host(like, y)
+        except _checks.ArgumentError as error:
+            raise _checks.ArgumentError(
+                "batches", f"targets that the loss takes {where}".strip(), str(error).rstrip(".")
+            ) from None
 
     def step(self, batch: Any, key: Any) -> None:
         """One update of every model."""
