@@ -3,15 +3,26 @@
 import gc
 import os
 from collections.abc import Iterator
+from importlib.metadata import version
 
 import jax
 import pytest
 
 # Most of the time of the tests is the compiler's, and nearly every program runs once: it is told to optimize little,
-# here and in the processes that tests start. What the programs compute is the same; `JAX_DISABLE_MOST_OPTIMIZATIONS=0`
-# brings the optimizer back.
+# here and in the processes that tests start. XLA's older code generator for the CPU takes half the time of the newer one,
+# and two test processes on two cores leave none for a program compiled in parts. What the programs compute is the same;
+# `JAX_DISABLE_MOST_OPTIMIZATIONS=0` brings the defaults back.
 if os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") not in {"0", "false", "False"}:
     jax.config.update("jax_disable_most_optimizations", True)
+    # An unknown flag ends the process, and flags come and go with the versions: others than the pinned one do without.
+    if version("jaxlib").startswith("0.10."):
+        os.environ.setdefault(
+            "XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+        )
+
+# OpenBLAS starts a thread for each core in every process. With more processes than cores, threads that spin until the others
+# have their turn cost more than all of the linear algebra: one thread each; `OMP_NUM_THREADS=2` brings the others back.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Compiled programs stay alive, millions of objects of them: the garbage collector would walk through them all the time.
 gc.set_threshold(100_000, 50, 100)
