@@ -28,8 +28,8 @@ def targets(loss, outputs, n=5):
 
 
 def all_signs(net, w, x):
-    draws = [jnp.array(s, w.dtype)[:, None] for s in itertools.product((1, -1), repeat=net.width)]
-    return jnp.stack([net(s * w, x) for s in draws])
+    draws = jnp.array(list(itertools.product((1, -1), repeat=net.width)), w.dtype)
+    return jax.jit(jax.vmap(lambda s: net(s[:, None] * w, x)))(draws)
 
 
 @pytest.mark.usefixtures("x64")
