@@ -57,6 +57,7 @@ ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
 PARAMETRIZATIONS = ("standard", "ntk")
 BATCH_SIZE, MOMENTUM = 64, 0.9
 NEAR = 0.1  # an order is enough where its distance to the full model is below this part of the full model's movement
+TOP = 10.0  # the figure ends there: what explodes lies on its upper edge
 FULL = "full"
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#b0559a", "#e69f00", "#3d9bd9")  # after Okabe and Ito
 _MARKERS = "os^DvP"
@@ -472,13 +473,19 @@ def draw(example: Example, settings: Settings, lines: Sequence[Line]) -> Figure:
                 kind = "NTK" if parametrization == "ntk" else "Standard"
                 axes[row, column].set_title(f"{kind} parametrization, learning rate {rates[column]:g}", fontsize=9)
             axes[row, 0].set_ylabel("distance to the full model\n(parts of its movement)")
+        spread = [l.distance for l in lines if l.distance.low > 0]
+        if spread:
+            axes[0, 0].set_ylim(min(d.low for d in spread) / 1.5, 1.3 * min(max(d.high for d in spread), TOP))
         for axis in axes[-1]:
             axis.set_xlabel("width (units or channels of a layer)")
         handles, labels = axes[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
         seeds = max(line.seeds for line in lines)
         said = f"{example.title}, {settings.activation}, {seeds} seeds"
-        figure.suptitle(f"{said}\nmean; bars: lowest to highest seed; open: some seeds diverged", fontsize=9)
+        figure.suptitle(
+            f"{said}\nmean; bars: lowest to highest seed; open: some seeds diverged; upper edge: above {TOP:g}",
+            fontsize=9,
+        )
     return figure
 
 
@@ -487,8 +494,10 @@ def _panel(axis: Any, lines: Sequence[Line], orders: Sequence[int], widths: Sequ
     for place, order in enumerate(orders):
         points = [l for l in lines if l.model == str(order) and math.isfinite(l.distance.mean) and l.distance.mean > 0]
         x = [l.width for l in points]
-        y = [l.distance.mean for l in points]
-        bars = [[l.distance.mean - l.distance.low for l in points], [l.distance.high - l.distance.mean for l in points]]
+        y, low, high = (
+            np.minimum([getattr(l.distance, part) for l in points], TOP) for part in ("mean", "low", "high")
+        )
+        bars = [np.maximum(y - low, 0), np.maximum(high - y, 0)]  # a mean of equal numbers can be off by rounding
         color, marker = _COLORS[place % len(_COLORS)], _MARKERS[place % len(_MARKERS)]
         axis.errorbar(
             x, y, bars if points else None, color=color, marker=marker, markersize=4, linewidth=1.3, capsize=2,
@@ -496,7 +505,7 @@ def _panel(axis: Any, lines: Sequence[Line], orders: Sequence[int], widths: Sequ
         )  # fmt: skip
         some = [l for l in points if l.diverged]
         axis.plot(
-            [l.width for l in some], [l.distance.mean for l in some], marker, color=color, markersize=4.5,
+            [l.width for l in some], [min(l.distance.mean, TOP) for l in some], marker, color=color, markersize=4.5,
             markerfacecolor="white", zorder=3,
         )  # fmt: skip
     axis.axhline(NEAR, color="#59636e", linewidth=0.8, linestyle=":")
