@@ -213,13 +213,16 @@ def _differences(findings: Findings) -> Section:
     usable = {name: out for name, out in others.items() if np.all(np.isfinite(out))}
     if not usable or not np.all(np.isfinite(full)):
         return Section("differences", "Where predictions differ", ("No order's outputs are finite at the end.",))
-    # The order that is nearest to the network has the differences that no order explains.
+    # First the inputs that most orders class differently; among equals the nearest order says what no order explains.
     apart = {name: np.linalg.norm(out - full, axis=1) for name, out in usable.items()}
-    worst = np.argsort(-np.min(np.stack(list(apart.values())), axis=0), kind="stable")[:_LISTED]
+    others_say = np.zeros(len(full))
+    if findings.predicted is not None:
+        for name in usable:
+            differs = findings.predicted[name] != findings.predicted[FULL]
+            others_say += differs.reshape(len(full), -1).mean(axis=1)
+    worst = np.lexsort((-np.min(np.stack(list(apart.values())), axis=0), -others_say))[:_LISTED]
     trained = "trained Taylor models" if findings.training is not None else "Taylor models at the last checkpoint"
-    paragraphs = [
-        f"The {trained} against the network on the {len(full):,} probe inputs, where even the nearest order is far."
-    ]
+    paragraphs = [f"The {trained} against the network on the {len(full):,} probe inputs."]
     found: list[Figure] = []
     rows: list[tuple[Any, ...]]
     if findings.predicted is not None:
@@ -243,7 +246,10 @@ def _differences(findings: Findings) -> Section:
     if findings.images is not None:
         captions = [_caption(columns, row, len(names)) for row in rows]
         found.append(figures.pictures(findings.images, [row[0] for row in rows], captions))
-    table = Table("differences", f"The {len(rows)} probe inputs with the largest differences.", columns, rows)
+    caption = (
+        f"The {len(rows)} probe inputs with the largest differences; distances are norms of differences of outputs."
+    )
+    table = Table("differences", caption, columns, rows)
     return Section("differences", "Where predictions differ", paragraphs, {}, found, (table,))
 
 
