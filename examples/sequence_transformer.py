@@ -116,8 +116,8 @@ EXAMPLE = Example(
     about=str(__doc__),
     build=build,
     data=sequences,
-    rates={"standard": (0.005, 0.03), "ntk": (0.05, 0.3)},
-    steps=300,
+    rates={"standard": (0.01, 0.03), "ntk": (0.05, 0.1)},
+    steps=500,
 )
 
 
