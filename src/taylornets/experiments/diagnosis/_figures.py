@@ -150,7 +150,5 @@ def pictures(images: np.ndarray, rows: Sequence[int], captions: Sequence[str]) -
     """The inputs on which the predictions differ most."""
     chosen = list(rows)[:_IMAGES]
     panel = Gallery([images[i] for i in chosen], list(captions)[: len(chosen)])
-    caption = (
-        "The probe inputs on which the Taylor models' outputs are farthest from the network's, the farthest first."
-    )
+    caption = "First the probe inputs on which most orders predict something else than the network, then the farthest."
     return Figure("inputs", "Inputs that the orders see differently", [panel], caption)
