@@ -201,10 +201,7 @@ def options(example: Example, arguments: Sequence[str] | None) -> argparse.Names
 def main(example: Example, arguments: Sequence[str] | None = None) -> None:
     """Runs the whole study from the command line."""
     asked = options(example, arguments)
-    # Seeds and learning rates share one program, which is compiled once and kept: the start of the network must be an
-    # argument of it for that, which JAX makes of arrays in a closure under the first of these settings.
-    if hasattr(jax.config, "jax_use_simplified_jaxpr_constants"):
-        jax.config.update("jax_use_simplified_jaxpr_constants", True)
+    # Seeds and learning rates share their programs, which are compiled once and kept.
     jax.config.update("jax_compilation_cache_dir", str((asked.out / "compiled").resolve()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
     cells = [

@@ -1,5 +1,6 @@
 """Every model in lockstep is trained as it would be alone: by an ordinary loop of optax on `tn.taylor_expand`."""
 
+import re
 from typing import Any
 
 import equinox as eqx
@@ -328,3 +329,13 @@ def test_steps_and_kinds_of_batches():
         assert_same(found.params["full"], whole.params["full"])
         assert found.history.steps[-1] == 4
         assert len(found.history.train_loss["full"]) == 4
+
+
+def test_a_model_that_exploded_to_finite_numbers_says_so():
+    """The gradient of (x p³)² at p = 1 is 6: the order-2 model 1 + 3 Δ + 3 Δ² goes from Δ = 0 to −1.8, and away."""
+    batch = (jnp.ones((4, 1)), jnp.zeros((4, 1)))
+    found = tn.taylorized_training(
+        lambda p, x: x * p**3, jnp.array([1.0]), [batch] * 3, orders=(2, 3), loss="squared", optimizer=optax.sgd(0.3)
+    )
+    assert re.fullmatch(r"trained for 3 steps, but its loss on the probe set grew from 1 to \S+e\+\d+", found.status[2])
+    assert found.status[3] == found.status["full"] == "trained for 3 steps"

@@ -23,6 +23,7 @@ from taylornets.training._result import History, Snapshot, TaylorizedTraining
 
 _MEASUREMENTS = 20  # over a run of known length;
 _UNKNOWN = 400  # the length that others are taken to have
+_GROWN = 2.0  # times the loss at the start: from there on the status says so
 
 
 def taylorized_training(
@@ -285,6 +286,16 @@ class _Run:
         fixed = eqx.partition(self._study.start, self._study.mask)[1]
         return eqx.combine(jax.tree.map(lambda a: a.copy(), self.states[name].params), fixed)
 
+    def _ended(self, name: Name, taken: int, dead: bool) -> str:
+        """How a model ended, in a sentence."""
+        if dead:
+            return f"diverged in step {taken + 1}: its last finite state is kept"
+        first, last = self.history.loss[name][0], self.history.loss[name][-1]
+        if not math.isfinite(last):
+            return f"trained for {taken} steps, but its loss on the probe set is not finite"
+        grown = f", but its loss on the probe set grew from {first:.3g} to {last:.3g}" if last > _GROWN * first else ""
+        return f"trained for {taken} steps{grown}"
+
     def result(self) -> TaylorizedTraining:
         """What there is at the end."""
         taken = {name: int(state.steps) for name, state in self.states.items()}
@@ -293,12 +304,7 @@ class _Run:
         outputs |= {name: np.asarray(a) for name, a in zip(self.states, self._probe.outputs(self.states), strict=True)}
         start = jax.tree_util.tree_flatten_with_path(eqx.filter(self._study.start, self._study.mask))[0]
         norms = {leaf_name(path): float(np.linalg.norm(np.asarray(leaf).ravel())) for path, leaf in start}
-        status = {
-            name: f"diverged in step {taken[name] + 1}: its last finite state is kept"
-            if name in dead
-            else f"trained for {taken[name]} steps"
-            for name in self.states
-        }
+        status = {name: self._ended(name, taken[name], name in dead) for name in self.states}
         params = {name: self._whole(name) for name in self.states}
         return TaylorizedTraining(
             params, status, taken, dead, self.history, outputs, norms, self._lockstep.together is not False
