@@ -1,4 +1,4 @@
-"""Fixtures and tolerances of all tests; how they are compiled."""
+"""Fixtures of all tests; how they are compiled."""
 
 import gc
 import os
@@ -26,9 +26,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Compiled programs stay alive, millions of objects of them: the garbage collector would walk through them all the time.
 gc.set_threshold(100_000, 50, 100)
-
-# Relative tolerance of a result that is one pass of arithmetic away from its reference.
-TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 
 
 @pytest.fixture

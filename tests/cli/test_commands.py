@@ -153,7 +153,10 @@ def test_termination_is_an_interrupt(run: Run, registry: Callable[..., None]):
 
 
 WRONG = {
-    "no command": ((), r"COMMAND: needed one of fit, predict, certify, reproduce, report, sweep, doctor, got none"),
+    "no command": (
+        (),
+        r"COMMAND: needed one of fit, predict, certify, diagnose, reproduce, report, sweep, doctor, got none",
+    ),
     "unknown command": (("reprod",), r"No such command 'reprod'\. Did you mean 'reproduce'"),
     "unknown option": (("--bogus",), r"No such option: --bogus"),
     "unknown option of a command": (("reproduce", "--sed", "1"), r"No such option: --sed.*--seed"),

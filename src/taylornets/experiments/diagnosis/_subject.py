@@ -45,7 +45,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Module:
+class FrameworkModel:
     """A model of a framework that is not a function of parameters and inputs yet.
 
     Attributes:
@@ -61,7 +61,7 @@ class Module:
     loss: Any
 
 
-def build(where: str, learning_rate: float) -> Subject | Module:
+def build(where: str, learning_rate: float) -> Subject | FrameworkModel:
     """Runs the factory.
 
     Args:
@@ -92,9 +92,9 @@ def build(where: str, learning_rate: float) -> Subject | Module:
             raise _checks.ArgumentError(WHERE, "a function f(params, x) first", f"a {type(f).__name__}")
         return Subject(f, params, data, _optimizer(optimizer), loss, "a function of parameters and inputs")
     if isinstance(found, tuple) and len(found) == 4 and framework(found[0]):
-        return Module(found[0], found[1], _optimizer(found[2]), found[3])
+        return FrameworkModel(found[0], found[1], _optimizer(found[2]), found[3])
     if framework(found):
-        return Module(found, None, optax.sgd(learning_rate, momentum=0.9), None)
+        return FrameworkModel(found, None, optax.sgd(learning_rate, momentum=0.9), None)
     came = f"a tuple of {len(found)}" if isinstance(found, tuple) else f"a {type(found).__name__}"
     raise _checks.ArgumentError(WHERE, f"a factory that returns {FORMS}", came, "Does the function end with a return?")
 
@@ -169,7 +169,7 @@ def framework(model: Any) -> str:
     return ""
 
 
-def opened(found: Module, x: Any, seed: int) -> Subject:
+def opened(found: FrameworkModel, x: Any, seed: int) -> Subject:
     """A module as a function of parameters and a batch.
 
     Equinox: the parameters are the module itself, in inference mode, and it is called on one example at a time.
