@@ -200,7 +200,7 @@ def test_a_file_that_cannot_be_used(damage, kept, tmp_path):
 def other(**changes):
     problem = perceptron(steps=7)
     settings = {
-        "params": problem.params, "batches": problem.batches, "orders": (2,), "optimizer": sgd(), "key": None
+        "params": problem.params, "batches": problem.batches, "orders": (2,), "optimizer": sgd(), "key": None,
     } | changes  # fmt: skip
     return lambda file: tn.taylorized_training(
         problem.f, loss=cross_entropy, ntk_inputs=2, checkpoint=file, resume=True, **settings
@@ -221,6 +221,7 @@ OTHERS = {
     "another start": (lambda: other(params=other_start()), "start parameters at 1.b differs"),
     "other orders": (lambda: other(orders=(3,)), "models differs"),
     "other data": (lambda: other(batches=other_batches()), "first batch differs"),
+    "another probe set": (lambda: other(probe=perceptron().batches[1]), "probe set differs"),
     "another optimizer": (lambda: other(optimizer=optax.adam(0.1)), "optimizer differs"),
     "another key": (lambda: other(key=jax.random.key(0)), "key differs"),
 }

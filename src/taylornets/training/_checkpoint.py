@@ -21,15 +21,14 @@ _FORMAT = "taylornets.training/1"
 _NEEDED = "a checkpoint of this run"
 
 
-def identity(study: Study, batch: Any, key: Any, states: Any) -> dict[str, str]:
+def identity(study: Study, batch: Any, probe: Any, key: Any, states: Any) -> dict[str, str]:
     """What a checkpoint must share with the run that goes on from it, by name."""
     found = {"models": ", ".join(map(str, study.names)), "key": "none" if key is None else _digest(_plain(key))}
     for path, leaf in jax.tree_util.tree_flatten_with_path(study.start)[0]:
         text = isinstance(leaf, jax.Array | np.ndarray)
         found[f"start parameters at {leaf_name(path)}"] = _digest(leaf) if text else type(leaf).__name__
-    found["first batch"] = hashlib.sha256(
-        "".join(_digest(leaf) for leaf in jax.tree.leaves(batch)).encode()
-    ).hexdigest()
+    for name, data in (("first batch", batch), ("probe set", probe)):
+        found[name] = hashlib.sha256("".join(_digest(leaf) for leaf in jax.tree.leaves(data)).encode()).hexdigest()
     # Shapes and types of all leaves: those of the optimizer's state among them.
     shapes = [
         (leaf_name(p), leaf.shape, str(leaf.dtype)) for p, leaf in jax.tree_util.tree_flatten_with_path(states)[0]
