@@ -137,9 +137,9 @@ def taylorized_training(
         run.check_targets(batches.y)
     count = _count(batches, steps)
     every = evaluate_every or max(1, math.ceil((count or _UNKNOWN) / _MEASUREMENTS))
-    keep = _Keep(
-        None if checkpoint is None else Path(checkpoint), checkpoint_every or every, study, (first, (x, y)), key, run
-    )
+    path = None if checkpoint is None else Path(checkpoint)
+    same = {} if path is None else _checkpoint.identity(study, first, (x, y), key, list(run.states.values()))
+    keep = _Keep(path, checkpoint_every or every, same, run)
     done = keep.resume() if resume else 0
     if not run.history.steps:
         run.measure(0)
@@ -316,9 +316,8 @@ class _Run:
 class _Keep:
     """The file that a killed run goes on from, if there is to be one."""
 
-    def __init__(self, path: Path | None, every: int, study: Study, data: Any, key: Any, run: _Run):
-        self._path, self._every, self._run = path, every, run
-        self._same = {} if path is None else _checkpoint.identity(study, *data, key, list(run.states.values()))
+    def __init__(self, path: Path | None, every: int, same: dict[str, str], run: _Run):
+        self._path, self._every, self._same, self._run = path, every, same, run
 
     def resume(self) -> int:
         """Puts the run where the file says, if it is there; the steps done."""
