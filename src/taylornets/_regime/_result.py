@@ -83,36 +83,33 @@ class Regime:
             words += f"; the series does not settle, {_said(worse, self.explained[worse - 1], self.error[worse - 1])}"
         return words
 
-    def __str__(self) -> str:
+    @property
+    def table(self) -> str:
+        """The numbers as text, a line an order, and the thresholds."""
         head = ("order", "share", "explained", "error", "radius", "agreement")
         rows: list[tuple[str, ...]] = [head]
         for i in range(self.max_order):
-            agreement = f"{100 * self.agreement[i]:.1f} %" if self.agreement else "–"
+            agreement = _percent(self.agreement[i]) if self.agreement else "–"
             radius = f"≥ {self.radius_limit:g}" if self.radius[i] >= self.radius_limit else f"{self.radius[i]:.3g}"
-            rows.append(
-                (
-                    str(i + 1),
-                    _percent(self.share[i]),
-                    _percent(self.explained[i]),
-                    f"{self.error[i]:.3g}",
-                    radius,
-                    agreement,
-                )
-            )
+            shares = _percent(self.share[i]), _percent(self.explained[i])
+            rows.append((str(i + 1), *shares, f"{self.error[i]:.3g}", radius, agreement))
         widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-        table = ["  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
         return "\n".join(
             [
-                self.verdict,
-                *table,
+                *("  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows),
                 f"odd orders {_percent(self.odd)}, even orders {_percent(self.even)}, NTK drift {self.ntk_drift:.3g}",
                 f"(an order explains the movement from {100 * self.threshold:g} % on; radius: error below {self.tolerance:g})",
             ]
         )
 
+    def __str__(self) -> str:
+        return f"{self.verdict}\n{self.table}"
+
 
 def _percent(part: float) -> str:
-    return f"{100 * part:.1f} %"
+    """One digit, or two where one would round up to the whole."""
+    shown = f"{100 * part:.1f}"
+    return f"{100 * part:.2f} %" if shown == "100.0" and part < 1 else f"{shown} %"
 
 
 def _said(order: int, explained: float, error: float, brief: bool = False) -> str:

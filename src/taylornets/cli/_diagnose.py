@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from taylornets import _checks
@@ -90,15 +89,7 @@ def _print(found: Diagnosed, report: Path) -> None:
     console = Console()
     console.print(Text(found.record.lead), soft_wrap=True)
     console.print()
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("order", "share", "explained", "error", "radius"):
-        table.add_column(name, justify="right")
-    last = found.regime
-    for k in range(last.max_order):
-        radius = f"≥ {last.radius_limit:g}" if last.radius[k] >= last.radius_limit else f"{last.radius[k]:.3g}"
-        share, explained = (f"{100 * value[k]:.1f} %" for value in (last.share, last.explained))
-        table.add_row(str(k + 1), share, explained, f"{last.error[k]:.3g}", radius)
-    console.print(table)
+    console.print(Text(found.regime.table), soft_wrap=True)
     console.print()
     if found.training is not None:
         console.print(Text(str(found.training)), soft_wrap=True)
