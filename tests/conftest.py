@@ -1,12 +1,25 @@
 """Fixtures of all tests; how they are compiled."""
 
 import gc
+import mmap
 import os
 from collections.abc import Iterator
-from importlib.metadata import version
+from pathlib import Path
 
 import jax
+import jaxlib
 import pytest
+
+
+def _known_flags(*flags: str) -> str:
+    """Those of these flags that the installed XLA has: flags come and go, and an unknown one ends the process."""
+    library = next(Path(jaxlib.__file__).parent.glob("libjax_common.*"), None)
+    if library is None:
+        return ""
+    with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        # As a whole C string, as the table of flags holds it: the names of removed ones linger elsewhere.
+        return " ".join(flag for flag in flags if text.find(f"\0{flag[2:].split('=')[0]}\0".encode()) >= 0)
+
 
 # Most of the time of the tests is the compiler's, and nearly every program runs once: it is told to optimize little,
 # here and in the processes that tests start. XLA's older code generator for the CPU takes half the time of the newer one,
@@ -14,11 +27,10 @@ import pytest
 # `JAX_DISABLE_MOST_OPTIMIZATIONS=0` brings the defaults back.
 if os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") not in {"0", "false", "False"}:
     jax.config.update("jax_disable_most_optimizations", True)
-    # An unknown flag ends the process, and flags come and go with the versions: others than the pinned one do without.
-    if version("jaxlib").startswith("0.10."):
-        os.environ.setdefault(
-            "XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
-        )
+    os.environ.setdefault(
+        "XLA_FLAGS",
+        _known_flags("--xla_cpu_use_fusion_emitters=false", "--xla_cpu_parallel_codegen_split_count=1"),
+    )
 
 # OpenBLAS starts a thread for each core in every process. With more processes than cores, threads that spin until the others
 # have their turn cost more than all of the linear algebra: one thread each; `OMP_NUM_THREADS=2` brings the others back.

@@ -1,0 +1,48 @@
+"""What the files say of versions agrees: of the package, and of what it is installed with."""
+
+import re
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import taylornets as tn
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".") if part.isdigit()]
+
+
+def bounds() -> dict[str, str]:
+    """The lowest version of everything that the package or an extra asks for; the package's own extras left out."""
+    lists = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+    found = [re.fullmatch(r"([\w.-]+)(?:\[[\w,]+\])?(?:>=([\d.]+))?", line) for lines in lists for line in lines]
+    asked = {(normal(match[1]), match[2]) for match in found if match}
+    assert len(found) == sum(match is not None for match in found)
+    result = {name: bound for name, bound in asked if name != "taylornets"}
+    assert len(result) == len(asked - {("taylornets", None)})  # one bound a library, whichever extra asks
+    return result
+
+
+def test_the_package_has_one_version():
+    (citation,) = re.findall(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert {PROJECT["version"], tn.__version__, citation, metadata.version("taylornets")} == {tn.__version__}
+
+
+@pytest.mark.parametrize("file", ["constraints.txt", "constraints-newest.txt", "constraints-lowest.txt"])
+def test_constraints_are_exact_and_satisfy_the_bounds(file: str):
+    lines = [re.fullmatch(r"([\w.-]+)==([\w.+]+)", line) for line in (ROOT / file).read_text().splitlines()]
+    assert all(lines)
+    pinned = {normal(match[1]): match[2] for match in lines if match}
+    for name, bound in bounds().items():
+        assert numbers(pinned[name]) >= numbers(bound), name
+        if file == "constraints-lowest.txt":  # if not: `make lowest`
+            assert numbers(pinned[name])[: len(numbers(bound))] == numbers(bound), name
