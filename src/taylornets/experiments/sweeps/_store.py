@@ -44,21 +44,30 @@ class Store:
             raise StoreError("--out", "a folder that can be written", f"{folder} ({error.strerror})") from None
         with self._guard():
             self._connection = sqlite3.connect(self.path, isolation_level=None)
-        with self._guard():
-            # The default rollback journal: after a power cut too, a transaction is there or it is not.
-            self._connection.execute("PRAGMA synchronous = FULL")
-            check = self._connection.execute("PRAGMA quick_check").fetchone()[0]
-            if check != "ok":
-                raise sqlite3.DatabaseError(check)
-            self._connection.executescript(_TABLES)
-            about = dict(self._connection.execute("SELECT key, value FROM about"))
-            if not about:
-                with self._transaction() as connection:
-                    items = (("schema", SCHEMA), ("version", version))
-                    connection.executemany("INSERT INTO about VALUES (?, ?)", items)
-            elif about.get("schema") != SCHEMA or about.get("version") != version:
-                came = f"one of {about.get('schema')}, taylornets {about.get('version')}"
-                raise StoreError(str(self.path), f"a sweep of taylornets {version}", came, "Choose another --out.")
+        try:
+            with self._guard():
+                self._open(version)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _open(self, version: str) -> None:
+        """Checks the file, and makes the tables of a new one."""
+        # The default rollback journal: after a power cut too, a transaction is there or it is not.
+        self._connection.execute("PRAGMA synchronous = FULL")
+        # The first fault is enough; some versions of SQLite describe it in several lines.
+        check = " ".join(self._connection.execute("PRAGMA quick_check(1)").fetchone()[0].split())
+        if check != "ok":
+            raise sqlite3.DatabaseError(check)
+        self._connection.executescript(_TABLES)
+        about = dict(self._connection.execute("SELECT key, value FROM about"))
+        if not about:
+            with self._transaction() as connection:
+                items = (("schema", SCHEMA), ("version", version))
+                connection.executemany("INSERT INTO about VALUES (?, ?)", items)
+        elif about.get("schema") != SCHEMA or about.get("version") != version:
+            came = f"one of {about.get('schema')}, taylornets {about.get('version')}"
+            raise StoreError(str(self.path), f"a sweep of taylornets {version}", came, "Choose another --out.")
 
     def __enter__(self) -> "Store":
         return self
