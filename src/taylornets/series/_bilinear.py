@@ -7,9 +7,21 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
-from taylornets.series._engine import Context, bind1, register
-from taylornets.series._series import Series, Value, cauchy, coefficient, coefficients, make, minus, plus, primal
+from taylornets.series._engine import Context, along_curve, bind, bind1, register
+from taylornets.series._series import (
+    Series,
+    Value,
+    cauchy,
+    coefficient,
+    coefficients,
+    make,
+    minus,
+    plus,
+    primal,
+    zeros_like,
+)
 
 FAMILY = "bilinear"
 
@@ -32,6 +44,59 @@ def _mul(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value
 # matrix go through in one product. Above it, the copy into one array costs more than it saves. Measured on two cores
 # (`benchmarks/taylor_mode.py`, table "stacking"); a heuristic, without influence on the result.
 STACK_ROWS = 32
+
+
+# Linear in each of two operands; the others are indices.
+PAIRS = {
+    "ragged_dot_general": (0, 1),
+    "bcoo_dot_general": (0, 2),
+    "bcsr_dot_general": (0, 3),
+    "coo_matmat": (0, 3),
+    "coo_matvec": (0, 3),
+    "csr_matmat": (0, 3),
+    "csr_matvec": (0, 3),
+}
+
+
+@register(FAMILY, *PAIRS)
+def _pair(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+    first, second = PAIRS[equation.primitive.name]
+    start = list(map(primal, values))
+
+    def times(a: Any, b: Any) -> Any:
+        operands = list(start)
+        operands[first], operands[second] = a, b
+        return bind1(equation, *operands)
+
+    return [product(values[first], values[second], ctx.order, times)]
+
+
+@register(FAMILY, "scatter-mul")
+def _scatter_mul(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+    # With the updates spread over the operand (1 where there is none), this is an ordinary product.
+    x, indices, updates = values
+    params = equation.params
+    if not isinstance(updates, Series):
+        scaled = coefficients(x, ctx.order)
+        return [make([None if c is None else bind1(equation, c, primal(indices), updates) for c in scaled])]
+    if not params["unique_indices"]:  # products of updates among themselves: JAX has no derivative of them
+        return along_curve(ctx, lambda *operands: bind(equation, *operands), values)
+    empty, one = zeros_like(primal(x)), jnp.ones_like(primal(x))
+
+    def spread(update: Any) -> Any:
+        return lax.scatter_add(
+            empty,
+            primal(indices),
+            update,
+            params["dimension_numbers"],
+            indices_are_sorted=params["indices_are_sorted"],
+            unique_indices=True,
+            mode=params["mode"],
+        )
+
+    factor = [bind1(equation, one, primal(indices), updates[0])]
+    factor += [None if c is None else spread(c) for c in updates.coefficients[1:]]
+    return [product(x, make(factor), ctx.order, mul)]
 
 
 @register(FAMILY, "dot_general", "conv_general_dilated")
@@ -92,14 +157,35 @@ def _square(ctx: Context, _: Any, values: Sequence[Value]) -> Sequence[Value]:
     return [square(values[0], ctx.order)]
 
 
+@register(FAMILY, "one_minus_square")
+def _one_minus_square(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+    squares = coefficients(square(values[0], ctx.order), ctx.order)
+    return [make([bind1(equation, primal(values[0])), *[minus(None, c) for c in squares[1:]]])]
+
+
+@register(FAMILY, "polynomial")
+def _polynomial(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+    # Horner's scheme: the operands are x and the coefficients, that of the lowest degree first.
+    x, *rest, total = values
+    for term in reversed(rest):
+        shifted = product(total, x, ctx.order, mul)
+        total = make([plus(coefficient(shifted, k), coefficient(term, k)) for k in range(ctx.order + 1)])
+    shape = equation.outvars[0].aval.shape
+    higher = [coefficient(total, k) for k in range(1, ctx.order + 1)]
+    higher = [None if c is None else jnp.broadcast_to(c, shape) for c in higher]
+    return [make([bind1(equation, *map(primal, values)), *higher])]
+
+
 @register(FAMILY, "integer_pow")
 def _integer_pow(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     exponent = equation.params["y"]
-    power = _power(values[0], abs(exponent), ctx.order)
-    if exponent < 0:
-        power = quotient(None, power, ctx.order)
-    # JAX's own order of multiplication for the value itself, so that order 0 is the model's output to the last bit.
-    return [make([bind1(equation, primal(values[0])), *coefficients(power, ctx.order)[1:]])]
+    start = bind1(equation, primal(values[0]))
+    if exponent == 0:
+        return [start]
+    # 1/x first: x^n may overflow where x^-n is a small number.
+    base = values[0] if exponent > 0 else quotient(None, values[0], ctx.order)
+    power = _power(base, abs(exponent), ctx.order)
+    return [make([start, *coefficients(power, ctx.order)[1:]])]
 
 
 def _power(x: Value, exponent: int, order: int) -> Value:

@@ -67,9 +67,12 @@ def _two_sided(factor: Any, middle: Any) -> Any:
 
 
 def _half_lower(a: Any) -> Any:
-    n = a.shape[-1]
-    weight = jnp.tril(jnp.ones((n, n), a.dtype), -1) + jnp.eye(n, dtype=a.dtype) / 2
-    return a * weight
+    return jnp.tril(a, -1) + _diagonal(a) / 2
+
+
+def _diagonal(a: Any) -> Any:
+    """The diagonal of each matrix, zero elsewhere."""
+    return jnp.tril(jnp.triu(a))
 
 
 @register(FAMILY, "qr")
@@ -97,16 +100,12 @@ def _qr(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]
         c = lax.linalg.triangular_solve(r0, right, left_side=False, lower=False)
         inner = _matmul(jnp.swapaxes(q0, -1, -2), c)
         low = jnp.tril(inner, -1)
-        m = low - jnp.swapaxes(low, -1, -2) - (s - jnp.tril(s, -1)) * _upper_weight(s)
+        m = low - jnp.swapaxes(low, -1, -2) - jnp.triu(s) + _diagonal(s) / 2
         # M = low on the strict lower triangle; above the diagonal M = −S − low^T; on it −S/2.
         t = inner - m
         q.append(c - _matmul(q0, t))
         r.append(_matmul(t, r0))
     return [make(q), make(r)]
-
-
-def _upper_weight(s: Any) -> Any:
-    return 1 - jnp.eye(s.shape[-1], dtype=s.dtype) / 2
 
 
 @register(FAMILY, "eigh")
@@ -119,11 +118,10 @@ def _eigh(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Valu
     a = coefficients(values[0], ctx.order)
     vectors, first = bind(equation, a[0])
     b = [None if c is None else _matmul(_adjoint(vectors), _matmul((c + _adjoint(c)) / 2, vectors)) for c in a]
-    n = vectors.shape[-1]
-    eye = jnp.eye(n, dtype=vectors.dtype)
+    eye = jnp.broadcast_to(jnp.eye(vectors.shape[-1], dtype=vectors.dtype), vectors.shape)
     gaps = first[..., None, :] - first[..., :, None]
     inverse = jnp.where(eye == 1, 0, 1 / (gaps + eye))
-    u: list[Any] = [jnp.broadcast_to(eye, vectors.shape)]
+    u: list[Any] = [eye]
     lam: list[Any] = [first]
     for k in range(1, ctx.order + 1):
         right = minus(

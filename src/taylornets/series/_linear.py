@@ -14,12 +14,13 @@ FAMILY = "linear"
 UNARY = (
     "neg", "reshape", "broadcast_in_dim", "transpose", "squeeze", "rev", "slice", "reduce_sum",
     "convert_element_type", "real", "imag", "conj", "copy", "cumsum", "reduce_window_sum", "fft",
-    "gather", "dynamic_slice", "device_put", "sharding_constraint", "name", "reduce_precision", "psum", "all_gather",
-    "all_to_all", "ppermute", "reduce_scatter", "split",
+    "gather", "dynamic_slice", "sharding_constraint", "name", "reduce_precision", "psum", "all_gather",
+    "all_to_all", "ppermute", "reduce_scatter", "split", "tile", "unstack",
 )  # fmt: skip
 # Linear in the operands at the named positions together.
 JOINT = {
     "concatenate": None,
+    "stack": None,
     "pad": (0, 1),
     "dynamic_update_slice": (0, 1),
     "complex": (0, 1),
@@ -47,14 +48,30 @@ def _unary(_: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value
 @register(FAMILY, "optimization_barrier")
 def _barrier(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     columns = [[coefficient(v, k) for v in values] for k in range(ctx.order + 1)]
+    return [make(row) for row in zip(*[_present(equation, column) for column in columns], strict=True)]
+
+
+def _present(equation: Any, column: Sequence[Any]) -> list[Any]:
+    """The operation on the coefficients of one order that are there; each has an output of its own."""
+    chosen = [c for c in column if c is not None]
+    outs = iter(equation.primitive.bind(*chosen) if chosen else ())
+    return [None if c is None else next(outs) for c in column]
+
+
+@register(FAMILY, "device_put")
+def _device_put(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+    # Several arrays at once, each with an output and with parameters of its own: an absent one goes along as zeros.
     rows: list[list[Any]] = [[] for _ in values]
-    for column in columns:
-        present = [i for i, c in enumerate(column) if c is not None]
-        outs = (
-            dict(zip(present, equation.primitive.bind(*[column[i] for i in present]), strict=True)) if present else {}
-        )
-        for i, row in enumerate(rows):
-            row.append(outs.get(i))
+    for k in range(ctx.order + 1):
+        column = [coefficient(v, k) for v in values]
+        if all(c is None for c in column):
+            outs: Sequence[Any] = column
+        else:
+            outs = bind(
+                equation, *[zeros_like(primal(v)) if c is None else c for v, c in zip(values, column, strict=True)]
+            )
+        for row, out, c in zip(rows, outs, column, strict=True):
+            row.append(None if c is None else out)
     return [make(row) for row in rows]
 
 

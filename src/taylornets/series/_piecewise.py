@@ -13,7 +13,8 @@ FAMILY = "piecewise linear"
 
 PIECEWISE = (
     "max", "min", "clamp", "sort", "top_k", "reduce_max", "reduce_min", "cummax", "cummin", "reduce_window_max",
-    "reduce_window_min", "select_and_gather_add", "select_and_scatter_add", "rem", "approx_top_k",
+    "reduce_window_min", "select_and_gather_add", "select_and_scatter_add", "rem", "approx_top_k", "scatter-max",
+    "scatter-min",
 )  # fmt: skip
 
 
@@ -21,8 +22,11 @@ PIECEWISE = (
 def _piecewise(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     # Linearizing the operation at the primal takes over what JAX decides at a tie (the mean of both slopes for `max`,
     # an equal share of all maxima for `reduce_max`), and the permutation for `sort`. All second derivatives vanish.
-    moving = [i for i, v in enumerate(values) if isinstance(v, Series)]
+    # An operand without elements does not move, whatever its share of the maxima (0/0) would be.
+    moving = [i for i, v in enumerate(values) if isinstance(v, Series) and v.primal.size]
     start = [primal(v) for v in values]
+    if not moving:
+        return bind(equation, *start)
 
     def restricted(*moved: Any) -> tuple[list[Any], list[Any]]:
         full = list(start)
@@ -58,7 +62,7 @@ def _abs(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value
     return _piecewise(ctx, equation, values)
 
 
-@register("locally constant", "stop_gradient", "floor", "ceil", "round")
+@register("locally constant", "stop_gradient", "floor", "ceil", "round", "bitcast_convert_type")
 def _constant(_: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     return bind(equation, *map(primal, values))
 

@@ -14,13 +14,11 @@ from operator import mul
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax import lax
 from jax.custom_derivatives import SymbolicZero
-from jax.scipy.special import polygamma
 
 from taylornets.series._bilinear import product, quotient, square, square_coefficient
-from taylornets.series._engine import Context, along_curve, bind, bind1, register
+from taylornets.series._engine import Context, bind1, register
 from taylornets.series._series import (
     Series,
     Value,
@@ -30,19 +28,18 @@ from taylornets.series._series import (
     minus,
     plus,
     primal,
-    truncate,
     zeros_like,
 )
 
 FAMILY = "univariate"
 
 
-def _scaled(z: Sequence[Any]) -> list[Any]:
+def scaled_orders(z: Sequence[Any]) -> list[Any]:
     """The products j z_j."""
     return [c if c is None or j <= 1 else j * c for j, c in enumerate(z)]
 
 
-def _next(scaled: Sequence[Any], u: Sequence[Any], k: int) -> Any:
+def next_order(scaled: Sequence[Any], u: Sequence[Any], k: int) -> Any:
     """y_k from j z_j and u_0..u_{k-1}."""
     total = cauchy(scaled, u, k, mul, 1)
     return total if total is None or k == 1 else total / k
@@ -50,12 +47,12 @@ def _next(scaled: Sequence[Any], u: Sequence[Any], k: int) -> Any:
 
 def solve(z: Value, start: Any, order: int, slope: Callable[[list[Any], int], Any]) -> Value:
     """Y with y_0 = start and y' = u z', where `slope(y, k)` gives u_k from y_0..y_k."""
-    scaled = _scaled(coefficients(z, order))
+    scaled = scaled_orders(coefficients(z, order))
     y: list[Any] = [start]
     u: list[Any] = []
     for k in range(1, order + 1):
         u.append(slope(y, k - 1))
-        y.append(_next(scaled, [*u, None], k))
+        y.append(next_order(scaled, [*u, None], k))
     return make(y)
 
 
@@ -94,9 +91,23 @@ def _missing(value: Any, tangent: Any) -> Any:
     return zeros_like(value) if tangent is None and value is not None else tangent
 
 
+def each(x: Value, function: Callable[[Any], Any]) -> Value:
+    """A linear function of each coefficient."""
+    if not isinstance(x, Series):
+        return function(x)
+    return make([None if c is None else function(c) for c in x.coefficients])
+
+
+def shifted(x: Value, number: int) -> Value:
+    """The series plus a number."""
+    if not isinstance(x, Series):
+        return x + number
+    return Series((x[0] + number, *x.coefficients[1:]))
+
+
 @register(FAMILY, "exp", "exp2", "expm1", "tanh", "logistic", "tan")
 def _autonomous(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    slope = _SLOPES[equation.primitive.name]
+    slope = SLOPES[equation.primitive.name]
 
     def derivative(_: Value, y: Value, order: int) -> Value:
         c = coefficients(y, order)
@@ -113,7 +124,7 @@ def _one(k: int, value: Any) -> Any:
 
 
 # u_k from y_0..y_k. exp: u = y; exp2: y ln 2; expm1: y + 1; tanh: 1 − y²; logistic: y − y²; tan: 1 + y².
-_SLOPES: dict[str, Callable[[list[Any], int], Any]] = {
+SLOPES: dict[str, Callable[[list[Any], int], Any]] = {
     "exp": lambda y, k: y[k],
     "exp2": lambda y, k: None if y[k] is None else y[k] * math.log(2.0),
     "expm1": lambda y, k: _one(k, y[k]),
@@ -123,24 +134,37 @@ _SLOPES: dict[str, Callable[[list[Any], int], Any]] = {
 }
 
 
-@register(FAMILY, "log", "log1p")
+@register(FAMILY, "log", "log1p", "log2")
 def _log(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    # z y' = z':  y_k = (z_k − (1/k) Σ_{j=1..k-1} j y_j z_{k-j}) / z_0, with 1 + z for log1p.
-    shift = 1 if equation.primitive.name == "log1p" else 0
+    name = equation.primitive.name
+    shift = 1 if name == "log1p" else 0
+    unit = math.log(2.0) if name == "log2" else None
+
+    def scaled(y: Value) -> Value:
+        return y if unit is None else each(y, lambda c: c / unit)
 
     def value(z: Value, order: int) -> Value:
-        c = coefficients(z, order)
-        base = c[0] + shift
-        y: list[Any] = [bind1(equation, c[0])]
-        scaled: list[Any] = [None]
-        for k in range(1, order + 1):
-            total = cauchy(scaled, c, k, mul, 1, k - 1)
-            rest = minus(c[k], None if total is None else total / k)
-            y.append(None if rest is None else rest / base)
-            scaled.append(None if y[k] is None else k * y[k])
-        return make(y)
+        start = bind1(equation, primal(z))
+        moved = scaled(logarithm(shifted(z, shift) if shift else z, start, order))
+        return make([start, *coefficients(moved, order)[1:]])
 
-    return [smooth(values[0], ctx.order, value, lambda z, _, order: quotient(None, _shift(z, shift), order))]
+    def slope(z: Value, _: Value, order: int) -> Value:
+        return scaled(quotient(None, shifted(z, shift) if shift else z, order))
+
+    return [smooth(values[0], ctx.order, value, slope)]
+
+
+def logarithm(z: Value, start: Any, order: int) -> Value:
+    """Log z(t) from log z_0. z y' = z':  y_k = (z_k − (1/k) Σ_{j=1..k-1} j y_j z_{k-j}) / z_0."""
+    c = coefficients(z, order)
+    y: list[Any] = [start]
+    scaled: list[Any] = [None]
+    for k in range(1, order + 1):
+        total = cauchy(scaled, c, k, mul, 1, k - 1)
+        rest = minus(c[k], None if total is None else total / k)
+        y.append(None if rest is None else rest / c[0])
+        scaled.append(None if y[k] is None else k * y[k])
+    return make(y)
 
 
 @register(FAMILY, "sin", "cos", "sinh", "cosh")
@@ -149,11 +173,11 @@ def _pair(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Valu
     (z,) = values
     name = equation.primitive.name
     odd, even = (lax.sin, lax.cos) if name in ("sin", "cos") else (lax.sinh, lax.cosh)
-    scaled = _scaled(coefficients(z, ctx.order))
+    scaled = scaled_orders(coefficients(z, ctx.order))
     s: list[Any] = [odd(primal(z))]
     c: list[Any] = [even(primal(z))]
     for k in range(1, ctx.order + 1):
-        up, down = _next(scaled, [*c, None], k), _next(scaled, [*s, None], k)
+        up, down = next_order(scaled, [*c, None], k), next_order(scaled, [*s, None], k)
         s.append(up)
         c.append(minus(None, down) if name in ("sin", "cos") and down is not None else down)
     return [make(s if name in ("sin", "sinh") else c)]
@@ -163,12 +187,13 @@ def _pair(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Valu
 def _sqrt(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     # y² = z:  y_k = (z_k − Σ_{0<j<k} y_j y_{k-j}) / (2 y_0);   φ' = 1/(2 y).
     def value(z: Value, order: int) -> Value:
-        return _square_root(z, bind1(equation, primal(z)), order)
+        return square_root(z, bind1(equation, primal(z)), order)
 
-    return [smooth(values[0], ctx.order, value, lambda _, y, order: quotient(None, _map(y, lambda c: 2 * c), order))]
+    return [smooth(values[0], ctx.order, value, lambda _, y, order: quotient(None, each(y, lambda c: 2 * c), order))]
 
 
-def _square_root(z: Value, start: Any, order: int) -> Value:
+def square_root(z: Value, start: Any, order: int) -> Value:
+    """√z(t) from √z_0."""
     c = coefficients(z, order)
     y: list[Any] = [start]
     for k in range(1, order + 1):
@@ -186,7 +211,7 @@ def _rsqrt(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Val
         return _root(z, start, start * start, -1 / 2, order)
 
     def slope(_: Value, y: Value, order: int) -> Value:
-        return _map(product(square(y, order), y, order, mul), lambda c: -c / 2)
+        return each(product(square(y, order), y, order, mul), lambda c: -c / 2)
 
     return [smooth(values[0], ctx.order, value, slope)]
 
@@ -208,116 +233,3 @@ def _root(z: Value, start: Any, inverse: Any, exponent: float, order: int) -> Va
                 total = plus(total, ((exponent * j - (k - j)) / k) * (c[j] * y[k - j]))
         y.append(None if total is None else total * inverse)
     return make(y)
-
-
-@register(FAMILY, "erf", "erfc", "atan", "asin", "acos", "asinh", "acosh", "atanh", "erf_inv")
-def _from_slope(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    # u is elementary in z: form it to order K − 1, multiply by z' and integrate.
-    (z,) = values
-    name = equation.primitive.name
-    if jnp.issubdtype(primal(z).dtype, jnp.complexfloating):  # branch cuts: leave them to JAX's own derivative
-        return along_curve(ctx, lambda *operands: bind(equation, *operands), values)
-    if name == "erf_inv":  # y' = (√π/2) exp(y²) z'
-        return [_solve_erf_inv(z, bind1(equation, primal(z)), ctx.order)]
-
-    def value(z: Value, order: int) -> Value:
-        u = coefficients(_slope(name, truncate(z, order - 1), order - 1), order - 1)
-        scaled = _scaled(coefficients(z, order))
-        return make([bind1(equation, primal(z))] + [_next(scaled, [*u, None], k) for k in range(1, order + 1)])
-
-    return [smooth(z, ctx.order, value, lambda z, _, order: _slope(name, z, order))]
-
-
-def _slope(name: str, z: Value, order: int) -> Value:
-    """φ'(z) as a series."""
-    zz = square(z, order)
-    if name in ("erf", "erfc"):
-        sign = 2 / math.sqrt(math.pi) if name == "erf" else -2 / math.sqrt(math.pi)
-        minus_zz = _map(zz, lambda c: -c)
-        gauss = solve(minus_zz, lax.exp(primal(minus_zz)), order, _SLOPES["exp"])
-        return _map(gauss, lambda c: c * sign)
-    # The square under the root, or the denominator itself.
-    base = {
-        "atan": lambda: _shift(zz, 1),
-        "atanh": lambda: _shift(_map(zz, lambda c: -c), 1),
-        "asinh": lambda: _shift(zz, 1),
-        "acosh": lambda: _shift(zz, -1),
-        "asin": lambda: _shift(_map(zz, lambda c: -c), 1),
-        "acos": lambda: _shift(_map(zz, lambda c: -c), 1),
-    }[name]()
-    if name in ("atan", "atanh"):
-        return quotient(None, base, order)
-    root = _inverse_root(base, order)
-    return _map(root, lambda c: -c) if name == "acos" else root
-
-
-def _map(x: Value, function: Callable[[Any], Any]) -> Value:
-    if not isinstance(x, Series):
-        return function(x)
-    return make([None if c is None else function(c) for c in x.coefficients])
-
-
-def _shift(x: Value, number: int) -> Value:
-    if not isinstance(x, Series):
-        return x + number
-    return Series((x[0] + number, *x.coefficients[1:]))
-
-
-def _inverse_root(x: Value, order: int) -> Value:
-    """x(t)^(-1/2), by 1/√x."""
-    return quotient(None, _square_root(x, lax.sqrt(primal(x)), order), order)
-
-
-def _solve_erf_inv(z: Value, start: Any, order: int) -> Value:
-    scaled = _scaled(coefficients(z, order))
-    y: list[Any] = [start]
-    for k in range(1, order + 1):
-        known = make([*y])
-        power = square(known, k - 1)
-        gauss = solve(power, lax.exp(primal(power)), k - 1, _SLOPES["exp"])
-        total = cauchy(scaled, [*coefficients(gauss, k - 1), None], k, mul, 1)
-        y.append(None if total is None else total * (math.sqrt(math.pi) / 2 / k))
-    return make(y)
-
-
-def compose(x: Value, derivatives: Sequence[Any], order: int) -> Value:
-    """φ(x(t)) from derivatives[j] = φ^(j)(x_0)/j!, by Horner's scheme in the moving part of x."""
-    if not isinstance(x, Series):
-        return derivatives[0]
-    move = (None, *x.coefficients[1:])
-    result: list[Any] = [derivatives[order]] + [None] * order
-    for j in range(order - 1, -1, -1):
-        # The factor `move` starts at order 1, so only orders up to K − j of the partial result matter.
-        result = [cauchy(move, result, k, mul, 1) for k in range(order + 1)]
-        result[0] = derivatives[j]
-    return make(result)
-
-
-@register(FAMILY, "pow")
-def _pow(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    x, r = values
-    if isinstance(r, Series):  # x^r = exp(r log x) has its own conventions at x = 0: JAX's derivative keeps them
-        return along_curve(ctx, lambda *operands: bind(equation, *operands), values)
-    # φ^(j)(x_0)/j! = binom(r, j) x_0^(r-j); where the binomial vanishes (r a natural number) the term does, at 0 too.
-    derivatives = [bind1(equation, primal(x), r)]
-    binomial = jnp.ones((), jnp.result_type(derivatives[0]))
-    exponent = jnp.asarray(r)
-    for j in range(1, ctx.order + 1):
-        binomial = binomial * (exponent - (j - 1)) / j
-        power = lax.pow(*jnp.broadcast_arrays(primal(x), jnp.where(binomial == 0, 1, exponent - j)))
-        derivatives.append(jnp.where(binomial == 0, 0, binomial * power))
-    return [compose(x, derivatives, ctx.order)]
-
-
-@register(FAMILY, "lgamma", "digamma")
-def _gamma(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    # lgamma' = digamma = polygamma of order 0, and each further derivative raises the order by one.
-    (x,) = values
-    at = primal(x)
-    derivatives = [bind1(equation, at)]
-    if equation.primitive.name == "lgamma":
-        derivatives.append(lax.digamma(at))
-    for n in range(1, ctx.order + 2 - len(derivatives)):
-        j = len(derivatives)
-        derivatives.append(polygamma(n, at) / math.factorial(j))
-    return [compose(x, derivatives[: ctx.order + 1], ctx.order)]
