@@ -13,7 +13,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "taylornets"
 
 LEVELS = {
-    "_typing": 0, "_checks": 0, "_files": 0, "_pytrees": 0,
+    "_checks": 0, "_files": 0, "_measures": 0, "_trees": 0,
     "datafiles": 1,  # files become tables: needs to know nothing of networks
     "activations": 1, "losses": 1, "penalties": 1, "series": 1,
     "expansion": 2, "two_layer": 2,
@@ -27,8 +27,8 @@ LEVELS = {
     "cli": 10,
 }  # fmt: skip
 
-# Planted weights are those of a target: one row of the architecture, read in this direction.
-NEIGHBORS = {("expressivity", "targets")}
+# Planted weights are those of a target, and trees are checked: rows of the architecture, read in this direction.
+NEIGHBORS = {("expressivity", "targets"), ("_trees", "_checks")}
 
 # Rooms that see less than what lies below them.
 ONLY = {

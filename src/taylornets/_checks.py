@@ -11,8 +11,16 @@ import numpy as np
 from jax.core import Tracer
 
 
+# Orders above this are slips of the keyboard: tracing alone would take minutes.
+HIGHEST_ORDER = 256
+_LONGEST = 600  # characters of a message
+_SHOWN = 80  # characters of a value in a message
+
+
 class ArgumentError(ValueError):
     """An argument that cannot be used; the message names it, what was needed, what came and what to do.
+
+    A message has 600 characters at most: what is too long is cut in the middle, so that the advice is kept.
 
     Attributes:
         argument: name of the argument, as the caller writes it.
@@ -20,7 +28,40 @@ class ArgumentError(ValueError):
 
     def __init__(self, argument: str, needed: str, came: str, advice: str = ""):
         self.argument = argument
-        super().__init__(f"{argument}: needed {needed}, got {came}." + (f" {advice}" if advice else ""))
+        tail = f" {advice}" if advice else ""
+        room = max(_LONGEST - len(f"{argument}: needed , got .{tail}"), 2 * _SHOWN)
+        came = cut(came, max(room - len(needed), room // 2))
+        super().__init__(f"{argument}: needed {cut(needed, room - len(came))}, got {came}.{tail}"[:_LONGEST])
+
+
+def cut(text: str, length: int) -> str:
+    """`text`, or its beginning and end where it is longer than `length`."""
+    if len(text) <= length:
+        return text
+    half = max((length - 5) // 2, 1)
+    return f"{text[:half]} ... {text[-half:]}"
+
+
+def shown(value: Any) -> str:
+    """A value for a message: arrays by shape and dtype, everything else by its `repr`, cut."""
+    if isinstance(value, jax.Array | np.ndarray) and value.ndim:
+        return f"an array of shape {value.shape}, dtype {value.dtype}"
+    if isinstance(value, dict | list | tuple | set) and jax.tree_util.tree_leaves(value):
+        leaves = jax.tree_util.tree_leaves(value)
+        if any(isinstance(leaf, jax.Array | np.ndarray) for leaf in leaves):
+            return f"a {type(value).__name__} of {len(leaves)} arrays or values"
+    if isinstance(value, Tracer) or callable(value):
+        return f"a {type(value).__name__}"
+    return cut(" ".join(repr(value).split()), _SHOWN)
+
+
+def order_of(argument: str, value: Any, minimum: int = 0, advice: str = "") -> int:
+    """`value` as an order of a Taylor model: an integer from `minimum` to 256."""
+    number = integer(argument, value, minimum, advice)
+    if number > HIGHEST_ORDER:
+        what = f"an order of at most {HIGHEST_ORDER}"
+        raise ArgumentError(argument, what, shown(value), "Orders up to 8 are what networks need.")
+    return number
 
 
 def integer(argument: str, value: Any, minimum: int, advice: str = "") -> int:
@@ -29,9 +70,9 @@ def integer(argument: str, value: Any, minimum: int, advice: str = "") -> int:
     try:
         number = operator.index(value)
     except TypeError:
-        raise ArgumentError(argument, needed, repr(value), advice) from None
+        raise ArgumentError(argument, needed, shown(value), advice) from None
     if isinstance(value, bool | np.bool_) or number < minimum:
-        raise ArgumentError(argument, needed, repr(value), advice)
+        raise ArgumentError(argument, needed, shown(value), advice)
     return number
 
 
@@ -40,20 +81,20 @@ def positive(argument: str, value: Any, advice: str = "") -> None:
     if isinstance(value, Tracer):
         return
     if not isinstance(value, int | float | np.number | np.ndarray | jax.Array) or isinstance(value, bool):
-        raise ArgumentError(argument, "a number > 0", repr(value), advice)
+        raise ArgumentError(argument, "a number > 0", shown(value), advice)
     number = np.asarray(value)  # on the host: a comparison of JAX arrays would be staged out under jit
     if number.ndim != 0 or not np.isfinite(number) or number <= 0:
-        raise ArgumentError(argument, "a finite number > 0", str(value), advice)
+        raise ArgumentError(argument, "a finite number > 0", shown(value), advice)
 
 
 def choice(argument: str, value: Any, names: Iterable[str], otherwise: str = "") -> str:
     """`value` if it is one of `names`; else an error that offers the nearest one, or says what holds `otherwise`."""
     known = sorted(names)
-    if value in known:
+    if isinstance(value, str) and value in known:
         return value
     near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.4)
     advice = f"Did you mean {near[0]!r}?" if near else otherwise
-    raise ArgumentError(argument, "one of " + ", ".join(map(repr, known)), repr(value), advice)
+    raise ArgumentError(argument, "one of " + ", ".join(map(repr, known)), shown(value), advice)
 
 
 def array(argument: str, value: Any, shape: tuple[int | str, ...], advice: str = "") -> jax.Array:

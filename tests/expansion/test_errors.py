@@ -8,7 +8,7 @@ import pytest
 
 import taylornets as tn
 from taylornets.expansion import _memory
-from taylornets.expansion._line import Line
+from taylornets._trees import Line
 
 W = {"a": jnp.ones((2, 3)), "b": jnp.ones(3)}
 

@@ -12,18 +12,8 @@ import numpy as np
 from taylornets import _checks
 from taylornets._regime._result import Regime
 from taylornets.expansion import taylor_terms
-from taylornets.expansion._compare import (
-    TASKS,
-    classes,
-    leaf_name,
-    moving_mask,
-    one_minus_cosine,
-    refuse_not_finite,
-    refuse_other_tree,
-    refuse_outputs,
-    rows,
-)
-from taylornets.expansion._line import Line
+from taylornets._measures import TASKS, classes, one_minus_cosine
+from taylornets._trees import Line, leaf_name, refuse_not_finite, refuse_other_tree, refuse_outputs, rows
 from taylornets.kernels import model_ntk
 
 _LIMIT = 4.0  # parts of the displacement up to which radii are looked for,
@@ -137,7 +127,7 @@ class Meter:
         _refuse_not_finite("params0", params0)
         line = Line.through(f, params0, trainable)
         self._start = params0
-        self._mask = moving_mask(line)
+        self._mask = line.mask
         if not any(jax.tree.leaves(self._mask)):
             raise _checks.ArgumentError(
                 "params0", "a leaf that may move, an array of floats", "none", "Is trainable all False?"

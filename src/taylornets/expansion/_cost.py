@@ -1,11 +1,13 @@
 """`cost`: what an expansion will take, before it runs."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 
+from taylornets._trees import Line, inputs_by_name, refuse_nan_inputs, run
 from taylornets.expansion._expand import taylor_expand
 from taylornets.expansion._memory import live_bytes, operations
 
@@ -76,7 +78,9 @@ def cost(
         >>> bool(1 < tn.cost(model, weights, jnp.ones((32, 64)), degree=2).ratio <= 5)  # 2 K + 1 at most
         True
     """
-    expanded = taylor_expand(f, params, degree, trainable=trainable, mode=mode)
+    here = Line.through(f, params, trainable).here()
+    refuse_nan_inputs(here.model((x, *args), kwargs), here.start, inputs_by_name(f, (x, *args), kwargs))
+    expanded = taylor_expand(f, params, degree, trainable=trainable, mode=mode, max_bytes=math.inf)
     leaves, structure = jax.tree_util.tree_flatten(params)
     arrays = [i for i, leaf in enumerate(leaves) if hasattr(leaf, "dtype")]
 
@@ -90,7 +94,7 @@ def cost(
         return run
 
     chosen = [leaves[i] for i in arrays]
-    model = jax.make_jaxpr(on_leaves(f))(chosen, x).jaxpr
+    model = jax.make_jaxpr(on_leaves(lambda p, *a, **k: run(f, p, a, k)))(chosen, x).jaxpr
     program = jax.make_jaxpr(on_leaves(expanded))(chosen, x).jaxpr
     own, total = operations(model), operations(program)
     return Cost(total, live_bytes(program), total / max(own, 1), own, live_bytes(model))

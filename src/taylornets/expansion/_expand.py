@@ -1,17 +1,20 @@
 """`taylor_terms`, `taylor_expand`, `linearize`: the Taylor model of any function of a tree of parameters."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from taylornets._checks import choice, integer
-from taylornets.expansion._line import Line
+from taylornets._checks import choice, order_of
+from taylornets._trees import Line, inputs_by_name, refuse_nan
 from taylornets.expansion._memory import refuse_too_large
+from taylornets.expansion._pure import refuse_impure
 from taylornets.series import Context, coefficients, evaluate_closed, make
 
 MODES = ("auto", "taylor", "nested")
+CUSTOM_VJP = ("function", "rule")
 # A program whose Python code branches on the values of parameters cannot be traced; nested `jvp` can run it, outside of
 # `jit`.
 _UNTRACEABLE = (
@@ -23,7 +26,15 @@ _UNTRACEABLE = (
 
 
 def taylor_terms(
-    f: Callable[..., Any], params: Any, degree: int | Any, *, trainable: Any = None, mode: str = "auto"
+    f: Callable[..., Any],
+    params: Any,
+    degree: int | Any,
+    *,
+    trainable: Any = None,
+    mode: str = "auto",
+    fixed: str | None = None,
+    custom_vjp: str = "function",
+    max_bytes: float | None = None,
 ) -> Callable[..., tuple[Any, ...]]:
     """The Taylor terms of a model in its parameters, one by one.
 
@@ -36,12 +47,19 @@ def taylor_terms(
 
     Args:
         f: any function `f(params, *args, **kwargs)` of pytrees that returns a pytree of arrays.
-        params: where to expand. Leaves that are not floating-point or complex arrays stay as they are.
-        degree: the highest order K ≥ 0.
+        params: where to expand. Only arrays with a floating or complex dtype move; integers, masks, random keys, NumPy
+            scalars and Python numbers are settings.
+        degree: the highest order K, from 0 to 256.
         trainable: a tree of booleans, or a prefix of one: the leaves that may move. The others stay at `params`,
             whatever `new_params` holds. All by default.
         mode: "taylor" pushes series; "nested" nests `jax.jvp`, a reference whose cost doubles with each order; "auto"
             is "taylor", except for a model that cannot be traced because Python branches on parameter values.
+        fixed: whose value a setting takes that differs between `params` and `new_params`: "start" or "end" (then frozen
+            leaves are those of `new_params` too). By default such a difference is an error, where it can be seen: values
+            traced by an enclosing `jit` cannot.
+        custom_vjp: derivatives of a `jax.custom_vjp` function: "function" differentiates the function itself, "rule" uses
+            the author's reverse rule (a straight-through estimator).
+        max_bytes: limit of an estimate of the memory, in bytes; by default the memory of the device.
 
     Returns:
         A function of `(new_params, *args, **kwargs)` that returns the tuple (f_0, .., f_K). It can be transformed by
@@ -49,8 +67,9 @@ def taylor_terms(
         their value in f_0 and zeros in the rest.
 
     Raises:
-        ArgumentError: for a degree that is not an integer ≥ 0, trees that do not match, NaN in the parameters, a model
-            that returns something else than arrays, or a degree whose coefficients cannot fit into memory.
+        ArgumentError: for a degree that is not an integer from 0 to 256, trees that do not match, settings that differ, NaN
+            in the parameters or in the outputs at `params`, a model that is not a pure function or returns something other
+            than arrays, or a degree whose coefficients cannot fit into memory.
 
     Source: section 10 of the theory; Griewank and Walther, Evaluating Derivatives, chapter 13 (Taylor coefficients).
 
@@ -60,27 +79,42 @@ def taylor_terms(
         >>> [float(t) for t in terms(jnp.array([2.0, 2.0]), jnp.array([1.0, 1.0]))]  # (3 + t)² = 9 + 6 t + t²
         [9.0, 6.0, 1.0]
     """
-    order = integer("degree", degree, 0, "The degree is the number of derivatives to keep.")
-    mode = choice("mode", mode, MODES)
-    line = Line.through(f, params, trainable)
+    order = order_of("degree", degree, 0, "The degree is the number of derivatives to keep.")
+    choice("mode", mode, MODES)
+    choice("custom_vjp", custom_vjp, CUSTOM_VJP)
+    line = Line.through(f, params, trainable, fixed=fixed)
+    checked: list[bool] = []  # a function is traced twice when it is first called, to see that it is pure
 
     def terms(new_params: Any, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
-        moving, start, move = line.moves_to(new_params)
-        model = line.model(moving, args, kwargs)
+        way = line.to(new_params)
+        model = way.model(args, kwargs)
+        expand = Expansion(order, custom_vjp=custom_vjp, max_bytes=max_bytes, check=not checked)
         if mode == "nested":
-            return nested_terms(model, start, move, order)
-        try:
-            return series_terms(model, start, move, order)
-        except _UNTRACEABLE:
-            if mode == "taylor":
-                raise
-            return nested_terms(model, start, move, order)
+            found = nested_terms(model, way.start, way.move, order)
+        else:
+            try:
+                found = series_terms(model, way.start, way.move, expand)
+            except _UNTRACEABLE:
+                if mode == "taylor":
+                    raise
+                found = nested_terms(model, way.start, way.move, order)
+        checked.append(True)
+        refuse_nan(found[0], inputs_by_name(f, args, kwargs))
+        return found
 
     return terms
 
 
 def taylor_expand(
-    f: Callable[..., Any], params: Any, degree: int | Any, *, trainable: Any = None, mode: str = "auto"
+    f: Callable[..., Any],
+    params: Any,
+    degree: int | Any,
+    *,
+    trainable: Any = None,
+    mode: str = "auto",
+    fixed: str | None = None,
+    custom_vjp: str = "function",
+    max_bytes: float | None = None,
 ) -> Callable[..., Any]:
     """The Taylor model of order `degree` of `f` around `params`: the sum of `taylor_terms`.
 
@@ -95,7 +129,9 @@ def taylor_expand(
         >>> float(model(jnp.array(1.0), jnp.array(1.0)))  # 1 + 1 + 1/2 + 1/6
         2.6666667461395264
     """
-    terms = taylor_terms(f, params, degree, trainable=trainable, mode=mode)
+    terms = taylor_terms(
+        f, params, degree, trainable=trainable, mode=mode, fixed=fixed, custom_vjp=custom_vjp, max_bytes=max_bytes
+    )
 
     def expansion(new_params: Any, *args: Any, **kwargs: Any) -> Any:
         first, *rest = terms(new_params, *args, **kwargs)
@@ -104,7 +140,16 @@ def taylor_expand(
     return expansion
 
 
-def linearize(f: Callable[..., Any], params: Any, *, trainable: Any = None, mode: str = "auto") -> Callable[..., Any]:
+def linearize(
+    f: Callable[..., Any],
+    params: Any,
+    *,
+    trainable: Any = None,
+    mode: str = "auto",
+    fixed: str | None = None,
+    custom_vjp: str = "function",
+    max_bytes: float | None = None,
+) -> Callable[..., Any]:
     """The first-order Taylor model (the neural tangent model) of `f` around `params`.
 
     Arguments, modes and errors are those of `taylor_terms`; the call is the one of `neural_tangents.linearize`.
@@ -118,7 +163,9 @@ def linearize(f: Callable[..., Any], params: Any, *, trainable: Any = None, mode
         >>> float(tangent(jnp.array(3.0), jnp.array(1.0)))  # 1 + 2 · 2
         5.0
     """
-    return taylor_expand(f, params, 1, trainable=trainable, mode=mode)
+    return taylor_expand(
+        f, params, 1, trainable=trainable, mode=mode, fixed=fixed, custom_vjp=custom_vjp, max_bytes=max_bytes
+    )
 
 
 def _total(parts: Sequence[Any]) -> Any:
@@ -129,15 +176,38 @@ def _total(parts: Sequence[Any]) -> Any:
     return total
 
 
+@dataclass(frozen=True)
+class Expansion:
+    """How a model is expanded.
+
+    Attributes:
+        order: the highest order.
+        record: called with each primitive and the family of its rule, or `None`.
+        custom_vjp: as in `taylor_terms`.
+        max_bytes: as in `taylor_terms`.
+        check: whether the model is traced a second time to see that it is a pure function.
+    """
+
+    order: int
+    record: Any = None
+    custom_vjp: str = "function"
+    max_bytes: float | None = None
+    check: bool = True
+
+
 def series_terms(
-    model: Callable[..., Any], start: Sequence[Any], move: Sequence[Any], order: int, record: Any = None
+    model: Callable[..., Any], start: Sequence[Any], move: Sequence[Any], expand: Expansion
 ) -> tuple[Any, ...]:
     """The terms by series: parameters enter with two coefficients, everything else with one."""
+    order = expand.order
     closed, shapes = jax.make_jaxpr(model, return_shape=True)(list(start))
-    refuse_too_large(closed.jaxpr, order)
+    if expand.check:
+        refuse_impure(model, list(start), closed)
+    refuse_too_large(closed.jaxpr, order, expand.max_bytes)
+    context = Context(order, expand.record, expand.custom_vjp)
     structure = jax.tree_util.tree_structure(shapes)
     operands = [make([a, b, *[None] * (order - 1)]) if order else a for a, b in zip(start, move, strict=True)]
-    outs = [coefficients(v, order) for v in evaluate_closed(Context(order, record), closed, operands)]
+    outs = [coefficients(v, order) for v in evaluate_closed(context, closed, operands)]
     filled = [[jnp.zeros_like(row[0]) if c is None else c for c in row] for row in outs]
     return tuple(jax.tree_util.tree_unflatten(structure, [row[k] for row in filled]) for k in range(order + 1))
 

@@ -1,5 +1,6 @@
 """`explain`: which path each primitive of a model takes."""
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,8 +8,8 @@ from typing import Any
 
 import jax
 
-from taylornets.expansion._expand import series_terms
-from taylornets.expansion._line import Line
+from taylornets._trees import Line, inputs_by_name, refuse_nan_inputs
+from taylornets.expansion._expand import Expansion, series_terms
 from taylornets.series import FALL_BACK
 
 
@@ -37,7 +38,7 @@ class Coverage:
 
 
 def explain(f: Callable[..., Any], params: Any, *args: Any, trainable: Any = None, **kwargs: Any) -> Coverage:
-    """Reports which path each primitive of a model takes when it is expanded; nothing is computed.
+    """Reports which path each primitive of a model takes when it is expanded; nothing is computed (one evaluation where inputs hold NaN).
 
     Only equations that depend on a moving parameter are counted: the others run as they are.
 
@@ -61,13 +62,14 @@ def explain(f: Callable[..., Any], params: Any, *args: Any, trainable: Any = Non
         dot_general  bilinear    1
         tanh         univariate  1
     """
-    line = Line.through(f, params, trainable)
-    moving = [i for i, movable in enumerate(line.movable) if movable]
-    start = [jax.numpy.asarray(line.leaves[i]) for i in moving]
+    here = Line.through(f, params, trainable).here()
+    model = here.model(args, kwargs)
+    refuse_nan_inputs(model, here.start, inputs_by_name(f, args, kwargs))
     seen: Counter[tuple[str, str]] = Counter()
 
     def record(primitive: str, family: str) -> None:
         seen[family, primitive] += 1
 
-    jax.eval_shape(lambda move: series_terms(line.model(moving, args, kwargs), start, move, 2, record), start)
+    expand = Expansion(2, record, max_bytes=math.inf)
+    jax.eval_shape(lambda move: series_terms(model, here.start, move, expand), here.start)
     return Coverage(tuple((name, family, count) for (family, name), count in sorted(seen.items())))

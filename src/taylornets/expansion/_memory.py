@@ -100,11 +100,12 @@ def memory_limit() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def refuse_too_large(jaxpr: Any, order: int) -> None:
+def refuse_too_large(jaxpr: Any, order: int, limit: float | None = None) -> None:
     """Raises when the order's coefficients alone, by a count from shapes, are beyond the memory of the device."""
     if order < 2:
         return
-    needed, limit = live_bytes(jaxpr, order + 1), memory_limit()
+    limit = memory_limit() if limit is None else limit
+    needed = live_bytes(jaxpr, order + 1)
     if needed > limit:
         raise ArgumentError(
             "degree",

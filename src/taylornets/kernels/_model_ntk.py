@@ -7,8 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from taylornets.expansion._compare import moving_mask
-from taylornets.expansion._line import Line
+from taylornets._trees import Line
 
 
 def model_ntk(
@@ -42,12 +41,11 @@ def model_ntk(
         ((3, 2, 3, 2), 1.0, 0.0)
     """
     line = Line.through(f, params, trainable)
-    mask = jax.tree_util.tree_leaves(moving_mask(line))
-    moving = [i for i, m in enumerate(mask) if m]
-    start = [jnp.asarray(line.leaves[i]) for i in moving]
+    here = line.here()
+    start = here.start
 
     def flat(x: Any) -> Callable[[Any], Array]:
-        model = line.model(moving, (x,), {})
+        model = here.model((x,))
         return lambda leaves: model(leaves).reshape(-1)
 
     first = flat(x1)

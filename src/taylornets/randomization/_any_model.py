@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from taylornets import _checks
-from taylornets.expansion._line import Line
+from taylornets._trees import Line
 from taylornets.randomization._multipliers import SignedMoments
 
 
@@ -130,13 +130,13 @@ def row_signs(
             raise _checks.ArgumentError("axis", f"an axis of the leaf {path}, of shape {jnp.shape(leaf)}", str(axis))
 
     def drawn(key: PRNGKeyArray, new_params: Any, *args: Any, **kwargs: Any) -> Any:
-        moving, starts, moves = line.moves_to(new_params)
-        keys = jax.random.split(key, max(len(moving), 1))
+        way = line.to(new_params)
+        keys = jax.random.split(key, max(len(line.moving), 1))
         ends = [
             start + (_with_signs(k, move, axis) if chosen[i] else move)
-            for i, k, start, move in zip(moving, keys, starts, moves, strict=True)
+            for i, k, start, move in zip(line.moving, keys, way.start, way.move, strict=False)
         ]
-        return line.model(moving, args, kwargs)(ends)
+        return way.model(args, kwargs)(ends)
 
     return drawn
 
@@ -156,11 +156,11 @@ def _combined(
     kwargs: dict[str, Any],
 ) -> Any:
     """`Σ_t c_t f(θ0 + z_t Δ)`."""
-    moving, starts, moves = line.moves_to(new_params)
-    model = line.model(moving, args, kwargs)
+    way = line.to(new_params)
+    model = way.model(args, kwargs)
 
     def at(node: float) -> Any:
-        return model([start + node * move for start, move in zip(starts, moves, strict=True)])
+        return model([start + node * move for start, move in zip(way.start, way.move, strict=True)])
 
     outputs = [at(float(node)) for node in nodes]
     return jax.tree.map(lambda *values: sum(float(c) * v for c, v in zip(weights, values, strict=True)), *outputs)

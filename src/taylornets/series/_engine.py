@@ -8,7 +8,10 @@ import jax
 import jax.numpy as jnp
 from jax.extend import core
 
+from taylornets._checks import ArgumentError
+from taylornets.series._effects import Cell, inside
 from taylornets.series._series import Series, Value, derivative, integral, primal, truncate
+from taylornets.series._versions import is_reference, kind
 
 # Told of every equation that series pass through: the primitive's name and the family that handled it.
 Record: TypeAlias = Callable[[str, str], None]
@@ -21,10 +24,12 @@ class Context:
     Attributes:
         order: order of truncation of every series of this run.
         record: told of each equation, or `None`.
+        custom_vjp: "function" expands the body of a `jax.custom_vjp` function, "rule" uses the author's reverse rule.
     """
 
     order: int
     record: Record | None = None
+    custom_vjp: str = "function"
 
     def silent(self) -> "Context":
         """The same without a record: for work that an enclosing rule has already reported."""
@@ -42,24 +47,26 @@ class Rule:
         primitive: the primitive's name as a printed program shows it.
         family: the group of rules it belongs to.
         apply: takes the context, the equation and its operands (at least one a `Series`); returns the outputs.
+        state: whether operands may be mutable arrays (a `Cell`).
     """
 
     primitive: str
     family: str
     apply: RuleFunction
+    state: bool = False
 
 
 RULES: dict[str, Rule] = {}
 
 
-def register(family: str, *primitives: str) -> Callable[[RuleFunction], RuleFunction]:
-    """Enters a function into the table as the rule of each named primitive."""
+def register(family: str, *primitives: str, state: bool = False) -> Callable[[RuleFunction], RuleFunction]:
+    """Enters a function into the table as the rule of each named primitive; `state` if it takes mutable arrays."""
 
     def enter(function: RuleFunction) -> RuleFunction:
         for name in primitives:
             if name in RULES:
                 raise ValueError(f"two rules for {name}")
-            RULES[name] = Rule(name, family, function)
+            RULES[name] = Rule(name, family, function, state)
         return function
 
     return enter
@@ -95,14 +102,19 @@ def evaluate(ctx: Context, jaxpr: Any, consts: Sequence[Value], operands: Sequen
 
     for equation in live_equations(jaxpr):
         values = [read(atom) for atom in equation.invars]
-        outs = apply(ctx, equation, values) if any(isinstance(v, Series) for v in values) else bind(equation, *values)
+        # A mutable array that holds a constant now may hold a series later.
+        followed = any(isinstance(v, Series | Cell) for v in values) or any(
+            is_reference(v.aval) for v in equation.outvars
+        )
+        outs = apply(ctx, equation, values) if followed else bind(equation, *values)
         env.update(zip(equation.outvars, outs, strict=True))
     return [read(atom) for atom in jaxpr.outvars]
 
 
 def evaluate_closed(ctx: Context, closed: Any, operands: Sequence[Value]) -> list[Value]:
     """`evaluate` for a program that carries its constants."""
-    return evaluate(ctx, closed.jaxpr, closed.consts, operands)
+    with inside(closed.consts) as consts:
+        return evaluate(ctx, closed.jaxpr, consts, operands)
 
 
 def live_equations(jaxpr: Any) -> list[Any]:
@@ -117,11 +129,17 @@ def live_equations(jaxpr: Any) -> list[Any]:
 
 
 def apply(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    """The outputs of one equation with a series among its operands."""
-    name = equation.primitive.name
+    """The outputs of one equation with a series or a mutable array among its operands."""
+    name = kind(equation)
     rule = RULES.get(name)
-    if not any(jnp.issubdtype(v.aval.dtype, jnp.inexact) for v in equation.outvars):
-        # Comparisons, indices, rounding to integers: locally constant.
+    if _refused(equation, values, rule):
+        raise ArgumentError(
+            "f",
+            "operations on arrays",
+            f"the primitive {name} on a mutable array or another type that no rule knows",
+            'Pass mode="nested", or keep mutable arrays to loops, conditionals, jit and checkpoints.',
+        )
+    if _locally_constant(equation, values, name):
         family = "locally constant"
         outs: Sequence[Value] = bind(equation, *map(primal, values))
     elif rule is None:
@@ -135,10 +153,52 @@ def apply(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Valu
     return outs
 
 
+def inexact(value: Any) -> bool:
+    """Whether a value, or a variable's type, is one of real or complex numbers."""
+    return jnp.issubdtype(value.dtype, jnp.inexact)
+
+
+def _refused(equation: Any, values: Sequence[Value], rule: Rule | None) -> bool:
+    """Whether there are types that neither a rule nor the fall-back can take: nothing may be called constant then."""
+    if not all(hasattr(v.aval, "dtype") for v in equation.outvars):
+        return True
+    mutable = any(isinstance(v, Cell) for v in values) or any(is_reference(v.aval) for v in equation.outvars)
+    return mutable and not (rule is not None and rule.state)
+
+
+# They show values and change nothing. Every other effect goes through a rule or through JAX's own derivative, which
+# refuses what has none.
+_WITNESSES = frozenset(("debug_callback", "debug_print"))
+
+
+def _locally_constant(equation: Any, values: Sequence[Value], name: str) -> bool:
+    """Comparisons, indices, rounding to integers: no output can move, and nothing else happens."""
+    if any(isinstance(v, Cell) for v in values) or any(inexact(v.aval) for v in equation.outvars):
+        return False
+    return name in _WITNESSES or (not equation.effects and name != "pure_callback")
+
+
 FALL_BACK = "fall-back"
 
 
-def along_curve(ctx: Context, function: Callable[..., Sequence[Any]], values: Sequence[Value]) -> list[Value]:
+# The Jacobian-vector product of a function at a point: `(function, point, direction)` to a sequence of tangents.
+Product: TypeAlias = Callable[[Callable[..., Sequence[Any]], tuple[Any, ...], tuple[Any, ...]], Sequence[Any]]
+
+
+def forward(function: Callable[..., Sequence[Any]], point: tuple[Any, ...], way: tuple[Any, ...]) -> Sequence[Any]:
+    """J v by JAX's forward mode."""
+    return jax.jvp(function, point, way)[1]
+
+
+def reverse(function: Callable[..., Sequence[Any]], point: tuple[Any, ...], way: tuple[Any, ...]) -> Sequence[Any]:
+    """J v as the transpose of the linear map u ↦ J^T u that reverse mode gives: for functions with a reverse rule alone."""
+    outs, pull_back = jax.vjp(function, *point)
+    return jax.linear_transpose(pull_back, outs)(way)[0]
+
+
+def along_curve(
+    ctx: Context, function: Callable[..., Sequence[Any]], values: Sequence[Value], product: Product = forward
+) -> list[Value]:
     """Any differentiable function of series, by its own derivative along the curve.
 
     With y(t) = F(x(t)) the chain rule gives y'(t) = J(x(t), x'(t)), where J is the Jacobian-vector product that JAX
@@ -152,22 +212,23 @@ def along_curve(ctx: Context, function: Callable[..., Sequence[Any]], values: Se
         ctx: the context.
         function: takes plain arrays, returns a sequence of plain arrays.
         values: its operands.
+        product: how J is had.
     """
     moving = [i for i, v in enumerate(values) if isinstance(v, Series)]
     start = list(map(primal, values))
-    outputs = list(function(*start))
 
-    def tangents(operands: Sequence[Any], directions: Sequence[Any]) -> list[Any]:
+    def tangents(operands: Sequence[Any], directions: Sequence[Any]) -> Sequence[Any]:
         def restricted(*moved: Any) -> list[Any]:
             full = list(operands)
             for i, value in zip(moving, moved, strict=True):
                 full[i] = value
-            return [y for y in function(*full) if jnp.issubdtype(y.dtype, jnp.inexact)]
+            return [y for y in function(*full) if inexact(y)]
 
-        return jax.jvp(restricted, tuple(operands[i] for i in moving), tuple(directions))[1]
+        return product(restricted, tuple(operands[i] for i in moving), tuple(directions))
 
-    shorter = ctx.order - 1
-    closed = jax.make_jaxpr(tangents)(start, [start[i] for i in moving])
-    operands = [truncate(v, shorter) for v in values] + [derivative(values[i]) for i in moving]
-    slopes = iter(evaluate_closed(Context(shorter), closed, operands))
-    return [integral(y, next(slopes), ctx.order) if jnp.issubdtype(y.dtype, jnp.inexact) else y for y in outputs]
+    shorter = replace(ctx, order=ctx.order - 1, record=None)
+    closed = jax.make_jaxpr(tangents)(start, [start[i] for i in moving])  # refuses what JAX cannot differentiate
+    outputs = list(function(*start))
+    operands = [truncate(v, shorter.order) for v in values] + [derivative(values[i]) for i in moving]
+    slopes = iter(evaluate_closed(shorter, closed, operands))
+    return [integral(y, next(slopes), ctx.order) if inexact(y) else y for y in outputs]

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from taylornets import _checks, _files
-from taylornets.expansion._compare import leaf_name
+from taylornets._trees import leaf_name
 from taylornets.training._lockstep import FULL, Name, State, Study
 from taylornets.training._result import History
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from taylornets import _checks
-from taylornets.expansion._compare import rows
+from taylornets._trees import rows
 
 Batch = tuple[Any, Any]
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array
 
 from taylornets import _checks, losses
-from taylornets.expansion._compare import TASKS, classes, true_classes
+from taylornets._measures import TASKS, classes, true_classes
 from taylornets.losses import Loss
 
 

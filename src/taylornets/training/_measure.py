@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from taylornets.expansion._compare import classes, displacements, one_minus_cosine, rms
+from taylornets._measures import classes, one_minus_cosine, rms
+from taylornets._trees import displacements
 from taylornets.kernels import model_ntk
 from taylornets.training._lockstep import FULL, Name, State, Study
 from taylornets.training._result import History

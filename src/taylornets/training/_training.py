@@ -12,8 +12,7 @@ import optax
 from jaxtyping import PRNGKeyArray
 
 from taylornets import _checks
-from taylornets.expansion._compare import leaf_name, moving_mask, refuse_not_finite, refuse_outputs, rows
-from taylornets.expansion._line import Line
+from taylornets._trees import Line, leaf_name, refuse_not_finite, refuse_outputs, rows
 from taylornets.training import _checkpoint
 from taylornets.training._data import Batches, batches_from, check_batch
 from taylornets.training._goal import goal
@@ -163,7 +162,7 @@ def _mask(f: Any, params: Any, trainable: Any) -> Any:
     """The leaves that are trained; refuses parameters that cannot be."""
     line = Line.through(f, params, trainable)
     refuse_not_finite("params", line.leaves, line.paths)
-    mask = moving_mask(line)
+    mask = line.mask
     if not any(jax.tree.leaves(mask)):
         raise _checks.ArgumentError(
             "params", "a leaf that may move, an array of floats", "none", "Is trainable all False?"

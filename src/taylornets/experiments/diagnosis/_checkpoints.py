@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from taylornets import _checks
-from taylornets.expansion._compare import leaf_name, refuse_other_tree
+from taylornets._trees import leaf_name, refuse_other_tree
 
 _OPTION = "--checkpoints"
 _ENDINGS = (".safetensors", ".eqx")

@@ -14,8 +14,8 @@ import numpy as np
 
 from taylornets import _checks
 from taylornets._regime import Meter, Regime
-from taylornets.expansion._compare import classes, refuse_not_finite, refuse_outputs, true_classes
-from taylornets.expansion._line import Line
+from taylornets._measures import classes, true_classes
+from taylornets._trees import Line, refuse_not_finite, refuse_outputs
 from taylornets.experiments import environment, records
 from taylornets.experiments.diagnosis import _checkpoints
 from taylornets.experiments.diagnosis._data import Data, images, named, settled

@@ -1,0 +1,29 @@
+"""Trees of parameters and the user's function of them: what moves, what stays, and what cannot be used."""
+
+from taylornets._trees._function import (
+    ask_for_bytes,
+    concrete,
+    inputs_by_name,
+    refuse_batch_axis,
+    refuse_nan,
+    refuse_nan_inputs,
+    refuse_outputs,
+    refuse_unusable,
+    run,
+)
+from taylornets._trees._leaves import (
+    displacements,
+    is_array,
+    leaf_name,
+    moves,
+    refuse_not_finite,
+    refuse_other_tree,
+    rows,
+    same,
+)
+from taylornets._trees._line import Line, Segment
+
+__all__ = [
+    "Line", "Segment", "ask_for_bytes", "concrete", "displacements", "inputs_by_name", "is_array", "leaf_name", "moves", "refuse_batch_axis",
+    "refuse_nan", "refuse_nan_inputs", "refuse_not_finite", "refuse_other_tree", "refuse_outputs", "refuse_unusable", "rows", "run", "same",
+]  # fmt: skip

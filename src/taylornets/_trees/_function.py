@@ -1,0 +1,257 @@
+"""The user's function: how it is called, and one sentence for each way in which it cannot be used.
+
+Every public entry that takes a model calls it through `run` and checks it by the functions here, so that the same mistake
+gives the same message everywhere.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+from taylornets._checks import ArgumentError, shown
+from taylornets._trees._leaves import is_array, leaf_name, moves
+
+_EXPECTED = "a function f(params, *args, **kwargs)"
+_TORCH = "Convert tensors by jnp.asarray(t.detach().numpy()) and write the model in JAX; PyTorch modules are not expanded here."
+
+
+def _library(value: Any) -> str:
+    return type(value).__module__.partition(".")[0]
+
+
+def _is_a(value: Any, module: str, name: str) -> bool:
+    """Whether a value's class descends from one of another library, which is not imported for the question."""
+    return any(c.__module__.startswith(module) and c.__name__ == name for c in type(value).__mro__)
+
+
+def refuse_unusable(f: Any, params: Any, args: tuple[Any, ...] | None = None, kwargs: Any = None) -> None:
+    """Raises for what is not a function of parameters: modules instead of their application, tensors of PyTorch.
+
+    Args:
+        f: the model.
+        params: its parameters.
+        args: further arguments, where they are known; then the signature is checked too.
+        kwargs: keyword arguments.
+    """
+    if _is_a(f, "torch", "Module"):
+        raise ArgumentError("f", _EXPECTED + " of JAX arrays", "a PyTorch module", _TORCH)
+    if _is_a(f, "flax.linen", "Module"):
+        advice = "Pass lambda params, x: model.apply(params, x), with params = model.init(key, x)."
+        raise ArgumentError("f", _EXPECTED, f"the Linen module {type(f).__name__}", advice)
+    if _is_a(f, "flax.nnx", "Module"):
+        advice = "Pass graph, params = nnx.split(model) and lambda params, x: nnx.merge(graph, params)(x)."
+        raise ArgumentError("f", _EXPECTED, f"the NNX module {type(f).__name__}", advice)
+    if isinstance(f, tuple) and hasattr(f, "apply") and hasattr(f, "init"):
+        raise ArgumentError("f", _EXPECTED, f"a {type(f).__name__} of init and apply", "Pass its apply.")
+    if not callable(f):
+        swapped = " Are f and params swapped?" if callable(params) else ""
+        raise ArgumentError("f", _EXPECTED, shown(f), swapped.strip())
+    if isinstance(f, type):
+        raise ArgumentError("f", _EXPECTED, f"the class {f.__name__}", "Pass a function of an instance's parameters.")
+    for name, tree in (("params", params), *((f"argument {i + 1}", a) for i, a in enumerate(args or ()))):
+        if any(_library(leaf) == "torch" for leaf in jax.tree_util.tree_leaves(tree)):
+            raise ArgumentError(name, "JAX or NumPy arrays", "tensors of PyTorch (torch)", _TORCH)
+    if args is not None:
+        _refuse_arity(f, args, kwargs or {})
+
+
+def _refuse_arity(f: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    try:
+        signature = inspect.signature(f)
+    except (TypeError, ValueError):  # built-in functions have none
+        return
+    try:
+        signature.bind(None, *args, **kwargs)
+    except TypeError as error:
+        got = f"one with the signature {str(signature)[:80]} ({error})"
+        raise ArgumentError("f", f"a function of params and {len(args)} more arguments", got) from None
+
+
+def run(f: Callable[..., Any], params: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """The model's outputs, every leaf a JAX array.
+
+    The model gets containers of its own, so that it may consume them (`batch.pop("labels")`). A draw from a global generator
+    would be frozen into the program, and is an error.
+    """
+    refuse_unusable(f, params, args, kwargs)
+    fresh_args, fresh_kwargs = jax.tree_util.tree_map(lambda leaf: leaf, (args, dict(kwargs)))
+    before = _generator()
+    try:
+        out = f(params, *fresh_args, **fresh_kwargs)
+    except jax.errors.UnexpectedTracerError as error:
+        advice = "Pass random keys as arguments, and return state instead of storing it."
+        got = "one that keeps traced values in a global variable (a random key that it splits?)"
+        raise ArgumentError("f", "a pure function", got, advice) from error
+    except (TypeError, ValueError, AttributeError, IndexError, KeyError) as error:
+        _refuse_swapped(f, params, args, kwargs, error)
+        raise
+    if _generator() != before:
+        advice = "Draw with jax.random and a key among the arguments."
+        raise ArgumentError("f", "a pure function", "one that draws from the global generator of NumPy", advice)
+    return _arrays(out)
+
+
+def _generator() -> tuple[Any, ...]:
+    """The state of NumPy's global generator. (Python's own is left alone: run-time type checkers draw from it.)"""
+    kind, words, *rest = np.random.get_state()  # noqa: NPY002 (the global generator is what is watched)
+    return kind, words.tobytes(), *rest
+
+
+def _refuse_swapped(f: Any, params: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], error: Exception) -> None:
+    """Raises where the function runs once its first two arguments are exchanged."""
+    if isinstance(error, ArgumentError | jax.errors.ConcretizationTypeError) or not args:
+        return
+    try:
+        out = jax.eval_shape(lambda p, x: f(x, p, *args[1:], **kwargs), params, args[0])
+    except Exception:  # whatever it is, the first error says more
+        return
+    if all(hasattr(leaf, "dtype") for leaf in jax.tree_util.tree_leaves(out)):
+        said = " ".join(str(error).split())[:160]
+        got = f"one that fails so and runs with its first two arguments exchanged ({type(error).__name__}: {said})"
+        raise ArgumentError("f", "a function that takes params first", got, "Exchange them.") from error
+
+
+def _arrays(out: Any) -> Any:
+    """Outputs with every leaf as a JAX array; raises for leaves that are not numbers."""
+    expected = "a model that returns arrays (or a tree of them)"
+    with_paths, structure = jax.tree_util.tree_flatten_with_path(out)
+    if not with_paths:
+        raise ArgumentError(
+            "f", expected, f"{shown(out)}, which holds none", "Does the function end with a return statement?"
+        )
+    for path, leaf in with_paths:
+        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float | complex):
+            where = jax.tree_util.keystr(path) or "its only output"
+            advice = (
+                _TORCH if _library(leaf) == "torch" else "Return the arrays and keep the rest outside of the model."
+            )
+            raise ArgumentError("f", expected, f"a {type(leaf).__name__} at {where}", advice)
+    return jax.tree_util.tree_unflatten(structure, [jnp.asarray(leaf) for _, leaf in with_paths])
+
+
+def refuse_outputs(name: str, outputs: Any, examples: int) -> None:
+    """Raises for what is not one real array with one example per row; only shapes and types are read.
+
+    Args:
+        name: of the model in the caller's signature.
+        outputs: of the model, arrays or their shapes.
+        examples: the number of rows expected.
+    """
+    expected = f"a model that returns one real array of shape ({examples}, ...), one example per row"
+    leaves = jax.tree_util.tree_leaves(outputs)
+    if len(leaves) != 1 or not hasattr(outputs, "shape"):
+        kind = f"a {type(outputs).__name__} of {len(leaves)} arrays"
+        raise ArgumentError(name, expected, kind, "Return the logits (or predictions) alone.")
+    if not jnp.issubdtype(outputs.dtype, jnp.floating):
+        raise ArgumentError(name, expected, f"dtype {outputs.dtype}", "Return the logits, not the predicted labels.")
+    if 0 in outputs.shape:
+        raise ArgumentError(name, expected, f"shape {outputs.shape}", "There must be at least one output.")
+    if outputs.ndim == 0 or outputs.shape[0] != examples:
+        advice = f"For a model of one example pass lambda params, x: jax.vmap(lambda one: {name}(params, one))(x)."
+        if outputs.ndim > 1 and outputs.shape[-1] == examples:
+            advice = "The examples are on the last axis: return the transpose."
+        raise ArgumentError(name, expected, f"shape {outputs.shape}", advice)
+
+
+def refuse_batch_axis(name: str, model: Callable[[Any], Any], x: Any, outputs: Any) -> None:
+    """Raises where the first axis of the outputs only happens to be as long as the batch.
+
+    With one more example the outputs must have one more row. A model that takes batches of one size only is left alone.
+
+    Args:
+        name: of the model in the caller's signature.
+        model: the outputs as a function of the inputs; it is traced, not run.
+        x: inputs, a tree of arrays with one example per row.
+        outputs: shapes of the outputs for `x`, which `refuse_outputs` has passed.
+    """
+    count = outputs.shape[0]
+
+    def longer(leaf: Any) -> Any:
+        return jax.ShapeDtypeStruct((leaf.shape[0] + 1, *leaf.shape[1:]), leaf.dtype)
+
+    try:
+        more = jax.eval_shape(model, jax.tree_util.tree_map(longer, x))
+    except Exception:  # the model is the user's: any error says only that this size is not taken
+        return
+    if hasattr(more, "shape") and more.shape[:1] != (count + 1,):
+        got = f"shape {outputs.shape} for {count} examples and {more.shape} for {count + 1}"
+        advice = "The first axis must be the examples: is the output transposed, pooled over the batch or swapped?"
+        raise ArgumentError(name, "a model that returns one row per example", got, advice)
+
+
+def concrete(tree: Any) -> bool:
+    """Whether all arrays of a tree are known, not traced."""
+    return not any(isinstance(leaf, Tracer) for leaf in jax.tree_util.tree_leaves(tree))
+
+
+def refuse_nan(outputs: Any, inputs: Mapping[str, Any], name: str = "f") -> None:
+    """Raises for NaN in the outputs at the initial parameters: names the input that holds it, or else the model.
+
+    Args:
+        outputs: at finite parameters; traced ones pass, and nothing else is looked at where they hold no NaN.
+        inputs: arguments of the model by the names that the caller knows.
+        name: of the model.
+    """
+    wrong = _count_nan(outputs)
+    if not wrong:
+        return
+    for argument, tree in inputs.items():
+        for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
+            count = _count_nan(leaf)
+            if count:
+                at = f" at {leaf_name(path)}" if path else ""
+                got = f"{count} NaN of {np.size(leaf)}{at}, and {wrong} NaN in the outputs"
+                raise ArgumentError(argument, "inputs without NaN", got, "Remove or impute them.")
+    total = sum(np.size(leaf) for leaf in jax.tree_util.tree_leaves(outputs))
+    advice = "Look for 0/0, the logarithm or root of a negative number, or an overflow in the model."
+    got = f"{wrong} NaN of {total} from finite parameters and inputs without NaN"
+    raise ArgumentError(name, "a model whose outputs at the initial parameters are numbers", got, advice)
+
+
+def refuse_nan_inputs(model: Callable[[Any], Any], start: Any, inputs: Mapping[str, Any]) -> None:
+    """`refuse_nan` for an entry that computes nothing: the model runs once, and only where an input holds NaN."""
+    if any(_count_nan(tree) for tree in inputs.values()):
+        refuse_nan(model(start), inputs)
+
+
+def _count_nan(tree: Any) -> int:
+    total = 0
+    for leaf in jax.tree_util.tree_leaves(tree):
+        if moves(leaf) and not isinstance(leaf, Tracer):
+            with jax.ensure_compile_time_eval():
+                total += int(jnp.sum(jnp.isnan(jnp.asarray(leaf))))
+    return total
+
+
+def ask_for_bytes(argument: str, expected: str, needed: float, limit: float, advice: str) -> None:
+    """Raises before an allocation that is beyond a limit.
+
+    Args:
+        argument: what makes it large.
+        expected: in words, what fits.
+        needed: bytes, an estimate.
+        limit: bytes.
+        advice: which arguments make it smaller.
+    """
+    if needed > limit:
+        got = f"about {needed / 1e9:.3g} GB, more than the {limit / 1e9:.3g} GB allowed"
+        raise ArgumentError(
+            argument, expected, got, f"{advice} The count is an estimate: max_bytes=float('inf') overrides it."
+        )
+
+
+def inputs_by_name(f: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of a model under the names of its signature, for messages."""
+    names: list[str] = []
+    try:
+        kinds = inspect.signature(f).parameters.values()
+        names = [p.name for p in kinds if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][1:]
+    except (TypeError, ValueError):
+        pass
+    positional = {names[i] if i < len(names) else f"input {i + 1}": a for i, a in enumerate(args)}
+    return positional | dict(kwargs)
