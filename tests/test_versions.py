@@ -1,6 +1,8 @@
 """What the files say of versions agrees: of the package, and of what it is installed with."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -46,3 +48,20 @@ def test_constraints_are_exact_and_satisfy_the_bounds(file: str):
         assert numbers(pinned[name]) >= numbers(bound), name
         if file == "constraints-lowest.txt":  # if not: `make lowest`
             assert numbers(pinned[name])[: len(numbers(bound))] == numbers(bound), name
+
+
+FUTURE = """
+import jax
+jax.__version__ = "0.99.0"
+import taylornets as tn
+import taylornets.series
+assert tn.taylor_terms(lambda w, x: w**2 * x, jax.numpy.ones(()), 2)(3 * jax.numpy.ones(()), 5.0)[2] == 20.0
+"""
+
+
+def test_a_jax_newer_than_any_tested_works_with_one_warning():
+    done = subprocess.run([sys.executable, "-c", FUTURE], capture_output=True, text=True, check=True)
+    (line,) = [line for line in done.stderr.splitlines() if "Warning" in line]
+    assert re.search(
+        r"UserWarning: taylornets is tested with JAX up to [\d.]+, and this is JAX 0\.99\.0\. If .*pip install", line
+    )

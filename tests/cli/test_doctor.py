@@ -109,3 +109,24 @@ def test_32_bits_are_noticed(versions: dict[str, str], capsys: pytest.CaptureFix
     with jax.enable_x64(False):
         assert _doctor.run() == 1
     assert "no: jax_enable_x64 has no effect" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("version", "untested"),
+    [
+        ("0.10.0", False),
+        ("0.12.99", False),
+        ("0.12.0.1", False),
+        ("0.99.0", True),
+        ("0.99.0.dev20300101", True),
+        ("1.0", True),
+    ],
+)
+def test_a_jax_newer_than_any_tested_is_named(
+    version: str, untested: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], x64: None
+):
+    monkeypatch.setattr(jax, "__version__", version)
+    assert _doctor.run() == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("JAX ")]
+    assert line.split()[1] == version
+    assert ("newer than the newest tested" in line) is untested

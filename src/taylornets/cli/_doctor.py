@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from taylornets.cli._app import BROKEN, DONE
+from taylornets.series import TESTED, is_untested
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def run() -> int:
     for name, value in {
         "taylornets": metadata.version("taylornets"),
         "Python": platform.python_version(),
+        "JAX": jax.__version__ + (f" (newer than the newest tested, {TESTED})" if is_untested() else ""),
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "devices": ", ".join(f"{device.platform} {device.id} ({device.device_kind})" for device in jax.devices()),
         "64 bits": "yes" if precise else "no: jax_enable_x64 has no effect on this device",
