@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-
 # Orders above this are slips of the keyboard: tracing alone would take minutes.
 HIGHEST_ORDER = 256
 _LONGEST = 600  # characters of a message

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import pytest
 
 import taylornets as tn
-from taylornets.expansion import _memory
 from taylornets._trees import Line
+from taylornets.expansion import _memory
 
 W = {"a": jnp.ones((2, 3)), "b": jnp.ones(3)}
 
@@ -29,27 +29,27 @@ def test_mode():
 
 
 def test_not_a_function():
-    with pytest.raises(tn.ArgumentError, match=r"f: needed a function .*, got a int"):
+    with pytest.raises(tn.ArgumentError, match=r"f: needed a function .*, got 3"):
         Line.through(3, W, None)
 
 
 def test_structure():
-    with pytest.raises(tn.ArgumentError, match=r"new_params: needed .*'a': \*, 'b': \*.*, got .*'a': \*, 'c': \*"):
+    with pytest.raises(tn.ArgumentError, match=r"new_params: needed the leaf b of params, got a tree without it"):
         tn.taylor_expand(f, W, 2)({"a": W["a"], "c": W["b"]})
 
 
 def test_shape():
-    with pytest.raises(tn.ArgumentError, match=r"new_params at \['b'\]: needed shape \(3,\).*, got shape \(4,\)"):
+    with pytest.raises(tn.ArgumentError, match=r"new_params at b: needed shape \(3,\).*, got shape \(4,\)"):
         tn.taylor_expand(f, W, 2)(W | {"b": jnp.ones(4)})
 
 
 def test_dtype():
-    with pytest.raises(tn.ArgumentError, match=r"\['b'\]: needed dtype float32.*, got dtype bfloat16"):
+    with pytest.raises(tn.ArgumentError, match=r"at b: needed dtype float32.*, got dtype bfloat16"):
         tn.taylor_expand(f, W, 2)(W | {"b": jnp.ones(3, jnp.bfloat16)})
 
 
 def test_new_leaf_that_is_not_an_array():
-    with pytest.raises(tn.ArgumentError, match=r"\['b'\]: needed an array of shape \(3,\), got a str"):
+    with pytest.raises(tn.ArgumentError, match=r"at b: needed an array of shape \(3,\), got a str"):
         tn.taylor_expand(f, W, 2)(W | {"b": "weights"})
 
 
@@ -57,7 +57,7 @@ def test_new_leaf_that_is_not_an_array():
 def test_nan(where):
     bad = W | {"b": jnp.array([0.0, jnp.nan, 1.0])}
     pair = (bad, W) if where == "params" else (W, bad)
-    with pytest.raises(tn.ArgumentError, match=rf"{where}: needed numbers.*1 NaN of 3 in the leaf at \['b'\]"):
+    with pytest.raises(tn.ArgumentError, match=rf"{where}: needed numbers.*1 NaN of 3 in the leaf at b"):
         tn.taylor_expand(f, pair[0], 2)(pair[1])
 
 

@@ -64,7 +64,7 @@ def test_freezing_costs_less():
 
 def test_integers_and_settings_stay():
     params = {"w": jnp.ones(3), "index": jnp.array(1), "flag": True, "rate": 0.5, "name": "a"}
-    new = params | {"w": jnp.zeros(3), "index": jnp.array(2)}
+    new = params | {"w": jnp.zeros(3)}
 
     def f(params, x):
         assert params["rate"] == 0.5  # a Python number: still one inside of the expansion
@@ -75,9 +75,62 @@ def test_integers_and_settings_stay():
     assert [float(t) for t in tn.taylor_terms(f, params, 2)(new, 4.0)] == [2.0, -4.0, 2.0]
 
 
-def test_a_python_number_that_differs_moves():
-    expansion = tn.taylor_expand(lambda params: params["rate"] ** 2, {"rate": 3.0}, 2)
-    assert float(expansion({"rate": 5.0})) == 25.0
+SETTINGS = {
+    "mask": (jnp.array([True, True, True]), jnp.array([True, False, True])),
+    "int8 weights": (jnp.array([3, -2, 7], jnp.int8), jnp.array([1, 2, 7], jnp.int8)),
+    "NumPy scalar": (np.float64(2.0), np.float64(3.0)),
+    "Python number": (2.0, 3.0),
+    "step counter": (np.array(4), np.array(5)),
+    "random key": (jax.random.key(0), jax.random.key(1)),
+    "name": ("one", "three"),
+}
+VALUE = {
+    "mask": lambda s: s.sum(), "int8 weights": lambda s: s.sum(), "random key": lambda s: jax.random.normal(s),
+    "name": len,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("which", SETTINGS)
+def test_a_setting_that_differs_is_never_ignored(which):
+    """`f = s w²` along `w = 1 + t`: `s (1 + 2 t + t²)`, with the `s` of one end."""
+    first, second = SETTINGS[which]
+    value = VALUE.get(which, float)
+
+    def f(params):
+        return value(params["s"]) * params["w"] ** 2
+
+    start, end = {"s": first, "w": jnp.ones(())}, {"s": second, "w": jnp.full((), 2.0)}
+    with pytest.raises(tn.ArgumentError, match=r'new_params: .* another value at s\. Pass fixed="start"'):
+        tn.taylor_terms(f, start, 2)(end)
+    for fixed, s in (("start", first), ("end", second)):
+        terms = tn.taylor_terms(f, start, 2, fixed=fixed)(end)
+        np.testing.assert_allclose(terms, float(value(s)) * np.array([1, 2, 1]), rtol=1e-12)
+    same = tn.taylor_terms(f, start, 2)(end | {"s": first})
+    np.testing.assert_allclose(same, float(value(first)) * np.array([1, 2, 1]), rtol=1e-12)
+
+
+def test_frozen_leaves_are_those_of_either_end():
+    start, end = {"s": jnp.full((), 2.0), "w": jnp.ones(())}, {"s": jnp.full((), 3.0), "w": jnp.full((), 2.0)}
+    for fixed, s in ((None, 2.0), ("start", 2.0), ("end", 3.0)):
+        mask = {"s": False, "w": True}
+        found = tn.taylor_terms(lambda p: p["s"] * p["w"], start, 1, trainable=mask, fixed=fixed)(end)
+        np.testing.assert_allclose(found, [s, s], rtol=1e-12)
+
+
+def test_functions_that_are_built_twice_are_the_same():
+    def build(scale):
+        return {"w": jnp.full((), scale), "activation": lambda t: jnp.sin(t)}
+
+    terms = tn.taylor_terms(lambda p: p["activation"](p["w"]), build(1.0), 1)(build(2.0))
+    np.testing.assert_allclose(terms, [np.sin(1.0), np.cos(1.0)], rtol=1e-12)
+    with pytest.raises(tn.ArgumentError, match="another value at activation"):
+        tn.taylor_terms(lambda p: p["activation"](p["w"]), build(1.0), 1)(build(2.0) | {"activation": jnp.cos})
+
+
+def test_settings_that_are_traced_are_those_of_the_start():
+    start, end = {"i": jnp.array(0), "w": jnp.ones(2)}, {"i": jnp.array(1), "w": jnp.array([2.0, 3.0])}
+    terms = jax.jit(tn.taylor_terms(lambda p: p["w"][p["i"]], start, 1))(end)
+    np.testing.assert_allclose(terms, [1.0, 1.0])
 
 
 def test_equinox_modules_keep_their_functions():

@@ -5,6 +5,7 @@ from taylornets._trees._function import (
     concrete,
     inputs_by_name,
     refuse_batch_axis,
+    refuse_kept_tracer,
     refuse_nan,
     refuse_nan_inputs,
     refuse_outputs,
@@ -24,6 +25,7 @@ from taylornets._trees._leaves import (
 from taylornets._trees._line import Line, Segment
 
 __all__ = [
-    "Line", "Segment", "ask_for_bytes", "concrete", "displacements", "inputs_by_name", "is_array", "leaf_name", "moves", "refuse_batch_axis",
-    "refuse_nan", "refuse_nan_inputs", "refuse_not_finite", "refuse_other_tree", "refuse_outputs", "refuse_unusable", "rows", "run", "same",
+    "Line", "Segment", "ask_for_bytes", "concrete", "displacements", "inputs_by_name", "is_array", "leaf_name",
+    "moves", "refuse_batch_axis", "refuse_kept_tracer", "refuse_nan", "refuse_nan_inputs", "refuse_not_finite",
+    "refuse_other_tree", "refuse_outputs", "refuse_unusable", "rows", "run", "same",
 ]  # fmt: skip

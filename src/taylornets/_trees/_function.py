@@ -6,7 +6,7 @@ gives the same message everywhere.
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ import numpy as np
 from jax.core import Tracer
 
 from taylornets._checks import ArgumentError, shown
-from taylornets._trees._leaves import is_array, leaf_name, moves
+from taylornets._trees._leaves import leaf_name, moves
 
 _EXPECTED = "a function f(params, *args, **kwargs)"
 _TORCH = "Convert tensors by jnp.asarray(t.detach().numpy()) and write the model in JAX; PyTorch modules are not expanded here."
@@ -84,9 +84,7 @@ def run(f: Callable[..., Any], params: Any, args: tuple[Any, ...], kwargs: Mappi
     try:
         out = f(params, *fresh_args, **fresh_kwargs)
     except jax.errors.UnexpectedTracerError as error:
-        advice = "Pass random keys as arguments, and return state instead of storing it."
-        got = "one that keeps traced values in a global variable (a random key that it splits?)"
-        raise ArgumentError("f", "a pure function", got, advice) from error
+        refuse_kept_tracer(error)
     except (TypeError, ValueError, AttributeError, IndexError, KeyError) as error:
         _refuse_swapped(f, params, args, kwargs, error)
         raise
@@ -96,10 +94,17 @@ def run(f: Callable[..., Any], params: Any, args: tuple[Any, ...], kwargs: Mappi
     return _arrays(out)
 
 
+def refuse_kept_tracer(error: Exception | None) -> NoReturn:
+    """Raises for a model that stores what JAX traces, such as a global random key that it splits."""
+    advice = "Pass random keys as arguments, and return state instead of storing it."
+    got = "one that keeps traced values in a global variable (a random key that it splits?)"
+    raise ArgumentError("f", "a pure function", got, advice) from error
+
+
 def _generator() -> tuple[Any, ...]:
-    """The state of NumPy's global generator. (Python's own is left alone: run-time type checkers draw from it.)"""
+    """The state of NumPy's global generator; Python's own is left alone, since run-time type checkers draw from it."""
     kind, words, *rest = np.random.get_state()  # noqa: NPY002 (the global generator is what is watched)
-    return kind, words.tobytes(), *rest
+    return kind, np.asarray(words).tobytes(), *rest
 
 
 def _refuse_swapped(f: Any, params: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], error: Exception) -> None:

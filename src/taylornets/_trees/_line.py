@@ -68,6 +68,18 @@ class Line:
         """The moving leaves of `params`."""
         return [jnp.asarray(self.leaves[i]) for i in self.moving]
 
+    def with_moved(self, moved: Sequence[Any], leaves: Sequence[Any] | None = None) -> Any:
+        """The parameters with other values for the leaves that move.
+
+        Args:
+            moved: their values.
+            leaves: all leaves, of which the moving ones are replaced; by default those of `params`.
+        """
+        full = list(self.leaves if leaves is None else leaves)
+        for i, value in zip(self.moving, moved, strict=True):
+            full[i] = value
+        return jax.tree_util.tree_unflatten(self.structure, full)
+
     def differing(self, new_leaves: Sequence[Any]) -> tuple[list[str], list[str]]:
         """Leaves that do not move but differ at the other end: those that `trainable` freezes, and those that cannot move."""
         frozen: list[str] = []
@@ -132,11 +144,7 @@ class Segment:
         """The model as a function of the moving leaves alone; everything else is closed over as it came."""
 
         def along(moved: Sequence[Any]) -> Any:
-            leaves = list(self.still)
-            for i, value in zip(self.line.moving, moved, strict=True):
-                leaves[i] = value
-            params = jax.tree_util.tree_unflatten(self.line.structure, leaves)
-            return run(self.line.f, params, args, kwargs or {})
+            return run(self.line.f, self.line.with_moved(moved, self.still), args, kwargs or {})
 
         return along
 

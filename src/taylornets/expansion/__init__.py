@@ -1,6 +1,7 @@
 """Taylor models of any function `f(params, *args, **kwargs)` in its parameters."""
 
 from taylornets.expansion._cost import Cost, cost
+from taylornets.expansion._custom import warn_of_other_slopes as warn_of_other_slopes
 from taylornets.expansion._expand import linearize, taylor_expand, taylor_terms
 from taylornets.expansion._explain import Coverage, explain
 

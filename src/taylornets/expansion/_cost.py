@@ -7,9 +7,10 @@ from typing import Any
 
 import jax
 
-from taylornets._trees import Line, inputs_by_name, refuse_nan_inputs, run
+from taylornets._trees import Line, inputs_by_name, refuse_nan_inputs, refuse_unusable
 from taylornets.expansion._expand import taylor_expand
 from taylornets.expansion._memory import live_bytes, operations
+from taylornets.expansion._pure import refuse_impure
 
 
 @dataclass(frozen=True)
@@ -78,23 +79,23 @@ def cost(
         >>> bool(1 < tn.cost(model, weights, jnp.ones((32, 64)), degree=2).ratio <= 5)  # 2 K + 1 at most
         True
     """
-    here = Line.through(f, params, trainable).here()
+    refuse_unusable(f, params, (x, *args), kwargs)
+    line = Line.through(f, params, trainable)
+    here = line.here()
     refuse_nan_inputs(here.model((x, *args), kwargs), here.start, inputs_by_name(f, (x, *args), kwargs))
     expanded = taylor_expand(f, params, degree, trainable=trainable, mode=mode, max_bytes=math.inf)
-    leaves, structure = jax.tree_util.tree_flatten(params)
-    arrays = [i for i, leaf in enumerate(leaves) if hasattr(leaf, "dtype")]
 
-    def on_leaves(function: Callable[..., Any]) -> Callable[..., Any]:
-        def run(moved: list[Any], x: Any) -> Any:
-            full = list(leaves)
-            for i, leaf in zip(arrays, moved, strict=True):
-                full[i] = leaf
-            return function(jax.tree_util.tree_unflatten(structure, full), x, *args, **kwargs)
+    def plain(arguments: tuple[list[Any], Any]) -> Any:
+        moved, x = arguments
+        return here.model((x, *args), kwargs)(moved)
 
-        return run
+    def taylor(arguments: tuple[list[Any], Any]) -> Any:
+        moved, x = arguments
+        return expanded(line.with_moved(moved), x, *args, **kwargs)
 
-    chosen = [leaves[i] for i in arrays]
-    model = jax.make_jaxpr(on_leaves(lambda p, *a, **k: run(f, p, a, k)))(chosen, x).jaxpr
-    program = jax.make_jaxpr(on_leaves(expanded))(chosen, x).jaxpr
+    arguments = (here.start, x)
+    closed = jax.make_jaxpr(plain)(arguments)
+    refuse_impure(plain, arguments, closed)
+    model, program = closed.jaxpr, jax.make_jaxpr(taylor)(arguments).jaxpr
     own, total = operations(model), operations(program)
     return Cost(total, live_bytes(program), total / max(own, 1), own, live_bytes(model))

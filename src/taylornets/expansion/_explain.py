@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from taylornets._trees import Line, inputs_by_name, refuse_nan_inputs
+from taylornets._trees import Line, inputs_by_name, refuse_nan_inputs, refuse_unusable
 from taylornets.expansion._expand import Expansion, series_terms
 from taylornets.series import FALL_BACK
 
@@ -38,7 +38,9 @@ class Coverage:
 
 
 def explain(f: Callable[..., Any], params: Any, *args: Any, trainable: Any = None, **kwargs: Any) -> Coverage:
-    """Reports which path each primitive of a model takes when it is expanded; nothing is computed (one evaluation where inputs hold NaN).
+    """Reports which path each primitive of a model takes when it is expanded.
+
+    Nothing is computed, except the model once where an input holds NaN, to see whether it can stand it.
 
     Only equations that depend on a moving parameter are counted: the others run as they are.
 
@@ -62,6 +64,7 @@ def explain(f: Callable[..., Any], params: Any, *args: Any, trainable: Any = Non
         dot_general  bilinear    1
         tanh         univariate  1
     """
+    refuse_unusable(f, params, args, kwargs)
     here = Line.through(f, params, trainable).here()
     model = here.model(args, kwargs)
     refuse_nan_inputs(model, here.start, inputs_by_name(f, args, kwargs))

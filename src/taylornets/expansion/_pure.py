@@ -4,15 +4,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+from jax.core import Tracer
 from jax.extend import core
 
 from taylornets._checks import ArgumentError
-from taylornets._trees import same
+from taylornets._trees import refuse_kept_tracer, same
 from taylornets.expansion._memory import programs
 
 
 def refuse_impure(model: Callable[..., Any], start: Any, first: Any) -> None:
-    """Raises for a model whose second trace has other constants than the first: noise that Python has drawn.
+    """Raises for a model whose second trace has other constants than the first: noise drawn in Python, a key kept outside.
 
     Args:
         model: the function that was traced.
@@ -23,7 +24,13 @@ def refuse_impure(model: Callable[..., Any], start: Any, first: Any) -> None:
     def again(moved: Any) -> Any:  # another function object: JAX would return the first trace of the same one
         return model(moved)
 
-    mine, theirs = (list(_constants(closed.jaxpr, closed.consts)) for closed in (first, jax.make_jaxpr(again)(start)))
+    try:
+        second = jax.make_jaxpr(again)(start)
+    except jax.errors.UnexpectedTracerError as error:
+        refuse_kept_tracer(error)
+    mine, theirs = (list(_constants(closed.jaxpr, closed.consts)) for closed in (first, second))
+    if any(isinstance(b, Tracer) and not isinstance(a, Tracer) for a, b in zip(mine, theirs, strict=False)):
+        refuse_kept_tracer(None)
     if len(mine) != len(theirs) or not all(same(a, b) for a, b in zip(mine, theirs, strict=True)):
         got = "one whose constants differ between two calls (noise drawn in Python, or a counter?)"
         raise ArgumentError("f", "a pure function", got, "Draw with jax.random and a key among the arguments.")
