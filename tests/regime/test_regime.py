@@ -163,17 +163,17 @@ def test_agreement_of_classes(x64):
 def test_checkpoints_batches_and_the_start(x64):
     """A list gives a list; probe inputs in parts give the same; the start has not moved."""
     found = tn.regime(perceptron, START, [START, END], X)
-    assert found[0].verdict == "no movement: the outputs are those of the start"
+    assert found[0].verdict == "no movement: the outputs are those of the initialization"
     assert all(map(math.isnan, (*found[0].share, *found[0].radius, found[0].odd)))
     assert found[0].displacement["w"] == (0.0, 0.0)
     assert found[0].order is None
     parts = tn.regime(perceptron, START, END, X, batch_size=4)
     for field in dataclasses.fields(parts):
-        if field.name not in ("displacement", "agreement"):
+        if field.name not in ("displacement", "agreement", "fixed", "reasons"):
             np.testing.assert_allclose(
                 getattr(parts, field.name), getattr(found[1], field.name), rtol=1e-11, atol=1e-13
             )
-    assert parts.agreement == found[1].agreement
+    assert (parts.agreement, parts.fixed, parts.reasons) == (found[1].agreement, {}, {})
     # Parameters that are a list themselves, and one array.
     as_list = tn.regime(lambda p, x: jnp.tanh(x @ p[0]) @ p[1], [START["w"], START["v"]], [END["w"], END["v"]], X)
     assert as_list.share == pytest.approx(found[1].share, rel=1e-12)
@@ -338,15 +338,15 @@ def test_an_end_that_is_not_finite():
 
 
 BAD_END = {
-    "missing": ({"w": END["w"]}, "params1: needed the leaf v of the start, got a tree without it"),
-    "more": (END | {"z": END["v"]}, "params1: needed no leaves beside those of the start, got the leaf z"),
-    "shape": (END | {"v": END["w"]}, r"params1 at v: needed shape \(4, 2\) as in the start, got shape \(3, 4\)"),
-    "a word": (END | {"v": "v"}, r"params1 at v: needed shape \(4, 2\) as in the start, got a str"),
-    "type": (END | {"v": END["v"].astype(np.float16)}, "params1 at v: needed dtype float64 as in the start, got dtype float16"),
+    "missing": ({"w": END["w"]}, "params1: needed the leaf v of params0, got a tree without it"),
+    "more": (END | {"z": END["v"]}, "params1: needed no leaves besides those of params0, got the leaf z"),
+    "shape": (END | {"v": END["w"]}, r"params1 at v: needed shape \(4, 2\) as in params0, got shape \(3, 4\)"),
+    "a word": (END | {"v": "v"}, r"params1 at v: needed an array of shape \(4, 2\), got a str"),
+    "type": (END | {"v": END["v"].astype(np.float16)}, "params1 at v: needed dtype float64 as in params0, got dtype float16"),
     "NaN": (END | {"v": np.full((4, 2), np.nan)}, "params1: needed finite .* got 8 NaN or infinite of 8 in the leaf at v"),
     "infinite": (END | {"v": np.full((4, 2), np.inf)}, "params1: needed finite .* got 8 NaN or infinite of 8 in the leaf at v"),
-    "empty": ([], "params1: needed the leaf v of the start, got a tree without it"),
-    "second": ([END, {"w": END["w"]}], r"params1\[1\]: needed the leaf v of the start, got a tree without it"),
+    "empty": ([], "params1: needed the leaf v of params0, got a tree without it"),
+    "second": ([END, {"w": END["w"]}], r"params1\[1\]: needed the leaf v of params0, got a tree without it"),
 }  # fmt: skip
 
 
@@ -359,7 +359,7 @@ def test_an_end_that_does_not_fit(which, x64):
 
 def test_containers_that_differ(x64):
     with pytest.raises(
-        tn.ArgumentError, match="params1: needed the containers of the start's tree, got others with the same"
+        tn.ArgumentError, match="params1: needed the containers of params0, got others with the same"
     ):
         tn.regime(lambda p, x: x @ p[0], (START["w"], START["v"]), [END["w"], END["v"]], X, ntk_inputs=0)
 
@@ -367,10 +367,10 @@ def test_containers_that_differ(x64):
 REFUSED = {
     "NaN": ({"params0": START | {"v": np.full((4, 2), np.nan)}}, r"params0: needed .* 8 NaN .*of 8 in the leaf at .*v"),
     "infinite": ({"params0": START | {"v": np.full((4, 2), np.inf)}}, "params0: needed finite .* 8 NaN or infinite of 8"),
-    "two outputs": ({"f": lambda p, x: (x, x)}, r"f: needed a model that returns one real array .* got 2 arrays"),
+    "two outputs": ({"f": lambda p, x: (x, x)}, r"f: needed a model that returns one real array .* got a tuple of 2 arrays"),
     "labels": ({"f": lambda p, x: perceptron(p, x).argmax(1)}, "f: needed .* got dtype int.*Return the logits"),
     "one example": ({"f": lambda p, x: perceptron(p, x).sum()}, r"f: needed .* got shape \(\). For a model of one example"),
-    "x": ({"x": 3.0}, r"x: needed an array \(or a tree of them\) with an example a row, got shapes"),
+    "x": ({"x": 3.0}, r"x: needed an array \(or a tree of them\) with one example per row, got shapes"),
     "lengths": ({"x": (X, X[1:])}, r"x: needed an array \(or a tree of them\) .* got shapes \(6, 3\), \(5, 3\)"),
     "order": ({"max_order": 0}, "max_order: needed an integer ≥ 1, got 0"),
     "threshold 0": ({"threshold": 0.0}, "threshold: needed a finite number > 0, got 0.0"),

@@ -2,8 +2,15 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+_LISTED = 6  # names in a sentence
+_FIELDS = {
+    "ntk_drift": "NTK drift",
+    "odd": "odd orders",
+    "even": "even orders",
+    "radius_limit": "radius beyond the end",
+}
 NAMES = {1: "lazy", 2: "quadratic", 3: "cubic", 4: "quartic"}
 
 
@@ -12,7 +19,8 @@ class Regime:
     """How the orders of the Taylor series share in a movement `M = f(θ1) − f(θ0)` over probe inputs.
 
     With the terms `f_k` along the straight line, `S_k = f_1 + … + f_k`, and inner products summed over inputs and outputs.
-    Tuples have an entry for each of the orders 1 to `max_order`. Where the outputs have not moved, ratios are NaN.
+    Tuples have an entry for each of the orders 1 to `max_order`. Where the outputs have not moved, ratios are NaN; so is
+    what cannot be had, with its reason.
 
     Attributes:
         max_order: the highest order.
@@ -25,13 +33,16 @@ class Regime:
         odd: `⟨odd part, M⟩/‖M‖²`, odd part `[f(θ0+Δ) − f(θ0−Δ)]/2`: all odd orders together, exactly.
         even: the same of the even orders; the two sum to 1.
         radius: the largest part `t` of the displacement, `radius_limit` at most, up to which the order-k model's error at
-            `θ0 + tΔ` stays below `tolerance` of the movement there; 0 where it does not even at the smallest `t` tried.
-        radius_limit: the largest `t` that was tried.
+            `θ0 + tΔ` stays below `tolerance` of the movement there; 0 where it does not even at the smallest `t` tried, NaN
+            where rounding hides it.
+        radius_limit: the largest `t` that was tried: 4, or 1 for models that cannot be looked at beyond the end.
         agreement: share of predicted classes that the order-k model shares with the network at the end; empty for regression.
-        ntk_drift: 1 − cosine between the kernels at `θ0` and `θ1`; NaN where it was not asked for.
+        ntk_drift: 1 − cosine between the kernels at `θ0` and `θ1`; NaN where it was not asked for or cannot be had.
         displacement: by leaf, `‖Δ‖` and `‖Δ‖/‖θ0‖` (infinite for a leaf that began at zero).
         threshold: what must be explained for the verdict.
         tolerance: of the radius.
+        fixed: leaves that do not move but differ between the two ends, and whose value was used at both: "start" or "end".
+        reasons: by the name of a field, why numbers are missing from it.
     """
 
     max_order: int
@@ -50,6 +61,8 @@ class Regime:
     displacement: Mapping[str, tuple[float, float]]
     threshold: float
     tolerance: float
+    fixed: Mapping[str, str] = field(default_factory=dict[str, str])
+    reasons: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def order(self) -> int | None:
@@ -66,15 +79,15 @@ class Regime:
         if not math.isfinite(self.movement):
             return "not finite: outputs at the end are NaN or infinite"
         if math.isnan(self.error[0]):
-            return "no movement: the outputs are those of the start"
+            return self._without_orders
         best = self.order
         last = self.max_order
         if best is None:
             words = f"beyond order {last}: {_said(last, self.explained[-1], self.error[-1])}"
-            top = max(range(last), key=lambda i: self.explained[i]) + 1
+            top = max(range(last), key=lambda i: -math.inf if math.isnan(self.explained[i]) else self.explained[i]) + 1
             if top != last and self.explained[top - 1] > 0:
                 words += f"; best: {_said(top, self.explained[top - 1], self.error[top - 1])}"
-            return words
+            return words + (f"; {self.reasons['explained']}" if "explained" in self.reasons else "")
         words = f"{NAMES.get(best, f'order {best}')}: {_said(best, self.explained[best - 1], self.error[best - 1])}"
         if best > 1:
             words += f", {_said(best - 1, self.explained[best - 2], self.error[best - 2], brief=True)}"
@@ -84,32 +97,63 @@ class Regime:
         return words
 
     @property
+    def _without_orders(self) -> str:
+        """The verdict where order 1 says nothing."""
+        if "term" in self.reasons and self.movement:
+            return f"no Taylor series: {self.reasons['term']}, and the outputs have moved by {self.movement:.3g}"
+        if self.movement:
+            return "no movement: the outputs differ from those of the initialization by rounding alone"
+        return "no movement: the outputs are those of the initialization"
+
+    @property
     def table(self) -> str:
-        """The numbers as text, a line an order, and the thresholds."""
+        """The numbers as text, a line an order, the thresholds, whose settings were used, and why numbers are missing."""
         head = ("order", "share", "explained", "error", "radius", "agreement")
         rows: list[tuple[str, ...]] = [head]
         for i in range(self.max_order):
             agreement = _percent(self.agreement[i]) if self.agreement else "–"
-            radius = f"≥ {self.radius_limit:g}" if self.radius[i] >= self.radius_limit else f"{self.radius[i]:.3g}"
+            radius = f"≥ {self.radius_limit:g}" if self.radius[i] >= self.radius_limit else _number(self.radius[i])
             shares = _percent(self.share[i]), _percent(self.explained[i])
-            rows.append((str(i + 1), *shares, f"{self.error[i]:.3g}", radius, agreement))
+            rows.append((str(i + 1), *shares, _number(self.error[i]), radius, agreement))
         widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+        parts = f"odd orders {_percent(self.odd)}, even orders {_percent(self.even)}"
         return "\n".join(
             [
                 *("  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows),
-                f"odd orders {_percent(self.odd)}, even orders {_percent(self.even)}, NTK drift {self.ntk_drift:.3g}",
+                f"{parts}, NTK drift {_number(self.ntk_drift)}",
                 f"(an order explains the movement from {100 * self.threshold:g} % on; radius: error below {self.tolerance:g})",
+                *self.notes,
             ]
         )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on settings that differ between the ends, and on what is missing and why."""
+        found: list[str] = []
+        for end, where in (("start", "initialization"), ("end", "end")):
+            names = [name for name, value in self.fixed.items() if value == end]
+            if names:
+                more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+                found.append(f"fixed at the {where}: {', '.join(names[:_LISTED])}{more}")
+        by_reason: dict[str, list[str]] = {}
+        for name, reason in self.reasons.items():
+            by_reason.setdefault(reason, []).append(_FIELDS.get(name, name))
+        return (*found, *(f"{', '.join(names)}: {reason}" for reason, names in by_reason.items()))
 
     def __str__(self) -> str:
         return f"{self.verdict}\n{self.table}"
 
 
 def _percent(part: float) -> str:
-    """One digit, or two where one would round up to the whole."""
+    """One digit, or two where one would round up to the whole; a dash where there is no number."""
+    if math.isnan(part):
+        return "–"
     shown = f"{100 * part:.1f}"
     return f"{100 * part:.2f} %" if shown == "100.0" and part < 1 else f"{shown} %"
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3g}"
 
 
 def _said(order: int, explained: float, error: float, brief: bool = False) -> str:

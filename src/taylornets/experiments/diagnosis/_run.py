@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from taylornets import _checks
-from taylornets._regime import Meter, Regime
+from taylornets._regime import Meter, Regime, Settings
 from taylornets._measures import classes, true_classes
 from taylornets._trees import Line, refuse_not_finite, refuse_outputs
 from taylornets.experiments import environment, records
@@ -51,6 +51,7 @@ class Request:
         batch_size: examples of a batch.
         probe: examples of the probe set at most.
         learning_rate: of a model that comes without an optimizer.
+        fixed: whose value a setting takes that differs between the initialization and a checkpoint, `"start"` or `"end"`.
         threshold: of the verdict.
         tolerance: of distances and radii.
         checkpoints: saved parameters to read instead of training.
@@ -76,6 +77,7 @@ class Request:
     tolerance: float = 0.1
     checkpoints: tuple[Path, ...] = ()
     start: str = "factory"
+    fixed: str | None = None
     image_shape: tuple[int, ...] | None = None
     seed: int = 0
     resume: bool = False
@@ -120,15 +122,16 @@ def diagnose(request: Request, progress: Progress) -> Diagnosed:
         if len(trees) < 2:
             raise _checks.ArgumentError("--start", "factory, where there is one checkpoint", "first")
         subject, trees, paths = dataclasses.replace(subject, params=trees[0]), trees[1:], paths[1:]
+    progress("preparing", 0.0, "compiling the Taylor models")
+    settings = Settings(
+        request.max_order, request.threshold, request.tolerance,
+        "classification" if target.classification else "regression",
+    )  # fmt: skip
+    meter = Meter(subject.f, subject.params, data.x, settings, fixed=request.fixed)
     facts = _facts(request, data, start)
     if not request.resume or records.load_page_run(request.out, ("diagnosis",)) is None:
         prepare_folder(request.out, _OWN)
     records.save_page_run(request.out, "diagnosis", {"status": "running"} | facts)
-    progress("preparing", 0.0, "compiling the Taylor models")
-    meter = Meter(
-        subject.f, subject.params, data.x, max_order=request.max_order, threshold=request.threshold,
-        tolerance=request.tolerance, task="classification" if target.classification else "regression",
-    )  # fmt: skip
     training = None
     if trees:
         at, found = list(range(1, len(trees) + 1)), _read_series(meter, paths, trees, progress)

@@ -1,0 +1,189 @@
+"""The compiled programs of one model: its Taylor terms, its outputs along lines from the initialization, its kernel."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from taylornets._checks import ArgumentError, choice, cut, integer, order_of, positive
+from taylornets._measures import TASKS, one_minus_cosine
+from taylornets._trees import Segment, refuse_batch_axis, refuse_nan, refuse_outputs
+from taylornets.expansion import taylor_terms
+from taylornets.kernels import model_ntk
+from taylornets.series import contains
+from taylornets.series._versions import programs
+
+_INPUTS = 8  # of the kernel by default,
+_COLUMNS = 10_000  # or as many as have this many outputs: each is a pass forward and a pass backward
+_LONGEST = 240  # characters of a reason
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `regime` is asked for; its docstring says what each one means."""
+
+    max_order: int = 4
+    threshold: float = 0.9
+    tolerance: float = 0.1
+    task: str = "auto"
+    ntk_inputs: int | None = None
+    batch_size: int | None = None
+    mode: str = "auto"
+    custom_vjp: str = "function"
+    max_bytes: float | None = None
+
+    def __post_init__(self):
+        order_of("max_order", self.max_order, 1)
+        for name, value in (("threshold", self.threshold), ("tolerance", self.tolerance)):
+            positive(name, value)
+            if value >= 1:
+                raise ArgumentError(name, "a number between 0 and 1", str(value))
+        choice("task", self.task, TASKS)
+        if self.ntk_inputs is not None:
+            integer("ntk_inputs", self.ntk_inputs, 0)
+        if self.batch_size is not None:
+            integer("batch_size", self.batch_size, 1)
+
+
+class Programs:
+    """A model whose leaves that do not move have fixed values.
+
+    Args:
+        segment: any segment that begins at the initialization; what does not move has the values that it holds.
+        x: probe inputs, arrays.
+        count: the number of them.
+        settings: what is asked for.
+
+    Attributes:
+        first: the outputs at the initialization, shape `(n, ...)`, double precision like all others.
+        classes: whether predictions are classes.
+        unit: the coarsest unit of rounding in the computation.
+        loops: whether the model holds a loop whose length depends on what it computes.
+
+    Raises:
+        ArgumentError: for outputs that are not one array with one example per row, or not finite at the initialization.
+    """
+
+    def __init__(self, segment: Segment, x: Any, count: int, settings: Settings):
+        self.segment, self._settings = segment, settings
+        self._start: list[Any] = segment.start
+        size = settings.batch_size or count
+        self._chunks = [jax.tree.map(lambda a, i=i: a[i : i + size], x) for i in range(0, count, size)]
+
+        def model(moved: Any, x: Any) -> Any:
+            return segment.model((x,))(moved)
+
+        # The initialization is an argument of every program: as a constant it would be compiled into each one.
+        closed, outputs = jax.make_jaxpr(model, return_shape=True)(self._start, x)
+        refuse_outputs("f", outputs, count)
+        refuse_batch_axis("f", lambda x: model(self._start, x), x, outputs)
+        several = outputs.ndim > 1 and outputs.shape[-1] > 1
+        auto = several or outputs.size == count
+        self.classes = settings.task == "classification" or (settings.task == "auto" and auto)
+        self.unit, self.loops = precision(closed), contains(closed, "while")
+
+        def terms(start: Any, end: Any, x: Any) -> Any:
+            expand = taylor_terms(
+                model, start, settings.max_order, mode=settings.mode, custom_vjp=settings.custom_vjp,
+                max_bytes=settings.max_bytes,
+            )  # fmt: skip
+            return expand(end, x)
+
+        self._terms = jax.jit(terms)
+        self._at = jax.jit(
+            lambda start, end, t, x: model([_point(a, b, t) for a, b in zip(start, end, strict=True)], x)
+        )
+        self.first = self.at(self._start, 0.0)
+        refuse_nan(self.first, {"x": x})
+        infinite = int(np.sum(np.isinf(self.first)))
+        if infinite:
+            expected, got = "finite outputs at the initialization", f"{infinite} infinite of {self.first.size}"
+            raise ArgumentError("f", expected, got, "Leave masked outputs out, or mask with a large finite number.")
+        self._prepare_kernel(model, x, count, outputs.size // count)
+
+    def terms(self, end: Sequence[Any]) -> np.ndarray:
+        """The Taylor terms of orders 0 to `max_order` at an end, shape `(max_order + 1, n, ...)`."""
+        try:
+            parts = [self._terms(self._start, list(end), chunk) for chunk in self._chunks]
+        except ArgumentError as error:
+            if error.argument != "degree":
+                raise
+            advice = "Lower max_order or batch_size, or pass max_bytes=float('inf')."
+            raise ArgumentError("max_order", "an order whose series fit into memory", str(error), advice) from None
+        return np.stack([_joined(rows) for rows in zip(*parts, strict=True)])
+
+    def at(self, end: Sequence[Any], t: float) -> np.ndarray:
+        """The outputs at a part `t` of the way to an end, shape `(n, ...)`; exactly at the ends for 0 and 1."""
+        part = jnp.asarray(t, jnp.result_type(float))
+        return _joined([self._at(self._start, list(end), part, chunk) for chunk in self._chunks])
+
+    def drift(self, end: Sequence[Any]) -> tuple[float, str]:
+        """1 − cosine between the kernels at the initialization and at an end, or NaN and the reason."""
+        if self._kernel is None:
+            return math.nan, self._no_kernel
+        try:
+            if self._first_kernel is None:
+                self._first_kernel = self._kernel(self._start)
+            drift = float(one_minus_cosine(self._first_kernel, self._kernel(list(end))))
+        except Exception as error:  # whatever it is: the verdict does not need the kernel
+            return math.nan, said(error)
+        return drift, "" if math.isfinite(drift) else "a kernel is zero or not finite"
+
+    def _prepare_kernel(self, model: Any, x: Any, count: int, columns: int) -> None:
+        settings, asked = self._settings, self._settings.ntk_inputs
+        inputs = min(_INPUTS, count, _COLUMNS // columns) if asked is None else min(asked, count)
+        self._kernel = self._first_kernel = None
+        self._no_kernel = ""
+        if not inputs:
+            if asked is None:
+                self._no_kernel = f"left out by default for {columns:,} outputs per input (ntk_inputs asks for it)"
+            return
+        few = jax.tree.map(lambda a: a[:inputs], x)
+        self._kernel = jax.jit(
+            lambda moved: model_ntk(model, moved, few)
+        )
+        if asked is not None:
+            self._refuse_large_kernel(inputs, columns)
+
+    def _refuse_large_kernel(self, inputs: int, columns: int) -> None:
+        """What was asked for and does not fit into memory is an error, before anything is computed."""
+        assert self._kernel is not None
+        try:
+            jax.eval_shape(self._kernel, self._start)
+        except ArgumentError as error:
+            if error.argument not in ("x1", "x2"):
+                return  # a kernel that does not exist: the reason comes with the result
+            got = f"{inputs} of {columns:,} outputs each ({error})"
+            raise ArgumentError("ntk_inputs", "inputs whose kernel fits into memory", got, "Ask for fewer.") from None
+        except Exception:  # the same
+            return
+
+
+def precision(program: Any) -> float:  # TEMPORARY until series.precision exists
+    found = [0.0]
+    for equation in getattr(program, "jaxpr", program).eqns:
+        found += [float(jnp.finfo(v.aval.dtype).eps) for v in equation.outvars if jnp.issubdtype(getattr(v.aval,"dtype",jnp.int32), jnp.inexact)]
+        found += [precision(inner) for inner in programs(equation)]
+    return max(found)
+
+
+def said(error: Exception) -> str:
+    """An exception as a reason, in one line."""
+    text = " ".join(str(error).split())
+    return cut(text if isinstance(error, ArgumentError) else f"{type(error).__name__}: {text}", _LONGEST)
+
+
+def _point(a: Any, b: Any, t: Any) -> Any:
+    """A point between two leaves; exactly the second for `t = 1`. Halves and bytes are interpolated in single precision."""
+    wide = jnp.promote_types(a.dtype, jnp.float32)
+    first, last = a.astype(wide), b.astype(wide)
+    return jnp.where(t == 1, b, (first + t.astype(wide) * (last - first)).astype(a.dtype))
+
+
+def _joined(parts: Sequence[Any]) -> np.ndarray:
+    """Chunks of the probe inputs as one array in double precision."""
+    return np.concatenate([np.asarray(part, dtype=np.float64) for part in parts])
