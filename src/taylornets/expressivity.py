@@ -75,8 +75,8 @@ def planted_weights(net: TwoLayerNetwork, target: Polynomial, order: int = 2) ->
         else:
             plus, minus = jnp.maximum(h, 0) ** (1 / order), jnp.maximum(-h, 0) ** (1 / order)
         positive = net.a[j:half:count, 0] > 0
-        first = first.at[j::count].set(jnp.where(positive, plus, minus)[:, None] * unit)
-        second = second.at[j::count].set(jnp.where(positive, minus, plus)[:, None] * unit)
+        first = first.at[j::count].set(jnp.where(positive, plus, minus)[:, None] * unit[None, :])
+        second = second.at[j::count].set(jnp.where(positive, minus, plus)[:, None] * unit[None, :])
     return jnp.concatenate([first, second])
 
 

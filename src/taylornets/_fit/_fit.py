@@ -138,7 +138,7 @@ class _Preconditioned(eqx.Module):
         x = risk.prepared.x
         values, vectors = jnp.linalg.eigh((x * risk.weights()[:, None]).T @ x)
         scale = jnp.sqrt(jnp.maximum(values / values[-1], 0) + _STRETCH)
-        return cls(risk, (vectors / scale) @ vectors.T, (vectors * scale) @ vectors.T)
+        return cls(risk, (vectors / scale[None, :]) @ vectors.T, (vectors * scale[None, :]) @ vectors.T)
 
     def __call__(self, z: Array) -> Array:
         return self.risk(z @ self.transform)

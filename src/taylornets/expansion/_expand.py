@@ -208,7 +208,8 @@ def series_terms(
     structure = jax.tree_util.tree_structure(shapes)
     operands = [make([a, b, *[None] * (order - 1)]) if order else a for a, b in zip(start, move, strict=True)]
     outs = [coefficients(v, order) for v in evaluate_closed(context, closed, operands)]
-    filled = [[jnp.zeros_like(row[0]) if c is None else c for c in row] for row in outs]
+    # An output that is a constant of the program comes as a literal of JAX's own type.
+    filled = [[jnp.zeros_like(row[0]) if c is None else jnp.asarray(c) for c in row] for row in outs]
     return tuple(jax.tree_util.tree_unflatten(structure, [row[k] for row in filled]) for k in range(order + 1))
 
 

@@ -17,7 +17,9 @@ from taylornets._trees import Line
 from taylornets.randomization._multipliers import SignedMoments
 
 
-def symmetrized(f: Callable[..., Any], params: Any, *, trainable: Any = None) -> Callable[..., Any]:
+def symmetrized(
+    f: Callable[..., Any], params: Any, *, trainable: Any = None, fixed: str | None = None
+) -> Callable[..., Any]:
     """The even part of a model around its start: `[f(θ0 + Δ) + f(θ0 - Δ)]/2`, at the cost of two evaluations.
 
     All odd orders vanish, the even ones are untouched: `f_0 + f_2 + f_4 + ...`.
@@ -26,6 +28,7 @@ def symmetrized(f: Callable[..., Any], params: Any, *, trainable: Any = None) ->
         f: any function `f(params, *args, **kwargs)` of pytrees that returns a pytree of arrays.
         params: the start `θ0`.
         trainable: as in `taylornets.taylor_terms`: the leaves that may move.
+        fixed: as in `taylornets.taylor_terms`: whose value a setting takes that differs between the two ends.
 
     Returns:
         A function of `(new_params, *args, **kwargs)`.
@@ -37,15 +40,22 @@ def symmetrized(f: Callable[..., Any], params: Any, *, trainable: Any = None) ->
 
     Example:
         >>> import jax.numpy as jnp
-        >>> float(symmetrized(lambda t, x: x * (t + t**2 + t**3), 0.0)(2.0, 1.0))
+        >>> even = symmetrized(lambda t, x: x * (t + t**2 + t**3), jnp.zeros(()))
+        >>> float(even(jnp.full((), 2.0), 1.0))
         4.0
     """
-    line = Line.through(f, params, trainable)
+    line = Line.through(f, params, trainable, fixed=fixed)
     return lambda new_params, *args, **kwargs: _combined(line, new_params, (1.0, -1.0), (0.5, 0.5), args, kwargs)
 
 
 def stencil(
-    f: Callable[..., Any], params: Any, order: int, *, step: float = 1.0, trainable: Any = None
+    f: Callable[..., Any],
+    params: Any,
+    order: int,
+    *,
+    step: float = 1.0,
+    trainable: Any = None,
+    fixed: str | None = None,
 ) -> Callable[..., Any]:
     """The term of order `k` from `k + 1` evaluations of the model: `Σ_t c_t f(θ0 + h z_t Δ)/h^k`.
 
@@ -59,6 +69,7 @@ def stencil(
         order: `k ≥ 1`.
         step: `h > 0`.
         trainable: as in `symmetrized`.
+        fixed: as in `symmetrized`.
 
     Returns:
         A function of `(new_params, *args, **kwargs)` with outputs like those of `f`.
@@ -70,14 +81,14 @@ def stencil(
 
     Example:
         >>> import jax.numpy as jnp
-        >>> cubic = stencil(lambda t, x: x * (1 + t + t**2 + 5 * t**3 + t**4), 0.0, 3)
-        >>> round(float(cubic(2.0, 1.0)), 3)  # 5 t³; t⁴ is of the other parity
+        >>> cubic = stencil(lambda t, x: x * (1 + t + t**2 + 5 * t**3 + t**4), jnp.zeros(()), 3)
+        >>> round(float(cubic(jnp.full((), 2.0), 1.0)), 3)  # 5 t³; t⁴ is of the other parity
         40.0
     """
-    order = _checks.integer("order", order, 1)
+    order = _checks.order_of("order", order, 1)
     _checks.positive("step", step)
     nodes, weights = stencil_rule(order)
-    line = Line.through(f, params, trainable)
+    line = Line.through(f, params, trainable, fixed=fixed)
     moved, scaled = step * nodes, weights / step**order
     return lambda new_params, *args, **kwargs: _combined(line, new_params, moved, scaled, args, kwargs)
 
@@ -94,7 +105,13 @@ def stencil_rule(order: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def row_signs(
-    f: Callable[..., Any], params: Any, *, matrices: Any = None, axis: int = 0, trainable: Any = None
+    f: Callable[..., Any],
+    params: Any,
+    *,
+    matrices: Any = None,
+    axis: int = 0,
+    trainable: Any = None,
+    fixed: str | None = None,
 ) -> Callable[..., Any]:
     """A model whose displacement has a random sign in every row of chosen matrices.
 
@@ -107,6 +124,7 @@ def row_signs(
         matrices: a boolean pytree prefix of `params`: the leaves whose rows get signs; by default all with two axes or more.
         axis: the axis that counts the rows.
         trainable: as in `symmetrized`.
+        fixed: as in `symmetrized`.
 
     Returns:
         A function of `(key, new_params, *args, **kwargs)`: one draw.
@@ -122,7 +140,8 @@ def row_signs(
         >>> model(jax.random.key(0), jnp.eye(2), jnp.ones(2)).shape
         ()
     """
-    line, chosen = Line.through(f, params, trainable), Line.through(f, params, matrices, "matrices").movable
+    line = Line.through(f, params, trainable, fixed=fixed)
+    chosen = Line.through(f, params, matrices, "matrices").movable
     if matrices is None:
         chosen = tuple(c and jnp.ndim(leaf) > 1 for c, leaf in zip(chosen, line.leaves, strict=True))
     for c, leaf, path in zip(chosen, line.leaves, line.paths, strict=True):

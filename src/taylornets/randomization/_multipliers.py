@@ -90,9 +90,10 @@ class SampledNodes(eqx.Module):
     def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "pairs h 1 b"]) -> Array:
         """Outputs of shape `(outputs, b)`, complex where the multipliers are."""
         shape, scale = (*v.shape[:2], 1), 1 / math.sqrt(net.width)
-        moved = v[:, :, 0] * self.multipliers.reshape(shape)
-        values = [net.activation(features.u + part) for part in moved]
-        factors = scale * self.factors.reshape(shape)
+        kind = self.multipliers.dtype
+        moved = v[:, :, 0].astype(kind) * self.multipliers.reshape(shape)
+        values = [net.activation(features.u.astype(kind) + part) for part in moved]
+        factors = scale * self.factors.reshape(shape).astype(kind)
         return contract(net, [factor * value for factor, value in zip(factors, values, strict=True)])
 
     def redrawn(self, key: PRNGKeyArray, net: Network) -> "SampledNodes":

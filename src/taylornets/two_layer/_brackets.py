@@ -110,4 +110,4 @@ def _monomials(x: Float[Array, "n d"], degree: int) -> Float[Array, "n features"
     chosen = np.array(list(itertools.combinations_with_replacement(range(x.shape[1]), degree)))
     counts = [math.prod(map(math.factorial, np.unique(row, return_counts=True)[1].tolist())) for row in chosen]
     roots = np.sqrt(math.factorial(degree) / np.array(counts, float))
-    return jnp.prod(x[:, chosen], axis=2) * jnp.asarray(roots, x.dtype)
+    return jnp.prod(x[:, chosen], axis=2) * jnp.asarray(roots, x.dtype)[None, :]

@@ -80,7 +80,7 @@ def contract(net: Network, responses: Sequence[Inexact[Array, "h b"]]) -> Inexac
     with what made the responses; the matrix product for several outputs it does not.
     """
     total = responses[0] - responses[1] if net.symmetric else responses[0]
-    signs = net.a[: total.shape[0]]
+    signs = net.a[: total.shape[0]].astype(total.dtype)
     return jnp.sum(signs * total, axis=0)[None] if signs.shape[1] == 1 else signs.T @ total
 
 
