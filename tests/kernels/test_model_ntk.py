@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental.ode import odeint
 
 import taylornets as tn
 from taylornets.kernels import model_ntk
@@ -81,6 +82,147 @@ def test_parameters_that_are_settings_do_not_count():
     np.testing.assert_allclose(found[:, 0, :, 0], 4 * X1 @ X1.T, rtol=1e-12)
 
 
+def tanh_twice(w, x):
+    """A loop whose number of steps is traced: forward mode alone."""
+    last = jax.lax.while_loop(lambda s: s[0] < 2, lambda s: (s[0] + 1, jnp.tanh(s[1] @ w)), (0, x))
+    return last[1][:, :2]
+
+
+def with_rule(function, reverse):
+    wrapped = jax.custom_vjp(function)
+    wrapped.defvjp(lambda a: (function(a), a), lambda a, g: (reverse(a, g),))
+    return wrapped
+
+
+straight = with_rule(lambda a: jnp.sin(a), lambda _, g: g)  # the function's slope is cos, the rule's 1
+SQUARE = RNG.normal(size=(3, 3))
+
+
+@pytest.mark.parametrize("batch_size", [None, 4])
+@pytest.mark.parametrize("x2", [None, X2], ids=["itself", "others"])
+def test_a_model_without_reverse_mode(x2, batch_size):
+    """A pass for each parameter, against the same loop unrolled."""
+
+    def unrolled(w, x):
+        return jnp.tanh(jnp.tanh(x @ w) @ w)[:, :2]
+
+    found = model_ntk(tanh_twice, SQUARE, X1, x2, batch_size=batch_size)
+    np.testing.assert_allclose(found, model_ntk(unrolled, SQUARE, X1, x2), rtol=1e-12, atol=1e-13)
+
+
+def test_many_parameters_without_reverse_mode(monkeypatch):
+    monkeypatch.setattr("taylornets.kernels._gram._PASSES", 8)
+    said = r"f: needed a model with a reverse mode.*got 9 parameters.*primitive while.*lax.scan.*trainable; max_bytes="
+    with pytest.raises(tn.ArgumentError, match=said):
+        model_ntk(tanh_twice, SQUARE, X1)
+    assert model_ntk(tanh_twice, SQUARE, X1, max_bytes=np.inf).shape == (4, 2, 4, 2)
+
+
+@pytest.mark.parametrize("x2", [None, X2], ids=["itself", "others"])
+def test_custom_vjp(x2):
+    """The author's rule by default, in both factors; the function's slope on request."""
+    others = X1 if x2 is None else x2
+    rule = model_ntk(lambda w, x: straight(x @ w), PARAMS["w"], X1, x2)
+    linear = np.einsum("ni,mi,ab->namb", X1, others, np.eye(5))
+    np.testing.assert_allclose(rule, linear, rtol=1e-12, atol=1e-13)
+    function = model_ntk(lambda w, x: straight(x @ w), PARAMS["w"], X1, x2, custom_vjp="function")
+    slopes, more = np.cos(X1 @ PARAMS["w"]), np.cos(others @ PARAMS["w"])
+    np.testing.assert_allclose(function, linear * slopes[:, :, None, None] * more, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("custom_vjp", ["rule", "function"])
+def test_custom_vjp_in_a_model_without_reverse_mode(custom_vjp):
+    slope = with_rule(jnp.cos, lambda a, g: -jnp.sin(a) * g)
+    plain = model_ntk(lambda w, x: tanh_twice(w, jnp.cos(x @ w)), SQUARE, X1)
+    found = model_ntk(lambda w, x: tanh_twice(w, slope(x @ w)), SQUARE, X1, custom_vjp=custom_vjp)
+    np.testing.assert_allclose(found, plain, rtol=1e-12, atol=1e-13)
+
+
+def test_an_adjoint_with_a_rule_of_its_own():
+    """y' = w y, so y(1) = x exp w, whose slope is itself; the reverse rule calls a function with a rule again."""
+
+    def flow(w, x):
+        return odeint(lambda y, t, w: w * y, x, jnp.array([0.0, 1.0]), w)[1]
+
+    x = X1[:, 0]
+    found = model_ntk(flow, jnp.array(0.5), x)[:, 0, :, 0]
+    np.testing.assert_allclose(found, np.exp(1.0) * np.outer(x, x), rtol=1e-6)
+
+
+def halved_and_doubled(_, g):
+    """The cotangent itself, by a loop that cannot be transposed."""
+    return jax.lax.while_loop(lambda s: s[0] < 1, lambda s: (s[0] + 1, 2 * (s[1] / 2)), (0, g))[1]
+
+
+@pytest.mark.parametrize("x2", [None, X2], ids=["itself", "others"])
+def test_a_reverse_pass_that_runs_once(x2):
+    """Whole Jacobians, of real and of complex parameters."""
+    once = with_rule(lambda a: a, halved_and_doubled)
+    weights = {"w": PARAMS["w"], "z": SQUARE + 1j * SQUARE.T}
+
+    def model(params, x):
+        return (jnp.abs(x @ params["z"]) @ params["w"])[:, :1]
+
+    found = model_ntk(lambda p, x: once(model(p, x)), weights, X1, x2)
+    np.testing.assert_allclose(found, model_ntk(model, weights, X1, x2), rtol=1e-12, atol=1e-13)
+    said = "x1: needed a Jacobian that fits into memory .*while.*got about .* GB, more than .*trainable.*max_bytes"
+    with pytest.raises(tn.ArgumentError, match=said):
+        model_ntk(lambda p, x: once(model(p, x)), weights, X1, x2, max_bytes=1_000)
+
+
+def test_rules_that_are_no_derivatives():
+    """What a rule adds to the gradient (a penalty) is left out; a rule that is not linear has no kernel."""
+    penalty = with_rule(lambda a: a, lambda a, g: g + 0.1 * a)
+    found = model_ntk(lambda w, x: penalty(x @ w), PARAMS["w"], X1)
+    np.testing.assert_allclose(found, model_ntk(lambda w, x: x @ w, PARAMS["w"], X1), rtol=1e-12, atol=1e-13)
+    clipped = with_rule(lambda a: a, lambda _, g: jnp.clip(g, -1, 1))
+    said = 'custom_vjp: needed reverse rules that are linear maps.*clips or rounds.*Pass custom_vjp="function"'
+    with pytest.raises(tn.ArgumentError, match=said):
+        model_ntk(lambda w, x: clipped(x @ w), PARAMS["w"], X1)
+    function = model_ntk(lambda w, x: clipped(x @ w), PARAMS["w"], X1, custom_vjp="function")
+    np.testing.assert_allclose(function, found, rtol=1e-12, atol=1e-13)
+
+
+COMPLEX = {
+    "holomorphic inside": lambda p, x: jnp.real(jnp.sin(x @ p["z"]) @ p["w"]),
+    "not holomorphic": lambda p, x: jnp.abs(x @ p["z"]) ** 2 @ p["w"] + jnp.imag(x @ (p["z"] * jnp.conj(p["z"].T)))[:, :2],
+    "a loop without reverse mode": lambda p, x: tanh_twice(jnp.imag(p["z"]), x) + jnp.real(x @ p["z"])[:, :2] @ p["w"][:2],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("x2", [None, X2], ids=["itself", "others"])
+@pytest.mark.parametrize("name", COMPLEX)
+def test_complex_parameters_are_two_real_ones(name, x2):
+    params = {"w": RNG.normal(size=(3, 2)), "re": SQUARE, "im": RNG.normal(size=(3, 3))}
+
+    def with_real(p, x):
+        return COMPLEX[name]({"w": p["w"], "z": p["re"] + 1j * p["im"]}, x)
+
+    found = model_ntk(COMPLEX[name], {"w": params["w"], "z": params["re"] + 1j * params["im"]}, X1, x2)
+    np.testing.assert_allclose(found, model_ntk(with_real, params, X1, x2), rtol=1e-12, atol=1e-13)
+
+
+def test_python_that_branches_on_parameters():
+    found = model_ntk(lambda w, x: x @ w if w.sum() > 0 else -x @ w, jnp.ones((3, 1)), X1)
+    np.testing.assert_allclose(found[:, 0, :, 0], X1 @ X1.T, rtol=1e-12)
+
+
+def test_its_own_gradient():
+    """K = 4 (w x)² x² for (w x)², so dK/dw = 8 w x⁴."""
+    slope = jax.grad(lambda w: model_ntk(lambda w, x: (w * x) ** 2, w, jnp.array([2.0])).sum())(jnp.array(3.0))
+    np.testing.assert_allclose(slope, 8 * 3 * 2**4, rtol=1e-12)
+
+
+def test_inputs_that_the_model_consumes():
+    def pops(w, batch):
+        batch.pop("labels")
+        return batch["x"] @ w
+
+    batch = {"x": X1, "labels": np.ones(4)}
+    np.testing.assert_allclose(model_ntk(pops, jnp.ones((3, 1)), batch)[:, 0, :, 0], X1 @ X1.T, rtol=1e-12)
+    assert set(batch) == {"x", "labels"}
+
+
 def test_single_precision_stays():
     params = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), PARAMS)
     found = model_ntk(model, params, X1.astype(np.float32))
@@ -88,8 +230,66 @@ def test_single_precision_stays():
     np.testing.assert_allclose(found, contracted(model, PARAMS, X1, X1, 2), rtol=1e-4, atol=1e-5)
 
 
+def test_strict_options():
+    """All three ways with half-precision weights, under JAX's options that raise, in single precision."""
+    once = with_rule(lambda a: a, halved_and_doubled)
+
+    def unrolled(w, x):
+        return jnp.tanh(jnp.tanh(x @ w) @ w)[:, :2]
+
+    with (
+        jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"), jax.debug_nans(True), jax.enable_x64(False),
+    ):  # fmt: skip
+        w, x = jnp.asarray(SQUARE, jnp.bfloat16), jnp.asarray(X1, jnp.bfloat16)
+        found = [model_ntk(f, w, x) for f in (unrolled, tanh_twice, lambda w, x: once(unrolled(w, x)))]
+        assert all(k.dtype == jnp.bfloat16 for k in found)
+        first, *rest = (np.asarray(k, np.float32) for k in found)
+    for other in rest:
+        assert np.linalg.norm(other - first) <= 0.03 * np.linalg.norm(first)
+
+
 def test_refused():
-    with pytest.raises(tn.ArgumentError, match=r"params: needed .* 1 NaN of 5 in the leaf at \['b'\]"):
+    with pytest.raises(tn.ArgumentError, match=r"params: needed .* 1 NaN of 5 in the leaf at b"):
         model_ntk(model, PARAMS | {"b": np.array([0, 0, np.nan, 0, 0])}, X1)
     with pytest.raises(tn.ArgumentError, match="trainable: needed a tree of booleans that is a prefix"):
         model_ntk(model, PARAMS, X1, trainable={"w": True})
+    with pytest.raises(tn.ArgumentError, match=r"params: needed a leaf that may move.*got none.*trainable"):
+        model_ntk(model, PARAMS, X1, trainable=False)
+    with pytest.raises(tn.ArgumentError, match="batch_size: needed an integer ≥ 1"):
+        model_ntk(model, PARAMS, X1, batch_size=0)
+    with pytest.raises(tn.ArgumentError, match="custom_vjp: needed one of 'function', 'rule'"):
+        model_ntk(model, PARAMS, X1, custom_vjp="rules")
+    with pytest.raises(tn.ArgumentError, match=r"x2: needed an array .* with one example per row"):
+        model_ntk(model, PARAMS, X1, X2[:0])
+    with pytest.raises(tn.ArgumentError, match="x2: needed the leaf a of x1, got a tree without it"):
+        model_ntk(lambda p, x: model(p, x["a"]), PARAMS, {"a": X1}, {"b": X2})
+    with pytest.raises(
+        tn.ArgumentError, match=r"x2: needed outputs whose shape ends in \(3,\) as for x1, got shape \(3, 2\)"
+    ):
+        model_ntk(lambda w, x: w * x, jnp.ones(()), X1, X2[:, :2])
+    with pytest.raises(
+        tn.ArgumentError, match="x2: needed inputs without NaN, got 1 NaN of 9, and 2 NaN in the outputs"
+    ):
+        model_ntk(model, PARAMS, X1, np.where(np.arange(9).reshape(3, 3) == 4, np.nan, X2))
+
+
+@pytest.mark.parametrize(
+    ("f", "x", "shape"),
+    [
+        (
+            lambda w, x: jnp.tanh(w[0] * x + w[1]),
+            jax.ShapeDtypeStruct((8, 256, 256), jnp.float32),
+            "8, 65536, 8, 65536",
+        ),
+        (lambda w, x: x @ w, jax.ShapeDtypeStruct((300_000, 2), jnp.float32), "300000, 1, 300000, 1"),
+    ],
+    ids=["dense outputs", "many rows"],
+)
+def test_sizes_are_asked_for(f, x, shape):
+    """Nothing is allocated: under a trace, where only shapes are known."""
+    said = rf"x1: needed a kernel of shape \({shape}\).*got about .* GB, more than .*x1 and x2.*trainable.*max_bytes="
+    with pytest.raises(tn.ArgumentError, match=said) as caught:
+        jax.eval_shape(lambda x: model_ntk(f, jnp.ones(2), x, max_bytes=1e11), x)
+    assert len(str(caught.value)) <= 600
+    whole = jax.eval_shape(lambda x: model_ntk(f, jnp.ones(2), x, max_bytes=np.inf), x).shape
+    assert str(whole) == f"({shape})"

@@ -1,36 +1,74 @@
-"""The neural tangent kernel of any model, without its Jacobian."""
+"""The neural tangent kernel of any model, without its Jacobian where both modes of differentiation exist."""
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.extend import core
 from jaxtyping import Array, Float
 
-from taylornets._trees import Line
+from taylornets._checks import ArgumentError, choice, integer
+from taylornets._trees import (
+    Line,
+    Segment,
+    ask_for_bytes,
+    refuse_batch_axis,
+    refuse_nan,
+    refuse_other_tree,
+    refuse_outputs,
+    rows,
+)
+from taylornets.expansion._expand import CUSTOM_VJP
+from taylornets.expansion._memory import memory_limit
+from taylornets.expansion._pure import refuse_impure
+from taylornets.kernels._gram import SMALLER, gram
+from taylornets.kernels._products import Leaves, Products, products
 
 
 def model_ntk(
-    f: Callable[..., Any], params: Any, x1: Any, x2: Any = None, *, trainable: Any = None, batch_size: int | None = None
+    f: Callable[..., Any],
+    params: Any,
+    x1: Any,
+    x2: Any = None,
+    *,
+    trainable: Any = None,
+    batch_size: int | None = None,
+    custom_vjp: str = "rule",
+    max_bytes: float | None = None,
 ) -> Float[Array, "n1 c n2 c"]:
     """The empirical kernel `K(x, x')[a, b] = ⟨∂f_a(x)/∂θ, ∂f_b(x')/∂θ⟩` of any model, all pairs of outputs.
 
-    Each column is one reverse pass followed by one forward pass, so that memory grows with the parameters and not with
-    parameters × examples: `2 n2 c` passes over the batch. Nothing is averaged over outputs.
+    Each row is one reverse pass followed by one forward pass, so that memory grows with the parameters and not with
+    parameters × examples: `2 min(n1, n2) c` passes over the batches. Nothing is averaged over outputs. A complex
+    parameter counts as two real ones: K = Re(J Jᴴ), where J holds the derivatives ∂/∂Re − i ∂/∂Im.
+
+    A model without reverse mode (`lax.while_loop`) takes one forward pass for each parameter instead; one whose reverse
+    pass cannot be differentiated again takes one reverse pass for each output, and stores the Jacobian.
 
     Args:
-        f: a model `f(params, x)` that returns one array of shape `(n, ...)`; its `c` outputs an example are flattened.
+        f: a model `f(params, x)` that returns one real array of shape `(n, ...)`; the `c` outputs of an example are
+            flattened.
         params: the parameters, a pytree.
-        x1: examples, `(n1, ...)` on the first axis.
-        x2: examples, `(n2, ...)`; by default `x1`.
+        x1: examples, `(n1, ...)` on the first axis, an array or a tree of arrays.
+        x2: examples, `(n2, ...)`, a tree like `x1`; by default `x1`.
         trainable: as in `taylornets.taylor_terms`: the parameters that count.
-        batch_size: columns at the same time; one by default.
+        batch_size: rows at the same time (parameters, without reverse mode); one by default.
+        custom_vjp: derivatives of a `jax.custom_vjp` function: "rule" is the author's reverse rule, which `jax.grad` uses
+            and gradient descent follows; "function" is the derivative of the function itself. Either is used for both
+            factors, so that the kernel is symmetric and positive semidefinite.
+        max_bytes: limit of an estimate of the memory, in bytes; by default the memory of the device.
 
     Returns:
-        The kernel, shape `(n1, c, n2, c)`.
+        The kernel, shape `(n1, c, n2, c)`, in the dtype of the outputs.
 
     Raises:
-        ArgumentError: for parameters that hold NaN, or a mask that does not fit.
+        ArgumentError: for parameters that hold NaN or do not move, a mask that does not fit, a model that is not a pure
+            function or does not return one row per example, NaN in the outputs, trees `x1` and `x2` that differ, a
+            kernel that cannot fit into memory, a reverse rule that is not linear, or a model without reverse mode and
+            with more than 100 000 parameters.
 
     Source: theory 10.
 
@@ -40,19 +78,74 @@ def model_ntk(
         >>> kernel.shape, float(kernel[0, 0, 0, 0]), float(kernel[0, 0, 0, 1])  # ⟨x, x'⟩ for equal outputs
         ((3, 2, 3, 2), 1.0, 0.0)
     """
-    line = Line.through(f, params, trainable)
-    here = line.here()
-    start = here.start
+    choice("custom_vjp", custom_vjp, CUSTOM_VJP)
+    size = 1 if batch_size is None else integer("batch_size", batch_size, 1)
+    here = Line.through(f, params, trainable).here()
+    if not here.start:
+        raise ArgumentError("params", "a leaf that may move, an array of floats", "none", "Is trainable all False?")
+    sides = [_side(here, "x1", x1)]
+    if x2 is not None:
+        theirs, mine = (jax.tree_util.tree_map(lambda _: 0, x) for x in (x1, x2))
+        refuse_other_tree("x2", theirs, mine, "x1")
+        sides.append(_side(here, "x2", x2))
+    first, last = sides[0], sides[-1]
+    if last.shape[1:] != first.shape[1:]:
+        raise ArgumentError("x2", f"outputs whose shape ends in {first.shape[1:]} as for x1", f"shape {last.shape}")
+    shape = (first.shape[0], math.prod(first.shape[1:]), last.shape[0], math.prod(last.shape[1:]))
+    limit = memory_limit() if max_bytes is None else max_bytes
+    _ask(shape, size, here.start, last.dtype, limit)
+    made = [side.products(here.start, custom_vjp) for side in sides]
+    return gram(made[0], made[-1], batch_size, limit).reshape(shape)
 
-    def flat(x: Any) -> Callable[[Any], Array]:
-        model = here.model((x,))
-        return lambda leaves: model(leaves).reshape(-1)
 
-    first = flat(x1)
-    values, forward = jax.linearize(first, start)
-    other, backward = (values, jax.vjp(first, start)[1]) if x2 is None else jax.vjp(flat(x2), start)
-    columns = jax.lax.map(
-        lambda e: forward(backward(e)[0]), jnp.eye(other.size, dtype=other.dtype), batch_size=batch_size
-    )
-    n1, n2 = (jax.tree_util.tree_leaves(x)[0].shape[0] for x in (x1, x1 if x2 is None else x2))
-    return columns.T.reshape(n1, values.size // n1, n2, other.size // n2)
+@dataclass(frozen=True)
+class _Side:
+    """The model on one batch, checked.
+
+    Attributes:
+        name: of the batch in the signature.
+        x: the batch.
+        shape: of the outputs.
+        dtype: of the outputs.
+        function: the flattened outputs as a function of the moving leaves.
+        closed: the program, or `None` where Python branches on the values of parameters.
+    """
+
+    name: str
+    x: Any
+    shape: tuple[int, ...]
+    dtype: Any
+    function: Callable[[Leaves], Array]
+    closed: Any
+
+    def products(self, start: Leaves, custom_vjp: str) -> Products:
+        """The Jacobian at the parameters; raises for NaN in the outputs."""
+        made = products(self.function, self.closed, start, custom_vjp)
+        refuse_nan(made.values, {self.name: self.x})
+        return made
+
+
+def _side(here: Segment, name: str, x: Any) -> _Side:
+    count = rows(name, x)
+    model, start = here.model((x,)), here.start
+    try:
+        closed, outputs = jax.make_jaxpr(model, return_shape=True)(start)
+        refuse_impure(model, start, closed)
+    except jax.errors.ConcretizationTypeError:  # Python branches on values, which are known outside of `jit`
+        closed, outputs = None, model(start)
+    refuse_outputs("f", outputs, count)
+    refuse_batch_axis("f", lambda x: here.model((x,))(start), x, outputs)
+
+    def function(leaves: Leaves) -> Array:
+        out = model(leaves) if closed is None else core.jaxpr_as_fun(closed)(*leaves)[0]
+        return out.reshape(-1)
+
+    return _Side(name, x, outputs.shape, outputs.dtype, function, closed)
+
+
+def _ask(shape: tuple[int, ...], batch: int, start: Leaves, dtype: Any, limit: float) -> None:
+    """Raises where the kernel, a copy of it on the way, and one batch of rows and gradients do not fit."""
+    gradient = sum(leaf.size * leaf.dtype.itemsize for leaf in start)
+    item = jnp.dtype(dtype).itemsize
+    needed = 2 * math.prod(shape) * item + batch * (gradient + math.prod(shape[2:]) * item)
+    ask_for_bytes("x1", f"a kernel of shape {shape} that fits into memory", needed, limit, SMALLER)
