@@ -4,8 +4,10 @@ from taylornets.series import (
     _bilinear,
     _composed,
     _control,
+    _custom,
     _linalg,
     _linear,
+    _parallel,
     _piecewise,
     _reductions,
     _slopes,
@@ -13,8 +15,35 @@ from taylornets.series import (
 )
 from taylornets.series._engine import FALL_BACK, RULES, Context, Rule, evaluate_closed
 from taylornets.series._series import Series, coefficients, make
+from taylornets.series._versions import TESTED, contains, is_untested, warn_of_untested
 
-__all__ = ["FALL_BACK", "RULES", "Context", "Rule", "Series", "coefficients", "evaluate_closed", "make"]
+__all__ = [
+    "FALL_BACK",
+    "RULES",
+    "TESTED",
+    "Context",
+    "Rule",
+    "Series",
+    "coefficients",
+    "contains",
+    "evaluate_closed",
+    "is_untested",
+    "make",
+]
 
 # Importing a module of rules enters them into the table.
-RULE_MODULES = (_linear, _bilinear, _univariate, _slopes, _composed, _reductions, _piecewise, _control, _linalg)
+RULE_MODULES = (
+    _linear,
+    _bilinear,
+    _univariate,
+    _slopes,
+    _composed,
+    _reductions,
+    _piecewise,
+    _control,
+    _custom,
+    _parallel,
+    _linalg,
+)
+
+warn_of_untested()  # once a process: here the library first meets what differs between versions

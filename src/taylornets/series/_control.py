@@ -1,70 +1,73 @@
-"""Rules of programs inside programs: calls, custom derivatives, rematerialization, cond, scan, while, linear solves."""
+"""Rules of programs inside programs: calls, rematerialization, cond, scan, while. What they keep in mutable arrays too."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import compress
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from taylornets.series._engine import Context, along_curve, bind, evaluate, evaluate_closed, register
-from taylornets.series._series import (
-    Series,
-    Value,
-    coefficient,
-    fill,
-    join,
-    make,
-    minus,
-    pattern,
-    primal,
-    zeros_like,
-)
+from taylornets.series._effects import Cell, cells_of, contents, on_contents, pure, put
+from taylornets.series._engine import Context, bind, evaluate_closed, register
+from taylornets.series._series import Series, Value, fill, join, pattern, primal
+from taylornets.series._versions import HIGH, body, expansion, parameters, scan_sizes, without_state
 
 FAMILY = "control flow"
 
 
-@register("call", "jit")
-def _call(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    return evaluate_closed(ctx, equation.params["jaxpr"], values)
+@register("call", "jit", "scan3", "root_linear_map", "opt_remat", state=True)
+def expanded(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+    """The program inside of an equation, or what JAX says that the equation stands for."""
+    program = body(equation) if equation.primitive.name != HIGH else None
+    if program is not None:
+        return evaluate_closed(ctx, program, values)
+    cells, (program, operands) = cells_of(values), on_contents(expansion(equation), values)
+    outs = evaluate_closed(ctx, program, operands)
+    count = len(outs) - len(cells)
+    put(cells, outs[count:])
+    return outs[:count]
 
 
-@register("custom derivative rule", "custom_jvp_call")
-def _custom_jvp(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    # The author's rule is the derivative, as it is for nested `jvp`; the body only gives the value.
-    return along_curve(ctx.silent(), lambda *operands: bind(equation, *operands), values)
-
-
-@register("custom derivative rule", "custom_vjp_call")
-def _custom_vjp(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    # A reverse rule cannot be run forward (nested `jvp` refuses these functions), so the body is expanded.
-    return evaluate_closed(ctx.silent(), equation.params["call_jaxpr"], values)
-
-
-@register("rematerialization", "remat2")
+@register("rematerialization", "remat2", state=True)
 def _remat(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    params = equation.params
+    params, cells = parameters(equation), cells_of(values)
+    program = body(equation)
+    plain = [not isinstance(v, Cell) for v in values]
 
-    def body(*operands: Value) -> list[Value]:
-        return evaluate(ctx, params["jaxpr"], (), operands)
+    def run(*operands: Value) -> list[Value]:
+        given = iter(operands)
+        return evaluate_closed(ctx, program, [next(given) if p else v for p, v in zip(plain, values, strict=True)])
 
-    return jax.checkpoint(body, prevent_cse=params["prevent_cse"], policy=params["policy"])(*values)
+    barrier = params.get("prevent_cse", True)
+    if not isinstance(barrier, bool):  # one flag an operand
+        barrier = (any(barrier), *compress(barrier, plain))
+    wrapped = jax.checkpoint(pure(cells, run), prevent_cse=barrier, policy=params["policy"])
+    held, outs = wrapped(contents(cells), *compress(values, plain))
+    put(cells, held)
+    return outs
 
 
-@register(FAMILY, "cond")
+@register(FAMILY, "cond", state=True)
 def _cond(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     index, *operands = values
+    cells = cells_of(operands)
+    plain = [not isinstance(v, Cell) for v in operands]
 
-    def branch(closed: Any) -> Callable[..., list[Value]]:
-        return lambda *args: evaluate_closed(ctx, closed, args)
+    def branch(ctx: Context, closed: Any) -> Callable[..., list[Value]]:
+        def run(*args: Value) -> list[Value]:
+            given = iter(args)
+            return evaluate_closed(ctx, closed, [next(given) if p else v for p, v in zip(plain, operands, strict=True)])
 
-    branches = [branch(closed) for closed in equation.params["branches"]]
-    quiet = Context(ctx.order)
-    shapes = [
-        jax.eval_shape(lambda *args, closed=closed: evaluate_closed(quiet, closed, args), *operands)
-        for closed in equation.params["branches"]
-    ]
+        def flat(held: Sequence[Value], *args: Value) -> list[Value]:
+            after, outs = pure(cells, run)(held, *args)
+            return [*after, *outs]
+
+        return flat
+
+    given = (contents(cells), *compress(operands, plain))
+    shapes = [jax.eval_shape(branch(ctx.silent(), closed), *given) for closed in equation.params["branches"]]
     # Every branch returns the coefficients that any of them has.
     wanted = [None] * len(shapes[0])
     for shape in shapes:
@@ -73,76 +76,101 @@ def _cond(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Valu
     def filled(function: Callable[..., list[Value]]) -> Callable[..., list[Value]]:
         return lambda *args: [fill(v, w) for v, w in zip(function(*args), wanted, strict=True)]
 
-    return lax.switch(index, [filled(function) for function in branches], *operands)
+    outs = lax.switch(index, [filled(branch(ctx, closed)) for closed in equation.params["branches"]], *given)
+    put(cells, outs[: len(cells)])
+    return outs[len(cells) :]
 
 
-def stable_carry(step: Callable[[list[Value]], list[Value]], carry: Sequence[Value]) -> list[Value]:
+# After so many rounds the carry is filled from its lowest coefficient up. In a loop that raises the degree by one each
+# time around, one round an order would be traced, and each costs as much as tracing the loop.
+ROUNDS = 6
+
+
+def stable_carry(step: Callable[..., list[Value]], carry: Sequence[Value], *args: Any) -> list[Value]:
     """The carry with explicit zeros for every coefficient that some iteration of `step` will produce.
 
     The set of present coefficients only grows from one iteration to the next and is finite, so this ends. No number is
     computed: `step` is traced for shapes only.
+
+    Args:
+        step: takes the carry and `args`, returns the carry.
+        carry: before the loop.
+        *args: what else an iteration takes.
     """
-    carry = list(carry)
+    carry, rounds = list(carry), 0
     while True:
-        after = jax.eval_shape(step, carry)
+        after = jax.eval_shape(step, carry, *args)
         wanted = [join(pattern(a), pattern(b)) for a, b in zip(carry, after, strict=True)]
         if wanted == [pattern(v) for v in carry]:
             return carry
+        rounds += 1
+        if rounds > ROUNDS:
+            wanted = [_upward(present) for present in wanted]
         carry = [fill(v, w) for v, w in zip(carry, wanted, strict=True)]
+
+
+def _upward(present: tuple[bool, ...] | None) -> tuple[bool, ...] | None:
+    return None if present is None else tuple(any(present[1 : k + 1]) or k == 0 for k in range(len(present)))
 
 
 def _match(values: Sequence[Value], like: Sequence[Value]) -> list[Value]:
     return [fill(v, pattern(other)) for v, other in zip(values, like, strict=True)]
 
 
-@register(FAMILY, "scan")
+@register(FAMILY, "scan", state=True)
 def _scan(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    params = equation.params
-    first, second = params["num_consts"], params["num_consts"] + params["num_carry"]
-    consts, carry, xs = list(values[:first]), list(values[first:second]), list(values[second:])
-    quiet = Context(ctx.order)
+    params, cells = equation.params, cells_of(values)
+    constants, carried = scan_sizes(params)
+    consts, carry, xs = values[:constants], values[constants : constants + carried], list(values[constants + carried :])
+    count = len(cells)
+
+    def advance(ctx: Context, full: list[Value], x: list[Value]) -> tuple[list[Value], list[Value]]:
+        run = pure(cells, lambda *operands: evaluate_closed(ctx, params["jaxpr"], [*consts, *operands]))
+        held, outs = run(full[:count], *full[count:], *x)
+        return [*held, *outs[:carried]], outs[carried:]
+
     slices = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
+    start = stable_carry(lambda full, x: advance(ctx.silent(), full, x)[0], [*contents(cells), *carry], slices)
 
-    def outline(carry: list[Value]) -> list[Value]:
-        def once(consts: list[Value], carry: list[Value], x: list[Value]) -> list[Value]:
-            return evaluate_closed(quiet, params["jaxpr"], [*consts, *carry, *x])[: params["num_carry"]]
+    def step(full: list[Value], x: list[Value]) -> tuple[list[Value], list[Value]]:
+        after, ys = advance(ctx, full, x)
+        return _match(after, full), ys
 
-        return jax.eval_shape(once, consts, carry, slices)
-
-    carry = stable_carry(outline, carry)
-
-    def step(carry: list[Value], x: list[Value]) -> tuple[list[Value], list[Value]]:
-        outs = evaluate_closed(ctx, params["jaxpr"], [*consts, *carry, *x])
-        return _match(outs[: params["num_carry"]], carry), outs[params["num_carry"] :]
-
-    final, ys = lax.scan(step, carry, xs, params["length"], reverse=params["reverse"], unroll=params["unroll"])
-    return [*final, *ys]
+    full, ys = lax.scan(step, start, xs, params["length"], reverse=params["reverse"], unroll=params["unroll"])
+    put(cells, full[:count])
+    return [*full[count:], *ys]
 
 
-@register(FAMILY, "while")
+@register(FAMILY, "while", state=True)
 def _while(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    params = equation.params
+    params, cells = equation.params, cells_of(values)
     first, second = params["cond_nconsts"], params["cond_nconsts"] + params["body_nconsts"]
     cond_consts, body_consts, carry = list(values[:first]), list(values[first:second]), list(values[second:])
-    quiet = Context(ctx.order)
+    count, quiet = len(cells), ctx.silent()
 
-    def outline(carry: list[Value]) -> list[Value]:
-        return evaluate_closed(quiet, params["body_jaxpr"], [*body_consts, *carry])
+    def advance(ctx: Context, full: list[Value]) -> list[Value]:
+        run = pure(cells, lambda carry: evaluate_closed(ctx, params["body_jaxpr"], [*body_consts, *carry]))
+        held, after = run(full[:count], full[count:])
+        return [*held, *after]
 
-    carry = stable_carry(outline, carry)
+    start = stable_carry(partial(advance, quiet), [*contents(cells), *carry])
 
-    def going(carry: list[Value]) -> Any:
+    def going(full: list[Value]) -> Any:
         # How often the loop runs is decided by the primal alone; it is locally constant.
-        operands = [primal(v) for v in (*cond_consts, *carry)]
-        return evaluate_closed(quiet, params["cond_jaxpr"], operands)[0]
+        fixed = [primal(v) for v in full]
+        operands = [primal(v) for v in cond_consts] + fixed[count:]
+        run = pure(cells, lambda: evaluate_closed(quiet, params["cond_jaxpr"], operands)[0])
+        return run(fixed[:count])[1]
 
-    def step(carry: list[Value]) -> list[Value]:
-        after = _match(evaluate_closed(ctx, params["body_jaxpr"], [*body_consts, *carry]), carry)
+    def step(full: list[Value]) -> list[Value]:
+        after = _match(advance(ctx, full), full)
         # `vmap` makes one loop of many, each with a predicate of its own: those that are done stay where they are.
-        alive = going(carry)
-        return [jax.tree.map(partial(_select, alive), new, old) for new, old in zip(after, carry, strict=True)]
+        alive = going(full)
+        return [jax.tree.map(partial(_select, alive), new, old) for new, old in zip(after, full, strict=True)]
 
-    return lax.while_loop(lambda carry: going(carry).any(), step, carry)
+    full = lax.while_loop(lambda full: going(full).any(), step, start)
+    put(cells, full[:count])
+    return full[count:]
 
 
 def _select(predicate: Any, new: Any, old: Any) -> Any:
@@ -152,31 +180,23 @@ def _select(predicate: Any, new: Any, old: Any) -> Any:
     )
 
 
-@register("linear algebra", "custom_linear_solve")
-def _linear_solve(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    # A(t) x(t) = b(t):  A_0 x_k = b_k − [A(t) (x_0 + .. + x_{k-1} t^{k-1})]_k, every order with the solver of A_0.
-    params = equation.params
-    total = sum(params["const_lengths"])
-    consts, b = list(values[:total]), list(values[total:])
-    fixed = [primal(v) for v in consts]
-    matrix = consts[: params["const_lengths"].matvec]
-    moves = any(isinstance(v, Series) for v in matrix)
-    x = [[c] for c in bind(equation, *fixed, *[primal(v) for v in b])]
-    for k in range(1, ctx.order + 1):
-        right = [coefficient(v, k) for v in b]
-        if moves:
-            known = [make([*row, *[None] * (ctx.order + 1 - k)]) for row in x]
-            image = evaluate_closed(Context(ctx.order), params["jaxprs"].matvec, [*matrix, *known])
-            right = [minus(r, coefficient(v, k)) for r, v in zip(right, image, strict=True)]
-        if all(r is None for r in right):
-            outs: Sequence[Any] = [None] * len(x)
-        else:
-            outs = bind(equation, *fixed, *[_or_zeros(r, v) for r, v in zip(right, b, strict=True)])
-        for row, out in zip(x, outs, strict=True):
-            row.append(out)
-    return [make(row) for row in x]
+STATE = "mutable array"
 
 
-def _or_zeros(value: Any, like: Value) -> Any:
-    """`value`, or zeros of the shape of `like` where it is absent."""
-    return zeros_like(primal(like)) if value is None else value
+@register(STATE, "new_ref", "empty_ref", state=True)
+def _new(_: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+    aval = equation.outvars[0].aval
+    start = values[0] if values else jnp.zeros(aval.shape, aval.dtype)
+    return [Cell(start if isinstance(start, Series) else jnp.asarray(start, aval.dtype))]
+
+
+@register(STATE, "get", "swap", "addupdate", state=True)
+def _access(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+    program, operands = on_contents(lambda *args: bind(equation, *args), values)
+    *outs, values[0].value = evaluate_closed(ctx.silent(), without_state(program), operands)
+    return outs
+
+
+@register(STATE, "freeze", "free_ref", state=True)
+def _freeze(_: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+    return [values[0].value] if equation.outvars else []

@@ -118,11 +118,12 @@ def evaluate_closed(ctx: Context, closed: Any, operands: Sequence[Value]) -> lis
 
 
 def live_equations(jaxpr: Any) -> list[Any]:
-    """The equations that an output or an effect needs, in order."""
+    """The equations that an output or an effect needs, in order. One with a mutable array may write to it."""
     needed = {id(v) for v in jaxpr.outvars if not isinstance(v, core.Literal)}
     kept: list[Any] = []
     for equation in reversed(jaxpr.eqns):
-        if equation.effects or any(id(v) in needed for v in equation.outvars):
+        used = equation.effects or any(id(v) in needed for v in equation.outvars)
+        if used or any(is_reference(v.aval) for v in equation.invars):
             needed.update(id(v) for v in equation.invars if not isinstance(v, core.Literal))
             kept.append(equation)
     return kept[::-1]

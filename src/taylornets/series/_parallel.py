@@ -1,0 +1,29 @@
+"""Rules of programs that run on every device of a mesh (`shard_map`, and `pmap`, which is one)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+
+from taylornets.series._engine import Context, evaluate_closed, register
+from taylornets.series._series import Value
+from taylornets.series._versions import body, manual_axes
+
+
+@register("call", "shard_map")
+def _shard_map(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+    # A coefficient has the shape of its series, so it is split and put together as the series is.
+    params, program = equation.params, body(equation)
+
+    def run(*operands: Value) -> tuple[Value, ...]:
+        return tuple(evaluate_closed(ctx, program, operands))
+
+    mapped = jax.shard_map(
+        run,
+        mesh=params["mesh"],
+        in_specs=tuple(params["in_specs"]),
+        out_specs=tuple(params["out_specs"]),
+        check_vma=params["check_vma"],
+        axis_names=frozenset(manual_axes(params)),
+    )
+    return mapped(*values)
