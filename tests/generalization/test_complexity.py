@@ -80,7 +80,7 @@ def test_bounds_are_above_the_exact_complexity(order, reached):
         return exact, found.value, found.operator_norm_form
 
     exact, value, form = jax.vmap(one)(jax.random.split(jax.random.key(order), 100))
-    assert bool(jnp.all(exact <= value))
+    assert bool(jnp.all(exact <= value * (1 + 1e-12)))  # equal where one example dominates, but for rounding
     assert bool(jnp.all(value <= form * (1 + 1e-12)))
     assert float(jnp.max(exact / value)) > reached
 
