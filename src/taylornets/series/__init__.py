@@ -13,22 +13,26 @@ from taylornets.series import (
     _slopes,
     _univariate,
 )
+from taylornets.series._count import live_bytes, memory_limit, operations, precision
 from taylornets.series._engine import FALL_BACK, RULES, Context, Rule, evaluate_closed
 from taylornets.series._series import Series, coefficients, make
-from taylornets.series._versions import TESTED, contains, is_untested, warn_of_untested
+from taylornets.series._versions import TESTED, contains, is_untested, programs, warn_of_untested
 
 __all__ = [
     "FALL_BACK",
     "RULES",
-    "TESTED",
     "Context",
     "Rule",
     "Series",
     "coefficients",
     "contains",
     "evaluate_closed",
-    "is_untested",
+    "live_bytes",
     "make",
+    "memory_limit",
+    "operations",
+    "precision",
+    "programs",
 ]
 
 # Importing a module of rules enters them into the table.
