@@ -5,6 +5,7 @@ import inspect
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from training_problems import cross_entropy, perceptron, sgd
 
@@ -27,9 +28,9 @@ def one_example(params, x):
 
 REFUSED = {
     # The model and its parameters.
-    "f": ({"f": 3}, r"f: needed a function f\(params, \*args, \*\*kwargs\), got a int"),
-    "NaN": ({"params": NAN}, r"params: needed .* got 2 NaN of 4 in the leaf at \[1\]\['b'\]"),
-    "infinity": ({"params": INFINITE}, r"params: needed finite .* got 1 NaN or infinite of 4 in the leaf at \[1\]\['b'\]"),
+    "f": ({"f": 3}, r"f: needed a function f\(params, \*args, \*\*kwargs\), got 3\."),
+    "NaN": ({"params": NAN}, r"params: needed .* got 2 NaN of 4 in the leaf at 1\.b"),
+    "infinity": ({"params": INFINITE}, r"params: needed finite .* got 1 NaN or infinite of 4 in the leaf at 1\.b"),
     "nothing to train": ({"params": {"n": jnp.arange(3)}}, "params: needed a leaf that may move, .* got none. Is trainable"),
     "all frozen": ({"trainable": False}, "params: needed a leaf that may move, .* got none. Is trainable all False?"),
     "mask": ({"trainable": [True]}, "trainable: needed a tree of booleans that is a prefix of params"),
@@ -37,9 +38,16 @@ REFUSED = {
     "classes": ({"f": lambda p, x: PROBLEM.f(p, x).argmax(1)}, "f: needed .* got dtype int32. Return the logits, not"),
     "complex": ({"f": lambda p, x: 1j * PROBLEM.f(p, x)}, "f: needed .* got dtype complex64"),
     "a number": ({"f": one_example}, r"f: needed .* got shape \(\). For a model of one example pass lambda params, x: jax"),
-    "transposed": ({"f": lambda p, x: PROBLEM.f(p, x).T}, r"f: needed .* got shape \(4, 8\). For a model of one example"),
+    "transposed": ({"f": lambda p, x: PROBLEM.f(p, x).T}, r"f: needed .* got shape \(4, 8\). The examples are on the last axis"),
     "f_eval": (
         {"f_eval": lambda p, x: PROBLEM.f(p, x)[:3]}, r"f_eval: needed .* got shape \(3, 4\). .*jax.vmap\(lambda one: f_eval"
+    ),
+    "f_eval without a return": ({"f_eval": lambda p, x: None}, "f_eval: needed a model like f, got f: .* got None"),
+    "one row for all": (
+        {"f": lambda p, x: jnp.zeros((8, 1)) + PROBLEM.f(p, x).mean(0)}, r"f: needed a model that returns one row per example"
+    ),
+    "examples last": (
+        {"f": lambda p, x: (x @ p).T, "params": jnp.ones((3, 8)), "batches": [(X, Y)]}, "f: .* is the output transposed"
     ),
     # The data.
     "no pairs": ({"batches": 3.0}, r"batches: needed an iterable of pairs \(x, y\), got a float. taylornets.training.Batches"),
@@ -77,7 +85,19 @@ REFUSED = {
     "loss": ({"loss": "cross"}, "loss: needed one of .*'softmax'"),
     "task": ({"task": "classify"}, "task: needed one of .* Did you mean 'classification'"),
     "mode": ({"mode": "nest", "orders": (1,)}, "mode: needed one of .* Did you mean 'nested'"),
-    "optimizer": ({"optimizer": 0.1}, r"optimizer: needed an optax .*sgd\(0.1\), got a float"),
+    "optimizer": ({"optimizer": 0.1}, r"optimizer: needed an optax .*sgd\(0.1\), got 0.1"),
+    "optimizer without a rate": ({"optimizer": optax.sgd}, r"optimizer: .*, got a function. Call it with a learning rate"),
+    "class of optimizers": ({"optimizer": optax.GradientTransformation}, "optimizer: needed an optax gradient transf"),
+    "a huge order": ({"orders": (1, 100_000)}, "orders: needed an order of at most 256, got 100000"),
+    "custom_vjp": ({"custom_vjp": "rules"}, "custom_vjp: needed one of .* Did you mean 'rule'"),
+    "an int for a key": ({"key": 0}, "key: needed a random key of JAX, got 0. For example"),
+    "augment that fails": (
+        {"augment": lambda k, x: x @ x, "key": jax.random.key(0)}, r"augment: needed .*, got one that fails \(TypeError: "
+    ),
+    "augment that drops rows": (
+        {"augment": lambda k, x: x[1:], "key": jax.random.key(0)}, r"augment: needed .*, got shapes \(7, 3\) for 8 examples"
+    ),
+    "a callback": ({"callbacks": print}, "callbacks: needed a list of functions of a Snapshot, got a .*Put it into a list"),
     "augment without key": ({"augment": lambda k, x: x}, "key: needed a key, since augment draws noise, got None"),
     "noise without key": ({"stochastic": True}, "key: needed a key, since stochastic draws noise, got None"),
     "noise without f_eval": (
@@ -115,11 +135,16 @@ def test_a_name_of_no_model_in_a_callback():
 
 
 def test_an_order_too_high_for_memory(monkeypatch):
-    """Refused before anything is trained, as `taylor_expand` does."""
+    """Refused before anything is trained, as `taylor_expand` does; the estimate can be overridden."""
     from taylornets.expansion import _memory  # noqa: PLC0415
 
-    monkeypatch.setattr(_memory, "memory_limit", lambda: 10_000)
-    with pytest.raises(tn.ArgumentError, match=r"degree: needed an order whose coefficients fit"):
-        tn.taylorized_training(
-            PROBLEM.f, PROBLEM.params, PROBLEM.batches, orders=(20,), loss=cross_entropy, optimizer=sgd(), ntk_inputs=0
-        )
+    def train(**settings):
+        return tn.taylorized_training(
+            PROBLEM.f, PROBLEM.params, PROBLEM.batches, orders=(2,), loss=cross_entropy, optimizer=sgd(), ntk_inputs=0,
+            steps=1, **settings,
+        )  # fmt: skip
+
+    monkeypatch.setattr(_memory, "memory_limit", lambda: 1000)
+    with pytest.raises(tn.ArgumentError, match=r"orders: needed orders whose series fit into memory, got .*max_bytes="):
+        train()
+    assert train(max_bytes=float("inf")).steps[2] == 1

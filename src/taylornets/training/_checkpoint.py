@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from taylornets import _checks, _files
-from taylornets._trees import leaf_name
+from taylornets._trees import is_array, leaf_name
 from taylornets.training._lockstep import FULL, Name, State, Study
 from taylornets.training._result import History
 
@@ -25,16 +25,22 @@ def identity(study: Study, batch: Any, probe: Any, key: Any, states: Any) -> dic
     """What a checkpoint must share with the run that goes on from it, by name."""
     found = {"models": ", ".join(map(str, study.names)), "key": "none" if key is None else _digest(_plain(key))}
     for path, leaf in jax.tree_util.tree_flatten_with_path(study.start)[0]:
-        text = isinstance(leaf, jax.Array | np.ndarray)
-        found[f"start parameters at {leaf_name(path)}"] = _digest(leaf) if text else type(leaf).__name__
+        found[f"start parameters at {leaf_name(path)}"] = _digest(_plain(leaf)) if is_array(leaf) else _setting(leaf)
     for name, data in (("first batch", batch), ("probe set", probe)):
-        found[name] = hashlib.sha256("".join(_digest(leaf) for leaf in jax.tree.leaves(data)).encode()).hexdigest()
+        digests = "".join(_digest(_plain(leaf)) for leaf in jax.tree.leaves(data))
+        found[name] = hashlib.sha256(digests.encode()).hexdigest()
     # Shapes and types of all leaves: those of the optimizer's state among them.
     shapes = [
         (leaf_name(p), leaf.shape, str(leaf.dtype)) for p, leaf in jax.tree_util.tree_flatten_with_path(states)[0]
     ]
     found["optimizer"] = hashlib.sha256(repr(shapes).encode()).hexdigest()
     return found
+
+
+def _setting(leaf: Any) -> str:
+    """A leaf that is no array, as text that another process writes too: numbers and words by value, all else by type."""
+    plain = isinstance(leaf, bool | int | float | complex | str | bytes | np.generic)
+    return f"{type(leaf).__name__} {leaf!r}" if plain else type(leaf).__name__
 
 
 def _digest(leaf: Any) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from taylornets import _checks
-from taylornets._trees import rows
+from taylornets._trees import moves, rows
 
 Batch = tuple[Any, Any]
 
@@ -58,13 +58,24 @@ class Batches(Sequence[Batch]):
     def __getitem__(self, index: SupportsIndex | slice) -> Batch | Sequence[Batch]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(self._steps))]
-        step = range(self._steps)[index]  # raises IndexError as a list does
+        chosen = self._chosen(range(self._steps)[index])  # raises IndexError as a list does
+        return jax.tree.map(lambda a: a[chosen], self.x), jax.tree.map(lambda a: a[chosen], self.y)
+
+    def _chosen(self, step: int) -> np.ndarray:
+        """The examples of a batch."""
         epoch, place = divmod(step, self._rows // self._size)
         if epoch != self._epoch:
             self._epoch = epoch
             self._order = np.asarray(jax.random.permutation(jax.random.fold_in(self._key, epoch), self._rows))
-        chosen = self._order[place * self._size : (place + 1) * self._size]
-        return jax.tree.map(lambda a: a[chosen], self.x), jax.tree.map(lambda a: a[chosen], self.y)
+        return self._order[place * self._size : (place + 1) * self._size]
+
+    def first_with_nan(self, steps: int) -> int | None:
+        """The first of so many batches whose inputs hold NaN."""
+        bad = np.zeros(self._rows, bool)
+        for leaf in jax.tree.leaves(self.x):
+            if moves(leaf):
+                bad |= np.isnan(leaf).reshape(self._rows, -1).any(axis=1)
+        return next((step for step in range(steps) if bad[self._chosen(step)].any()), None) if bad.any() else None
 
     def __iter__(self) -> Iterator[Batch]:
         return (self[i] for i in range(self._steps))

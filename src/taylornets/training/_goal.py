@@ -12,6 +12,7 @@ from jaxtyping import Array
 from taylornets import _checks, losses
 from taylornets._measures import TASKS, classes, true_classes
 from taylornets.losses import Loss
+from taylornets.training._loss import refuse_loss, with_fresh_targets
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Goal:
             y: targets.
         """
         if not isinstance(self.loss, Loss):
-            return jnp.mean(self.loss(outputs, y))
+            return jnp.mean(with_fresh_targets(self.loss, outputs, y))
         v = outputs[:, None] if outputs.ndim == 1 else outputs.reshape(-1, outputs.shape[-1])
         return jnp.mean(self.loss.value(v, self._targets(outputs, jnp.asarray(y))))
 
@@ -48,7 +49,9 @@ class Goal:
 
     def accuracy(self, outputs: Array, y: Any) -> Array:
         """The share of right classes."""
-        return jnp.mean(classes(outputs) == true_classes(jnp.asarray(y), outputs))
+        predicted = classes(outputs)
+        # Labels may be of any integer type, which strict promotion does not compare.
+        return jnp.mean(predicted == true_classes(jnp.asarray(y), outputs).astype(predicted.dtype))
 
     def check_on_host(self, outputs: Any, y: Any) -> None:
         """`check` for a batch under way: on the host, so that it does not wait for the step before."""
@@ -57,15 +60,17 @@ class Goal:
                 self.check(outputs, np.asarray(y))
 
     def check(self, outputs: Any, y: Any) -> None:
-        """Refuses targets that do not fit the outputs, before anything is computed; only the shape of `outputs` is read."""
+        """Raises for targets that do not fit the outputs, of which only the shape is read, and for an unusable function."""
+        if not isinstance(self.loss, Loss):
+            return refuse_loss(self.loss, outputs, y)
         shape = outputs.shape
-        if isinstance(self.loss, Loss):
-            y = jnp.asarray(y)
-            cells = shape[:-1] if len(shape) > 1 else shape
-            if y.shape not in (shape, cells):
-                advice = "y holds a label for every example, or a row like the outputs."
-                raise _checks.ArgumentError("y", f"shape {cells} or {shape} for outputs {shape}", str(y.shape), advice)
-            self._targets(jnp.zeros(shape, outputs.dtype), y)
+        y = jnp.asarray(y)
+        cells = shape[:-1] if len(shape) > 1 else shape
+        if y.shape not in (shape, cells):
+            advice = "y holds a label for every example, or a row like the outputs."
+            raise _checks.ArgumentError("y", f"shape {cells} or {shape} for outputs {shape}", str(y.shape), advice)
+        self._targets(jnp.zeros(shape, outputs.dtype), y)
+        return None
 
 
 def goal(loss: Any, task: str, y: Any) -> Goal:

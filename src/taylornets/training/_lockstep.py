@@ -1,5 +1,6 @@
 """One step of every model on the same minibatch with the same noise: in one program where memory allows, else in turn."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -7,10 +8,11 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jaxtyping import Array, Bool, Int
 
+from taylornets._checks import ArgumentError
+from taylornets._trees import moves, run
 from taylornets.expansion import taylor_expand
 from taylornets.expansion._memory import memory_limit
 from taylornets.training._goal import Goal
@@ -22,8 +24,22 @@ Name = int | str
 # Collections of models enter JAX's programs as lists in the order of `Study.names`: keys of two types cannot be sorted.
 
 
-def _is_array(leaf: Any) -> bool:
-    return isinstance(leaf, jax.Array | np.ndarray)
+# Errors of JAX's for programs without a reverse derivative: loops of unknown length, callbacks, primitives without a rule.
+_NO_GRADIENT = re.compile(r"everse-mode differentiation|ifferentiation rule|ranspose rule|do not support JVP")
+_LONGEST = 200  # characters of JAX's message in ours
+
+
+def _is_argument(leaf: Any) -> bool:
+    """Whether programs take a leaf of the initialization as an argument: as a constant it would be compiled into each one.
+
+    What cannot move and Python may look at, step counters and NumPy arrays such as masks, is closed over as it came.
+    """
+    return moves(leaf) or (isinstance(leaf, jax.Array) and leaf.ndim > 0)
+
+
+def noise(key: Any) -> tuple[Any, Any]:
+    """The keys of the model and of the augmentation in the step of a key, None without one."""
+    return (None, None) if key is None else tuple(jax.random.split(key))
 
 
 class State(NamedTuple):
@@ -57,7 +73,9 @@ class Study:
         optimizer: of each model.
         augment: `augment(key, x)`, drawn once a step for all models.
         stochastic: whether `f` takes a key.
-        mode: of `taylor_expand`.
+        mode: of `taylor_expand`, and so are the last two.
+        custom_vjp: whose derivative of a `jax.custom_vjp` function.
+        max_bytes: limit of the memory.
     """
 
     f: Callable[..., Any]
@@ -71,6 +89,8 @@ class Study:
     augment: Callable[..., Any] | None
     stochastic: bool
     mode: str
+    custom_vjp: str = "function"
+    max_bytes: float | None = None
 
     @property
     def names(self) -> tuple[Name, ...]:
@@ -79,21 +99,27 @@ class Study:
 
     @property
     def arrays(self) -> Any:
-        """The arrays of the start. Programs take them as an argument: as constants they would be compiled into each one."""
-        return eqx.filter(self.start, _is_array)
+        """The arrays of the start that programs take as an argument."""
+        return eqx.filter(self.start, _is_argument)
+
+    @property
+    def moving(self) -> Any:
+        """The leaves of the start that are trained, None for the others."""
+        return eqx.filter(self.start, self.mask)
 
     def model(self, name: Name, f: Callable[..., Any]) -> Callable[..., Any]:
         """`f` or its Taylor model, as a function `(arrays of the start, trained leaves, *args)`."""
-        settings = eqx.filter(self.start, _is_array, inverse=True)
+        settings = eqx.filter(self.start, _is_argument, inverse=True)
+        how: dict[str, Any] = {"mode": self.mode, "custom_vjp": self.custom_vjp, "max_bytes": self.max_bytes}
 
-        def run(arrays: Any, params: Any, *args: Any) -> Any:
+        def model(arrays: Any, params: Any, *args: Any) -> Any:
             start = eqx.combine(arrays, settings)
             moved = eqx.combine(params, start)
             if name == FULL:
-                return f(moved, *args)
-            return taylor_expand(f, start, int(name), trainable=self.mask, mode=self.mode)(moved, *args)
+                return run(f, moved, args, {})
+            return taylor_expand(f, start, int(name), trainable=self.mask, **how)(moved, *args)
 
-        return run
+        return model
 
     def begin(self) -> dict[Name, State]:
         """The state of every model before the first step; copies, since steps give their memory back."""
@@ -103,9 +129,9 @@ class Study:
 
         states: dict[Name, State] = {}
         for name in self.names:
-            params = copy(eqx.filter(self.start, self.mask))
+            params = copy(self.moving)
             # Optimizers keep the start, or one array under two names: what is given back must be there once.
-            states[name] = State(params, copy(self.optimizer.init(params)), jnp.asarray(True), jnp.asarray(0))
+            states[name] = State(params, copy(self.optimizer.init(params)), jnp.asarray(True), jnp.zeros((), int))
         return states
 
 
@@ -117,12 +143,13 @@ def advance(study: Study, name: Name) -> Callable[..., tuple[State, Array]]:
     model = study.model(name, study.f)
 
     def step(state: State, arrays: Any, x: Any, y: Any, key: Any) -> tuple[State, Array]:
-        noise = (key,) if study.stochastic else ()
+        drawn = (key,) if study.stochastic else ()
 
         def objective(params: Any) -> Array:
-            return study.goal.value(model(arrays, params, x, *noise), y)
+            return study.goal.value(model(arrays, params, x, *drawn), y)
 
         value, gradient = jax.value_and_grad(objective)(state.params)
+        gradient = jax.tree.map(_ascent, gradient)
         updates, inner = study.optimizer.update(
             gradient, state.inner, state.params, value=value, grad=gradient, value_fn=objective
         )
@@ -139,9 +166,15 @@ def advance(study: Study, name: Name) -> Callable[..., tuple[State, Array]]:
         def keep(new: Any, old: Any) -> Any:
             return jax.tree.map(lambda a, b: jnp.where(alive, a, b), new, old)
 
-        return State(keep(params, state.params), keep(inner, state.inner), alive, state.steps + alive), value
+        steps = state.steps + alive.astype(state.steps.dtype)
+        return State(keep(params, state.params), keep(inner, state.inner), alive, steps), value
 
     return step
+
+
+def _ascent(gradient: Array) -> Array:
+    """The direction of steepest ascent, which optimizers add with a minus: of a complex leaf, JAX's gradient conjugated."""
+    return jnp.conj(gradient) if jnp.iscomplexobj(gradient) else gradient
 
 
 class Lockstep:
@@ -164,21 +197,53 @@ class Lockstep:
     def __call__(self, states: Mapping[Name, State], batch: tuple[Any, Any], key: Any) -> tuple[dict[Name, State], Any]:
         """New states and the losses of the batch, by model."""
         x, y = jax.tree.map(jnp.asarray, batch)
-        keys: list[Any] = [None, None] if key is None else list(jax.random.split(key))
+        drawn, shaken = noise(key)
         if self._study.augment is not None:
-            x = self._program("augment", self._study.augment)(keys[1], x)
+            x = self.augment(shaken, x)
         if self.together is None:
-            self._decide(list(states.values()), x, y, keys[0])
+            self._decide(list(states.values()), x, y, drawn)
         if self.together:
-            program = self._program("all", _all(self._study), donate=True)
-            advanced, losses = program(list(states.values()), self._arrays, x, y, keys[0])
+            advanced, losses = self._all()(list(states.values()), self._arrays, x, y, drawn)
             return dict(zip(states, advanced, strict=True)), dict(zip(states, losses, strict=True))
         new: dict[Name, State] = {}
         values: dict[Name, Array] = {}
         for name, state in states.items():
-            program = self._program(name, advance(self._study, name), donate=True)
-            new[name], values[name] = program(state, self._arrays, x, y, keys[0])
+            new[name], values[name] = self._one(name)(state, self._arrays, x, y, drawn)
         return new, values
+
+    def augment(self, key: Any, x: Any) -> Any:
+        """The inputs of a step as the models see them."""
+        return x if self._study.augment is None else self._program("augment", self._study.augment)(key, x)
+
+    def trace(self, states: Mapping[Name, State], batch: tuple[Any, Any], key: Any) -> None:
+        """Traces the step before the first one. JAX keeps the trace: nothing is done twice.
+
+        Raises:
+            ArgumentError: for a model without a gradient in JAX, or an order whose series do not fit into memory.
+        """
+        x, y = jax.tree.map(jnp.asarray, batch)
+        drawn, shaken = noise(key)
+        x = jax.eval_shape(self.augment, shaken, x)
+        try:
+            if self.together is not False:
+                self._all().trace(list(states.values()), self._arrays, x, y, drawn)
+                return
+            for name, state in states.items():
+                self._one(name).trace(state, self._arrays, x, y, drawn)
+        except ArgumentError as error:
+            if error.argument != "degree":
+                raise
+            advice = "Lower the orders or the batch size, or pass max_bytes=float('inf')."
+            raise ArgumentError("orders", "orders whose series fit into memory", str(error), advice) from None
+        except (ValueError, NotImplementedError) as error:
+            _refuse_no_gradient(error)
+            raise
+
+    def _all(self) -> Any:
+        return self._program("all", _all(self._study), donate=True)
+
+    def _one(self, name: Name) -> Any:
+        return self._program(name, advance(self._study, name), donate=True)
 
     def _program(self, name: Any, function: Callable[..., Any], donate: bool = False) -> Any:
         if name not in self._compiled:
@@ -187,17 +252,26 @@ class Lockstep:
 
     def _decide(self, states: list[State], x: Any, y: Any, key: Any) -> None:
         """One program for all if the compiler says that its arguments, results and temporaries fit."""
-        memory = (
-            self._program("all", _all(self._study), donate=True)
-            .lower(states, self._arrays, x, y, key)
-            .compile()
-            .memory_analysis()
-        )
+        memory = self._all().lower(states, self._arrays, x, y, key).compile().memory_analysis()
         if memory is not None:
             self.bytes = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
         self.together = self.bytes is None or self.bytes <= self._limit
         if not self.together:
             del self._compiled["all"]
+
+
+def _refuse_no_gradient(error: Exception) -> None:
+    """Raises for a model that JAX cannot differentiate in reverse mode, as training does."""
+    said = " ".join(str(error).split())
+    if not _NO_GRADIENT.search(said):
+        return
+    advice = "Give the operation a reverse rule by jax.custom_vjp."
+    if "while_loop" in said:
+        advice = "Write the loop as jax.lax.scan, or solve by diffrax or optimistix, whose adjoints have a gradient."
+    elif "custom_lin" in said:  # nested forward mode of a jax.custom_vjp function
+        advice = 'Use mode="taylor", which expands jax.custom_vjp functions.'
+    expected = "a model with a gradient, reverse-mode differentiation by jax.grad"
+    raise ArgumentError("f", expected, f"one without ({type(error).__name__}: {said[:_LONGEST]})", advice) from error
 
 
 def _all(study: Study) -> Callable[..., tuple[list[State], list[Array]]]:

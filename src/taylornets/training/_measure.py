@@ -1,17 +1,18 @@
 """Measurements on the probe set: every model at the same moment."""
 
+import functools
+import operator
 from collections.abc import Mapping
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from taylornets._measures import classes, one_minus_cosine, rms
+from taylornets._measures import classes, rms
 from taylornets._trees import displacements
-from taylornets.kernels import model_ntk
+from taylornets.training._drift import Drift
 from taylornets.training._lockstep import FULL, Name, State, Study
 from taylornets.training._result import History
 
@@ -24,10 +25,10 @@ class Probe:
         x: inputs, a tree of arrays of shape `(n, ...)`.
         y: targets.
         batch_size: inputs at the same time; None for all.
-        ntk_inputs: of the first inputs, for the drift of the kernel; 0 for none.
+        ntk_inputs: of the first inputs, for the drift of the kernel; 0 for none, None for as many as by default.
     """
 
-    def __init__(self, study: Study, x: Any, y: Any, batch_size: int | None, ntk_inputs: int):
+    def __init__(self, study: Study, x: Any, y: Any, batch_size: int | None, ntk_inputs: int | None):
         self._study = study
         self._x, self._y = jax.tree.map(jnp.asarray, x), jax.tree.map(jnp.asarray, y)
         count = jax.tree.leaves(self._x)[0].shape[0]
@@ -38,21 +39,23 @@ class Probe:
             lambda arrays, params, chunk: [model(arrays, p, chunk) for model, p in zip(models, params, strict=True)]
         )
         self._numbers = jax.jit(self._compare)
-        self._start = eqx.filter(study.start, study.mask)
+        self._start = study.moving
         self._arrays = study.arrays
         full = study.model(FULL, study.f_eval)
         first = jax.jit(full)
         self._first = jnp.concatenate([first(self._arrays, self._start, chunk) for chunk in self._chunks])
-        self._kernel: Any = None
-        if ntk_inputs and study.include_full:
-            few = jax.tree.map(lambda a: a[:ntk_inputs], self._x)
-            self._kernel = jax.jit(lambda arrays, params: model_ntk(lambda p, x: full(arrays, p, x), params, few))
-            self._first_kernel = self._kernel(self._arrays, self._start)
+        wanted = study.include_full and ntk_inputs != 0
+        self._drift = Drift(study, self._x, self._start, self._first, ntk_inputs) if wanted else None
 
     @property
     def start_outputs(self) -> np.ndarray:
         """Outputs before training."""
         return np.asarray(self._first)
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why numbers of the history are NaN, by their name."""
+        return {"ntk_drift": self._drift.reason} if self._drift is not None and self._drift.reason else {}
 
     def outputs(self, states: Mapping[Name, State]) -> list[Array]:
         """Outputs of every model on all probe inputs."""
@@ -74,7 +77,10 @@ class Probe:
             found["distance"] = [rms(out - full) for out in others]
             moved = rms(full - first)
             # Before the first step nothing has moved: what programs that round differently leave is no distance.
-            still = [jnp.stack(list(lengths.values())).max() == 0 for lengths in found["displacement"]]
+            still = [
+                functools.reduce(operator.and_, [length == 0 for length in lengths.values()])
+                for lengths in found["displacement"]
+            ]
             found["relative_distance"] = [
                 jnp.where(
                     rest & still[-1] | (d == 0), 0, jnp.where(moved > 0, d / jnp.where(moved > 0, moved, 1), jnp.inf)
@@ -98,7 +104,5 @@ class Probe:
                         table.setdefault(name, {}).setdefault(leaf, []).append(float(number))
                 else:
                     table.setdefault(name, []).append(float(value))
-        if self._kernel is not None:
-            history.ntk_drift.append(
-                float(one_minus_cosine(self._first_kernel, self._kernel(self._arrays, params[-1])))
-            )
+        if self._drift is not None:
+            history.ntk_drift.append(self._drift(params[-1]))

@@ -26,7 +26,8 @@ class History:
         relative_distance: the same over that of the full model's own movement `f(θ) − f(θ0)`, by order.
         agreement: share of probe inputs with the full model's predicted class, by order; empty for regression.
         displacement: Euclidean distance from the start, by model and leaf.
-        ntk_drift: 1 − cosine between the full model's kernels at the start and now; empty without.
+        ntk_drift: 1 − cosine between the full model's kernels at the start and now; empty where it was not asked for, NaN
+            where there is none.
         train_loss: loss of every step's minibatch, by model, one entry a step.
     """
 
@@ -69,6 +70,7 @@ class TaylorizedTraining:
         outputs: final outputs on the probe set, by model, shape `(n, ...)`; of the start under `0`.
         leaf_norms: norms of the leaves at the start.
         together: whether one compiled step held all models.
+        reasons: by the name of a list of the history that is NaN, why.
     """
 
     params: Mapping[Name, Any]
@@ -79,6 +81,7 @@ class TaylorizedTraining:
     outputs: Mapping[Name, np.ndarray]
     leaf_norms: Mapping[str, float]
     together: bool
+    reasons: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __str__(self) -> str:
         history = self.history
@@ -91,4 +94,5 @@ class TaylorizedTraining:
             )
             rows.append((title(name), loss, accuracy, distance, agreement, self.status[name]))
         widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
-        return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+        lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+        return "\n".join([*lines, *(f"{name}: {reason}" for name, reason in self.reasons.items())])

@@ -1,0 +1,199 @@
+"""What `taylorized_training` checks before anything is computed, argument by argument."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from taylornets._checks import ArgumentError, choice, integer, order_of, shown
+from taylornets._trees import Line, refuse_batch_axis, refuse_not_finite, refuse_outputs, rows, run
+from taylornets.expansion import warn_of_other_slopes
+from taylornets.expansion._expand import CUSTOM_VJP, MODES
+from taylornets.expansion._pure import refuse_impure
+from taylornets.training._data import Batches, check_batch
+from taylornets.training._lockstep import Study, noise
+
+_EXAMPLE = "For example jax.random.key(0)."
+
+
+def orders_of(orders: Any, include_full: bool) -> tuple[int, ...]:
+    """The orders, ascending."""
+    if not isinstance(orders, Iterable) or isinstance(orders, str):
+        raise ArgumentError("orders", "a list of integers ≥ 1", shown(orders))
+    found = tuple(order_of("orders", order, 1) for order in orders)
+    if len(set(found)) < len(found):
+        raise ArgumentError("orders", "orders that differ", str(found))
+    if not found and not include_full:
+        raise ArgumentError("orders", "at least one order, or include_full=True", "neither")
+    return tuple(sorted(found))
+
+
+def check_numbers(**numbers: Any) -> None:
+    """Raises for counts that are none; `ntk_inputs` may be 0."""
+    for name, value in numbers.items():
+        if value is not None:
+            integer(name, value, 0 if name == "ntk_inputs" else 1)
+
+
+def check_callbacks(callbacks: Any) -> None:
+    """Raises for what is not a list of functions."""
+    if not isinstance(callbacks, Sequence) or not all(callable(callback) for callback in callbacks):
+        advice = "Put it into a list." if callable(callbacks) else ""
+        raise ArgumentError("callbacks", "a list of functions of a Snapshot", shown(callbacks), advice)
+
+
+def check_noise(key: Any, augment: Any, stochastic: bool, f_eval: Any) -> None:
+    """Raises for noise without a key, and for what is not a key."""
+    for name, value in (("augment", augment is not None), ("stochastic", stochastic)):
+        if value and key is None:
+            raise ArgumentError("key", f"a key, since {name} draws noise", "None", _EXAMPLE)
+    if augment is not None and not callable(augment):
+        raise ArgumentError("augment", "a function augment(key, x)", shown(augment))
+    if stochastic and f_eval is None:
+        advice = "It is the model f_eval(params, x) without noise, for the measurements."
+        raise ArgumentError("f_eval", "a function, since f takes a key", "None", advice)
+    dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", None)
+    typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and shape == ()
+    if key is not None and not typed and not (dtype == jnp.uint32 and len(shape or ()) == 1):
+        raise ArgumentError("key", "a random key of JAX", shown(key), _EXAMPLE)
+
+
+def transformation(optimizer: Any) -> optax.GradientTransformationExtraArgs:
+    """The optimizer as a gradient transformation."""
+    if isinstance(optimizer, optax.MultiSteps):
+        optimizer = optimizer.gradient_transformation()
+    functions = (getattr(optimizer, name, None) for name in ("init", "update"))
+    if isinstance(optimizer, type) or not all(callable(function) for function in functions):
+        expected = "an optax gradient transformation, such as optax.sgd(0.1)"
+        advice = "Call it with a learning rate." if callable(optimizer) else ""
+        raise ArgumentError("optimizer", expected, shown(optimizer), advice)
+    return optax.with_extra_args_support(optimizer)
+
+
+def mask_of(f: Any, params: Any, trainable: Any) -> Any:
+    """The leaves that are trained; raises for parameters that cannot be."""
+    line = Line.through(f, params, trainable)
+    refuse_not_finite("params", [line.leaves[i] for i in line.moving], [line.paths[i] for i in line.moving])
+    if not line.moving:
+        raise ArgumentError("params", "a leaf that may move, an array of floats", "none", "Is trainable all False?")
+    return line.mask
+
+
+def first_of(batches: Any) -> tuple[Any, Any]:
+    """The first batch, and an iterable that still begins with it."""
+    if isinstance(batches, Sequence) and len(batches):
+        return check_batch(batches[0], 0), batches
+    if not isinstance(batches, Iterable):
+        advice = "taylornets.training.Batches(x, y, batch_size=..., steps=..., key=...) makes them from arrays."
+        raise ArgumentError("batches", "an iterable of pairs (x, y)", f"a {type(batches).__name__}", advice)
+    iterator = iter(batches)
+    first = next(iterator, None)
+    if first is None:
+        raise ArgumentError("batches", "at least one pair (x, y)", "none")
+
+    def again() -> Any:
+        yield first
+        yield from iterator
+
+    return check_batch(first, 0), again()
+
+
+def count_of(batches: Any, steps: int | None) -> int | None:
+    """Steps of the run, where they can be known."""
+    if not isinstance(batches, Sequence):
+        return steps
+    if steps is not None and steps > len(batches):
+        raise ArgumentError("steps", f"at most the {len(batches)} batches", str(steps))
+    return len(batches) if steps is None else steps
+
+
+def suspect(batches: Any, first: tuple[Any, Any], count: int | None) -> tuple[int, Any]:
+    """The number and the inputs of the first batch that is known to hold NaN, or else of the first batch."""
+    number = batches.first_with_nan(count or 0) if isinstance(batches, Batches) else None
+    return (0, first[0]) if number is None else (number, batches[number][0])
+
+
+def check_models(study: Study, first: tuple[Any, Any], probe: Any, key: Any) -> tuple[Any, Any]:
+    """The probe set; raises for outputs, targets and losses that do not fit, without computing anything of the model."""
+    choice("mode", study.mode, MODES)
+    choice("custom_vjp", study.custom_vjp, CUSTOM_VJP)
+    drawn, shaken = noise(key)
+    _check_model(study, "f", study.f, (_augmented(study, shaken, first[0]), first[1]), (drawn,) * study.stochastic)
+    if probe is None:
+        probe = first
+    elif not isinstance(probe, tuple | list) or len(probe) != 2:
+        raise ArgumentError("probe", "a pair (x, y)", f"a {type(probe).__name__}")
+    else:
+        n = rows("probe", probe[0])
+        if rows("probe", probe[1]) != n:
+            raise ArgumentError("probe", f"{n} examples as x has", f"{rows('probe', probe[1])}")
+    x, y = probe
+    if study.f_eval is not study.f or study.augment is not None or probe is not first:
+        _check_model(study, "f" if study.f_eval is study.f else "f_eval", study.f_eval, (x, y), ())
+    return x, y
+
+
+def _augmented(study: Study, key: Any, x: Any) -> Any:
+    """Shapes of the inputs as the model sees them."""
+    if study.augment is None:
+        return x
+    augment: Callable[..., Any] = study.augment
+    expected = "a function augment(key, x) that returns inputs, one example per row"
+    try:
+        found = jax.eval_shape(augment, key, x)
+    except (TypeError, ValueError, AttributeError, IndexError, KeyError) as error:
+        said = " ".join(str(error).split())[:160]
+        raise ArgumentError("augment", expected, f"one that fails ({type(error).__name__}: {said})") from error
+    n = rows("x", x)
+    if any(leaf.shape[:1] != (n,) for leaf in jax.tree.leaves(found)) or not jax.tree.leaves(found):
+        shapes = ", ".join(str(leaf.shape) for leaf in jax.tree.leaves(found)[:3]) or "nothing"
+        raise ArgumentError("augment", expected, f"shapes {shapes} for {n} examples")
+    return found
+
+
+def _check_model(study: Study, name: str, f: Any, batch: tuple[Any, Any], drawn: tuple[Any, ...]) -> None:
+    x, y = batch
+    n = rows("x", x)
+    if rows("y", y) != n:
+        raise ArgumentError("y", f"{n} examples as x has", f"{rows('y', y)}")
+    fixed = eqx.partition(study.start, study.mask)[1]
+
+    def model(inputs: Any) -> Any:
+        moved, x = inputs
+        try:
+            return run(f, eqx.combine(moved, fixed), (x, *drawn), {})
+        except ArgumentError as error:  # it names the model f, as most entries do
+            if error.argument == "f" and name != "f":
+                raise ArgumentError(name, "a model like f", str(error)) from error
+            raise
+
+    closed, outputs = jax.make_jaxpr(model, return_shape=True)((study.moving, x))
+    refuse_impure(model, (study.moving, x), closed)
+    refuse_outputs(name, outputs, n)
+    refuse_batch_axis(name, lambda x: model((study.moving, x)), x, outputs)
+    study.goal.check(outputs, y)
+
+
+def compare_slopes(study: Study, x: Any, stacklevel: int) -> None:
+    """Warns where reverse rules of the model, by which it is trained, are not the derivatives of its Taylor models.
+
+    Along a random direction, each leaf in proportion to its size: it sees any difference of two linear maps.
+
+    Args:
+        study: what is trained.
+        x: inputs.
+        stacklevel: of the warning, counted from here.
+    """
+    if not study.orders or study.custom_vjp != "function":
+        return
+    here = Line.through(study.f_eval, study.start, study.mask).here()
+    draw = np.random.default_rng(0)
+    move: list[Any] = []
+    for leaf in here.start:
+        size = float(np.sqrt(np.mean(np.abs(np.asarray(leaf).astype(np.complex128)) ** 2))) if leaf.size else 0.0
+        move.append(jnp.asarray(draw.normal(size=leaf.shape) * (size or 1.0), leaf.dtype))
+    warn_of_other_slopes(here.model((jax.tree.map(jnp.asarray, x),)), here.start, move, stacklevel + 1)

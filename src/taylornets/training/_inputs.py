@@ -1,0 +1,70 @@
+"""What is to blame for NaN: the inputs of a batch, the model at its initial parameters, the loss."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from taylornets._checks import ArgumentError
+from taylornets._trees import moves, refuse_nan, refuse_nan_inputs
+from taylornets.training._lockstep import FULL, Lockstep, Study, noise
+
+_IMPUTE = "Remove or impute them."
+
+
+class Inputs:
+    """Looks for NaN in the inputs of batches, and blames them only where what is computed from them is NaN.
+
+    Args:
+        study: what is trained.
+        lockstep: the steps, for their augmentation.
+        first: the first batch.
+        key: of the run.
+    """
+
+    def __init__(self, study: Study, lockstep: Lockstep, first: tuple[Any, Any], key: Any):
+        self._study, self._lockstep, self._batch, self._key = study, lockstep, first, key
+        self._model = jax.jit(study.model(FULL, study.f))
+        self._flag = jax.jit(lambda leaves: jnp.any(jnp.stack([jnp.any(jnp.isnan(leaf)) for leaf in leaves])))
+
+    def check(self, number: int, x: Any) -> None:
+        """Raises for NaN in the inputs of a batch that come out as NaN at the initial parameters."""
+        refuse_nan_inputs(lambda x: self._outputs(number, x), x, {f"x of batch {number}": x})
+
+    def flag(self, x: Any) -> Any:
+        """Whether inputs hold NaN, a boolean that is still on the device; None where they cannot."""
+        leaves = [leaf for leaf in jax.tree.leaves(x) if moves(leaf)]
+        return self._flag(leaves) if leaves else None
+
+    def explain(self, number: int, losses: Sequence[Any], flag: Any) -> None:
+        """Raises where the losses of a step are NaN for a reason that is no divergence.
+
+        Args:
+            number: of the batch.
+            losses: of all models.
+            flag: of its inputs.
+        """
+        # What one model has diverged to may be NaN whatever the inputs are; NaN inputs reach every model.
+        if not all(np.isnan(loss) for loss in losses):
+            return
+        if flag:
+            raise ArgumentError(f"x of batch {number}", "inputs without NaN", "NaN, and a NaN loss", _IMPUTE)
+        if number:
+            return
+        x, y = self._batch
+        refuse_nan(self._outputs(0, x), {})
+        wrong = sum(int(np.isnan(np.asarray(leaf)).sum()) for leaf in jax.tree.leaves(y) if moves(leaf))
+        if wrong:
+            raise ArgumentError("y of batch 0", "targets without NaN", f"{wrong} NaN, and a NaN loss", _IMPUTE)
+        advice = "Look for 0/0, the logarithm or root of a negative number, or an overflow in the loss."
+        got = "NaN from outputs and targets without NaN"
+        raise ArgumentError("loss", "a function whose value at the initial parameters is a number", got, advice)
+
+    def _outputs(self, number: int, x: Any) -> Any:
+        """Outputs at the initial parameters, for the noise of a step."""
+        study = self._study
+        drawn, shaken = noise(None if self._key is None else jax.random.fold_in(self._key, number))
+        x = self._lockstep.augment(shaken, jax.tree.map(jnp.asarray, x))
+        return self._model(study.arrays, study.moving, x, *(drawn,) * study.stochastic)

@@ -1,0 +1,172 @@
+"""A run under way: its states and history, and the file that it resumes from."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from taylornets import _checks
+from taylornets._trees import leaf_name, rows
+from taylornets.training import _checkpoint
+from taylornets.training._data import Batches, batches_from, check_batch
+from taylornets.training._inputs import Inputs
+from taylornets.training._lockstep import Lockstep, Name, Study
+from taylornets.training._measure import Probe
+from taylornets.training._result import History, Snapshot, TaylorizedTraining
+
+_GROWN = 2.0  # times the loss at the start: from there on the status says so
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long a run is, and when it measures.
+
+    Attributes:
+        count: steps; None where they are not known.
+        every: steps between measurements.
+        key: of the noise.
+    """
+
+    count: int | None
+    every: int
+    key: Any
+
+
+class Run:
+    """A run under way: states and history, and the losses that are still on the device.
+
+    Args:
+        study: what is trained.
+        lockstep: its steps.
+        probe: its measurements.
+        inputs: its guard against NaN.
+        callbacks: called with a `Snapshot` after every measurement.
+    """
+
+    def __init__(
+        self, study: Study, lockstep: Lockstep, probe: Probe, inputs: Inputs, callbacks: Sequence[Callable[[Snapshot], Any]]
+    ):  # fmt: skip
+        self._study, self._lockstep, self._probe, self._callbacks = study, lockstep, probe, callbacks
+        self._inputs = inputs
+        self.states = study.begin()
+        self.history = History(train_loss={name: [] for name in study.names})
+        self._pending: list[Any] = []
+
+    def train(self, batches: Iterable[Any], first: tuple[Any, Any], schedule: Schedule, keep: "Keep") -> None:
+        """All steps from where the run stands, and the measurements between them."""
+        known = isinstance(batches, Batches)
+        watched = not known or batches.first_with_nan(len(batches)) is not None
+        count, every, key = schedule.count, schedule.every, schedule.key
+        done = keep.resumed
+        if done != count:
+            self._lockstep.trace(self.states, first, key)
+        if not self.history.steps:
+            self.measure(0)
+        for batch in batches_from(batches, done):
+            if count is not None and done >= count:
+                break
+            x, y = check_batch(batch, done)
+            if not known:
+                self.check_targets(y, f"in batch {done}")
+            self._step((x, y), None if key is None else jax.random.fold_in(key, done), watched)
+            done += 1
+            if done % every == 0 or done == count:
+                self.measure(done)
+            keep.after(done, done == count)
+        if self.history.steps[-1] != done:
+            self.measure(done)
+
+    def check_targets(self, y: Any, where: str = "") -> None:
+        """Refuses labels that no output stands for."""
+        first = self._probe.start_outputs
+        like = jax.ShapeDtypeStruct((rows("y", y), *first.shape[1:]), first.dtype)
+        try:
+            self._study.goal.check_on_host(like, y)
+        except _checks.ArgumentError as error:
+            raise _checks.ArgumentError(
+                "batches", f"targets that the loss takes {where}".strip(), str(error).rstrip(".")
+            ) from None
+
+    def _step(self, batch: Any, key: Any, watched: bool) -> None:
+        """One update of every model."""
+        x, y = jax.tree.map(jnp.asarray, batch)
+        flag = self._inputs.flag(x) if watched else None
+        self.states, values = self._lockstep(self.states, (x, y), key)
+        self._pending.append((list(values.values()), flag))
+
+    def flush(self) -> None:
+        """Fetches the losses of the steps since the last time."""
+        pending, self._pending = self._pending, []
+        for values, flag in jax.device_get(pending):
+            self._inputs.explain(len(self.history.train_loss[next(iter(self.states))]), values, flag)
+            for name, value in zip(self.states, values, strict=True):
+                self.history.train_loss[name].append(float(value))
+
+    def measure(self, step: int) -> None:
+        """Measures, and calls the callbacks."""
+        self.flush()
+        self._probe.measure(step, self.states, self.history)
+        for callback in self._callbacks:
+            callback(Snapshot(step, self.history, self._whole))
+
+    def _whole(self, name: Name) -> Any:
+        """A copy of a model's parameters, in the tree of the start."""
+        if name not in self.states:
+            raise _checks.ArgumentError("name", f"one of {', '.join(map(str, self.states))}", repr(name))
+        fixed = eqx.partition(self._study.start, self._study.mask)[1]
+        return eqx.combine(jax.tree.map(lambda a: a.copy(), self.states[name].params), fixed)
+
+    def _ended(self, name: Name, taken: int, dead: bool) -> str:
+        """How a model ended, in a sentence."""
+        if dead:
+            return f"diverged in step {taken + 1}: its last finite state is kept"
+        first, last = self.history.loss[name][0], self.history.loss[name][-1]
+        if not math.isfinite(last):
+            return f"trained for {taken} steps, but its loss on the probe set is not finite"
+        grown = f", but its loss on the probe set grew from {first:.3g} to {last:.3g}" if last > _GROWN * first else ""
+        return f"trained for {taken} steps{grown}"
+
+    def result(self) -> TaylorizedTraining:
+        """Builds the result."""
+        taken = {name: int(state.steps) for name, state in self.states.items()}
+        dead = tuple(name for name, state in self.states.items() if not bool(state.alive))
+        outputs: dict[Name, np.ndarray] = {0: self._probe.start_outputs}
+        outputs |= {name: np.asarray(a) for name, a in zip(self.states, self._probe.outputs(self.states), strict=True)}
+        start = jax.tree_util.tree_flatten_with_path(self._study.moving)[0]
+        norms = {leaf_name(path): float(np.linalg.norm(np.asarray(leaf).ravel())) for path, leaf in start}
+        status = {name: self._ended(name, taken[name], name in dead) for name in self.states}
+        params = {name: self._whole(name) for name in self.states}
+        together = self._lockstep.together is not False
+        return TaylorizedTraining(
+            params, status, taken, dead, self.history, outputs, norms, together, self._probe.reasons
+        )
+
+
+class Keep:
+    """The file that a killed run resumes from, if there is to be one.
+
+    Args:
+        path: of the file, or None.
+        every: steps between writing it.
+        same: what tells that it is the same run.
+        run: the run.
+        resume: whether to put the run where the file says, if it is there.
+    """
+
+    def __init__(self, path: Path | None, every: int, same: dict[str, str], run: Run, resume: bool):
+        self._path, self._every, self._same, self._run = path, every, same, run
+        self.resumed = 0  # steps done before
+        if resume and path is not None and path.exists():
+            self.resumed, run.states, run.history = _checkpoint.load(path, same, run.states)
+
+    def after(self, done: int, last: bool) -> None:
+        """Writes the file where it is time to."""
+        if self._path is not None and (done % self._every == 0 or last):
+            self._run.flush()
+            _checkpoint.save(self._path, self._same, done, self._run.states, self._run.history)
