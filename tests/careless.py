@@ -22,7 +22,7 @@ Y = jnp.zeros((N, C))
 
 
 def model(params, x):
-    return jnp.tanh(x @ params["w"] + params["b"])
+    return jnp.tanh(x @ params["w"] + params["b"][None, :])
 
 
 GOOD = {"f": model, "params": PARAMS, "end": END, "x": X, "y": Y}

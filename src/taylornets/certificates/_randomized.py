@@ -204,7 +204,7 @@ def _weights(risk: Objective, t: Array, block: Block, inner: Float[Array, "m b"]
     """`g_ir(t)` of the even remainder from `⟨ν_i, a_r⟩`."""
     prepared = risk.prepared
     net = prepared.net
-    reach, rate = jnp.linalg.norm(block.x, axis=1) * jnp.sqrt(t), 1 / math.sqrt(net.width)
+    reach, rate = (jnp.linalg.norm(block.x, axis=1) * jnp.sqrt(t))[None, :], 1 / math.sqrt(net.width)
     if _is_cubic(risk):
         u = _all_units(risk, jnp.abs(jnp.asarray(prepared.features(block, risk.response).u)))
         share = jnp.maximum(1 - u / jnp.where(reach > 0, reach, 1), 0) ** 3
@@ -224,7 +224,8 @@ def _weights(risk: Objective, t: Array, block: Block, inner: Float[Array, "m b"]
 
 def _unit_suprema(table: _Table, mu: Array) -> Float[Array, " m"]:
     """`sup [ψ(t) - μ t²]` over the grid's range of every unit, from above: the smallest that a bound of the variance gives."""
-    left, right = table.t[:-1], table.t[1:]
+    t = jnp.expand_dims(table.t, range(table.psi.ndim - 1))
+    left, right = t[..., :-1], t[..., 1:]
     slope = (table.psi[..., 1:] - table.psi[..., :-1]) / (right - left)
     top = jnp.clip(slope / (2 * mu), left, right)
     return jnp.min(jnp.max(table.psi[..., :-1] + slope * (top - left) - mu * top**2, axis=-1), axis=0)

@@ -83,7 +83,7 @@ class SampledNodes(eqx.Module):
         """The multipliers of the nodes with these numbers, one for each draw: shape `(m,)`, or `(m/2,)` if pairs share."""
         drawn = jnp.tile(drawn, net.width // drawn.shape[0])
         dtype = net.w0.dtype
-        kind = dtype if rule.real else jnp.result_type(dtype, jnp.complex64)
+        kind = dtype if rule.real else jnp.complex128 if jnp.finfo(dtype).bits == 64 else jnp.complex64
         factors = rule.total * np.sign(rule.weights)
         return cls(rule, jnp.asarray(np.asarray(rule.nodes), kind)[drawn], jnp.asarray(factors, dtype)[drawn])
 

@@ -78,10 +78,10 @@ def tensor_bracket(
     sizes = jnp.linalg.norm(x, axis=1) ** (order - 2)
 
     def one(c: Array) -> tuple[Array, Array]:
-        vectors = jnp.linalg.eigh((c * sizes * x.T) @ x)[1].T
+        vectors = jnp.linalg.eigh(((c * sizes)[None, :] * x.T) @ x)[1].T
         w = jnp.concatenate([fixed, vectors, -vectors] if order % 2 else [fixed, vectors])
         w = w / jnp.linalg.norm(w, axis=1, keepdims=True)
-        matrix = (c * first.T) @ second
+        matrix = (c[None, :] * first.T) @ second
         if order % 2:
             upper = norm = jnp.sqrt(jnp.maximum(jnp.linalg.eigvalsh(matrix @ matrix.T)[-1], 0))
         else:
@@ -91,7 +91,7 @@ def tensor_bracket(
         shift = jnp.maximum((order - 1) * norm, jnp.finfo(w.dtype).tiny)
 
         def step(w: Array, _: None) -> tuple[Array, None]:
-            w = w + ((w @ x.T) ** (order - 1) * c) @ x / shift
+            w = w + ((w @ x.T) ** (order - 1) * c[None, :]) @ x / shift
             return w / jnp.linalg.norm(w, axis=1, keepdims=True), None
 
         w = lax.scan(step, w, None, length=_STEPS)[0]

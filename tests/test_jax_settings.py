@@ -1,0 +1,79 @@
+"""Entries run under the strict settings of JAX that teams choose: promotion of types and ranks, NaN checks, precision."""
+
+from contextlib import ExitStack
+
+import careless
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from careless import GOOD
+from test_careless_calls import ENTRIES
+
+import taylornets as tn
+
+SETTINGS = {
+    "strict": lambda: [jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise")],
+    "NaN checks in double precision": lambda: [jax.debug_nans(True), jax.enable_x64(True)],
+}
+ROWS = np.random.default_rng(0).normal(size=(10, 3))
+ROWS /= np.linalg.norm(ROWS, axis=1, keepdims=True)
+
+
+def data():
+    """Inputs and targets in the default precision."""
+    x = jnp.asarray(ROWS, jnp.result_type(float))
+    return x, x[:, 0] * x[:, 1]
+
+
+def network(activation="cubic_relu"):
+    return tn.TwoLayerNetwork.init(jax.random.key(0), 3, 8, activation=activation)
+
+
+def fit(model):
+    return lambda: tn.fit(
+        network(), *data(), model=model, penalty=1e-3, key=jax.random.key(1), method="lbfgs", max_steps=2, throw=False
+    )
+
+
+def sampled(rule, activation):
+    net, w = network(activation), jnp.full((8, 3), 0.1)
+    return lambda: (rule.sample(jax.random.key(0), net, w, data()[0]), rule.mean(net, w, data()[0]), rule.variance(net, w, data()[0]))
+
+
+NETWORKS = {
+    "quadratic": fit("quadratic"),
+    "randomized": fit("randomized"),
+    "certify": lambda: tn.certify(network(), jnp.full((8, 3), 0.1), *data(), penalty=1e-3),
+    "terms": lambda: [network("gelu").term(k, jnp.ones((8, 3)), data()[0]) for k in range(4)],
+    "roots of unity": sampled(tn.randomization.RootsOfUnity(order=3), "sin"),
+    "signed moments": sampled(tn.randomization.SignedMoments(order=3), "cubic_relu"),
+    "Rademacher": lambda: tn.generalization.rademacher(
+        network(), data()[0], order=3, radius=1.0, draws=2, key=jax.random.key(0)
+    ),
+    "planted weights": lambda: tn.expressivity.planted_weights(
+        network(), tn.targets.Polynomial(jnp.eye(3)[:1], (2,), jnp.ones(1))
+    ),
+    "kernel": lambda: tn.kernels.infinite_width_ntk("tanh", data()[0]),
+}
+
+
+@pytest.fixture(params=SETTINGS)
+def strict(request):
+    with ExitStack() as stack:
+        for setting in SETTINGS[request.param]():
+            stack.enter_context(setting)
+        yield
+
+
+@pytest.mark.usefixtures("strict")
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_models(entry):
+    careless.Kept.key = jax.random.key(0)
+    ENTRIES[entry](GOOD)
+
+
+@pytest.mark.usefixtures("strict")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_two_layer_networks(name):
+    NETWORKS[name]()
