@@ -7,9 +7,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from taylornets.series._engine import Context, along_curve, bind, bind1, register
+from taylornets.series._linear import accumulate
 from taylornets.series._series import (
     Series,
     Value,
@@ -20,7 +20,6 @@ from taylornets.series._series import (
     minus,
     plus,
     primal,
-    zeros_like,
 )
 
 FAMILY = "bilinear"
@@ -74,28 +73,13 @@ def _pair(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Valu
 @register(FAMILY, "scatter-mul")
 def _scatter_mul(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     # With the updates spread over the operand (1 where there is none), this is an ordinary product.
-    x, indices, updates = values
-    params = equation.params
+    x, at, updates = values[0], primal(values[1]), values[2]
     if not isinstance(updates, Series):
-        scaled = coefficients(x, ctx.order)
-        return [make([None if c is None else bind1(equation, c, primal(indices), updates) for c in scaled])]
-    if not params["unique_indices"]:  # products of updates among themselves: JAX has no derivative of them
+        return [make([None if c is None else bind1(equation, c, at, updates) for c in coefficients(x, ctx.order)])]
+    if not equation.params["unique_indices"]:  # products of updates among themselves: JAX has no derivative of them
         return along_curve(ctx, lambda *operands: bind(equation, *operands), values)
-    empty, one = zeros_like(primal(x)), jnp.ones_like(primal(x))
-
-    def spread(update: Any) -> Any:
-        return lax.scatter_add(
-            empty,
-            primal(indices),
-            update,
-            params["dimension_numbers"],
-            indices_are_sorted=params["indices_are_sorted"],
-            unique_indices=True,
-            mode=params["mode"],
-        )
-
-    factor = [bind1(equation, one, primal(indices), updates[0])]
-    factor += [None if c is None else spread(c) for c in updates.coefficients[1:]]
+    factor = [bind1(equation, jnp.ones_like(primal(x)), at, updates[0])]
+    factor += [None if c is None else accumulate(equation, primal(x), at, c) for c in updates.coefficients[1:]]
     return [product(x, make(factor), ctx.order, mul)]
 
 

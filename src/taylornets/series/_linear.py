@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
+from jax import lax
 
 from taylornets.series._engine import Context, bind, bind1, register
 from taylornets.series._series import Series, Value, coefficient, make, minus, plus, primal, zeros_like
@@ -92,6 +93,13 @@ def _joint(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Val
             operands[i] = zeros.setdefault(i, zeros_like(start[i])) if c is None else c
         coefs.append(bind1(equation, *operands))
     return [make(coefs)]
+
+
+def accumulate(equation: Any, shape: Any, indices: Any, updates: Any) -> Any:
+    """Zeros of the shape and type of `shape` with updates added where a scatter would put them."""
+    params = equation.params
+    settings = {name: params[name] for name in ("indices_are_sorted", "unique_indices", "mode")}
+    return lax.scatter_add(zeros_like(shape), indices, updates, params["dimension_numbers"], **settings)
 
 
 @register(FAMILY, "add", "add_any")

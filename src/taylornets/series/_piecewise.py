@@ -5,16 +5,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
-from taylornets.series._engine import Context, along_curve, bind, register
-from taylornets.series._series import Series, Value, coefficient, make, primal, zeros_like
+from taylornets.series._engine import Context, along_curve, bind, bind1, register
+from taylornets.series._linear import accumulate
+from taylornets.series._series import Series, Value, coefficient, each, make, plus, primal, zeros_like
 
 FAMILY = "piecewise linear"
 
 PIECEWISE = (
-    "max", "min", "clamp", "sort", "top_k", "reduce_max", "reduce_min", "cummax", "cummin", "reduce_window_max",
-    "reduce_window_min", "select_and_gather_add", "select_and_scatter_add", "rem", "approx_top_k", "scatter-max",
-    "scatter-min",
+    "max", "min", "sort", "top_k", "reduce_max", "reduce_min", "cummax", "cummin", "reduce_window_max",
+    "reduce_window_min", "select_and_gather_add", "select_and_scatter_add", "rem", "approx_top_k",
 )  # fmt: skip
 
 
@@ -49,6 +50,36 @@ def _piecewise(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence
     return [next(varying) if _inexact(v.aval) else next(fixed) for v in equation.outvars]
 
 
+@register(FAMILY, "clamp")
+def _clamp(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+    # JAX's derivative in a bound requires one of full shape.
+    shape = primal(values[1]).shape
+    return _piecewise(ctx, equation, [each(v, lambda c: jnp.broadcast_to(c, shape)) for v in values])
+
+
+@register(FAMILY, "scatter-max", "scatter-min")
+def _scatter_extremum(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+    # Whoever attains the extremum of a place, the operand or an update, moves it; several share it equally.
+    x, at, updates = values[0], primal(values[1]), values[2]
+    start = bind1(equation, primal(x), at, primal(updates))
+
+    def spread(update: Any) -> Any:
+        return accumulate(equation, start, at, update)
+
+    # The transpose of spreading reads the places of the updates, in the scatter's own way out of bounds.
+    (here,) = jax.linear_transpose(spread, primal(updates))(start)
+    hits = (primal(updates) == here).astype(start.dtype)
+    kept = (primal(x) == start).astype(start.dtype)
+    share = kept + spread(hits)
+
+    def coefficient_of(k: int) -> Any:
+        a, b = coefficient(x, k), coefficient(updates, k)
+        total = plus(None if a is None else kept * a, None if b is None else spread(hits * b))
+        return None if total is None else total / share
+
+    return [make([start, *[coefficient_of(k) for k in range(1, ctx.order + 1)]])]
+
+
 def _inexact(value: Any) -> bool:
     return jnp.issubdtype(value.dtype, jnp.inexact)
 
@@ -62,13 +93,19 @@ def _abs(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value
     return _piecewise(ctx, equation, values)
 
 
-@register("locally constant", "stop_gradient", "floor", "ceil", "round", "bitcast_convert_type")
+@register("locally constant", "stop_gradient", "floor", "ceil", "round")
 def _constant(_: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     return bind(equation, *map(primal, values))
 
 
 @register("locally constant", "sign")
 def _sign(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    if jnp.issubdtype(equation.invars[0].aval.dtype, jnp.complexfloating):  # the phase z / |z|
-        return along_curve(ctx, lambda *operands: bind(equation, *operands), values)
+    if jnp.issubdtype(equation.invars[0].aval.dtype, jnp.complexfloating):
+        return along_curve(ctx, _phase, values)
     return _constant(ctx, equation, values)
+
+
+def _phase(z: Any) -> list[Any]:
+    """The sign of a complex number as z / |z|: before 0.11, JAX took it for locally constant."""
+    modulus = lax.abs(z)
+    return [z / jnp.where(modulus == 0, 1, modulus).astype(z.dtype)]

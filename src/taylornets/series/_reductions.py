@@ -10,8 +10,8 @@ from jax import lax
 
 from taylornets.series._bilinear import product
 from taylornets.series._engine import Context, along_curve, bind, bind1, register
-from taylornets.series._series import Series, Value, coefficients, fill, make, primal, zeros_like
-from taylornets.series._univariate import SLOPES, each, logarithm, solve
+from taylornets.series._series import Series, Value, coefficients, each, fill, make, primal, zeros_like
+from taylornets.series._univariate import SLOPES, logarithm, solve
 
 FAMILY = "reduction"
 

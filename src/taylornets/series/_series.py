@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 
 @jax.tree_util.register_pytree_node_class
@@ -72,6 +73,13 @@ def coefficient(value: Value, k: int) -> Any:
     return value[k] if isinstance(value, Series) else (value if k == 0 else None)
 
 
+def each(x: Value, function: Callable[[Any], Any]) -> Value:
+    """A linear function of each coefficient that is present."""
+    if not isinstance(x, Series):
+        return function(x)
+    return make([None if c is None else function(c) for c in x.coefficients])
+
+
 def truncate(value: Value, order: int) -> Value:
     """The series up to `order`."""
     return make(value.coefficients[: order + 1]) if isinstance(value, Series) else value
@@ -93,7 +101,7 @@ def integral(start: Any, slope: Value, order: int) -> Value:
 
 def zeros_like(array: Any) -> Any:
     """Zeros of the shape and type of `array`."""
-    return jnp.zeros(jnp.shape(array), jnp.result_type(array))
+    return lax.full_like(array, 0, jnp.result_type(array))  # inside of `shard_map`, zeros that vary as the array does
 
 
 def plus(a: Any, b: Any) -> Any:

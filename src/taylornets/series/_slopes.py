@@ -16,6 +16,7 @@ from taylornets.series._series import (
     cauchy,
     coefficients,
     derivative,
+    each,
     integral,
     make,
     minus,
@@ -26,7 +27,6 @@ from taylornets.series._series import (
 from taylornets.series._univariate import (
     FAMILY,
     SLOPES,
-    each,
     next_order,
     scaled_orders,
     shifted,

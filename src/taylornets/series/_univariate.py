@@ -24,6 +24,7 @@ from taylornets.series._series import (
     Value,
     cauchy,
     coefficients,
+    each,
     make,
     minus,
     plus,
@@ -89,13 +90,6 @@ def smooth(
 
 def _missing(value: Any, tangent: Any) -> Any:
     return zeros_like(value) if tangent is None and value is not None else tangent
-
-
-def each(x: Value, function: Callable[[Any], Any]) -> Value:
-    """A linear function of each coefficient."""
-    if not isinstance(x, Series):
-        return function(x)
-    return make([None if c is None else function(c) for c in x.coefficients])
 
 
 def shifted(x: Value, number: int) -> Value:
