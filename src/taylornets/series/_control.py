@@ -86,20 +86,15 @@ def _cond(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Valu
 ROUNDS = 6
 
 
-def stable_carry(step: Callable[..., list[Value]], carry: Sequence[Value], *args: Any) -> list[Value]:
+def stable_carry(step: Callable[[list[Value]], list[Value]], carry: Sequence[Value]) -> list[Value]:
     """The carry with explicit zeros for every coefficient that some iteration of `step` will produce.
 
     The set of present coefficients only grows from one iteration to the next and is finite, so this ends. No number is
     computed: `step` is traced for shapes only.
-
-    Args:
-        step: takes the carry and `args`, returns the carry.
-        carry: before the loop.
-        *args: what else an iteration takes.
     """
     carry, rounds = list(carry), 0
     while True:
-        after = jax.eval_shape(step, carry, *args)
+        after = jax.eval_shape(step, carry)
         wanted = [join(pattern(a), pattern(b)) for a, b in zip(carry, after, strict=True)]
         if wanted == [pattern(v) for v in carry]:
             return carry
@@ -129,8 +124,11 @@ def _scan(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Valu
         held, outs = run(full[:count], *full[count:], *x)
         return [*held, *outs[:carried]], outs[carried:]
 
-    slices = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
-    start = stable_carry(lambda full, x: advance(ctx.silent(), full, x)[0], [*contents(cells), *carry], slices)
+    def outline(full: list[Value]) -> list[Value]:
+        slices = jax.tree.map(lambda leaf: lax.full_like(leaf, 0, shape=leaf.shape[1:]), xs)  # there may be none
+        return advance(ctx.silent(), full, slices)[0]
+
+    start = stable_carry(outline, [*contents(cells), *carry])
 
     def step(full: list[Value], x: list[Value]) -> tuple[list[Value], list[Value]]:
         after, ys = advance(ctx, full, x)

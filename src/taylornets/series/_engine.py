@@ -10,6 +10,7 @@ from jax.extend import core
 
 from taylornets._checks import ArgumentError
 from taylornets.series._effects import Cell, inside
+from taylornets.series._reverse import push_forward
 from taylornets.series._series import Series, Value, derivative, integral, primal, truncate
 from taylornets.series._versions import is_reference, kind
 
@@ -192,9 +193,21 @@ def forward(function: Callable[..., Sequence[Any]], point: tuple[Any, ...], way:
 
 
 def reverse(function: Callable[..., Sequence[Any]], point: tuple[Any, ...], way: tuple[Any, ...]) -> Sequence[Any]:
-    """J v as the transpose of the linear map u ↦ J^T u that reverse mode gives: for functions with a reverse rule alone."""
+    """J v as the transpose of the linear map u ↦ J^T u that reverse mode gives: for functions with a reverse rule alone.
+
+    Raises:
+        ArgumentError: for a rule that is not linear, or whose reverse pass can be run only once.
+    """
     outs, pull_back = jax.vjp(function, *point)
-    return jax.linear_transpose(pull_back, outs)(way)[0]
+    push = push_forward(pull_back, outs, point)
+    if push is None:
+        raise ArgumentError(
+            "custom_vjp",
+            "a reverse rule that has a transpose",
+            "one with a loop of unknown length or a callback",
+            'Pass custom_vjp="function" to use the derivative of the function itself.',
+        )
+    return push(way)
 
 
 def along_curve(
