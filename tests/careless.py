@@ -98,7 +98,7 @@ CARELESS = {
     # Parameters.
     "torch tensors": Careless(("params", "torch"), {"params": {"w": torch_like("Tensor"), "b": PARAMS["b"]}}),
     "NaN in the parameters": Careless(("nan", "b"), {"params": PARAMS | {"b": jnp.array([0.0, jnp.nan])}}),
-    "nothing that moves": Careless(("move",), {"params": {"w": 3, "b": 2.0}, "f": lambda p, x: x * p["w"]}, ROWS),
+    "nothing that moves": Careless(("float",), {"params": {"w": 3, "b": 2.0}, "f": lambda p, x: x * p["w"]}, ROWS),
     # Inputs.
     "NaN in the inputs": Careless(("nan", "x"), {"x": X.at[1, 1].set(jnp.nan)}),
     "no rows": Careless(("x",), {"x": jnp.zeros(()), "f": lambda p, x: x * p["w"]}, ROWS[:3]),

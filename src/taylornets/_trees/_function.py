@@ -108,17 +108,26 @@ def _generator() -> tuple[Any, ...]:
 
 
 def _refuse_swapped(f: Any, params: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], error: Exception) -> None:
-    """Raises where the function runs once its first two arguments are exchanged."""
-    if isinstance(error, ArgumentError | jax.errors.ConcretizationTypeError) or not args:
+    """Raises where the function fails by itself, and runs once its first two arguments are exchanged."""
+    if isinstance(error, ArgumentError | jax.errors.JAXTypeError | jax.errors.JAXIndexError) or not args:
         return
-    try:
-        out = jax.eval_shape(lambda p, x: f(x, p, *args[1:], **kwargs), params, args[0])
-    except Exception:  # whatever it is, the first error says more
+    if _shapes(lambda p, x: f(p, x, *args[1:], **kwargs), params, args[0]) is not None:
+        return  # what failed is a derivative, or an evaluation under way
+    out = _shapes(lambda p, x: f(x, p, *args[1:], **kwargs), params, args[0])
+    if out is None:
         return
     if all(hasattr(leaf, "dtype") for leaf in jax.tree_util.tree_leaves(out)):
         said = " ".join(str(error).split())[:160]
         got = f"one that fails so and runs with its first two arguments exchanged ({type(error).__name__}: {said})"
         raise ArgumentError("f", "a function that takes params first", got, "Exchange them.") from error
+
+
+def _shapes(function: Callable[..., Any], *operands: Any) -> Any:
+    """Shapes of a function's outputs, or None where it fails."""
+    try:
+        return jax.eval_shape(function, *operands)
+    except Exception:  # the user's code can raise anything
+        return None
 
 
 def _arrays(out: Any) -> Any:

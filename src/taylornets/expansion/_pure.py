@@ -1,6 +1,6 @@
 """Whether a model is a pure function: traced twice, it must give one program with the same constants."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -9,7 +9,7 @@ from jax.extend import core
 
 from taylornets._checks import ArgumentError
 from taylornets._trees import refuse_kept_tracer, same
-from taylornets.expansion._memory import programs
+from taylornets.series import is_tracing, programs
 
 
 def refuse_impure(model: Callable[..., Any], start: Any, first: Any) -> None:
@@ -29,17 +29,38 @@ def refuse_impure(model: Callable[..., Any], start: Any, first: Any) -> None:
     except jax.errors.UnexpectedTracerError as error:
         refuse_kept_tracer(error)
     mine, theirs = (list(_constants(closed.jaxpr, closed.consts)) for closed in (first, second))
-    if any(isinstance(b, Tracer) and not isinstance(a, Tracer) for a, b in zip(mine, theirs, strict=False)):
+    # Outside of every transformation a tracer is one that was kept; inside of one, it is if the first trace had a value there.
+    traced = [
+        isinstance(b, Tracer) and (not is_tracing() or not isinstance(a, Tracer))
+        for a, b in zip(mine, theirs, strict=False)
+    ]
+    if any(traced):
         refuse_kept_tracer(None)
     if len(mine) != len(theirs) or not all(same(a, b) for a, b in zip(mine, theirs, strict=True)):
         got = "one whose constants differ between two calls (noise drawn in Python, or a counter?)"
         raise ArgumentError("f", "a pure function", got, "Draw with jax.random and a key among the arguments.")
 
 
-def _constants(jaxpr: Any, consts: Any) -> Iterator[Any]:
-    """All numbers that a program holds, those of the programs inside it included."""
-    yield from consts
-    for equation in jaxpr.eqns:
+def _constants(jaxpr: Any, consts: Any, wanted: Sequence[bool] | None = None) -> Iterator[Any]:
+    """The numbers of a program that its outputs or effects need, those of the programs inside it included.
+
+    Others are left out: libraries number things in every trace (error codes of `checkify`) that nothing reads.
+
+    Args:
+        jaxpr: an open program.
+        consts: values of its constants.
+        wanted: for each output whether it is needed; all by default.
+    """
+    chosen = [True] * len(jaxpr.outvars) if wanted is None else wanted
+    needed = {id(v) for v, w in zip(jaxpr.outvars, chosen, strict=True) if w}
+    for equation in reversed(jaxpr.eqns):
+        used = [id(v) in needed for v in equation.outvars]
+        if not (any(used) or equation.effects):
+            continue
+        needed.update(map(id, equation.invars))
         yield from (atom.val for atom in equation.invars if isinstance(atom, core.Literal))
         for inner in programs(equation):
-            yield from _constants(inner, ())
+            same_outputs = len(inner.outvars) == len(used) and not equation.effects
+            yield from _constants(inner, (), used if same_outputs else None)
+    yield from (value for v, value in zip(jaxpr.constvars, consts, strict=False) if id(v) in needed)
+    yield from (v.val for v, w in zip(jaxpr.outvars, chosen, strict=True) if w and isinstance(v, core.Literal))

@@ -15,8 +15,9 @@ from taylornets.series import (
 )
 from taylornets.series._count import live_bytes, memory_limit, operations, precision
 from taylornets.series._engine import FALL_BACK, RULES, Context, Rule, evaluate_closed
+from taylornets.series._reverse import push_forward, transpose
 from taylornets.series._series import Series, coefficients, make
-from taylornets.series._versions import TESTED, contains, is_untested, programs, warn_of_untested
+from taylornets.series._versions import TESTED, contains, is_tracing, is_untested, programs, warn_of_untested
 
 __all__ = [
     "FALL_BACK",
@@ -33,6 +34,8 @@ __all__ = [
     "operations",
     "precision",
     "programs",
+    "push_forward",
+    "transpose",
 ]
 
 # Importing a module of rules enters them into the table.

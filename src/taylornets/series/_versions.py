@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
+from jax._src.core import trace_state_clean
 from jax._src.state import discharge
 from jax.extend import core
 
@@ -33,9 +34,9 @@ _CLASSES = {
 }
 
 
-def is_untested() -> bool:
-    """Whether the installed JAX is newer than any that the tests have run with; its third number does not count."""
-    return _release(jax.__version__) > _release(TESTED)
+def is_untested(version: str) -> bool:
+    """Whether a version of JAX is newer than any that the tests have run with; its third number does not count."""
+    return _release(version) > _release(TESTED)
 
 
 def _release(version: str) -> tuple[int, ...]:
@@ -44,13 +45,18 @@ def _release(version: str) -> tuple[int, ...]:
 
 def warn_of_untested() -> None:
     """Says so where the installed JAX is newer than any that the tests have run with."""
-    if is_untested():
+    if is_untested(jax.__version__):
         major, minor = _release(TESTED)
         text = (
-            f"taylornets is tested with JAX up to {TESTED}, and this is JAX {jax.__version__}. If a result or an error "
+            f"taylornets is tested with JAX up to {TESTED}, and this is JAX {jax.__version__}. If a result or an error"
         )
-        text += f"looks wrong, compare with an older one: pip install 'jax<{major}.{minor + 1}'"
+        text += f" looks wrong, compare with an older one: pip install 'jax<{major}.{minor + 1}'"
         warnings.warn(text, UserWarning, stacklevel=2)
+
+
+def is_tracing() -> bool:
+    """Whether an enclosing transformation is under way, whose tracers a function may close over."""
+    return not trace_state_clean()
 
 
 def kind(equation: Any) -> str:
