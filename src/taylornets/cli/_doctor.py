@@ -88,11 +88,11 @@ def run() -> int:
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     grid.add_column(style="dim")
     grid.add_column()
-    precise = _precise()
+    precise, found = _precise(), metadata.version("jax")
     for name, value in {
         "taylornets": metadata.version("taylornets"),
         "Python": platform.python_version(),
-        "JAX": jax.__version__ + (f" (newer than the newest tested, {TESTED})" if is_untested() else ""),
+        "JAX": found + (f" (newer than the newest tested, {TESTED})" if is_untested(found) else ""),
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "devices": ", ".join(f"{device.platform} {device.id} ({device.device_kind})" for device in jax.devices()),
         "64 bits": "yes" if precise else "no: jax_enable_x64 has no effect on this device",
@@ -109,9 +109,9 @@ def run() -> int:
         table.add_column(name)
     for key in dict.fromkeys((item.name, item.minimum) for item in needed):
         same = [item for item in needed if (item.name, item.minimum) == key]
-        found = Text(same[0].installed or "missing", style="" if same[0].satisfied else "bold red")
+        state = Text(same[0].installed or "missing", style="" if same[0].satisfied else "bold red")
         users = ", ".join(item.extra or "taylornets" for item in same)
-        table.add_row(same[0].name, f"≥ {same[0].minimum}" if same[0].minimum else "any", found, users)
+        table.add_row(same[0].name, f"≥ {same[0].minimum}" if same[0].minimum else "any", state, users)
     console.print(table)
     console.print()
 
