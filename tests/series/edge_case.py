@@ -10,6 +10,12 @@ import numpy as np
 ALL = ("float16", "bfloat16", "float32")
 SINGLE = ("float32",)  # LAPACK and the Fourier transform know no half precision
 
+# The families whose every rule has a generator of cases. Programs inside programs have no parameters at whose edges
+# arithmetic changes: `test_rules.py` has a sample of each.
+GENERATED = {
+    "bilinear", "linear", "linear algebra", "locally constant", "piecewise linear", "reduction", "univariate",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Case:

@@ -1,6 +1,7 @@
 """Every rule over the space of its primitive's parameters, against values alone; a rule without a generator fails."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -9,20 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from chebyshev import TIMES, coefficients_from_values
-from edge_case import Case
+from edge_case import GENERATED, Case
 from edge_elementwise import ELEMENTWISE, UNARY
 from edge_programs import PROGRAMS
 from edge_structure import STRUCTURE
 from jax import lax
+from scipy.special import zeta
 
 from taylornets.series import RULES, Context, coefficients, evaluate_closed, make
 
 ORDER = 3  # orders up to 6 are compared on whole models
 TABLE = {**ELEMENTWISE, **STRUCTURE, **PROGRAMS}
-# Programs inside programs have no parameters at whose edges arithmetic changes: `test_rules.py` has a sample of each.
-FAMILIES = {
-    "bilinear", "linear", "linear algebra", "locally constant", "piecewise linear", "reduction", "univariate",
-}  # fmt: skip
 # Primitives that some versions of JAX do not have, and a public name that tells.
 RECENT = {
     "log2": "log2", "one_minus_square": "one_minus_square", "polynomial": "polynomial", "stack": "stack",
@@ -140,7 +138,7 @@ def uses(name: str, case: Case) -> bool:
 @pytest.mark.usefixtures("x64")
 def test_every_rule_has_a_generator():
     expected = {
-        name for name, rule in RULES.items() if rule.family in FAMILIES and hasattr(lax, RECENT.get(name, "add"))
+        name for name, rule in RULES.items() if rule.family in GENERATED and hasattr(lax, RECENT.get(name, "add"))
     }
     assert expected - set(TABLE) == set()
     assert [name for name in TABLE if not any(uses(name, case) for case in TABLE[name]())] == []
@@ -194,3 +192,97 @@ def test_no_nan_on_the_way(name):
             curve = [tuple(None if c is None else jnp.asarray(c) for c in v) for v in all_moving(case)]
             for row in series(case, curve):
                 assert all(c is None or bool(jnp.isfinite(c).all()) for c in row[1:]), case.label
+
+
+def rows(function: Any, *operands: Any, order: int = ORDER) -> list[Any]:
+    """The coefficients of the first output by the rules; an operand is a tuple of coefficients or a constant."""
+    starts = [jnp.asarray(x[0] if isinstance(x, tuple) else x) for x in operands]
+    given = [
+        make([*map(jnp.asarray, x), *[None] * (order + 1 - len(x))]) if isinstance(x, tuple) else start
+        for x, start in zip(operands, starts, strict=True)
+    ]
+    closed = jax.make_jaxpr(lambda *x: jax.tree.leaves(function(*x)))(*starts)
+    first = evaluate_closed(Context(order), closed, given)[0]
+    return [jnp.zeros_like(starts[0]) if c is None else c for c in coefficients(first, order)]
+
+
+@pytest.mark.usefixtures("x64")
+def test_powers_at_zero_agree_with_nested_derivatives_where_those_are_finite():
+    exponents, move = np.array([0.5, 1.5, 2.5, 3.5, 2.0, 0.0]), np.full(6, 0.7)
+    ours = rows(lambda x: lax.pow(x, jnp.asarray(exponents)), (np.zeros(6), move))
+
+    def nested(k: int) -> Any:
+        if k == 0:
+            return lambda t: lax.pow(t * move, jnp.asarray(exponents))
+        return lambda t: jax.jvp(nested(k - 1), (t,), (1.0,))[1] / k
+
+    for k in range(ORDER + 1):
+        reference = np.asarray(nested(k)(0.0))
+        finite = np.isfinite(reference)
+        assert finite[3], "the case has no finite derivative to compare"
+        np.testing.assert_allclose(np.asarray(ours[k])[finite], reference[finite], rtol=1e-12)
+    np.testing.assert_allclose([c[4] for c in ours], [0, 0, 0.49, 0], atol=1e-15)  # where nesting has 0 · ∞
+    np.testing.assert_allclose([c[5] for c in ours], [1, 0, 0, 0])
+
+
+@pytest.mark.usefixtures("x64")
+def test_gradients_of_powers_at_zero():
+    # d/dx of the coefficients of (x + t)^r at x = 0:  r (r−1) .. (r−k) / k! · x^(r−k−1).
+    gradient = jax.jacobian(lambda x: jnp.stack(rows(lambda y: lax.pow(y, 2.0), (x, np.array(1.0)))))(0.0)
+    np.testing.assert_allclose(gradient, [0, 2, 0, 0])
+    # d/dr of x^r is x^r log x, and d/dr of the next coefficient r x^(r−1) is x^(r−1) (1 + r log x).
+    by_exponent = jax.jacobian(
+        lambda r: jnp.stack(rows(lambda y, r: lax.pow(y, r), (np.array(2.0), np.array(1.0)), r))
+    )(1.5)
+    expected = [2**1.5 * np.log(2), 2**0.5 * (1 + 1.5 * np.log(2))]
+    np.testing.assert_allclose(by_exponent[:2], expected, rtol=1e-12)
+
+
+def test_negative_powers_beyond_the_range_of_the_type():
+    # x^8 is infinite here; x^-8 and all its coefficients are zero to the last digit.
+    ours = rows(lambda x: lax.integer_pow(x, -8), (np.float32(1e6), np.float32(1.0)))
+    assert [float(c) for c in ours] == [0.0] * (ORDER + 1)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-4), ("float16", 1e-1)])
+def test_gamma_functions_of_high_order(dtype, tolerance):
+    # log Γ(2 + t) = (1 − γ) t + Σ_{k≥2} (−1)^k (ζ(k) − 1) t^k / k; 14! is no number of 32 bits, 9! none of half precision.
+    ours = rows(lax.lgamma, (np.asarray(2, dtype), np.asarray(1, dtype)), order=14)
+    for k in (2, 8, 14):
+        np.testing.assert_allclose(float(ours[k]), (-1) ** k * zeta(k, 2) / k, rtol=tolerance)
+        assert ours[k].dtype == dtype
+
+
+@pytest.mark.usefixtures("x64")
+def test_sums_of_exponentials_of_minus_infinity():
+    start, move = np.array([-np.inf, -np.inf, 0.3, -np.inf, 0.8]), np.array([0.0, 0.2, 0.5, 0.0, -0.4])
+    with jax.debug_nans(True):
+        ours = rows(partial(lax.cumlogsumexp, axis=0), (start, move))
+    assert np.isneginf(ours[0][:2]).all()
+    for k in range(1, ORDER + 1):
+        assert not np.asarray(ours[k][1:2]).any()
+    finite = rows(partial(lax.cumlogsumexp, axis=0), (start[[2, 4]], move[[2, 4]]))
+    for ours_k, finite_k in zip(ours, finite, strict=True):
+        np.testing.assert_allclose(np.asarray(ours_k)[[2, 3, 4]], np.asarray(finite_k)[[0, 0, 1]], rtol=1e-12)
+
+
+@pytest.mark.usefixtures("x64")
+def test_a_place_that_several_extrema_share():
+    # The operand and two updates attain the maximum of place 0; each moves it by a third.
+    index = np.array([0, 0, 1])
+    ours = rows(
+        lambda x, u: x.at[index].max(u),
+        (np.array([1.0, 0.0]), np.array([0.3, 9.0])),
+        (np.array([1.0, 1.0, 2.0]), np.arange(3.0)),
+    )
+    np.testing.assert_allclose(ours[1], [(0.3 + 0 + 1) / 3, 2])
+
+
+@pytest.mark.usefixtures("x64")
+def test_degenerate_eigenvalues_move_as_in_jax():
+    # JAX's derivative of an eigenvalue in the eigenvectors that the solver returns; that of the vectors does not exist.
+    move = np.diag([0.3, -0.2])
+    ours = rows(lambda a: lax.linalg.eigh(a)[1], (np.eye(2), move))
+    np.testing.assert_allclose(ours[1], jax.jvp(lambda a: lax.linalg.eigh(a)[1], (jnp.eye(2),), (move,))[1])
+    np.testing.assert_allclose(sorted(np.asarray(ours[1])), [-0.2, 0.3])
+    assert np.isnan(ours[2]).all()
