@@ -1,8 +1,11 @@
 """Every number of the history, computed again from the parameters that a callback is given."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from training_problems import cross_entropy, perceptron, sgd
 
@@ -173,3 +176,38 @@ def test_measurements_over_the_run():
     assert not found.history.agreement
     assert not found.history.ntk_drift
     assert set(found.params) == set(found.history.loss) == {1}
+
+
+def train_wide(outputs, width=1.0, **settings):
+    """A linear model of one input with many outputs."""
+    x = np.linspace(-1, 1, 4, dtype=np.float32)[:, None]
+    params = {"v": jnp.full((1, outputs), width), "u": jnp.full((1, 1), width)}
+    return tn.taylorized_training(
+        lambda p, x: x @ p["u"] @ p["v"], params, [(x, np.tile(2 * x, outputs))] * 2, orders=(), loss="squared",
+        optimizer=optax.sgd(0.1 / outputs), **settings,
+    )  # fmt: skip
+
+
+NO_DRIFT = {
+    "many outputs": ({"outputs": 10_001}, r"left out by default for 10,001 outputs per input \(ntk_inputs asks for it\)"),
+    "memory": ({"outputs": 3, "max_bytes": 500}, r"x1: .* kernel of shape \(4, 3, 4, 3\) .*max_bytes"),
+    "zero": ({"outputs": 3, "width": 0.0}, "the kernel at the initialization is zero"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("which", NO_DRIFT)
+def test_where_there_is_no_kernel_the_result_says_why(which):
+    settings, reason = NO_DRIFT[which]
+    found = train_wide(**settings)
+    assert len(found.history.ntk_drift) == len(found.history.steps) == 3
+    assert np.isnan(found.history.ntk_drift).all()
+    assert re.match(reason, found.reasons["ntk_drift"])
+    assert str(found).splitlines()[-1] == f"ntk_drift: {found.reasons['ntk_drift']}"
+
+
+def test_a_kernel_that_was_asked_for_and_does_not_fit():
+    with pytest.raises(
+        tn.ArgumentError, match=r"^ntk_inputs: needed inputs whose kernel fits .* got 3 of 3 outputs each"
+    ):
+        train_wide(3, ntk_inputs=3, max_bytes=500)
+    assert train_wide(3, ntk_inputs=3, max_bytes=float("inf")).history.ntk_drift[-1] > 0

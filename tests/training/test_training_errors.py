@@ -38,11 +38,14 @@ REFUSED = {
     "classes": ({"f": lambda p, x: PROBLEM.f(p, x).argmax(1)}, "f: needed .* got dtype int32. Return the logits, not"),
     "complex": ({"f": lambda p, x: 1j * PROBLEM.f(p, x)}, "f: needed .* got dtype complex64"),
     "a number": ({"f": one_example}, r"f: needed .* got shape \(\). For a model of one example pass lambda params, x: jax"),
-    "transposed": ({"f": lambda p, x: PROBLEM.f(p, x).T}, r"f: needed .* got shape \(4, 8\). The examples are on the last axis"),
+    "transposed": ({"f": lambda p, x: PROBLEM.f(p, x).T}, r"f: needed .* got shape \(4, 8\). The examples are on the last"),
     "f_eval": (
         {"f_eval": lambda p, x: PROBLEM.f(p, x)[:3]}, r"f_eval: needed .* got shape \(3, 4\). .*jax.vmap\(lambda one: f_eval"
     ),
     "f_eval without a return": ({"f_eval": lambda p, x: None}, "f_eval: needed a model like f, got f: .* got None"),
+    "a branch on values": (
+        {"f": lambda p, x: PROBLEM.f(p, x) if p[0]["b"][0] > 0 else x}, "f: needed a model that jax.jit can compile, got one"
+    ),
     "one row for all": (
         {"f": lambda p, x: jnp.zeros((8, 1)) + PROBLEM.f(p, x).mean(0)}, r"f: needed a model that returns one row per example"
     ),

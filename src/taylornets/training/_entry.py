@@ -18,6 +18,12 @@ from taylornets.training._data import Batches, check_batch
 from taylornets.training._lockstep import Study, noise
 
 _EXAMPLE = "For example jax.random.key(0)."
+_UNTRACEABLE = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+    jax.errors.NonConcreteBooleanIndexError,
+)
 
 
 def orders_of(orders: Any, include_full: bool) -> tuple[int, ...]:
@@ -166,6 +172,10 @@ def _check_model(study: Study, name: str, f: Any, batch: tuple[Any, Any], drawn:
         moved, x = inputs
         try:
             return run(f, eqx.combine(moved, fixed), (x, *drawn), {})
+        except _UNTRACEABLE as error:
+            got = f"one whose Python code depends on values of arrays ({type(error).__name__})"
+            advice = "Use jnp.where or jax.lax.cond, or keep settings as Python numbers."
+            raise ArgumentError(name, "a model that jax.jit can compile", got, advice) from error
         except ArgumentError as error:  # it names the model f, as most entries do
             if error.argument == "f" and name != "f":
                 raise ArgumentError(name, "a model like f", str(error)) from error

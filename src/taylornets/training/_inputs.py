@@ -26,6 +26,7 @@ class Inputs:
 
     def __init__(self, study: Study, lockstep: Lockstep, first: tuple[Any, Any], key: Any):
         self._study, self._lockstep, self._batch, self._key = study, lockstep, first, key
+        self._copes = False  # whether the model has been seen to cope with NaN in its inputs
         self._model = jax.jit(study.model(FULL, study.f))
         self._flag = jax.jit(lambda leaves: jnp.any(jnp.stack([jnp.any(jnp.isnan(leaf)) for leaf in leaves])))
 
@@ -46,10 +47,12 @@ class Inputs:
             losses: of all models.
             flag: of its inputs.
         """
-        # What one model has diverged to may be NaN whatever the inputs are; NaN inputs reach every model.
+        # What a model has diverged to may be NaN whatever the inputs are. NaN in the inputs reaches every model, and the first
+        # time that there is some.
         if not all(np.isnan(loss) for loss in losses):
+            self._copes |= bool(flag)
             return
-        if flag:
+        if flag and not self._copes:
             raise ArgumentError(f"x of batch {number}", "inputs without NaN", "NaN, and a NaN loss", _IMPUTE)
         if number:
             return
