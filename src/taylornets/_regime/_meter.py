@@ -55,11 +55,12 @@ class Meter:
             argument: its name in messages.
             stacklevel: of warnings, 2 for the caller.
         """
-        programs, end, fixed = self._opened(params1, argument)
+        segment, end = self._opened(params1, argument)
+        programs = self._at(segment)
         # What the verdict needs comes first; nothing outside of the ends is looked at before.
         terms, last = programs.terms(end), programs.at(end, 1.0)
         orders = measured(programs.first, terms, last, programs.unit, self._settings.threshold)
-        self._compare_rules(programs.segment, end, orders, stacklevel + 2)
+        self._compare_rules(segment, orders, stacklevel + 2)
         if orders.still:
             line = Along((math.nan,) * self._settings.max_order, LIMIT, math.nan, 0.0, {})
         else:
@@ -85,7 +86,7 @@ class Meter:
             displacement=self._displacement(params1),
             threshold=self._settings.threshold,
             tolerance=self._settings.tolerance,
-            fixed=fixed,
+            fixed=self._fixed(params1),
             reasons={name: reason for name, reason in reasons.items() if reason},
         )
 
@@ -99,37 +100,39 @@ class Meter:
         Returns:
             Shape `(max_order + 2, n, ...)`, double precision.
         """
-        programs, end, _ = self._opened(params1, argument)
+        segment, end = self._opened(params1, argument)
+        programs = self._at(segment)
         return np.concatenate([np.cumsum(programs.terms(end), axis=0), programs.at(end, 1.0)[None]])
 
-    def _opened(self, params1: Any, argument: str) -> tuple[Programs, list[Any], dict[str, str]]:
-        """The programs for an end, its leaves that move, and whose value is used for those that do not but differ."""
+    def _opened(self, params1: Any, argument: str) -> tuple[Segment, list[Any]]:
+        """The way to an end, and the leaves of the end that move."""
         _refuse_not_finite(argument, params1)
-        line = self._line
-        segment = line.to(params1, argument, "params0")
+        segment = self._line.to(params1, argument, "params0")
         leaves = jax.tree.leaves(params1)
-        end = [jnp.asarray(leaves[i], dtype=a.dtype) for i, a in zip(line.moving, segment.start, strict=True)]
-        names = [name for group in line.differing(leaves) for name in group]
-        # With `fixed="end"` each end may bring settings of its own, which are part of the programs.
-        if self._programs is None or not self._agree(self._programs.segment, segment):
-            self._programs = self._prepared(segment)
-        return self._programs, end, dict.fromkeys(names, line.fixed or "start")
+        moving = zip(self._line.moving, segment.start, strict=True)
+        return segment, [jnp.asarray(leaves[i], dtype=a.dtype) for i, a in moving]
+
+    def _at(self, segment: Segment) -> Programs:
+        """The programs with the settings of a segment. With `fixed="end"` each end may bring its own."""
+        mine = self._programs
+        still = set(range(len(segment.still))) - set(self._line.moving)
+        if mine is None or not all(same(mine.segment.still[i], segment.still[i]) for i in still):
+            mine = self._programs = self._prepared(segment)
+        return mine
 
     def _prepared(self, segment: Segment) -> Programs:
         return Programs(segment, self._x, self._count, self._settings)
 
-    def _agree(self, mine: Segment, other: Segment) -> bool:
-        """Whether all that does not move is the same."""
-        still = set(range(len(mine.still))) - set(self._line.moving)
-        return all(same(mine.still[i], other.still[i]) for i in still)
+    def _fixed(self, params1: Any) -> dict[str, str]:
+        """Leaves that do not move but differ, and whose value is used."""
+        frozen, settings = self._line.differing(jax.tree.leaves(params1))
+        return dict.fromkeys([*frozen, *settings], self._line.fixed or "start")
 
-    def _compare_rules(self, segment: Segment, end: list[Any], orders: Orders, stacklevel: int) -> None:
+    def _compare_rules(self, segment: Segment, orders: Orders, stacklevel: int) -> None:
         """Once, at the first end that is not the initialization."""
-        if self._compared or not orders.size:
-            return
-        self._compared = True
-        move = [b - a for a, b in zip(segment.start, end, strict=True)]
-        warn_of_other_slopes(segment.model((self._x,)), segment.start, move, stacklevel)
+        if not self._compared and orders.size:
+            self._compared = True
+            warn_of_other_slopes(segment.model((self._x,)), segment.start, segment.move, stacklevel)
 
     def _displacement(self, params1: Any) -> dict[str, tuple[float, float]]:
         found: dict[str, tuple[float, float]] = {}
@@ -147,10 +150,10 @@ def _refuse_not_finite(argument: str, params: Any) -> None:
 
 
 def _agreement(orders: Orders) -> tuple[float, ...]:
-    """The share of predictions in common with the model at the end, by order; NaN where an order is not finite."""
+    """The share of predictions in common with the model at the end, by order; NaN where one of the two is not finite."""
     right = np.asarray(classes(jnp.asarray(orders.last)))
     models = np.cumsum(orders.terms, axis=0)[1:]
-    finite = np.isfinite(models).reshape(len(models), -1).all(axis=1)
+    finite = np.isfinite(models - orders.last).reshape(len(models), -1).all(axis=1)
     return tuple(
         float(np.mean(np.asarray(classes(jnp.asarray(model))) == right)) if known else math.nan
         for model, known in zip(models, finite, strict=True)

@@ -13,9 +13,9 @@ from taylornets._checks import ArgumentError, choice, cut, integer, order_of, po
 from taylornets._measures import TASKS, one_minus_cosine
 from taylornets._trees import Segment, refuse_batch_axis, refuse_nan, refuse_outputs
 from taylornets.expansion import taylor_terms
+from taylornets.expansion._pure import refuse_impure
 from taylornets.kernels import model_ntk
-from taylornets.series import contains
-from taylornets.series._versions import programs
+from taylornets.series import contains, precision
 
 _INPUTS = 8  # of the kernel by default,
 _COLUMNS = 10_000  # or as many as have this many outputs: each is a pass forward and a pass backward
@@ -80,6 +80,7 @@ class Programs:
         # The initialization is an argument of every program: as a constant it would be compiled into each one.
         closed, outputs = jax.make_jaxpr(model, return_shape=True)(self._start, x)
         refuse_outputs("f", outputs, count)
+        refuse_impure(lambda both: model(*both), (self._start, x), closed)
         refuse_batch_axis("f", lambda x: model(self._start, x), x, outputs)
         several = outputs.ndim > 1 and outputs.shape[-1] > 1
         auto = several or outputs.size == count
@@ -98,7 +99,8 @@ class Programs:
             lambda start, end, t, x: model([_point(a, b, t) for a, b in zip(start, end, strict=True)], x)
         )
         self.first = self.at(self._start, 0.0)
-        refuse_nan(self.first, {"x": x})
+        if np.isnan(self.first).any():
+            refuse_nan(self.first, {"x": x})
         infinite = int(np.sum(np.isinf(self.first)))
         if infinite:
             expected, got = "finite outputs at the initialization", f"{infinite} infinite of {self.first.size}"
@@ -113,7 +115,9 @@ class Programs:
             if error.argument != "degree":
                 raise
             advice = "Lower max_order or batch_size, or pass max_bytes=float('inf')."
-            raise ArgumentError("max_order", "an order whose series fit into memory", str(error), advice) from None
+            raise ArgumentError(
+                "max_order", "an order whose series fit into memory", str(error).rstrip("."), advice
+            ) from None
         return np.stack([_joined(rows) for rows in zip(*parts, strict=True)])
 
     def at(self, end: Sequence[Any], t: float) -> np.ndarray:
@@ -144,7 +148,7 @@ class Programs:
             return
         few = jax.tree.map(lambda a: a[:inputs], x)
         self._kernel = jax.jit(
-            lambda moved: model_ntk(model, moved, few)
+            lambda moved: model_ntk(model, moved, few, custom_vjp=settings.custom_vjp, max_bytes=settings.max_bytes)
         )
         if asked is not None:
             self._refuse_large_kernel(inputs, columns)
@@ -157,18 +161,11 @@ class Programs:
         except ArgumentError as error:
             if error.argument not in ("x1", "x2"):
                 return  # a kernel that does not exist: the reason comes with the result
-            got = f"{inputs} of {columns:,} outputs each ({error})"
-            raise ArgumentError("ntk_inputs", "inputs whose kernel fits into memory", got, "Ask for fewer.") from None
+            got = f"{inputs} of {columns:,} outputs each, a kernel of {(inputs * columns) ** 2:.3g} numbers"
+            advice = "Ask for fewer, or pass max_bytes=float('inf')."
+            raise ArgumentError("ntk_inputs", "inputs whose kernel fits into memory", got, advice) from None
         except Exception:  # the same
             return
-
-
-def precision(program: Any) -> float:  # TEMPORARY until series.precision exists
-    found = [0.0]
-    for equation in getattr(program, "jaxpr", program).eqns:
-        found += [float(jnp.finfo(v.aval.dtype).eps) for v in equation.outvars if jnp.issubdtype(getattr(v.aval,"dtype",jnp.int32), jnp.inexact)]
-        found += [precision(inner) for inner in programs(equation)]
-    return max(found)
 
 
 def said(error: Exception) -> str:
@@ -179,7 +176,7 @@ def said(error: Exception) -> str:
 
 def _point(a: Any, b: Any, t: Any) -> Any:
     """A point between two leaves; exactly the second for `t = 1`. Halves and bytes are interpolated in single precision."""
-    wide = jnp.promote_types(a.dtype, jnp.float32)
+    wide = a.dtype if jnp.finfo(a.dtype).bits >= 32 else jnp.float32
     first, last = a.astype(wide), b.astype(wide)
     return jnp.where(t == 1, b, (first + t.astype(wide) * (last - first)).astype(a.dtype))
 

@@ -19,7 +19,7 @@ _OCTAVES = 10  # down to 1/256
 NODES = tuple(float(t) for t in LIMIT * 2.0 ** (-np.arange(_STEPS_PER_OCTAVE * _OCTAVES + 1)[::-1] / _STEPS_PER_OCTAVE))
 
 _LOOP = "not looked at outside of the ends: the model has a while loop, which may not end there"
-_HIDDEN = "rounding hides the distance at which the error crosses the tolerance"
+_HIDDEN = "the error crosses the tolerance, if at all, where the outputs have changed by no more than rounding"
 
 
 @dataclass(frozen=True)

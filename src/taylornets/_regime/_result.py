@@ -136,7 +136,10 @@ class Regime:
                 more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
                 found.append(f"fixed at the {where}: {', '.join(names[:_LISTED])}{more}")
         by_reason: dict[str, list[str]] = {}
+        verdict = self.verdict
         for name, reason in self.reasons.items():
+            if reason in verdict:
+                continue
             by_reason.setdefault(reason, []).append(_FIELDS.get(name, name))
         return (*found, *(f"{', '.join(names)}: {reason}" for reason, names in by_reason.items()))
 

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from taylornets import _checks
-from taylornets._regime import Meter, Regime, Settings
 from taylornets._measures import classes, true_classes
+from taylornets._regime import Meter, Regime, Settings
 from taylornets._trees import Line, refuse_not_finite, refuse_outputs
 from taylornets.experiments import environment, records
 from taylornets.experiments.diagnosis import _checkpoints

@@ -15,6 +15,7 @@ import numpy as np
 import optax
 
 from taylornets import _checks
+from taylornets._trees import Line
 from taylornets.datafiles import short
 
 WHERE = "FILE.py:FACTORY"
@@ -210,7 +211,10 @@ def _one_by_one(model: Any, x: Any) -> Any:
 def check_runs(subject: Subject, x: Any, path: Path) -> Any:
     """Shapes of the outputs on some inputs; what the model raises becomes one line."""
     shapes = ", ".join(f"{np.shape(leaf)} {getattr(leaf, 'dtype', '')}" for leaf in jax.tree.leaves(x))
+    here = Line.through(subject.f, subject.params, None).here()
     try:
-        return eqx.filter_eval_shape(subject.f, subject.params, x)
+        return jax.eval_shape(here.model((x,)), here.start)
+    except _checks.ArgumentError:
+        raise
     except Exception as error:
         raise _checks.ArgumentError(WHERE, f"a model that takes inputs of shape {shapes}", said(error, path)) from None
