@@ -10,7 +10,7 @@ import numpy as np
 from jax.extend import core
 
 from taylornets._trees import concrete
-from taylornets.series import Context, coefficients, contains, evaluate_closed, make
+from taylornets.series import Context, coefficients, contains, evaluate_closed, make, precision
 
 # Derivatives that agree to a third of the digits are taken for the same: rounding, or the tolerance of a solver whose
 # reverse rule solves another equation (the adjoint one). A heuristic; rules that mean another derivative differ by far more.
@@ -41,7 +41,7 @@ def warn_of_other_slopes(
     if not contains(closed, "custom_vjp_call"):
         return False
     distance = _distance(closed, start, move)
-    if distance <= _precision(closed, start) ** _DIGITS:  # false for NaN, which one of the two may be alone
+    if distance <= precision(closed) ** _DIGITS:  # false for NaN, which one of the two may be alone
         return False
     apart = f"by {100 * distance:.3g} %" if np.isfinite(distance) else "(one of them is not finite)"
     warnings.warn(
@@ -107,9 +107,3 @@ def _relative(first: np.ndarray, second: np.ndarray) -> float:
 def _double(array: Any) -> np.ndarray:
     kind = np.complex128 if jnp.iscomplexobj(array) else np.float64
     return np.asarray(array).astype(kind).ravel()
-
-
-def _precision(closed: Any, start: list[Any]) -> float:
-    """The unit of rounding of the coarsest type among the parameters and the outputs."""
-    kinds = [a.dtype for a in (*start, *closed.out_avals) if jnp.issubdtype(a.dtype, jnp.inexact)]
-    return max(float(jnp.finfo(kind).eps) for kind in kinds)

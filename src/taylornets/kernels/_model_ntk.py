@@ -22,10 +22,10 @@ from taylornets._trees import (
     rows,
 )
 from taylornets.expansion._expand import CUSTOM_VJP
-from taylornets.expansion._memory import memory_limit
 from taylornets.expansion._pure import refuse_impure
 from taylornets.kernels._gram import SMALLER, gram
 from taylornets.kernels._products import Leaves, Products, products
+from taylornets.series import memory_limit
 
 
 def model_ntk(

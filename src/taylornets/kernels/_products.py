@@ -9,15 +9,12 @@ import jax.numpy as jnp
 from jax.extend import core
 from jaxtyping import Array
 
-from taylornets._checks import ArgumentError, cut
-from taylornets.series import Context, coefficients, contains, evaluate_closed, make
+from taylornets._checks import cut
+from taylornets.series import Context, coefficients, contains, evaluate_closed, make, push_forward, transpose
 
 Leaves: TypeAlias = list[Any]
 Forward: TypeAlias = Callable[[Leaves], Array]
 Backward: TypeAlias = Callable[[Array], Leaves]
-
-# A program with one of these can be linear and yet have no transpose.
-_OPAQUE = ("custom_vjp_call", "while", "pure_callback", "io_callback")
 
 
 @dataclass(frozen=True)
@@ -58,25 +55,23 @@ def products(function: Callable[[Leaves], Array], closed: Any, start: Leaves, cu
         ArgumentError: for a reverse rule that is not a linear map.
     """
     if closed is None or not contains(closed, "custom_vjp_call"):
-        return _with_transpose(*jax.linearize(function, start), start, closed)
+        values, forward = jax.linearize(function, start)
+        try:
+            pull_back = jax.vjp(function, start)[1]
+            jax.eval_shape(pull_back, values)
+        except Exception as error:  # which primitive has no reverse mode decides the type of the error
+            return Products(values, start, forward, None, _reason(closed, error))
+        return Products(values, start, forward, lambda u: pull_back(u)[0])
     if custom_vjp == "function":
-        return _with_transpose(*_by_series(closed, start, custom_vjp), start, closed)
+        values, forward = _by_series(closed, start, custom_vjp)
+        return Products(values, start, forward, transpose(forward, start, values), _reason(closed))
     try:
         values, pull_back = jax.vjp(function, start)
         jax.eval_shape(pull_back, values)
     except Exception as error:  # no reverse mode elsewhere in the program; the rules can be used one by one
         values, forward = _by_series(closed, start, custom_vjp)
         return Products(values, start, forward, None, _reason(closed, error))
-    return _by_rule(values, lambda u: pull_back(u)[0], start)
-
-
-def _with_transpose(values: Array, forward: Forward, start: Leaves, closed: Any) -> Products:
-    backward = _transpose(forward, start)
-    try:
-        jax.eval_shape(backward, values)
-    except Exception as error:  # which primitive has no transpose decides the type of the error
-        return Products(values, start, forward, None, _reason(closed, error))
-    return Products(values, start, forward, backward)
+    return _by_rule(values, pull_back, start)
 
 
 def _by_series(closed: Any, start: Leaves, custom_vjp: str) -> tuple[Array, Forward]:
@@ -91,42 +86,20 @@ def _by_series(closed: Any, start: Leaves, custom_vjp: str) -> tuple[Array, Forw
     return values, jax.linearize(slopes, start)[1]  # what does not depend on v is computed once
 
 
-def _by_rule(values: Array, pull_back: Backward, start: Leaves) -> Products:
-    """J as the transpose of the reverse pass."""
-    forward = _transpose(pull_back, values)
-    try:
-        jax.eval_shape(forward, start)
-    except Exception as error:  # either it is not linear, or it holds loops or rules of its own
-        if not contains(jax.make_jaxpr(pull_back)(values), *_OPAQUE):
-            raise ArgumentError(
-                "custom_vjp",
-                "reverse rules that are linear maps of the cotangent",
-                "a jax.custom_vjp function in f with one that is not (it clips or rounds gradients?)",
-                'Pass custom_vjp="function" to use the derivative of the function itself.',
-            ) from error
-        return _by_second_rule(values, pull_back, start)
-    # The transpose of the transpose leaves out what a rule adds to the gradient (a penalty): that is no derivative.
-    return Products(values, start, forward, _transpose(forward, start))
-
-
-def _by_second_rule(values: Array, pull_back: Backward, start: Leaves) -> Products:
-    """J by the reverse rule of the reverse pass (`odeint` has one); without one, Jᵀ alone."""
+def _by_rule(values: Array, pull_back: Any, start: Leaves) -> Products:
+    push = push_forward(pull_back, values, (start,))
+    if push is None:
+        return Products(values, start, None, lambda u: pull_back(u)[0], "its reverse pass can be run only once")
 
     def forward(move: Leaves) -> Array:
-        return jax.vjp(pull_back, jnp.zeros_like(values))[1](move)[0]
+        return push((move,))
 
-    try:
-        jax.eval_shape(forward, start)
-    except Exception as error:  # the reverse pass can be run once
-        return Products(values, start, None, pull_back, cut(" ".join(str(error).split()), 120))
-    return Products(values, start, forward, pull_back)
+    # The transpose of J leaves out what a rule adds to the gradient; where there is none, the reverse pass itself.
+    backward = transpose(forward, start, values) or (lambda u: pull_back(u)[0])
+    return Products(values, start, forward, backward)
 
 
-def _transpose(linear: Callable[[Any], Any], at: Any) -> Callable[[Any], Any]:
-    return lambda cotangent: jax.linear_transpose(linear, at)(cotangent)[0]
-
-
-def _reason(closed: Any, error: Exception) -> str:
+def _reason(closed: Any, error: Exception | str = "") -> str:
     if closed is not None and contains(closed, "while"):
         return "the primitive while, a loop whose number of steps is not known before it runs, has no reverse mode"
     return f"it has no reverse mode: {cut(' '.join(str(error).split()), 120)}"
