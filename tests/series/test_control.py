@@ -69,10 +69,9 @@ def module_forward(layer, x):
 
 def module_backward(kept, cts):
     scale, x = kept
-    update, ct = cts
+    (updated, _), ct = cts  # of the module's state, and of the output
     slope = ct * (1 - jnp.tanh(scale * x) ** 2)
-    (layer,) = update if isinstance(update, tuple) else (update,)
-    gradient = jax.tree.map(lambda _: slope * x, layer)
+    gradient = jax.tree.map(lambda _: slope * x, updated)
     return gradient, slope * scale
 
 
@@ -104,9 +103,9 @@ REVERSE = {
 @pytest.mark.parametrize("mode", ["function", "rule"])
 def test_reverse_rules(name, mode):
     f, plain = REVERSE[name]
-    if name == "nnx" and mode == "rule":
-        pytest.skip("the rule of a module returns updates of its state, which nothing transposes")
-    assert_terms(jax.jit(lambda: terms(f, custom_vjp=mode))(), nested(plain))
+    # Flax hands the residuals of a module to its rule as constants: `jax.grad` of `jax.grad` misses their part too.
+    order = 1 if (name, mode) == ("nnx", "rule") else 3
+    assert_terms(jax.jit(lambda: terms(f, order, custom_vjp=mode))(), nested(plain, order))
 
 
 @jax.custom_vjp
@@ -133,7 +132,9 @@ def test_a_reverse_rule_that_is_not_linear_is_refused():
         return x
 
     clipped.defvjp(lambda x: (x, None), lambda _, ct: (jnp.clip(ct, -0.1, 0.1),))
-    with pytest.raises(ValueError, match=r"custom_vjp: .* reverse rule that is linear in the cotangent"):
+    with pytest.raises(
+        ValueError, match=r"custom_vjp: .* reverse rule that is linear in the cotangent, got one that is not"
+    ):
         terms(clipped, 2, custom_vjp="rule")
     assert_terms(terms(clipped, 2), [[W], [V], [0 * W]])
 

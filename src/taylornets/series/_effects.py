@@ -5,12 +5,13 @@ stands for it and holds what it contains now, an array or a series. Where a prog
 checkpoint), `pure` turns the contents into arguments and results of it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.ref import Ref
 
 from taylornets._checks import ArgumentError
 from taylornets.series._series import Series, Value, primal
@@ -64,14 +65,14 @@ def pure(cells: Sequence[Cell], function: Callable[..., Any]) -> Callable[..., t
 
 
 @contextmanager
-def inside(consts: Sequence[Any]) -> Iterator[list[Any]]:
+def inside(consts: Sequence[Any]) -> Generator[list[Any]]:
     """Constants of a program with a cell for each reference that exists outside of it; written back at the end.
 
     Raises:
         ArgumentError: when the program leaves something there that moves with the parameters. Nobody outside could
             read more of it than its value; JAX's own derivatives refuse it as well.
     """
-    known = {id(c): (c, Cell(c[...])) for c in consts if isinstance(c, jax.ref.Ref)}
+    known = {id(c): (c, Cell(c[...])) for c in consts if isinstance(c, Ref)}
     before = {key: cell.value for key, (_, cell) in known.items()}
     yield [known[id(c)][1] if id(c) in known else c for c in consts]
     for key, (reference, cell) in known.items():

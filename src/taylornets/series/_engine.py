@@ -244,5 +244,9 @@ def along_curve(
     closed = jax.make_jaxpr(tangents)(start, [start[i] for i in moving])  # refuses what JAX cannot differentiate
     outputs = list(function(*start))
     operands = [truncate(v, shorter.order) for v in values] + [derivative(values[i]) for i in moving]
-    slopes = iter(evaluate_closed(shorter, closed, operands))
+    try:
+        slopes = iter(evaluate_closed(shorter, closed, operands))
+    except RecursionError:  # J contains F, and so on down to order 0
+        got = "a derivative rule that calls its own function at so many orders that Python's stack ends"
+        raise ArgumentError("degree", "a lower order", got, "Orders up to 50 pass.") from None
     return [integral(y, next(slopes), ctx.order) if inexact(y) else y for y in outputs]

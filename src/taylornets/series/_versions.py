@@ -13,6 +13,7 @@ import jax
 from jax._src.core import trace_state_clean
 from jax._src.state import discharge
 from jax.extend import core
+from jax.ref import AbstractRef
 
 # The newest version that the tests have run with.
 TESTED = "0.12"
@@ -118,14 +119,13 @@ def closed(program: Any) -> Any:
 
 def is_reference(aval: Any) -> bool:
     """Whether a type is that of a mutable array."""
-    return isinstance(aval, jax.ref.AbstractRef)
+    return isinstance(aval, AbstractRef)
 
 
 def without_state(program: Any) -> Any:
     """The same program with its mutable arrays turned into values, by JAX itself."""
-    if hasattr(discharge, "discharge_state2"):  # JAX 0.10.0, whose `discharge_state` takes an open program
-        return discharge.discharge_state2(program)
-    return discharge.discharge_state(program)
+    # JAX 0.10.0 has another function under the newer name.
+    return getattr(discharge, "discharge_state2", discharge.discharge_state)(program)
 
 
 def programs(equation: Any) -> Iterator[Any]:
