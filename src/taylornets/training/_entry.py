@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from taylornets._checks import ArgumentError, choice, integer, order_of, shown
-from taylornets._trees import Line, refuse_batch_axis, refuse_not_finite, refuse_outputs, rows, run
+from taylornets._trees import Line, refuse_batch_axis, refuse_not_finite, refuse_outputs, refuse_unusable, rows, run
 from taylornets.expansion import warn_of_other_slopes
 from taylornets.expansion._expand import CUSTOM_VJP, MODES
 from taylornets.expansion._pure import refuse_impure
@@ -166,6 +166,7 @@ def _check_model(study: Study, name: str, f: Any, batch: tuple[Any, Any], drawn:
     n = rows("x", x)
     if rows("y", y) != n:
         raise ArgumentError("y", f"{n} examples as x has", f"{rows('y', y)}")
+    refuse_unusable(f, study.start, (x, *drawn))
     fixed = eqx.partition(study.start, study.mask)[1]
 
     def model(inputs: Any) -> Any:
