@@ -26,7 +26,8 @@ class Case:
         operands: double precision; real and complex arrays move, others are constants.
         label: the parameters.
         dtypes: low precisions that the primitive takes.
-        axis: the function is one of many along the axis "i", which is the first of each operand.
+        across: the function runs once for each "row" along the first axis of the operands, by `vmap`, or once for each
+            "device", by `shard_map`; that axis is "i".
         edge: the operands lie where arithmetic may fail (zero, infinity, a tie); run step by step to see that it does not.
         expected: the function whose values have the derivatives that `function` should have, if that is another; takes
             the operands along the curve and those at its start.
@@ -36,7 +37,7 @@ class Case:
     operands: tuple[Any, ...]
     label: str
     dtypes: tuple[str, ...] = ALL
-    axis: bool = False
+    across: str = ""
     edge: bool = False
     expected: Callable[..., Any] | None = None
 

@@ -112,10 +112,10 @@ def transforms() -> Iterator[Case]:
     yield Case(partial(lax.fft, fft_type="fft", fft_lengths=(3,)), (np.zeros((0, 3), complex),), "empty", SINGLE)
 
 
-def together(*functions: tuple[str, Callable[[Any], Any]]) -> Iterator[Case]:
-    """Collective operations between the two rows of the operand."""
+def together(across: str, *functions: tuple[str, Callable[[Any], Any]]) -> Iterator[Case]:
+    """Collective operations between rows of the operand, or between devices."""
     for label, f in functions:
-        yield Case(f, (between(-1, 1, (2, 2, 4)),), label, SINGLE, axis=True)
+        yield Case(f, (between(-1, 1, (2, 2, 4)),), label, SINGLE, across=across)
 
 
 COLLECTIVES = {
@@ -142,6 +142,12 @@ COLLECTIVES = {
     ),
 }
 
+# Between devices, JAX keeps account of which values differ between them.
+BETWEEN_DEVICES = {
+    "psum_invariant": (("one", lambda x: x * lax.psum(x * x, "i")),),
+    "pvary": (("a value that is everywhere the same", lambda x: x * lax.psum(x, "i")),),
+}
+
 
 def loops() -> Iterator[Case]:
     for backwards, unroll, length in product((False, True), (1, 2, True), (0, 1, 3)):
@@ -164,5 +170,6 @@ PROGRAMS: dict[str, Generator] = {
     "custom_linear_solve": solves,
     "fft": transforms,
     "scan": loops,
-    **{name: partial(together, *functions) for name, functions in COLLECTIVES.items()},
+    **{name: partial(together, "row", *functions) for name, functions in COLLECTIVES.items()},
+    **{name: partial(together, "device", *functions) for name, functions in BETWEEN_DEVICES.items()},
 }

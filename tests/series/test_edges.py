@@ -1,6 +1,6 @@
 """Every rule over the space of its primitive's parameters, against values alone; a rule without a generator fails."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -15,10 +15,12 @@ from edge_elementwise import ELEMENTWISE, UNARY
 from edge_programs import PROGRAMS
 from edge_structure import STRUCTURE
 from jax import lax
+from jax.sharding import Mesh, PartitionSpec
 from scipy.special import zeta
 
 from taylornets.series import RULES, Context, coefficients, evaluate_closed, make
 
+MESH = Mesh(np.array(jax.devices()[:1]), ("i",))
 ORDER = 3  # orders up to 6 are compared on whole models
 TABLE = {**ELEMENTWISE, **STRUCTURE, **PROGRAMS}
 # Primitives that some versions of JAX do not have, and a public name that tells.
@@ -61,6 +63,15 @@ def curves(cases: Sequence[Case]) -> list[tuple[Case, Curve]]:
     return [*[(case, all_moving(case)) for case in cases], *partly]
 
 
+def across(case: Case, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function for each row or device, or itself."""
+    if case.across == "row":
+        return jax.vmap(function, axis_name="i")
+    if case.across == "device":
+        return jax.shard_map(function, mesh=MESH, in_specs=PartitionSpec("i"), out_specs=PartitionSpec("i"))
+    return function
+
+
 def series(case: Case, curve: Curve) -> list[tuple[Any, ...]]:
     """The coefficients of each output by the rules."""
 
@@ -72,7 +83,7 @@ def series(case: Case, curve: Curve) -> list[tuple[Any, ...]]:
         closed = jax.make_jaxpr(flat)(*[v[0] for v in values])
         return [coefficients(y, ORDER) for y in evaluate_closed(Context(ORDER), closed, operands)]
 
-    return jax.vmap(run, axis_name="i")(curve) if case.axis else run(curve)
+    return across(case, run)(curve)
 
 
 def point(value: tuple[Any, ...], t: Any) -> Any:
@@ -89,8 +100,7 @@ def values(case: Case, curve: Curve, t: Any) -> list[Any]:
     operands = [point(v, t) for v in curve]
     if case.expected is not None:
         return jax.tree.leaves(case.expected(*operands, *[jnp.asarray(v[0]) for v in curve]))
-    function = jax.vmap(case.function, axis_name="i") if case.axis else case.function
-    return jax.tree.leaves(function(*operands))
+    return jax.tree.leaves(across(case, case.function)(*operands))
 
 
 def compare(case: Case, ours: Sequence[Any], theirs: Sequence[np.ndarray], tolerance: float = 1e-8) -> None:
@@ -130,9 +140,11 @@ def primitives(jaxpr: Any) -> set[str]:
 
 
 def uses(name: str, case: Case) -> bool:
-    trace = jax.make_jaxpr(case.function, axis_env=[("i", 2)]) if case.axis else jax.make_jaxpr(case.function)
-    operands = [x[0] if case.axis else x for x in case.operands]
-    return name in primitives(trace(*operands).jaxpr)
+    if case.across == "row":  # `vmap` would replace the operation
+        trace = jax.make_jaxpr(case.function, axis_env=[("i", 2)])(*[x[0] for x in case.operands])
+    else:
+        trace = jax.make_jaxpr(across(case, case.function))(*case.operands)
+    return name in primitives(trace.jaxpr)
 
 
 @pytest.mark.usefixtures("x64")
@@ -162,8 +174,7 @@ def test_types(name):
         ]
         with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
             rows = jax.eval_shape(lambda curve, case=case: series(case, curve), curve)
-            function = jax.vmap(case.function, axis_name="i") if case.axis else case.function
-            outs = jax.tree.leaves(jax.eval_shape(function, *[v[0] for v in curve]))
+            outs = jax.tree.leaves(jax.eval_shape(across(case, case.function), *[v[0] for v in curve]))
         for row, out in zip(rows, outs, strict=True):
             assert {(c.dtype, c.shape) for c in row if c is not None} == {(out.dtype, out.shape)}, case.label
 

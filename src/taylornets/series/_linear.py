@@ -17,6 +17,7 @@ UNARY = (
     "convert_element_type", "real", "imag", "conj", "copy", "cumsum", "reduce_window_sum", "fft",
     "gather", "dynamic_slice", "sharding_constraint", "name", "reduce_precision", "psum", "all_gather",
     "all_to_all", "ppermute", "reduce_scatter", "split", "tile", "unstack",
+    "pvary", "psum_invariant",
 )  # fmt: skip
 # Linear in the operands at the named positions together.
 JOINT = {

@@ -14,7 +14,7 @@ from taylornets.series._series import Series, Value, coefficient, each, make, pl
 FAMILY = "piecewise linear"
 
 PIECEWISE = (
-    "max", "min", "sort", "top_k", "reduce_max", "reduce_min", "cummax", "cummin", "reduce_window_max",
+    "sort", "top_k", "reduce_max", "reduce_min", "cummax", "cummin", "reduce_window_max",
     "reduce_window_min", "select_and_gather_add", "select_and_scatter_add", "rem", "approx_top_k",
 )  # fmt: skip
 
@@ -48,6 +48,24 @@ def _piecewise(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence
             row.append(out)
     varying, fixed = iter(map(make, rows)), iter(constant)
     return [next(varying) if _inexact(v.aval) else next(fixed) for v in equation.outvars]
+
+
+@register(FAMILY, "max", "min")
+def _extremum(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+    if not jnp.issubdtype(equation.outvars[0].aval.dtype, jnp.complexfloating):
+        return _piecewise(ctx, equation, values)
+    # Complex numbers are ordered by their real, then their imaginary parts; from 0.12 on, JAX has no derivative of it.
+    start = bind1(equation, *map(primal, values))
+    hits = [(primal(v) == start).astype(start.dtype) for v in values]
+
+    def coefficient_of(k: int) -> Any:
+        terms = [
+            None if coefficient(v, k) is None else hit * coefficient(v, k) for v, hit in zip(values, hits, strict=True)
+        ]
+        total = plus(*terms)
+        return None if total is None else total / sum(hits)
+
+    return [make([start, *[coefficient_of(k) for k in range(1, ctx.order + 1)]])]
 
 
 @register(FAMILY, "clamp")
