@@ -81,6 +81,21 @@ def flax_linen() -> Any:
     return nn.Sequential([nn.Dense(8), nn.tanh, nn.Dense(2)]), (FLAT, LABELS), SGD, "softmax"
 
 
+def fixed_point() -> Any:
+    """A loop that runs until it has converged, and a counter beside the weights."""
+
+    def f(params: Any, x: Any) -> Any:
+        inputs = x.reshape(len(x), -1) @ params["w"]
+
+        def step(both: Any) -> Any:
+            return inputs + jnp.tanh(both[0]) / 2, both[0]
+
+        return jax.lax.while_loop(lambda both: jnp.abs(both[0] - both[1]).max() > 1e-5, step, (inputs, inputs + 1))[0]
+
+    params = {"sweeps": jnp.array(0), "w": jax.random.normal(jax.random.key(0), (16, 2)) / 4}
+    return f, params, (FLAT, LABELS), SGD, "softmax"
+
+
 # --- factories that cannot be used ---------------------------------------------------------------------------------
 
 NUMBER = 3

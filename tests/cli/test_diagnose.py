@@ -1,5 +1,6 @@
 """The command `diagnose`: every form of a factory, the page, checkpoints, kills and resumption, bad input in one line."""
 
+import dataclasses
 import json
 import re
 import signal
@@ -26,7 +27,7 @@ from taylornets.experiments import records
 from taylornets.experiments.diagnosis import Request
 from taylornets.experiments.diagnosis._checkpoints import read, series
 from taylornets.experiments.diagnosis._data import named, settled
-from taylornets.experiments.diagnosis._run import _prepared
+from taylornets.experiments.diagnosis._run import _prepared, _regime
 from taylornets.experiments.records import Table
 
 Run = Callable[..., tuple[int, str, str]]
@@ -285,6 +286,47 @@ def test_a_series_can_start_from_its_first(run: Run, tmp_path: Path, saved: Path
     assert facts(tmp_path / "diagnosis")["regime"]["error"] == pytest.approx(regime.error, rel=1e-4)
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_settings_that_differ_and_numbers_that_are_missing(run: Run, tmp_path: Path):
+    """A counter has to be fixed; a loop is not looked at beyond the end. The page says both, and draws dashes."""
+    params = load("fixed_point")[1]
+    end = {"sweeps": jnp.array(7), "w": params["w"] + 0.1}
+    save_file({name: np.asarray(leaf) for name, leaf in end.items()}, tmp_path / "end.safetensors")
+    words = ("--checkpoints", "end.safetensors", "--max-order", "1")
+    code, _, error = run("fixed_point", *words)
+    assert code == 2
+    message = r"end\.safetensors: needed leaves that do not move .*another value at sweeps\. Pass --fixed start .*--fixed end"
+    assert re.search(message, error), error
+    code, out, error = run("fixed_point", *words, "--fixed", "start")
+    assert code == 0, error
+    found = facts(tmp_path / "diagnosis")["regime"]
+    assert found["fixed"] == {"sweeps": "start"}
+    assert set(found["reasons"]) == {"odd", "even", "radius_limit"}
+    assert np.isfinite(found["ntk_drift"])
+    page = records.load_page(tmp_path / "diagnosis")
+    assert page is not None
+    for said in (out, " ".join(page.sections[0].paragraphs)):
+        assert re.search("[Ff]ixed at the initialization: sweeps", said)
+        assert re.search("[Oo]dd orders, even orders, radius beyond the end: .*while loop", said)
+    found = tables(tmp_path / "diagnosis")
+    assert found["regimes"].rows[0][-3:-1] == (None, None)
+    assert found["orders"].rows[0][4] == "≥ 1"
+
+
+def test_a_regime_is_read_as_it_was_written():
+    """NaN, tuples and mappings pass through JSON; files of before have no settings and reasons."""
+    regime = tn.regime(
+        lambda p, x: jnp.log(p["w"] * x) * p["s"], {"w": jnp.ones(()), "s": 2}, {"w": jnp.array(2.5), "s": 3},
+        jnp.ones((2, 1)), max_order=1, fixed="end",
+    )  # fmt: skip
+    assert regime.fixed
+    assert regime.reasons
+    written = json.loads(json.dumps(dataclasses.asdict(regime)))
+    assert repr(_regime(written)) == repr(regime)  # NaN does not equal itself
+    del written["fixed"], written["reasons"]
+    assert (_regime(written).fixed, _regime(written).reasons) == ({}, {})
+
+
 def start(folder: Path, *words: object) -> subprocess.Popen[str]:
     """The command in a process of its own, as from an interactive shell."""
     code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
@@ -342,15 +384,15 @@ BAD = {
     "no_function": WHERE + r"a function f\(params, x\) first, got a str",
     "no_optimizer": WHERE + "an optax optimizer, such as .*got a float",
     "unknown_loss": r"loss: needed one of .*got 'sofmax'\. Did you mean 'softmax'",
-    "broken_loss": WHERE + r"a loss\(outputs, y\) for these outputs and targets, got TypeError: .* in line \d+",
-    "not_a_number": r"params: needed numbers in every leaf, got 1 NaN of 8 in the leaf at \['hidden'\]\['b'\]",
+    "broken_loss": r"loss: needed a function loss\(outputs, y\) .*got one that fails on outputs \(18, 2\) and targets \(18,\)",
+    "not_a_number": r"params: needed numbers in every leaf, got 1 NaN of 8 in the leaf at hidden\.b",
     "no_parameters": WHERE + "parameters with arrays of floats",
     "wide_inputs": WHERE + r"a model that takes inputs of shape \(18, 17\) float32, got TypeError: .* in line \d+",
     "short_labels": WHERE + r"as many targets as inputs in the training data, got x of \(90, 16\) and y of \(50,\)",
     "gaps": WHERE + r"finite numbers in the training data, got \d+ NaN or infinite in x\. Remove or impute",
     "words": WHERE + r"y of the training data as arrays of numbers, .*got <U1 of shape \(90,\)",
     "large_labels": r"y: needed .*label",
-    "two_outputs": r"f: needed a model that returns one real array .*got 2 arrays",
+    "two_outputs": r"f: needed a model that returns one real array .*got a tuple of 2 arrays",
     "one_example": r"f: needed a model that returns one real array of shape \(18, \.\.\.\).*got shape \(2,\)",
     "labels_out": "f: needed a model that returns one real array .*got dtype int32. Return the logits",
     "other_dict": WHERE + r"data, .*got a dict of 'inputs', 'labels'",
@@ -411,6 +453,8 @@ SETTINGS = {
         "5x5",
     ): r"--images: needed a shape with as many numbers as an input, got \(5, 5\) for",
     ("--target", "y"): "--target: needed a table in --data, got none",
+    ("--fixed", "both"): "--fixed: needed one of 'end', 'start', got 'both'",
+    ("--max-order", "1000"): "--max-order: needed an order of at most 256, got 1000",
     ("--start", "last"): "--start: needed one of 'factory', 'first', got 'last'",
     ("--start", "first"): "--start: needed checkpoints, of which the first is the start, got no --checkpoints",
     ("--data", "none.npz"): r"--data: needed a file, got none\.npz, which does not exist",
@@ -450,7 +494,7 @@ def with_nan(tree: Any) -> Any:
 
 
 TREES = [
-    (wrong_shape, r"at hidden\.b: needed .*\(8,\).*in the start, got .*\(9,\)"),
+    (wrong_shape, r"at hidden\.b: needed .*\(8,\).*in the (start|initialization), got .*\(9,\)"),
     (
         one_missing,
         r"(needed the leaf hidden\.b of the start, got a checkpoint without it|at hidden\.b: needed float32)",

@@ -102,7 +102,7 @@ class Regime:
         if "term" in self.reasons and self.movement:
             return f"no Taylor series: {self.reasons['term']}, and the outputs have moved by {self.movement:.3g}"
         if self.movement:
-            return "no movement: the outputs differ from those of the initialization by rounding alone"
+            return "no movement beyond rounding: the outputs differ from those of the initialization by no more than that"
         return "no movement: the outputs are those of the initialization"
 
     @property

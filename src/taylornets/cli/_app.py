@@ -223,6 +223,10 @@ def diagnose(
     start: Annotated[
         str, typer.Option("--start", metavar="factory|first", help="Where a series of checkpoints starts from.")
     ] = "factory",
+    fixed: Annotated[
+        str | None,
+        typer.Option("--fixed", metavar="start|end", help="Whose values to use of leaves that do not move but differ."),
+    ] = None,
     orders: Annotated[
         str, typer.Option("--orders", metavar="1,2,3", help="Of the Taylor models that are trained too.")
     ] = "1,2,3",
@@ -259,7 +263,8 @@ def diagnose(
         )
     options = {
         "data": data, "target": _once("--target", target), "loss": loss, "checkpoints": tuple(checkpoints or ()),
-        "start": start, "orders": room.orders("--orders", orders), "max_order": _integer("--max-order", max_order),
+        "start": start, "fixed": fixed, "orders": room.orders("--orders", orders),
+        "max_order": _integer("--max-order", max_order),
         "steps": _integer("--steps", steps), "batch_size": _integer("--batch-size", batch_size),
         "probe": _integer("--probe", probe), "learning_rate": _number("--learning-rate", learning_rate),
         "threshold": _number("--threshold", threshold), "tolerance": _number("--tolerance", tolerance),

@@ -5,7 +5,7 @@ lockstep (or saved parameters are read), the regime is measured along the way, a
 which `taylornets.report` makes the page.
 """
 
+from taylornets.experiments.diagnosis._request import Request as Request
 from taylornets.experiments.diagnosis._run import Diagnosed as Diagnosed
-from taylornets.experiments.diagnosis._run import Request as Request
 from taylornets.experiments.diagnosis._run import diagnose as diagnose
 from taylornets.experiments.diagnosis._template import write_template as write_template

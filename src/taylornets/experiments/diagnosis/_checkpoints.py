@@ -118,7 +118,7 @@ def _from_names(path: Path, tensors: dict[str, Any], start: Any) -> Any:
             raise _checks.ArgumentError(str(path), f"the leaf {name} of the start", "a checkpoint without it", advice)
         leaves.append(tensors.get(name, leaf) if name in names else leaf)
     found = jax.tree_util.tree_unflatten(structure, leaves)
-    refuse_other_tree(str(path), start, found)
+    refuse_other_tree(str(path), start, found, "the initialization")
     return found
 
 

@@ -20,6 +20,7 @@ from taylornets.experiments import environment, records
 from taylornets.experiments.diagnosis import _checkpoints
 from taylornets.experiments.diagnosis._data import Data, images, named, settled
 from taylornets.experiments.diagnosis._figures import FULL
+from taylornets.experiments.diagnosis._request import Request, check_settings, refuse_other_settings
 from taylornets.experiments.diagnosis._story import Findings, story
 from taylornets.experiments.diagnosis._subject import WHERE, Subject, build, check_runs, opened, said
 from taylornets.experiments.folders import check_folder, prepare_folder
@@ -32,55 +33,6 @@ _MEASUREMENTS = 16
 _SAVED = "training.checkpoint"
 
 Progress = Callable[[str, float, str], None]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the user asks for.
-
-    Attributes:
-        where: `FILE.py:FACTORY`.
-        out: folder for what comes out.
-        command: the request as a line for the shell.
-        data: replaces the factory's data, or None.
-        target: the column of a table to predict.
-        loss: replaces the factory's loss, or None.
-        orders: of the Taylor models that are trained.
-        max_order: of the regime.
-        steps: of training.
-        batch_size: examples of a batch.
-        probe: examples of the probe set at most.
-        learning_rate: of a model that comes without an optimizer.
-        fixed: whose value a setting takes that differs between the initialization and a checkpoint, `"start"` or `"end"`.
-        threshold: of the verdict.
-        tolerance: of distances and radii.
-        checkpoints: saved parameters to read instead of training.
-        start: `"factory"`, or `"first"` for the first checkpoint.
-        image_shape: of an input; None to find out, empty for no images.
-        seed: of splits and batches.
-        resume: go on with a killed run.
-    """
-
-    where: str
-    out: Path
-    command: str
-    data: str | None = None
-    target: str | None = None
-    loss: str | None = None
-    orders: tuple[int, ...] = (1, 2, 3)
-    max_order: int = 4
-    steps: int = 300
-    batch_size: int = 64
-    probe: int = 500
-    learning_rate: float = 0.05
-    threshold: float = 0.9
-    tolerance: float = 0.1
-    checkpoints: tuple[Path, ...] = ()
-    start: str = "factory"
-    fixed: str | None = None
-    image_shape: tuple[int, ...] | None = None
-    seed: int = 0
-    resume: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,6 +74,8 @@ def diagnose(request: Request, progress: Progress) -> Diagnosed:
         if len(trees) < 2:
             raise _checks.ArgumentError("--start", "factory, where there is one checkpoint", "first")
         subject, trees, paths = dataclasses.replace(subject, params=trees[0]), trees[1:], paths[1:]
+    if request.fixed is None:
+        refuse_other_settings(subject, paths, trees)
     progress("preparing", 0.0, "compiling the Taylor models")
     settings = Settings(
         request.max_order, request.threshold, request.tolerance,
@@ -148,29 +102,6 @@ def diagnose(request: Request, progress: Progress) -> Diagnosed:
     facts |= {"status": "finished", "end": environment.now(), "timings": timings, "regime": last}
     records.save_page_run(request.out, "diagnosis", facts)
     return Diagnosed(record, found[-1], training)
-
-
-def check_settings(request: Request) -> None:
-    """Refuses settings that no study has, before the user's file is run."""
-    for option, value, minimum in (
-        ("--max-order", request.max_order, 1), ("--steps", request.steps, 1), ("--batch-size", request.batch_size, 1),
-        ("--probe", request.probe, 2), ("--seed", request.seed, 0),
-    ):  # fmt: skip
-        _checks.integer(option, value, minimum)
-    for order in request.orders:
-        _checks.integer("--orders", order, 1)
-    if len(set(request.orders)) < len(request.orders):
-        raise _checks.ArgumentError("--orders", "orders that differ", ",".join(map(str, request.orders)))
-    for option, value in (("--threshold", request.threshold), ("--tolerance", request.tolerance)):
-        _checks.positive(option, value)
-        if value >= 1:
-            raise _checks.ArgumentError(option, "a number between 0 and 1", str(value))
-    _checks.positive("--learning-rate", request.learning_rate)
-    _checks.choice("--start", request.start, ("factory", "first"))
-    if request.start == "first" and not request.checkpoints:
-        raise _checks.ArgumentError("--start", "checkpoints, of which the first is the start", "no --checkpoints")
-    if request.target is not None and request.data is None:
-        raise _checks.ArgumentError("--target", "a table in --data", "none")
 
 
 def _prepared(request: Request) -> tuple[Subject, Data, Goal]:
@@ -309,6 +240,7 @@ def _facts(request: Request, data: Data, start: str) -> dict[str, Any]:
         "orders": request.orders, "max_order": request.max_order, "steps": request.steps, "batch_size": request.batch_size,
         "threshold": request.threshold, "tolerance": request.tolerance, "seed": request.seed,
         "checkpoints": [str(path) for path in request.checkpoints], "start_of_series": request.start,
+        "fixed": request.fixed,
         "x64": bool(jax.config.read("jax_enable_x64")),
         "version": environment.versions()["taylornets"],
         "commit": environment.commit(),

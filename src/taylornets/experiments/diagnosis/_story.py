@@ -125,9 +125,10 @@ def _verdict(findings: Findings) -> Section:
         if findings.training is not None
         else "The checkpoints were read as they are; nothing was trained.",
     ]
+    paragraphs += [f"{_capital(note)}." for note in last.notes]
     rows = [
-        (k, last.share[k - 1], last.explained[k - 1], last.error[k - 1], _radius(last, k),
-         last.agreement[k - 1] if last.agreement else None)
+        (k, *map(_known, (last.share[k - 1], last.explained[k - 1], last.error[k - 1])), _radius(last, k),
+         _known(last.agreement[k - 1]) if last.agreement else None)
         for k in range(1, last.max_order + 1)
     ]  # fmt: skip
     columns = ("order", "share", "explained", "error", "radius", "agreement")
@@ -139,9 +140,14 @@ def _verdict(findings: Findings) -> Section:
     return Section("verdict", "The verdict", paragraphs, {}, (), (Table("orders", caption, columns, rows),))
 
 
-def _radius(found: Regime, order: int) -> str | float:
+def _known(value: float) -> float | None:
+    """A number, or None, which is drawn as a dash, where there is none."""
+    return None if math.isnan(value) else value
+
+
+def _radius(found: Regime, order: int) -> str | float | None:
     value = found.radius[order - 1]
-    return f"≥ {found.radius_limit:g}" if value >= found.radius_limit else value
+    return f"≥ {found.radius_limit:g}" if value >= found.radius_limit else _known(value)
 
 
 def _training(findings: Findings, training: TaylorizedTraining) -> Section:
@@ -178,7 +184,8 @@ def _regime(findings: Findings) -> Section:
     rows: list[tuple[Any, ...]] = []
     for index, (at, found) in enumerate(zip(findings.at, findings.regimes, strict=True)):
         name = (findings.checkpoints[index],) if findings.checkpoints else ()
-        rows.append((at, *name, found.verdict, *found.explained, found.odd, found.even, found.ntk_drift))
+        numbers = map(_known, (*found.explained, found.odd, found.even, found.ntk_drift))
+        rows.append((at, *name, found.verdict, *numbers))
     top = findings.regimes[0].max_order
     columns = (findings.x_label, *(("file",) if findings.checkpoints else ()), "verdict")
     columns += (*(f"explained up to {k}" for k in range(1, top + 1)), "odd", "even", "NTK drift")
@@ -189,6 +196,9 @@ def _regime(findings: Findings) -> Section:
         if name != before
     ]
     paragraphs = ["Over time the verdict was: " + "; ".join(changes) + "."]
+    # Those of the last one stand beside the verdict.
+    notes = dict.fromkeys(note for found in findings.regimes[:-1] for note in found.notes)
+    paragraphs += [f"{_capital(note)}." for note in notes if note not in findings.regimes[-1].notes]
     caption = "The regime at every measurement. Shares and parts are of the square of the movement since the start."
     return Section(
         "regime", "The regime over time" if not findings.checkpoints else "The regime of the checkpoints", paragraphs, {},
