@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
-from taylornets.series._engine import Context, bind, bind1, register
+from taylornets.series._engine import Context, along_curve, bind, bind1, register
 from taylornets.series._series import Series, Value, coefficient, make, minus, plus, primal, zeros_like
 
 FAMILY = "linear"
@@ -79,8 +79,11 @@ def _device_put(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequenc
 
 @register(FAMILY, *JOINT)
 def _joint(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    chosen = JOINT[equation.primitive.name]
-    positions = range(equation.primitive.name == "select_n", len(values)) if chosen is None else chosen
+    name = equation.primitive.name
+    if name == "scatter" and equation.params["update_jaxpr"] is not None:  # a function is applied in place: not linear
+        return along_curve(ctx, lambda *operands: bind(equation, *operands), values)
+    chosen = JOINT[name]
+    positions = range(name == "select_n", len(values)) if chosen is None else chosen
     start = [primal(v) for v in values]
     coefs = [bind1(equation, *start)]
     zeros: dict[int, Any] = {}

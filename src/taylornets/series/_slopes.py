@@ -41,7 +41,8 @@ def _from_slope(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequenc
     # u is elementary in z: form it to order K − 1, multiply by z' and integrate.
     (z,) = values
     name = equation.primitive.name
-    if jnp.issubdtype(primal(z).dtype, jnp.complexfloating):  # branch cuts: leave them to JAX's own derivative
+    # Branch cuts are left to JAX's own derivative, except where it has the wrong sign (acosh, left of the imaginary axis).
+    if jnp.issubdtype(primal(z).dtype, jnp.complexfloating) and name != "acosh":
         return along_curve(ctx, lambda *operands: bind(equation, *operands), values)
     if name == "erf_inv":  # y' = (√π/2) exp(y²) z'
         return [_solve_erf_inv(z, bind1(equation, primal(z)), ctx.order)]
@@ -62,12 +63,13 @@ def _slope(name: str, z: Value, order: int) -> Value:
         minus_zz = each(zz, lambda c: -c)
         gauss = solve(minus_zz, lax.exp(primal(minus_zz)), order, SLOPES["exp"])
         return each(gauss, lambda c: c * sign)
+    if name == "acosh":  # not the root of z² − 1, which is another function for complex z
+        return product(_inverse_root(shifted(z, -1), order), _inverse_root(shifted(z, 1), order), order, mul)
     # The square under the root, or the denominator itself.
     base = {
         "atan": lambda: shifted(zz, 1),
         "atanh": lambda: shifted(each(zz, lambda c: -c), 1),
         "asinh": lambda: shifted(zz, 1),
-        "acosh": lambda: shifted(zz, -1),
         "asin": lambda: shifted(each(zz, lambda c: -c), 1),
         "acos": lambda: shifted(each(zz, lambda c: -c), 1),
     }[name]()
