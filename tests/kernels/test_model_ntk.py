@@ -165,7 +165,9 @@ def test_a_reverse_pass_that_runs_once(x2):
 
     found = model_ntk(lambda p, x: once(model(p, x)), weights, X1, x2)
     np.testing.assert_allclose(found, model_ntk(model, weights, X1, x2), rtol=1e-12, atol=1e-13)
-    said = "x1: needed a Jacobian that fits into memory .*run only once.*got about .* GB, more than .*trainable.*max_bytes"
+    said = (
+        "x1: needed a Jacobian that fits into memory .*run only once.*got about .* GB, more than .*trainable.*max_bytes"
+    )
     with pytest.raises(tn.ArgumentError, match=said):
         model_ntk(lambda p, x: once(model(p, x)), weights, X1, x2, max_bytes=1_000)
 
@@ -202,6 +204,16 @@ def test_complex_parameters_are_two_real_ones(name, x2):
 
     found = model_ntk(COMPLEX[name], {"w": params["w"], "z": params["re"] + 1j * params["im"]}, X1, x2)
     np.testing.assert_allclose(found, model_ntk(with_real, params, X1, x2), rtol=1e-12, atol=1e-13)
+
+
+def test_a_sum_kept_in_a_mutable_array():
+    def kept(w, x):
+        total = jax.new_ref(jnp.zeros((len(x), 1)))
+        for column in range(3):
+            total[...] += x[:, column : column + 1] * w[column]
+        return total[...]
+
+    np.testing.assert_allclose(model_ntk(kept, jnp.ones((3, 1)), X1)[:, 0, :, 0], X1 @ X1.T, rtol=1e-12)
 
 
 def test_python_that_branches_on_parameters():
