@@ -37,13 +37,13 @@ class NodeMoments(eqx.Module):
     def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "pairs h 1 b"]) -> Moments:
         """Moments of the block, each of shape `(outputs, b)`."""
         nodes, total = self.rule.upper(), self.rule.total
-        values = [[net.activation(features.u + z * part) for z, _ in nodes] for part in v[:, :, 0]]
+        values = [[net.activation(_argument(features.u, z, part)) for z, _ in nodes] for part in v[:, :, 0]]
         means: list[Any] = [sum(c * value.real for (_, c), value in zip(nodes, row, strict=True)) for row in values]
         centers, groups = means, values
         if self.rule.shared and net.symmetric:
             centers, groups = [means[0] - means[1]], [[a - b for a, b in zip(*values, strict=True)]]
         squares: Any = sum(
-            total * abs(c) * _squared(value - math.copysign(1 / total, c) * center)
+            total * abs(c) * _squared(value - (math.copysign(1 / total, c) * center).astype(value.dtype))
             for center, row in zip(centers, groups, strict=True)
             for (_, c), value in zip(nodes, row, strict=True)
         )
@@ -83,7 +83,7 @@ class SampledNodes(eqx.Module):
         """The multipliers of the nodes with these numbers, one for each draw: shape `(m,)`, or `(m/2,)` if pairs share."""
         drawn = jnp.tile(drawn, net.width // drawn.shape[0])
         dtype = net.w0.dtype
-        kind = dtype if rule.real else jnp.complex128 if jnp.finfo(dtype).bits == 64 else jnp.complex64
+        kind = dtype if rule.real else _complex(dtype)
         factors = rule.total * np.sign(rule.weights)
         return cls(rule, jnp.asarray(np.asarray(rule.nodes), kind)[drawn], jnp.asarray(factors, dtype)[drawn])
 
@@ -92,7 +92,7 @@ class SampledNodes(eqx.Module):
         shape, scale = (*v.shape[:2], 1), 1 / math.sqrt(net.width)
         kind = self.multipliers.dtype
         moved = v[:, :, 0].astype(kind) * self.multipliers.reshape(shape)
-        values = [net.activation(features.u.astype(kind) + part) for part in moved]
+        values = [net.activation(jnp.asarray(features.u, kind) + part) for part in moved]
         factors = scale * self.factors.reshape(shape).astype(kind)
         return contract(net, [factor * value for factor, value in zip(factors, values, strict=True)])
 
@@ -118,6 +118,18 @@ class NodeValues(eqx.Module):
             [math.copysign(scale, c) * net.activation(features.u + z * part) for part in v[:, :, 0]] for z, c in pairs
         ]
         return jnp.stack([jnp.concatenate(row) for row in rows])
+
+
+def _complex(dtype: Any) -> Any:
+    return jnp.complex128 if jnp.finfo(dtype).bits == 64 else jnp.complex64
+
+
+def _argument(u: Any, z: complex, part: Array) -> Array:
+    """`u + z v`, complex where the multiplier is; types are not left to promotion, which may be strict."""
+    if not isinstance(z, complex):
+        return u + z * part
+    kind = _complex(part.dtype)
+    return jnp.asarray(u, kind) + jnp.asarray(z, kind) * part.astype(kind)
 
 
 def _squared(value: Array) -> Array:
