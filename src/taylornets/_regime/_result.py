@@ -6,11 +6,9 @@ from dataclasses import dataclass, field
 
 _LISTED = 6  # names in a sentence
 _FIELDS = {
-    "ntk_drift": "NTK drift",
-    "odd": "odd orders",
-    "even": "even orders",
+    "term": "orders", "ntk_drift": "NTK drift", "odd": "odd orders", "even": "even orders",
     "radius_limit": "radius beyond the end",
-}
+}  # fmt: skip
 NAMES = {1: "lazy", 2: "quadratic", 3: "cubic", 4: "quartic"}
 
 
@@ -102,7 +100,9 @@ class Regime:
         if "term" in self.reasons and self.movement:
             return f"no Taylor series: {self.reasons['term']}, and the outputs have moved by {self.movement:.3g}"
         if self.movement:
-            return "no movement beyond rounding: the outputs differ from those of the initialization by no more than that"
+            return (
+                "no movement beyond rounding: the outputs differ from those of the initialization by no more than that"
+            )
         return "no movement: the outputs are those of the initialization"
 
     @property
