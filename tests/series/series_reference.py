@@ -5,11 +5,17 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from taylornets.series import Context, coefficients, evaluate_closed, make
 
 W = np.array([0.31, -0.72, 0.25])
 V = np.array([0.21, 0.35, -0.42])
+
+# What JAX itself cannot do once its option `jax_scan3` is on.
+no_batch_of_scan3 = pytest.mark.skipif(
+    getattr(jax.config, "jax_scan3", False), reason="JAX cannot batch or reverse a scan with jax_scan3"
+)
 
 
 def terms(f, order=3, *, start=W, move=V, **context):

@@ -141,6 +141,7 @@ def apply(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Valu
             f"the primitive {name} on a mutable array or another type that no rule knows",
             'Pass mode="nested", or keep mutable arrays to loops, conditionals, jit and checkpoints.',
         )
+    moves = any(isinstance(v.value if isinstance(v, Cell) else v, Series) for v in values)
     if _locally_constant(equation, values, name):
         family = "locally constant"
         outs: Sequence[Value] = bind(equation, *map(primal, values))
@@ -150,7 +151,7 @@ def apply(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Valu
     else:
         family = rule.family
         outs = rule.apply(ctx, equation, values)
-    if ctx.record is not None:
+    if ctx.record is not None and moves:
         ctx.record(name, family)
     return outs
 
