@@ -2,22 +2,22 @@
 
 from contextlib import ExitStack
 
-import careless
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
+import careless
+import taylornets as tn
 from careless import GOOD
 from test_careless_calls import ENTRIES
-
-import taylornets as tn
 
 SETTINGS = {
     "strict": lambda: [jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise")],
     "NaN checks in double precision": lambda: [jax.debug_nans(True), jax.enable_x64(True)],
 }
-ROWS = np.random.default_rng(0).normal(size=(10, 3))
-ROWS /= np.linalg.norm(ROWS, axis=1, keepdims=True)
+DRAWN = np.random.default_rng(0).normal(size=(10, 3))
+ROWS = DRAWN / np.linalg.norm(DRAWN, axis=1, keepdims=True)
 
 
 def data():
@@ -38,7 +38,8 @@ def fit(model):
 
 def sampled(rule, activation):
     net, w = network(activation), jnp.full((8, 3), 0.1)
-    return lambda: (rule.sample(jax.random.key(0), net, w, data()[0]), rule.mean(net, w, data()[0]), rule.variance(net, w, data()[0]))
+    moments = (lambda net, w, x: rule.sample(jax.random.key(0), net, w, x), rule.mean, rule.variance)
+    return lambda: [moment(net, w, data()[0]) for moment in moments]
 
 
 NETWORKS = {

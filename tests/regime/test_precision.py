@@ -114,7 +114,8 @@ def test_complex_weights(x64):
     def f(w, x):
         return jnp.tanh(((x @ w["re"]) ** 2 + (x @ w["im"]) ** 2) / 8)
 
-    real = tn.regime(f, *({"re": w.real, "im": w.imag} for w in (start, end)), X)
+    ends = [{"re": w.real, "im": w.imag} for w in (start, end)]
+    real = tn.regime(f, ends[0], ends[1], X)
     for name in ("movement", "share", "error", "radius", "even", "agreement", "ntk_drift"):
         assert getattr(complex_, name) == pytest.approx(getattr(real, name), rel=1e-8), name
     assert real.ntk_drift > 0.01

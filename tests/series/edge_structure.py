@@ -328,8 +328,8 @@ def convolutions() -> Iterator[Case]:
     for first, second, label in (((0, 2, 5), (2, 2, 2), "no rows"), ((1, 1, 1), (1, 1, 1), "one of everything")):
         yield on(lambda x, w: lax.conv_general_dilated(x, w, (1,), "VALID"), first, second, label=label)
     dims = ("NHWC", "HWIO", "NHWC")
-    f = partial(lax.conv_general_dilated, window_strides=(2, 1), padding="SAME", dimension_numbers=dims)
-    yield on(f, (1, 3, 3, 2), (2, 2, 2, 1), label="channels last")
+    last = partial(lax.conv_general_dilated, window_strides=(2, 1), padding="SAME", dimension_numbers=dims)
+    yield on(last, (1, 3, 3, 2), (2, 2, 2, 1), label="channels last")
 
 
 def ragged() -> Iterator[Case]:

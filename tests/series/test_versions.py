@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +33,7 @@ def test_one_option(option):
     assert "right: " in done.stdout
 
 
-Operation = getattr(hijax, "HiPrim", None) or hijax.VJPHiPrimitive  # called so up to JAX 0.10
+Operation: Any = getattr(hijax, "HiPrim", None) or hijax.VJPHiPrimitive  # called so up to JAX 0.10
 
 
 class WithForwardRule(Operation):

@@ -153,7 +153,7 @@ def _agreement(orders: Orders) -> tuple[float, ...]:
     """The share of predictions in common with the model at the end, by order; NaN where one of the two is not finite."""
     right = np.asarray(classes(jnp.asarray(orders.last)))
     models = np.cumsum(orders.terms, axis=0)[1:]
-    finite = np.isfinite(models - orders.last).reshape(len(models), -1).all(axis=1)
+    finite = np.asarray(np.all(np.isfinite(models - orders.last).reshape(len(models), -1), axis=1))
     return tuple(
         float(np.mean(np.asarray(classes(jnp.asarray(model))) == right)) if known else math.nan
         for model, known in zip(models, finite, strict=True)

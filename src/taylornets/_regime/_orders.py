@@ -63,8 +63,8 @@ def measured(first: np.ndarray, terms: np.ndarray, last: np.ndarray, unit: float
         unit: of rounding.
         threshold: the part of the movement that an order must explain.
     """
-    wrong = ~np.isfinite(terms.reshape(*terms.shape[:2], -1)).all(axis=2)  # by order and input
-    highest = int(np.argmax(wrong.any(axis=1))) if wrong.any() else len(terms)
+    wrong = np.asarray(~np.all(np.isfinite(terms.reshape(*terms.shape[:2], -1)), axis=2))  # by order and input
+    highest = int(np.argmax(np.any(wrong, axis=1))) if wrong.any() else len(terms)
     # The term of order 0 is the value of the model's own program: that of the series may be rounded otherwise.
     terms = np.concatenate([first[None], terms[1:highest], np.full_like(terms[max(highest, 1) :], math.nan)])
     movement = last - first

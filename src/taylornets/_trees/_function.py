@@ -162,7 +162,12 @@ def refuse_outputs(name: str, outputs: Any, examples: int) -> None:
         kind = f"a {type(outputs).__name__} of {len(leaves)} arrays"
         raise ArgumentError(name, expected, kind, "Return the logits (or predictions) alone.")
     if not jnp.issubdtype(outputs.dtype, jnp.floating):
-        raise ArgumentError(name, expected, f"dtype {outputs.dtype}", "Return the logits, not the predicted labels.")
+        labels, parts = (
+            "Return the logits, not the predicted labels.",
+            "Return real and imaginary parts as two outputs.",
+        )
+        advice = parts if jnp.issubdtype(outputs.dtype, jnp.complexfloating) else labels
+        raise ArgumentError(name, expected, f"dtype {outputs.dtype}", advice)
     if 0 in outputs.shape:
         raise ArgumentError(name, expected, f"shape {outputs.shape}", "There must be at least one output.")
     if outputs.ndim == 0 or outputs.shape[0] != examples:
@@ -211,16 +216,17 @@ def refuse_nan(outputs: Any, inputs: Mapping[str, Any], name: str = "f") -> None
         inputs: arguments of the model by the names that the caller knows.
         name: of the model.
     """
-    wrong = _count_nan(outputs)
+    wrong = _count(outputs, jnp.isnan)
     if not wrong:
         return
     for argument, tree in inputs.items():
         for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
-            count = _count_nan(leaf)
+            count = _count(leaf, jnp.isnan) or _count(leaf, jnp.isinf)
             if count:
+                kind = "NaN" if _count(leaf, jnp.isnan) else "infinite values"
                 at = f" at {leaf_name(path)}" if path else ""
-                got = f"{count} NaN of {np.size(leaf)}{at}, and {wrong} NaN in the outputs"
-                raise ArgumentError(argument, "inputs without NaN", got, "Remove or impute them.")
+                got = f"{count} {kind} of {np.size(leaf)}{at}, and {wrong} NaN in the outputs"
+                raise ArgumentError(argument, f"inputs without {kind}", got, "Remove or impute them.")
     total = sum(np.size(leaf) for leaf in jax.tree_util.tree_leaves(outputs))
     advice = "Look for 0/0, the logarithm or root of a negative number, or an overflow in the model."
     got = f"{wrong} NaN of {total} from finite parameters and inputs without NaN"
@@ -229,16 +235,17 @@ def refuse_nan(outputs: Any, inputs: Mapping[str, Any], name: str = "f") -> None
 
 def refuse_nan_inputs(model: Callable[[Any], Any], start: Any, inputs: Mapping[str, Any]) -> None:
     """`refuse_nan` for an entry that computes nothing: the model runs once, and only where an input holds NaN."""
-    if any(_count_nan(tree) for tree in inputs.values()):
+    if any(_count(tree, jnp.isnan) for tree in inputs.values()):
         refuse_nan(model(start), inputs)
 
 
-def _count_nan(tree: Any) -> int:
+def _count(tree: Any, which: Callable[[Any], Any]) -> int:
+    """How many entries of the known floating arrays of a tree are NaN, or infinite."""
     total = 0
     for leaf in jax.tree_util.tree_leaves(tree):
         if moves(leaf) and not isinstance(leaf, Tracer):
             with jax.ensure_compile_time_eval():
-                total += int(jnp.sum(jnp.isnan(jnp.asarray(leaf))))
+                total += int(jnp.sum(which(jnp.asarray(leaf))))
     return total
 
 

@@ -63,9 +63,7 @@ def _pow(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value
     binomial = jnp.ones_like(exponent)
     for j in range(1, ctx.order + 1):
         binomial = binomial * (exponent - (j - 1)) / j
-        absent = binomial == 0
-        power = _monomial(base, jnp.where(absent, 1, exponent - j))
-        derivatives.append(jnp.where(absent, 0, binomial * power))
+        derivatives.append(binomial * _monomial(base, jnp.where(binomial == 0, 0, exponent - j)))
     return [compose(x, derivatives, ctx.order)]
 
 
