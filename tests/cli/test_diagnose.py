@@ -307,7 +307,7 @@ def test_settings_that_differ_and_numbers_that_are_missing(run: Run, tmp_path: P
     assert np.isfinite(found["ntk_drift"])
     page = records.load_page(tmp_path / "diagnosis")
     assert page is not None
-    for said in (out, " ".join(list(page.sections)[0].paragraphs)):
+    for said in (out, " ".join(next(iter(page.sections)).paragraphs)):
         assert re.search("[Ff]ixed at the initialization: sweeps", said)
         assert re.search("[Oo]dd orders, even orders, radius beyond the end: .*while loop", said)
     found = tables(tmp_path / "diagnosis")
