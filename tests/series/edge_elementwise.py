@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from edge_case import SINGLE, Case, Generator, apart, between, complex_between, shapes
+from edge_case import ALL, SINGLE, Case, Generator, apart, between, complex_between, shapes
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 
@@ -79,11 +79,14 @@ def rounding() -> Iterator[Case]:
 
 
 def integer_powers() -> Iterator[Case]:
-    for n in (*range(-4, 11), 17):
-        for start in (np.array([0.7, -1.2]), np.array([0.8 + 0.3j]), np.zeros((0, 2)), np.array(0.9)):
-            yield Case(partial(lax.integer_pow, y=n), (start,), f"n={n} from {start.dtype}{start.shape}")
+    for n in (*range(-4, 6), 10, 17):
+        yield Case(partial(lax.integer_pow, y=n), (np.array([0.7, -1.2]),), f"n={n}")
         if n >= 0:
             yield Case(partial(lax.integer_pow, y=n), (np.zeros(2),), f"n={n} at 0", edge=True)
+    for n in (-3, 0, 1, 4):
+        for start in (np.array([0.8 + 0.3j]), np.zeros((0, 2)), np.array(0.9)):
+            dtypes = SINGLE if np.iscomplexobj(start) else ALL
+            yield Case(partial(lax.integer_pow, y=n), (start,), f"n={n} from {start.dtype}{start.shape}", dtypes)
 
 
 def powers() -> Iterator[Case]:
@@ -95,6 +98,7 @@ def powers() -> Iterator[Case]:
 
     for r in (*whole, *others):
         yield Case(fixed(r), (positive,), f"r={r}")
+    for r in (0.0, 2.0, 1.7, -1.0):
         yield Case(fixed(r), (positive[:1] * (1 + 0.3j),), f"r={r} complex", SINGLE)
     for r in (*whole, -1.0, -2.0):
         yield Case(fixed(r), (negative,), f"r={r} at negative numbers")

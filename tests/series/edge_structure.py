@@ -74,7 +74,7 @@ def reduce_prod(x: Any, axes: tuple[int, ...]) -> Any:
 
 def cumulative(function: Callable[..., Any], extremum: bool, takes_complex: bool) -> Iterator[Case]:
     values = apart if extremum else partial(between, -1, 1)
-    for shape, axis, backwards in product(((2, 3), (1, 3), (3, 0), (0, 3)), (0, 1), (False, True)):
+    for shape, axis, backwards in product(((2, 3), (1, 3), (0, 3)), (0, 1), (False, True)):
         f = partial(function, axis=axis, reverse=backwards)
         yield Case(f, (values(shape),), f"{shape} along {axis}, reverse={backwards}")
     for backwards in (False, True):
@@ -240,7 +240,6 @@ def dynamic_updates() -> Iterator[Case]:
 INDICES = {
     "scalar": np.array(1, np.int32),
     "none": np.zeros(0, np.int32),
-    "list": np.array([2, 0], np.int32),
     "table": np.array([[1], [2]], np.int32),
     "out of bounds": np.array([0, 7, -9], np.int32),
 }

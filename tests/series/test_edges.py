@@ -1,6 +1,7 @@
 """Every rule over the space of its primitive's parameters, against values alone; a rule without a generator fails."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -9,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from chebyshev import TIMES, coefficients_from_values
 from edge_case import ALL, GENERATED, Case
 from edge_elementwise import ELEMENTWISE, UNARY
 from edge_programs import PROGRAMS
@@ -18,6 +18,7 @@ from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 from scipy.special import zeta
 
+from chebyshev import TIMES, coefficients_from_values
 from taylornets.series import RULES, Context, coefficients, evaluate_closed, make
 
 MESH = Mesh(np.array(jax.devices()[:1]), ("i",))
@@ -112,17 +113,22 @@ def compare(case: Case, ours: Sequence[Any], theirs: Sequence[np.ndarray], toler
         np.testing.assert_allclose(got, b, atol=tolerance * scale, rtol=0, err_msg=f"{case.label}, order {k}")
 
 
+# One program for several primitives: compilation is what takes time.
+TOGETHER = [list(TABLE)[i : i + 4] for i in range(0, len(TABLE), 4)]
+
+
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("name", TABLE)
-def test_coefficients(name):
-    chosen = curves(list(TABLE[name]()))
+@pytest.mark.parametrize("names", TOGETHER, ids=" ".join)
+def test_coefficients(names):
+    chosen = [
+        pair for name in names for pair in curves([replace(c, label=f"{name}: {c.label}") for c in TABLE[name]()])
+    ]
     cases, given = zip(*chosen, strict=True)
 
     def program(given: Sequence[Curve], times: Any) -> Any:
         ours = [series(*pair) for pair in zip(cases, given, strict=True)]
         return ours, lax.map(lambda t: [values(*pair, t) for pair in zip(cases, given, strict=True)], times)
 
-    # One program for all: compilation is what takes time.
     ours, along = jax.jit(program)(given, TIMES)
     for case, rows, columns in zip(cases, ours, along, strict=True):
         for row, column in zip(rows, columns, strict=True):
