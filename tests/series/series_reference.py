@@ -51,9 +51,9 @@ def assert_terms(ours, reference, tolerance=1e-10):
             np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance, err_msg=f"order {k}")
 
 
-def agree(f, order=3, **context):
-    """Asserts that both give the same, compiled; returns the terms."""
+def agree(f, order=3, *, by_hand=None, **context):
+    """Asserts that both give the same, compiled; returns the terms. `by_hand` is the same function, written plainly."""
     ours = jax.jit(lambda: terms(f, order, **context))()
-    assert_terms(ours, jax.jit(lambda: nested(f, order))())
+    assert_terms(ours, jax.jit(lambda: nested(by_hand or f, order))())
     assert any(np.abs(np.asarray(y)).max() > 0 for y in ours[order])
     return ours

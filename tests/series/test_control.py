@@ -155,14 +155,19 @@ def root(w):
     """The z with z³ + z = w, by Newton's iteration, differentiated implicitly."""
 
     def newton(f, z):
-        return lax.fori_loop(0, 30, lambda _, z: z - f(z) / (3 * z**2 + 1), z)
+        def step(c):
+            return c[0] + 1, c[1] - f(c[1]) / (3 * c[1] ** 2 + 1)
+
+        return lax.while_loop(lambda c: c[0] < 30, step, (0, z))[1]
 
     return lax.custom_root(lambda z: z**3 + z - w, jnp.zeros_like(w), newton, lambda g, y: y / g(jnp.ones_like(y)))
 
 
 def root_with_aux(w):
     def newton(f, z):
-        return lax.fori_loop(0, 30, lambda _, z: z - f(z) / (3 * z**2 + 1), z), jnp.array(30.0)
+        for _ in range(30):
+            z = z - f(z) / (3 * z**2 + 1)
+        return z, jnp.array(30.0)
 
     solution, steps = lax.custom_root(
         lambda z: z**3 + z - w, jnp.zeros_like(w), newton, lambda g, y: y / g(jnp.ones_like(y)), has_aux=True

@@ -24,6 +24,13 @@ def summed_in_a_loop(w):
     return total[...]
 
 
+def summed_by_hand(w):
+    total = jnp.zeros(())
+    for i in range(3):
+        total = total + jnp.tanh(w[i]) * total + w[i] ** 2
+    return total
+
+
 def written_in_a_scan(w):
     kept = jax.new_ref(jnp.zeros((3, 3)))
 
@@ -34,6 +41,19 @@ def written_in_a_scan(w):
 
     last, _ = lax.scan(step, jnp.ones(3), jnp.arange(3))
     return last, jax.freeze(kept)
+
+
+def written_by_hand(w):
+    kept, carry = jnp.zeros((3, 3)), jnp.ones(3)
+    for i in range(3):
+        kept = kept.at[i].set(jnp.sin(carry))
+        kept = kept.at[0, i].add(carry[0] * kept[i, 1])
+        carry = carry * w + kept[i]
+    return carry, kept
+
+
+# JAX's own scan of JAX 0.12 loses what is written to a mutable array inside of it once `jax_scan3` is on.
+BY_HAND = {summed_in_a_loop: summed_by_hand, written_in_a_scan: written_by_hand}
 
 
 def written_in_a_while_loop(w):
@@ -142,11 +162,11 @@ REFERENCES = [
 
 @pytest.mark.parametrize("f", REFERENCES, ids=lambda f: f.__name__)
 def test_mutable_arrays(f):
-    agree(f)
+    agree(f, by_hand=BY_HAND.get(f))
 
 
 def test_without_compiling():
-    assert_terms(terms(summed_in_a_loop, 2), nested(summed_in_a_loop, 2))
+    assert_terms(terms(summed_in_a_loop, 2), nested(summed_by_hand, 2))
 
 
 def test_closed_form():
