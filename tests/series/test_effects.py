@@ -1,5 +1,7 @@
 """What a program does beside returning arrays: mutable arrays, callbacks, randomness."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -182,7 +184,8 @@ def test_closed_form():
     expected = np.polynomial.Polynomial([1.0])
     for w, v in zip(W, V, strict=True):
         expected *= np.polynomial.Polynomial([w, v])
-    np.testing.assert_allclose([float(row[0]) for row in terms(product, 3)], np.asarray(expected.coef), rtol=1e-12)
+    coefficients: Any = expected.coef
+    np.testing.assert_allclose([float(row[0]) for row in terms(product, 3)], coefficients, rtol=1e-12)
 
 
 def test_a_condition_that_reads_a_mutable_array():
