@@ -13,7 +13,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "taylor-mode.md").read_text()
 
 def test_examples_run():
     blocks = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     names: dict[str, Any] = {}
     for block in blocks:
         exec(compile(block, "docs/taylor-mode.md", "exec"), names)
