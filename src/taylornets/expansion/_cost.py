@@ -19,7 +19,7 @@ class Cost:
 
     Attributes:
         operations: floating-point operations of the Taylor model.
-        bytes: bytes of its largest live set if every intermediate result is stored; a fusing compiler needs less.
+        bytes: estimate of the bytes of its largest live set, in which results that a compiler fuses are not stored.
         ratio: `operations` over those of the model itself.
         model_operations: floating-point operations of the model itself.
         model_bytes: bytes of the largest live set of the model itself.
