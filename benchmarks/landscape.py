@@ -8,7 +8,7 @@ import jax
 import taylornets as tn
 from benchmarks import _measure
 from taylornets._fit import METHODS, default_method, natural_point
-from taylornets.experiments.problems import noisy_product
+from taylornets.learning.problems import noisy_product
 
 TOLERANCE, NOISY_TOLERANCE = 1e-6, 2e-2
 LIMIT = 2.2

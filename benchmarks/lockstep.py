@@ -10,8 +10,8 @@ import optax
 
 from benchmarks import _measure
 from benchmarks._taylor_models import MODELS
-from taylornets.training._goal import goal
 from taylornets.training._lockstep import Lockstep, Study
+from taylornets.training._task import goal
 
 _ORDERS = (1, 2, 3, 4)
 _LIMIT = 1.3  # times the floor

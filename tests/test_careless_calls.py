@@ -11,7 +11,7 @@ from jaxtyping import config
 import careless
 import taylornets as tn
 from careless import CARELESS, GOOD
-from taylornets.experiments import diagnosis
+from taylornets import diagnosis
 
 
 def expansion(entry, call):
@@ -75,7 +75,8 @@ def diagnose(tmp_path, monkeypatch):
         file = tmp_path / "mistake.py"
         file.write_text(f"import careless\nfactory = careless.factory(careless.CARELESS[{name!r}].changes)\n")
         return diagnosis.diagnose(
-            diagnosis.Request(f"{file}:factory", tmp_path / "out", "diagnose", steps=2, max_order=2), lambda *_: None
+            diagnosis.DiagnosisRequest(f"{file}:factory", tmp_path / "out", "diagnose", steps=2, max_order=2),
+            lambda *_: None,
         )
 
     return run

@@ -14,6 +14,7 @@ from jax.core import Tracer
 HIGHEST_ORDER = 256
 _LONGEST = 600  # characters of a message
 _SHOWN = 80  # characters of a value in a message
+_QUOTED = 60  # characters of a value from a file
 
 
 class ArgumentError(ValueError):
@@ -52,6 +53,12 @@ def shown(value: Any) -> str:
     if isinstance(value, Tracer) or callable(value):
         return f"a {type(value).__name__}"
     return cut(" ".join(repr(value).split()), _SHOWN)
+
+
+def short(value: Any) -> str:
+    """A value of a file for a message: quoted, not too long, on one line."""
+    text = repr(value)
+    return text if len(text) <= _QUOTED else f"{text[: _QUOTED - 4]}...{text[-1]}"
 
 
 def order_of(argument: str, value: Any, minimum: int = 0, advice: str = "") -> int:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import taylornets as tn
-from taylornets.activations import Custom, Polynomial, ReluPower, _base, _quadrature
+from taylornets.activations import Custom, PolynomialActivation, ReluPower, _base, _quadrature
 
 NAMES = (*tn.activations.names(), "polynomial(1.0, -2.0, 0.5, 0.25)", "relu_power_7")
 SMOOTH = tuple(name for name in NAMES if not tn.activations.get(name).kinks)
@@ -246,6 +246,6 @@ def test_custom_moments_equal_the_closed_forms():
 
 
 def test_polynomial_moments_are_exact():
-    sigma = Polynomial((0, 0, 0, 1))  # g³ = He_3 + 3 He_1
+    sigma = PolynomialActivation((0, 0, 0, 1))  # g³ = He_3 + 3 He_1
     assert [sigma.hermite_coefficient(0, q) for q in range(5)] == [0.0, 3.0, 0.0, 6.0, 0.0]
     assert float(sigma.dual(0)(1.0)) == 15.0

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import taylornets as tn
-from taylornets.activations import Activation, Custom, Erf, Polynomial, ReluPower, Tanh, _registry
+from taylornets.activations import Activation, Custom, Erf, PolynomialActivation, ReluPower, Tanh, _registry
 
 NAMES = (*tn.activations.names(), "polynomial(1.0, -2.0, 0.5, 0.25)", "relu_power_7")
 
@@ -85,11 +85,11 @@ def test_bad_activations(bad: Any, message: str):
 @pytest.mark.parametrize("coefficients", [(), (1.0, math.nan)])
 def test_bad_coefficients(coefficients: tuple[float, ...]):
     with pytest.raises(tn.ArgumentError, match=r"^coefficients: needed a sequence of at least one finite real number"):
-        Polynomial(coefficients)
+        PolynomialActivation(coefficients)
 
 
 def test_trailing_zeros_do_not_make_another_polynomial():
-    assert Polynomial((1, 2, 0)) == Polynomial((1.0, 2.0))
+    assert PolynomialActivation((1, 2, 0)) == PolynomialActivation((1.0, 2.0))
 
 
 def test_a_new_activation_is_one_registration():
@@ -127,8 +127,8 @@ def test_bounds_known_in_closed_form():
     assert tn.activations.get("sigmoid").derivative_bound(3) == pytest.approx(1 / 8, rel=1e-6)
     assert Erf().derivative_bound(2) == pytest.approx(2 * math.sqrt(2 / math.pi) * math.exp(-0.5), rel=1e-6)
     assert tn.activations.get("gelu").derivative_bound(2) == pytest.approx(2 / math.sqrt(2 * math.pi), rel=1e-6)
-    assert Polynomial((0, 1, 3)).derivative_bound(2) == 6.0
-    assert Polynomial((0, 1, 3)).derivative_bound(3) == 0.0
+    assert PolynomialActivation((0, 1, 3)).derivative_bound(2) == 6.0
+    assert PolynomialActivation((0, 1, 3)).derivative_bound(3) == 0.0
 
 
 def test_a_bound_beyond_a_jump_serves_no_remainder():

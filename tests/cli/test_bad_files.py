@@ -15,10 +15,10 @@ from bad_files import A, B, good
 import taylornets as tn
 from taylornets import cli
 from taylornets.datafiles import read
-from taylornets.experiments.tabular._learn import Settings, new_model, quietly
-from taylornets.experiments.tabular._prepare import prepared
-from taylornets.experiments.tabular._problem import pose, split_of
-from taylornets.experiments.tabular._saved import describe, whole
+from taylornets.tabular._model_file import describe, whole
+from taylornets.tabular._path import FitSettings, new_model, quietly
+from taylornets.tabular._prepare import prepared
+from taylornets.tabular._problem import pose, split_of
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -114,7 +114,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     problem = pose(table, "y", "auto", 0)
     steps, features = prepared(problem)
     for order, name in ((2, "model.safetensors"), (3, "third.safetensors")):
-        made = new_model("classification", Settings(order=order, width=4), 1e-2).set_params(tol=0.5, max_iter=3)
+        made = new_model("classification", FitSettings(order=order, width=4), 1e-2).set_params(tol=0.5, max_iter=3)
         quietly(lambda made=made: made.fit(features, problem.y))
         tn.save(whole(steps, made, describe(problem, table, 0)), folder / name)
     return folder

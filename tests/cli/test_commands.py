@@ -13,22 +13,22 @@ import pytest
 
 from taylornets import cli
 from taylornets.cli import _app, _reproduce
-from taylornets.experiments import claims
-from taylornets.experiments.claims import Claim, Context, Outcome
+from taylornets.reproduction import claims
+from taylornets.reproduction.claims import Claim, ClaimContext, Outcome
 
 Run = Callable[..., tuple[int, str, str]]
 
 
-def hold(context: Context) -> Outcome:
+def hold(context: ClaimContext) -> Outcome:
     context.progress(0.5, "half")
     return Outcome({"slope": -0.25}, True, interval=(-0.3, -0.2))
 
 
-def fail(context: Context) -> Outcome:
+def fail(context: ClaimContext) -> Outcome:
     return Outcome("[bold]0.7[/bold]", False)
 
 
-def crash(context: Context) -> Outcome:
+def crash(context: ClaimContext) -> Outcome:
     raise RuntimeError("no room")
 
 
@@ -39,7 +39,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     monkeypatch.setattr(claims, "_discover", lambda: None)
     monkeypatch.setattr(_reproduce, "_processes", lambda: 1)  # the counters of this process are looked at
 
-    def register(**functions: Callable[[Context], Outcome]) -> None:
+    def register(**functions: Callable[[ClaimContext], Outcome]) -> None:
         for name, function in functions.items():
             claims.register(Claim(name, name.title(), "It holds.", "section 1", "slope −1/4", function))
 
@@ -127,7 +127,7 @@ def test_report_of_an_unfinished_run_is_not_a_success(run: Run, registry: Callab
 
 
 def test_interrupt(run: Run, registry: Callable[..., None], tmp_path: Path):
-    def interrupt(context: Context) -> Outcome:
+    def interrupt(context: ClaimContext) -> Outcome:
         raise KeyboardInterrupt
 
     registry(zeta=interrupt)
@@ -141,7 +141,7 @@ def test_interrupt(run: Run, registry: Callable[..., None], tmp_path: Path):
 def test_termination_is_an_interrupt(run: Run, registry: Callable[..., None]):
     before = signal.getsignal(signal.SIGTERM)
 
-    def terminate(context: Context) -> Outcome:
+    def terminate(context: ClaimContext) -> Outcome:
         signal.raise_signal(signal.SIGTERM)
         return hold(context)
 
@@ -238,7 +238,7 @@ def test_command_computes_in_64_bits(run: Run, registry: Callable[..., None]):
     jax.config.update("jax_enable_x64", False)
     seen: list[bool] = []
 
-    def look(context: Context) -> Outcome:
+    def look(context: ClaimContext) -> Outcome:
         seen.append(bool(jax.config.read("jax_enable_x64")))
         return hold(context)
 
@@ -253,7 +253,7 @@ def test_slow_modules_are_not_imported_for_help():
         "from taylornets.cli import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: pass\n"
-        "slow = {'matplotlib', 'jinja2', 'sklearn', 'taylornets.experiments.reproduce'} & set(sys.modules)\n"
+        "slow = {'matplotlib', 'jinja2', 'sklearn', 'taylornets.reproduction'} & set(sys.modules)\n"
         "sys.exit(f'imported: {slow}' if slow else 0)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)

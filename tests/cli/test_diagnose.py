@@ -21,14 +21,13 @@ from flax import nnx
 from safetensors.numpy import save_file
 
 import taylornets as tn
-from taylornets import cli
+from taylornets import cli, records
 from taylornets.cli import _diagnose
-from taylornets.experiments import records
-from taylornets.experiments.diagnosis import Request
-from taylornets.experiments.diagnosis._checkpoints import read, series
-from taylornets.experiments.diagnosis._data import named, settled
-from taylornets.experiments.diagnosis._run import _prepared, _regime
-from taylornets.experiments.records import Table
+from taylornets.diagnosis import DiagnosisRequest
+from taylornets.diagnosis._checkpoints import read, series
+from taylornets.diagnosis._data import named, settled
+from taylornets.diagnosis._run import _prepared, _regime
+from taylornets.records import Table
 
 Run = Callable[..., tuple[int, str, str]]
 FILE = Path(__file__).with_name("diagnosed.py")
@@ -142,7 +141,7 @@ def test_batches_without_end_and_numbers_as_targets(run: Run, tmp_path: Path):
 
 def prepared(factory: str, **options: Any) -> Any:
     """Model, data and loss as the study takes them."""
-    return _prepared(Request(f"{FILE}:{factory}", Path("out"), "", **options))
+    return _prepared(DiagnosisRequest(f"{FILE}:{factory}", Path("out"), "", **options))
 
 
 def test_modules_of_frameworks_are_functions_of_their_parameters():

@@ -21,9 +21,9 @@ from taylornets import cli
 from taylornets.cli import _fit
 from taylornets.cli._requests import request
 from taylornets.datafiles import read
-from taylornets.experiments.tabular import _rivals, _run
-from taylornets.experiments.tabular._problem import pose
-from taylornets.experiments.tabular._scores import wilson
+from taylornets.tabular import _baselines, _run
+from taylornets.tabular._problem import pose
+from taylornets.tabular._scores import wilson
 
 Run = Callable[..., tuple[int, str, str]]
 SMALL = ("--width", "8", "--penalty", "1e-3")
@@ -67,8 +67,8 @@ def few_rivals() -> Any:
             ("_DECAYS", (1.0,)),
             ("_LEAVES", (5,)),
         ):
-            patch.setattr(_rivals, name, value)
-        patch.setattr(_rivals, "_TREES", 5)
+            patch.setattr(_baselines, name, value)
+        patch.setattr(_baselines, "_TREES", 5)
         patch.setattr(_run, "_CURVE", (0.5, 1.0))
         yield
 

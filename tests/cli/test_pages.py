@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from taylornets import cli
-from taylornets.experiments.tabular import _learn, _rivals, _run
+from taylornets.tabular import _baselines, _path, _run
 
 DOCS = Path(__file__).parents[2] / "docs"
 Capture = pytest.CaptureFixture[str]
@@ -27,9 +27,9 @@ def blocks(page: str) -> list[tuple[str, str]]:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The other models with one setting each: what they score is not what is tested here."""
     for name in ("_RIDGES", "_ALPHAS", "_COSTS", "_DECAYS", "_LEAVES"):
-        monkeypatch.setattr(_rivals, name, getattr(_rivals, name)[:1])
-    monkeypatch.setattr(_rivals, "_TREES", 5)
-    monkeypatch.setattr(_learn, "PENALTIES", (1e-3, 1e-5))
+        monkeypatch.setattr(_baselines, name, getattr(_baselines, name)[:1])
+    monkeypatch.setattr(_baselines, "_TREES", 5)
+    monkeypatch.setattr(_path, "PENALTIES", (1e-3, 1e-5))
     monkeypatch.setattr(_run, "_CURVE", (1.0,))
 
 

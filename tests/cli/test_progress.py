@@ -8,8 +8,8 @@ from rich.console import Console
 
 from taylornets.cli import _progress
 from taylornets.cli._progress import Bars, Lines, listener
-from taylornets.experiments.claims import Claim, Outcome
-from taylornets.experiments.records import ClaimRecord, Stamp
+from taylornets.records import ClaimRecord, Stamp
+from taylornets.reproduction.claims import Claim, Outcome
 
 CLAIM = Claim("coupling", "Coupling", "S.", "s", "p", lambda context: Outcome(1, True))
 STAMP = Stamp("quick", 0, "0.1.0", None, True)

@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import taylornets as tn
-from taylornets.estimators._data import Problem, columns_for, merged, rows_for
+from taylornets.estimators._data import TrainingData, columns_for, merged, rows_for
 
 SMALL: dict[str, Any] = {"width": 32, "penalty": 1e-3, "max_iter": 300, "tol": 1e-2, "random_state": 0}
 GENERATOR = np.random.default_rng(0)
@@ -198,7 +198,9 @@ def test_user_options_of_jax_stay():
 
 
 def test_rows_are_merged_and_sizes_are_few():
-    found = merged(Problem(np.array([[1.0], [0.0], [1.0], [-0.0]]), np.zeros((4, 1)), np.array([1.0, 2.0, 3.0, 4.0])))
+    found = merged(
+        TrainingData(np.array([[1.0], [0.0], [1.0], [-0.0]]), np.zeros((4, 1)), np.array([1.0, 2.0, 3.0, 4.0]))
+    )
     np.testing.assert_array_equal(found.x[:, 0], [0, 1])
     np.testing.assert_array_equal(found.weight, [6, 4])
     assert [rows_for(n) for n in (1, 257, 5000)] == [256, 512, 5120]

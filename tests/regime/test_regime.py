@@ -1,4 +1,4 @@
-"""The meter on networks whose terms are known, and on movements whose regime the theory names."""
+"""The evaluator on networks whose terms are known, and on movements whose regime the theory names."""
 
 import dataclasses
 import math

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from taylornets._regime._result import NAMES
-from taylornets.experiments.diagnosis._checkpoints import _ENDINGS
+from taylornets.diagnosis._checkpoints import _ENDINGS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "regime.md").read_text()
 

@@ -1,4 +1,4 @@
-"""Leaves that do not move: where they differ between the ends, the meter says so, and uses the value that it is asked to."""
+"""Leaves that do not move: where they differ between the ends, the evaluator says so, and uses the requested value."""
 
 import math
 

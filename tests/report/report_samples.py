@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from taylornets.experiments import records
-from taylornets.experiments.records import (
+from taylornets import records
+from taylornets.records import (
     ClaimRecord,
     Figure,
     Gallery,

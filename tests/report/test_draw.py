@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure as Canvas
 from report_samples import HOSTILE, bars, confusion, gallery, slopes
 
-from taylornets.experiments.records import Gallery, Heatmap, Panel, Plot, Series, Surface
+from taylornets.records import Gallery, Heatmap, Panel, Plot, Series, Surface
 from taylornets.report import _draw
 from taylornets.report._draw import height, render
 from taylornets.report._style import DARK, LIGHT, THEMES, Theme, settings

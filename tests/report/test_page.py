@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from report_samples import HOSTILE, coupling, hostile, save
 
-from taylornets import ArgumentError
-from taylornets.experiments import records
+from taylornets import ArgumentError, records
 from taylornets.report import write_report
 
 VOID = {"meta", "img", "input", "br", "hr", "link"}

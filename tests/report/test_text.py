@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from taylornets.experiments.records import Table
+from taylornets.records import Table
 from taylornets.report import _text, brief, seconds
 
 

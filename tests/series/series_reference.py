@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from taylornets.series import Context, coefficients, evaluate_closed, make
+from taylornets.series import RuleContext, coefficients, evaluate_closed, make
 
 W = np.array([0.31, -0.72, 0.25])
 V = np.array([0.21, 0.35, -0.42])
@@ -22,7 +22,7 @@ def terms(f, order=3, *, start=W, move=V, **context):
     """A list, by order, of the list of output leaves: d^k/dt^k f(start + t move) / k! at t = 0."""
     closed = jax.make_jaxpr(f)(start)
     operands = [make([jnp.asarray(start), jnp.asarray(move), *[None] * (order - 1)])]
-    outs = [coefficients(v, order) for v in evaluate_closed(Context(order, **context), closed, operands)]
+    outs = [coefficients(v, order) for v in evaluate_closed(RuleContext(order, **context), closed, operands)]
     return [[jnp.zeros_like(row[0]) if row[k] is None else row[k] for row in outs] for k in range(order + 1)]
 
 

@@ -14,7 +14,7 @@ from jax.experimental.ode import odeint
 from jax.sharding import PartitionSpec as P
 from series_reference import V, W, agree, assert_terms, nested, no_batch_of_scan3, terms
 
-from taylornets.series import Context, evaluate_closed, make
+from taylornets.series import RuleContext, evaluate_closed, make
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -296,7 +296,7 @@ def test_a_mapped_body_costs_what_the_body_costs(wrap):
 
         def run():
             operand = make([jnp.asarray(W), jnp.asarray(V), *[None] * (order - 1)])
-            return evaluate_closed(Context(order), closed, [operand])
+            return evaluate_closed(RuleContext(order), closed, [operand])
 
         return products(jax.make_jaxpr(run)().jaxpr)
 

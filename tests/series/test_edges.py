@@ -19,7 +19,7 @@ from jax.sharding import Mesh, PartitionSpec
 from scipy.special import zeta
 
 from chebyshev import TIMES, coefficients_from_values
-from taylornets.series import RULES, Context, coefficients, evaluate_closed, make
+from taylornets.series import RULES, RuleContext, coefficients, evaluate_closed, make
 
 MESH = Mesh(np.array(jax.devices()[:1]), ("i",))
 ORDER = 3  # orders up to 6 are compared on whole models
@@ -82,7 +82,7 @@ def series(case: Case, curve: Curve) -> list[tuple[Any, ...]]:
     def run(values: Curve) -> list[tuple[Any, ...]]:
         operands = [make((*v, *[None] * (ORDER + 1 - len(v)))) for v in values]
         closed = jax.make_jaxpr(flat)(*[v[0] for v in values])
-        return [coefficients(y, ORDER) for y in evaluate_closed(Context(ORDER), closed, operands)]
+        return [coefficients(y, ORDER) for y in evaluate_closed(RuleContext(ORDER), closed, operands)]
 
     return across(case, run)(curve)
 
@@ -223,7 +223,7 @@ def rows(function: Any, *operands: Any, order: int = ORDER) -> list[Any]:
         for x, start in zip(operands, starts, strict=True)
     ]
     closed = jax.make_jaxpr(lambda *x: jax.tree.leaves(function(*x)))(*starts)
-    first = evaluate_closed(Context(order), closed, given)[0]
+    first = evaluate_closed(RuleContext(order), closed, given)[0]
     return [jnp.zeros_like(starts[0]) if c is None else c for c in coefficients(first, order)]
 
 

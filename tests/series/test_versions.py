@@ -13,7 +13,7 @@ import pytest
 from jax.experimental import hijax
 from series_reference import V, W, assert_terms, nested, terms
 
-from taylornets.series import Context, contains, make
+from taylornets.series import RuleContext, contains, make
 from taylornets.series._engine import apply
 
 OPTIONS = ("jax_scan3", "jax_remat3", "jax_custom_vjp3", "jax_custom_jvp3")
@@ -89,4 +89,4 @@ def test_types_that_are_no_arrays_are_refused(monkeypatch):
     (equation,) = closed.jaxpr.eqns
     monkeypatch.setattr(type(equation.outvars[0]), "aval", Packed(), raising=False)
     with pytest.raises(ValueError, match=r"f: .* operations on arrays, got the primitive call_hi_primitive"):
-        apply(Context(2), equation, [make([jnp.asarray(W), jnp.asarray(V), None])])
+        apply(RuleContext(2), equation, [make([jnp.asarray(W), jnp.asarray(V), None])])

@@ -10,7 +10,7 @@ import pytest
 from training_problems import cross_entropy, perceptron, sgd
 
 import taylornets as tn
-from taylornets.training._goal import goal
+from taylornets.training._task import task_of
 
 LEAVES = ["0.b", "0.w", "1.b", "1.w"]
 
@@ -138,17 +138,17 @@ def test_regression_has_no_classes():
      (cross_entropy, "regression", int, False)],
 )  # fmt: skip
 def test_what_counts_as_classification(loss, task, kind, classes):
-    assert goal(loss, task, np.zeros(3, kind)).classification is classes
+    assert task_of(loss, task, np.zeros(3, kind)).classification is classes
 
 
 def test_accuracy_of_all_forms_of_targets():
     outputs = jnp.array([[2.0, 1.0, 0.0], [0.0, 1.0, 2.0]])
-    several = goal("softmax", "auto", None)
+    several = task_of("softmax", "auto", None)
     assert float(several.accuracy(outputs, np.array([0, 1]))) == 0.5
     assert float(several.accuracy(outputs, np.eye(3)[[0, 2]])) == 1.0
     for one in (outputs[:, 0] - 1, outputs[:, :1] - 1):  # +1 and -1
         for labels, right in (([1, -1], 1.0), ([1, 0], 1.0), ([0, 1], 0.0), ([True, True], 0.5)):
-            assert float(goal("logistic", "auto", None).accuracy(one, np.array(labels))) == right
+            assert float(task_of("logistic", "auto", None).accuracy(one, np.array(labels))) == right
 
 
 def test_labels_of_every_place():

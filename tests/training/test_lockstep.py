@@ -24,8 +24,8 @@ from training_problems import (
 )
 
 import taylornets as tn
-from taylornets.training._goal import goal
-from taylornets.training._lockstep import Lockstep, Study
+from taylornets.training._lockstep import Lockstep, LockstepProblem
+from taylornets.training._task import task_of
 from tolerances import TOLERANCE
 
 TOGETHER = pytest.mark.parametrize("together", [True, False], ids=["together", "in turn"])
@@ -267,14 +267,14 @@ def test_a_model_that_diverges_stops_and_the_others_go_on():
 def study(problem, orders):
     mask = jax.tree.map(lambda _: True, problem.params)
     optimizer = optax.with_extra_args_support(sgd())
-    return Study(
+    return LockstepProblem(
         problem.f,
         problem.f,
         problem.params,
         mask,
         orders,
         True,
-        goal("softmax", "auto", None),
+        task_of("softmax", "auto", None),
         optimizer,
         None,
         False,

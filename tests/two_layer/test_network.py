@@ -50,7 +50,7 @@ class TestTerms:
 
     def test_polynomial_activation_is_reproduced(self):
         """A polynomial of degree 4 has no term beyond order 4."""
-        activation = tn.activations.Polynomial((0.5, -1.0, 2.0, 0.25, -0.125))
+        activation = tn.activations.PolynomialActivation((0.5, -1.0, 2.0, 0.25, -0.125))
         net, w, x = draw(3, activation=activation)
         np.testing.assert_allclose(net.taylor(4, w, x), net(w, x), rtol=1e-12)
         np.testing.assert_allclose(net.term(5, w, x), 0, atol=0)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from taylornets import _checks, losses
 from taylornets._fit._methods import default_method, natural_norm, small_start
-from taylornets._fit._result import FitError, FitResult, History, Status
+from taylornets._fit._result import FitError, FitHistory, FitResult, Status
 from taylornets.certificates import Certificate, certify_objective, is_certifiable
 from taylornets.objectives import Objective, objective
 from taylornets.optimizers import Method, NegativeCurvatureState
@@ -153,7 +153,7 @@ def minimize(
     certified: bool,
     tol: float,
     max_steps: int,
-    on_check: Callable[[History], None] | None = None,
+    on_check: Callable[[FitHistory], None] | None = None,
 ) -> FitResult:
     """Runs a method on a prepared objective, with checks at geometrically growing numbers of steps.
 
@@ -161,7 +161,7 @@ def minimize(
     it bounds the certificates' share of the time. After every check `on_check` is handed the history so far.
     """
     started = time.perf_counter()
-    history = History()
+    history = FitHistory()
     fun = _Preconditioned.of(risk) if solver.scales_inputs else risk
     enter, leave = (fun.inverse, fun.transform) if isinstance(fun, _Preconditioned) else (None, None)
     state = solver.init(fun, w if enter is None else w @ enter, key)
@@ -192,7 +192,7 @@ def minimize(
 
 
 def _status(
-    solver: Method, state: Any, history: History, certificate: Certificate | None, tol: float, max_steps: int
+    solver: Method, state: Any, history: FitHistory, certificate: Certificate | None, tol: float, max_steps: int
 ) -> Status | None:
     """How a run ends at a check, or None if it goes on."""
     stalled = solver.is_stalled(state)

@@ -47,7 +47,7 @@ class Status(enum.Enum):
 
 
 @dataclass(frozen=True)
-class History:
+class FitHistory:
     """The course of a run at its checks: equally long lists.
 
     Attributes:
@@ -105,7 +105,7 @@ class FitResult:
     certificate: Certificate | None
     status: Status
     steps: int
-    history: History
+    history: FitHistory
     stationarity: Stationarity | None = None
 
     def __str__(self) -> str:

@@ -1,8 +1,8 @@
 """The regime of a real network: which order of its Taylor series explains what it has learned (theory 10)."""
 
-from taylornets._regime._meter import Meter as Meter
-from taylornets._regime._programs import Settings as Settings
+from taylornets._regime._evaluator import RegimeEvaluator as RegimeEvaluator
+from taylornets._regime._programs import RegimeSettings as RegimeSettings
 from taylornets._regime._regime import regime as regime
 from taylornets._regime._result import Regime as Regime
 
-__all__ = ["Meter", "Regime", "Settings", "regime"]
+__all__ = ["Regime", "RegimeEvaluator", "RegimeSettings", "regime"]

@@ -12,8 +12,7 @@ import numpy as np
 from taylornets._checks import ArgumentError, choice, cut, integer, order_of, positive
 from taylornets._measures import TASKS, one_minus_cosine
 from taylornets._trees import Segment, refuse_batch_axis, refuse_nan, refuse_outputs
-from taylornets.expansion import taylor_terms
-from taylornets.expansion._pure import refuse_impure
+from taylornets.expansion import refuse_impure, taylor_terms
 from taylornets.kernels import model_ntk
 from taylornets.series import contains, precision
 
@@ -23,7 +22,7 @@ _LONGEST = 240  # characters of a reason
 
 
 @dataclass(frozen=True)
-class Settings:
+class RegimeSettings:
     """What `regime` is asked for; its docstring says what each one means."""
 
     max_order: int = 4
@@ -68,7 +67,7 @@ class Programs:
         ArgumentError: for outputs that are not one array with one example per row, or not finite at the initialization.
     """
 
-    def __init__(self, segment: Segment, x: Any, count: int, settings: Settings):
+    def __init__(self, segment: Segment, x: Any, count: int, settings: RegimeSettings):
         self.segment, self._settings = segment, settings
         self._start: list[Any] = segment.start
         size = settings.batch_size or count

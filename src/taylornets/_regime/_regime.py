@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from taylornets._regime._meter import Meter
-from taylornets._regime._programs import Settings
+from taylornets._regime._evaluator import RegimeEvaluator
+from taylornets._regime._programs import RegimeSettings
 
 
 def regime(
@@ -70,10 +70,10 @@ def regime(
         >>> found.verdict
         'lazy: order 1 explains 96 % of the movement'
     """
-    settings = Settings(
+    settings = RegimeSettings(
         max_order, threshold, tolerance, task, ntk_inputs, batch_size, mode, custom_vjp, max_bytes
     )  # fmt: skip
-    meter = Meter(f, params0, x, settings, trainable, fixed)
+    evaluator = RegimeEvaluator(f, params0, x, settings, trainable, fixed)
     # A list of trees is a list of checkpoints, unless the parameters are such a list themselves.
     whole = jax.tree.structure(params0)
     if isinstance(params1, list | tuple) and params1 and jax.tree.structure(params1) != whole:
@@ -81,6 +81,6 @@ def regime(
         if not arrays or jax.tree.structure(params1[0]) == whole:
             found: list[Any] = []
             for i, end in enumerate(params1):
-                found.append(meter(end, f"params1[{i}]", 3))
+                found.append(evaluator(end, f"params1[{i}]", 3))
             return found
-    return meter(params1, stacklevel=3)
+    return evaluator(params1, stacklevel=3)

@@ -1,4 +1,4 @@
-"""What the meter says about one movement, in numbers and in words."""
+"""What the evaluator says about one movement, in numbers and in words."""
 
 import math
 from collections.abc import Mapping

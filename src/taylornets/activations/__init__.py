@@ -8,7 +8,7 @@ from taylornets.activations._base import Activation as Activation
 from taylornets.activations._base import Traits as Traits
 from taylornets.activations._custom import Custom as Custom
 from taylornets.activations._entire import Exp as Exp
-from taylornets.activations._entire import Polynomial as Polynomial
+from taylornets.activations._entire import PolynomialActivation as PolynomialActivation
 from taylornets.activations._entire import Sin as Sin
 from taylornets.activations._gaussian import Erf as Erf
 from taylornets.activations._gaussian import Gelu as Gelu

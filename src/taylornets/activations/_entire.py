@@ -92,7 +92,7 @@ class Exp(Activation):
 
 
 @dataclasses.dataclass(frozen=True)
-class Polynomial(Activation):
+class PolynomialActivation(Activation):
     """`σ(t) = Σ_j c_j t^j`; entire. By name: `"polynomial(c0, c1, ...)"`.
 
     Args:
@@ -105,7 +105,7 @@ class Polynomial(Activation):
 
     Example:
         >>> import taylornets as tn
-        >>> sigma = tn.activations.Polynomial((0, 0, 0.5))
+        >>> sigma = tn.activations.PolynomialActivation((0, 0, 0.5))
         >>> float(sigma(4.0)), float(sigma.derivative(1)(4.0)), sigma.name
         (8.0, 4.0, 'polynomial(0.0, 0.0, 0.5)')
     """
@@ -161,12 +161,12 @@ class Polynomial(Activation):
         return tuple(math.perm(j, k) * c for j, c in enumerate(self.coefficients) if j >= k) or (0.0,)
 
 
-def _parse(name: str) -> Polynomial | None:
+def _parse(name: str) -> PolynomialActivation | None:
     match = re.fullmatch(r"polynomial\((.*)\)", name.strip())
     if not match:
         return None
     try:
-        return Polynomial(tuple(map(float, match[1].split(","))))
+        return PolynomialActivation(tuple(map(float, match[1].split(","))))
     except ValueError:
         raise _checks.ArgumentError(
             "activation", "'polynomial(c0, c1, ...)' with numbers", repr(name), "Example: 'polynomial(0, 1, 0.5)'."

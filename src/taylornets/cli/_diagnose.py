@@ -12,7 +12,7 @@ from rich.text import Text
 from taylornets import _checks
 from taylornets.cli._app import DONE, INTERRUPTED
 from taylornets.cli._progress import Stages
-from taylornets.experiments.diagnosis import Diagnosed, Request, diagnose, write_template
+from taylornets.diagnosis import Diagnosed, DiagnosisRequest, diagnose, write_template
 from taylornets.report import write_page_report
 
 _STAGES = ("reading", "preparing", "training", "report")
@@ -58,7 +58,7 @@ def run(where: str, options: dict[str, Any], given: Sequence[str], x64: bool) ->
 
     Args:
         where: `FILE.py:FACTORY`.
-        options: fields of `Request`.
+        options: fields of `DiagnosisRequest`.
         given: the words of the command after `taylornets`, for the report.
         x64: whether the user's model computes in 64 bits.
 
@@ -68,7 +68,7 @@ def run(where: str, options: dict[str, Any], given: Sequence[str], x64: bool) ->
     # The user's arrays have JAX's default type, which is that of the user's own programs unless asked otherwise.
     jax.config.update("jax_enable_x64", x64)
     words = [word for word in given if word != "--resume"]
-    request = Request(where, command=shlex.join(["taylornets", *words]), **options)
+    request = DiagnosisRequest(where, command=shlex.join(["taylornets", *words]), **options)
     screen = Console(stderr=True)
     stages = Stages(screen, _STAGES_OF_CHECKPOINTS if request.checkpoints else _STAGES)
     try:

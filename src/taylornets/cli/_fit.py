@@ -13,13 +13,13 @@ from taylornets import _checks, _files
 from taylornets.cli._app import DONE, INTERRUPTED
 from taylornets.cli._progress import Stages
 from taylornets.datafiles import Reading
-from taylornets.experiments.tabular import Request, certify, fit, predict, verdict
 from taylornets.report import write_page_report
+from taylornets.tabular import FitRequest, certify, fit, predict, verdict
 
 _STAGES = ("reading", "training", "comparing", "learning curve", "report")
 
 
-def run_fit(request: Request) -> int:
+def run_fit(request: FitRequest) -> int:
     """Trains on a table, saves the model, writes the report, prints the summary.
 
     Returns:

@@ -16,9 +16,9 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from taylornets.experiments.claims import Claim
-from taylornets.experiments.records import ClaimRecord
+from taylornets.records import ClaimRecord
 from taylornets.report import seconds
+from taylornets.reproduction.claims import Claim
 
 _QUIET_SECONDS = 5.0  # at most so often does what is under way write a line
 _EARLY = 0.05  # before, the time spent on compiling says nothing about the rest

@@ -11,12 +11,12 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from taylornets import records
 from taylornets.cli._app import BROKEN, DONE, INTERRUPTED
 from taylornets.cli._progress import listener, verdict
-from taylornets.experiments import records
-from taylornets.experiments.records import ClaimRecord
-from taylornets.experiments.reproduce import reproduce
+from taylornets.records import ClaimRecord
 from taylornets.report import brief, seconds, write_page_report, write_report
+from taylornets.reproduction import reproduce
 
 
 def _summarize(claims: Sequence[ClaimRecord], report: Path) -> None:

@@ -4,7 +4,7 @@ import shlex
 from typing import Any
 
 from taylornets.datafiles import Reading
-from taylornets.experiments.tabular import Request, Settings
+from taylornets.tabular import FitRequest, FitSettings
 
 _DEFAULTS: dict[str, Any] = {"order": 2, "width": 256, "rank": 1, "task": "auto", "decimal": "."}
 
@@ -14,7 +14,7 @@ def reading(encoding: str | None, separator: str | None, decimal: str) -> Readin
     return Reading(encoding, separator, decimal)
 
 
-def request(data: str, options: dict[str, Any]) -> Request:
+def request(data: str, options: dict[str, Any]) -> FitRequest:
     """A fit that was asked for.
 
     Args:
@@ -28,12 +28,12 @@ def request(data: str, options: dict[str, Any]) -> Request:
         elif value is not None and _DEFAULTS.get(name) != value:
             for item in value if isinstance(value, tuple) else (value,):
                 words += [f"--{name}", str(item)]
-    return Request(
+    return FitRequest(
         data,
         options["target"],
         options["task"],
         Reading(options["encoding"], options["separator"], options["decimal"], options["drop"], options["categorical"]),
-        Settings(options["order"], options["width"], options["penalty"], options["rank"], options["seed"]),
+        FitSettings(options["order"], options["width"], options["penalty"], options["rank"], options["seed"]),
         options["out"],
         shlex.join(words),
         options["drop-constant"],

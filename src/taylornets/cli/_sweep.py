@@ -8,9 +8,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from taylornets.cli._app import BROKEN, DONE, INTERRUPTED
-from taylornets.experiments.learning import Cell
-from taylornets.experiments.sweeps import CellError, load, sweep
+from taylornets.learning import Cell
 from taylornets.report import seconds
+from taylornets.sweeps import CellError, load, sweep
 
 
 class Shown:

@@ -10,7 +10,6 @@ read; nothing in it is executed (no pickle); and whatever is wrong with it ends 
 from taylornets.datafiles._read import bundled as bundled
 from taylornets.datafiles._read import read as read
 from taylornets.datafiles._table import LIMITS as LIMITS
+from taylornets.datafiles._table import DataTable as DataTable
 from taylornets.datafiles._table import Limits as Limits
 from taylornets.datafiles._table import Reading as Reading
-from taylornets.datafiles._table import Table as Table
-from taylornets.datafiles._table import short as short

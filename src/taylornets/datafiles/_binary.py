@@ -11,17 +11,17 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from taylornets import _checks
+from taylornets._checks import short
 from taylornets.datafiles._table import (
     LIMITS,
+    DataTable,
     Reading,
-    Table,
     check_drop,
     check_names,
     check_size,
     framed,
     from_numbers,
     from_texts,
-    short,
     wrong,
 )
 
@@ -50,7 +50,7 @@ def _damaged(path: Path, kind: str, error: Exception) -> Exception:
 # --- Parquet -------------------------------------------------------------------------------------------------------
 
 
-def read_parquet(path: Path, reading: Reading) -> Table:
+def read_parquet(path: Path, reading: Reading) -> DataTable:
     """Reads a Parquet file with columns of numbers, truth values and texts.
 
     Args:
@@ -78,7 +78,7 @@ def read_parquet(path: Path, reading: Reading) -> Table:
             columns = {name: _values(name, table.column(names.index(name)), reading) for name in kept}
         except (pa.ArrowException, OSError, MemoryError, OverflowError, UnicodeDecodeError) as error:
             raise _damaged(path, "Parquet", error) from None
-    return Table(str(path), framed(columns), "Parquet")
+    return DataTable(str(path), framed(columns), "Parquet")
 
 
 def _checked_parquet(opened: Any) -> list[str]:
@@ -105,7 +105,11 @@ def _kind(name: str, found: Any) -> str:
         return "number"
     if kinds.is_decimal(found):
         return "number"
-    raise wrong("columns of numbers, truth values or texts", f"{short(str(found))} in column {short(name)}", _DROP)
+    raise wrong(
+        "columns of numbers, truth values or texts",
+        f"{short(str(found))} in column {short(name)}",
+        _DROP,
+    )
 
 
 def _values(name: str, column: Any, reading: Reading) -> Any:
@@ -121,7 +125,7 @@ def _values(name: str, column: Any, reading: Reading) -> Any:
 # --- NPZ -----------------------------------------------------------------------------------------------------------
 
 
-def read_npz(path: Path, reading: Reading) -> Table:
+def read_npz(path: Path, reading: Reading) -> DataTable:
     """Reads arrays of an NPZ file: of one axis a column, of two axes columns `name_0`, `name_1`, and so on.
 
     Args:
@@ -158,7 +162,7 @@ def read_npz(path: Path, reading: Reading) -> Table:
         else from_numbers(name, columns[name], reading)
         for name in kept
     }
-    return Table(str(path), framed(made), "NPZ")
+    return DataTable(str(path), framed(made), "NPZ")
 
 
 def _arrays(file: IO[bytes], reading: Reading) -> dict[str, np.ndarray]:

@@ -12,12 +12,11 @@ from taylornets import _checks
 from taylornets.datafiles._binary import read_npz, read_parquet
 from taylornets.datafiles._table import (
     LIMITS,
+    DataTable,
     Reading,
-    Table,
     check_drop,
     framed,
     from_numbers,
-    short,
 )
 from taylornets.datafiles._text import read_text
 
@@ -33,7 +32,7 @@ def bundled() -> tuple[str, ...]:
     return tuple(_PREFIX + name for name in _BUNDLED)
 
 
-def read(source: str, reading: Reading | None = None) -> Table:
+def read(source: str, reading: Reading | None = None) -> DataTable:
     """Reads a table.
 
     Args:
@@ -50,7 +49,7 @@ def read(source: str, reading: Reading | None = None) -> Table:
     reading = reading or Reading()
     _checks.choice("--decimal", reading.decimal, (".", ","))
     if not source.strip() or "\0" in source:
-        raise _checks.ArgumentError("DATA", "the name of a file", short(source))
+        raise _checks.ArgumentError("DATA", "the name of a file", _checks.short(source))
     if source.startswith(_PREFIX):
         return _bundled(source, reading)
     path = Path(source)
@@ -58,7 +57,7 @@ def read(source: str, reading: Reading | None = None) -> Table:
         _check_file(path)
         return _READERS[path.suffix.lower()](path, reading)
     except OSError as error:
-        came = f"{short(source)} ({error.strerror or type(error).__name__})"
+        came = f"{_checks.short(source)} ({error.strerror or type(error).__name__})"
         raise _checks.ArgumentError("DATA", "a file that can be read", came) from None
 
 
@@ -71,12 +70,12 @@ def _check_file(path: Path) -> None:
         raise _checks.ArgumentError("DATA", "a file", f"{path}, which is a device or a pipe", "Save the data first.")
     if path.suffix.lower() not in _READERS:
         needed = f"a file with the ending {', '.join(_READERS)}, or one of {', '.join(bundled())}"
-        raise _checks.ArgumentError("DATA", needed, short(path.name))
+        raise _checks.ArgumentError("DATA", needed, _checks.short(path.name))
     if found.st_size > LIMITS.bytes:
         raise _checks.ArgumentError("DATA", f"a file of at most {LIMITS.bytes:,} bytes", f"{found.st_size:,} in {path}")
 
 
-def _bundled(source: str, reading: Reading) -> Table:
+def _bundled(source: str, reading: Reading) -> DataTable:
     """A set that comes with scikit-learn; the target is one of its columns, of texts where it is a class."""
     name = _checks.choice("DATA", source.removeprefix(_PREFIX), _BUNDLED)
     found: Any = getattr(datasets, f"load_{name}")(as_frame=True)
@@ -90,4 +89,4 @@ def _bundled(source: str, reading: Reading) -> Table:
         else:
             columns[column] = from_numbers(column, frame[column].to_numpy(), reading)
     target = outcomes[0] if len(outcomes) == 1 and outcomes[0] in columns else None
-    return Table(source, framed(columns), "a set that comes with scikit-learn", target, outcomes)
+    return DataTable(source, framed(columns), "a set that comes with scikit-learn", target, outcomes)

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from taylornets import _checks
+from taylornets._checks import short
 
 # What stands for a missing value in a text file, in any case of letters.
 MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "?"})
 _BOOLEANS = {"true": "true", "false": "false"}
-_SHOWN = 60  # letters of a value in a message
 _MOSTLY = 0.5  # beyond this share of numbers, words in a column are taken for mistakes, not for categories
 
 
@@ -59,7 +59,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Table:
+class DataTable:
     """Named columns of numbers (float64, NaN where one is missing) and of texts (objects, NaN where one is missing).
 
     Args:
@@ -87,12 +87,6 @@ class Table:
             data = "\0".join(map(str, values)).encode() if texts else np.ascontiguousarray(values).tobytes()
             found.update(data)
         return found.hexdigest()
-
-
-def short(value: Any) -> str:
-    """A value of a file for a message: quoted, not too long, on one line."""
-    shown = repr(value)
-    return shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 4]}...{shown[-1]}"
 
 
 def wrong(needed: str, came: str, advice: str = "") -> _checks.ArgumentError:

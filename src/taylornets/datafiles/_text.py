@@ -11,14 +11,13 @@ from typing import Any, TextIO
 from taylornets import _checks
 from taylornets.datafiles._table import (
     LIMITS,
+    DataTable,
     Reading,
-    Table,
     check_drop,
     check_names,
     check_size,
     framed,
     from_texts,
-    short,
     wrong,
 )
 
@@ -48,7 +47,7 @@ _SAMPLE = 100
 _HEAD = 4096
 
 
-def read_text(path: Path, reading: Reading) -> Table:
+def read_text(path: Path, reading: Reading) -> DataTable:
     """Reads a table of text lines; the first one has the names of the columns.
 
     Args:
@@ -79,7 +78,7 @@ def read_text(path: Path, reading: Reading) -> Table:
         raise wrong("columns that are not dropped", f"none of {len(names)}")
     frame = framed({name: from_texts(name, columns[names.index(name)], reading) for name in kept})
     name = SEPARATORS.get(separator, repr(separator))
-    return Table(str(path), frame, f"text in {encoding.upper()}, columns separated by {name}")
+    return DataTable(str(path), frame, f"text in {encoding.upper()}, columns separated by {name}")
 
 
 def _encoding(path: Path, reading: Reading) -> str:
@@ -94,7 +93,9 @@ def _encoding(path: Path, reading: Reading) -> str:
     try:
         io.TextIOWrapper(io.BytesIO(), encoding=found)
     except (LookupError, ValueError):
-        raise _checks.ArgumentError("--encoding", "the name of an encoding, such as utf-8", short(found)) from None
+        raise _checks.ArgumentError(
+            "--encoding", "the name of an encoding, such as utf-8", _checks.short(found)
+        ) from None
     wide = found.lower().replace("_", "-").startswith(("utf-16", "utf-32"))
     if b"\0" in head and not wide:
         advice = "If it is a text, name its encoding, say --encoding utf-16-le."
@@ -121,7 +122,7 @@ def _separator(sample: list[str], reading: Reading) -> str:
         sign = named.get(reading.separator, reading.separator)
         if len(sign) != 1 or sign in '\r\n"' or sign.isalnum():
             needed = f"one sign, or {', '.join(SEPARATORS.values())}"
-            raise _checks.ArgumentError("--separator", needed, short(reading.separator))
+            raise _checks.ArgumentError("--separator", needed, _checks.short(reading.separator))
         return sign
     best, most = ",", (False, 1)
     for sign in SEPARATORS:
@@ -142,7 +143,9 @@ def _columns(lines: Iterator[str], separator: str) -> tuple[list[list[str]], lis
         header = next((row for row in reader if row), [])
         names = check_names(header)
         if all(_is_number(name) for name in names):
-            raise wrong("names of columns in the first line", f"numbers, {short(names[0])} first", "Add a first line.")
+            raise wrong(
+                "names of columns in the first line", f"numbers, {_checks.short(names[0])} first", "Add a first line."
+            )
         columns: list[list[str]] = [[] for _ in names]
         rows = 0
         while block := list(islice(reader, 10_000)):

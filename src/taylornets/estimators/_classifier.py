@@ -9,7 +9,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
 from taylornets import _checks
-from taylornets.estimators._data import Problem
+from taylornets.estimators._data import TrainingData
 from taylornets.estimators._entry import check_rows
 from taylornets.estimators._solve import decided
 from taylornets.estimators._taylor import TaylorEstimator
@@ -113,7 +113,7 @@ class TaylorClassifier(ClassifierMixin, TaylorEstimator):
     def _numbers(self, y: Any) -> np.ndarray:
         return numbers_of(y, self.classes_)[:, None].astype(float)
 
-    def _learn_targets(self, problem: Problem, model: str | int) -> tuple[str, int]:
+    def _learn_targets(self, problem: TrainingData, model: str | int) -> tuple[str, int]:
         del problem
         several = len(self.classes_) > 2
         automatic = "softmax" if several and model != "randomized" else "logistic"

@@ -20,7 +20,7 @@ _LEAST_ROWS, _DOUBLED_ROWS = 256, 4096
 _LEAST_COLUMNS, _DOUBLED_COLUMNS = 16, 64
 
 
-class Problem(NamedTuple):
+class TrainingData(NamedTuple):
     """Examples, encoded targets and weights, row by row.
 
     Attributes:
@@ -34,7 +34,7 @@ class Problem(NamedTuple):
     weight: Table
 
 
-def merged(problem: Problem) -> Problem:
+def merged(problem: TrainingData) -> TrainingData:
     """Equal rows as one, with the sum of their weights; sorted; without the rows of weight 0."""
     present = problem.weight > 0
     x, y, weight = (part[present] for part in problem)
@@ -44,7 +44,7 @@ def merged(problem: Problem) -> Problem:
     table = table[order]
     first = np.concatenate([[True], np.any(table[1:] != table[:-1], axis=1)])
     weight = np.bincount(np.cumsum(first) - 1, weights=weight[order])
-    return Problem(x[order][first], y[order][first], weight)
+    return TrainingData(x[order][first], y[order][first], weight)
 
 
 class Scaling(NamedTuple):
@@ -63,7 +63,7 @@ class Scaling(NamedTuple):
     radius: float
 
     @classmethod
-    def of(cls, problem: Problem, kind: str, bias: float) -> "Scaling":
+    def of(cls, problem: TrainingData, kind: str, bias: float) -> "Scaling":
         """Of the training examples, each with its weight."""
         offset, scale = center_and_spread(problem.x, problem.weight)
         scaling = cls(offset, scale, bias * problem.x.shape[1] ** 0.5, 1.0)
@@ -113,7 +113,7 @@ def filled(values: Table, rows: int, columns: int | None = None) -> Table:
     return np.pad(values, padding)
 
 
-def folds_of(problem: Problem, count: int, generator: np.random.Generator, labels: Table | None) -> Table:
+def folds_of(problem: TrainingData, count: int, generator: np.random.Generator, labels: Table | None) -> Table:
     """The fold of every row, shape `(n,)`; each class is spread evenly over the folds."""
     order = generator.permutation(len(problem.x))
     if labels is not None:

@@ -8,7 +8,7 @@ from jaxtyping import Array
 
 from taylornets import kernels
 from taylornets.certificates import Certificate
-from taylornets.estimators._data import Problem, filled
+from taylornets.estimators._data import TrainingData, filled
 from taylornets.two_layer import TwoLayerNetwork
 
 
@@ -36,7 +36,7 @@ def filled_on_sphere(x: np.ndarray, rows: int, columns: int) -> np.ndarray:
     return ready
 
 
-def ridge_certificate(problem: Problem, fitted: np.ndarray, coefficients: np.ndarray, ridge: float) -> Certificate:
+def ridge_certificate(problem: TrainingData, fitted: np.ndarray, coefficients: np.ndarray, ridge: float) -> Certificate:
     """Primal and dual of the ridge problem, whatever found the coefficients.
 
     With `ν_i = 2 p_i (f_i - y_i)` and any `f = K c` the dual is `-Σ p_i ⟨s_i, s_i/4 + y_i⟩ - ⟨ν, K ν⟩/(4λ)`, `s_i = ν_i/p_i`.

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from taylornets import _checks, activations, kernels
 from taylornets.estimators._classifier import classes_of, numbers_of, signs_of
-from taylornets.estimators._data import Problem, Scaling, center_and_spread, columns_for, filled, merged, rows_for
+from taylornets.estimators._data import Scaling, TrainingData, center_and_spread, columns_for, filled, merged, rows_for
 from taylornets.estimators._entry import check_new_rows, check_rows, precision_of
 from taylornets.estimators._kernel import filled_on_sphere, ridge_certificate, weighted_gram, weighted_kernel
 from taylornets.estimators._regressor import numbers_of_targets
@@ -53,7 +53,7 @@ class NTKEstimator(BaseEstimator, abc.ABC):
         """Targets as numbers, shape `(n, c)`: class numbers in one column, or the targets of a regression."""
 
     @abc.abstractmethod
-    def _encode(self, problem: Problem) -> np.ndarray:
+    def _encode(self, problem: TrainingData) -> np.ndarray:
         """Numbers as they are fitted, shape `(n, outputs)`; keeps what undoes it."""
 
     @abc.abstractmethod
@@ -78,7 +78,7 @@ class NTKEstimator(BaseEstimator, abc.ABC):
         ridges = self._settings()
         x, y, weight = self._rows(X, y, sample_weight)
         with precision_of(x.dtype):
-            problem = merged(Problem(x, self._numbers(y, weight), weight))
+            problem = merged(TrainingData(x, self._numbers(y, weight), weight))
             problem = problem._replace(y=self._encode(problem))
             scaling = Scaling.of(problem, "sphere", self.bias)
             self.input_offset_, self.input_scale_, self.input_bias_, _ = scaling
@@ -111,7 +111,7 @@ class NTKEstimator(BaseEstimator, abc.ABC):
             _checks.positive("ridges", ridge)
         return tuple(map(float, ridges))
 
-    def _solve(self, problem: Problem, ridges: tuple[float, ...]) -> None:
+    def _solve(self, problem: TrainingData, ridges: tuple[float, ...]) -> None:
         """With `D = diag(p_i)^{1/2}` the coefficients are `c = D (D K D + λ I)^{-1} D y`."""
         n = len(problem.x)
         if n > _DECOMPOSED:
@@ -126,7 +126,7 @@ class NTKEstimator(BaseEstimator, abc.ABC):
         self.objective_ = float(self.certificate_.primal)
 
     def _decompose(
-        self, problem: Problem, ridges: tuple[float, ...]
+        self, problem: TrainingData, ridges: tuple[float, ...]
     ) -> tuple[np.ndarray, float, list[list[float]] | None]:
         n, rows = len(problem.x), rows_for(len(problem.x))
         roots: Any = filled(np.sqrt(problem.weight), rows)[:, None].astype(problem.x.dtype)
@@ -144,11 +144,11 @@ class NTKEstimator(BaseEstimator, abc.ABC):
             ridge = ridges[min(range(len(ridges)), key=lambda i: tuple(scores[i]))]
         return np.asarray(roots * prepared.coefficients(ridge / rows))[:n], ridge, scores
 
-    def _score(self, problem: Problem, residuals: np.ndarray) -> list[float]:
+    def _score(self, problem: TrainingData, residuals: np.ndarray) -> list[float]:
         squares = np.sum(residuals**2, axis=1)
         return [float(np.average(e, weights=problem.weight)) for e in (self._errors(residuals, problem.y), squares)]
 
-    def _iterate(self, problem: Problem, ridges: tuple[float, ...]) -> tuple[np.ndarray, float, None, int]:
+    def _iterate(self, problem: TrainingData, ridges: tuple[float, ...]) -> tuple[np.ndarray, float, None, int]:
         """Conjugate gradients, the Gram matrix formed and dropped; the root of the weight is a column of the inputs."""
         if len(ridges) > 1:
             needed = f"a number for more than {_DECOMPOSED} distinct rows"
@@ -235,7 +235,7 @@ class NTKRegressor(MultiOutputMixin, RegressorMixin, NTKEstimator):
         self.target_columns_ = np.ndim(y) == 2
         return numbers_of_targets(y)
 
-    def _encode(self, problem: Problem) -> np.ndarray:
+    def _encode(self, problem: TrainingData) -> np.ndarray:
         self.target_offset_, self.target_scale_ = center_and_spread(problem.y, problem.weight)
         return (problem.y - self.target_offset_) / self.target_scale_
 
@@ -277,7 +277,7 @@ class NTKClassifier(ClassifierMixin, NTKEstimator):
         self.classes_ = classes_of(y, weight)
         return numbers_of(y, self.classes_)[:, None].astype(float)
 
-    def _encode(self, problem: Problem) -> np.ndarray:
+    def _encode(self, problem: TrainingData) -> np.ndarray:
         return signs_of(problem.y[:, 0], len(self.classes_))
 
     def _errors(self, residuals: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -14,10 +14,9 @@ import numpy as np
 from jaxtyping import Array
 
 from taylornets import activations
-from taylornets._fit import FitResult, History
-from taylornets._fit._fit import minimize
+from taylornets._fit import FitHistory, FitResult, minimize
 from taylornets.certificates import Certificate, certify_objective, is_certifiable
-from taylornets.estimators._data import Problem, columns_for, filled, rows_for
+from taylornets.estimators._data import TrainingData, columns_for, filled, rows_for
 from taylornets.objectives import Objective, objective
 from taylornets.optimizers import LBFGS
 from taylornets.randomization import SignMoments
@@ -58,7 +57,7 @@ class Model(NamedTuple):
         w0 = filled(w0, len(w0), columns_for(w0.shape[1]))
         return TwoLayerNetwork(jnp.asarray(w0), jnp.asarray(signs), activations.get(self.activation), symmetric=True)
 
-    def objective(self, net: TwoLayerNetwork, problem: Problem, penalty: float) -> Objective:
+    def objective(self, net: TwoLayerNetwork, problem: TrainingData, penalty: float) -> Objective:
         """The penalized risk on a problem, its rows filled up."""
         rows, y = rows_for(len(problem.x)), problem.y
         y = np.pad(y, [(0, rows - len(y)), (0, 0)], mode="edge")  # what fills up must be labels, too
@@ -168,7 +167,7 @@ def certified(risk: Objective, w: np.ndarray, rows: int) -> Certificate:
     return stored(certify_objective(risk, jnp.asarray(filled(w, len(w), risk.prepared.net.inputs))), rows)
 
 
-def history_of(history: History) -> dict[str, list[float]]:
+def history_of(history: FitHistory) -> dict[str, list[float]]:
     """The course of a run as plain lists."""
     names = ("steps", "objective", "gradient_norm", "stationarity", "relative_gap")
     return {name: list(getattr(history, name)) for name in names}

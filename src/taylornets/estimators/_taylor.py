@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from taylornets import _checks, activations
 from taylornets._fit import FitError, Status
 from taylornets.certificates import Certificate, is_certifiable
-from taylornets.estimators._data import Problem, Scaling, columns_for, filled, folds_of, merged
+from taylornets.estimators._data import Scaling, TrainingData, columns_for, filled, folds_of, merged
 from taylornets.estimators._entry import check_new_rows, check_rows, precision_of
 from taylornets.estimators._progress import Bar
 from taylornets.estimators._solve import (
@@ -95,7 +95,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         """Targets as numbers, shape `(n, c)`: class numbers in one column, or the targets of a regression."""
 
     @abc.abstractmethod
-    def _learn_targets(self, problem: Problem, model: str | int) -> tuple[str, int]:
+    def _learn_targets(self, problem: TrainingData, model: str | int) -> tuple[str, int]:
         """Keeps what encodes the numbers; gives the name of the loss and the number of outputs."""
 
     @abc.abstractmethod
@@ -126,7 +126,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         x, y, weight = self._rows(X, y, sample_weight)
         with precision_of(x.dtype):
             self._learn_numbers(y, weight)
-            problem = merged(Problem(x, self._numbers(y), weight))
+            problem = merged(TrainingData(x, self._numbers(y), weight))
             loss, outputs = self._learn_targets(problem, model.model)
             self._fit(model._replace(loss=loss), problem._replace(y=self._encode(problem.y)), outputs)
         return self
@@ -152,7 +152,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         x, y, weight = check_rows(self, X, y, sample_weight, reset=False, multi_output=True)
         dtype = self.displacement_.dtype
         with precision_of(dtype):
-            problem = merged(Problem(x.astype(dtype), self._numbers(y), weight))
+            problem = merged(TrainingData(x.astype(dtype), self._numbers(y), weight))
             problem = problem._replace(x=self._scaled(problem.x), y=self._encode(problem.y))
             net = self._model.network(self.initial_weights_, self.signs_)
             risk = self._model.objective(net, problem, self.penalty_)
@@ -196,7 +196,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
             raise _checks.ArgumentError("power", f"at least {2 * order} for order {order}", repr(power))
         return Model(model, "", float(power), activations.get(self.activation).name, self.chunk_size)
 
-    def _fit(self, model: Model, problem: Problem, outputs: int) -> None:
+    def _fit(self, model: Model, problem: TrainingData, outputs: int) -> None:
         generator = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
         scaling = Scaling.of(problem, self.scaling, self.bias)
         labels = self._labels(problem.y)
@@ -255,13 +255,20 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
             return tuple(map(float, self.penalties))
         return PENALTIES
 
-    def _fold_count(self, problem: Problem) -> int:
+    def _fold_count(self, problem: TrainingData) -> int:
         if len(problem.x) < 2:
             raise _checks.ArgumentError("penalty", "a number, since n_samples=1 leaves nothing to choose by", "'cv'")
         return min(self.folds, len(problem.x))
 
     def _select(
-        self, risk: Objective, problem: Problem, start: Any, penalties: Any, fold: np.ndarray, labels: Any, bar: Bar
+        self,
+        risk: Objective,
+        problem: TrainingData,
+        start: Any,
+        penalties: Any,
+        fold: np.ndarray,
+        labels: Any,
+        bar: Bar,
     ) -> list[list[float]]:
         """Errors and risks on the rows held out, averaged over the folds: one pair for each penalty."""
         rows, dtype = risk.prepared.examples, problem.x.dtype

@@ -9,8 +9,8 @@ import jax
 
 from taylornets._trees import Line, inputs_by_name, refuse_nan_inputs, refuse_unusable
 from taylornets.expansion._expand import taylor_expand
-from taylornets.expansion._memory import live_bytes, operations
 from taylornets.expansion._pure import refuse_impure
+from taylornets.series import live_bytes, operations
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from jax.extend import core
 
 from taylornets._trees import concrete
-from taylornets.series import Context, coefficients, contains, evaluate_closed, make, precision
+from taylornets.series import RuleContext, coefficients, contains, evaluate_closed, make, precision
 
 # Derivatives that agree to a third of the digits are taken for the same: rounding, or the tolerance of a solver whose
 # reverse rule solves another equation (the adjoint one). A heuristic; rules that mean another derivative differ by far more.
@@ -69,7 +69,7 @@ def _distance(closed: Any, start: list[Any], move: list[Any]) -> float:
 
 def _slopes(closed: Any, start: list[Any], move: list[Any], custom_vjp: str) -> list[Any]:
     """The coefficients of order 1 of the outputs that have one."""
-    context = Context(1, None, custom_vjp)
+    context = RuleContext(1, None, custom_vjp)
     outs = evaluate_closed(context, closed, [make([a, v]) for a, v in zip(start, move, strict=True)])
     smooth = [v for v, aval in zip(outs, closed.out_avals, strict=True) if jnp.issubdtype(aval.dtype, jnp.inexact)]
     rows = [coefficients(v, 1) for v in smooth]

@@ -11,7 +11,7 @@ from taylornets._checks import choice, order_of
 from taylornets._trees import Line, inputs_by_name, refuse_nan
 from taylornets.expansion._memory import refuse_too_large
 from taylornets.expansion._pure import refuse_impure
-from taylornets.series import Context, coefficients, evaluate_closed, make
+from taylornets.series import RuleContext, coefficients, evaluate_closed, make
 
 MODES = ("auto", "taylor", "nested")
 CUSTOM_VJP = ("function", "rule")
@@ -204,7 +204,7 @@ def series_terms(
     if expand.check:
         refuse_impure(model, list(start), closed)
     refuse_too_large(closed.jaxpr, order, expand.max_bytes)
-    context = Context(order, expand.record, expand.custom_vjp)
+    context = RuleContext(order, expand.record, expand.custom_vjp)
     structure = jax.tree_util.tree_structure(shapes)
     operands = [make([a, b, *[None] * (order - 1)]) if order else a for a, b in zip(start, move, strict=True)]
     outs = [coefficients(v, order) for v in evaluate_closed(context, closed, operands)]

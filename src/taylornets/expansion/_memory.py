@@ -3,9 +3,7 @@
 from typing import Any
 
 from taylornets._checks import ArgumentError
-from taylornets.series import live_bytes, memory_limit, operations, programs
-
-__all__ = ["live_bytes", "memory_limit", "operations", "programs", "refuse_too_large"]
+from taylornets.series import live_bytes, memory_limit
 
 
 def refuse_too_large(jaxpr: Any, order: int, limit: float | None = None) -> None:

@@ -21,8 +21,7 @@ from taylornets._trees import (
     refuse_outputs,
     rows,
 )
-from taylornets.expansion._expand import CUSTOM_VJP
-from taylornets.expansion._pure import refuse_impure
+from taylornets.expansion import CUSTOM_VJP, refuse_impure
 from taylornets.kernels._gram import SMALLER, gram
 from taylornets.kernels._products import Leaves, Products, products
 from taylornets.series import memory_limit

@@ -10,7 +10,7 @@ from jax.extend import core
 from jaxtyping import Array
 
 from taylornets._checks import cut
-from taylornets.series import Context, coefficients, contains, evaluate_closed, make, push_forward, transpose
+from taylornets.series import RuleContext, coefficients, contains, evaluate_closed, make, push_forward, transpose
 
 Leaves: TypeAlias = list[Any]
 Forward: TypeAlias = Callable[[Leaves], Array]
@@ -79,7 +79,7 @@ def _by_series(closed: Any, start: Leaves, custom_vjp: str) -> tuple[Array, Forw
 
     def slopes(move: Leaves) -> Array:
         operands = [make([a, v]) for a, v in zip(start, move, strict=True)]
-        value, slope = coefficients(evaluate_closed(Context(1, None, custom_vjp), closed, operands)[0], 1)
+        value, slope = coefficients(evaluate_closed(RuleContext(1, None, custom_vjp), closed, operands)[0], 1)
         return (jnp.zeros_like(value) if slope is None else slope).reshape(-1)
 
     values = core.jaxpr_as_fun(closed)(*start)[0].reshape(-1)

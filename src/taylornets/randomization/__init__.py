@@ -13,9 +13,9 @@ from taylornets.randomization._multipliers import RootsOfUnity as RootsOfUnity
 from taylornets.randomization._multipliers import SampledNodes as SampledNodes
 from taylornets.randomization._multipliers import SignedMoments as SignedMoments
 from taylornets.randomization._randomization import Moments as Moments
+from taylornets.randomization._randomization import MultiplierRule as MultiplierRule
 from taylornets.randomization._randomization import Random as Random
 from taylornets.randomization._randomization import Randomization as Randomization
-from taylornets.randomization._randomization import Rule as Rule
 from taylornets.randomization._randomization import prepare_signs as prepare_signs
 from taylornets.randomization._signs import SampledSigns as SampledSigns
 from taylornets.randomization._signs import SignMoments as SignMoments

@@ -15,7 +15,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Inexact, PRNGKeyArray
 
 from taylornets import _checks
-from taylornets.randomization._randomization import Moments, Randomization, Rule
+from taylornets.randomization._randomization import Moments, MultiplierRule, Randomization
 from taylornets.two_layer import BlockFeatures, Network, TwoLayerNetwork, contract
 
 _INTEGER_NODES = {4: (1.0, 2.0)}  # of the theory page; for orders 2 and 3 the general rule gives integers
@@ -28,7 +28,7 @@ class NodeMoments(eqx.Module):
     `m^{-1/2} Σ_r a_r E_r`, variance `m^{-1} Σ_r a_r² T Σ_t |c_t| |g_rt - E_r sign(c_t)/T|²`.
     """
 
-    rule: Rule = eqx.field(static=True)
+    rule: MultiplierRule = eqx.field(static=True)
     orders: tuple[int, ...] = eqx.field(static=True, default=(), init=False)
     preactivations: bool = eqx.field(static=True, default=True, init=False)
     shifted: bool = eqx.field(static=True, default=False, init=False)
@@ -65,7 +65,7 @@ class SampledNodes(eqx.Module):
         factors: of the output weights, shape `(m,)`.
     """
 
-    rule: Rule = eqx.field(static=True)
+    rule: MultiplierRule = eqx.field(static=True)
     multipliers: Inexact[Array, " m"]
     factors: Float[Array, " m"]
     orders: tuple[int, ...] = eqx.field(static=True, default=(), init=False)
@@ -74,12 +74,12 @@ class SampledNodes(eqx.Module):
     copies: bool = eqx.field(static=True, default=False, init=False)
 
     @classmethod
-    def draw(cls, key: PRNGKeyArray, net: Network, rule: Rule) -> "SampledNodes":
+    def draw(cls, key: PRNGKeyArray, net: Network, rule: MultiplierRule) -> "SampledNodes":
         """Fresh multipliers for the units of a network."""
         return cls.of(rule.draws(key, net, ()), net, rule)
 
     @classmethod
-    def of(cls, drawn: Array, net: Network, rule: Rule) -> "SampledNodes":
+    def of(cls, drawn: Array, net: Network, rule: MultiplierRule) -> "SampledNodes":
         """The multipliers of the nodes with these numbers, one for each draw: shape `(m,)`, or `(m/2,)` if pairs share."""
         drawn = jnp.tile(drawn, net.width // drawn.shape[0])
         dtype = net.w0.dtype
@@ -104,7 +104,7 @@ class SampledNodes(eqx.Module):
 class NodeValues(eqx.Module):
     """Response that keeps every unit's value at every node: `m^{-1/2} T sign(c_t) σ(u_r + z_t v_r)`, shape `(nodes, m, b)`."""
 
-    rule: Rule = eqx.field(static=True)
+    rule: MultiplierRule = eqx.field(static=True)
     orders: tuple[int, ...] = eqx.field(static=True, default=(), init=False)
     preactivations: bool = eqx.field(static=True, default=True, init=False)
     shifted: bool = eqx.field(static=True, default=False, init=False)
@@ -163,12 +163,12 @@ class SignedMoments(Randomization):
         return NodeMoments(self.rule)
 
     @property
-    def rule(self) -> Rule:
+    def rule(self) -> MultiplierRule:
         """Nodes from the largest to the smallest, and their weights."""
         positive, weights = _half_rule(self.order)
         both = np.concatenate([positive, -positive[::-1]])
         signed = np.concatenate([weights, (-1) ** self.order * weights[::-1]]) / 2
-        return Rule(tuple(map(float, both)), tuple(map(float, signed)), True)
+        return MultiplierRule(tuple(map(float, both)), tuple(map(float, signed)), True)
 
     def check(self, net: TwoLayerNetwork, w: Array | None, x: Array) -> None:
         """Refuses networks without pairs, whose order 0 would not cancel."""
@@ -222,15 +222,15 @@ class RootsOfUnity(Randomization):
         return NodeMoments(self.rule)
 
     @property
-    def rule(self) -> Rule:
+    def rule(self) -> MultiplierRule:
         """Roots by increasing angle, all of weight `1/k`."""
         weights = (1 / self.order,) * self.order
         if self.order == 2:
-            return Rule((1.0, -1.0), weights, False)
+            return MultiplierRule((1.0, -1.0), weights, False)
         angles = 2 * np.pi * np.arange(self.order) / self.order
         # Exact where a root lies on an axis, so that conjugates are recognized.
         real, imaginary = (np.where(np.abs(part) < 1e-15, 0.0, part) for part in (np.cos(angles), np.sin(angles)))
-        return Rule(tuple(map(complex, real, imaginary)), weights, False)
+        return MultiplierRule(tuple(map(complex, real, imaginary)), weights, False)
 
     def check(self, net: TwoLayerNetwork, w: Array | None, x: Array) -> None:
         """Refuses activations with kinks, and displacements that leave the strip on which the activation is analytic."""

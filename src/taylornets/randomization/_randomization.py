@@ -29,7 +29,7 @@ class Random(Protocol):
         ...
 
 
-class Rule(NamedTuple):
+class MultiplierRule(NamedTuple):
     """Nodes and weights of a multiplier.
 
     Attributes:
@@ -84,7 +84,7 @@ class Randomization(eqx.Module):
 
     @property
     @abc.abstractmethod
-    def rule(self) -> Rule:
+    def rule(self) -> MultiplierRule:
         """Nodes and weights as numbers of double precision."""
 
     @property

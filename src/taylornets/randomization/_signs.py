@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from taylornets.activations import Activation
-from taylornets.randomization._randomization import Moments, Randomization, Rule, prepare_signs
+from taylornets.randomization._randomization import Moments, MultiplierRule, Randomization, prepare_signs
 from taylornets.two_layer import BlockFeatures, Network, TwoLayerNetwork, contract
 
 
@@ -130,9 +130,9 @@ class Signs(Randomization):
     order: int = eqx.field(static=True, default=2, init=False)
 
     @property
-    def rule(self) -> Rule:
+    def rule(self) -> MultiplierRule:
         """The nodes ±1, each of weight 1/2."""
-        return Rule((1.0, -1.0), (0.5, 0.5), False)
+        return MultiplierRule((1.0, -1.0), (0.5, 0.5), False)
 
     @property
     def response(self) -> SignMoments:

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.mathtext import MathTextParser
 from matplotlib.transforms import blended_transform_factory
 
-from taylornets.experiments.records import Gallery, Heatmap, Panel, Plot, Series, Surface
+from taylornets.records import Gallery, Heatmap, Panel, Plot, Series, Surface
 from taylornets.report._style import MARKERS, PANEL_WIDTH, PLOT_HEIGHT, SMALL, TEXT, Theme, settings
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from taylornets.experiments.records import ClaimRecord, Figure, Heatmap, PageRecord, Panel, Plot, RunRecord, Surface
+from taylornets.records import ClaimRecord, Figure, Heatmap, PageRecord, Panel, Plot, RunRecord, Surface
 from taylornets.report import _text
 from taylornets.report._draw import height, render
 from taylornets.report._style import THEMES

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from taylornets.experiments.records import Table
+from taylornets.records import Table
 
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _TOGETHER = re.compile(r"[≤≥=≈±×] (?=\S)|(?<=\d) %")  # no line ends between a relation and its number

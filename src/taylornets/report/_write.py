@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from itertools import count
 from pathlib import Path
 
+from taylornets import records
 from taylornets._checks import ArgumentError
-from taylornets.experiments import records
-from taylornets.experiments.records import ClaimRecord, Figure, RunRecord, Table
+from taylornets.records import ClaimRecord, Figure, RunRecord, Table
 from taylornets.report._draw import height, render
 from taylornets.report._page import page, sections_page
 from taylornets.report._style import LIGHT
@@ -50,7 +50,7 @@ def write_report(directory: Path, progress: Callable[[float, str], None] | None 
     """Rebuilds everything in a run's folder that is derived from its records: figures, tables, `claims.json`, the page.
 
     Args:
-        directory: a folder that `taylornets.experiments.reproduce.reproduce` has written. An unfinished run gives a
+        directory: a folder that `taylornets.reproduction.reproduce` has written. An unfinished run gives a
             report that says what is missing.
         progress: called as `progress(fraction, message)` while the figures are drawn, which takes some seconds.
 

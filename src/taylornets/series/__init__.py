@@ -14,18 +14,18 @@ from taylornets.series import (
     _univariate,
 )
 from taylornets.series._count import live_bytes, memory_limit, operations, precision
-from taylornets.series._engine import FALL_BACK, RULES, Context, Rule, evaluate_closed
+from taylornets.series._engine import FALL_BACK, RULES, Rule, RuleContext, evaluate_closed
 from taylornets.series._reverse import push_forward, transpose
-from taylornets.series._series import Series, coefficients, make
+from taylornets.series._series import TaylorSeries, coefficients, make
 from taylornets.series._versions import TESTED, contains, is_tracing, is_untested, programs, warn_of_untested
 
 __all__ = [
     "FALL_BACK",
     "RULES",
     "TESTED",
-    "Context",
     "Rule",
-    "Series",
+    "RuleContext",
+    "TaylorSeries",
     "coefficients",
     "contains",
     "evaluate_closed",

@@ -8,10 +8,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from taylornets.series._engine import Context, along_curve, bind, bind1, register
+from taylornets.series._engine import RuleContext, along_curve, bind, bind1, register
 from taylornets.series._linear import accumulate
 from taylornets.series._series import (
-    Series,
+    TaylorSeries,
     Value,
     cauchy,
     coefficient,
@@ -32,7 +32,7 @@ def product(a: Value, b: Value, order: int, times: Callable[[Any, Any], Any]) ->
 
 
 @register(FAMILY, "mul")
-def _mul(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _mul(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     a, b = values
     if a is b:
         return [square(a, ctx.order)]
@@ -58,7 +58,7 @@ PAIRS = {
 
 
 @register(FAMILY, *PAIRS)
-def _pair(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _pair(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     first, second = PAIRS[equation.primitive.name]
     start = list(map(primal, values))
 
@@ -71,10 +71,10 @@ def _pair(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Valu
 
 
 @register(FAMILY, "scatter-mul")
-def _scatter_mul(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _scatter_mul(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     # With the updates spread over the operand (1 where there is none), this is an ordinary product.
     x, at, updates = values[0], primal(values[1]), values[2]
-    if not isinstance(updates, Series):
+    if not isinstance(updates, TaylorSeries):
         return [make([None if c is None else bind1(equation, c, at, updates) for c in coefficients(x, ctx.order)])]
     if not equation.params["unique_indices"]:  # products of updates among themselves: JAX has no derivative of them
         return along_curve(ctx, lambda *operands: bind(equation, *operands), values)
@@ -84,7 +84,7 @@ def _scatter_mul(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequen
 
 
 @register(FAMILY, "dot_general", "conv_general_dilated")
-def _contraction(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _contraction(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     p, q = (coefficients(v, ctx.order) for v in values)
     present = [sum(c is not None for c in side) for side in (p, q)]
     if equation.primitive.name == "dot_general" and min(present) <= 2 < max(present):
@@ -137,18 +137,18 @@ def square_coefficient(c: Sequence[Any], k: int, start: int = 0) -> Any:
 
 
 @register(FAMILY, "square")
-def _square(ctx: Context, _: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _square(ctx: RuleContext, _: Any, values: Sequence[Value]) -> Sequence[Value]:
     return [square(values[0], ctx.order)]
 
 
 @register(FAMILY, "one_minus_square")
-def _one_minus_square(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _one_minus_square(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     squares = coefficients(square(values[0], ctx.order), ctx.order)
     return [make([bind1(equation, primal(values[0])), *[minus(None, c) for c in squares[1:]]])]
 
 
 @register(FAMILY, "polynomial")
-def _polynomial(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _polynomial(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     # Horner's scheme: the operands are x and the coefficients, that of the lowest degree first.
     x, *rest, total = values
     for term in reversed(rest):
@@ -161,7 +161,7 @@ def _polynomial(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequenc
 
 
 @register(FAMILY, "integer_pow")
-def _integer_pow(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _integer_pow(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     exponent = equation.params["y"]
     start = bind1(equation, primal(values[0]))
     if exponent == 0:
@@ -192,9 +192,9 @@ def quotient(numerator: Value, denominator: Value, order: int) -> Value:
 
 
 @register(FAMILY, "div")
-def _div(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _div(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     n, d = values
-    if not isinstance(d, Series):
+    if not isinstance(d, TaylorSeries):
         return [make([None if c is None else bind1(equation, c, d) for c in coefficients(n, ctx.order)])]
     q = quotient(n, d, ctx.order)
     return [make([bind1(equation, primal(n), primal(d)), *[coefficient(q, k) for k in range(1, ctx.order + 1)]])]

@@ -10,14 +10,14 @@ import jax.numpy as jnp
 from jax import lax
 from jax.custom_derivatives import SymbolicZero
 
-from taylornets.series._engine import Context, along_curve, bind, bind1, register
-from taylornets.series._series import Series, Value, cauchy, make, primal
+from taylornets.series._engine import RuleContext, along_curve, bind, bind1, register
+from taylornets.series._series import TaylorSeries, Value, cauchy, make, primal
 from taylornets.series._univariate import FAMILY
 
 
 def compose(x: Value, derivatives: Sequence[Any], order: int) -> Value:
     """φ(x(t)) from derivatives[j] = φ^(j)(x_0)/j!, by Horner's scheme in the moving part of x."""
-    if not isinstance(x, Series):
+    if not isinstance(x, TaylorSeries):
         return derivatives[0]
     move = (None, *x.coefficients[1:])
     result: list[Any] = [derivatives[order]] + [None] * order
@@ -51,9 +51,9 @@ _monomial.defjvp(_monomial_tangent, symbolic_zeros=True)
 
 
 @register(FAMILY, "pow")
-def _pow(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _pow(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     x, r = values
-    if isinstance(r, Series):  # x^r = exp(r log x) has its own conventions at x = 0: JAX's derivative keeps them
+    if isinstance(r, TaylorSeries):  # x^r = exp(r log x) has its own conventions at x = 0: JAX's derivative keeps them
         return along_curve(ctx, lambda *operands: bind(equation, *operands), values)
     # φ^(j)(x_0)/j! = binom(r, j) x_0^(r-j); where the binomial vanishes (r a natural number) the term does, at 0 too.
     derivatives = [bind1(equation, primal(x), r)]
@@ -68,11 +68,11 @@ def _pow(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value
 
 
 @register(FAMILY, "lgamma", "digamma", "polygamma")
-def _gamma(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _gamma(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     # lgamma' = digamma = polygamma of order 0, and each further derivative raises the order by one.
     *index, x = values
     at = primal(x)
-    if any(isinstance(m, Series) for m in index):  # JAX has no derivative in the order
+    if any(isinstance(m, TaylorSeries) for m in index):  # JAX has no derivative in the order
         return along_curve(ctx, lambda *operands: bind(equation, *operands), values)
     derivatives = [bind1(equation, *index, at)]
     lowest: Any = index[0] if index else 0  # of φ itself

@@ -9,16 +9,16 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from taylornets.series._effects import Cell, cells_of, contents, on_contents, pure, put
-from taylornets.series._engine import Context, bind, evaluate_closed, register
-from taylornets.series._series import Series, Value, fill, join, pattern, primal
+from taylornets.series._effects import StateCell, cells_of, contents, on_contents, pure, put
+from taylornets.series._engine import RuleContext, bind, evaluate_closed, register
+from taylornets.series._series import TaylorSeries, Value, fill, join, pattern, primal
 from taylornets.series._versions import HIGH, body, expansion, parameters, scan_sizes, without_state
 
 FAMILY = "control flow"
 
 
 @register("call", "jit", "scan3", "root_linear_map", "opt_remat", state=True)
-def expanded(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def expanded(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     """The program inside of an equation, or what JAX says that the equation stands for."""
     program = body(equation) if equation.primitive.name != HIGH else None
     if program is not None:
@@ -31,10 +31,10 @@ def expanded(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[V
 
 
 @register("rematerialization", "remat2", state=True)
-def _remat(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _remat(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     params, cells = parameters(equation), cells_of(values)
     program = body(equation)
-    plain = [not isinstance(v, Cell) for v in values]
+    plain = [not isinstance(v, StateCell) for v in values]
 
     def run(*operands: Value) -> list[Value]:
         given = iter(operands)
@@ -50,12 +50,12 @@ def _remat(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Val
 
 
 @register(FAMILY, "cond", state=True)
-def _cond(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _cond(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     index, *operands = values
     cells = cells_of(operands)
-    plain = [not isinstance(v, Cell) for v in operands]
+    plain = [not isinstance(v, StateCell) for v in operands]
 
-    def branch(ctx: Context, closed: Any) -> Callable[..., list[Value]]:
+    def branch(ctx: RuleContext, closed: Any) -> Callable[..., list[Value]]:
         def run(*args: Value) -> list[Value]:
             given = iter(args)
             return evaluate_closed(ctx, closed, [next(given) if p else v for p, v in zip(plain, operands, strict=True)])
@@ -113,13 +113,13 @@ def _match(values: Sequence[Value], like: Sequence[Value]) -> list[Value]:
 
 
 @register(FAMILY, "scan", state=True)
-def _scan(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _scan(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     params, cells = equation.params, cells_of(values)
     constants, carried = scan_sizes(params)
     consts, carry, xs = values[:constants], values[constants : constants + carried], list(values[constants + carried :])
     count = len(cells)
 
-    def advance(ctx: Context, full: list[Value], x: list[Value]) -> tuple[list[Value], list[Value]]:
+    def advance(ctx: RuleContext, full: list[Value], x: list[Value]) -> tuple[list[Value], list[Value]]:
         run = pure(cells, lambda *operands: evaluate_closed(ctx, params["jaxpr"], [*consts, *operands]))
         held, outs = run(full[:count], *full[count:], *x)
         return [*held, *outs[:carried]], outs[carried:]
@@ -140,13 +140,13 @@ def _scan(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Valu
 
 
 @register(FAMILY, "while", state=True)
-def _while(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _while(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     params, cells = equation.params, cells_of(values)
     first, second = params["cond_nconsts"], params["cond_nconsts"] + params["body_nconsts"]
     cond_consts, body_consts, carry = list(values[:first]), list(values[first:second]), list(values[second:])
     count, quiet = len(cells), ctx.silent()
 
-    def advance(ctx: Context, full: list[Value]) -> list[Value]:
+    def advance(ctx: RuleContext, full: list[Value]) -> list[Value]:
         run = pure(cells, lambda carry: evaluate_closed(ctx, params["body_jaxpr"], [*body_consts, *carry]))
         held, after = run(full[:count], full[count:])
         return [*held, *after]
@@ -182,19 +182,19 @@ STATE = "mutable array"
 
 
 @register(STATE, "new_ref", "empty_ref", state=True)
-def _new(_: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _new(_: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     aval = equation.outvars[0].aval
     start = values[0] if values else jnp.zeros(aval.shape, aval.dtype)
-    return [Cell(start if isinstance(start, Series) else jnp.asarray(start, aval.dtype))]
+    return [StateCell(start if isinstance(start, TaylorSeries) else jnp.asarray(start, aval.dtype))]
 
 
 @register(STATE, "get", "swap", "addupdate", state=True)
-def _access(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _access(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     program, operands = on_contents(lambda *args: bind(equation, *args), values)
     *outs, values[0].value = evaluate_closed(ctx.silent(), without_state(program), operands)
     return outs
 
 
 @register(STATE, "freeze", "free_ref", state=True)
-def _freeze(_: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _freeze(_: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     return [values[0].value] if equation.outvars else []

@@ -5,20 +5,20 @@ from typing import Any
 
 from taylornets.series._control import expanded
 from taylornets.series._effects import cells_of
-from taylornets.series._engine import Context, along_curve, bind, evaluate_closed, register, reverse
-from taylornets.series._series import Series, Value, coefficient, make, minus, primal, zeros_like
+from taylornets.series._engine import RuleContext, along_curve, bind, evaluate_closed, register, reverse
+from taylornets.series._series import TaylorSeries, Value, coefficient, make, minus, primal, zeros_like
 
 FAMILY = "custom derivative rule"
 
 
 @register(FAMILY, "custom_jvp_call", "custom_root")
-def _custom_jvp(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _custom_jvp(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     # The author's rule is the derivative, as it is for nested `jvp`; the body only gives the value.
     return along_curve(ctx.silent(), lambda *operands: bind(equation, *operands), values)
 
 
 @register(FAMILY, "custom_vjp_call", state=True)
-def _custom_vjp(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _custom_vjp(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     # A reverse rule cannot be run forward (nested `jvp` refuses these functions), so the body is expanded; or, on
     # request, the transpose of the reverse rule.
     if ctx.custom_vjp == "rule" and not cells_of(values):
@@ -27,14 +27,14 @@ def _custom_vjp(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequenc
 
 
 @register("linear algebra", "custom_linear_solve")
-def _linear_solve(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _linear_solve(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     # A(t) x(t) = b(t):  A_0 x_k = b_k − [A(t) (x_0 + .. + x_{k-1} t^{k-1})]_k, every order with the solver of A_0.
     params = equation.params
     total = sum(params["const_lengths"])
     consts, b = list(values[:total]), list(values[total:])
     fixed = [primal(v) for v in consts]
     matrix = consts[: params["const_lengths"].matvec]
-    moves = any(isinstance(v, Series) for v in matrix)
+    moves = any(isinstance(v, TaylorSeries) for v in matrix)
     first = bind(equation, *fixed, *[primal(v) for v in b])
     x, aux = [[c] for c in first[: len(b)]], first[len(b) :]  # what the solver says beside the solution stands still
     for k in range(1, ctx.order + 1):

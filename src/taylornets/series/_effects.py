@@ -1,6 +1,6 @@
 """Mutable arrays: what a program keeps in one becomes a value that it passes on.
 
-A reference is read and written by equations without a data flow between them. While a program is evaluated, a `Cell`
+A reference is read and written by equations without a data flow between them. While a program is evaluated, a `StateCell`
 stands for it and holds what it contains now, an array or a series. Where a program is run by JAX (a loop, a branch, a
 checkpoint), `pure` turns the contents into arguments and results of it.
 """
@@ -14,10 +14,10 @@ import jax.numpy as jnp
 from jax.ref import Ref
 
 from taylornets._checks import ArgumentError
-from taylornets.series._series import Series, Value, primal
+from taylornets.series._series import TaylorSeries, Value, primal
 
 
-class Cell:
+class StateCell:
     """A mutable array of the program that is being evaluated.
 
     Attributes:
@@ -28,23 +28,23 @@ class Cell:
         self.value = value
 
 
-def cells_of(values: Sequence[Any]) -> list[Cell]:
+def cells_of(values: Sequence[Any]) -> list[StateCell]:
     """The cells among operands, each once."""
-    return list({id(v): v for v in values if isinstance(v, Cell)}.values())
+    return list({id(v): v for v in values if isinstance(v, StateCell)}.values())
 
 
-def contents(cells: Sequence[Cell]) -> list[Value]:
+def contents(cells: Sequence[StateCell]) -> list[Value]:
     """What each cell holds."""
     return [cell.value for cell in cells]
 
 
-def put(cells: Sequence[Cell], values: Sequence[Value]) -> None:
+def put(cells: Sequence[StateCell], values: Sequence[Value]) -> None:
     """Writes a value to each cell."""
     for cell, value in zip(cells, values, strict=True):
         cell.value = value
 
 
-def pure(cells: Sequence[Cell], function: Callable[..., Any]) -> Callable[..., tuple[list[Value], Any]]:
+def pure(cells: Sequence[StateCell], function: Callable[..., Any]) -> Callable[..., tuple[list[Value], Any]]:
     """`function`, which reads and writes the cells, as a function of their contents.
 
     Returns:
@@ -72,11 +72,11 @@ def inside(consts: Sequence[Any]) -> Generator[list[Any]]:
         ArgumentError: when the program leaves something there that moves with the parameters. Nobody outside could
             read more of it than its value; JAX's own derivatives refuse it as well.
     """
-    known = {id(c): (c, Cell(c[...])) for c in consts if isinstance(c, Ref)}
+    known = {id(c): (c, StateCell(c[...])) for c in consts if isinstance(c, Ref)}
     before = {key: cell.value for key, (_, cell) in known.items()}
     yield [known[id(c)][1] if id(c) in known else c for c in consts]
     for key, (reference, cell) in known.items():
-        if isinstance(cell.value, Series):
+        if isinstance(cell.value, TaylorSeries):
             raise ArgumentError(
                 "f",
                 "a function that writes nothing that depends on params to a reference from outside",
@@ -98,7 +98,7 @@ def on_contents(function: Callable[..., Sequence[Any]], values: Sequence[Any]) -
     """
     cells = cells_of(values)
     where = [next((j for j, cell in enumerate(cells) if cell is v), None) for v in values]
-    operands = [*contents(cells), *[v for v in values if not isinstance(v, Cell)]]
+    operands = [*contents(cells), *[v for v in values if not isinstance(v, StateCell)]]
 
     def run(*flat: Any) -> list[Any]:
         references = [jax.new_ref(held) for held in flat[: len(cells)]]

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from taylornets._checks import ArgumentError
-from taylornets.series._effects import Cell, inside
+from taylornets.series._effects import StateCell, inside
 from taylornets.series._reverse import push_forward
-from taylornets.series._series import Series, Value, derivative, integral, primal, truncate
+from taylornets.series._series import TaylorSeries, Value, derivative, integral, primal, truncate
 from taylornets.series._versions import is_reference, kind
 
 # Told of every equation that series pass through: the primitive's name and the family that handled it.
@@ -19,7 +19,7 @@ Record: TypeAlias = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
-class Context:
+class RuleContext:
     """What a rule may ask for besides its operands.
 
     Attributes:
@@ -32,12 +32,12 @@ class Context:
     record: Record | None = None
     custom_vjp: str = "function"
 
-    def silent(self) -> "Context":
+    def silent(self) -> "RuleContext":
         """The same without a record: for work that an enclosing rule has already reported."""
         return replace(self, record=None)
 
 
-RuleFunction: TypeAlias = Callable[[Context, Any, Sequence[Value]], Sequence[Value]]
+RuleFunction: TypeAlias = Callable[[RuleContext, Any, Sequence[Value]], Sequence[Value]]
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class Rule:
     Attributes:
         primitive: the primitive's name as a printed program shows it.
         family: the group of rules it belongs to.
-        apply: takes the context, the equation and its operands (at least one a `Series`); returns the outputs.
-        state: whether operands may be mutable arrays (a `Cell`).
+        apply: takes the context, the equation and its operands (at least one a `TaylorSeries`); returns the outputs.
+        state: whether operands may be mutable arrays (a `StateCell`).
     """
 
     primitive: str
@@ -84,7 +84,7 @@ def bind1(equation: Any, *operands: Any) -> Any:
     return bind(equation, *operands)[0]
 
 
-def evaluate(ctx: Context, jaxpr: Any, consts: Sequence[Value], operands: Sequence[Value]) -> list[Value]:
+def evaluate(ctx: RuleContext, jaxpr: Any, consts: Sequence[Value], operands: Sequence[Value]) -> list[Value]:
     """Runs a program on series.
 
     Args:
@@ -104,7 +104,7 @@ def evaluate(ctx: Context, jaxpr: Any, consts: Sequence[Value], operands: Sequen
     for equation in live_equations(jaxpr):
         values = [read(atom) for atom in equation.invars]
         # A mutable array that holds a constant now may hold a series later.
-        followed = any(isinstance(v, Series | Cell) for v in values) or any(
+        followed = any(isinstance(v, TaylorSeries | StateCell) for v in values) or any(
             is_reference(v.aval) for v in equation.outvars
         )
         outs = apply(ctx, equation, values) if followed else bind(equation, *values)
@@ -112,7 +112,7 @@ def evaluate(ctx: Context, jaxpr: Any, consts: Sequence[Value], operands: Sequen
     return [read(atom) for atom in jaxpr.outvars]
 
 
-def evaluate_closed(ctx: Context, closed: Any, operands: Sequence[Value]) -> list[Value]:
+def evaluate_closed(ctx: RuleContext, closed: Any, operands: Sequence[Value]) -> list[Value]:
     """`evaluate` for a program that carries its constants."""
     with inside(closed.consts) as consts:
         return evaluate(ctx, closed.jaxpr, consts, operands)
@@ -130,7 +130,7 @@ def live_equations(jaxpr: Any) -> list[Any]:
     return kept[::-1]
 
 
-def apply(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def apply(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     """The outputs of one equation with a series or a mutable array among its operands."""
     name = kind(equation)
     rule = RULES.get(name)
@@ -141,7 +141,7 @@ def apply(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Valu
             f"the primitive {name} on a mutable array or another type that no rule knows",
             'Pass mode="nested", or keep mutable arrays to loops, conditionals, jit and checkpoints.',
         )
-    moves = any(isinstance(v.value if isinstance(v, Cell) else v, Series) for v in values)
+    moves = any(isinstance(v.value if isinstance(v, StateCell) else v, TaylorSeries) for v in values)
     if _locally_constant(equation, values, name):
         family = "locally constant"
         outs: Sequence[Value] = bind(equation, *map(primal, values))
@@ -165,7 +165,7 @@ def _refused(equation: Any, values: Sequence[Value], rule: Rule | None) -> bool:
     """Whether there are types that neither a rule nor the fall-back can take: nothing may be called constant then."""
     if not all(hasattr(v.aval, "dtype") for v in equation.outvars):
         return True
-    mutable = any(isinstance(v, Cell) for v in values) or any(is_reference(v.aval) for v in equation.outvars)
+    mutable = any(isinstance(v, StateCell) for v in values) or any(is_reference(v.aval) for v in equation.outvars)
     return mutable and not (rule is not None and rule.state)
 
 
@@ -176,7 +176,7 @@ _WITNESSES = frozenset(("debug_callback", "debug_print"))
 
 def _locally_constant(equation: Any, values: Sequence[Value], name: str) -> bool:
     """Comparisons, indices, rounding to integers: no output can move, and nothing else happens."""
-    if any(isinstance(v, Cell) for v in values) or any(inexact(v.aval) for v in equation.outvars):
+    if any(isinstance(v, StateCell) for v in values) or any(inexact(v.aval) for v in equation.outvars):
         return False
     return name in _WITNESSES or (not equation.effects and name != "pure_callback")
 
@@ -212,7 +212,7 @@ def reverse(function: Callable[..., Sequence[Any]], point: tuple[Any, ...], way:
 
 
 def along_curve(
-    ctx: Context, function: Callable[..., Sequence[Any]], values: Sequence[Value], product: Product = forward
+    ctx: RuleContext, function: Callable[..., Sequence[Any]], values: Sequence[Value], product: Product = forward
 ) -> list[Value]:
     """Any differentiable function of series, by its own derivative along the curve.
 
@@ -229,7 +229,7 @@ def along_curve(
         values: its operands.
         product: how J is had.
     """
-    moving = [i for i, v in enumerate(values) if isinstance(v, Series)]
+    moving = [i for i, v in enumerate(values) if isinstance(v, TaylorSeries)]
     start = list(map(primal, values))
 
     def tangents(operands: Sequence[Any], directions: Sequence[Any]) -> Sequence[Any]:

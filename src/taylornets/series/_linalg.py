@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
-from taylornets.series._engine import Context, along_curve, bind, bind1, register
+from taylornets.series._engine import RuleContext, along_curve, bind, bind1, register
 from taylornets.series._series import Value, cauchy, coefficients, make, minus, primal, zeros_like
 
 FAMILY = "linear algebra"
@@ -25,7 +25,7 @@ def _complex(values: Sequence[Value]) -> bool:
 
 
 @register(FAMILY, "triangular_solve")
-def _triangular_solve(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _triangular_solve(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     # op(A) x = b or x op(A) = b:  x_k solves the same with b_k − Σ_{j≥1} op(A_j) x_{k-j}. One triangle is read.
     params = equation.params
     skip = 1 if params["unit_diagonal"] else 0
@@ -49,7 +49,7 @@ def _triangular_solve(ctx: Context, equation: Any, values: Sequence[Value]) -> S
 
 
 @register(FAMILY, "cholesky")
-def _cholesky(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _cholesky(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     # L L^H = A. With R_k = A_k − Σ_{0<j<k} L_j L_{k-j}^H and L_k = L_0 X:  X + X^H = L_0^{-1} R_k L_0^{-H}, so X is the
     # lower triangle of the right-hand side with half its diagonal.
     a = coefficients(values[0], ctx.order)
@@ -76,7 +76,7 @@ def _diagonal(a: Any) -> Any:
 
 
 @register(FAMILY, "qr")
-def _qr(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _qr(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     shape = primal(values[0]).shape
     reduced = not equation.params["full_matrices"] and shape[-2] >= shape[-1] and not equation.params.get("pivoting")
     if not reduced or _complex(values):
@@ -109,7 +109,7 @@ def _qr(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]
 
 
 @register(FAMILY, "eigh")
-def _eigh(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _eigh(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     if _complex(values) or equation.params.get("subset_by_index") is not None:
         return along_curve(ctx, lambda *operands: bind(equation, *operands), values)
     # A V = V Λ, V^T V = I. With V_k = V_0 U_k and B_k = V_0^T A_k V_0, order k reads

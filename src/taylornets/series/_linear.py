@@ -6,8 +6,8 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
-from taylornets.series._engine import Context, along_curve, bind, bind1, register
-from taylornets.series._series import Series, Value, coefficient, make, minus, plus, primal, zeros_like
+from taylornets.series._engine import RuleContext, along_curve, bind, bind1, register
+from taylornets.series._series import TaylorSeries, Value, coefficient, make, minus, plus, primal, zeros_like
 
 FAMILY = "linear"
 
@@ -34,9 +34,9 @@ JOINT = {
 
 
 @register(FAMILY, *UNARY)
-def _unary(_: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _unary(_: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     x, *rest = values
-    if not isinstance(x, Series):  # only the indices moved, and indices are locally constant
+    if not isinstance(x, TaylorSeries):  # only the indices moved, and indices are locally constant
         return bind(equation, *map(primal, values))
     rest = [primal(v) for v in rest]
     homogeneous = equation
@@ -48,7 +48,7 @@ def _unary(_: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value
 
 
 @register(FAMILY, "optimization_barrier")
-def _barrier(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _barrier(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     columns = [[coefficient(v, k) for v in values] for k in range(ctx.order + 1)]
     return [make(row) for row in zip(*[_present(equation, column) for column in columns], strict=True)]
 
@@ -61,7 +61,7 @@ def _present(equation: Any, column: Sequence[Any]) -> list[Any]:
 
 
 @register(FAMILY, "device_put")
-def _device_put(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _device_put(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     # Several arrays at once, each with an output and with parameters of its own: an absent one goes along as zeros.
     rows: list[list[Any]] = [[] for _ in values]
     for k in range(ctx.order + 1):
@@ -78,7 +78,7 @@ def _device_put(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequenc
 
 
 @register(FAMILY, *JOINT)
-def _joint(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _joint(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     name = equation.primitive.name
     if name == "scatter" and equation.params["update_jaxpr"] is not None:  # a function is applied in place: not linear
         return along_curve(ctx, lambda *operands: bind(equation, *operands), values)
@@ -107,14 +107,14 @@ def accumulate(equation: Any, shape: Any, indices: Any, updates: Any) -> Any:
 
 
 @register(FAMILY, "add", "add_any")
-def _add(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _add(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     a, b = values
     coefs = [plus(coefficient(a, k), coefficient(b, k)) for k in range(ctx.order + 1)]
     return [make(_same_shape(coefs, equation))]
 
 
 @register(FAMILY, "sub")
-def _sub(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _sub(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     a, b = values
     coefs = [minus(coefficient(a, k), coefficient(b, k)) for k in range(ctx.order + 1)]
     return [make(_same_shape(coefs, equation))]

@@ -5,13 +5,13 @@ from typing import Any
 
 import jax
 
-from taylornets.series._engine import Context, evaluate_closed, register
+from taylornets.series._engine import RuleContext, evaluate_closed, register
 from taylornets.series._series import Value
 from taylornets.series._versions import body, manual_axes
 
 
 @register("call", "shard_map")
-def _shard_map(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _shard_map(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     # A coefficient has the shape of its series, so it is split and put together as the series is.
     params, program = equation.params, body(equation)
 

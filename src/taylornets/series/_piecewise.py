@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from taylornets.series._engine import Context, along_curve, bind, bind1, register
+from taylornets.series._engine import RuleContext, along_curve, bind, bind1, register
 from taylornets.series._linear import accumulate
-from taylornets.series._series import Series, Value, coefficient, each, make, plus, primal, zeros_like
+from taylornets.series._series import TaylorSeries, Value, coefficient, each, make, plus, primal, zeros_like
 
 FAMILY = "piecewise linear"
 
@@ -20,11 +20,11 @@ PIECEWISE = (
 
 
 @register(FAMILY, *PIECEWISE)
-def _piecewise(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _piecewise(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     # Linearizing the operation at the primal takes over what JAX decides at a tie (the mean of both slopes for `max`,
     # an equal share of all maxima for `reduce_max`), and the permutation for `sort`. All second derivatives vanish.
     # An operand without elements does not move, whatever its share of the maxima (0/0) would be.
-    moving = [i for i, v in enumerate(values) if isinstance(v, Series) and v.primal.size]
+    moving = [i for i, v in enumerate(values) if isinstance(v, TaylorSeries) and v.primal.size]
     start = [primal(v) for v in values]
     if not moving:
         return bind(equation, *start)
@@ -51,7 +51,7 @@ def _piecewise(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence
 
 
 @register(FAMILY, "max", "min")
-def _extremum(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _extremum(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     if not jnp.issubdtype(equation.outvars[0].aval.dtype, jnp.complexfloating):
         return _piecewise(ctx, equation, values)
     # Complex numbers are ordered by their real, then their imaginary parts; from 0.12 on, JAX has no derivative of it.
@@ -69,14 +69,14 @@ def _extremum(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[
 
 
 @register(FAMILY, "clamp")
-def _clamp(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _clamp(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     # JAX's derivative in a bound requires one of full shape.
     shape = primal(values[1]).shape
     return _piecewise(ctx, equation, [each(v, lambda c: jnp.broadcast_to(c, shape)) for v in values])
 
 
 @register(FAMILY, "scatter-max", "scatter-min")
-def _scatter_extremum(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _scatter_extremum(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     # Whoever attains the extremum of a place, the operand or an update, moves it; several share it equally.
     x, at, updates = values[0], primal(values[1]), values[2]
     start = bind1(equation, primal(x), at, primal(updates))
@@ -103,7 +103,7 @@ def _inexact(value: Any) -> bool:
 
 
 @register(FAMILY, "abs")
-def _abs(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _abs(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     if jnp.issubdtype(
         equation.invars[0].aval.dtype, jnp.complexfloating
     ):  # √(re² + im²) is smooth, not piecewise linear
@@ -112,12 +112,12 @@ def _abs(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value
 
 
 @register("locally constant", "stop_gradient", "floor", "ceil", "round")
-def _constant(_: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _constant(_: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     return bind(equation, *map(primal, values))
 
 
 @register("locally constant", "sign")
-def _sign(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _sign(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     if jnp.issubdtype(equation.invars[0].aval.dtype, jnp.complexfloating):
         return along_curve(ctx, _phase, values)
     return _constant(ctx, equation, values)

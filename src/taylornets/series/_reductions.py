@@ -9,15 +9,15 @@ import jax.numpy as jnp
 from jax import lax
 
 from taylornets.series._bilinear import product
-from taylornets.series._engine import Context, along_curve, bind, bind1, register
-from taylornets.series._series import Series, Value, coefficients, each, fill, make, primal, zeros_like
+from taylornets.series._engine import RuleContext, along_curve, bind, bind1, register
+from taylornets.series._series import TaylorSeries, Value, coefficients, each, fill, make, primal, zeros_like
 from taylornets.series._univariate import SLOPES, logarithm, solve
 
 FAMILY = "reduction"
 
 
 @register(FAMILY, "reduce_prod")
-def _reduce_prod(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _reduce_prod(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     # A tree of products: about n in all, each a Cauchy product, in log2(n) steps.
     (x,) = values
     axes, shape = equation.params["axes"], primal(x).shape
@@ -42,7 +42,7 @@ def _joined(first: Value, second: Value) -> Value:
 
 
 @register(FAMILY, "cumprod")
-def _cumprod(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _cumprod(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     (x,) = values
     start = bind1(equation, primal(x))
     # Every partial product has the coefficients whose order is a sum of orders present in x.
@@ -59,17 +59,17 @@ def _cumprod(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[V
 
 
 @register(FAMILY, "cumlogsumexp")
-def _cumlogsumexp(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _cumlogsumexp(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     # With m_i the largest of the x_j(0) summed so far, y_i(t) = m_i + log s_i(t), s_i(t) = Σ_j e^(x_j(t) − m_i): sums with
     # fixed weights of the series of e^(x_j(t) − x_j(0)), rescaled as m_i grows.
     (x,) = values
     at = primal(x)
     if jnp.issubdtype(at.dtype, jnp.complexfloating):
         return along_curve(ctx, lambda *operands: bind(equation, *operands), values)
-    moving = Series((zeros_like(at), *x.coefficients[1:]))
+    moving = TaylorSeries((zeros_like(at), *x.coefficients[1:]))
     growth = solve(moving, jnp.ones_like(at), ctx.order, SLOPES["exp"])
 
-    def add(a: tuple[Any, Series], b: tuple[Any, Series]) -> tuple[Any, Value]:
+    def add(a: tuple[Any, TaylorSeries], b: tuple[Any, TaylorSeries]) -> tuple[Any, Value]:
         (first, p), (second, q) = a, b
         top = lax.max(first, second)
         finite = jnp.where(top == -jnp.inf, 0, top)  # nothing but −∞ so far: the sum is zero
@@ -80,5 +80,5 @@ def _cumlogsumexp(ctx: Context, equation: Any, values: Sequence[Value]) -> Seque
     params = equation.params
     _, total = lax.associative_scan(add, (at, growth), reverse=params["reverse"], axis=params["axis"])
     # A sum of nothing but e^(−∞) stays zero: −∞ does not move.
-    total = Series((jnp.where(total[0] == 0, 1, total[0]), *total.coefficients[1:]))
+    total = TaylorSeries((jnp.where(total[0] == 0, 1, total[0]), *total.coefficients[1:]))
     return [logarithm(total, bind1(equation, at), ctx.order)]

@@ -11,7 +11,7 @@ from jax import lax
 
 @jax.tree_util.register_pytree_node_class
 @dataclass(frozen=True)
-class Series:
+class TaylorSeries:
     """x(t) = Σ_k coefficients[k] t^k, truncated after the last entry.
 
     A coefficient that is zero because of the structure of the program is `None`; the one of order 0 is always an array,
@@ -29,7 +29,7 @@ class Series:
         return self.coefficients, None
 
     @classmethod
-    def tree_unflatten(cls, _: None, children: Sequence[Any]) -> "Series":
+    def tree_unflatten(cls, _: None, children: Sequence[Any]) -> "TaylorSeries":
         """The inverse of `tree_flatten`."""
         return cls(tuple(children))
 
@@ -52,40 +52,40 @@ Value: TypeAlias = Any
 
 
 def make(coefficients: Sequence[Any]) -> Value:
-    """A `Series`, or a plain array if no coefficient above order 0 is present."""
+    """A `TaylorSeries`, or a plain array if no coefficient above order 0 is present."""
     if all(c is None for c in coefficients[1:]):
         return coefficients[0]
-    return Series(tuple(coefficients))
+    return TaylorSeries(tuple(coefficients))
 
 
 def primal(value: Value) -> Any:
     """The coefficient of order 0 of a series or a constant."""
-    return value.primal if isinstance(value, Series) else value
+    return value.primal if isinstance(value, TaylorSeries) else value
 
 
 def coefficients(value: Value, order: int) -> tuple[Any, ...]:
     """The order + 1 coefficients of a series or a constant."""
-    return value.coefficients if isinstance(value, Series) else (value,) + (None,) * order
+    return value.coefficients if isinstance(value, TaylorSeries) else (value,) + (None,) * order
 
 
 def coefficient(value: Value, k: int) -> Any:
     """The coefficient of order `k`, `None` if structurally zero."""
-    return value[k] if isinstance(value, Series) else (value if k == 0 else None)
+    return value[k] if isinstance(value, TaylorSeries) else (value if k == 0 else None)
 
 
 def each(x: Value, function: Callable[[Any], Any]) -> Value:
     """A linear function of each coefficient that is present."""
-    if not isinstance(x, Series):
+    if not isinstance(x, TaylorSeries):
         return function(x)
     return make([None if c is None else function(c) for c in x.coefficients])
 
 
 def truncate(value: Value, order: int) -> Value:
     """The series up to `order`."""
-    return make(value.coefficients[: order + 1]) if isinstance(value, Series) else value
+    return make(value.coefficients[: order + 1]) if isinstance(value, TaylorSeries) else value
 
 
-def derivative(value: Series) -> Value:
+def derivative(value: TaylorSeries) -> Value:
     """x'(t), one order shorter; its coefficient of order 0 is made explicit, since a series always has one."""
     coefs = [None if c is None else (c if k == 1 else k * c) for k, c in enumerate(value.coefficients)][1:]
     if coefs[0] is None:
@@ -139,7 +139,7 @@ Pattern: TypeAlias = tuple[bool, ...] | None
 
 def pattern(value: Value) -> Pattern:
     """Which coefficients are present; `None` for a constant."""
-    return tuple(c is not None for c in value.coefficients) if isinstance(value, Series) else None
+    return tuple(c is not None for c in value.coefficients) if isinstance(value, TaylorSeries) else None
 
 
 def join(a: Pattern, b: Pattern) -> Pattern:
@@ -155,4 +155,4 @@ def fill(value: Value, present: Pattern) -> Value:
         return value
     coefs = coefficients(value, len(present) - 1)
     zero = zeros_like(primal(value))
-    return Series(tuple(zero if c is None and p else c for c, p in zip(coefs, present, strict=True)))
+    return TaylorSeries(tuple(zero if c is None and p else c for c, p in zip(coefs, present, strict=True)))

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from taylornets.series._bilinear import product, quotient, square
-from taylornets.series._engine import Context, along_curve, bind, bind1, register
+from taylornets.series._engine import RuleContext, along_curve, bind, bind1, register
 from taylornets.series._series import (
-    Series,
+    TaylorSeries,
     Value,
     cauchy,
     coefficients,
@@ -37,7 +37,7 @@ from taylornets.series._univariate import (
 
 
 @register(FAMILY, "erf", "erfc", "atan", "asin", "acos", "asinh", "acosh", "atanh", "erf_inv")
-def _from_slope(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _from_slope(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     # u is elementary in z: form it to order K − 1, multiply by z' and integrate.
     (z,) = values
     name = equation.primitive.name
@@ -97,7 +97,7 @@ def _solve_erf_inv(z: Value, start: Any, order: int) -> Value:
 
 
 @register(FAMILY, "atan2")
-def _atan2(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _atan2(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     # The angle θ of the point (x, y):  (x² + y²) θ' = x y' − y x'.
     y, x = values
     start = bind1(equation, primal(y), primal(x))
@@ -105,7 +105,7 @@ def _atan2(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Val
         return along_curve(ctx, lambda *operands: bind(equation, *operands), values)
     shorter = ctx.order - 1
     turned = [
-        product(truncate(a, shorter), derivative(b), shorter, mul) if isinstance(b, Series) else None
+        product(truncate(a, shorter), derivative(b), shorter, mul) if isinstance(b, TaylorSeries) else None
         for a, b in ((x, y), (y, x))
     ]
     area = [None if v is None else coefficients(v, shorter) for v in turned]

@@ -18,9 +18,9 @@ from jax import lax
 from jax.custom_derivatives import SymbolicZero
 
 from taylornets.series._bilinear import product, quotient, square, square_coefficient
-from taylornets.series._engine import Context, bind1, register
+from taylornets.series._engine import RuleContext, bind1, register
 from taylornets.series._series import (
-    Series,
+    TaylorSeries,
     Value,
     cauchy,
     coefficients,
@@ -94,13 +94,13 @@ def _missing(value: Any, tangent: Any) -> Any:
 
 def shifted(x: Value, number: int) -> Value:
     """The series plus a number."""
-    if not isinstance(x, Series):
+    if not isinstance(x, TaylorSeries):
         return x + number
-    return Series((x[0] + number, *x.coefficients[1:]))
+    return TaylorSeries((x[0] + number, *x.coefficients[1:]))
 
 
 @register(FAMILY, "exp", "exp2", "expm1", "tanh", "logistic", "tan")
-def _autonomous(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _autonomous(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     slope = SLOPES[equation.primitive.name]
 
     def derivative(_: Value, y: Value, order: int) -> Value:
@@ -129,7 +129,7 @@ SLOPES: dict[str, Callable[[list[Any], int], Any]] = {
 
 
 @register(FAMILY, "log", "log1p", "log2")
-def _log(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _log(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     name = equation.primitive.name
     shift = 1 if name == "log1p" else 0
     unit = math.log(2.0) if name == "log2" else None
@@ -162,7 +162,7 @@ def logarithm(z: Value, start: Any, order: int) -> Value:
 
 
 @register(FAMILY, "sin", "cos", "sinh", "cosh")
-def _pair(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _pair(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     # s' = c z' and c' = ∓s z', solved together.
     (z,) = values
     name = equation.primitive.name
@@ -178,7 +178,7 @@ def _pair(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Valu
 
 
 @register(FAMILY, "sqrt")
-def _sqrt(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _sqrt(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     # y² = z:  y_k = (z_k − Σ_{0<j<k} y_j y_{k-j}) / (2 y_0);   φ' = 1/(2 y).
     def value(z: Value, order: int) -> Value:
         return square_root(z, bind1(equation, primal(z)), order)
@@ -198,7 +198,7 @@ def square_root(z: Value, start: Any, order: int) -> Value:
 
 
 @register(FAMILY, "rsqrt")
-def _rsqrt(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _rsqrt(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     # φ' = −y³/2.
     def value(z: Value, order: int) -> Value:
         start = bind1(equation, primal(z))
@@ -211,7 +211,7 @@ def _rsqrt(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Val
 
 
 @register(FAMILY, "cbrt")
-def _cbrt(ctx: Context, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
+def _cbrt(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     (z,) = values
     return [_root(z, bind1(equation, primal(z)), 1 / primal(z), 1 / 3, ctx.order)]
 

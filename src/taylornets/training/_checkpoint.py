@@ -14,14 +14,14 @@ import numpy as np
 
 from taylornets import _checks, _files
 from taylornets._trees import is_array, leaf_name
-from taylornets.training._lockstep import FULL, Name, State, Study
+from taylornets.training._lockstep import FULL, LockstepProblem, Name, State
 from taylornets.training._result import History
 
 _FORMAT = "taylornets.training/1"
 _NEEDED = "a checkpoint of this run"
 
 
-def identity(study: Study, batch: Any, probe: Any, key: Any, states: Any) -> dict[str, str]:
+def identity(study: LockstepProblem, batch: Any, probe: Any, key: Any, states: Any) -> dict[str, str]:
     """What a checkpoint must share with the run that goes on from it, by name."""
     found = {"models": ", ".join(map(str, study.names)), "key": "none" if key is None else _digest(_plain(key))}
     for path, leaf in jax.tree_util.tree_flatten_with_path(study.start)[0]:

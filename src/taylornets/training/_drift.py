@@ -9,7 +9,7 @@ import numpy as np
 from taylornets._checks import ArgumentError, cut
 from taylornets._measures import one_minus_cosine
 from taylornets.kernels import model_ntk
-from taylornets.training._lockstep import FULL, Study
+from taylornets.training._lockstep import FULL, LockstepProblem
 
 _INPUTS = 8  # of the kernel by default,
 _COLUMNS = 10_000  # or as many as have this many outputs: each is a pass forward and a pass backward
@@ -33,7 +33,7 @@ class Drift:
         ArgumentError: for a kernel that was asked for and does not fit into memory.
     """
 
-    def __init__(self, study: Study, x: Any, start: Any, outputs: Any, inputs: int | None):
+    def __init__(self, study: LockstepProblem, x: Any, start: Any, outputs: Any, inputs: int | None):
         count, columns = outputs.shape[0], outputs.size // outputs.shape[0]
         taken = min(_INPUTS, count, _COLUMNS // columns) if inputs is None else min(inputs, count)
         self._kernel, self._first, self._arrays = None, None, study.arrays

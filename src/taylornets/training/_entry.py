@@ -11,11 +11,9 @@ import optax
 
 from taylornets._checks import ArgumentError, choice, integer, order_of, shown
 from taylornets._trees import Line, refuse_batch_axis, refuse_not_finite, refuse_outputs, refuse_unusable, rows, run
-from taylornets.expansion import warn_of_other_slopes
-from taylornets.expansion._expand import CUSTOM_VJP, MODES
-from taylornets.expansion._pure import refuse_impure
+from taylornets.expansion import CUSTOM_VJP, MODES, refuse_impure, warn_of_other_slopes
 from taylornets.training._data import Batches, check_batch
-from taylornets.training._lockstep import Study, noise
+from taylornets.training._lockstep import LockstepProblem, noise
 
 _EXAMPLE = "For example jax.random.key(0)."
 _UNTRACEABLE = (
@@ -123,7 +121,7 @@ def suspect(batches: Any, first: tuple[Any, Any], count: int | None) -> tuple[in
     return (0, first[0]) if number is None else (number, batches[number][0])
 
 
-def check_models(study: Study, first: tuple[Any, Any], probe: Any, key: Any) -> tuple[Any, Any]:
+def check_models(study: LockstepProblem, first: tuple[Any, Any], probe: Any, key: Any) -> tuple[Any, Any]:
     """The probe set; raises for outputs, targets and losses that do not fit, without computing anything of the model."""
     choice("mode", study.mode, MODES)
     choice("custom_vjp", study.custom_vjp, CUSTOM_VJP)
@@ -143,7 +141,7 @@ def check_models(study: Study, first: tuple[Any, Any], probe: Any, key: Any) -> 
     return x, y
 
 
-def _augmented(study: Study, key: Any, x: Any) -> Any:
+def _augmented(study: LockstepProblem, key: Any, x: Any) -> Any:
     """Shapes of the inputs as the model sees them."""
     if study.augment is None:
         return x
@@ -161,7 +159,7 @@ def _augmented(study: Study, key: Any, x: Any) -> Any:
     return found
 
 
-def _check_model(study: Study, name: str, f: Any, batch: tuple[Any, Any], drawn: tuple[Any, ...]) -> None:
+def _check_model(study: LockstepProblem, name: str, f: Any, batch: tuple[Any, Any], drawn: tuple[Any, ...]) -> None:
     x, y = batch
     n = rows("x", x)
     if rows("y", y) != n:
@@ -186,10 +184,10 @@ def _check_model(study: Study, name: str, f: Any, batch: tuple[Any, Any], drawn:
     refuse_impure(model, (study.moving, x), closed)
     refuse_outputs(name, outputs, n)
     refuse_batch_axis(name, lambda x: model((study.moving, x)), x, outputs)
-    study.goal.check(outputs, y)
+    study.task.check(outputs, y)
 
 
-def compare_slopes(study: Study, x: Any, stacklevel: int) -> None:
+def compare_slopes(study: LockstepProblem, x: Any, stacklevel: int) -> None:
     """Warns where reverse rules of the model, by which it is trained, are not the derivatives of its Taylor models.
 
     Along a random direction, each leaf in proportion to its size: it sees any difference of two linear maps.

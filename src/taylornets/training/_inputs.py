@@ -9,7 +9,7 @@ import numpy as np
 
 from taylornets._checks import ArgumentError
 from taylornets._trees import moves, refuse_nan, refuse_nan_inputs
-from taylornets.training._lockstep import FULL, Lockstep, Study, noise
+from taylornets.training._lockstep import FULL, Lockstep, LockstepProblem, noise
 
 _IMPUTE = "Remove or impute them."
 
@@ -24,7 +24,7 @@ class Inputs:
         key: of the run.
     """
 
-    def __init__(self, study: Study, lockstep: Lockstep, first: tuple[Any, Any], key: Any):
+    def __init__(self, study: LockstepProblem, lockstep: Lockstep, first: tuple[Any, Any], key: Any):
         self._study, self._lockstep, self._batch, self._key = study, lockstep, first, key
         self._copes = False  # whether the model has been seen to cope with NaN in its inputs
         self._model = jax.jit(study.model(FULL, study.f))

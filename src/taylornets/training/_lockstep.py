@@ -14,14 +14,15 @@ from jaxtyping import Array, Bool, Int
 from taylornets._checks import ArgumentError
 from taylornets._trees import moves, run
 from taylornets.expansion import taylor_expand
-from taylornets.expansion._memory import memory_limit
-from taylornets.training._goal import Goal
+from taylornets.series import memory_limit
+from taylornets.training._task import Task
 
 FULL = "full"
 Name = int | str
 
 
-# Collections of models enter JAX's programs as lists in the order of `Study.names`: keys of two types cannot be sorted.
+# Collections of models enter JAX's programs as lists in the order of `LockstepProblem.names`: JAX cannot sort keys of two
+# types.
 
 
 # Errors of JAX's for programs without a reverse derivative: loops of unknown length, callbacks, primitives without a rule.
@@ -59,7 +60,7 @@ class State(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Study:
+class LockstepProblem:
     """What is trained and how: everything of a run that no step changes.
 
     Attributes:
@@ -69,7 +70,7 @@ class Study:
         mask: a tree of booleans like `start`: the leaves that are trained.
         orders: of the Taylor models.
         include_full: whether the model itself is trained too.
-        goal: what is minimized.
+        task: what is minimized.
         optimizer: of each model.
         augment: `augment(key, x)`, drawn once a step for all models.
         stochastic: whether `f` takes a key.
@@ -84,7 +85,7 @@ class Study:
     mask: Any
     orders: tuple[int, ...]
     include_full: bool
-    goal: Goal
+    task: Task
     optimizer: optax.GradientTransformationExtraArgs
     augment: Callable[..., Any] | None
     stochastic: bool
@@ -135,7 +136,7 @@ class Study:
         return states
 
 
-def advance(study: Study, name: Name) -> Callable[..., tuple[State, Array]]:
+def advance(study: LockstepProblem, name: Name) -> Callable[..., tuple[State, Array]]:
     """One step of one model: `(state, arrays of the start, x, y, key) -> (state, loss of the batch)`.
 
     An update that is not finite is not made, nor is any after it: the last finite state is kept.
@@ -146,7 +147,7 @@ def advance(study: Study, name: Name) -> Callable[..., tuple[State, Array]]:
         drawn = (key,) if study.stochastic else ()
 
         def objective(params: Any) -> Array:
-            return study.goal.value(model(arrays, params, x, *drawn), y)
+            return study.task.value(model(arrays, params, x, *drawn), y)
 
         value, gradient = jax.value_and_grad(objective)(state.params)
         gradient = jax.tree.map(_ascent, gradient)
@@ -186,7 +187,7 @@ class Lockstep:
         limit: bytes that one program may take; by default half of the device's, since data and copies need room too.
     """
 
-    def __init__(self, study: Study, together: bool | None = None, limit: int | None = None):
+    def __init__(self, study: LockstepProblem, together: bool | None = None, limit: int | None = None):
         self._study = study
         self._limit = memory_limit() // 2 if limit is None else limit
         self._arrays = study.arrays
@@ -274,7 +275,7 @@ def _refuse_no_gradient(error: Exception) -> None:
     raise ArgumentError("f", expected, f"one without ({type(error).__name__}: {said[:_LONGEST]})", advice) from error
 
 
-def _all(study: Study) -> Callable[..., tuple[list[State], list[Array]]]:
+def _all(study: LockstepProblem) -> Callable[..., tuple[list[State], list[Array]]]:
     """The steps of all models as one program, in which the Taylor models share what they have in common.
 
     The model itself stands behind a barrier: its part is then the program that it would be alone, to the last bit.

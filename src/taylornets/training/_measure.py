@@ -13,7 +13,7 @@ from jaxtyping import Array
 from taylornets._measures import classes, rms
 from taylornets._trees import displacements
 from taylornets.training._drift import Drift
-from taylornets.training._lockstep import FULL, Name, State, Study
+from taylornets.training._lockstep import FULL, LockstepProblem, Name, State
 from taylornets.training._result import History
 
 
@@ -28,7 +28,7 @@ class Probe:
         ntk_inputs: of the first inputs, for the drift of the kernel; 0 for none, None for as many as by default.
     """
 
-    def __init__(self, study: Study, x: Any, y: Any, batch_size: int | None, ntk_inputs: int | None):
+    def __init__(self, study: LockstepProblem, x: Any, y: Any, batch_size: int | None, ntk_inputs: int | None):
         self._study = study
         self._x, self._y = jax.tree.map(jnp.asarray, x), jax.tree.map(jnp.asarray, y)
         count = jax.tree.leaves(self._x)[0].shape[0]
@@ -67,11 +67,11 @@ class Probe:
         self, outputs: list[Array], first: Array, start: Any, params: list[Any], y: Any
     ) -> dict[str, list[Any]]:
         """Numbers by kind: a list over all models, or over the orders where they are compared with the model itself."""
-        goal = self._study.goal
-        found: dict[str, list[Any]] = {"loss": [goal.value(out, y) for out in outputs]}
+        task = self._study.task
+        found: dict[str, list[Any]] = {"loss": [task.value(out, y) for out in outputs]}
         found["displacement"] = [displacements(start, moved) for moved in params]
-        if goal.classification:
-            found["accuracy"] = [goal.accuracy(out, y) for out in outputs]
+        if task.classification:
+            found["accuracy"] = [task.accuracy(out, y) for out in outputs]
         if self._study.include_full:
             *others, full = outputs
             found["distance"] = [rms(out - full) for out in others]
@@ -87,7 +87,7 @@ class Probe:
                 )
                 for d, rest in zip(found["distance"], still[:-1], strict=True)
             ]
-            if goal.classification:
+            if task.classification:
                 found["agreement"] = [jnp.mean(classes(out) == classes(full)) for out in others]
         return found
 

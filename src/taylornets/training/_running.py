@@ -16,7 +16,7 @@ from taylornets._trees import leaf_name, rows
 from taylornets.training import _checkpoint
 from taylornets.training._data import Batches, batches_from, check_batch
 from taylornets.training._inputs import Inputs
-from taylornets.training._lockstep import Lockstep, Name, Study
+from taylornets.training._lockstep import Lockstep, LockstepProblem, Name
 from taylornets.training._measure import Probe
 from taylornets.training._result import History, Snapshot, TaylorizedTraining
 
@@ -38,7 +38,7 @@ class Schedule:
     key: Any
 
 
-class Run:
+class LockstepRun:
     """A run under way: states and history, and the losses that are still on the device.
 
     Args:
@@ -50,8 +50,13 @@ class Run:
     """
 
     def __init__(
-        self, study: Study, lockstep: Lockstep, probe: Probe, inputs: Inputs, callbacks: Sequence[Callable[[Snapshot], Any]]
-    ):  # fmt: skip
+        self,
+        study: LockstepProblem,
+        lockstep: Lockstep,
+        probe: Probe,
+        inputs: Inputs,
+        callbacks: Sequence[Callable[[Snapshot], Any]],
+    ):
         self._study, self._lockstep, self._probe, self._callbacks = study, lockstep, probe, callbacks
         self._inputs = inputs
         self.states = study.begin()
@@ -87,7 +92,7 @@ class Run:
         first = self._probe.start_outputs
         like = jax.ShapeDtypeStruct((rows("y", y), *first.shape[1:]), first.dtype)
         try:
-            self._study.goal.check_on_host(like, y)
+            self._study.task.check_on_host(like, y)
         except _checks.ArgumentError as error:
             raise _checks.ArgumentError(
                 "batches", f"targets that the loss takes {where}".strip(), str(error).rstrip(".")
@@ -159,7 +164,7 @@ class Keep:
         resume: whether to put the run where the file says, if it is there.
     """
 
-    def __init__(self, path: Path | None, every: int, same: dict[str, str], run: Run, resume: bool):
+    def __init__(self, path: Path | None, every: int, same: dict[str, str], run: LockstepRun, resume: bool):
         self._path, self._every, self._same, self._run = path, every, same, run
         self.resumed = 0  # steps done before
         if resume and path is not None and path.exists():

@@ -12,12 +12,12 @@ from taylornets import _checks
 from taylornets._trees import refuse_nan
 from taylornets.training import _checkpoint, _entry
 from taylornets.training._data import Batches
-from taylornets.training._goal import goal
 from taylornets.training._inputs import Inputs
-from taylornets.training._lockstep import Lockstep, Study
+from taylornets.training._lockstep import Lockstep, LockstepProblem
 from taylornets.training._measure import Probe
 from taylornets.training._result import Snapshot, TaylorizedTraining
-from taylornets.training._running import Keep, Run, Schedule
+from taylornets.training._running import Keep, LockstepRun, Schedule
+from taylornets.training._task import task_of
 
 _MEASUREMENTS = 20  # over a run of known length;
 _UNKNOWN = 400  # the length that others are taken to have
@@ -129,8 +129,8 @@ def taylorized_training(
     if resume and checkpoint is None:
         raise _checks.ArgumentError("resume", "a file in checkpoint to go on from", "checkpoint=None")
     first, batches = _entry.first_of(batches)
-    study = Study(
-        f, f_eval or f, params, _entry.mask_of(f, params, trainable), orders, include_full, goal(loss, task, first[1]),
+    study = LockstepProblem(
+        f, f_eval or f, params, _entry.mask_of(f, params, trainable), orders, include_full, task_of(loss, task, first[1]),
         _entry.transformation(optimizer), augment, stochastic, mode, custom_vjp, max_bytes,
     )  # fmt: skip
     x, y = _entry.check_models(study, first, probe, key)
@@ -141,7 +141,7 @@ def taylorized_training(
     probed = Probe(study, x, y, probe_batch_size, ntk_inputs)
     refuse_nan(probed.start_outputs, {"x of batch 0" if probe is None else "probe": x}, "f_eval" if f_eval else "f")
     _entry.compare_slopes(study, x, stacklevel=3)
-    run = Run(study, lockstep, probed, inputs, callbacks)
+    run = LockstepRun(study, lockstep, probed, inputs, callbacks)
     if isinstance(batches, Batches):
         run.check_targets(batches.y)
     every = evaluate_every or max(1, math.ceil((count or _UNKNOWN) / _MEASUREMENTS))

@@ -1,0 +1,98 @@
+"""What the user asks `taylornets diagnose` for, and what is refused before anything is computed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from taylornets import _checks
+from taylornets._trees import Line
+from taylornets.diagnosis._user_model import UserModel
+
+
+@dataclass(frozen=True)
+class DiagnosisRequest:
+    """What the user asks for.
+
+    Attributes:
+        where: `FILE.py:FACTORY`.
+        out: folder for what comes out.
+        command: the request as a line for the shell.
+        data: replaces the factory's data, or None.
+        target: the column of a table to predict.
+        loss: replaces the factory's loss, or None.
+        orders: of the Taylor models that are trained.
+        max_order: of the regime.
+        steps: of training.
+        batch_size: examples of a batch.
+        probe: examples of the probe set at most.
+        learning_rate: of a model that comes without an optimizer.
+        fixed: whose value a setting takes that differs between the initialization and a checkpoint, `"start"` or `"end"`.
+        threshold: of the verdict.
+        tolerance: of distances and radii.
+        checkpoints: saved parameters to read instead of training.
+        start: `"factory"`, or `"first"` for the first checkpoint.
+        image_shape: of an input; None to find out, empty for no images.
+        seed: of splits and batches.
+        resume: go on with a killed run.
+    """
+
+    where: str
+    out: Path
+    command: str
+    data: str | None = None
+    target: str | None = None
+    loss: str | None = None
+    orders: tuple[int, ...] = (1, 2, 3)
+    max_order: int = 4
+    steps: int = 300
+    batch_size: int = 64
+    probe: int = 500
+    learning_rate: float = 0.05
+    threshold: float = 0.9
+    tolerance: float = 0.1
+    checkpoints: tuple[Path, ...] = ()
+    start: str = "factory"
+    fixed: str | None = None
+    image_shape: tuple[int, ...] | None = None
+    seed: int = 0
+    resume: bool = False
+
+
+def check_settings(request: DiagnosisRequest) -> None:
+    """Refuses settings that no study has, before the user's file is run."""
+    for option, value, minimum in (
+        ("--steps", request.steps, 1), ("--batch-size", request.batch_size, 1),
+        ("--probe", request.probe, 2), ("--seed", request.seed, 0),
+    ):  # fmt: skip
+        _checks.integer(option, value, minimum)
+    _checks.order_of("--max-order", request.max_order, 1)
+    for order in request.orders:
+        _checks.order_of("--orders", order, 1)
+    if len(set(request.orders)) < len(request.orders):
+        raise _checks.ArgumentError("--orders", "orders that differ", ",".join(map(str, request.orders)))
+    for option, value in (("--threshold", request.threshold), ("--tolerance", request.tolerance)):
+        _checks.positive(option, value)
+        if value >= 1:
+            raise _checks.ArgumentError(option, "a number between 0 and 1", str(value))
+    _checks.positive("--learning-rate", request.learning_rate)
+    _checks.choice("--start", request.start, ("factory", "first"))
+    if request.fixed is not None:
+        _checks.choice("--fixed", request.fixed, ("start", "end"))
+    if request.start == "first" and not request.checkpoints:
+        raise _checks.ArgumentError("--start", "checkpoints, of which the first is the start", "no --checkpoints")
+    if request.target is not None and request.data is None:
+        raise _checks.ArgumentError("--target", "a table in --data", "none")
+
+
+def refuse_other_settings(subject: UserModel, paths: Sequence[Path], trees: Sequence[Any]) -> None:
+    """Raises for checkpoints whose leaves that do not move are others than those of the initialization."""
+    line = Line.through(subject.f, subject.params, None)
+    for path, tree in zip(paths, trees, strict=True):
+        _, settings = line.differing(jax.tree.leaves(tree))
+        if settings:
+            expected = "leaves that do not move (integers, masks, keys, Python numbers) as in the initialization"
+            advice = "Pass --fixed start to keep those of the initialization, or --fixed end to use the checkpoint's."
+            raise _checks.ArgumentError(str(path), expected, f"another value at {', '.join(settings[:5])}", advice)

@@ -1,0 +1,278 @@
+"""The runner of `taylornets diagnose`: the user's factory, the study, and the records of its page."""
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from taylornets import _checks, records
+from taylornets._measures import classes, true_classes
+from taylornets._regime import Regime, RegimeEvaluator, RegimeSettings
+from taylornets._trees import Line, refuse_not_finite, refuse_outputs
+from taylornets.diagnosis import _checkpoints
+from taylornets.diagnosis._data import Data, images, named, settled
+from taylornets.diagnosis._figures import FULL
+from taylornets.diagnosis._request import DiagnosisRequest, check_settings, refuse_other_settings
+from taylornets.diagnosis._sections import RegimeFindings, story
+from taylornets.diagnosis._user_model import WHERE, UserModel, build, check_runs, opened, said
+from taylornets.losses import Loss
+from taylornets.records import environment
+from taylornets.records.folders import check_folder, prepare_folder
+from taylornets.training import Snapshot, Task, TaylorizedTraining, task_of, taylorized_training
+
+_OWN = ("records", "figures", "tables", "report.html", "training.checkpoint", "regimes")
+_MEASUREMENTS = 16
+_SAVED = "training.checkpoint"
+
+Progress = Callable[[str, float, str], None]
+
+
+@dataclass(frozen=True)
+class Diagnosed:
+    """What there is after a diagnosis, for the terminal.
+
+    Attributes:
+        record: the page.
+        regime: at the end.
+        training: the study, or None for checkpoints.
+    """
+
+    record: records.PageRecord
+    regime: Regime
+    training: TaylorizedTraining | None
+
+
+def diagnose(request: DiagnosisRequest, progress: Progress) -> Diagnosed:
+    """Runs the factory, trains the network and its Taylor models or reads checkpoints, and keeps the records of the page.
+
+    Args:
+        request: what to do.
+        progress: called as `progress(stage, fraction, message)`.
+
+    Returns:
+        The records; `taylornets.report.write_page_report` makes the page of them.
+
+    Raises:
+        ArgumentError: for a factory, data, checkpoints or settings that cannot be used, and a folder that holds something else.
+    """
+    start, begin = environment.now(), time.perf_counter()
+    check_settings(request)
+    check_folder(request.out, "diagnosis")
+    progress("reading", 0.0, request.where)
+    subject, data, target = _prepared(request)
+    paths = _checkpoints.series(request.checkpoints)
+    trees = [_checkpoints.read(path, subject.params) for path in paths]
+    if trees and request.start == "first":
+        if len(trees) < 2:
+            raise _checks.ArgumentError("--start", "factory, where there is one checkpoint", "first")
+        subject, trees, paths = dataclasses.replace(subject, params=trees[0]), trees[1:], paths[1:]
+    if request.fixed is None:
+        refuse_other_settings(subject, paths, trees)
+    progress("preparing", 0.0, "compiling the Taylor models")
+    settings = RegimeSettings(
+        request.max_order, request.threshold, request.tolerance,
+        "classification" if target.classification else "regression",
+    )  # fmt: skip
+    evaluator = RegimeEvaluator(subject.f, subject.params, data.x, settings, fixed=request.fixed)
+    facts = _facts(request, data, start)
+    if not request.resume or records.load_page_run(request.out, ("diagnosis",)) is None:
+        prepare_folder(request.out, _OWN)
+    records.save_page_run(request.out, "diagnosis", {"status": "running"} | facts)
+    training = None
+    if trees:
+        at, found = list(range(1, len(trees) + 1)), _read_series(evaluator, paths, trees, progress)
+        outputs = dict(zip([*range(request.max_order + 1), FULL], evaluator.models(trees[-1]), strict=True))
+    else:
+        training, at, found = _train(request, subject, data, target, evaluator, progress)
+        outputs = {name: np.asarray(out) for name, out in training.outputs.items()}
+    del outputs[0]  # the start is no model of its own
+    findings = _findings(request, subject, data, target, at, found, [path.name for path in paths], training, outputs)
+    timings = {"all": time.perf_counter() - begin}
+    record = story(findings, _shown(facts, timings), request.command)
+    records.save_page(request.out, record)
+    last = dataclasses.asdict(found[-1]) | {"verdict": found[-1].verdict, "order": found[-1].order}
+    facts |= {"status": "finished", "end": environment.now(), "timings": timings, "regime": last}
+    records.save_page_run(request.out, "diagnosis", facts)
+    return Diagnosed(record, found[-1], training)
+
+
+def _prepared(request: DiagnosisRequest) -> tuple[UserModel, Data, Task]:
+    """Model, data and loss, checked against one another before anything is written."""
+    built = build(request.where, request.learning_rate)
+    path = Path(request.where.rpartition(":")[0])
+    given = named(request.data, request.target) if request.data is not None else built.data
+    try:
+        data = settled(
+            given, batch_size=request.batch_size, steps=request.steps, probe=request.probe, seed=request.seed
+        )
+    except _checks.ArgumentError:
+        raise
+    except Exception as error:  # the user's own generator of batches
+        raise _checks.ArgumentError(WHERE, "data that can be read", said(error, path)) from None
+    few = jax.tree.map(lambda a: jnp.asarray(a[:2]), data.x)
+    if isinstance(built, UserModel):
+        subject = built
+    else:
+        try:
+            subject = opened(built, few, request.seed)
+        except Exception as error:
+            shapes = ", ".join(str(a.shape) for a in jax.tree.leaves(few))
+            raise _checks.ArgumentError(
+                WHERE, f"a model that takes inputs of shape {shapes}", said(error, path)
+            ) from None
+    line = Line.through(subject.f, subject.params, None)
+    refuse_not_finite(f"{WHERE}: parameters", line.leaves, line.paths)
+    if not any(line.movable):
+        raise _checks.ArgumentError(WHERE, "parameters with arrays of floats", f"{len(line.leaves)} leaves without any")
+    outputs = check_runs(subject, data.x, path)
+    count = len(jax.tree.leaves(data.y)[0])
+    refuse_outputs("f", outputs, count)
+    loss: Any = request.loss or subject.loss or _loss(data.y, outputs)
+    target = task_of(loss, "auto", data.y)
+    try:
+        target.check(outputs, data.y)
+        jax.eval_shape(target.value, outputs, data.y)
+    except _checks.ArgumentError:
+        raise
+    except Exception as error:
+        raise _checks.ArgumentError(
+            WHERE, "a loss(outputs, y) for these outputs and targets", said(error, path)
+        ) from None
+    images(data.x, request.image_shape or None)  # refuses a shape that does not fit
+    return dataclasses.replace(subject, loss=loss), data, target
+
+
+def _loss(y: Any, outputs: Any) -> str:
+    """The loss of targets that came without one."""
+    if np.asarray(jax.tree.leaves(y)[0]).dtype.kind not in "iub":
+        return "squared"
+    return "softmax" if outputs.ndim > 1 and outputs.shape[-1] > 1 else "logistic"
+
+
+def _read_series(
+    evaluator: RegimeEvaluator, paths: Sequence[Path], trees: Sequence[Any], progress: Progress
+) -> list[Regime]:
+    found: list[Regime] = []
+    for path, tree in zip(paths, trees, strict=True):
+        progress("reading checkpoints", len(found) / len(trees), path.name)
+        found.append(evaluator(tree, str(path)))
+    return found
+
+
+def _train(
+    request: DiagnosisRequest,
+    subject: UserModel,
+    data: Data,
+    target: Task,
+    evaluator: RegimeEvaluator,
+    progress: Progress,
+) -> tuple[TaylorizedTraining, list[int], list[Regime]]:
+    """The study in lockstep; the regime at every measurement, kept in a file so that a killed run need not repeat it."""
+    steps = len(data.batches)
+    folder = request.out / "regimes"
+
+    def measured(snapshot: Snapshot) -> None:
+        history = snapshot.history
+        loss = history.loss[FULL][-1]
+        progress("training", snapshot.step / steps, f"step {snapshot.step} of {steps}, loss {loss:.4g}")
+        if snapshot.step:
+            found = dataclasses.asdict(evaluator(snapshot.params(FULL), "parameters"))
+            records.write_text(folder / f"{snapshot.step}.json", json.dumps(found))
+
+    try:
+        training = taylorized_training(
+            subject.f, subject.params, data.batches, orders=request.orders, loss=target.loss, optimizer=subject.optimizer,
+            probe=(data.x, data.y), task="classification" if target.classification else "regression",
+            evaluate_every=max(1, steps // _MEASUREMENTS), callbacks=(measured,), checkpoint=request.out / _SAVED,
+            resume=request.resume,
+        )  # fmt: skip
+    except _checks.ArgumentError as error:
+        if error.argument == "checkpoint":
+            advice = "The factory or the settings are not those of that run: leave --resume out."
+            raise _checks.ArgumentError("--resume", "the run that was interrupted", str(error), advice) from None
+        raise
+    at = [step for step in training.history.steps if step]
+    return training, at, [_regime(json.loads((folder / f"{step}.json").read_text())) for step in at]
+
+
+def _regime(written: Mapping[str, Any]) -> Regime:
+    """A regime as it was before JSON made lists of its tuples."""
+
+    def tupled(value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    found: dict[str, Any] = {name: tupled(value) for name, value in written.items()}
+    found["displacement"] = {name: tuple(pair) for name, pair in written["displacement"].items()}
+    return Regime(**found)
+
+
+def _findings(
+    request: DiagnosisRequest, subject: UserModel, data: Data, target: Task, at: Sequence[float], found: Sequence[Regime],
+    checkpoints: Sequence[str], training: TaylorizedTraining | None, outputs: Mapping[Any, np.ndarray],
+) -> RegimeFindings:  # fmt: skip
+    predicted = truth = None
+    names: tuple[str, ...] = ()
+    if target.classification:
+        predicted = {name: np.asarray(classes(jnp.asarray(out))) for name, out in outputs.items()}
+        truth = np.asarray(true_classes(jnp.asarray(data.y), jnp.asarray(outputs[FULL])))
+        several = outputs[FULL].ndim > 1 and outputs[FULL].shape[-1] > 1
+        count = outputs[FULL].shape[-1] if several else 2
+        names = tuple(data.classes) if len(data.classes) == count else tuple(map(str, range(count)))
+    loss = target.loss.name if isinstance(target.loss, Loss) else getattr(target.loss, "__name__", "the user's")
+    # An empty shape says that inputs are no images.
+    shape = data.image_shape if request.image_shape is None else request.image_shape or None
+    line = Line.through(subject.f, subject.params, None)
+    count = sum(np.size(leaf) for leaf, movable in zip(line.leaves, line.movable, strict=True) if movable)
+    return RegimeFindings(
+        request.where, subject.kind, loss, count, data.train, at, found, checkpoints, training, outputs, np.asarray(data.y),
+        predicted, truth, names, images(data.x, shape), request.tolerance,
+    )  # fmt: skip
+
+
+def _facts(request: DiagnosisRequest, data: Data, start: str) -> dict[str, Any]:
+    """The plain fields of run.json that are known before anything is computed."""
+    examples = {"train": data.train, "probe": len(jax.tree.leaves(data.y)[0])}
+    return {
+        "command": request.command,
+        "factory": request.where,
+        "data": {"source": request.data or "the factory", "examples": examples},
+        "orders": request.orders, "max_order": request.max_order, "steps": request.steps, "batch_size": request.batch_size,
+        "threshold": request.threshold, "tolerance": request.tolerance, "seed": request.seed,
+        "checkpoints": [str(path) for path in request.checkpoints], "start_of_series": request.start,
+        "fixed": request.fixed,
+        "x64": bool(jax.config.read("jax_enable_x64")),
+        "version": environment.versions()["taylornets"],
+        "commit": environment.commit(),
+        "modified": environment.modified(),
+        "versions": environment.versions(),
+        "system": environment.system(),
+        "device": environment.device(),
+        "start": start,
+    }  # fmt: skip
+
+
+def _shown(facts: Mapping[str, Any], timings: Mapping[str, float]) -> dict[str, Any]:
+    """How it was run, for the end of the page."""
+    names = ("factory", "seed", "device", "system", "start")
+    examples = facts["data"]["examples"]
+    return (
+        {name: facts[name] for name in names}
+        | {
+            "data": facts["data"]["source"],
+            "training examples": examples["train"],
+            "probe examples": examples["probe"],
+            "precision": "64 bits" if facts["x64"] else "32 bits",
+            "threshold of the verdict": facts["threshold"],
+            "tolerance": facts["tolerance"],
+            "seconds": timings["all"],
+            "commit": facts["commit"] or "none: not run from a checkout",
+        }
+        | facts["versions"]
+    )

@@ -1,0 +1,191 @@
+"""Runs a cell: draws the data, trains along the penalty path, validates, tests (theory 8)."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array
+
+import taylornets as tn
+from taylornets.learning._cell import HIGHER, KERNELS, ORDERS, POWERS, RANDOMIZED, Cell
+from taylornets.learning._data import INPUTS, TARGETS
+from taylornets.learning._paths import penalty_path
+
+# Examples up to which one eigendecomposition serves the whole path of ridges; up to which rows are filled up to few sizes,
+# since compiling takes as long as solving; up to which CG has a stored matrix, and not only its products.
+_DECOMPOSED, _FILLED, _STORED = 1024, 8192, 57_000
+_ROWS = 64  # of the Gram matrix, formed at a time
+_TOLERANCE = 1e-4
+
+
+def draw(cell: Cell, role: str, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs and noiseless targets of one role; the first rows of a larger draw are those of a smaller one.
+
+    Args:
+        cell: seed, dimension, inputs and target count.
+        role: `"train"`, `"validation"` or `"test"`.
+        n: examples.
+
+    Returns:
+        Inputs of shape `(n, d)` and targets of shape `(n,)`, in float32.
+    """
+    key = jax.random.fold_in(cell.key("d", "inputs", "decay"), ("train", "validation", "test").index(role))
+    # Blocks of fixed size with keys of their own make draws nested, and nothing is compiled for each `n`.
+    size = 256
+    blocks = [INPUTS[cell.inputs](jax.random.fold_in(key, i), size, cell.d, cell.decay) for i in range(-(-n // size))]
+    x = np.concatenate([np.asarray(block, np.float32) for block in blocks])[:n]
+    return x, TARGETS[cell.target][0](x)
+
+
+def run_cell(cell: Cell) -> dict[str, Any]:
+    """Runs a cell.
+
+    Args:
+        cell: what to run.
+
+    Returns:
+        `error` (mean squared error on fresh examples over the variance of the target), `validation_error`, the chosen
+        `penalty`, its place in the `path` (`"inside"`, `"strongest"`, `"weakest"`), `sign_variance` (randomized networks:
+        the mean variance over signs, relative as the error; the error is that of the mean), `m_op` of the training
+        inputs, `steps`, `status` and `seconds`.
+
+    Source: theory 8.
+    """
+    started = time.perf_counter()
+    x, y = draw(cell, "train", cell.n)
+    validation, test = draw(cell, "validation", cell.validation), draw(cell, "test", cell.test)
+    scale = np.float32(np.sqrt(np.mean(test[1] ** 2)))
+    noise = np.random.default_rng(np.asarray(jax.random.key_data(cell.key("d", "n", "noise"))))
+    y, wanted = (
+        targets / scale + np.float32(cell.noise) * noise.standard_normal(len(targets), np.float32)
+        for targets in (y, validation[1])
+    )
+    truth = (test[1] / scale).astype(float)
+    best: dict[str, Any] | None = None
+    steps, places = 0, len(cell.penalties)
+    candidates = _kernel if cell.model in KERNELS else _network
+    for place, (penalty, status, taken, predict) in enumerate(candidates(cell, x, y, (validation[0], test[0]))):
+        steps += taken
+        guesses, variance = predict
+        validated = float(np.mean((guesses[0] - wanted) ** 2))
+        if best is None or validated < best["validation_error"]:
+            best = {
+                "error": float(np.mean((guesses[1] - truth) ** 2) / np.var(truth)),
+                "validation_error": validated,
+                "penalty": penalty,
+                "path": "strongest" if place == 0 else "weakest" if place == places - 1 else "inside",
+                "sign_variance": None if variance is None else variance / float(np.var(truth)),
+                "status": status,
+            }
+    if best is None:
+        raise FloatingPointError(f"No penalty of the path gave finite weights: {cell.name}")
+    m_op = float(tn.generalization.operator_norm_ratio(x))
+    return best | {"m_op": m_op, "steps": steps, "seconds": time.perf_counter() - started}
+
+
+Candidate = tuple[float, str, int, tuple[list[np.ndarray], float | None]]
+
+
+def _network(cell: Cell, x: np.ndarray, y: np.ndarray, others: tuple[np.ndarray, np.ndarray]) -> Iterator[Candidate]:
+    key = cell.key("d", "width", "activation")
+    net = tn.TwoLayerNetwork.init(key, cell.d, cell.width, activation=cell.activation, dtype=jnp.float32)
+    path = penalty_path(
+        net,
+        x,
+        y,
+        model=HIGHER.get(cell.model, cell.model),
+        penalties=cell.penalties,
+        power=POWERS[cell.model],
+        key=jax.random.fold_in(key, 1),
+        padded=cell.padded or None,
+    )
+    for step in path:
+        guesses, variance = _predict(net, cell.model, step.w, others)
+        yield step.penalty, step.status, step.steps, (guesses, variance)
+
+
+def _predict(
+    net: tn.TwoLayerNetwork, model: str, w: Array, others: tuple[np.ndarray, np.ndarray]
+) -> tuple[list[np.ndarray], float | None]:
+    if model in RANDOMIZED:
+        moments = [RANDOMIZED[model].moments(net, w, jnp.asarray(x)) for x in others]
+        return [np.asarray(item.mean[:, 0], float) for item in moments], float(moments[1].variance.mean())
+    order = ORDERS.get(model)
+    outputs = [net(w, x) if order is None else net.term(order, w, x) for x in others]
+    return [np.asarray(item[:, 0], float) for item in outputs], None
+
+
+def _kernel(cell: Cell, x: np.ndarray, y: np.ndarray, others: tuple[np.ndarray, np.ndarray]) -> Iterator[Candidate]:
+    # Rows are filled up to one of few sizes, columns to a multiple of 64, so that grids of many `n` and `d` compile
+    # little: a kernel sees no more of the inputs than their products, and the rows that were added are masked.
+    rows, columns = _padded_rows(cell.n), -cell.d % 64
+    kernel: Any = cell.activation
+    if cell.model == "finite_ntk":
+        key = cell.key("d", "width", "activation")
+        net = tn.TwoLayerNetwork.init(key, cell.d, cell.width, activation=cell.activation, dtype=jnp.float32)
+        w0 = jnp.pad(net.w0, ((0, 0), (0, columns)))
+        kernel = tn.TwoLayerNetwork(w0, net.a, net.activation, net.symmetric)
+    new = np.pad(np.concatenate(others), ((0, 0), (0, columns)))
+    x = np.pad(np.pad(x, ((0, 0), (0, columns))), ((0, rows - cell.n), (0, 0)), mode="edge")
+    y = np.pad(y, (0, rows - cell.n))[:, None]
+    if cell.n > _STORED:
+        solutions = list(_conjugate_gradients(cell, kernel, x[: cell.n], y[: cell.n]))
+        x = x[: cell.n]
+    else:
+        mask = (np.arange(rows) < cell.n).astype(np.float32)
+        gram = _masked_gram(kernel, x, mask)
+        if cell.n <= _DECOMPOSED:
+            # The mask leaves zeros behind the Gram matrix: a ridge `λ` of `n` examples is one of `λ n/rows` of all rows.
+            path = tn.kernels.kernel_ridge(gram, y).path([p * cell.n / rows for p in cell.penalties])
+            solutions = [(c, "SOLVED", 0) for c in path]
+        else:
+            solutions = list(_conjugate_gradients(cell, gram, x, y))
+    # One pass over the kernel serves the whole path.
+    stacked = jnp.concatenate([c for c, _, _ in solutions], axis=1)
+    values = np.asarray(tn.kernels.predict(kernel, new, x, stacked), float)
+    for place, (penalty, (_, status, steps)) in enumerate(zip(cell.penalties, solutions, strict=True)):
+        column = values[:, place]
+        yield penalty, status, steps, ([column[: cell.validation], column[cell.validation :]], None)
+
+
+def _padded_rows(n: int) -> int:
+    """The next of 256, 512, 1024, and from there of 1024 · 1.5^j in whole multiples of 64; beyond 8192 the next multiple."""
+    if n > _FILLED:
+        return -(-n // _ROWS) * _ROWS
+    rows = 256
+    while rows < n:
+        rows = 2 * rows if rows < _DECOMPOSED else -(-rows * 3 // (2 * _ROWS)) * _ROWS
+    return rows
+
+
+@eqx.filter_jit
+def _masked_gram(kernel: Any, x: ArrayLike, mask: ArrayLike) -> Array:
+    """Formed some rows at a time: the largest ones leave no room for a second array of their size."""
+    x, mask = jnp.asarray(x), jnp.asarray(mask)
+
+    def some(part: tuple[Array, Array]) -> Array:
+        rows, kept = part
+        gram = (
+            tn.kernels.infinite_width_ntk(kernel, rows, x)
+            if isinstance(kernel, str)
+            else tn.kernels.ntk(kernel, rows, x)
+        )
+        return gram * mask * kept[:, None]
+
+    parts = (x.reshape(-1, _ROWS, x.shape[1]), mask.reshape(-1, _ROWS))
+    return lax.map(some, parts).reshape(x.shape[0], x.shape[0])
+
+
+def _conjugate_gradients(cell: Cell, kernel: Any, x: np.ndarray, y: np.ndarray) -> Iterator[tuple[Array, str, int]]:
+    start = None
+    for penalty in cell.penalties:
+        ridge = penalty * cell.n / len(x)
+        found = tn.kernels.kernel_ridge_cg(kernel, x, y, ridge, start=start, tol=_TOLERANCE)
+        start = found.coefficients
+        yield start, "SOLVED" if found.converged else "MAX_STEPS", int(found.steps)

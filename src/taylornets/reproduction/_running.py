@@ -1,0 +1,187 @@
+"""Running claims: one after another in this process, or each in a process of its own."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import asdict
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+
+from taylornets.reproduction import claims as registry
+from taylornets.reproduction.claims import Claim, ClaimContext, Outcome
+from taylornets.records import ClaimRecord, Stamp
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """Hears how a run gets on."""
+
+    def started(self, claim: Claim) -> None:
+        """A claim begins to compute."""
+        ...
+
+    def progressed(self, claim: Claim, fraction: float, message: str) -> None:
+        """A claim has come so far, `fraction` from 0 to 1."""
+        ...
+
+    def finished(self, record: ClaimRecord, reused: bool) -> None:
+        """A claim's record is on disk; `reused` if it was there before the run."""
+        ...
+
+
+class Silent:
+    """A listener that says nothing."""
+
+    def started(self, claim: Claim) -> None:
+        """Ignores it."""
+
+    def progressed(self, claim: Claim, fraction: float, message: str) -> None:
+        """Ignores it."""
+
+    def finished(self, record: ClaimRecord, reused: bool) -> None:
+        """Ignores it."""
+
+
+def _paragraphs(explanation: str | Iterable[str]) -> tuple[str, ...]:
+    parts = explanation.split("\n\n") if isinstance(explanation, str) else explanation
+    return tuple(part for part in (" ".join(part.split()) for part in parts) if part)
+
+
+def run_claim(claim: Claim, stamp: Stamp, tell: Callable[[float, str], None]) -> ClaimRecord:
+    """Runs one claim; an exception becomes a record that says so, and the claim does not hold."""
+
+    def progress(fraction: float, message: str) -> None:
+        tell(min(max(float(fraction), 0.0), 1.0), message)
+
+    begin = time.perf_counter()
+    try:
+        context = ClaimContext(stamp.profile, stamp.seed, registry.claim_key(stamp.seed, claim.name), progress)
+        outcome: Outcome = claim.run(context)
+        control = None if outcome.control is None else asdict(outcome.control) | {"fails": bool(outcome.control.fails)}
+        return ClaimRecord(
+            **_named(claim, stamp),
+            measured=outcome.measured,
+            interval=outcome.interval,
+            holds=bool(outcome.holds) and (control is None or control["fails"]),
+            seconds=time.perf_counter() - begin,
+            detail=outcome.detail if control is None else {**outcome.detail, "negative_control": control},
+            figures=outcome.figures,
+            tables=outcome.tables,
+            explanation=_paragraphs(outcome.explanation),
+        )
+    except Exception as error:  # whatever a claim raises, the others still run; interrupts are no Exception
+        message = f"{type(error).__name__}: {error}"
+        return _failed(claim, stamp, time.perf_counter() - begin, message, traceback.format_exc())
+
+
+def _failed(claim: Claim, stamp: Stamp, seconds: float, message: str, trace: str) -> ClaimRecord:
+    return ClaimRecord(
+        **_named(claim, stamp),
+        measured=None,
+        interval=None,
+        holds=False,
+        seconds=seconds,
+        detail={"error": message, "traceback": trace},
+        error=message,
+    )
+
+
+def _named(claim: Claim, stamp: Stamp) -> dict[str, Any]:
+    return {
+        "claim": claim.name,
+        "title": claim.title,
+        "statement": claim.statement,
+        "source": claim.source,
+        "predicted": claim.predicted,
+        "stamp": stamp,
+    }
+
+
+def run_claims(claims: Sequence[Claim], stamp: Stamp, workers: int, listener: Listener) -> Generator[ClaimRecord]:
+    """Runs claims, at most `workers` at the same time, and yields each record when it is there.
+
+    A process that dies (killed, out of memory) makes its claim a record with an error. When the iterator is closed, and when
+    this process dies, the processes of unfinished claims end.
+
+    Args:
+        claims: in the order in which they begin; with several workers their functions must be importable.
+        stamp: profile, seed and precision.
+        workers: processes; with 1, or a single claim, all happens in this process.
+        listener: hears when a claim begins and how it gets on.
+
+    Returns:
+        Records in the order in which they are finished.
+    """
+    if workers == 1 or len(claims) == 1:
+        for claim in claims:
+            listener.started(claim)
+            yield run_claim(claim, stamp, partial(listener.progressed, claim))
+        return
+    waiting, running = list(claims), dict[Connection, _Running]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                claim = waiting.pop(0)
+                listener.started(claim)
+                begun = _Running(claim, stamp)
+                running[begun.connection] = begun
+            ready = wait(list(running))
+            for connection in [each for each in running if each in ready]:
+                claim = running[connection].claim
+                try:
+                    message = connection.recv()
+                except EOFError:
+                    ended = running.pop(connection)
+                    code, seconds = ended.end(), time.perf_counter() - ended.begin
+                    how = f"signal {-code}" if code < 0 else f"exit code {code}"
+                    yield _failed(claim, stamp, seconds, f"its process ended without a result ({how})", "")
+                    continue
+                if isinstance(message, ClaimRecord):
+                    running.pop(connection).end()
+                    yield message
+                else:
+                    listener.progressed(claim, *message)
+    finally:
+        for begun in running.values():
+            begun.process.terminate()
+            begun.end()
+
+
+class _Running:
+    """A claim under way in a process of its own, which sends `(fraction, message)` and at last its record."""
+
+    def __init__(self, claim: Claim, stamp: Stamp):
+        context = multiprocessing.get_context("spawn")  # XLA's threads do not survive a fork
+        self.claim, self.begin = claim, time.perf_counter()
+        self.connection, theirs = context.Pipe(duplex=False)
+        self.process = context.Process(target=_work, args=(claim, stamp, theirs), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def end(self) -> int:
+        """Waits for the process; its exit code, or the negative number of the signal that ended it."""
+        self.process.join()
+        self.connection.close()
+        return self.process.exitcode or 0
+
+
+def _work(claim: Claim, stamp: Stamp, connection: Connection) -> None:
+    """What the process of a claim does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent answers it
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    jax.config.update("jax_enable_x64", stamp.x64)
+    connection.send(run_claim(claim, stamp, lambda *news: connection.send(news)))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

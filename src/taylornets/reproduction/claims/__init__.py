@@ -1,0 +1,181 @@
+"""Claims: one module per statement of the theory that `taylornets reproduce` checks.
+
+A new claim is one more file in this folder. It defines a function that computes and returns an `Outcome`, and registers
+a `Claim`; every module of the folder is imported when the claims are first asked for. A claim computes everything from
+`context.key` and `context.seed`, so that it gives the same numbers whichever claims run before it:
+
+    def run(context: ClaimContext) -> Outcome:
+        slopes = ...
+        return Outcome(measured=slopes, holds=abs(slopes + 0.25) < 0.02)
+
+    register(Claim("coupling", "Coupling", "The noise decays.", "BL20, section 3", "slope −1/4", run))
+"""
+
+import importlib
+import pkgutil
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from taylornets import _checks
+from taylornets.records import Figure, Numbers, Table
+
+ORDER = (
+    "coupling",
+    "randomized_risk",
+    "landscape",
+    "certificate",
+    "escape",
+    "generalization",
+    "expressivity",
+    "sample_complexity",
+    "higher_order",
+    "real_data",
+)
+PROFILES = ("quick", "full")
+
+
+@dataclass(frozen=True)
+class ClaimContext:
+    """What a claim is given.
+
+    Args:
+        profile: `"quick"` (minutes for all claims together) or `"full"`.
+        seed: of the run, for libraries that take an integer.
+        key: JAX random key of this claim; see `claim_key`.
+        progress: call it as `progress(fraction, message)`, the fraction from 0 to 1, at least every few seconds.
+    """
+
+    profile: str
+    seed: int
+    key: PRNGKeyArray
+    progress: Callable[[float, str], None]
+
+    @property
+    def full(self) -> bool:
+        """Whether the profile is `"full"`."""
+        return self.profile == "full"
+
+
+@dataclass(frozen=True)
+class NegativeControl:
+    """The same measurement in a setting in which the theory predicts that the claim fails.
+
+    Args:
+        setting: what differs, in a sentence.
+        predicted: what the theory predicts there.
+        measured: a number, a string, or a dict of them.
+        fails: whether the claim failed there, as predicted.
+    """
+
+    setting: str
+    predicted: str
+    measured: Any
+    fails: bool | np.bool_
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a claim found.
+
+    Args:
+        measured: a number, a string, or a dict of them.
+        holds: whether the measurement agrees with the theory; the claim's verdict also needs a control that fails.
+        control: the negative control; it becomes `detail["negative_control"]` of the record.
+        interval: `(low, high)`, a confidence interval of the main measured number.
+        detail: further numbers, by name.
+        figures: in the order of the report.
+        tables: in the order of the report.
+        explanation: paragraphs; one string is cut at its empty lines.
+    """
+
+    measured: Any
+    holds: bool | np.bool_
+    control: NegativeControl | None = None
+    interval: Numbers | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    figures: Iterable[Figure] = ()
+    tables: Iterable[Table] = ()
+    explanation: str | Iterable[str] = ()
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of the theory and the function that checks it.
+
+    Args:
+        name: for the command line and for file names: lower-case letters, digits, underscores.
+        title: a few words.
+        statement: one sentence.
+        source: where the theory says so: paper with section, theorem or equation.
+        predicted: what the theory predicts, in words or numbers.
+        run: computes the outcome.
+    """
+
+    name: str
+    title: str
+    statement: str
+    source: str
+    predicted: str
+    run: Callable[[ClaimContext], Outcome]
+
+
+_registry: dict[str, Claim] = {}
+
+
+def register(claim: Claim) -> None:
+    """Adds a claim to those that `names` lists.
+
+    Raises:
+        ArgumentError: if another claim has its name.
+    """
+    if claim.name in _registry:
+        raise _checks.ArgumentError("claim.name", "a name that is free", repr(claim.name))
+    _registry[claim.name] = claim
+
+
+def _discover() -> None:
+    """Imports every module of this folder, each once: they register themselves."""
+    for module in sorted(module.name for module in pkgutil.iter_modules(__path__, __name__ + ".")):
+        importlib.import_module(module)
+
+
+def names() -> tuple[str, ...]:
+    """Names of all claims, in the order of the theory; others follow in alphabetical order."""
+    _discover()
+    rank = {name: index for index, name in enumerate(ORDER)}
+    return tuple(sorted(_registry, key=lambda name: (rank.get(name, len(rank)), name)))
+
+
+def get(name: str) -> Claim:
+    """The claim of that name.
+
+    Raises:
+        ArgumentError: for an unknown name; it offers the nearest one.
+    """
+    return _registry[_checks.choice("--claim", name, names())]
+
+
+def claim_key(seed: int, name: str) -> PRNGKeyArray:
+    """The random key of a claim: the run's seed with a checksum of the claim's name folded in.
+
+    It depends on nothing else, so a claim draws the same numbers alone or among others, today or in another process
+    (Python's own `hash` of a string would not do: it changes from process to process).
+
+    Args:
+        seed: of the run.
+        name: of the claim.
+
+    Returns:
+        A scalar array of keys.
+
+    Example:
+        >>> claim_key(0, "coupling") == claim_key(0, "coupling")
+        Array(True, dtype=bool)
+    """
+    return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))

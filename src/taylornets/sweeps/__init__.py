@@ -1,0 +1,16 @@
+"""Grids of learning problems: configuration, cells, their runs on dask.distributed, and what they found (theory 8).
+
+    plan = load(Path("grid.toml"))
+    sweep(plan, Path("out"), workers=2)
+
+Each finished cell is one transaction in `out/sweep.sqlite`. Everything random in a cell follows from the cell's own fields, so
+the table does not depend on the number of workers, the order, or interruptions.
+"""
+
+from taylornets.sweeps._config import Sweep as Sweep
+from taylornets.sweeps._config import load as load
+from taylornets.sweeps._run import CellError as CellError
+from taylornets.sweeps._run import Listener as Listener
+from taylornets.sweeps._run import sweep as sweep
+from taylornets.sweeps._store import Store as Store
+from taylornets.sweeps._store import StoreError as StoreError

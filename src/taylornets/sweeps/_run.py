@@ -1,0 +1,141 @@
+"""Runs the cells of a sweep that have no result yet, on dask.distributed, and keeps each as it comes."""
+
+import logging
+import time
+from contextlib import ExitStack
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+from distributed import Client, LocalCluster, as_completed
+
+from taylornets import _checks
+from taylornets.learning import Cell, run_cell
+from taylornets.sweeps import _store
+from taylornets.sweeps._config import Sweep
+from taylornets.sweeps._export import export
+from taylornets.sweeps._store import Store
+
+_CONNECT = "20s"
+
+
+@runtime_checkable
+class Listener(Protocol):
+    """Hears how a sweep gets on."""
+
+    def progressed(self, done: int, count: int, cell: Cell | None, left: float | None) -> None:
+        """So many cells of all are finished, this one last; `left` is the time left in seconds, if it can be said."""
+        ...
+
+
+class CellError(RuntimeError):
+    """A cell that raised; the others are kept."""
+
+
+def compute(name: str) -> dict[str, Any]:
+    """Runs a cell, by its name, in the precision of the command line: what workers call."""
+    with jax.enable_x64(True):
+        return run_cell(Cell.from_name(name))
+
+
+def sweep(
+    plan: Sweep,
+    out: Path,
+    *,
+    resume: bool = False,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    listener: Listener | None = None,
+) -> Path:
+    """Runs a grid and exports its table.
+
+    Args:
+        plan: the cells.
+        out: folder of the database and the tables; made if absent.
+        resume: go on with the sweep in the folder; otherwise it must not hold one.
+        scheduler: address of a running dask scheduler whose workers have taylornets; by default a cluster of this machine.
+        workers: processes of that cluster; by default one for each processor.
+        listener: hears about the progress.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ArgumentError: for a folder with another sweep or other files, a scheduler that does not answer, a damaged database,
+            a full disk. Finished cells are kept in all cases.
+        CellError: when a cell raised or killed its worker time and again; all others have been run.
+
+    Source: theory 8.
+    """
+    if _store.exists(out) and not resume:
+        raise _checks.ArgumentError("--out", "a folder without a sweep", str(out), "Go on with it: --resume.")
+    if not _store.exists(out) and not _store.is_empty(out):
+        raise _checks.ArgumentError("--out", "a new or empty folder", str(out), "Choose another folder.")
+    with Store(out, metadata.version("taylornets")) as store:
+        store.plan(plan.cells)
+        missing = store.missing(plan.cells)
+        if missing:
+            _compute_all(store, plan, missing, scheduler, workers, listener)
+        export(out, [item for item in store.finished() if item[0] in set(plan.cells)])
+    return out
+
+
+def _compute_all(
+    store: Store,
+    plan: Sweep,
+    missing: list[Cell],
+    scheduler: str | None,
+    workers: int | None,
+    listener: Listener | None,
+) -> None:
+    with ExitStack() as stack:
+        client = _connect(stack, scheduler, workers, len(missing))
+        # Largest first, so that no long cell is left alone at the end; results do not depend on the order.
+        order = sorted(missing, key=_cost, reverse=True)
+        futures = {client.submit(compute, cell.name, key=f"cell {cell.name}"): cell for cell in order}
+        errors = list[str]()
+        begin, total, spent = time.monotonic(), sum(map(_cost, missing)), 0.0
+        done = len(plan.cells) - len(missing)
+        if listener is not None:
+            listener.progressed(done, len(plan.cells), None, None)
+        for future in as_completed(futures):
+            cell = futures[future]
+            error = future.exception()
+            if error is None:
+                store.save(cell, future.result())
+                done += 1
+            else:
+                errors.append(f"{cell.name}: {type(error).__name__}: {error}")
+            spent += _cost(cell)
+            if listener is not None:
+                left = (time.monotonic() - begin) * (total - spent) / spent
+                listener.progressed(done, len(plan.cells), cell, left)
+            future.release()
+    if errors:
+        raise CellError(f"{len(errors)} of {len(missing)} cells failed; the others are kept. The first: {errors[0]}")
+
+
+def _cost(cell: Cell) -> float:
+    """Multiplications of a cell, roughly; a constant stands for what every cell costs."""
+    rows = max(cell.n, cell.padded)
+    return 1e8 + (rows**2 * 100.0 if cell.model.endswith("ntk") else rows * cell.d * cell.width * 400.0)
+
+
+def _connect(stack: ExitStack, scheduler: str | None, workers: int | None, cells: int) -> Client:
+    if scheduler is not None:
+        try:
+            return stack.enter_context(Client(scheduler, timeout=_CONNECT))
+        except (OSError, ValueError, TypeError) as error:
+            needed = "the address of a running dask scheduler, such as tcp://127.0.0.1:8786"
+            raise _checks.ArgumentError("--scheduler", needed, f"{scheduler!r} ({error})") from None
+    cluster = stack.enter_context(
+        LocalCluster(
+            n_workers=min(workers, cells) if workers else None,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+        )
+    )
+    return stack.enter_context(Client(cluster))

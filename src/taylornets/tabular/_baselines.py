@@ -1,0 +1,181 @@
+"""The models beside ours: the same prepared rows, the same split, settings chosen on the same validation rows."""
+
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.svm import SVC, SVR
+
+from taylornets.estimators import NTKClassifier, NTKRegressor
+from taylornets.tabular._path import Progress
+
+KERNEL_ROWS = 4000  # what grows with the square of the rows is trained on so many at most
+_RIDGES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+_ALPHAS = (1.0, 1e-1, 1e-2, 1e-3)
+_COSTS = (0.1, 1.0, 10.0, 100.0)
+_DECAYS = (1e-4, 1e-2, 1.0)
+_LEAVES = (1, 5)
+_TREES = 300
+
+
+class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):
+    """Kernel ridge on one column of ±1 for each class."""
+
+    def __init__(self, alpha: float = 1.0, gamma: float | None = None):
+        self.alpha = alpha
+        self.gamma = gamma
+
+    def fit(self, X: Any, y: Any) -> Any:
+        """Fits the columns, `X` of shape `(n, d)`, `y` of shape `(n,)`."""
+        self.classes_ = np.unique(y)
+        signs = 2.0 * (np.asarray(y)[:, None] == self.classes_) - 1
+        kernel: Any = KernelRidge
+        self.model_ = kernel(kernel="rbf", alpha=self.alpha, gamma=self.gamma).fit(X, signs)
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The class of the largest column, shape `(n,)`."""
+        return self.classes_[np.argmax(self.model_.predict(X), axis=1)]
+
+
+class ScaledRegressor(BaseEstimator):
+    """A regression on targets of mean 0 and variance 1: what scikit-learn's kernel machines and networks expect."""
+
+    def __init__(self, model: Any = None):
+        self.model = model
+
+    def fit(self, X: Any, y: Any) -> Any:
+        """Fits, `X` of shape `(n, d)`, `y` of shape `(n,)`."""
+        self.center_, self.spread_ = float(np.mean(y)), float(np.std(y)) or 1.0
+        self.model.fit(X, (y - self.center_) / self.spread_)
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predictions in the scale of the targets, shape `(n,)`."""
+        return self.model.predict(X) * self.spread_ + self.center_
+
+
+@dataclass(frozen=True)
+class Family:
+    """One model with the settings that it is chosen from.
+
+    Args:
+        name: in the report.
+        candidates: settings in words, and what makes an estimator.
+        square: whether it needs memory or time that grows with the square of the rows.
+    """
+
+    name: str
+    candidates: Sequence[tuple[str, Callable[[], Any]]]
+    square: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a model did.
+
+    Args:
+        name: of the model.
+        setting: that was chosen.
+        rows: that it was trained on.
+        predictions: for the test rows.
+        train: score.
+        validation: score.
+        fit_seconds: of the chosen one.
+        seconds: of all candidates.
+    """
+
+    name: str
+    setting: str
+    rows: int
+    predictions: np.ndarray
+    train: float
+    validation: float
+    fit_seconds: float
+    seconds: float
+
+
+def families(task: str, seed: int) -> tuple[Family, ...]:
+    """The models in the order of the report; the last one does not look at the inputs."""
+    several = task == "classification"
+    ntk: Any = NTKClassifier if several else NTKRegressor
+    kernel: Any = (
+        KernelRidgeClassifier if several else lambda alpha: ScaledRegressor(KernelRidge(kernel="rbf", alpha=alpha))
+    )
+    svm: Any = SVC if several else lambda C: ScaledRegressor(SVR(C=C))
+    forest: Any = RandomForestClassifier if several else RandomForestRegressor
+    dummy: Any = DummyClassifier if several else DummyRegressor
+
+    def mlp(decay: float) -> Any:
+        options: dict[str, Any] = {"alpha": decay, "max_iter": 500, "random_state": seed, "hidden_layer_sizes": (100,)}
+        return MLPClassifier(**options) if several else ScaledRegressor(MLPRegressor(**options))
+
+    return (
+        Family("NTK ridge", [(f"ridge {r:g}", lambda r=r: ntk(ridge=r)) for r in _RIDGES], True),
+        Family("kernel ridge", [(f"RBF, ridge {a:g}", lambda a=a: kernel(alpha=a)) for a in _ALPHAS], True),
+        Family("SVM", [(f"RBF, C = {c:g}", lambda c=c: svm(C=c)) for c in _COSTS], True),
+        Family(
+            "random forest",
+            [
+                (
+                    f"{_TREES} trees, {leaf} per leaf",
+                    lambda n=leaf: forest(_TREES, min_samples_leaf=n, random_state=seed),
+                )
+                for leaf in _LEAVES
+            ],
+        ),
+        Family("MLP", [(f"100 units, decay {d:g}", lambda d=d: mlp(d)) for d in _DECAYS]),
+        Family("no inputs", [("the most frequent class" if several else "the mean", dummy)]),
+    )
+
+
+def compare(
+    task: str,
+    seed: int,
+    parts: tuple[tuple[Any, Any], tuple[Any, Any], tuple[Any, Any]],
+    score: Callable[[Any, Any], float],
+    progress: Progress,
+) -> list[Result]:
+    """Trains every candidate of every family on the training rows and keeps the best on the validation rows.
+
+    Args:
+        task: `"classification"` or `"regression"`.
+        seed: of forests, networks, and the rows that kernel machines are trained on.
+        parts: inputs and targets for training, validation and test.
+        score: of targets and predictions, larger is better.
+        progress: told how far it is, from 0 to 1.
+
+    Returns:
+        One result for each family.
+    """
+    (x, y), (x_validation, y_validation), (x_test, _) = parts
+    few = np.sort(np.random.default_rng(seed).permutation(len(x))[:KERNEL_ROWS])
+    results: list[Result] = []
+    every = families(task, seed)
+    for index, family in enumerate(every):
+        rows = few if family.square and len(few) < len(x) else np.arange(len(x))
+        begin, best = time.perf_counter(), None
+        for place, (setting, make) in enumerate(family.candidates):
+            progress((index + place / len(family.candidates)) / len(every), f"{family.name}, {setting}")
+            start = time.perf_counter()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                model = make().fit(x[rows], y[rows])
+            taken = time.perf_counter() - start
+            found = score(y_validation, model.predict(x_validation))
+            if best is None or found > best[0]:
+                best = (found, setting, model, taken)
+        assert best is not None
+        found, setting, model, taken = best
+        train = score(y[rows], model.predict(x[rows]))
+        total = time.perf_counter() - begin
+        results.append(Result(family.name, setting, len(rows), model.predict(x_test), train, found, taken, total))
+    return results

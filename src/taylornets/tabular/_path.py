@@ -1,0 +1,135 @@
+"""Training of the Taylor model: down the path of penalties, the best on the validation rows trained to its certificate."""
+
+import copy
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from taylornets.estimators import PENALTIES, TaylorClassifier, TaylorRegressor
+
+_PATH = {"tol": 1e-2, "max_iter": 100}
+_FINAL = {"tol": 1e-3, "max_iter": 1000}
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """What the user chooses about the model.
+
+    Args:
+        order: of the Taylor model.
+        width: hidden units.
+        penalty: `λ`, or none to choose it on the validation rows.
+        rank: copies of every unit.
+        seed: of the split, the network and the start.
+    """
+
+    order: int = 2
+    width: int = 256
+    penalty: float | None = None
+    rank: int = 1
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class PenaltyStep:
+    """One penalty of the path.
+
+    Args:
+        penalty: `λ`.
+        train: score on the training rows.
+        validation: score on the validation rows.
+        rank_key: what the penalty is chosen by; larger is better.
+    """
+
+    penalty: float
+    train: float
+    validation: float
+    rank_key: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A trained model with the way to it.
+
+    Args:
+        model: the estimator.
+        path: one step for each penalty; empty for a given one.
+        fit_seconds: of the training at the chosen penalty, from the start that the path gave.
+        seconds: of all training.
+    """
+
+    model: Any
+    path: tuple[PenaltyStep, ...]
+    fit_seconds: float
+    seconds: float
+
+
+def new_model(task: str, settings: FitSettings, penalty: float) -> Any:
+    """An estimator that is not fitted."""
+    kind = TaylorClassifier if task == "classification" else TaylorRegressor
+    return kind(
+        order=settings.order, width=settings.width, rank=settings.rank, penalty=penalty, random_state=settings.seed,
+        **_FINAL,
+    )  # fmt: skip
+
+
+def quietly(call: Callable[[], Any]) -> Any:
+    """A fit whose warnings of steps run out are left to the report, which says how training ended."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return call()
+
+
+def learn(
+    task: str, settings: FitSettings, train: tuple[Any, Any], validation: tuple[Any, Any], progress: Progress
+) -> Learned:
+    """Trains.
+
+    Args:
+        task: `"classification"` or `"regression"`.
+        settings: of the model.
+        train: inputs and targets to train on.
+        validation: inputs and targets to choose the penalty by.
+        progress: told how far it is, from 0 to 1.
+
+    Returns:
+        The model; its warm start is off, so that another `fit` begins anew.
+    """
+    begin = time.perf_counter()
+    path: list[PenaltyStep] = []
+    best: Any = None
+    model = new_model(task, settings, settings.penalty or PENALTIES[0])
+    if settings.penalty is None:
+        model.set_params(warm_start=True, **_PATH)
+        for index, penalty in enumerate(PENALTIES):
+            progress(0.8 * index / len(PENALTIES), f"penalty {penalty:g}")
+            model.set_params(penalty=penalty)
+            quietly(lambda: model.fit(*train))
+            step = PenaltyStep(
+                penalty, model.score(*train), model.score(*validation), _rank_key(task, model, validation)
+            )
+            if best is None or step.rank_key > max(other.rank_key for other in path):
+                best = copy.deepcopy(model)
+            path.append(step)
+        model = best.set_params(**_FINAL)
+    progress(0.8, f"penalty {model.penalty:g}, to the certificate")
+    start = time.perf_counter()
+    quietly(lambda: model.fit(*train))
+    model.set_params(warm_start=False)
+    end = time.perf_counter()
+    return Learned(model, tuple(path), end - start, end - begin)
+
+
+def _rank_key(task: str, model: Any, validation: tuple[Any, Any]) -> tuple[float, float]:
+    """Accuracy, then likelihood among equals; R² for a regression."""
+    x, y = validation
+    if task == "regression":
+        return model.score(x, y), 0.0
+    chances = model.predict_proba(x)[np.arange(len(y)), np.searchsorted(model.classes_, y)]
+    return model.score(x, y), float(np.mean(np.log(np.maximum(chances, 1e-300))))

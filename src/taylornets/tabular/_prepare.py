@@ -1,0 +1,81 @@
+"""From columns to numbers: a scikit-learn pipeline that is fitted on the training rows and saved with the model."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from taylornets import _checks
+from taylornets.tabular._problem import TableProblem
+
+MISSING = "(missing)"
+MOST_CATEGORIES = 50  # of a column; rarer ones become one
+_MOST_FEATURES = 10_000
+
+
+def preparation(problem: TableProblem) -> ColumnTransformer:
+    """Medians for missing numbers, with a column that says so; standardization; a column for every category."""
+    numbers = Pipeline(
+        [("impute", SimpleImputer(strategy="median", add_indicator=True)), ("standardize", StandardScaler())]
+    )
+    categories = Pipeline(
+        [
+            ("impute", SimpleImputer(strategy="constant", fill_value=MISSING)),
+            (
+                "one_hot",
+                OneHotEncoder(
+                    handle_unknown="infrequent_if_exist", max_categories=MOST_CATEGORIES, sparse_output=False
+                ),
+            ),
+        ]
+    )
+    steps = [("numbers", numbers, problem.numbers), ("categories", categories, problem.categories)]
+    return ColumnTransformer([step for step in steps if step[2]], verbose_feature_names_out=False)
+
+
+def prepared(problem: TableProblem) -> tuple[ColumnTransformer, np.ndarray]:
+    """The preparation fitted on the training rows, and all rows prepared, shape `(rows, features)`.
+
+    Raises:
+        ArgumentError: for columns that the training rows leave empty, or too many categories.
+    """
+    train: Any = problem.inputs.iloc[problem.split.train]
+    missing: Any = train.isna().to_numpy()
+    for place, name in enumerate(train.columns):
+        if np.all(missing[:, place]):
+            advice = f"Leave it out with --drop {name!r}."
+            came = f"{name!r}, which is empty there"
+            raise _checks.ArgumentError("DATA", "columns with values in the training rows", came, advice)
+    inputs: Any = problem.inputs
+    wide = sum(min(inputs[name].nunique() + 1, MOST_CATEGORIES) for name in problem.categories)
+    if wide + 2 * len(problem.numbers) > _MOST_FEATURES:
+        needed = f"at most {_MOST_FEATURES:,} features, one for each number and each category"
+        raise _checks.ArgumentError(
+            "DATA", needed, f"{wide + 2 * len(problem.numbers):,}", "Leave columns out: --drop."
+        )
+    steps = preparation(problem).fit(train)
+    features: Any = steps.transform(problem.inputs)
+    return steps, np.asarray(features, np.float64)
+
+
+def described(problem: TableProblem, steps: ColumnTransformer) -> list[tuple[str, str, int | None, int | None, str]]:
+    """What became of each column: name, kind, missing, different values, how it is prepared."""
+    rows: list[tuple[str, str, int | None, int | None, str]] = []
+    encoder = steps.named_transformers_["categories"]["one_hot"] if problem.categories else None
+    for name in problem.inputs.columns:
+        column: Any = problem.inputs[name]
+        missing = int(column.isna().sum())
+        if name in problem.numbers:
+            what = "standardized" + (", gaps filled with the median and marked" if missing else "")
+            rows.append((name, "numbers", missing, int(column.nunique()), what))
+        else:
+            place = problem.categories.index(name)
+            rare: Any = encoder.infrequent_categories_[place] if encoder is not None else None
+            what = "a column for every category"
+            what += f", gaps are the category {MISSING}" if missing else ""
+            what += f", the {len(rare)} rarest share one" if rare is not None else ""
+            rows.append((name, "categories", missing, int(column.nunique()), what))
+    return rows

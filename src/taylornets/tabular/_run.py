@@ -1,0 +1,230 @@
+"""The runner of `taylornets fit`: everything is checked and trained before anything is written."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from taylornets import _checks, records
+from taylornets.datafiles import Reading, read
+from taylornets.estimators import save
+from taylornets.records import environment
+from taylornets.records.folders import check_folder, prepare_folder
+from taylornets.tabular._baselines import KERNEL_ROWS, compare, families
+from taylornets.tabular._model_file import MODEL, describe, whole
+from taylornets.tabular._path import FitSettings, Learned, Progress, learn, new_model, quietly
+from taylornets.tabular._prepare import prepared
+from taylornets.tabular._problem import TableProblem, pose
+from taylornets.tabular._scores import score_of
+from taylornets.tabular._sections import FitFindings, scores, story
+
+_OWN = ("records", "figures", "tables", "report.html", MODEL)
+_LIBRARIES = ("scikit-learn", "pandas", "pyarrow", "safetensors")
+_LARGEST_SEED = 2**32 - 1
+_CURVE = (1 / 8, 1 / 4, 1 / 2, 1.0)
+_LEAST_CURVE = 10
+
+
+@dataclass(frozen=True)
+class FitRequest:
+    """What the user asks for.
+
+    Args:
+        data: file or `sklearn:NAME`.
+        target: column to predict, or none for that of the source.
+        task: `"auto"`, `"classification"` or `"regression"`.
+        reading: how the file is read.
+        settings: of the model.
+        out: folder for what comes out.
+        command: the request as a line for the shell.
+        drop_constant: whether empty and constant columns are left out, and not refused.
+    """
+
+    data: str
+    target: str | None
+    task: str
+    reading: Reading
+    settings: FitSettings
+    out: Path
+    command: str
+    drop_constant: bool = False
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What there is after a fit, for the terminal.
+
+    Args:
+        record: the page.
+        folder: where it is kept.
+    """
+
+    record: records.PageRecord
+    folder: Path
+
+
+def fit(request: FitRequest, progress: Callable[[str, float, str], None], saved: Callable[[Path], None]) -> Fitted:
+    """Reads, checks, trains, saves the model, compares, and keeps the records of the report.
+
+    Nothing is written before the model is trained; then it is there as a whole.
+
+    Args:
+        request: what to do.
+        progress: called as `progress(stage, fraction, message)`.
+        saved: told of the model's file as soon as it is there.
+
+    Returns:
+        The records; `taylornets.report.write_page_report` makes the page of them.
+
+    Raises:
+        ArgumentError: for data, columns or settings that cannot be used, and for a folder that holds something else.
+    """
+    start = environment.now()
+    begin = time.perf_counter()
+    settings = request.settings
+    check_settings(settings)
+    check_folder(request.out, "fit")
+    progress("reading", 0.0, request.data)
+    table = read(request.data, request.reading)
+    problem = pose(table, request.target, request.task, settings.seed, request.drop_constant)
+    steps, features = prepared(problem)
+    parts: Any = tuple(
+        (features[rows], problem.y[rows])
+        for rows in (problem.split.train, problem.split.validation, problem.split.test)
+    )
+    read_seconds = time.perf_counter() - begin
+    learned = learn(problem.task, settings, parts[0], parts[1], lambda f, message: progress("training", f, message))
+    columns = describe(problem, table, settings.seed)
+    facts = _facts(request, problem, start, columns.digest)
+    prepare_folder(request.out, _OWN)
+    records.save_page_run(request.out, "fit", {"status": "running"} | facts)
+    path = save(whole(steps, learned.model, columns), request.out / MODEL)
+    saved(path)
+    rivals = compare(
+        problem.task, settings.seed, parts, score_of(problem.task), lambda f, message: progress("comparing", f, message)
+    )
+    ntk = next(result.setting for result in rivals if result.name == "NTK ridge")
+    sizes, curves = _learning_curve(
+        problem, settings, learned, ntk, parts, lambda f, m: progress("learning curve", f, m)
+    )
+    findings = FitFindings(problem, table.format, steps, features, settings, learned, rivals, sizes, curves)
+    timings = {"reading": read_seconds, "training": learned.seconds, "all": time.perf_counter() - begin}
+    record = story(findings, _shown(facts, timings), request.command)
+    records.save_page(request.out, record)
+    certificate = learned.model.certificate_
+    proof = None if certificate is None else {
+        name: float(getattr(certificate, name)) for name in ("primal", "dual", "gap", "relative_gap")
+    }  # fmt: skip
+    facts |= {
+        "end": environment.now(), "timings": timings, "scores": scores(findings), "certificate": proof,
+        "penalty": float(learned.model.penalty_), "model_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }  # fmt: skip
+    records.save_page_run(request.out, "fit", {"status": "finished"} | facts)
+    return Fitted(record, request.out)
+
+
+def check_settings(settings: FitSettings) -> None:
+    """Refuses settings that no model has, before a file is read."""
+    _checks.integer("--order", settings.order, 1)
+    _checks.integer("--width", settings.width, 2)
+    _checks.integer("--rank", settings.rank, 1)
+    _checks.integer("--seed", settings.seed, 0)
+    if settings.width % 2:
+        raise _checks.ArgumentError("--width", "an even number, since units come in pairs", str(settings.width))
+    if settings.rank > 1 and settings.order == 1:
+        raise _checks.ArgumentError("--rank", "1 for order 1", str(settings.rank), "Copies serve orders ≥ 2.")
+    for option, value, limit in (
+        ("--order", settings.order, 12), ("--width", settings.width, 2**20), ("--rank", settings.rank, 64),
+        ("--seed", settings.seed, _LARGEST_SEED),
+    ):  # fmt: skip
+        if value > limit:
+            raise _checks.ArgumentError(option, f"an integer ≤ {limit}", str(value))
+    if settings.penalty is not None:
+        _checks.positive("--penalty", settings.penalty, "Or leave it out: it is chosen on the validation rows.")
+
+
+def _facts(request: FitRequest, problem: TableProblem, start: str, digest: str) -> dict[str, Any]:
+    """The plain fields of run.json that are known before anything is trained."""
+    settings, split = request.settings, problem.split
+    return {
+        "command": request.command,
+        "data": {"source": request.data, "sha256": digest, "rows": len(problem.y), "without_target": problem.left_out},
+        "target": problem.target,
+        "task": problem.task,
+        "columns": {"numbers": problem.numbers, "categories": problem.categories},
+        "split": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
+        "order": settings.order, "width": settings.width, "rank": settings.rank, "seed": settings.seed,
+        "x64": bool(jax.config.read("jax_enable_x64")),
+        "version": environment.versions()["taylornets"],
+        "commit": environment.commit(),
+        "modified": environment.modified(),
+        "versions": environment.versions(*_LIBRARIES),
+        "system": environment.system(),
+        "device": environment.device(),
+        "start": start,
+    }  # fmt: skip
+
+
+def _shown(facts: dict[str, Any], timings: dict[str, float]) -> dict[str, Any]:
+    """How it was run, for the end of the page."""
+    names = ("seed", "device", "system", "start")
+    return (
+        {name: facts[name] for name in names}
+        | {
+            "precision": "64 bits" if facts["x64"] else "32 bits",
+            "content of the data (SHA-256)": facts["data"]["sha256"],
+        }
+        | {f"seconds of {name}" if name != "all" else "seconds in all": value for name, value in timings.items()}
+        | {"commit": facts["commit"] or "none: not run from a checkout"}
+        | facts["versions"]
+    )
+
+
+def _learning_curve(
+    problem: TableProblem, settings: FitSettings, learned: Learned, setting: str, parts: Any, progress: Progress
+) -> tuple[list[int], dict[str, list[float]]]:
+    """Scores of our model and of the NTK, at the chosen settings, on ever more of the training rows."""
+    (x, y), _, (x_test, y_test) = parts
+    order = _spread_evenly(y if problem.task == "classification" else None, len(y), settings.seed)
+    classes = len(np.unique(y)) if problem.task == "classification" else 1
+    sizes = sorted({max(round(share * len(y)), _LEAST_CURVE, 2 * classes) for share in _CURVE} - {0})
+    sizes = [size for size in sizes if size <= len(y)] or [len(y)]
+    score = score_of(problem.task)
+    curves: dict[str, list[float]] = {f"Taylor, order {settings.order}, test rows": [], "the same, training rows": []}
+    curves["NTK ridge, test rows"] = []
+    kernels = next(family for family in families(problem.task, settings.seed) if family.name == "NTK ridge")
+    ntk = dict(kernels.candidates)[setting]
+    for index, size in enumerate(sizes):
+        progress(index / len(sizes), f"{size:,} rows")
+        rows = np.sort(order[:size])
+        model: Any = learned.model
+        if size < len(y):
+            model = new_model(problem.task, settings, float(learned.model.penalty_))
+            model.set_params(tol=1e-2)
+            quietly(lambda model=model, rows=rows: model.fit(x[rows], y[rows]))
+        few = rows[:: -(-len(rows) // KERNEL_ROWS)]
+        values = (
+            score(y_test, model.predict(x_test)),
+            score(y[rows], model.predict(x[rows])),
+            score(y_test, ntk().fit(x[few], y[few]).predict(x_test)),
+        )
+        for curve, value in zip(curves.values(), values, strict=True):
+            curve.append(value)
+    return sizes, curves
+
+
+def _spread_evenly(labels: np.ndarray | None, rows: int, seed: int) -> np.ndarray:
+    """An order of the rows in which every beginning has each class in about its share."""
+    shuffled = np.random.default_rng(seed).permutation(rows)
+    if labels is None:
+        return shuffled
+    place = np.empty(rows)
+    for name in np.unique(labels):
+        mine = shuffled[labels[shuffled] == name]
+        place[mine] = (np.arange(len(mine)) + 0.5) / len(mine)
+    return np.argsort(place, kind="stable")

@@ -1,0 +1,275 @@
+"""What a fit found, as the sections of its page."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from taylornets.records import PageRecord, Section, Table
+from taylornets.tabular import _figures as figures
+from taylornets.tabular import _wording as wording
+from taylornets.tabular._baselines import KERNEL_ROWS, Result
+from taylornets.tabular._path import FitSettings, Learned
+from taylornets.tabular._prepare import described
+from taylornets.tabular._problem import TableProblem
+from taylornets.tabular._scores import difference, interval, name_of, score_of
+
+_WORST = 12
+
+
+@dataclass(frozen=True)
+class FitFindings:
+    """All that was computed for the page.
+
+    Args:
+        problem: what was learned.
+        format: of the file, in wording.
+        steps: the fitted preparation.
+        features: all rows, prepared.
+        settings: of the model.
+        learned: the model.
+        rivals: the models beside it.
+        sizes: numbers of training rows of the learning curve.
+        curves: its scores by label; ours on the test rows first.
+    """
+
+    problem: TableProblem
+    format: str
+    steps: Any
+    features: np.ndarray
+    settings: FitSettings
+    learned: Learned
+    rivals: list[Result]
+    sizes: list[int]
+    curves: dict[str, list[float]]
+
+    @property
+    def model(self) -> Any:
+        """The trained estimator."""
+        return self.learned.model
+
+    def part(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs and targets of a part of the split."""
+        rows = getattr(self.problem.split, name)
+        return self.features[rows], self.problem.y[rows]
+
+
+def scores(findings: FitFindings) -> dict[str, float]:
+    """Of our model, by the part of the split."""
+    score = score_of(findings.problem.task)
+    parts = {name: findings.part(name) for name in ("train", "validation", "test")}
+    return {name: score(y, findings.model.predict(x)) for name, (x, y) in parts.items()}
+
+
+def story(findings: FitFindings, facts: dict[str, Any], command: str) -> PageRecord:
+    """The page.
+
+    Args:
+        findings: what was computed.
+        facts: how it was run.
+        command: that gives the same again.
+    """
+    problem, model = findings.problem, findings.model
+    task, seed = problem.task, findings.settings.seed
+    x, y = findings.part("test")
+    predictions = model.predict(x)
+    found = scores(findings)
+    low, high = interval(task, y, predictions, seed)
+    score = name_of(task)
+    certificate = model.certificate_
+    headline = {
+        f"{score} on {len(y):,} test rows": f"{found['test']:.3f}  {wording.ends(low, high)}",
+        "left to gain by better training": "unknown"
+        if certificate is None
+        else f"at most {wording.share(min(float(certificate.relative_gap), 1.0))}",
+        "task": f"{task} of {problem.target!r}",
+    }
+    sections = [
+        _data(findings),
+        _certificate(findings),
+        _comparison(findings, found, (low, high)),
+        _errors(findings, predictions, x, y),
+        _model(findings, found),
+    ]
+    lead = f"{wording.verdict(certificate)} {_sentence(task, found['test'], len(y))}"
+    title = f"{problem.target} from {problem.source}"
+    closing = (
+        "The model lies in `model.safetensors` beside this page. New rows: `taylornets predict DIR FILE`; the proof again: "
+        "`taylornets certify DIR FILE`."
+    )
+    return PageRecord("fit", title, lead, headline, sections, facts, command, (closing,))
+
+
+def _sentence(task: str, score: float, rows: int) -> str:
+    if task == "classification":
+        return f"On {rows:,} rows that it has not seen, {100 * score:.1f} % of its predictions are right."
+    return f"On {rows:,} rows that it has not seen, it explains {100 * score:.0f} % of the target's variance."
+
+
+def _data(findings: FitFindings) -> Section:
+    problem = findings.problem
+    split = problem.split
+    rows = [len(split.train), len(split.validation), len(split.test)]
+    stratified = ", each class in the same shares" if problem.task == "classification" else ""
+    paragraphs = [
+        f"The task is {problem.task} of {problem.target!r}: {problem.reason}. {sum(rows):,} rows were split by the seed "
+        f"{findings.settings.seed}{stratified}: {rows[0]:,} to train on, {rows[1]:,} to choose settings by (validation), and "
+        f"{rows[2]:,} for the scores on this page (test), which no choice has seen."
+    ]
+    if problem.left_out:
+        paragraphs.append(f"{problem.left_out:,} rows without a target were left out.")
+    if problem.dropped:
+        names = ", ".join(problem.dropped[:8]) + (
+            f" and {len(problem.dropped) - 8} more" if problem.dropped[8:] else ""
+        )
+        paragraphs.append(f"Columns that are empty or constant were left out: {names}.")
+    paragraphs.append(
+        "Medians, means and categories are those of the training rows. They are saved with the model, and new rows are "
+        "prepared in the same way; a category that was not there becomes the rare one, or none."
+    )
+    table = Table(
+        "columns",
+        f"The {len(problem.inputs.columns)} input columns, which become {findings.features.shape[1]} features.",
+        ("column", "kind", "missing", "different values", "preparation"),
+        described(problem, findings.steps),
+    )
+    facts = {"file": problem.source, "format": findings.format}
+    return Section("data", "The data", paragraphs, facts, (), (table,))
+
+
+def _certificate(findings: FitFindings) -> Section:
+    model = findings.model
+    certificate = model.certificate_
+    paragraphs = wording.certificate_paragraphs(certificate, len(findings.problem.split.train), model.status_)
+    facts: dict[str, Any] = {}
+    if certificate is not None:
+        facts = {
+            "objective": float(certificate.primal),
+            "proved lower bound": float(certificate.dual),
+            "gap": float(certificate.gap),
+            "gap as a share": float(certificate.relative_gap),
+        }
+    figure = figures.proof(model.history_) if certificate is not None else None
+    return Section("certificate", "The certificate", paragraphs, facts, (figure,) if figure else ())
+
+
+def _comparison(findings: FitFindings, found: dict[str, float], ends: tuple[float, float]) -> Section:
+    task, seed = findings.problem.task, findings.settings.seed
+    _, y = findings.part("test")
+    score = score_of(task)
+    ours = f"Taylor, order {findings.settings.order}"
+    tests = [score(y, result.predictions) for result in findings.rivals]
+    every = [ends, *(interval(task, y, result.predictions, seed) for result in findings.rivals)]
+    learned = findings.learned
+    mine = (
+        f"penalty {findings.model.penalty_:g}",
+        len(findings.problem.split.train),
+        found["train"],
+        found["validation"],
+    )
+    rows = [_row(ours, *mine, found["test"], ends, learned.fit_seconds, learned.seconds)] + [
+        _row(r.name, r.setting, r.rows, r.train, r.validation, test, end, r.fit_seconds, r.seconds)
+        for r, test, end in zip(findings.rivals, tests, every[1:], strict=True)
+    ]
+    columns = (
+        "model",
+        "setting",
+        "rows",
+        "training",
+        "validation",
+        "test",
+        "95 % interval",
+        "fit (s)",
+        "search (s)",
+    )
+    others = [(r, test) for r, test in zip(findings.rivals, tests, strict=True) if r.name != "no inputs"]
+    best, _ = max(others, key=lambda pair: pair[1])
+    predictions = findings.model.predict(findings.part("test")[0])
+    apart = difference(task, y, predictions, best.predictions, seed)
+    names = [ours, *(r.name for r, _ in others)]
+    paragraphs = [wording.ranking(names, [found["test"], *(test for _, test in others)], 0, apart, task, len(y))]
+    if any(r.rows < len(findings.problem.split.train) for r in findings.rivals):
+        paragraphs.append(
+            f"Models whose cost grows with the square of the rows were trained on {KERNEL_ROWS:,} of them."
+        )
+    kept = [end for end, r in zip(every[1:], findings.rivals, strict=True) if r.name != "no inputs"]
+    drawn = figures.comparison(task, names, [found["test"], *(test for _, test in others)], [every[0], *kept])
+    caption = (
+        f"{name_of(task)} on the rows of each part, and how many rows were trained on. `fit` is the training at the chosen "
+        "setting, `search` that of all settings tried."
+    )
+    table = Table("comparison", caption, columns, rows)
+    return Section("comparison", "Beside other models", paragraphs, {}, (drawn,), (table,))
+
+
+def _row(
+    name: str, setting: str, rows: int, train: float, validation: float, test: float, ends: tuple[float, float],
+    fit_seconds: float, seconds: float,
+) -> tuple[Any, ...]:  # fmt: skip
+    """A line of the comparison, with digits that mean something."""
+    parts = tuple(round(value, 3) for value in (train, validation, test))
+    return (name, setting, rows, *parts, wording.ends(*ends), round(fit_seconds, 3), round(seconds, 2))
+
+
+def _errors(findings: FitFindings, predictions: np.ndarray, x: np.ndarray, y: np.ndarray) -> Section:
+    problem, model = findings.problem, findings.model
+    curve = figures.learning_curve(problem.task, findings.sizes, findings.curves, len(y))
+    if problem.task == "classification":
+        figure, error = figures.calibration([str(name) for name in model.classes_], model.predict_proba(x), y)
+        facts = {"mean distance of stated and observed probability": error}
+        wrong = np.flatnonzero(predictions != y)[:_WORST]
+        lines = [(int(problem.split.test[i]) + 1, str(y[i]), str(predictions[i])) for i in wrong]
+        table = Table(
+            "wrong", f"The first {len(lines)} of {int(np.sum(predictions != y))} wrong predictions, by the row of the file "
+            "(without the names; rows without a target do not count).", ("row", "true", "predicted"), lines,
+        )  # fmt: skip
+    else:
+        figure = figures.residuals(problem.target, predictions, y)
+        off = np.abs(y - predictions)
+        facts = {
+            "root mean square error": float(np.sqrt(np.mean(off**2))),
+            "mean absolute error": float(np.mean(off)),
+            "half of the errors are below": float(np.median(off)),
+            "spread of the target (standard deviation)": float(np.std(y)),
+        }
+        order = np.argsort(-off)[:_WORST]
+        lines = [(int(problem.split.test[i]) + 1, float(y[i]), float(predictions[i])) for i in order]
+        table = Table(
+            "wrong", f"The {len(lines)} largest errors, by the row of the file (without the names; rows without a target do "
+            "not count).", ("row", "true", "predicted"), lines,
+        )  # fmt: skip
+    tables = (table,) if lines else ()
+    return Section("errors", "Where it errs, and whether more rows would help", (), facts, (figure, curve), tables)
+
+
+def _model(findings: FitFindings, found: dict[str, float]) -> Section:
+    model, settings, learned = findings.model, findings.settings, findings.learned
+    facts = {
+        "model": f"Taylor model of order {settings.order} of a two-layer network",
+        "hidden units": settings.width,
+        "penalty": float(model.penalty_),
+        "loss": model.loss_,
+        "how training ended": model.status_.lower().replace("_", " "),
+        "steps of the last training": model.n_iter_,
+        "scores": {f"{name} rows": value for name, value in found.items()},
+    }
+    drawn = (figures.penalties(findings.problem.task, learned.path, float(model.penalty_)),) if learned.path else ()
+    tables = (
+        Table(
+            "penalty",
+            "The path of penalties, from strong to weak; each training starts where the one before ended.",
+            ("penalty", f"{name_of(findings.problem.task)}, training", "validation"),
+            [(step.penalty, step.train, step.validation) for step in learned.path],
+        ),
+    )
+    return Section("model", "The model", (_choice(learned),), facts, drawn, tables if learned.path else ())
+
+
+def _choice(learned: Learned) -> str:
+    """How the penalty came about, and a hint where the path may have ended too early."""
+    if not learned.path:
+        return "The penalty was given."
+    chosen, ends = float(learned.model.penalty_), (learned.path[0].penalty, learned.path[-1].penalty)
+    hint = {ends[0]: " A stronger one", ends[1]: " A weaker one"}.get(chosen, "")
+    hint += ", which the path does not hold, may do better: `--penalty`." if hint else ""
+    return f"The penalty was chosen on the validation rows.{hint}"
