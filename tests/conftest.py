@@ -40,6 +40,19 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 gc.set_threshold(100_000, 50, 100)
 
 
+_MAPS = Path("/proc/self/maps")
+_MOST_MAPS = 30_000
+
+
+@pytest.fixture(autouse=True, scope="module")
+def room_for_programs() -> Iterator[None]:
+    """Every compiled program maps memory, and Linux lets a process have 65530 mappings: the compiler then runs out of memory."""
+    yield
+    if _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > _MOST_MAPS:
+        jax.clear_caches()
+        gc.collect()
+
+
 @pytest.fixture
 def x64() -> Iterator[None]:
     """Double precision for one test; the library itself never sets the option."""
