@@ -288,7 +288,7 @@ def test_wrong_requests_are_one_line(undisturbed: Path, tmp_path: Path, capsys: 
     config, elsewhere = str(write(tmp_path)), str(tmp_path / "x")
     requests = {
         ("--out", str(undisturbed)): r"--out: needed a folder without a sweep, got .* Go on with it: --resume",
-        ("--out", str(tmp_path)): r"--out: needed a new or empty folder, got .*Choose another folder",
+        ("--out", str(tmp_path)): r"--out: needed a new or empty folder, or one .*, got .*Choose another folder",
         ("--workers", "0", "--out", elsewhere): "--workers: needed an integer ≥ 1, got 0",
         ("--workers", "two", "--out", elsewhere): "--workers: needed an integer, got 'two'",
         ("--scheduler", "nowhere:x", "--out", elsewhere): "--scheduler: needed the address of a running dask scheduler",

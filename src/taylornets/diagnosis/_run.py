@@ -64,7 +64,7 @@ def diagnose(request: DiagnosisRequest, progress: Progress) -> Diagnosed:
     """
     start, begin = environment.now(), time.perf_counter()
     check_settings(request)
-    check_folder(request.out, "diagnosis")
+    check_folder(request.out, "diagnose", lambda out: records.load_page_run(out, ("diagnosis",)))
     progress("reading", 0.0, request.where)
     subject, data, target = _prepared(request)
     paths = _checkpoints.series(request.checkpoints)
@@ -247,32 +247,18 @@ def _facts(request: DiagnosisRequest, data: Data, start: str) -> dict[str, Any]:
         "threshold": request.threshold, "tolerance": request.tolerance, "seed": request.seed,
         "checkpoints": [str(path) for path in request.checkpoints], "start_of_series": request.start,
         "fixed": request.fixed,
-        "x64": bool(jax.config.read("jax_enable_x64")),
-        "version": environment.versions()["taylornets"],
-        "commit": environment.commit(),
-        "modified": environment.modified(),
-        "versions": environment.versions(),
-        "system": environment.system(),
-        "device": environment.device(),
-        "start": start,
-    }  # fmt: skip
+    } | environment.facts(start)  # fmt: skip
 
 
 def _shown(facts: Mapping[str, Any], timings: Mapping[str, float]) -> dict[str, Any]:
     """How it was run, for the end of the page."""
-    names = ("factory", "seed", "device", "system", "start")
     examples = facts["data"]["examples"]
-    return (
-        {name: facts[name] for name in names}
-        | {
-            "data": facts["data"]["source"],
-            "training examples": examples["train"],
-            "probe examples": examples["probe"],
-            "precision": "64 bits" if facts["x64"] else "32 bits",
-            "threshold of the verdict": facts["threshold"],
-            "tolerance": facts["tolerance"],
-            "seconds": timings["all"],
-            "commit": facts["commit"] or "none: not run from a checkout",
-        }
-        | facts["versions"]
-    )
+    own = {
+        "data": facts["data"]["source"],
+        "training examples": examples["train"],
+        "probe examples": examples["probe"],
+        "threshold of the verdict": facts["threshold"],
+        "tolerance": facts["tolerance"],
+        "seconds": timings["all"],
+    }
+    return {"factory": facts["factory"]} | environment.shown(facts, **own)

@@ -1,7 +1,6 @@
 """The runner of `taylornets reproduce`: each claim is kept on disk as soon as it is finished."""
 
 import os
-import shutil
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import replace
@@ -10,14 +9,15 @@ from pathlib import Path
 
 import jax
 
-from taylornets import _checks, _files
+from taylornets import _checks
 from taylornets.reproduction import claims as registry
 from taylornets import records
 from taylornets.records import environment
+from taylornets.records.folders import check_folder, prepare_folder
 from taylornets.reproduction._running import Listener, Silent, run_claims
 from taylornets.records import ClaimRecord, RunRecord, Stamp
 
-_OWN = ("records", "figures", "tables", "claims.json", "report.html", "run.json")
+_OWN = ("figures", "tables", "claims.json", "report.html")
 _LARGEST_SEED = 2**32 - 1
 
 
@@ -40,28 +40,12 @@ def _new_run(stamp: Stamp, names: Iterable[str]) -> RunRecord:
     )
 
 
-def _check_folder(out: Path) -> None:
-    """Refuses a folder with contents that no run of ours has written."""
-    needed = "a new or empty folder, or one that `taylornets reproduce` has written"
-    if out.exists() and not out.is_dir():
-        raise _checks.ArgumentError("--out", needed, f"the file {out}", "Choose another folder.")
-    if out.is_dir() and records.load_run(out) is None:
-        foreign = sorted(item.name for item in out.iterdir() if not _files.is_temporary(item))
-        if foreign:
-            came = f"{out}, which holds {foreign[0]!r}" + (f" and {len(foreign) - 1} more" if foreign[1:] else "")
-            raise _checks.ArgumentError("--out", needed, came, "Choose another folder.")
-
-
-def _prepare_folder(out: Path, stamp: Stamp, resume: bool) -> dict[str, ClaimRecord]:
+def _kept(out: Path, stamp: Stamp, resume: bool) -> dict[str, ClaimRecord]:
     """Removes what an earlier run left and the new one does not keep; the kept records by name."""
-    kept: dict[str, ClaimRecord] = {}
-    if resume and out.is_dir():
-        found = (records.load_claim(out, path.stem) for path in sorted((out / "records").glob("*.json")))
-        kept = {record.claim: record for record in found if record and record.stamp == stamp and not record.error}
-    for item in sorted(out.iterdir()) if out.is_dir() else []:
-        # run.json marks the folder as ours and is replaced, never absent.
-        if _files.is_temporary(item) or (item.name in _OWN and item.name not in ("run.json", "records")):
-            shutil.rmtree(item) if item.is_dir() else item.unlink()
+    # run.json marks the folder as ours and is replaced, never absent.
+    prepare_folder(out, _OWN)
+    found = (records.load_claim(out, path.stem) for path in sorted((out / "records").glob("*.json")))
+    kept = {r.claim: r for r in found if r and r.stamp == stamp and not r.error} if resume else {}
     for item in (out / "records").glob("*"):
         if item.name not in {f"{name}.json" for name in kept}:
             item.unlink()
@@ -107,15 +91,14 @@ def reproduce(
     if _checks.integer("--seed", seed, 0) > _LARGEST_SEED:
         raise _checks.ArgumentError("--seed", f"an integer ≤ {_LARGEST_SEED}", str(seed))
     _checks.integer("--workers", workers, 1)
-    _check_folder(out)
+    check_folder(out, "reproduce", records.load_run)
     listener = Silent() if listener is None else listener
 
     stamp = _stamp(profile, seed)
     chosen = set(names) or set(registry.names())
     try:
-        out.mkdir(parents=True, exist_ok=True)
         # A killed fresh run must not leave the old run's records under its own name: they go first.
-        kept = _prepare_folder(out, stamp, resume)
+        kept = _kept(out, stamp, resume)
         order = [name for name in registry.names() if name in chosen or name in kept]
         run = _new_run(stamp, order)
         records.save_run(out, run)

@@ -12,6 +12,7 @@ from distributed import Client, LocalCluster, as_completed
 
 from taylornets import _checks
 from taylornets.learning import Cell, run_cell
+from taylornets.records.folders import check_folder
 from taylornets.sweeps import _store
 from taylornets.sweeps._config import Sweep
 from taylornets.sweeps._export import export
@@ -70,8 +71,7 @@ def sweep(
     """
     if _store.exists(out) and not resume:
         raise _checks.ArgumentError("--out", "a folder without a sweep", str(out), "Go on with it: --resume.")
-    if not _store.exists(out) and not _store.is_empty(out):
-        raise _checks.ArgumentError("--out", "a new or empty folder", str(out), "Choose another folder.")
+    check_folder(out, "sweep", _store.exists)
     with Store(out, metadata.version("taylornets")) as store:
         store.plan(plan.cells)
         missing = store.missing(plan.cells)

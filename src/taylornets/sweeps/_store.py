@@ -164,8 +164,3 @@ class _Transaction:
 def exists(folder: Path) -> bool:
     """Whether a folder holds a sweep's database, whole or not."""
     return os.path.lexists(folder / FILE)
-
-
-def is_empty(folder: Path) -> bool:
-    """Whether a folder holds nothing."""
-    return not folder.exists() or not any(folder.iterdir())

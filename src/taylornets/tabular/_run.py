@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from taylornets import _checks, records
@@ -88,7 +87,7 @@ def fit(request: FitRequest, progress: Callable[[str, float, str], None], saved:
     begin = time.perf_counter()
     settings = request.settings
     check_settings(settings)
-    check_folder(request.out, "fit")
+    check_folder(request.out, "fit", lambda out: records.load_page_run(out, ("fit",)))
     progress("reading", 0.0, request.data)
     table = read(request.data, request.reading)
     problem = pose(table, request.target, request.task, settings.seed, request.drop_constant)
@@ -159,30 +158,13 @@ def _facts(request: FitRequest, problem: TableProblem, start: str, digest: str) 
         "columns": {"numbers": problem.numbers, "categories": problem.categories},
         "split": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
         "order": settings.order, "width": settings.width, "rank": settings.rank, "seed": settings.seed,
-        "x64": bool(jax.config.read("jax_enable_x64")),
-        "version": environment.versions()["taylornets"],
-        "commit": environment.commit(),
-        "modified": environment.modified(),
-        "versions": environment.versions(*_LIBRARIES),
-        "system": environment.system(),
-        "device": environment.device(),
-        "start": start,
-    }  # fmt: skip
+    } | environment.facts(start, *_LIBRARIES)  # fmt: skip
 
 
 def _shown(facts: dict[str, Any], timings: dict[str, float]) -> dict[str, Any]:
     """How it was run, for the end of the page."""
-    names = ("seed", "device", "system", "start")
-    return (
-        {name: facts[name] for name in names}
-        | {
-            "precision": "64 bits" if facts["x64"] else "32 bits",
-            "content of the data (SHA-256)": facts["data"]["sha256"],
-        }
-        | {f"seconds of {name}" if name != "all" else "seconds in all": value for name, value in timings.items()}
-        | {"commit": facts["commit"] or "none: not run from a checkout"}
-        | facts["versions"]
-    )
+    spent = {f"seconds of {name}" if name != "all" else "seconds in all": value for name, value in timings.items()}
+    return environment.shown(facts, **{"content of the data (SHA-256)": facts["data"]["sha256"]}, **spent)
 
 
 def _learning_curve(
