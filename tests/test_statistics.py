@@ -61,7 +61,9 @@ def test_bootstrap_has_the_width_of_the_normal_interval(estimate):
     found, (low, high) = estimate(X, y, seed=2)
     centered = np.log(X) - np.log(X).mean()
     deviation = 0.3 / math.sqrt(len(y) * centered @ centered)
-    assert found == pytest.approx(-0.5, abs=4 * deviation)  # 4 standard errors: a false alarm of 6 in 10^5, at a fixed seed
+    assert found == pytest.approx(
+        -0.5, abs=4 * deviation
+    )  # 4 standard errors: a false alarm of 6 in 10^5, at a fixed seed
     assert (high - low) / (2 * 1.96 * deviation) == pytest.approx(1, abs=0.25)
     assert low < found < high
     assert found == pytest.approx(statistics.loglog_slope(X, np.exp(np.log(y).mean(axis=0))), abs=1e-12)

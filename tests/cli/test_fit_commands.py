@@ -228,7 +228,7 @@ def test_interrupted_training_writes_nothing(folder: Path, run: Run, tmp_path: P
 def test_interrupted_report_keeps_a_whole_model(
     folder: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(_fit, "write_page_report", interrupt)
+    monkeypatch.setattr(_fit, "write_report", interrupt)
     words = ("fit", folder / "flats.csv", "--target", "rent", "--drop", "dear", "--out", tmp_path / "new", *SMALL)
     code, _, err = run(*words)
     assert code == 130
@@ -257,4 +257,6 @@ def test_killed_fit_leaves_a_whole_model_or_none(stage: str, folder: Path, tmp_p
     assert tn.load(tmp_path / "new" / "model.safetensors").n_features_in_ == 4
     assert json.loads((tmp_path / "new" / "run.json").read_text())["status"] == "running"
     assert not (tmp_path / "new" / "report.html").exists()
-    _run.check_folder(tmp_path / "new", "fit", lambda out: records.load_page_run(out, ("fit",)))  # another fit may take its place
+    _run.check_folder(
+        tmp_path / "new", "fit", lambda out: records.load_page_run(out, ("fit",))
+    )  # another fit may take its place

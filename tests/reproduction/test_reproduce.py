@@ -63,19 +63,19 @@ def comparable(out: Path) -> list[dict[str, Any]]:
 
 
 class Heard:
-    """A listener that writes down what it hears."""
+    """A progress that writes down what it receives."""
 
     def __init__(self):
         self.events: list[tuple[Any, ...]] = []
 
-    def started(self, claim: Claim) -> None:
-        self.events.append(("started", claim.name))
+    def started(self, name: str) -> None:
+        self.events.append(("started", name))
 
-    def progressed(self, claim: Claim, fraction: float, message: str) -> None:
-        self.events.append(("progressed", claim.name, fraction, message))
+    def progressed(self, name: str, fraction: float, message: str) -> None:
+        self.events.append(("progressed", name, fraction, message))
 
-    def finished(self, record: ClaimRecord, reused: bool) -> None:
-        self.events.append(("finished", record.claim, reused))
+    def finished(self, name: str, message: str) -> None:
+        self.events.append(("finished", name, message))
 
 
 def test_names_follow_the_order_of_the_theory(calls: Calls):
@@ -107,14 +107,14 @@ def test_keys_depend_on_seed_and_name_alone(calls: Calls):
 
 def test_runs_all_in_order_and_keeps_records(calls: Calls, tmp_path: Path):
     heard = Heard()
-    found = reproduce(tmp_path / "out", listener=heard)
+    found = reproduce(tmp_path / "out", progress=heard)
     assert calls == ALL
     assert [record.claim for record in found] == ALL
     assert found[0].explanation == ("One.", "Two lines.")
     assert heard.events[:3] == [
         ("started", "coupling"),
         ("progressed", "coupling", 0.5, "half"),
-        ("finished", "coupling", False),
+        ("finished", "coupling", "✓ holds"),
     ]
     out = tmp_path / "out"
     assert [item["claim"] for item in comparable(out)] == ALL
@@ -178,9 +178,9 @@ def test_interrupt_passes_and_keeps_what_is_finished(calls: Calls, tmp_path: Pat
     claims._registry["alpha"] = alpha
     calls.clear()
     heard = Heard()
-    reproduce(out, resume=True, listener=heard)
+    reproduce(out, resume=True, progress=heard)
     assert calls == ["alpha", "zeta"]
-    assert ("finished", "coupling", True) in heard.events
+    assert ("finished", "coupling", "✓ holds (kept from the earlier run)") in heard.events
     assert comparable(out) == whole
 
 

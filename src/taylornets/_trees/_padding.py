@@ -4,8 +4,8 @@
 def padded_size(number: int, *, least: int, doubled: int, multiple: int, grown: int = 0) -> int:
     """The size that `number` rows or columns are padded to.
 
-    Sizes double from `least` to `doubled`, grow by a factor of 1.5 (rounded up to a multiple) while `number` is at most `grown`,
-    and are the next multiple of `multiple` beyond that.
+    Sizes double from `least` to `doubled`, grow by a factor of 1.5 (rounded up to a multiple) for a `number` up to `grown`, and
+    are the next multiple of `multiple` beyond.
 
     Args:
         number: of rows or columns.

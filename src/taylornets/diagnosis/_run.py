@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,12 @@ from taylornets.diagnosis._user_model import WHERE, UserModel, build, check_runs
 from taylornets.losses import Loss
 from taylornets.records import environment
 from taylornets.records.folders import check_folder, prepare_folder
+from taylornets.records.progress import Progress, Tell, stage
 from taylornets.training import Snapshot, Task, TaylorizedTraining, task_of, taylorized_training
 
 _OWN = ("records", "figures", "tables", "report.html", "training.checkpoint", "regimes")
 _MEASUREMENTS = 16
 _SAVED = "training.checkpoint"
-
-Progress = Callable[[str, float, str], None]
 
 
 @dataclass(frozen=True)
@@ -54,10 +53,10 @@ def diagnose(request: DiagnosisRequest, progress: Progress) -> Diagnosed:
 
     Args:
         request: what to do.
-        progress: called as `progress(stage, fraction, message)`.
+        progress: receives the stages `reading`, `preparing`, and `training` or `reading checkpoints`.
 
     Returns:
-        The records; `taylornets.report.write_page_report` makes the page of them.
+        The records; `taylornets.report.write_report` makes the page of them.
 
     Raises:
         ArgumentError: for a factory, data, checkpoints or settings that cannot be used, and a folder that holds something else.
@@ -65,32 +64,34 @@ def diagnose(request: DiagnosisRequest, progress: Progress) -> Diagnosed:
     start, begin = environment.now(), time.perf_counter()
     check_settings(request)
     check_folder(request.out, "diagnose", lambda out: records.load_page_run(out, ("diagnosis",)))
-    progress("reading", 0.0, request.where)
-    subject, data, target = _prepared(request)
-    paths = _checkpoints.series(request.checkpoints)
-    trees = [_checkpoints.read(path, subject.params) for path in paths]
+    with stage(progress, "reading"):
+        subject, data, target = _prepared(request)
+        paths = _checkpoints.series(request.checkpoints)
+        trees = [_checkpoints.read(path, subject.params) for path in paths]
     if trees and request.start == "first":
         if len(trees) < 2:
             raise _checks.ArgumentError("--start", "factory, where there is one checkpoint", "first")
         subject, trees, paths = dataclasses.replace(subject, params=trees[0]), trees[1:], paths[1:]
     if request.fixed is None:
         refuse_other_settings(subject, paths, trees)
-    progress("preparing", 0.0, "compiling the Taylor models")
-    settings = RegimeSettings(
-        request.max_order, request.threshold, request.tolerance,
-        "classification" if target.classification else "regression",
-    )  # fmt: skip
-    evaluator = RegimeEvaluator(subject.f, subject.params, data.x, settings, fixed=request.fixed)
+    with stage(progress, "preparing"):
+        settings = RegimeSettings(
+            request.max_order, request.threshold, request.tolerance,
+            "classification" if target.classification else "regression",
+        )  # fmt: skip
+        evaluator = RegimeEvaluator(subject.f, subject.params, data.x, settings, fixed=request.fixed)
     facts = _facts(request, data, start)
     if not request.resume or records.load_page_run(request.out, ("diagnosis",)) is None:
         prepare_folder(request.out, _OWN)
     records.save_page_run(request.out, "diagnosis", {"status": "running"} | facts)
     training = None
     if trees:
-        at, found = list(range(1, len(trees) + 1)), _read_series(evaluator, paths, trees, progress)
+        with stage(progress, "reading checkpoints") as tell:
+            at, found = list(range(1, len(trees) + 1)), _read_series(evaluator, paths, trees, tell)
         outputs = dict(zip([*range(request.max_order + 1), FULL], evaluator.models(trees[-1]), strict=True))
     else:
-        training, at, found = _train(request, subject, data, target, evaluator, progress)
+        with stage(progress, "training") as tell:
+            training, at, found = _train(request, subject, data, target, evaluator, tell)
         outputs = {name: np.asarray(out) for name, out in training.outputs.items()}
     del outputs[0]  # the start is no model of its own
     findings = _findings(request, subject, data, target, at, found, [path.name for path in paths], training, outputs)
@@ -156,12 +157,10 @@ def _loss(y: Any, outputs: Any) -> str:
     return "softmax" if outputs.ndim > 1 and outputs.shape[-1] > 1 else "logistic"
 
 
-def _read_series(
-    evaluator: RegimeEvaluator, paths: Sequence[Path], trees: Sequence[Any], progress: Progress
-) -> list[Regime]:
+def _read_series(evaluator: RegimeEvaluator, paths: Sequence[Path], trees: Sequence[Any], tell: Tell) -> list[Regime]:
     found: list[Regime] = []
     for path, tree in zip(paths, trees, strict=True):
-        progress("reading checkpoints", len(found) / len(trees), path.name)
+        tell(len(found) / len(trees), path.name)
         found.append(evaluator(tree, str(path)))
     return found
 
@@ -172,7 +171,7 @@ def _train(
     data: Data,
     target: Task,
     evaluator: RegimeEvaluator,
-    progress: Progress,
+    tell: Tell,
 ) -> tuple[TaylorizedTraining, list[int], list[Regime]]:
     """The study in lockstep; the regime at every measurement, kept in a file so that a killed run need not repeat it."""
     steps = len(data.batches)
@@ -181,7 +180,7 @@ def _train(
     def measured(snapshot: Snapshot) -> None:
         history = snapshot.history
         loss = history.loss[FULL][-1]
-        progress("training", snapshot.step / steps, f"step {snapshot.step} of {steps}, loss {loss:.4g}")
+        tell(snapshot.step / steps, f"step {snapshot.step} of {steps}, loss {loss:.4g}")
         if snapshot.step:
             found = dataclasses.asdict(evaluator(snapshot.params(FULL), "parameters"))
             records.write_text(folder / f"{snapshot.step}.json", json.dumps(found))

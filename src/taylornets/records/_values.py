@@ -89,6 +89,11 @@ class ClaimRecord:
             if len(set(names)) < len(names):
                 raise _checks.ArgumentError(argument, "names that differ", ", ".join(names))
 
+    @property
+    def verdict(self) -> str:
+        """`"✓ holds"`, `"✗ does not hold"` or, after an error, `"! failed"`."""
+        return "! failed" if self.error else "✓ holds" if self.holds else "✗ does not hold"
+
     def summary(self) -> dict[str, Any]:
         """The fields that `claims.json` holds."""
         names = ["claim", "statement", "source", "predicted", "measured", "interval", "holds", "seconds", "detail"]

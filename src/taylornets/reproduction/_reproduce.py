@@ -14,7 +14,8 @@ from taylornets.reproduction import claims as registry
 from taylornets import records
 from taylornets.records import environment
 from taylornets.records.folders import check_folder, prepare_folder
-from taylornets.reproduction._running import Listener, Silent, run_claims
+from taylornets.records.progress import NoProgress, Progress
+from taylornets.reproduction._running import run_claims
 from taylornets.records import ClaimRecord, RunRecord, Stamp
 
 _OWN = ("figures", "tables", "claims.json", "report.html")
@@ -60,7 +61,7 @@ def reproduce(
     seed: int = 0,
     resume: bool = False,
     workers: int = 1,
-    listener: Listener | None = None,
+    progress: Progress | None = None,
 ) -> tuple[ClaimRecord, ...]:
     """Checks claims and keeps what comes out in a folder, from which `taylornets.report.write_report` makes the report.
 
@@ -92,7 +93,7 @@ def reproduce(
         raise _checks.ArgumentError("--seed", f"an integer ≤ {_LARGEST_SEED}", str(seed))
     _checks.integer("--workers", workers, 1)
     check_folder(out, "reproduce", records.load_run)
-    listener = Silent() if listener is None else listener
+    progress = NoProgress() if progress is None else progress
 
     stamp = _stamp(profile, seed)
     chosen = set(names) or set(registry.names())
@@ -106,14 +107,14 @@ def reproduce(
         raise _checks.ArgumentError("--out", "a folder that can be written", f"{out} ({error.strerror})") from None
 
     for record in kept.values():
-        listener.finished(record, True)
+        progress.finished(record.claim, f"{record.verdict} (kept from the earlier run)")
     missing = [registry.get(name) for name in order if name not in kept]
     found = dict(kept)
-    with closing(run_claims(missing, stamp, workers, listener)) as fresh:
+    with closing(run_claims(missing, stamp, workers, progress)) as fresh:
         for record in fresh:
             records.save_claim(out, record)
             found[record.claim] = record
-            listener.finished(record, False)
+            progress.finished(record.claim, f"{record.verdict}: {record.error}" if record.error else record.verdict)
     done = [found[name] for name in order]
     records.save_summary(out, done)
     timings = {record.claim: record.seconds for record in done}

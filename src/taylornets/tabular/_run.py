@@ -14,9 +14,10 @@ from taylornets.datafiles import Reading, read
 from taylornets.estimators import save
 from taylornets.records import environment
 from taylornets.records.folders import check_folder, prepare_folder
+from taylornets.records.progress import Progress, Tell, stage
 from taylornets.tabular._baselines import KERNEL_ROWS, compare, families
 from taylornets.tabular._model_file import MODEL, describe, whole
-from taylornets.tabular._path import FitSettings, Learned, Progress, learn, new_model, quietly
+from taylornets.tabular._path import FitSettings, Learned, learn, new_model, quietly
 from taylornets.tabular._prepare import prepared
 from taylornets.tabular._problem import TableProblem, pose
 from taylornets.tabular._scores import score_of
@@ -67,18 +68,18 @@ class Fitted:
     folder: Path
 
 
-def fit(request: FitRequest, progress: Callable[[str, float, str], None], saved: Callable[[Path], None]) -> Fitted:
+def fit(request: FitRequest, progress: Progress, saved: Callable[[Path], None]) -> Fitted:
     """Reads, checks, trains, saves the model, compares, and keeps the records of the report.
 
     Nothing is written before the model is trained; then it is there as a whole.
 
     Args:
         request: what to do.
-        progress: called as `progress(stage, fraction, message)`.
+        progress: receives the stages `reading`, `training`, `comparing` and `learning curve`.
         saved: told of the model's file as soon as it is there.
 
     Returns:
-        The records; `taylornets.report.write_page_report` makes the page of them.
+        The records; `taylornets.report.write_report` makes the page of them.
 
     Raises:
         ArgumentError: for data, columns or settings that cannot be used, and for a folder that holds something else.
@@ -88,29 +89,28 @@ def fit(request: FitRequest, progress: Callable[[str, float, str], None], saved:
     settings = request.settings
     check_settings(settings)
     check_folder(request.out, "fit", lambda out: records.load_page_run(out, ("fit",)))
-    progress("reading", 0.0, request.data)
-    table = read(request.data, request.reading)
-    problem = pose(table, request.target, request.task, settings.seed, request.drop_constant)
-    steps, features = prepared(problem)
+    with stage(progress, "reading"):
+        table = read(request.data, request.reading)
+        problem = pose(table, request.target, request.task, settings.seed, request.drop_constant)
+        steps, features = prepared(problem)
     parts: Any = tuple(
         (features[rows], problem.y[rows])
         for rows in (problem.split.train, problem.split.validation, problem.split.test)
     )
     read_seconds = time.perf_counter() - begin
-    learned = learn(problem.task, settings, parts[0], parts[1], lambda f, message: progress("training", f, message))
+    with stage(progress, "training") as tell:
+        learned = learn(problem.task, settings, parts[0], parts[1], tell)
     columns = describe(problem, table, settings.seed)
     facts = _facts(request, problem, start, columns.digest)
     prepare_folder(request.out, _OWN)
     records.save_page_run(request.out, "fit", {"status": "running"} | facts)
     path = save(whole(steps, learned.model, columns), request.out / MODEL)
     saved(path)
-    rivals = compare(
-        problem.task, settings.seed, parts, score_of(problem.task), lambda f, message: progress("comparing", f, message)
-    )
+    with stage(progress, "comparing") as tell:
+        rivals = compare(problem.task, settings.seed, parts, score_of(problem.task), tell)
     ntk = next(result.setting for result in rivals if result.name == "NTK ridge")
-    sizes, curves = _learning_curve(
-        problem, settings, learned, ntk, parts, lambda f, m: progress("learning curve", f, m)
-    )
+    with stage(progress, "learning curve") as tell:
+        sizes, curves = _learning_curve(problem, settings, learned, ntk, parts, tell)
     findings = FitFindings(problem, table.format, steps, features, settings, learned, rivals, sizes, curves)
     timings = {"reading": read_seconds, "training": learned.seconds, "all": time.perf_counter() - begin}
     record = story(findings, _shown(facts, timings), request.command)
@@ -168,7 +168,7 @@ def _shown(facts: dict[str, Any], timings: dict[str, float]) -> dict[str, Any]:
 
 
 def _learning_curve(
-    problem: TableProblem, settings: FitSettings, learned: Learned, setting: str, parts: Any, progress: Progress
+    problem: TableProblem, settings: FitSettings, learned: Learned, setting: str, parts: Any, tell: Tell
 ) -> tuple[list[int], dict[str, list[float]]]:
     """Scores of our model and of the NTK, at the chosen settings, on ever more of the training rows."""
     (x, y), _, (x_test, y_test) = parts
@@ -182,7 +182,7 @@ def _learning_curve(
     kernels = next(family for family in families(problem.task, settings.seed) if family.name == "NTK ridge")
     ntk = dict(kernels.candidates)[setting]
     for index, size in enumerate(sizes):
-        progress(index / len(sizes), f"{size:,} rows")
+        tell(index / len(sizes), f"{size:,} rows")
         rows = np.sort(order[:size])
         model: Any = learned.model
         if size < len(y):
