@@ -24,10 +24,9 @@ def test_wilson_interval_inverts_the_score_test(successes: int, count: int):
     def excess(p: float) -> float:
         return abs(share - p) - 1.959964 * math.sqrt(p * (1 - p) / count)
 
-    tiny = 1e-15
     expected = (
-        brentq(excess, tiny, share) if successes else 0.0,
-        brentq(excess, share, 1 - tiny) if successes < count else 1.0,
+        brentq(excess, 1e-15, share - 1e-9, xtol=1e-15) if successes else 0.0,
+        brentq(excess, share + 1e-9, 1 - 1e-15, xtol=1e-15) if successes < count else 1.0,
     )
     assert (low, high) == pytest.approx(expected, abs=1e-12)
 

@@ -108,7 +108,7 @@ def _prepared(request: DiagnosisRequest) -> tuple[UserModel, Data, Task]:
     """Model, data and loss, checked against one another before anything is written."""
     built = build(request.where, request.learning_rate)
     path = Path(request.where.rpartition(":")[0])
-    given = named(request.data, request.target) if request.data is not None else built.data
+    given = named(request.data, request.target, request.task) if request.data is not None else built.data
     try:
         data = settled(
             given, batch_size=request.batch_size, steps=request.steps, probe=request.probe, seed=request.seed
@@ -135,8 +135,8 @@ def _prepared(request: DiagnosisRequest) -> tuple[UserModel, Data, Task]:
     outputs = check_runs(subject, data.x, path)
     count = len(jax.tree.leaves(data.y)[0])
     refuse_outputs("f", outputs, count)
-    loss: Any = request.loss or subject.loss or _loss(data.y, outputs)
-    target = task_of(loss, "auto", data.y)
+    loss: Any = request.loss or subject.loss or _loss(data.y, outputs, request.task)
+    target = task_of(loss, request.task, data.y)
     try:
         target.check(outputs, data.y)
         jax.eval_shape(target.value, outputs, data.y)
@@ -150,9 +150,9 @@ def _prepared(request: DiagnosisRequest) -> tuple[UserModel, Data, Task]:
     return dataclasses.replace(subject, loss=loss), data, target
 
 
-def _loss(y: Any, outputs: Any) -> str:
-    """The loss of targets that came without one."""
-    if np.asarray(jax.tree.leaves(y)[0]).dtype.kind not in "iub":
+def _loss(y: Any, outputs: Any, task: str) -> str:
+    """The loss of targets that came without one: that of integer labels, or the squared loss."""
+    if task == "regression" or np.asarray(jax.tree.leaves(y)[0]).dtype.kind not in "iub":
         return "squared"
     return "softmax" if outputs.ndim > 1 and outputs.shape[-1] > 1 else "logistic"
 
