@@ -1,7 +1,6 @@
 """The runner of `taylornets diagnose`: the user's factory, the study, and the records of its page."""
 
 import dataclasses
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -183,7 +182,7 @@ def _train(
         tell(snapshot.step / steps, f"step {snapshot.step} of {steps}, loss {loss:.4g}")
         if snapshot.step:
             found = dataclasses.asdict(evaluator(snapshot.params(FULL), "parameters"))
-            records.write_text(folder / f"{snapshot.step}.json", json.dumps(found))
+            records.write_text(folder / f"{snapshot.step}.json", records.dumps(found))
 
     try:
         training = taylorized_training(
@@ -198,7 +197,7 @@ def _train(
             raise _checks.ArgumentError("--resume", "the run that was interrupted", str(error), advice) from None
         raise
     at = [step for step in training.history.steps if step]
-    return training, at, [_regime(json.loads((folder / f"{step}.json").read_text())) for step in at]
+    return training, at, [_regime(records.loads((folder / f"{step}.json").read_text())) for step in at]
 
 
 def _regime(written: Mapping[str, Any]) -> Regime:
