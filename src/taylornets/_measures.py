@@ -30,7 +30,7 @@ def guessed_task(y: Any) -> str:
     kind = str(getattr(getattr(y, "dtype", None), "kind", "tree"))
     if kind in "OUSTbiu":
         return "classification"
-    if kind != "f" or np.size(y) != len(y):
+    if kind != "f" or np.shape(y)[:1] != (np.size(y),):
         return "regression"
     values = np.asarray(y, dtype=np.float64)
     whole = bool(np.all(np.isfinite(values)) and np.all(values == np.round(values)))
