@@ -193,7 +193,7 @@ def test_negative_control_that_fails_is_shown(tmp_path: Path):
     save(tmp_path, [controlled(True), coupling()])  # records of earlier versions have no control
     found = read(write_report(tmp_path))
     for part in (
-        "1 of 1 fail, as predicted",
+        "1 of 1 failed as predicted",
         "The signs are left out.",
         "slope 0",
         "−0.0031",
@@ -210,7 +210,7 @@ def test_negative_control_that_does_not_fail_is_red(tmp_path: Path):
     save(tmp_path, [controlled(False)])
     found = read(write_report(tmp_path))
     assert "Did not fail: the claim is not confirmed." in found.text
-    assert "0 of 1 fail, as predicted" in found.text
+    assert "0 of 1 failed as predicted" in found.text
     assert {"class": "outcome broken"} in found.all("p")
     assert {"class": "headline broken"} in found.all("dl")
 

@@ -28,7 +28,7 @@ def claims_page(run: RunRecord, claims: Sequence[ClaimRecord], missing: Sequence
     headline: dict[str, Any] = {"claims": f"{held} of {count} hold"}
     if controls:
         failed = sum(bool(control["fails"]) for control in controls)
-        headline["negative controls"] = f"{failed} of {len(controls)} fail, as predicted"
+        headline["negative controls"] = f"{failed} of {len(controls)} failed as predicted"
     headline["time"] = seconds(sum(claim.seconds for claim in claims))
     return PageRecord(
         "reproduction",
