@@ -3,7 +3,7 @@
 What computes calls the protocol; the command line implements it, as bars on a terminal and as lines in a log.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from functools import partial
 from typing import Protocol, runtime_checkable
@@ -54,7 +54,7 @@ class NoProgress:
 
 
 @contextmanager
-def stage(progress: Progress, name: str) -> Iterator[Tell]:
+def stage(progress: Progress, name: str) -> Generator[Tell]:
     """Reports a part that begins and ends with a block of code.
 
     Args:

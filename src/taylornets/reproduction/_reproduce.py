@@ -9,14 +9,12 @@ from pathlib import Path
 
 import jax
 
-from taylornets import _checks
-from taylornets.reproduction import claims as registry
-from taylornets import records
-from taylornets.records import environment
+from taylornets import _checks, records
+from taylornets.records import ClaimRecord, RunRecord, Stamp, environment
 from taylornets.records.folders import check_folder, prepare_folder
 from taylornets.records.progress import NoProgress, Progress
+from taylornets.reproduction import claims as registry
 from taylornets.reproduction._running import run_claims
-from taylornets.records import ClaimRecord, RunRecord, Stamp
 
 _OWN = ("figures", "tables", "claims.json", "report.html")
 _LARGEST_SEED = 2**32 - 1

@@ -14,10 +14,10 @@ from typing import Any
 
 import jax
 
-from taylornets.reproduction import claims as registry
-from taylornets.reproduction.claims import Claim, ClaimContext, Outcome
 from taylornets.records import ClaimRecord, Stamp
 from taylornets.records.progress import Progress, Tell
+from taylornets.reproduction import claims as registry
+from taylornets.reproduction.claims import Claim, ClaimContext, Outcome
 
 
 def _paragraphs(explanation: str | Iterable[str]) -> tuple[str, ...]:
