@@ -246,7 +246,7 @@ def test_folder_of_something_else_is_refused_and_left_alone(calls: Calls, tmp_pa
 
 def test_file_is_refused(calls: Calls, tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ArgumentError, match=r"--out: .*the file "):
+    with pytest.raises(ArgumentError, match=r"--out: .*file is no folder"):
         reproduce(tmp_path / "file")
     with pytest.raises(ArgumentError, match=r"--out: needed a folder that can be written"):
         reproduce(tmp_path / "file" / "below")

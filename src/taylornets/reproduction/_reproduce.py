@@ -75,7 +75,7 @@ def reproduce(
         resume: keep finished records of the same profile, seed, version, commit and precision.
         workers: claims that run at the same time, each in a process of its own; with 1, in this process. What comes out
             does not depend on it, the measured seconds do.
-        listener: hears about the progress.
+        progress: receives the claims by name; the message of a finished one is its verdict.
 
     Returns:
         The records of all claims in the folder: those asked for and, with `resume`, those kept.
