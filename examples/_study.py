@@ -1,22 +1,20 @@
 """What the studies of real networks share: two parametrizations, the grid of runs, tables and the figure.
 
 A study trains a network and its Taylor models of several orders in lockstep, for each parametrization, learning rate, width
-and seed (a *cell*), and asks how far each order ends from the full model. A cell's result is one file, so that a study that
-was stopped goes on where it was. The examples `digits_cnn.py`, `digits_mlp.py` and `sequence_transformer.py` use this module.
+and seed (a *cell*), and asks how far each order ends from the full model. Results are kept in a database, so that a study that
+was stopped resumes (`taylornets.sweeps`: `pip install 'taylornets[dask]'`). The examples `digits_cnn.py`, `digits_mlp.py` and
+`sequence_transformer.py` use this module.
 """
 
 import argparse
 import csv
-import hashlib
 import itertools
 import json
 import math
-import os
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +27,7 @@ import optax
 from matplotlib.figure import Figure
 
 import taylornets as tn
+from taylornets.sweeps import run_cells
 
 
 def _standardized(function: Callable[[Any], jax.Array]) -> Callable[[jax.Array], jax.Array]:
@@ -222,39 +221,25 @@ def main(example: Example, arguments: Sequence[str] | None = None) -> None:
 def run(
     example: Example, settings: Settings, cells: Sequence[Cell], out: Path, say: Callable[[str], Any] = print
 ) -> list[dict[str, Any]]:
-    """The records of all cells, each from its file where that is there; prints a line a cell."""
-    records: list[dict[str, Any]] = []
-    for number, cell in enumerate(cells, 1):
-        path = out / "cells" / _file_name(example, settings, cell)
-        known = path.exists()
-        if known:
-            record = json.loads(path.read_text())
-        else:
-            record = measure(example, settings, cell)
-            _write(path, json.dumps(record, indent=1))
-        records.append(record)
+    """The records of all cells, computed or read from the folder's database; prints a line for each that is computed."""
+    names = {_name(example, settings, cell): cell for cell in cells}
+
+    def compute(name: str) -> dict[str, Any]:
+        cell = names[name]
+        record = measure(example, settings, cell)
         distances = " ".join(f"{record['distance'][str(k)]:.2g}" for k in settings.orders)
         ends = f"full model {record['accuracy'][FULL]:.3f} right, orders at distance {distances}, {record['verdict']}"
-        took = "read" if known else f"{record['seconds']:.1f} s"
         which = f"{cell.parametrization} rate {cell.rate:g} width {cell.width} seed {cell.seed}"
-        say(f"[{number}/{len(cells)}] {which}: {ends} ({took})")
-    return records
+        say(f"{which}: {ends} ({record['seconds']:.1f} s)")
+        return record
+
+    return run_cells(out, list(names), compute)
 
 
-def _file_name(example: Example, settings: Settings, cell: Cell) -> str:
-    """Says which cell it is; the digest stands for everything else that its result depends on."""
-    rest = hashlib.sha256(repr((settings, BATCH_SIZE, MOMENTUM)).encode()).hexdigest()[:8]
-    where = f"{cell.parametrization}-{settings.activation}-rate{cell.rate:g}-width{cell.width}-seed{cell.seed}"
-    return f"{example.name}-{where}-{rest}.json"
-
-
-def _write(path: Path, text: str) -> None:
-    """The file as a whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent)
-    with open(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(temporary, path)
+def _name(example: Example, settings: Settings, cell: Cell) -> str:
+    """Everything that the cell's result depends on."""
+    fixed = {"example": example.name, "batch_size": BATCH_SIZE, "momentum": MOMENTUM}
+    return json.dumps(fixed | asdict(settings) | cell._asdict(), sort_keys=True)
 
 
 def measure(example: Example, settings: Settings, cell: Cell) -> dict[str, Any]:

@@ -1,9 +1,40 @@
 """Small measures of outputs and kernels that training and the regime share."""
 
+from typing import Any
+
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 TASKS = ("auto", "classification", "regression")
+_MOST_WHOLE = 10
+
+
+def guessed_task(y: Any) -> str:
+    """What `task="auto"` means for targets: the one rule of tables, diagnoses and training.
+
+    Strings, booleans, categories and integers are classes: their type says so. Floating-point numbers, which all numbers of a
+    table are, are classes if there is one per example, all of them are whole, and from 2 to 10 of them differ. All other
+    targets are regressed.
+
+    Args:
+        y: targets: an array or a column of a table, shape `(n, ...)`; trees of arrays are regressed.
+
+    Returns:
+        `"classification"` or `"regression"`.
+
+    Example:
+        >>> [guessed_task(np.array(y)) for y in (["a", "b"], [1, 2], [1.0, 2.0], [1.0, 2.5])]
+        ['classification', 'classification', 'classification', 'regression']
+    """
+    kind = str(getattr(getattr(y, "dtype", None), "kind", "tree"))
+    if kind in "OUSTbiu":
+        return "classification"
+    if kind != "f" or np.shape(y)[:1] != (np.size(y),):
+        return "regression"
+    values = np.asarray(y, dtype=np.float64)
+    whole = bool(np.all(np.isfinite(values)) and np.all(values == np.round(values)))
+    return "classification" if whole and 2 <= len(np.unique(values)) <= _MOST_WHOLE else "regression"
 
 
 def classes(outputs: Array) -> Array:

@@ -1,7 +1,56 @@
-"""Fits and intervals that several claims share."""
+"""Fits and intervals that claims and reports share."""
+
+import math
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
+
+_Z = 1.959964  # the normal quantile of 97.5 %
+
+
+def wilson(successes: float, count: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a probability, from the successes among `count` independent cases.
+
+    Args:
+        successes: between 0 and `count`.
+        count: of the cases, at least 1.
+
+    Returns:
+        The interval `(low, high)`, within [0, 1].
+
+    Source: E. B. Wilson, "Probable inference, the law of succession, and statistical inference" (1927).
+
+    Example:
+        >>> [round(end, 3) for end in wilson(81, 263)]
+        [0.255, 0.366]
+    """
+    center = (successes + _Z * _Z / 2) / (count + _Z * _Z)
+    half = _Z / (count + _Z * _Z) * math.sqrt(successes * (count - successes) / count + _Z * _Z / 4)
+    return max(0.0, center - half), min(1.0, center + half)
+
+
+def crossing(points: Sequence[tuple[float, float]], goal: float) -> float:
+    """Where a curve first falls below a goal, by interpolation of `log y` over `log x`.
+
+    Args:
+        points: pairs `(x, y)` of positive numbers, `x` ascending.
+        goal: a positive number.
+
+    Returns:
+        The abscissa; infinite if no point lies below the goal, or if there is one point only. A curve that begins below
+        the goal is extended backward by its first two points.
+
+    Example:
+        >>> round(crossing([(1, 1.0), (10, 0.1), (100, 0.01)], 0.05), 6)
+        20.0
+    """
+    below = next((i for i, (_, y) in enumerate(points) if y < goal), None)
+    if below is None or len(points) < 2:
+        return math.inf
+    (x0, y0), (x1, y1) = points[max(below - 1, 0)], points[max(below, 1)]
+    share = (math.log(y0) - math.log(goal)) / (math.log(y0) - math.log(y1)) if y1 < y0 else 0.5
+    return math.exp(math.log(x0) + share * (math.log(x1) - math.log(x0)))
 
 
 def loglog_slope(x: Float[np.ndarray, "points"], y: Float[np.ndarray, "points"]) -> float:

@@ -170,7 +170,7 @@ WRONG = {
         ("reproduce", "--out", "full"),
         r"--out: needed a new or empty folder.*full, which holds 'a\.txt'",
     ),
-    "file": (("reproduce", "--out", "file"), r"--out: needed a new or empty folder.*the file file"),
+    "file": (("reproduce", "--out", "file"), r"--out: needed a new or empty folder.*file is no folder"),
     "too many words": (("report", "a", "b"), r"Got unexpected extra argument.*b"),
     "report of nothing": (("report",), r"Missing argument 'DIR'"),
     "report of no folder": (("report", "none"), r"DIR: needed a folder written by.*which does not exist"),

@@ -59,7 +59,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_page(folder: Path, progress: Any) -> Path:
         return folder / "report.html"
 
-    monkeypatch.setattr(_diagnose, "write_page_report", no_page)
+    monkeypatch.setattr(_diagnose, "write_report", no_page)
 
 
 def tables(folder: Path) -> dict[str, Table]:
@@ -333,7 +333,7 @@ def start(folder: Path, *words: object) -> subprocess.Popen[str]:
     code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
     # Drawing takes longer than all the rest: the records are compared.
     code += "from taylornets.cli import _diagnose, main; "
-    code += "_diagnose.write_page_report = lambda folder, progress: folder; main(sys.argv[1:])"
+    code += "_diagnose.write_report = lambda folder, progress: folder; main(sys.argv[1:])"
     line = ["diagnose", f"{FILE}:images", *LONG, "--out", str(folder), *map(str, words)]
     command = [sys.executable, "-c", code, *line]
     return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)

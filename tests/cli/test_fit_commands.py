@@ -17,13 +17,12 @@ import pandas as pd
 import pytest
 
 import taylornets as tn
-from taylornets import cli
+from taylornets import cli, records
 from taylornets.cli import _fit
 from taylornets.cli._requests import request
 from taylornets.datafiles import read
 from taylornets.tabular import _baselines, _run
 from taylornets.tabular._problem import pose
-from taylornets.tabular._scores import wilson
 
 Run = Callable[..., tuple[int, str, str]]
 SMALL = ("--width", "8", "--penalty", "1e-3")
@@ -229,7 +228,7 @@ def test_interrupted_training_writes_nothing(folder: Path, run: Run, tmp_path: P
 def test_interrupted_report_keeps_a_whole_model(
     folder: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(_fit, "write_page_report", interrupt)
+    monkeypatch.setattr(_fit, "write_report", interrupt)
     words = ("fit", folder / "flats.csv", "--target", "rent", "--drop", "dear", "--out", tmp_path / "new", *SMALL)
     code, _, err = run(*words)
     assert code == 130
@@ -258,9 +257,6 @@ def test_killed_fit_leaves_a_whole_model_or_none(stage: str, folder: Path, tmp_p
     assert tn.load(tmp_path / "new" / "model.safetensors").n_features_in_ == 4
     assert json.loads((tmp_path / "new" / "run.json").read_text())["status"] == "running"
     assert not (tmp_path / "new" / "report.html").exists()
-    _run.check_folder(tmp_path / "new", "fit")  # another fit may take its place
-
-
-def test_wilson_interval():
-    """Against Wilson's published example, 15 of 50 (Newcombe 1998 has 81 of 263: 0.2553 to 0.3662)."""
-    np.testing.assert_allclose(wilson(81, 263), (0.2553, 0.3662), atol=5e-5)
+    _run.check_folder(
+        tmp_path / "new", "fit", lambda out: records.load_page_run(out, ("fit",))
+    )  # another fit may take its place

@@ -87,7 +87,7 @@ def test_same_model_same_bytes(tmp_path: Path):
     [
         (lambda: StandardScaler().fit(X), "estimator: needed one of TaylorRegressor, .*, got StandardScaler"),
         (lambda: make_pipeline(FunctionTransformer(np.sin), tn.NTKRegressor()).fit(X, X[:, 0]),
-         r"estimator\.steps\.0\.1: needed numbers, texts, .*, got a FunctionTransformer"),
+         r"estimator\.steps\.0\.1: needed numbers, strings, .*, got a FunctionTransformer"),
         (lambda: tn.NTKRegressor(width=8, random_state=np.random.RandomState(0)).fit(X, X[:, 0]),
          r"estimator\.random_state: needed numbers, .*got a RandomState"),
     ],

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as Canvas
 from report_samples import HOSTILE, bars, confusion, gallery, slopes
 
 from taylornets.records import Gallery, Heatmap, Panel, Plot, Series, Surface
-from taylornets.report import _draw
+from taylornets.report import _maps, _plots
 from taylornets.report._draw import height, render
 from taylornets.report._style import DARK, LIGHT, THEMES, Theme, settings
 
@@ -29,7 +29,7 @@ def drawn(panel: Plot | Heatmap | Surface) -> tuple[Any, Any]:
     with matplotlib.rc_context(settings(LIGHT)):
         canvas = Canvas(figsize=(4.6, height([panel])), layout="constrained")
         part = canvas.subfigures(1, 1, squeeze=False)[0, 0]
-        by_kind: dict[type, Any] = {Plot: _draw._plot, Heatmap: _draw._heatmap, Surface: _draw._surface}
+        by_kind: dict[type, Any] = {Plot: _plots.plot, Heatmap: _maps.heatmap, Surface: _maps.surface}
         by_kind[type(panel)](part, panel, LIGHT)
         canvas.draw_without_rendering()
     return canvas, part.axes[0]
@@ -158,7 +158,7 @@ def test_short_logarithmic_axes_have_plain_numbers():
     _, axes = drawn(Plot("x", "y", [Series("a", [1, 2], [0.02, 0.4])], "linear", "log"))
     words = [word.get_text() for word in axes.get_yticklabels()]
     assert {"0.02", "0.05", "0.1", "0.2"} <= set(words)
-    assert _draw._tick(2e-5, 0) == r"$2\times 10^{-5}$"
+    assert _plots._tick(2e-5, 0) == r"$2\times 10^{-5}$"
 
 
 ODD: dict[str, Panel] = {

@@ -5,13 +5,16 @@ import csv
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from report_samples import HOSTILE, coupling, hostile, save
+from report_samples import HOSTILE, SHORT, bars, coupling, hostile, save
 
 from taylornets import ArgumentError, records
+from taylornets.records import Figure, PageRecord, Section, Table
+from taylornets.records.progress import NoProgress
 from taylornets.report import write_report
 
 VOID = {"meta", "img", "input", "br", "hr", "link"}
@@ -173,18 +176,102 @@ def test_what_is_no_longer_recorded_is_removed(tmp_path: Path):
 def test_unfinished_run_says_what_is_missing(tmp_path: Path):
     save(tmp_path, [hostile()], names=["coupling", "certificate"])
     text = read(write_report(tmp_path)).text
-    assert "This run is unfinished. It has no record yet of: coupling." in text
+    assert "This run is unfinished. Not computed yet: coupling." in text
+
+
+def controlled(fails: bool) -> records.ClaimRecord:
+    control = {
+        "setting": "The signs are left out.",
+        "predicted": "slope 0",
+        "measured": {"slope_of_noise": -0.0031},
+        "fails": fails,
+    }
+    return replace(hostile(), error="", holds=fails, detail={"negative_control": control, "draws": 3})
+
+
+def test_negative_control_that_fails_is_shown(tmp_path: Path):
+    save(tmp_path, [controlled(True), coupling()])  # records of earlier versions have no control
+    found = read(write_report(tmp_path))
+    for part in (
+        "1 of 1 failed as predicted",
+        "The signs are left out.",
+        "slope 0",
+        "−0.0031",
+        "Failed, as the theory predicts.",
+    ):
+        assert found.text.count(part) == 1
+    assert "negative control:" not in found.text.lower()  # not once more among the details
+    assert found.text.count("Negative control") == 1
+    assert {"class": "outcome holds"} in found.all("p")
+    assert "draws 3" in found.text
+
+
+def test_negative_control_that_does_not_fail_is_red(tmp_path: Path):
+    save(tmp_path, [controlled(False)])
+    found = read(write_report(tmp_path))
+    assert "Did not fail: the claim is not confirmed." in found.text
+    assert "0 of 1 failed as predicted" in found.text
+    assert {"class": "outcome broken"} in found.all("p")
+    assert {"class": "headline broken"} in found.all("dl")
+
+
+def test_page_of_a_fit_has_the_same_parts(tmp_path: Path):
+    sections = [
+        Section(
+            "data", "The data", ["Rows of f^(2)."], {"file": "a.csv"}, [Figure("bars", "Bars", [bars()], "A caption.")]
+        ),
+        Section("model", "The model", tables=[Table("short", "A short table.", ["m", "error", "kind", "ok"], SHORT)]),
+    ]
+    record = PageRecord(
+        "fit", HOSTILE, "It fits.", {"R²": 0.9}, sections, {"seed": 0}, "taylornets fit a.csv", ["The end."]
+    )
+    records.save_page(tmp_path, record)
+    records.save_page_run(tmp_path, "fit", {"version": "0.1.0"})
+    found = read(write_report(tmp_path))
+    assert (found.problems, found.open) == ([], [])
+    parts = [
+        "report of a fit",
+        "It fits.",
+        "R²",
+        "The data",
+        "a.csv",
+        "A caption.",
+        "A short table.",
+        "How it was run",
+        "The end.",
+    ]
+    assert [part for part in parts if part not in found.text] == []
+    assert "Summary" not in found.text
+    assert sorted(path.name for path in tmp_path.glob("*/*")) == ["bars.svg", "page.json", "short.csv"]
+
+
+def test_pages_of_earlier_versions_are_read(tmp_path: Path):
+    """Their sections have no claim and their page no notice."""
+    record = PageRecord("fit", "Rent", "It fits.", {}, [Section("data", "The data")], {}, "taylornets fit a.csv")
+    records.save_page(tmp_path, record)
+    records.save_page_run(tmp_path, "fit", {"version": "0.1.0"})
+    path = tmp_path / "records" / "page.json"
+    written = json.loads(path.read_text())
+    del written["record"]["notice"], written["record"]["sections"][0]["claim"]
+    path.write_text(json.dumps(written))
+    assert "It fits." in read(write_report(tmp_path)).text
 
 
 def test_run_without_figures_or_claims(tmp_path: Path):
     save(tmp_path, [], names=["coupling"])
-    assert "0 of 0 statements of the theory hold" in read(write_report(tmp_path)).text
+    assert "0 of 0 claims of the theory hold" in read(write_report(tmp_path)).text
 
 
 def test_progress_goes_up_to_one(tmp_path: Path):
     save(tmp_path, [hostile()])
     heard: list[tuple[float, str]] = []
-    write_report(tmp_path, lambda fraction, message: heard.append((fraction, message)))
+
+    class Heard(NoProgress):
+        def progressed(self, name: str, fraction: float, message: str) -> None:
+            assert name == "report"
+            heard.append((fraction, message))
+
+    write_report(tmp_path, Heard())
     assert heard == [(0.0, HOSTILE), (0.5, HOSTILE)]
 
 

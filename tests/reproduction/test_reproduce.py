@@ -14,13 +14,10 @@ import jax
 import numpy as np
 import pytest
 
-from taylornets import ArgumentError
-from taylornets import records
-from taylornets.reproduction import claims
+from taylornets import ArgumentError, records
 from taylornets.reproduction import _reproduce as runner
+from taylornets.reproduction import claims, reproduce
 from taylornets.reproduction.claims import Claim, ClaimContext, Outcome
-from taylornets.records import ClaimRecord
-from taylornets.reproduction import reproduce
 
 Calls = list[str]
 
@@ -63,19 +60,19 @@ def comparable(out: Path) -> list[dict[str, Any]]:
 
 
 class Heard:
-    """A listener that writes down what it hears."""
+    """A progress that writes down what it receives."""
 
     def __init__(self):
         self.events: list[tuple[Any, ...]] = []
 
-    def started(self, claim: Claim) -> None:
-        self.events.append(("started", claim.name))
+    def started(self, name: str) -> None:
+        self.events.append(("started", name))
 
-    def progressed(self, claim: Claim, fraction: float, message: str) -> None:
-        self.events.append(("progressed", claim.name, fraction, message))
+    def progressed(self, name: str, fraction: float, message: str) -> None:
+        self.events.append(("progressed", name, fraction, message))
 
-    def finished(self, record: ClaimRecord, reused: bool) -> None:
-        self.events.append(("finished", record.claim, reused))
+    def finished(self, name: str, message: str) -> None:
+        self.events.append(("finished", name, message))
 
 
 def test_names_follow_the_order_of_the_theory(calls: Calls):
@@ -107,14 +104,14 @@ def test_keys_depend_on_seed_and_name_alone(calls: Calls):
 
 def test_runs_all_in_order_and_keeps_records(calls: Calls, tmp_path: Path):
     heard = Heard()
-    found = reproduce(tmp_path / "out", listener=heard)
+    found = reproduce(tmp_path / "out", progress=heard)
     assert calls == ALL
     assert [record.claim for record in found] == ALL
     assert found[0].explanation == ("One.", "Two lines.")
     assert heard.events[:3] == [
         ("started", "coupling"),
         ("progressed", "coupling", 0.5, "half"),
-        ("finished", "coupling", False),
+        ("finished", "coupling", "✓ holds"),
     ]
     out = tmp_path / "out"
     assert [item["claim"] for item in comparable(out)] == ALL
@@ -178,9 +175,9 @@ def test_interrupt_passes_and_keeps_what_is_finished(calls: Calls, tmp_path: Pat
     claims._registry["alpha"] = alpha
     calls.clear()
     heard = Heard()
-    reproduce(out, resume=True, listener=heard)
+    reproduce(out, resume=True, progress=heard)
     assert calls == ["alpha", "zeta"]
-    assert ("finished", "coupling", True) in heard.events
+    assert ("finished", "coupling", "✓ holds (kept from the earlier run)") in heard.events
     assert comparable(out) == whole
 
 
@@ -249,7 +246,7 @@ def test_folder_of_something_else_is_refused_and_left_alone(calls: Calls, tmp_pa
 
 def test_file_is_refused(calls: Calls, tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ArgumentError, match=r"--out: .*the file "):
+    with pytest.raises(ArgumentError, match=r"--out: .*file is no folder"):
         reproduce(tmp_path / "file")
     with pytest.raises(ArgumentError, match=r"--out: needed a folder that can be written"):
         reproduce(tmp_path / "file" / "below")

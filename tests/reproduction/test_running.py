@@ -15,20 +15,21 @@ import psutil
 import pytest
 
 from taylornets import ArgumentError
-from taylornets.reproduction._running import Silent, run_claims
-from taylornets.reproduction.claims import Claim, ClaimContext, Outcome
 from taylornets.records import Stamp
+from taylornets.records.progress import NoProgress
 from taylornets.reproduction import reproduce
+from taylornets.reproduction._running import run_claims
+from taylornets.reproduction.claims import Claim, ClaimContext, Outcome
 
 STAMP = Stamp("quick", 3, "0.1.0", None, True)
 
 
-class Heard(Silent):
+class Heard(NoProgress):
     def __init__(self) -> None:
         self.told: list[tuple[str, float, str]] = []
 
-    def progressed(self, claim: Claim, fraction: float, message: str) -> None:
-        self.told.append((claim.name, fraction, message))
+    def progressed(self, name: str, fraction: float, message: str) -> None:
+        self.told.append((name, fraction, message))
 
 
 def draw(context: ClaimContext) -> Outcome:
@@ -62,7 +63,7 @@ def claim(name: str, run: object) -> Claim:
 def test_processes_give_what_one_process_gives(x64: None):
     claims = [claim("one", draw), claim("two", draw), claim("crash", crash), claim("die", die)]
     heard = Heard()
-    alone = {record.claim: record for record in run_claims(claims[:3], STAMP, 1, Silent())}
+    alone = {record.claim: record for record in run_claims(claims[:3], STAMP, 1, NoProgress())}
     beside = {record.claim: record for record in run_claims(claims, STAMP, 2, heard)}
     assert set(beside) == {"one", "two", "crash", "die"}
     for name in ("one", "two"):
@@ -77,11 +78,11 @@ def test_processes_give_what_one_process_gives(x64: None):
 
 
 class AsleepError(Exception):
-    """Raised by the listener when the claim sleeps."""
+    """Raised by the progress when the claim sleeps."""
 
 
-class Interrupting(Silent):
-    def progressed(self, claim: Claim, fraction: float, message: str) -> None:
+class Interrupting(NoProgress):
+    def progressed(self, name: str, fraction: float, message: str) -> None:
         raise AsleepError
 
 
@@ -102,8 +103,8 @@ def test_processes_end_with_their_parent(tmp_path: Path):
     script.write_text(
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "from test_running import *\n"
-        "class Saying(Silent):\n"
-        "    def progressed(self, claim, fraction, message): print(message, flush=True)\n"
+        "class Saying(NoProgress):\n"
+        "    def progressed(self, name, fraction, message): print(message, flush=True)\n"
         "if __name__ == '__main__':\n"
         "    list(run_claims([claim('a', sleep), claim('b', sleep)], STAMP, 2, Saying()))\n"
     )

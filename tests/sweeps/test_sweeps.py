@@ -1,6 +1,7 @@
 """Sweeps: the grid of a configuration, what is kept and exported, kills and resumption, errors in one line."""
 
 import json
+import math
 import os
 import random
 import re
@@ -20,7 +21,7 @@ import taylornets as tn
 from taylornets import ArgumentError
 from taylornets.cli import load as load_command
 from taylornets.learning import FIELDS, Cell
-from taylornets.sweeps import Store, StoreError, load
+from taylornets.sweeps import Store, StoreError, load, run_cells
 
 # How often the sweep is killed; the command `TAYLORNETS_KILLS=10 pytest -k killed` is the long form.
 KILLS = int(os.environ.get("TAYLORNETS_KILLS", "1"))
@@ -121,7 +122,7 @@ def test_missing_configuration_is_named(tmp_path: Path):
 
 # --- the database --------------------------------------------------------------------------------------------------
 
-CELLS = [Cell(d=4, n=n, seed=0) for n in (10, 20, 30)]
+CELLS = [Cell(d=4, n=n, seed=0).name for n in (10, 20, 30)]
 
 
 def test_store_keeps_the_first_result_and_the_order(tmp_path: Path):
@@ -148,7 +149,7 @@ def test_another_version_s_sweep_is_refused(tmp_path: Path):
 @pytest.mark.parametrize("damage", ["head", "middle", "text"])
 def test_damaged_database_is_named_and_left_alone(damage: str, tmp_path: Path):
     with Store(tmp_path, "1") as store:
-        store.plan([Cell(d=4, n=n, seed=0) for n in range(1, 200)])
+        store.plan([Cell(d=4, n=n, seed=0).name for n in range(1, 200)])
     path = tmp_path / "sweep.sqlite"
     content = bytearray(path.read_bytes())
     if damage == "text":
@@ -180,6 +181,24 @@ def test_full_disk_loses_nothing(tmp_path: Path):
         assert store.missing(CELLS) == CELLS[1:]
 
 
+def test_named_cells_are_computed_once(tmp_path: Path):
+    computed: list[str] = []
+
+    def compute(name: str) -> dict[str, Any]:
+        computed.append(name)
+        if name == "bad" and len(computed) == 2:
+            raise RuntimeError("stopped")
+        return {"name": name, "nothing": math.nan, "pair": [1, None]}
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        run_cells(tmp_path, ["good", "bad", "last"], compute)
+    found = run_cells(tmp_path, ["last", "bad", "good"], compute)
+    assert computed == ["good", "bad", "last", "bad"]
+    assert [item["name"] for item in found] == ["last", "bad", "good"]
+    assert all(math.isnan(item["nothing"]) and item["pair"] == [1, None] for item in found)
+    assert run_cells(tmp_path, [], compute) == []
+
+
 # --- the command ---------------------------------------------------------------------------------------------------
 
 
@@ -190,7 +209,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     code, out, error = finish(start(write(folder), "--out", folder / "out", "--workers", 1))
     assert (code, error.count("Traceback")) == (0, 0), error
     assert out.startswith("12 cells. Table: ")
-    assert "12 of 12 cells, about 0.0 s left" in error
+    assert "cells: 12 of 12 finished" in error
     return folder / "out"
 
 
@@ -288,7 +307,7 @@ def test_wrong_requests_are_one_line(undisturbed: Path, tmp_path: Path, capsys: 
     config, elsewhere = str(write(tmp_path)), str(tmp_path / "x")
     requests = {
         ("--out", str(undisturbed)): r"--out: needed a folder without a sweep, got .* Go on with it: --resume",
-        ("--out", str(tmp_path)): r"--out: needed a new or empty folder, got .*Choose another folder",
+        ("--out", str(tmp_path)): r"--out: needed a new or empty folder, or one .*, got .*Choose another folder",
         ("--workers", "0", "--out", elsewhere): "--workers: needed an integer ≥ 1, got 0",
         ("--workers", "two", "--out", elsewhere): "--workers: needed an integer, got 'two'",
         ("--scheduler", "nowhere:x", "--out", elsewhere): "--scheduler: needed the address of a running dask scheduler",
@@ -311,6 +330,6 @@ def test_disk_without_room_is_one_line(tmp_path: Path):
     assert "Traceback" not in error
     assert re.search(r"--out: needed room on the disk of .*Finished cells are kept", error.splitlines()[-1]), error
     with Store(out, tn.__version__) as store:
-        cells, done = load(tmp_path / "grid.toml").cells, store.count()[0]
+        cells, done = [cell.name for cell in load(tmp_path / "grid.toml").cells], store.count()[0]
         assert 0 < done < 12
         assert len(store.missing(cells)) == 12 - done

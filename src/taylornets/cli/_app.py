@@ -211,6 +211,9 @@ def diagnose(
     target: Annotated[
         list[str] | None, typer.Option("--target", metavar="COLUMN", help="The column of a table to predict.")
     ] = None,
+    task: Annotated[
+        str, typer.Option("--task", metavar="auto|classification|regression", help="What kind of target it is.")
+    ] = "auto",
     loss: Annotated[
         str | None, typer.Option("--loss", metavar="NAME", help="In place of the factory's: softmax, squared, …")
     ] = None,
@@ -262,7 +265,7 @@ def diagnose(
             "FILE.py:FACTORY", "a file and a function in it", "none", "`--init` writes one to begin with."
         )
     options = {
-        "data": data, "target": _once("--target", target), "loss": loss, "checkpoints": tuple(checkpoints or ()),
+        "data": data, "target": _once("--target", target), "task": task, "loss": loss, "checkpoints": tuple(checkpoints or ()),
         "start": start, "fixed": fixed, "orders": room.orders("--orders", orders),
         "max_order": _integer("--max-order", max_order),
         "steps": _integer("--steps", steps), "batch_size": _integer("--batch-size", batch_size),

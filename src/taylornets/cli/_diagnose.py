@@ -11,12 +11,9 @@ from rich.text import Text
 
 from taylornets import _checks
 from taylornets.cli._app import DONE, INTERRUPTED
-from taylornets.cli._progress import Stages
+from taylornets.cli._progress import shown
 from taylornets.diagnosis import Diagnosed, DiagnosisRequest, diagnose, write_template
-from taylornets.report import write_page_report
-
-_STAGES = ("reading", "preparing", "training", "report")
-_STAGES_OF_CHECKPOINTS = ("reading", "preparing", "reading checkpoints", "report")
+from taylornets.report import write_report
 
 
 def orders(option: str, words: str) -> tuple[int, ...]:
@@ -70,11 +67,11 @@ def run(where: str, options: dict[str, Any], given: Sequence[str], x64: bool) ->
     words = [word for word in given if word != "--resume"]
     request = DiagnosisRequest(where, command=shlex.join(["taylornets", *words]), **options)
     screen = Console(stderr=True)
-    stages = Stages(screen, _STAGES_OF_CHECKPOINTS if request.checkpoints else _STAGES)
     try:
-        with stages.bar:
-            found = diagnose(request, stages.progressed)
-            report = write_page_report(request.out, lambda f, message: stages.progressed("report", f, message))
+        # A request that is wrong is rejected while reading: one line on standard error and no other.
+        with shown(screen, transient=True, silent=("reading",)) as progress:
+            found = diagnose(request, progress)
+            report = write_report(request.out, progress)
     except KeyboardInterrupt:
         again = shlex.join(["taylornets", *words, "--resume"])
         screen.print(

@@ -11,12 +11,10 @@ from rich.text import Text
 
 from taylornets import _checks, _files
 from taylornets.cli._app import DONE, INTERRUPTED
-from taylornets.cli._progress import Stages
+from taylornets.cli._progress import shown
 from taylornets.datafiles import Reading
-from taylornets.report import write_page_report
+from taylornets.report import write_report
 from taylornets.tabular import FitRequest, certify, fit, predict, verdict
-
-_STAGES = ("reading", "training", "comparing", "learning curve", "report")
 
 
 def run_fit(request: FitRequest) -> int:
@@ -26,12 +24,12 @@ def run_fit(request: FitRequest) -> int:
         0 if it is done, 130 if it was interrupted.
     """
     screen = Console(stderr=True)
-    stages = Stages(screen, _STAGES)
     saved: list[Path] = []
     try:
-        with stages.bar:
-            fitted = fit(request, stages.progressed, saved.append)
-            report = write_page_report(fitted.folder, lambda f, message: stages.progressed("report", f, message))
+        # A request that is wrong is rejected while reading: one line on standard error and no other.
+        with shown(screen, transient=True, silent=("reading",)) as progress:
+            fitted = fit(request, progress, saved.append)
+            report = write_report(fitted.folder, progress)
     except KeyboardInterrupt:
         kept = f"The model is whole, in {saved[0]}; there is no report." if saved else "Nothing was written."
         screen.print(Text(f"Interrupted. {kept}"), soft_wrap=True)

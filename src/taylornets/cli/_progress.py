@@ -1,7 +1,7 @@
 """Progress on the screen: bars on a terminal, plain lines elsewhere, so that the log of a server shows it too."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from types import TracebackType
 
 from rich.console import Console
@@ -14,27 +14,22 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.text import Text
 
-from taylornets.records import ClaimRecord
 from taylornets.report import seconds
-from taylornets.reproduction.claims import Claim
 
-_QUIET_SECONDS = 5.0  # at most so often does what is under way write a line
-_EARLY = 0.05  # before, the time spent on compiling says nothing about the rest
-
-
-def verdict(record: ClaimRecord) -> Text:
-    """The verdict as a symbol and a word."""
-    if record.error:
-        return Text("! failed", style="bold red")
-    return Text("✓ holds", style="bold green") if record.holds else Text("✗ does not hold", style="bold red")
+_QUIET_SECONDS = 5.0  # the least time between two lines about the same part
+_EARLY = 0.05  # before this fraction, the time spent on compiling says nothing about the rest
 
 
 class Bars:
-    """One bar per claim, with the time that has passed and the time that is left."""
+    """One bar per part, with the elapsed and the remaining time.
 
-    def __init__(self, console: Console):
+    Args:
+        console: a terminal.
+        transient: whether the bars disappear at the end.
+    """
+
+    def __init__(self, console: Console, transient: bool = False):
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
@@ -44,6 +39,7 @@ class Bars:
             TimeRemainingColumn(),
             TextColumn("{task.fields[message]}", markup=False),
             console=console,
+            transient=transient,
         )
         self._tasks: dict[str, TaskID] = {}
 
@@ -54,27 +50,31 @@ class Bars:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._progress.stop()
 
-    def started(self, claim: Claim) -> None:
-        """Adds the claim's bar."""
-        self._tasks[claim.name] = self._progress.add_task(f"{claim.name:<18}", total=1.0, message="")
+    def started(self, name: str) -> None:
+        """Adds the part's bar."""
+        self._tasks[name] = self._progress.add_task(f"{name:<18}", total=1.0, message="")
 
-    def progressed(self, claim: Claim, fraction: float, message: str) -> None:
-        """Moves the claim's bar."""
-        self._progress.update(self._tasks[claim.name], completed=fraction, message=message)
+    def progressed(self, name: str, fraction: float, message: str) -> None:
+        """Moves the part's bar."""
+        self._progress.update(self._tasks[name], completed=fraction, message=message)
 
-    def finished(self, record: ClaimRecord, reused: bool) -> None:
-        """Fills the claim's bar and puts the verdict beside it."""
-        if reused:
-            self._tasks[record.claim] = self._progress.add_task(f"{record.claim:<18}", total=1.0, message="")
-        message = verdict(record).plain + (" (kept)" if reused else "")
-        self._progress.update(self._tasks[record.claim], completed=1.0, message=message)
+    def finished(self, name: str, message: str) -> None:
+        """Fills the part's bar and shows the result next to it."""
+        if name not in self._tasks:
+            self.started(name)
+        self._progress.update(self._tasks[name], completed=1.0, message=message)
 
 
 class Lines:
-    """A line when a claim begins, every few seconds, and when it ends."""
+    """A line when a part begins, every few seconds, and when it ends with a result.
 
-    def __init__(self, console: Console):
-        self._console = console
+    Args:
+        console: not a terminal.
+        silent: names of parts without lines.
+    """
+
+    def __init__(self, console: Console, silent: Iterable[str] = ()):
+        self._console, self._silent = console, frozenset(silent)
         self._begin: dict[str, float] = {}
         self._last: dict[str, float] = {}
 
@@ -84,63 +84,37 @@ class Lines:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         pass
 
-    def _say(self, claim: str, text: str) -> None:
-        self._last[claim] = time.monotonic()
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+    def _say(self, name: str, text: str) -> None:
+        if name not in self._silent:
+            self._last[name] = time.monotonic()
+            self._console.print(f"{name}: {text}", markup=False, highlight=False, soft_wrap=True)
 
-    def started(self, claim: Claim) -> None:
-        """Says which claim begins."""
-        self._begin[claim.name] = time.monotonic()
-        self._say(claim.name, f"{claim.name}: begins")
+    def started(self, name: str) -> None:
+        """Prints which part begins."""
+        self._begin[name] = self._last[name] = time.monotonic()
+        self._say(name, "begins")
 
-    def progressed(self, claim: Claim, fraction: float, message: str) -> None:
-        """Says how far the claim is, if it has been silent for some seconds."""
+    def progressed(self, name: str, fraction: float, message: str) -> None:
+        """Prints how far the part is, unless a line about it was printed within the last seconds."""
         now = time.monotonic()
-        if now - self._last[claim.name] >= _QUIET_SECONDS:
-            passed = now - self._begin[claim.name]
+        if now - self._last[name] >= _QUIET_SECONDS:
+            passed = now - self._begin[name]
             left = f", about {seconds(passed * (1 - fraction) / fraction)} left" if fraction >= _EARLY else ""
-            self._say(claim.name, f"{claim.name}: {100 * fraction:.0f} % after {seconds(passed)}{left}: {message}")
+            self._say(name, f"{100 * fraction:.0f} % after {seconds(passed)}{left}: {message}")
 
-    def finished(self, record: ClaimRecord, reused: bool) -> None:
-        """Says the verdict."""
-        kept = "kept from the earlier run" if reused else seconds(record.seconds)
-        self._say(
-            record.claim,
-            f"{record.claim}: {verdict(record).plain} ({kept})" + (f": {record.error}" if record.error else ""),
-        )
+    def finished(self, name: str, message: str) -> None:
+        """Prints the result and the time that it took, if there is a result."""
+        began = self._begin.pop(name, None)
+        if message:
+            self._say(name, message + (f" ({seconds(time.monotonic() - began)})" if began is not None else ""))
 
 
-def listener(console: Console) -> Bars | Lines:
-    """Bars on a terminal, lines elsewhere."""
-    return Bars(console) if console.is_terminal else Lines(console)
+def shown(console: Console, *, transient: bool = False, silent: Iterable[str] = ()) -> Bars | Lines:
+    """Bars on a terminal, lines elsewhere.
 
-
-class Stages:
-    """One bar that moves through the stages of a run on a terminal, lines elsewhere."""
-
-    def __init__(self, console: Console, names: Sequence[str]):
-        self._console, self._names = console, tuple(names)
-        columns = (
-            TextColumn("{task.description:<14}"),
-            BarColumn(bar_width=24),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[message]}", markup=False),
-        )
-        self.bar = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
-        self._task = self.bar.add_task(self._names[0], total=float(len(self._names)), message="")
-        self._said = time.monotonic()
-        self._stage = ""
-
-    def progressed(self, stage: str, fraction: float, message: str) -> None:
-        """Moves the bar, or writes a line now and then."""
-        self.bar.update(self._task, completed=self._names.index(stage) + fraction, description=stage, message=message)
-        now = time.monotonic()
-        # The first stage is silent: what is refused while reading is one line.
-        if (
-            not self._console.is_terminal
-            and stage != self._names[0]
-            and (stage != self._stage or now - self._said >= _QUIET_SECONDS)
-        ):
-            self._said = now
-            self._console.print(Text(f"{stage}: {message}"), soft_wrap=True)
-        self._stage = stage
+    Args:
+        console: standard error.
+        transient: whether bars disappear at the end.
+        silent: names of parts that have a bar but no lines.
+    """
+    return Bars(console, transient) if console.is_terminal else Lines(console, silent)

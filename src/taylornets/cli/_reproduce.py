@@ -7,16 +7,19 @@ from pathlib import Path
 
 import jax
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from taylornets import records
 from taylornets.cli._app import BROKEN, DONE, INTERRUPTED
-from taylornets.cli._progress import listener, verdict
+from taylornets.cli._progress import shown
 from taylornets.records import ClaimRecord
-from taylornets.report import brief, seconds, write_page_report, write_report
+from taylornets.report import brief, seconds, write_report
 from taylornets.reproduction import reproduce
+
+
+def _verdict(record: ClaimRecord) -> Text:
+    return Text(record.verdict, style="bold green" if record.holds else "bold red")
 
 
 def _summarize(claims: Sequence[ClaimRecord], report: Path) -> None:
@@ -31,7 +34,7 @@ def _summarize(claims: Sequence[ClaimRecord], report: Path) -> None:
         if record.interval is not None:
             measured += " [{}, {}]".format(*map(brief, record.interval))
         cells = (record.claim, brief(record.predicted), measured)
-        table.add_row(*map(Text, cells), verdict(record), seconds(record.seconds))
+        table.add_row(*map(Text, cells), _verdict(record), seconds(record.seconds))
     console.print()
     console.print(table)
     console.print()
@@ -43,14 +46,6 @@ def _summarize(claims: Sequence[ClaimRecord], report: Path) -> None:
 def _resumption(names: Sequence[str], profile: str, out: Path, seed: int) -> str:
     words = ["taylornets", "reproduce", *(word for name in names for word in ("--claim", name))]
     return shlex.join([*words, "--profile", profile, "--seed", str(seed), "--out", str(out), "--resume"])
-
-
-def _draw(directory: Path, screen: Console) -> Path:
-    """Writes the report with a progress bar, on a terminal."""
-    columns = (TextColumn("drawing the figures"), BarColumn(bar_width=24), TaskProgressColumn())
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
-        task = bar.add_task("", total=1.0)
-        return write_report(directory, lambda fraction, _: bar.update(task, completed=fraction))
 
 
 def _processes() -> int:
@@ -66,10 +61,10 @@ def run(names: Sequence[str], *, profile: str, out: Path, seed: int, resume: boo
     """
     screen = Console(stderr=True)
     try:
-        with listener(screen) as shown:
+        with shown(screen, silent=("report",)) as progress:
             count = _processes() if workers is None else workers
-            claims = reproduce(out, names, profile=profile, seed=seed, resume=resume, workers=count, listener=shown)
-        report = _draw(out, screen)
+            claims = reproduce(out, names, profile=profile, seed=seed, resume=resume, workers=count, progress=progress)
+            report = write_report(out, progress)
     except KeyboardInterrupt:
         unfinished = records.load_run(out)
         planned = tuple(unfinished.claims) if unfinished else ()
@@ -92,12 +87,13 @@ def rebuild(directory: Path) -> int:
     Returns:
         0 if every claim of the run is finished and held, 1 otherwise.
     """
-    if records.load_page_run(directory) is not None:
-        Console().print(Text(f"Report: {write_page_report(directory).resolve()}"), soft_wrap=True)
-        return DONE
-    report = _draw(directory, Console(stderr=True))
+    with shown(Console(stderr=True), transient=True, silent=("report",)) as progress:
+        report = write_report(directory, progress)
     run_record = records.load_run(directory)
-    names = tuple(run_record.claims) if run_record else ()
+    if run_record is None:
+        Console().print(Text(f"Report: {report.resolve()}"), soft_wrap=True)
+        return DONE
+    names = tuple(run_record.claims)
     found = [record for name in names if (record := records.load_claim(directory, name)) is not None]
     _summarize(found, report)
     return DONE if len(found) == len(names) and all(record.holds for record in found) else BROKEN

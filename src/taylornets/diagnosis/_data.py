@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 
 from taylornets import _checks
+from taylornets._measures import guessed_task
 from taylornets.datafiles import Reading, read
 from taylornets.diagnosis._user_model import WHERE
 from taylornets.training import Batches
 
 _TEST = 0.2  # of the examples, where the data are not split
 _FORMS = "(x, y), {'train': (x, y), 'test': (x, y)} or batches (x, y)"
-_MOST_CLASSES = 50
 _LEAST_SIDE, _GRAY_OR_COLOR = 4, (1, 3)
 
 
@@ -41,20 +41,22 @@ class Data:
     classes: tuple[str, ...] = ()
 
 
-def named(source: str, target: str | None) -> dict[str, Any]:
+def named(source: str, target: str | None, task: str) -> dict[str, Any]:
     """The data that `--data` names: an NPZ file with arrays `x` and `y` of any shape, or a table of numbers.
 
-    The columns of a table are standardized (those of the digits, which are images, divided by their largest value). Texts, and
-    up to 50 different whole numbers, are classes.
+    The columns of a table are standardized (those of the digits, which are images, divided by their largest value). Which
+    targets are classes, `taylornets._measures.guessed_task` decides, as for `taylornets fit`.
 
     Args:
         source: a file, or `sklearn:NAME`.
         target: the column to predict of a table.
+        task: `"auto"`, `"classification"` or `"regression"`.
     """
     if source.lower().endswith(".npz"):
         arrays = _arrays(Path(source))
         if arrays is not None:
-            return arrays
+            x, y = arrays
+            return {"data": (x, _of_task(y, task))}
     table = read(source, Reading())
     wanted = target if target is not None else table.target
     names = [str(name) for name in table.frame.columns]
@@ -71,23 +73,37 @@ def named(source: str, target: str | None) -> dict[str, Any]:
     x, y = inputs.to_numpy(np.float64), table.frame[wanted].to_numpy()
     found: dict[str, Any] = {}
     if y.dtype.kind in "OUS":
+        if task == "regression":
+            raise _checks.ArgumentError("--task", "'classification' for a target of strings", "'regression'")
         names, y = np.unique(y.astype(str), return_inverse=True)
         found["classes"] = tuple(map(str, names))
-    elif bool(np.all(y == np.round(y))) and len(np.unique(y)) <= _MOST_CLASSES:
-        y = y.astype(np.int32)
+    else:
+        y = _of_task(y, task)
     if source == "sklearn:digits":
         return found | {"data": ((x / np.max(x)).astype(np.float32), y), "image_shape": (8, 8)}
     spread = np.std(x, axis=0)
     return found | {"data": (((x - np.mean(x, axis=0)) / np.where(spread > 0, spread, 1)).astype(np.float32), y)}
 
 
-def _arrays(path: Path) -> dict[str, Any] | None:
+def _of_task(y: np.ndarray, task: str) -> np.ndarray:
+    """Targets in the type of their task: integers for classes, floating-point numbers for a regression."""
+    kind = guessed_task(y) if task == "auto" else task
+    if kind == "regression":
+        return y.astype(np.float32) if y.dtype.kind in "iub" else y
+    if y.dtype.kind != "f":
+        return y
+    if not np.all(y == np.round(y)):
+        raise _checks.ArgumentError("--task", "'regression' for a target of fractions", "'classification'")
+    return y.astype(np.int32)
+
+
+def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
     """Arrays `x` and `y` of an NPZ file, or None where it holds other names and may be a table."""
     try:
         with np.load(path, allow_pickle=False) as file:
             if not {"x", "y"} <= set(file.files):
                 return None
-            return {"data": (file["x"], file["y"])}
+            return file["x"], file["y"]
     except FileNotFoundError:
         raise _checks.ArgumentError("--data", "a file", f"{path}, which does not exist") from None
     except (OSError, ValueError, EOFError, KeyError) as error:

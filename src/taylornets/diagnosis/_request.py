@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from taylornets import _checks
+from taylornets._measures import TASKS
 from taylornets._trees import Line
 from taylornets.diagnosis._user_model import UserModel
 
@@ -22,6 +23,7 @@ class DiagnosisRequest:
         command: the request as a line for the shell.
         data: replaces the factory's data, or None.
         target: the column of a table to predict.
+        task: `"auto"`, `"classification"` or `"regression"`.
         loss: replaces the factory's loss, or None.
         orders: of the Taylor models that are trained.
         max_order: of the regime.
@@ -44,6 +46,7 @@ class DiagnosisRequest:
     command: str
     data: str | None = None
     target: str | None = None
+    task: str = "auto"
     loss: str | None = None
     orders: tuple[int, ...] = (1, 2, 3)
     max_order: int = 4
@@ -78,6 +81,7 @@ def check_settings(request: DiagnosisRequest) -> None:
         if value >= 1:
             raise _checks.ArgumentError(option, "a number between 0 and 1", str(value))
     _checks.positive("--learning-rate", request.learning_rate)
+    _checks.choice("--task", request.task, TASKS)
     _checks.choice("--start", request.start, ("factory", "first"))
     if request.fixed is not None:
         _checks.choice("--fixed", request.fixed, ("start", "end"))

@@ -1,9 +1,8 @@
 """The runner of `taylornets diagnose`: the user's factory, the study, and the records of its page."""
 
 import dataclasses
-import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,13 +24,12 @@ from taylornets.diagnosis._user_model import WHERE, UserModel, build, check_runs
 from taylornets.losses import Loss
 from taylornets.records import environment
 from taylornets.records.folders import check_folder, prepare_folder
+from taylornets.records.progress import Progress, Tell, stage
 from taylornets.training import Snapshot, Task, TaylorizedTraining, task_of, taylorized_training
 
 _OWN = ("records", "figures", "tables", "report.html", "training.checkpoint", "regimes")
 _MEASUREMENTS = 16
 _SAVED = "training.checkpoint"
-
-Progress = Callable[[str, float, str], None]
 
 
 @dataclass(frozen=True)
@@ -54,43 +52,45 @@ def diagnose(request: DiagnosisRequest, progress: Progress) -> Diagnosed:
 
     Args:
         request: what to do.
-        progress: called as `progress(stage, fraction, message)`.
+        progress: receives the stages `reading`, `preparing`, and `training` or `reading checkpoints`.
 
     Returns:
-        The records; `taylornets.report.write_page_report` makes the page of them.
+        The records; `taylornets.report.write_report` makes the page of them.
 
     Raises:
         ArgumentError: for a factory, data, checkpoints or settings that cannot be used, and a folder that holds something else.
     """
     start, begin = environment.now(), time.perf_counter()
     check_settings(request)
-    check_folder(request.out, "diagnosis")
-    progress("reading", 0.0, request.where)
-    subject, data, target = _prepared(request)
-    paths = _checkpoints.series(request.checkpoints)
-    trees = [_checkpoints.read(path, subject.params) for path in paths]
+    check_folder(request.out, "diagnose", lambda out: records.load_page_run(out, ("diagnosis",)))
+    with stage(progress, "reading"):
+        subject, data, target = _prepared(request)
+        paths = _checkpoints.series(request.checkpoints)
+        trees = [_checkpoints.read(path, subject.params) for path in paths]
     if trees and request.start == "first":
         if len(trees) < 2:
             raise _checks.ArgumentError("--start", "factory, where there is one checkpoint", "first")
         subject, trees, paths = dataclasses.replace(subject, params=trees[0]), trees[1:], paths[1:]
     if request.fixed is None:
         refuse_other_settings(subject, paths, trees)
-    progress("preparing", 0.0, "compiling the Taylor models")
-    settings = RegimeSettings(
-        request.max_order, request.threshold, request.tolerance,
-        "classification" if target.classification else "regression",
-    )  # fmt: skip
-    evaluator = RegimeEvaluator(subject.f, subject.params, data.x, settings, fixed=request.fixed)
+    with stage(progress, "preparing"):
+        settings = RegimeSettings(
+            request.max_order, request.threshold, request.tolerance,
+            "classification" if target.classification else "regression",
+        )  # fmt: skip
+        evaluator = RegimeEvaluator(subject.f, subject.params, data.x, settings, fixed=request.fixed)
     facts = _facts(request, data, start)
     if not request.resume or records.load_page_run(request.out, ("diagnosis",)) is None:
         prepare_folder(request.out, _OWN)
     records.save_page_run(request.out, "diagnosis", {"status": "running"} | facts)
     training = None
     if trees:
-        at, found = list(range(1, len(trees) + 1)), _read_series(evaluator, paths, trees, progress)
+        with stage(progress, "reading checkpoints") as tell:
+            at, found = list(range(1, len(trees) + 1)), _read_series(evaluator, paths, trees, tell)
         outputs = dict(zip([*range(request.max_order + 1), FULL], evaluator.models(trees[-1]), strict=True))
     else:
-        training, at, found = _train(request, subject, data, target, evaluator, progress)
+        with stage(progress, "training") as tell:
+            training, at, found = _train(request, subject, data, target, evaluator, tell)
         outputs = {name: np.asarray(out) for name, out in training.outputs.items()}
     del outputs[0]  # the start is no model of its own
     findings = _findings(request, subject, data, target, at, found, [path.name for path in paths], training, outputs)
@@ -107,7 +107,7 @@ def _prepared(request: DiagnosisRequest) -> tuple[UserModel, Data, Task]:
     """Model, data and loss, checked against one another before anything is written."""
     built = build(request.where, request.learning_rate)
     path = Path(request.where.rpartition(":")[0])
-    given = named(request.data, request.target) if request.data is not None else built.data
+    given = named(request.data, request.target, request.task) if request.data is not None else built.data
     try:
         data = settled(
             given, batch_size=request.batch_size, steps=request.steps, probe=request.probe, seed=request.seed
@@ -134,8 +134,8 @@ def _prepared(request: DiagnosisRequest) -> tuple[UserModel, Data, Task]:
     outputs = check_runs(subject, data.x, path)
     count = len(jax.tree.leaves(data.y)[0])
     refuse_outputs("f", outputs, count)
-    loss: Any = request.loss or subject.loss or _loss(data.y, outputs)
-    target = task_of(loss, "auto", data.y)
+    loss: Any = request.loss or subject.loss or _loss(data.y, outputs, request.task)
+    target = task_of(loss, request.task, data.y)
     try:
         target.check(outputs, data.y)
         jax.eval_shape(target.value, outputs, data.y)
@@ -149,19 +149,17 @@ def _prepared(request: DiagnosisRequest) -> tuple[UserModel, Data, Task]:
     return dataclasses.replace(subject, loss=loss), data, target
 
 
-def _loss(y: Any, outputs: Any) -> str:
-    """The loss of targets that came without one."""
-    if np.asarray(jax.tree.leaves(y)[0]).dtype.kind not in "iub":
+def _loss(y: Any, outputs: Any, task: str) -> str:
+    """The loss of targets that came without one: that of integer labels, or the squared loss."""
+    if task == "regression" or np.asarray(jax.tree.leaves(y)[0]).dtype.kind not in "iub":
         return "squared"
     return "softmax" if outputs.ndim > 1 and outputs.shape[-1] > 1 else "logistic"
 
 
-def _read_series(
-    evaluator: RegimeEvaluator, paths: Sequence[Path], trees: Sequence[Any], progress: Progress
-) -> list[Regime]:
+def _read_series(evaluator: RegimeEvaluator, paths: Sequence[Path], trees: Sequence[Any], tell: Tell) -> list[Regime]:
     found: list[Regime] = []
     for path, tree in zip(paths, trees, strict=True):
-        progress("reading checkpoints", len(found) / len(trees), path.name)
+        tell(len(found) / len(trees), path.name)
         found.append(evaluator(tree, str(path)))
     return found
 
@@ -172,7 +170,7 @@ def _train(
     data: Data,
     target: Task,
     evaluator: RegimeEvaluator,
-    progress: Progress,
+    tell: Tell,
 ) -> tuple[TaylorizedTraining, list[int], list[Regime]]:
     """The study in lockstep; the regime at every measurement, kept in a file so that a killed run need not repeat it."""
     steps = len(data.batches)
@@ -181,10 +179,10 @@ def _train(
     def measured(snapshot: Snapshot) -> None:
         history = snapshot.history
         loss = history.loss[FULL][-1]
-        progress("training", snapshot.step / steps, f"step {snapshot.step} of {steps}, loss {loss:.4g}")
+        tell(snapshot.step / steps, f"step {snapshot.step} of {steps}, loss {loss:.4g}")
         if snapshot.step:
             found = dataclasses.asdict(evaluator(snapshot.params(FULL), "parameters"))
-            records.write_text(folder / f"{snapshot.step}.json", json.dumps(found))
+            records.write_text(folder / f"{snapshot.step}.json", records.dumps(found))
 
     try:
         training = taylorized_training(
@@ -199,7 +197,7 @@ def _train(
             raise _checks.ArgumentError("--resume", "the run that was interrupted", str(error), advice) from None
         raise
     at = [step for step in training.history.steps if step]
-    return training, at, [_regime(json.loads((folder / f"{step}.json").read_text())) for step in at]
+    return training, at, [_regime(records.loads((folder / f"{step}.json").read_text())) for step in at]
 
 
 def _regime(written: Mapping[str, Any]) -> Regime:
@@ -247,32 +245,18 @@ def _facts(request: DiagnosisRequest, data: Data, start: str) -> dict[str, Any]:
         "threshold": request.threshold, "tolerance": request.tolerance, "seed": request.seed,
         "checkpoints": [str(path) for path in request.checkpoints], "start_of_series": request.start,
         "fixed": request.fixed,
-        "x64": bool(jax.config.read("jax_enable_x64")),
-        "version": environment.versions()["taylornets"],
-        "commit": environment.commit(),
-        "modified": environment.modified(),
-        "versions": environment.versions(),
-        "system": environment.system(),
-        "device": environment.device(),
-        "start": start,
-    }  # fmt: skip
+    } | environment.facts(start)  # fmt: skip
 
 
 def _shown(facts: Mapping[str, Any], timings: Mapping[str, float]) -> dict[str, Any]:
     """How it was run, for the end of the page."""
-    names = ("factory", "seed", "device", "system", "start")
     examples = facts["data"]["examples"]
-    return (
-        {name: facts[name] for name in names}
-        | {
-            "data": facts["data"]["source"],
-            "training examples": examples["train"],
-            "probe examples": examples["probe"],
-            "precision": "64 bits" if facts["x64"] else "32 bits",
-            "threshold of the verdict": facts["threshold"],
-            "tolerance": facts["tolerance"],
-            "seconds": timings["all"],
-            "commit": facts["commit"] or "none: not run from a checkout",
-        }
-        | facts["versions"]
-    )
+    own = {
+        "data": facts["data"]["source"],
+        "training examples": examples["train"],
+        "probe examples": examples["probe"],
+        "threshold of the verdict": facts["threshold"],
+        "tolerance": facts["tolerance"],
+        "seconds": timings["all"],
+    }
+    return {"factory": facts["factory"]} | environment.shown(facts, **own)

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from taylornets._trees import padded_size
+
 Table = np.ndarray
-_LEAST_ROWS, _DOUBLED_ROWS = 256, 4096
-_LEAST_COLUMNS, _DOUBLED_COLUMNS = 16, 64
 
 
 class TrainingData(NamedTuple):
@@ -90,20 +90,13 @@ def center_and_spread(values: Table, weight: Table) -> tuple[Table, Table]:
 
 
 def rows_for(examples: int) -> int:
-    """The number of rows that so many examples are filled up to."""
-    return _size_for(examples, _LEAST_ROWS, _DOUBLED_ROWS, 1024)
+    """The number of rows that examples are padded to."""
+    return padded_size(examples, least=256, doubled=4096, multiple=1024)
 
 
 def columns_for(inputs: int) -> int:
-    """The number of columns that so many inputs are filled up to."""
-    return _size_for(inputs, _LEAST_COLUMNS, _DOUBLED_COLUMNS, 16)
-
-
-def _size_for(number: int, size: int, doubled: int, multiple: int) -> int:
-    """The next power of two from `size` to `doubled`, and from there the next multiple."""
-    while size < number:
-        size = 2 * size if size < doubled else -(-number // multiple) * multiple
-    return size
+    """The number of columns that inputs are padded to."""
+    return padded_size(inputs, least=16, doubled=64, multiple=16)
 
 
 def filled(values: Table, rows: int, columns: int | None = None) -> Table:

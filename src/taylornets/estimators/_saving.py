@@ -10,9 +10,9 @@ everything else, so that a file that was cut, changed, or never ours is refused.
 
 import hashlib
 import json
-import math
 import struct
 from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from taylornets.certificates import Certificate
 from taylornets.estimators._classifier import TaylorClassifier
 from taylornets.estimators._ntk import NTKClassifier, NTKRegressor
 from taylornets.estimators._regressor import TaylorRegressor
+from taylornets.records.codec import CodecRule, decode, encode
 
 FORMAT = 1
 _OURS = (TaylorRegressor, TaylorClassifier, NTKRegressor, NTKClassifier)
@@ -82,7 +83,7 @@ def save(estimator: Any, path: str | Path) -> Path:
         "format": FORMAT,
         "taylornets": metadata.version("taylornets"),
         "scikit-learn": sklearn.__version__,
-        "state": _encode(estimator, "estimator", tensors),
+        "state": encode(estimator, _rules(tensors), "estimator"),
     }
     header["sha256"] = _checksum(header, tensors)
     path = Path(path)
@@ -122,7 +123,7 @@ def load(path: str | Path) -> Any:
         raise _checks.ArgumentError(
             "path", f"a model of scikit-learn {sklearn.__version__}", came, "Install that version, or fit again."
         )
-    return _decode(state, tensors)
+    return decode(state, _rules(tensors))
 
 
 def _damaged(path: str | Path, why: str) -> _checks.ArgumentError:
@@ -164,84 +165,87 @@ def _names(state: Any) -> set[str]:
     return set[str]().union(*map(_names, state)) if isinstance(state, list) else set()
 
 
-def _encode(value: Any, name: str, tensors: dict[str, np.ndarray]) -> Any:  # noqa: PLR0911  # one for each kind of value
-    """`value` as JSON's types; arrays of numbers go into `tensors` under the name of the attribute."""
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else {"$float": repr(value)}
-    if isinstance(value, np.ndarray | np.generic):
-        return _encode_array(np.asarray(value), name, tensors, scalar=isinstance(value, np.generic))
-    if isinstance(value, list | tuple):
-        items = [_encode(item, f"{name}.{i}", tensors) for i, item in enumerate(value)]
-        return {"$tuple": items} if isinstance(value, tuple) else items
-    if isinstance(value, slice):
-        return {"$slice": [_encode(part, name, tensors) for part in (value.start, value.stop, value.step)]}
-    if isinstance(value, np.dtype):
-        return {"$dtype": value.str}
-    if isinstance(value, type) and issubclass(value, np.generic):
-        return {"$scalar_type": np.dtype(value).str}
-    if isinstance(value, dict):
-        pairs = [[_encode(key, name, tensors), _encode(item, f"{name}.{key}", tensors)] for key, item in value.items()]
-        return {"$dict": pairs}
-    if type(value).__name__ in _CLASSES and type(value) is _CLASSES[type(value).__name__]:
-        state = {key: _encode(item, f"{name}.{key}", tensors) for key, item in vars(value).items()}
-        return {"$class": type(value).__name__, "attributes": state}
-    raise _checks.ArgumentError(
-        name, "numbers, texts, arrays, and estimators that can be saved", f"a {type(value).__name__}"
+def _rules(tensors: dict[str, np.ndarray]) -> tuple[CodecRule, ...]:
+    """How a model's parts are written; arrays of numbers go into `tensors` under the names of their attributes."""
+    numbers = partial(_encode_numbers, tensors)
+    return (
+        CodecRule("$items", _holds_objects, _encode_items, _decode_items),
+        CodecRule(
+            "$array", lambda value: isinstance(value, np.ndarray | np.generic), numbers, partial(_numbers, tensors)
+        ),
+        CodecRule(
+            "$tuple",
+            lambda value: isinstance(value, tuple),
+            lambda value, name, inner: {"$tuple": [inner(item, f"{name}.{i}") for i, item in enumerate(value)]},
+            lambda written, inner: tuple(inner(written["$tuple"])),
+        ),
+        CodecRule(
+            "$slice",
+            lambda value: isinstance(value, slice),
+            lambda value, name, inner: {"$slice": inner([value.start, value.stop, value.step], name)},
+            lambda written, inner: slice(*inner(written["$slice"])),
+        ),
+        CodecRule(
+            "$dtype",
+            lambda value: isinstance(value, np.dtype),
+            lambda value, *_: {"$dtype": value.str},
+            lambda written, _: np.dtype(written["$dtype"]),
+        ),
+        CodecRule(
+            "$scalar_type",
+            lambda value: isinstance(value, type) and issubclass(value, np.generic),
+            lambda value, *_: {"$scalar_type": np.dtype(value).str},
+            lambda written, _: np.dtype(written["$scalar_type"]).type,
+        ),
+        CodecRule(
+            "$dict",
+            lambda value: isinstance(value, dict),
+            lambda value, name, inner: {
+                "$dict": [[inner(key, name), inner(item, f"{name}.{key}")] for key, item in value.items()]
+            },
+            lambda written, inner: dict(inner(written["$dict"])),
+        ),
+        CodecRule("$class", lambda value: _CLASSES.get(type(value).__name__) is type(value), _encode_object, _restored),
     )
 
 
-def _encode_array(value: np.ndarray, name: str, tensors: dict[str, np.ndarray], scalar: bool) -> dict[str, Any]:
-    if value.dtype.kind in "OU":
-        items = [
-            _encode(item.item() if isinstance(item, np.generic) else item, name, tensors) for item in value.ravel()
-        ]
-        return {"$items": items, "dtype": value.dtype.str, "shape": list(value.shape)}
-    if value.dtype.kind not in "biuf":
-        raise _checks.ArgumentError(name, "arrays of numbers or texts", f"dtype {value.dtype}")
-    tensors[name] = np.ascontiguousarray(value)
-    return {"$array": name, "shape": list(value.shape), "scalar": scalar}
+def _holds_objects(value: Any) -> bool:
+    return isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "OU"
 
 
-def _decode(value: Any, tensors: dict[str, np.ndarray]) -> Any:
-    if isinstance(value, list):
-        return [_decode(item, tensors) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if "$class" in value:
-        return _restored(_CLASSES[value["$class"]], value["attributes"], tensors)
-    kind = next(iter(value))
-    return _KINDS[kind](value, tensors)
+def _encode_items(value: Any, name: str, inner: Callable[[Any, str], Any]) -> dict[str, Any]:
+    array = np.asarray(value)
+    items = [inner(item.item() if isinstance(item, np.generic) else item, name) for item in array.ravel()]
+    return {"$items": items, "dtype": array.dtype.str, "shape": list(array.shape)}
 
 
-def _restored(kind: type, attributes: dict[str, Any], tensors: dict[str, np.ndarray]) -> Any:
-    found = {key: _decode(item, tensors) for key, item in attributes.items()}
-    made = object.__new__(kind)
-    for key, item in found.items():
-        object.__setattr__(made, key, item)  # certificates are frozen
+def _decode_items(written: dict[str, Any], inner: Callable[[Any], Any]) -> np.ndarray:
+    found = np.empty(len(written["$items"]), np.dtype(written["dtype"]))
+    for i, item in enumerate(written["$items"]):
+        found[i] = inner(item)
+    return found.reshape(written["shape"])
+
+
+def _encode_numbers(tensors: dict[str, np.ndarray], value: Any, name: str, _: Any) -> dict[str, Any]:
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise _checks.ArgumentError(name, "arrays of numbers or texts", f"dtype {array.dtype}")
+    tensors[name] = np.ascontiguousarray(array)
+    return {"$array": name, "shape": list(array.shape), "scalar": isinstance(value, np.generic)}
+
+
+def _numbers(tensors: dict[str, np.ndarray], written: dict[str, Any], _: Any) -> Any:
+    found = tensors[written["$array"]].reshape(written["shape"])
+    return found[()] if written["scalar"] else found.copy()
+
+
+def _encode_object(value: Any, name: str, inner: Callable[[Any, str], Any]) -> dict[str, Any]:
+    state = {key: inner(item, f"{name}.{key}") for key, item in vars(value).items()}
+    return {"$class": type(value).__name__, "attributes": state}
+
+
+def _restored(written: dict[str, Any], inner: Callable[[Any], Any]) -> Any:
+    made = object.__new__(_CLASSES[written["$class"]])
+    for key, item in written["attributes"].items():
+        object.__setattr__(made, key, inner(item))  # certificates are frozen
     return made
-
-
-def _array(value: dict[str, Any], tensors: dict[str, np.ndarray]) -> Any:
-    found = tensors[value["$array"]].reshape(value["shape"])
-    return found[()] if value["scalar"] else found.copy()
-
-
-def _items(value: dict[str, Any], tensors: dict[str, np.ndarray]) -> np.ndarray:
-    found = np.empty(len(value["$items"]), np.dtype(value["dtype"]))
-    for i, item in enumerate(value["$items"]):
-        found[i] = _decode(item, tensors)
-    return found.reshape(value["shape"])
-
-
-_KINDS: dict[str, Callable[[dict[str, Any], dict[str, np.ndarray]], Any]] = {
-    "$float": lambda value, _: float(value["$float"]),
-    "$array": _array,
-    "$items": _items,
-    "$tuple": lambda value, tensors: tuple(_decode(item, tensors) for item in value["$tuple"]),
-    "$slice": lambda value, tensors: slice(*(_decode(item, tensors) for item in value["$slice"])),
-    "$dtype": lambda value, _: np.dtype(value["$dtype"]),
-    "$scalar_type": lambda value, _: np.dtype(value["$scalar_type"]).type,
-    "$dict": lambda value, tensors: {_decode(key, tensors): _decode(item, tensors) for key, item in value["$dict"]},
-}

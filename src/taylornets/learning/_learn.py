@@ -13,6 +13,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 import taylornets as tn
+from taylornets._trees import padded_size
 from taylornets.learning._cell import HIGHER, KERNELS, ORDERS, POWERS, RANDOMIZED, Cell
 from taylornets.learning._data import INPUTS, TARGETS
 from taylornets.learning._paths import penalty_path
@@ -156,12 +157,7 @@ def _kernel(cell: Cell, x: np.ndarray, y: np.ndarray, others: tuple[np.ndarray, 
 
 def _padded_rows(n: int) -> int:
     """The next of 256, 512, 1024, and from there of 1024 · 1.5^j in whole multiples of 64; beyond 8192 the next multiple."""
-    if n > _FILLED:
-        return -(-n // _ROWS) * _ROWS
-    rows = 256
-    while rows < n:
-        rows = 2 * rows if rows < _DECOMPOSED else -(-rows * 3 // (2 * _ROWS)) * _ROWS
-    return rows
+    return padded_size(n, least=256, doubled=_DECOMPOSED, multiple=_ROWS, grown=_FILLED)
 
 
 @eqx.filter_jit

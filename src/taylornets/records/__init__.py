@@ -2,7 +2,8 @@
 
 A claim, a fit or a diagnosis computes; a record keeps the result, the numbers behind every figure included, so that the report
 can be rebuilt, in another style or on another machine, without computing anything again. Nothing here knows how a figure is
-drawn. `folders` guards the output folders, `environment` describes the machine.
+drawn. `codec` writes values as strict JSON, `folders` guards the output folders, `environment` describes the machine, and
+`progress` is the protocol that long runs report to.
 """
 
 from taylornets.records._files import SCHEMA as SCHEMA
@@ -13,6 +14,7 @@ from taylornets.records._files import load_claim as load_claim
 from taylornets.records._files import load_page as load_page
 from taylornets.records._files import load_page_run as load_page_run
 from taylornets.records._files import load_run as load_run
+from taylornets.records._files import loads as loads
 from taylornets.records._files import save_claim as save_claim
 from taylornets.records._files import save_page as save_page
 from taylornets.records._files import save_page_run as save_page_run

@@ -1,21 +1,22 @@
 """Records as strict JSON, and the files of an output folder.
 
-JSON has no NaN and no infinity, so such a float is written as `{"$float": "nan" | "inf" | "-inf"}`; a record is an object whose
-`"$type"` names its class. Files are replaced by renaming, so that a reader sees the old file or the new one, never half of one.
+A record is an object whose `"$type"` names its class; see `codec`. Files are replaced by renaming, so that a reader sees the
+old file or the new one, never half of one.
 """
 
 import json
-import math
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields, is_dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from taylornets import _checks, _files
+from taylornets.records import codec
 from taylornets.records._panels import Figure, Gallery, Heatmap, Plot, Series, Surface, Table, plain
 from taylornets.records._values import PAGES, ClaimRecord, PageRecord, RunRecord, Section, Stamp
 
 SCHEMA = "taylornets.run/1"
+_TAG = "$type"
 
 _TYPES = {
     kind.__name__: kind
@@ -25,19 +26,25 @@ _TYPES = {
 }  # fmt: skip
 
 
+def _encode_record(value: Any, name: str, inner: Callable[[Any, str], Any]) -> dict[str, Any]:
+    parts = {item.name: inner(getattr(value, item.name), f"{name}.{item.name}") for item in fields(value)}
+    return {_TAG: type(value).__name__} | parts
+
+
+def _decode_record(written: dict[str, Any], inner: Callable[[Any], Any]) -> Any:
+    items = {key: inner(item) for key, item in written.items() if key != _TAG}
+    try:
+        return _TYPES[written[_TAG]](**items)
+    except (KeyError, TypeError) as error:
+        raise _checks.ArgumentError("record", "a record of this version", f"{written[_TAG]} ({error})") from error
+
+
+_RULES = (codec.CodecRule(_TAG, lambda value: type(value) in _TYPES.values(), _encode_record, _decode_record),)
+
+
 def encode(value: Any) -> Any:
     """`value`, made of records and JSON's types, as JSON's types alone."""
-    if is_dataclass(value) and type(value).__name__ in _TYPES:
-        return {"$type": type(value).__name__} | {
-            item.name: encode(getattr(value, item.name)) for item in fields(value)
-        }
-    if isinstance(value, float) and not math.isfinite(value):
-        return {"$float": repr(value)}
-    if isinstance(value, Mapping):
-        return {key: encode(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [encode(item) for item in value]
-    return value
+    return codec.encode(value, _RULES)
 
 
 def decode(value: Any) -> Any:
@@ -46,19 +53,7 @@ def decode(value: Any) -> Any:
     Raises:
         ArgumentError: for an unknown `"$type"`, or fields that its record does not have or needs.
     """
-    if isinstance(value, list):
-        return [decode(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if set(value) == {"$float"}:
-        return float(value["$float"])
-    items = {key: decode(item) for key, item in value.items() if key != "$type"}
-    if "$type" not in value:
-        return items
-    try:
-        return _TYPES[value["$type"]](**items)
-    except (KeyError, TypeError) as error:
-        raise _checks.ArgumentError("record", "a record of this version", f"{value['$type']} ({error})") from error
+    return codec.decode(value, _RULES)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -69,6 +64,11 @@ def write_text(path: Path, text: str) -> None:
 def dumps(value: Any) -> str:
     """`value`, made of records and JSON's types, as strict JSON text."""
     return json.dumps(encode(value), allow_nan=False, ensure_ascii=False, indent=1) + "\n"
+
+
+def loads(text: str) -> Any:
+    """The inverse of `dumps`."""
+    return decode(json.loads(text))
 
 
 def _read(path: Path, kind: type) -> Any:

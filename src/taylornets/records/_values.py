@@ -16,7 +16,7 @@ from taylornets.records._panels import (
     plain,
 )
 
-PAGES = ("fit", "diagnosis")  # the kinds of runs whose page is sections
+PAGES = ("fit", "diagnosis")  # the kinds of runs that keep their page; that of a reproduction is made from its claims
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,11 @@ class ClaimRecord:
             if len(set(names)) < len(names):
                 raise _checks.ArgumentError(argument, "names that differ", ", ".join(names))
 
+    @property
+    def verdict(self) -> str:
+        """`"✓ holds"`, `"✗ does not hold"` or, after an error, `"! failed"`."""
+        return "! failed" if self.error else "✓ holds" if self.holds else "✗ does not hold"
+
     def summary(self) -> dict[str, Any]:
         """The fields that `claims.json` holds."""
         names = ["claim", "statement", "source", "predicted", "measured", "interval", "holds", "seconds", "detail"]
@@ -131,7 +136,7 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page about one run.
+    """A part of a page.
 
     Args:
         name: of the part: lower-case letters, digits, underscores.
@@ -140,6 +145,7 @@ class Section:
         facts: values by name.
         figures: in order; their names are unique on the page.
         tables: the same.
+        claim: the claim whose statement, prediction, measurement, control and verdict the section shows.
     """
 
     name: str
@@ -148,6 +154,7 @@ class Section:
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])
     figures: Iterable[Figure] = ()
     tables: Iterable[Table] = ()
+    claim: ClaimRecord | None = None
 
     def __post_init__(self):
         check_slug("name", self.name)
@@ -157,10 +164,10 @@ class Section:
 
 @dataclass(frozen=True)
 class PageRecord:
-    """What a fit of a table, or the diagnosis of a network, found, for people.
+    """A page for people: what a fit, a diagnosis or a reproduction found.
 
     Args:
-        kind: `"fit"` or `"diagnosis"`.
+        kind: `"fit"`, `"diagnosis"` or `"reproduction"`.
         title: one line.
         lead: what came out, in two or three sentences.
         headline: the few values that matter, by what they are.
@@ -168,6 +175,7 @@ class PageRecord:
         facts: how it was run, by name.
         command: that gives the same again.
         closing: paragraphs below the command.
+        notice: a warning for the top of the page, or empty.
     """
 
     kind: str
@@ -178,9 +186,10 @@ class PageRecord:
     facts: Mapping[str, Any]
     command: str
     closing: Iterable[str] = ()
+    notice: str = ""
 
     def __post_init__(self):
-        _checks.choice("kind", self.kind, PAGES)
+        _checks.choice("kind", self.kind, (*PAGES, "reproduction"))
         normalize(self, closing=tuple(self.closing))
         normalize(self, headline=plain("headline", self.headline), facts=plain("facts", self.facts))
         normalize(self, sections=tuple(self.sections))

@@ -2,9 +2,11 @@
 
 import platform
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -50,6 +52,36 @@ def versions(*others: str) -> dict[str, str]:
 def system() -> str:
     """Operating system and processor."""
     return f"{platform.system()} {platform.machine()}"
+
+
+def facts(start: str, *libraries: str) -> dict[str, Any]:
+    """The fields of run.json that say where and with what a fit or a diagnosis computed.
+
+    Args:
+        start: when it began; see `now`.
+        libraries: beyond those that every run uses.
+    """
+    return {
+        "x64": bool(jax.config.read("jax_enable_x64")),
+        "version": metadata.version("taylornets"),
+        "commit": commit(),
+        "modified": modified(),
+        "versions": versions(*libraries),
+        "system": system(),
+        "device": device(),
+        "start": start,
+    }
+
+
+def shown(facts: Mapping[str, Any], **others: Any) -> dict[str, Any]:
+    """The last section of a page: seed, device, system and start, the run's own facts, commit and versions."""
+    return (
+        {name: facts[name] for name in ("seed", "device", "system", "start")}
+        | {"precision": "64 bits" if facts["x64"] else "32 bits"}
+        | others
+        | {"commit": facts["commit"] or "none: not run from a checkout"}
+        | facts["versions"]
+    )
 
 
 def device() -> str:

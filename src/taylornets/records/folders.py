@@ -3,22 +3,24 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from taylornets import _checks, _files, records
-
-_COMMANDS = {"fit": "taylornets fit", "diagnosis": "taylornets diagnose"}
+from taylornets import _checks, _files
 
 
-def check_folder(out: Path, kind: str) -> None:
-    """Refuses a folder with contents that no command of this kind of run has written.
+def check_folder(out: Path, command: str, ours: Callable[[Path], object]) -> None:
+    """Rejects a folder with contents that the command has not written.
 
     Args:
-        out: the folder, which need not be there.
-        kind: of `records.PAGES`.
+        out: the folder, which need not exist.
+        command: such as `fit`.
+        ours: whether an existing folder holds what the command writes; a true value or not.
+
+    Raises:
+        ArgumentError: for a foreign folder, a file, or a path that cannot be read.
     """
-    needed = f"a new or empty folder, or one that `{_COMMANDS[kind]}` has written"
+    needed = f"a new or empty folder, or one that `taylornets {command}` has written"
     try:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             out.stat()
@@ -31,7 +33,7 @@ def check_folder(out: Path, kind: str) -> None:
             raise
         why = getattr(error, "strerror", None) or str(error)
         raise _checks.ArgumentError("--out", needed, f"{_checks.short(str(out))} ({why})") from None
-    if items and records.load_page_run(out, (kind,)) is None:
+    if items and not ours(out):
         came = f"{out}, which holds {items[0]!r}" + (f" and {len(items) - 1} more" if items[1:] else "")
         raise _checks.ArgumentError("--out", needed, came, "Choose another folder.")
 

@@ -1,14 +1,14 @@
 """The page: records, figures in both themes and the style sheet put into one HTML file by a template."""
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import resources
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
-from taylornets.records import ClaimRecord, Figure, Heatmap, PageRecord, Panel, Plot, RunRecord, Surface
+from taylornets.records import Figure, Heatmap, PageRecord, Panel, Plot, Surface
 from taylornets.report import _text
 from taylornets.report._draw import height, render
 from taylornets.report._style import THEMES
@@ -51,74 +51,16 @@ def _sources(figure: Figure) -> list[dict[str, str]]:
     return panels
 
 
-def _highlight(claims: Sequence[ClaimRecord]) -> tuple[ClaimRecord, Figure] | None:
-    """The figure for the top of the page: the first one marked, or else the first one."""
-    every = [(record, figure) for record in claims for figure in record.figures]
-    return next((pair for pair in every if pair[1].highlight), every[0] if every else None)
+_KINDS = {"fit": "report of a fit", "diagnosis": "report of a diagnosis", "reproduction": "reproduction report"}
 
 
-def _verdict(record: ClaimRecord) -> dict[str, str]:
-    if record.error:
-        return {"kind": "failed", "symbol": "!", "word": "failed"}
-    if record.holds:
-        return {"kind": "holds", "symbol": "✓", "word": "holds"}
-    return {"kind": "broken", "symbol": "✗", "word": "does not hold"}
-
-
-def _facts(run: RunRecord) -> dict[str, Any]:
-    """How the run was made, by name."""
-    changed = " with local changes" if run.modified else ""
-    return {
-        "profile": run.stamp.profile,
-        "seed": str(run.stamp.seed),
-        "precision": "64 bits" if run.stamp.x64 else "32 bits",
-        "device": run.device,
-        "system": f"{run.platform}, {run.cpu_count} processors",
-        "commit": (run.stamp.commit + changed) if run.stamp.commit else "none: not run from a checkout",
-        "start": run.start.replace("T", " ").replace("+00:00", " UTC"),
-        "end": run.end.replace("T", " ").replace("+00:00", " UTC") or "unfinished",
-    } | dict(run.versions)
-
-
-def page(
-    run: RunRecord, claims: Sequence[ClaimRecord], missing: Sequence[str], drawing: Callable[[Figure], None]
-) -> str:
+def page(record: PageRecord, version: str, drawing: Callable[[Figure], None]) -> str:
     """The page as text.
 
     Args:
-        run: how the claims were run.
-        claims: what came out, in order.
-        missing: names of claims that an unfinished run still lacks.
-        drawing: told of each figure when it is drawn.
-
-    Returns:
-        A complete HTML document without scripts or references to anything outside.
-    """
-    sources: dict[tuple[str, str], list[dict[str, str]]] = {}
-    for record in claims:
-        for figure in record.figures:
-            drawing(figure)
-            sources[record.claim, figure.name] = _sources(figure)
-    return _render(
-        "page.html",
-        run=run,
-        claims=claims,
-        missing=missing,
-        held=sum(record.holds for record in claims),
-        total=sum(record.seconds for record in claims),
-        highlight=_highlight(claims),
-        sources=sources,
-        facts=_facts(run),
-    )
-
-
-def sections_page(record: PageRecord, version: str, drawing: Callable[[Figure], None]) -> str:
-    """The page about one fit or diagnosis as text.
-
-    Args:
-        record: what it found.
-        version: of taylornets that found it.
-        drawing: told of each figure when it is drawn.
+        record: what is shown.
+        version: of taylornets that computed it.
+        drawing: called with each figure when it is drawn.
 
     Returns:
         A complete HTML document without scripts or references to anything outside.
@@ -128,7 +70,10 @@ def sections_page(record: PageRecord, version: str, drawing: Callable[[Figure], 
         for figure in section.figures:
             drawing(figure)
             sources[figure.name] = _sources(figure)
-    return _render("sections.html", record=record, version=version, sources=sources)
+    claims = [section.claim for section in record.sections if section.claim is not None]
+    return _render(
+        "page.html", record=record, kind=_KINDS[record.kind], version=version, claims=claims, sources=sources
+    )
 
 
 def _render(template: str, **values: Any) -> str:
@@ -145,7 +90,6 @@ def _render(template: str, **values: Any) -> str:
         "cell": _text.cell,
         "interval": _text.interval,
         "seconds": _text.seconds,
-        "verdict": _verdict,
         "numeric": _text.numeric,
         "words": _text.words,
     }

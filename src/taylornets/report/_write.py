@@ -3,15 +3,17 @@
 import csv
 import io
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
 from taylornets import records
 from taylornets._checks import ArgumentError
-from taylornets.records import ClaimRecord, Figure, RunRecord, Table
+from taylornets.records import ClaimRecord, Figure, PageRecord, RunRecord, Section
+from taylornets.records.progress import NoProgress, Progress, stage
+from taylornets.report._claims import claims_page
 from taylornets.report._draw import height, render
-from taylornets.report._page import page, sections_page
+from taylornets.report._page import page
 from taylornets.report._style import LIGHT
 
 
@@ -46,13 +48,13 @@ def _csv(columns: tuple[str, ...], rows: tuple[tuple[object, ...], ...]) -> str:
     return buffer.getvalue()
 
 
-def write_report(directory: Path, progress: Callable[[float, str], None] | None = None) -> Path:
-    """Rebuilds everything in a run's folder that is derived from its records: figures, tables, `claims.json`, the page.
+def write_report(directory: Path, progress: Progress | None = None) -> Path:
+    """Rebuilds everything in a run's folder that is derived from its records: figures, tables, the page, `claims.json`.
 
     Args:
-        directory: a folder that `taylornets.reproduction.reproduce` has written. An unfinished run gives a
+        directory: a folder that `taylornets reproduce`, `fit` or `diagnose` has written. An unfinished reproduction gives a
             report that says what is missing.
-        progress: called as `progress(fraction, message)` while the figures are drawn, which takes some seconds.
+        progress: receives the part `"report"` while the figures are drawn, which takes some seconds.
 
     Returns:
         The path of `report.html`: one file, without scripts, that fetches nothing.
@@ -60,65 +62,43 @@ def write_report(directory: Path, progress: Callable[[float, str], None] | None 
     Raises:
         ArgumentError: if the folder is no such folder, or a record in it cannot be read.
     """
-    run, claims, missing = _load(directory)
-    for folder in ("figures", "tables"):
-        shutil.rmtree(directory / folder, ignore_errors=True)
-    total = max(1, 2 * sum(len(tuple(record.figures)) for record in claims))
-    steps = count()
-
-    def drawing(figure: Figure) -> None:
-        if progress is not None:
-            progress(next(steps) / total, figure.title)
-
-    for record in claims:
-        _keep(directory, f"{record.claim}_", record.figures, record.tables, drawing)
-    records.save_summary(directory, claims)
-    result = directory / "report.html"
-    records.write_text(result, page(run, claims, missing, drawing))
-    return result
-
-
-def _keep(
-    directory: Path, prefix: str, figures: Iterable[Figure], tables: Iterable[Table], drawing: Callable[[Figure], None]
-) -> None:
-    """Writes figures for slides and papers, all panels side by side on white, and tables."""
-    for figure in figures:
-        drawing(figure)
-        panels = tuple(figure.panels)
-        records.write_text(directory / "figures" / f"{prefix}{figure.name}.svg", render(panels, LIGHT, height(panels)))
-    for table in tables:
-        text = _csv(tuple(table.columns), tuple(map(tuple, table.rows)))
-        records.write_text(directory / "tables" / f"{prefix}{table.name}.csv", text)
-
-
-def write_page_report(directory: Path, progress: Callable[[float, str], None] | None = None) -> Path:
-    """Makes figures, tables and the page of a fit or a diagnosis from its record.
-
-    Args:
-        directory: a folder that `taylornets fit` or `taylornets diagnose` has written.
-        progress: called as `progress(fraction, message)` while the figures are drawn.
-
-    Returns:
-        The path of `report.html`: one file, without scripts, that fetches nothing.
-
-    Raises:
-        ArgumentError: if the folder is no such folder, or its record cannot be read.
-    """
-    run, record = records.load_page_run(directory), records.load_page(directory)
-    if run is None or record is None:
-        came = f"{directory}, which has no finished one of this version"
-        raise ArgumentError("DIR", "a folder with a fit or a diagnosis", came, "Run the command again.")
+    record, version = _page_of(directory)
     for folder in ("figures", "tables"):
         shutil.rmtree(directory / folder, ignore_errors=True)
     total = max(1, 2 * sum(len(tuple(section.figures)) for section in record.sections))
     steps = count()
+    with stage(NoProgress() if progress is None else progress, "report") as tell:
 
-    def drawing(figure: Figure) -> None:
-        if progress is not None:
-            progress(next(steps) / total, figure.title)
+        def drawing(figure: Figure) -> None:
+            tell(next(steps) / total, figure.title)
 
-    for section in record.sections:
-        _keep(directory, "", section.figures, section.tables, drawing)
-    result = directory / "report.html"
-    records.write_text(result, sections_page(record, str(run.get("version", "")), drawing))
+        for section in record.sections:
+            _keep(directory, section, drawing)
+        result = directory / "report.html"
+        records.write_text(result, page(record, version, drawing))
     return result
+
+
+def _page_of(directory: Path) -> tuple[PageRecord, str]:
+    """The page of a folder, with the version of taylornets that computed it."""
+    run = records.load_page_run(directory)
+    if run is not None:
+        record = records.load_page(directory)
+        if record is None:
+            came = f"{directory}, which has no finished one of this version"
+            raise ArgumentError("DIR", "a folder with a fit or a diagnosis", came, "Run the command again.")
+        return record, str(run.get("version", ""))
+    made, claims, missing = _load(directory)
+    records.save_summary(directory, claims)
+    return claims_page(made, claims, missing), made.stamp.version
+
+
+def _keep(directory: Path, section: Section, drawing: Callable[[Figure], None]) -> None:
+    """Writes figures for slides and papers, all panels side by side on white, and tables."""
+    for figure in section.figures:
+        drawing(figure)
+        panels = tuple(figure.panels)
+        records.write_text(directory / "figures" / f"{figure.name}.svg", render(panels, LIGHT, height(panels)))
+    for table in section.tables:
+        text = _csv(tuple(table.columns), tuple(map(tuple, table.rows)))
+        records.write_text(directory / "tables" / f"{table.name}.csv", text)

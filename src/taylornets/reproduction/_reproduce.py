@@ -1,7 +1,6 @@
 """The runner of `taylornets reproduce`: each claim is kept on disk as soon as it is finished."""
 
 import os
-import shutil
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import replace
@@ -10,14 +9,14 @@ from pathlib import Path
 
 import jax
 
-from taylornets import _checks, _files
+from taylornets import _checks, records
+from taylornets.records import ClaimRecord, RunRecord, Stamp, environment
+from taylornets.records.folders import check_folder, prepare_folder
+from taylornets.records.progress import NoProgress, Progress
 from taylornets.reproduction import claims as registry
-from taylornets import records
-from taylornets.records import environment
-from taylornets.reproduction._running import Listener, Silent, run_claims
-from taylornets.records import ClaimRecord, RunRecord, Stamp
+from taylornets.reproduction._running import run_claims
 
-_OWN = ("records", "figures", "tables", "claims.json", "report.html", "run.json")
+_OWN = ("figures", "tables", "claims.json", "report.html")
 _LARGEST_SEED = 2**32 - 1
 
 
@@ -40,28 +39,12 @@ def _new_run(stamp: Stamp, names: Iterable[str]) -> RunRecord:
     )
 
 
-def _check_folder(out: Path) -> None:
-    """Refuses a folder with contents that no run of ours has written."""
-    needed = "a new or empty folder, or one that `taylornets reproduce` has written"
-    if out.exists() and not out.is_dir():
-        raise _checks.ArgumentError("--out", needed, f"the file {out}", "Choose another folder.")
-    if out.is_dir() and records.load_run(out) is None:
-        foreign = sorted(item.name for item in out.iterdir() if not _files.is_temporary(item))
-        if foreign:
-            came = f"{out}, which holds {foreign[0]!r}" + (f" and {len(foreign) - 1} more" if foreign[1:] else "")
-            raise _checks.ArgumentError("--out", needed, came, "Choose another folder.")
-
-
-def _prepare_folder(out: Path, stamp: Stamp, resume: bool) -> dict[str, ClaimRecord]:
+def _kept(out: Path, stamp: Stamp, resume: bool) -> dict[str, ClaimRecord]:
     """Removes what an earlier run left and the new one does not keep; the kept records by name."""
-    kept: dict[str, ClaimRecord] = {}
-    if resume and out.is_dir():
-        found = (records.load_claim(out, path.stem) for path in sorted((out / "records").glob("*.json")))
-        kept = {record.claim: record for record in found if record and record.stamp == stamp and not record.error}
-    for item in sorted(out.iterdir()) if out.is_dir() else []:
-        # run.json marks the folder as ours and is replaced, never absent.
-        if _files.is_temporary(item) or (item.name in _OWN and item.name not in ("run.json", "records")):
-            shutil.rmtree(item) if item.is_dir() else item.unlink()
+    # run.json marks the folder as ours and is replaced, never absent.
+    prepare_folder(out, _OWN)
+    found = (records.load_claim(out, path.stem) for path in sorted((out / "records").glob("*.json")))
+    kept = {r.claim: r for r in found if r and r.stamp == stamp and not r.error} if resume else {}
     for item in (out / "records").glob("*"):
         if item.name not in {f"{name}.json" for name in kept}:
             item.unlink()
@@ -76,7 +59,7 @@ def reproduce(
     seed: int = 0,
     resume: bool = False,
     workers: int = 1,
-    listener: Listener | None = None,
+    progress: Progress | None = None,
 ) -> tuple[ClaimRecord, ...]:
     """Checks claims and keeps what comes out in a folder, from which `taylornets.report.write_report` makes the report.
 
@@ -92,7 +75,7 @@ def reproduce(
         resume: keep finished records of the same profile, seed, version, commit and precision.
         workers: claims that run at the same time, each in a process of its own; with 1, in this process. What comes out
             does not depend on it, the measured seconds do.
-        listener: hears about the progress.
+        progress: receives the claims by name; the message of a finished one is its verdict.
 
     Returns:
         The records of all claims in the folder: those asked for and, with `resume`, those kept.
@@ -107,15 +90,14 @@ def reproduce(
     if _checks.integer("--seed", seed, 0) > _LARGEST_SEED:
         raise _checks.ArgumentError("--seed", f"an integer ≤ {_LARGEST_SEED}", str(seed))
     _checks.integer("--workers", workers, 1)
-    _check_folder(out)
-    listener = Silent() if listener is None else listener
+    check_folder(out, "reproduce", records.load_run)
+    progress = NoProgress() if progress is None else progress
 
     stamp = _stamp(profile, seed)
     chosen = set(names) or set(registry.names())
     try:
-        out.mkdir(parents=True, exist_ok=True)
         # A killed fresh run must not leave the old run's records under its own name: they go first.
-        kept = _prepare_folder(out, stamp, resume)
+        kept = _kept(out, stamp, resume)
         order = [name for name in registry.names() if name in chosen or name in kept]
         run = _new_run(stamp, order)
         records.save_run(out, run)
@@ -123,14 +105,14 @@ def reproduce(
         raise _checks.ArgumentError("--out", "a folder that can be written", f"{out} ({error.strerror})") from None
 
     for record in kept.values():
-        listener.finished(record, True)
+        progress.finished(record.claim, f"{record.verdict} (kept from the earlier run)")
     missing = [registry.get(name) for name in order if name not in kept]
     found = dict(kept)
-    with closing(run_claims(missing, stamp, workers, listener)) as fresh:
+    with closing(run_claims(missing, stamp, workers, progress)) as fresh:
         for record in fresh:
             records.save_claim(out, record)
             found[record.claim] = record
-            listener.finished(record, False)
+            progress.finished(record.claim, f"{record.verdict}: {record.error}" if record.error else record.verdict)
     done = [found[name] for name in order]
     records.save_summary(out, done)
     timings = {record.claim: record.seconds for record in done}

@@ -6,47 +6,18 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import asdict
 from functools import partial
 from multiprocessing.connection import Connection, wait
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import jax
 
+from taylornets.records import ClaimRecord, Stamp
+from taylornets.records.progress import Progress, Tell
 from taylornets.reproduction import claims as registry
 from taylornets.reproduction.claims import Claim, ClaimContext, Outcome
-from taylornets.records import ClaimRecord, Stamp
-
-
-@runtime_checkable
-class Listener(Protocol):
-    """Hears how a run gets on."""
-
-    def started(self, claim: Claim) -> None:
-        """A claim begins to compute."""
-        ...
-
-    def progressed(self, claim: Claim, fraction: float, message: str) -> None:
-        """A claim has come so far, `fraction` from 0 to 1."""
-        ...
-
-    def finished(self, record: ClaimRecord, reused: bool) -> None:
-        """A claim's record is on disk; `reused` if it was there before the run."""
-        ...
-
-
-class Silent:
-    """A listener that says nothing."""
-
-    def started(self, claim: Claim) -> None:
-        """Ignores it."""
-
-    def progressed(self, claim: Claim, fraction: float, message: str) -> None:
-        """Ignores it."""
-
-    def finished(self, record: ClaimRecord, reused: bool) -> None:
-        """Ignores it."""
 
 
 def _paragraphs(explanation: str | Iterable[str]) -> tuple[str, ...]:
@@ -54,7 +25,7 @@ def _paragraphs(explanation: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(part for part in (" ".join(part.split()) for part in parts) if part)
 
 
-def run_claim(claim: Claim, stamp: Stamp, tell: Callable[[float, str], None]) -> ClaimRecord:
+def run_claim(claim: Claim, stamp: Stamp, tell: Tell) -> ClaimRecord:
     """Runs one claim; an exception becomes a record that says so, and the claim does not hold."""
 
     def progress(fraction: float, message: str) -> None:
@@ -104,7 +75,7 @@ def _named(claim: Claim, stamp: Stamp) -> dict[str, Any]:
     }
 
 
-def run_claims(claims: Sequence[Claim], stamp: Stamp, workers: int, listener: Listener) -> Generator[ClaimRecord]:
+def run_claims(claims: Sequence[Claim], stamp: Stamp, workers: int, progress: Progress) -> Generator[ClaimRecord]:
     """Runs claims, at most `workers` at the same time, and yields each record when it is there.
 
     A process that dies (killed, out of memory) makes its claim a record with an error. When the iterator is closed, and when
@@ -114,22 +85,22 @@ def run_claims(claims: Sequence[Claim], stamp: Stamp, workers: int, listener: Li
         claims: in the order in which they begin; with several workers their functions must be importable.
         stamp: profile, seed and precision.
         workers: processes; with 1, or a single claim, all happens in this process.
-        listener: hears when a claim begins and how it gets on.
+        progress: receives when a claim begins and how far it is, by the claim's name.
 
     Returns:
         Records in the order in which they are finished.
     """
     if workers == 1 or len(claims) == 1:
         for claim in claims:
-            listener.started(claim)
-            yield run_claim(claim, stamp, partial(listener.progressed, claim))
+            progress.started(claim.name)
+            yield run_claim(claim, stamp, partial(progress.progressed, claim.name))
         return
     waiting, running = list(claims), dict[Connection, _Running]()
     try:
         while waiting or running:
             while waiting and len(running) < workers:
                 claim = waiting.pop(0)
-                listener.started(claim)
+                progress.started(claim.name)
                 begun = _Running(claim, stamp)
                 running[begun.connection] = begun
             ready = wait(list(running))
@@ -147,7 +118,7 @@ def run_claims(claims: Sequence[Claim], stamp: Stamp, workers: int, listener: Li
                     running.pop(connection).end()
                     yield message
                 else:
-                    listener.progressed(claim, *message)
+                    progress.progressed(claim.name, *message)
     finally:
         for begun in running.values():
             begun.process.terminate()

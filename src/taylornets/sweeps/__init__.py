@@ -4,13 +4,14 @@
     sweep(plan, Path("out"), workers=2)
 
 Each finished cell is one transaction in `out/sweep.sqlite`. Everything random in a cell follows from the cell's own fields, so
-the table does not depend on the number of workers, the order, or interruptions.
+the table does not depend on the number of workers, the order, or interruptions. `run_cells` computes cells of any other kind by
+a function.
 """
 
+from taylornets.sweeps._cells import run_cells as run_cells
 from taylornets.sweeps._config import Sweep as Sweep
 from taylornets.sweeps._config import load as load
 from taylornets.sweeps._run import CellError as CellError
-from taylornets.sweeps._run import Listener as Listener
 from taylornets.sweeps._run import sweep as sweep
 from taylornets.sweeps._store import Store as Store
 from taylornets.sweeps._store import StoreError as StoreError

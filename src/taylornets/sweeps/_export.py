@@ -1,5 +1,6 @@
 """The table of a sweep as Parquet, CSV and LaTeX."""
 
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import polars
 
+from taylornets import _files
 from taylornets.learning import Cell, describe
 from taylornets.records import write_text
 
@@ -26,9 +28,9 @@ def export(folder: Path, finished: Sequence[tuple[Cell, dict[str, Any]]]) -> Non
     rows = [describe(cell) | {k: v for k, v in result.items() if k != "seconds"} for cell, result in finished]
     table = polars.DataFrame(rows, infer_schema_length=None)
     for name, write in (("results.parquet", table.write_parquet), ("results.csv", table.write_csv)):
-        temporary = folder / f".{name}.taylornets-tmp"
-        write(temporary)
-        temporary.replace(folder / name)
+        buffer = io.BytesIO()
+        write(buffer)
+        _files.write_bytes(folder / name, buffer.getvalue())
     write_text(folder / "results.tex", latex(table))
 
 

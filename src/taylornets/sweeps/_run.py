@@ -1,32 +1,26 @@
 """Runs the cells of a sweep that have no result yet, on dask.distributed, and keeps each as it comes."""
 
 import logging
-import time
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import jax
 from distributed import Client, LocalCluster, as_completed
 
 from taylornets import _checks
 from taylornets.learning import Cell, run_cell
+from taylornets.records.folders import check_folder
+from taylornets.records.progress import Progress
 from taylornets.sweeps import _store
+from taylornets.sweeps._cells import collect
 from taylornets.sweeps._config import Sweep
 from taylornets.sweeps._export import export
 from taylornets.sweeps._store import Store
 
 _CONNECT = "20s"
-
-
-@runtime_checkable
-class Listener(Protocol):
-    """Hears how a sweep gets on."""
-
-    def progressed(self, done: int, count: int, cell: Cell | None, left: float | None) -> None:
-        """So many cells of all are finished, this one last; `left` is the time left in seconds, if it can be said."""
-        ...
 
 
 class CellError(RuntimeError):
@@ -46,7 +40,7 @@ def sweep(
     resume: bool = False,
     scheduler: str | None = None,
     workers: int | None = None,
-    listener: Listener | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Runs a grid and exports its table.
 
@@ -56,7 +50,7 @@ def sweep(
         resume: go on with the sweep in the folder; otherwise it must not hold one.
         scheduler: address of a running dask scheduler whose workers have taylornets; by default a cluster of this machine.
         workers: processes of that cluster; by default one for each processor.
-        listener: hears about the progress.
+        progress: receives the part `"cells"`.
 
     Returns:
         The folder.
@@ -70,50 +64,41 @@ def sweep(
     """
     if _store.exists(out) and not resume:
         raise _checks.ArgumentError("--out", "a folder without a sweep", str(out), "Go on with it: --resume.")
-    if not _store.exists(out) and not _store.is_empty(out):
-        raise _checks.ArgumentError("--out", "a new or empty folder", str(out), "Choose another folder.")
+    check_folder(out, "sweep", _store.exists)
+    cells = {cell.name: cell for cell in plan.cells}
+
+    def label(name: str) -> str:
+        cell = cells[name]
+        return f"{cell.model}, d = {cell.d}, n = {cell.n}, seed {cell.seed}"
+
     with Store(out, metadata.version("taylornets")) as store:
-        store.plan(plan.cells)
-        missing = store.missing(plan.cells)
-        if missing:
-            _compute_all(store, plan, missing, scheduler, workers, listener)
-        export(out, [item for item in store.finished() if item[0] in set(plan.cells)])
+        errors = collect(
+            store,
+            tuple(cells),
+            lambda missing: _computed([cells[name] for name in missing], scheduler, workers),
+            cost=lambda name: _cost(cells[name]),
+            label=label,
+            progress=progress,
+        )
+        if errors:
+            raise CellError(f"{len(errors)} of {len(cells)} cells failed; the others are kept. The first: {errors[0]}")
+        export(out, [(cells[name], result) for name, result in store.finished() if name in cells])
     return out
 
 
-def _compute_all(
-    store: Store,
-    plan: Sweep,
-    missing: list[Cell],
-    scheduler: str | None,
-    workers: int | None,
-    listener: Listener | None,
-) -> None:
+def _computed(
+    missing: Sequence[Cell], scheduler: str | None, workers: int | None
+) -> Generator[tuple[str, dict[str, Any] | BaseException]]:
+    """The results of cells in the order in which they are finished."""
     with ExitStack() as stack:
         client = _connect(stack, scheduler, workers, len(missing))
         # Largest first, so that no long cell is left alone at the end; results do not depend on the order.
         order = sorted(missing, key=_cost, reverse=True)
-        futures = {client.submit(compute, cell.name, key=f"cell {cell.name}"): cell for cell in order}
-        errors = list[str]()
-        begin, total, spent = time.monotonic(), sum(map(_cost, missing)), 0.0
-        done = len(plan.cells) - len(missing)
-        if listener is not None:
-            listener.progressed(done, len(plan.cells), None, None)
+        futures = {client.submit(compute, cell.name, key=f"cell {cell.name}"): cell.name for cell in order}
         for future in as_completed(futures):
-            cell = futures[future]
             error = future.exception()
-            if error is None:
-                store.save(cell, future.result())
-                done += 1
-            else:
-                errors.append(f"{cell.name}: {type(error).__name__}: {error}")
-            spent += _cost(cell)
-            if listener is not None:
-                left = (time.monotonic() - begin) * (total - spent) / spent
-                listener.progressed(done, len(plan.cells), cell, left)
+            yield futures[future], error if error is not None else future.result()
             future.release()
-    if errors:
-        raise CellError(f"{len(errors)} of {len(missing)} cells failed; the others are kept. The first: {errors[0]}")
 
 
 def _cost(cell: Cell) -> float:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from taylornets import _checks
-from taylornets.learning import Cell
+from taylornets.records import decode, encode
 
 FILE = "sweep.sqlite"
 SCHEMA = "taylornets.sweep/1"
@@ -26,7 +26,8 @@ class StoreError(_checks.ArgumentError):
 class Store:
     """The cells of a sweep and the results of those that are finished.
 
-    Every method that writes is one transaction: a process that is killed loses the cell under way and nothing else.
+    A cell is a name, which says everything that its result depends on. Every method that writes is one transaction: a process
+    that is killed loses the cell under way and nothing else.
 
     Args:
         folder: of the sweep; made if absent.
@@ -75,20 +76,20 @@ class Store:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._connection.close()
 
-    def plan(self, cells: Iterable[Cell]) -> None:
+    def plan(self, names: Iterable[str]) -> None:
         """Writes down the cells that belong to the sweep, in order; those there already keep their results."""
         with self._guard(), self._transaction() as connection:
-            places = ((cell.name, place) for place, cell in enumerate(cells))
+            places = ((name, place) for place, name in enumerate(names))
             connection.executemany(
                 "INSERT INTO cells (name, place) VALUES (?, ?) ON CONFLICT(name) DO UPDATE SET place = excluded.place",
                 places,
             )
 
-    def save(self, cell: Cell, result: dict[str, Any]) -> None:
+    def save(self, name: str, result: dict[str, Any]) -> None:
         """Keeps the result of a cell, if it has none yet."""
         with self._guard(), self._transaction() as connection:
             connection.execute(
-                "UPDATE cells SET result = ? WHERE name = ? AND result IS NULL", (json.dumps(result), cell.name)
+                "UPDATE cells SET result = ? WHERE name = ? AND result IS NULL", (json.dumps(encode(result)), name)
             )
 
     def count(self) -> tuple[int, int]:
@@ -96,19 +97,19 @@ class Store:
         with self._guard():
             return self._connection.execute("SELECT COUNT(result), COUNT(*) FROM cells").fetchone()
 
-    def missing(self, cells: Iterable[Cell]) -> list[Cell]:
+    def missing(self, names: Iterable[str]) -> list[str]:
         """The cells of these that have no result."""
         with self._guard():
             done = {row[0] for row in self._connection.execute("SELECT name FROM cells WHERE result IS NOT NULL")}
-        return [cell for cell in cells if cell.name not in done]
+        return [name for name in names if name not in done]
 
-    def finished(self) -> list[tuple[Cell, dict[str, Any]]]:
+    def finished(self) -> list[tuple[str, dict[str, Any]]]:
         """The finished cells with their results, in the order of the plan."""
         with self._guard():
             rows = self._connection.execute(
                 "SELECT name, result FROM cells WHERE result IS NOT NULL ORDER BY place, name"
             ).fetchall()
-            return [(Cell.from_name(name), json.loads(result)) for name, result in rows]
+            return [(name, decode(json.loads(result))) for name, result in rows]
 
     def _guard(self) -> "_Guard":
         return _Guard(self.path)
@@ -164,8 +165,3 @@ class _Transaction:
 def exists(folder: Path) -> bool:
     """Whether a folder holds a sweep's database, whole or not."""
     return os.path.lexists(folder / FILE)
-
-
-def is_empty(folder: Path) -> bool:
-    """Whether a folder holds nothing."""
-    return not folder.exists() or not any(folder.iterdir())

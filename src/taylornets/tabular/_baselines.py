@@ -15,7 +15,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.svm import SVC, SVR
 
 from taylornets.estimators import NTKClassifier, NTKRegressor
-from taylornets.tabular._path import Progress
+from taylornets.records.progress import Tell
 
 KERNEL_ROWS = 4000  # what grows with the square of the rows is trained on so many at most
 _RIDGES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
@@ -142,7 +142,7 @@ def compare(
     seed: int,
     parts: tuple[tuple[Any, Any], tuple[Any, Any], tuple[Any, Any]],
     score: Callable[[Any, Any], float],
-    progress: Progress,
+    tell: Tell,
 ) -> list[Result]:
     """Trains every candidate of every family on the training rows and keeps the best on the validation rows.
 
@@ -151,7 +151,7 @@ def compare(
         seed: of forests, networks, and the rows that kernel machines are trained on.
         parts: inputs and targets for training, validation and test.
         score: of targets and predictions, larger is better.
-        progress: told how far it is, from 0 to 1.
+        tell: called as `tell(fraction, message)`.
 
     Returns:
         One result for each family.
@@ -164,7 +164,7 @@ def compare(
         rows = few if family.square and len(few) < len(x) else np.arange(len(x))
         begin, best = time.perf_counter(), None
         for place, (setting, make) in enumerate(family.candidates):
-            progress((index + place / len(family.candidates)) / len(every), f"{family.name}, {setting}")
+            tell((index + place / len(family.candidates)) / len(every), f"{family.name}, {setting}")
             start = time.perf_counter()
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

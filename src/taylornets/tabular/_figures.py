@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from taylornets import statistics
 from taylornets.records import Figure, Heatmap, Plot, Series
 from taylornets.tabular._path import PenaltyStep
-from taylornets.tabular._scores import name_of, wilson
+from taylornets.tabular._scores import name_of
 
 _POINTS = 1000
 _MOST_CONFUSED = 20
@@ -49,7 +50,7 @@ def learning_curve(task: str, sizes: Sequence[int], curves: Mapping[str, Sequenc
     for index, (label, values) in enumerate(curves.items()):
         low = high = None
         if index == 0 and task == "classification":
-            ends = [wilson(value * test_rows, test_rows) for value in values]
+            ends = [statistics.wilson(value * test_rows, test_rows) for value in values]
             low, high = [end[0] for end in ends], [end[1] for end in ends]
         series.append(Series(label, sizes, values, low, high, kind="line"))
     caption = (
@@ -72,7 +73,7 @@ def calibration(classes: Sequence[str], chances: np.ndarray, y: np.ndarray) -> t
     bins = np.array_split(np.argsort(stated, kind="stable"), max(1, min(_BINS, len(y) // _ROWS_PER_BIN)))
     x = [float(stated[rows].mean()) for rows in bins]
     shares = [float(happened[rows].mean()) for rows in bins]
-    ends = [wilson(float(happened[rows].sum()), len(rows)) for rows in bins]
+    ends = [statistics.wilson(float(happened[rows].sum()), len(rows)) for rows in bins]
     error = float(sum(len(rows) * abs(a - b) for rows, a, b in zip(bins, x, shares, strict=True)) / len(y))
     measured = Series(
         f"test rows, groups of about {len(bins[0])}", x, shares, [e[0] for e in ends], [e[1] for e in ends]

@@ -11,10 +11,10 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from taylornets.estimators import PENALTIES, TaylorClassifier, TaylorRegressor
+from taylornets.records.progress import Tell
 
 _PATH = {"tol": 1e-2, "max_iter": 100}
 _FINAL = {"tol": 1e-3, "max_iter": 1000}
-Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,7 @@ def quietly(call: Callable[[], Any]) -> Any:
         return call()
 
 
-def learn(
-    task: str, settings: FitSettings, train: tuple[Any, Any], validation: tuple[Any, Any], progress: Progress
-) -> Learned:
+def learn(task: str, settings: FitSettings, train: tuple[Any, Any], validation: tuple[Any, Any], tell: Tell) -> Learned:
     """Trains.
 
     Args:
@@ -96,7 +94,7 @@ def learn(
         settings: of the model.
         train: inputs and targets to train on.
         validation: inputs and targets to choose the penalty by.
-        progress: told how far it is, from 0 to 1.
+        tell: called as `tell(fraction, message)`.
 
     Returns:
         The model; its warm start is off, so that another `fit` begins anew.
@@ -108,7 +106,7 @@ def learn(
     if settings.penalty is None:
         model.set_params(warm_start=True, **_PATH)
         for index, penalty in enumerate(PENALTIES):
-            progress(0.8 * index / len(PENALTIES), f"penalty {penalty:g}")
+            tell(0.8 * index / len(PENALTIES), f"penalty {penalty:g}")
             model.set_params(penalty=penalty)
             quietly(lambda: model.fit(*train))
             step = PenaltyStep(
@@ -118,7 +116,7 @@ def learn(
                 best = copy.deepcopy(model)
             path.append(step)
         model = best.set_params(**_FINAL)
-    progress(0.8, f"penalty {model.penalty:g}, to the certificate")
+    tell(0.8, f"penalty {model.penalty:g}, to the certificate")
     start = time.perf_counter()
     quietly(lambda: model.fit(*train))
     model.set_params(warm_start=False)

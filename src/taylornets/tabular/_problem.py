@@ -7,13 +7,12 @@ import numpy as np
 import pandas as pd
 
 from taylornets import _checks
+from taylornets._measures import TASKS, guessed_task
 from taylornets.datafiles import DataTable, bundled
 
-TASKS = ("auto", "classification", "regression")
 # Shares of the rows that are held out: for choosing settings, and for the scores that are reported.
 VALIDATION, TEST = 0.15, 0.15
 _LEAST_ROWS, _LEAST_OF_CLASS, _MOST_CLASSES = 20, 3, 100
-_FEW_VALUES = 10  # a target of so few whole numbers is taken for classes
 _HUGE = 1e100  # squares of larger numbers do not fit into double precision
 
 
@@ -120,8 +119,7 @@ def _task(values: np.ndarray, name: str, task: str) -> tuple[str, str, np.ndarra
         raise _checks.ArgumentError("--target", "a column of at least two values", f"{name!r}, always {distinct[0]}")
     whole = not texts and bool(np.all(values == np.round(values)))
     if task == "auto":
-        few = len(distinct) <= _FEW_VALUES
-        task = "classification" if texts or len(distinct) == 2 or (whole and few) else "regression"
+        task = guessed_task(values)
         kind = "texts" if texts else "whole numbers" if whole else "numbers"
         reason = f"the column holds {len(distinct)} different {kind}"
     else:

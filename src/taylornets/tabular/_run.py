@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from taylornets import _checks, records
@@ -15,9 +14,10 @@ from taylornets.datafiles import Reading, read
 from taylornets.estimators import save
 from taylornets.records import environment
 from taylornets.records.folders import check_folder, prepare_folder
+from taylornets.records.progress import Progress, Tell, stage
 from taylornets.tabular._baselines import KERNEL_ROWS, compare, families
 from taylornets.tabular._model_file import MODEL, describe, whole
-from taylornets.tabular._path import FitSettings, Learned, Progress, learn, new_model, quietly
+from taylornets.tabular._path import FitSettings, Learned, learn, new_model, quietly
 from taylornets.tabular._prepare import prepared
 from taylornets.tabular._problem import TableProblem, pose
 from taylornets.tabular._scores import score_of
@@ -68,18 +68,18 @@ class Fitted:
     folder: Path
 
 
-def fit(request: FitRequest, progress: Callable[[str, float, str], None], saved: Callable[[Path], None]) -> Fitted:
+def fit(request: FitRequest, progress: Progress, saved: Callable[[Path], None]) -> Fitted:
     """Reads, checks, trains, saves the model, compares, and keeps the records of the report.
 
     Nothing is written before the model is trained; then it is there as a whole.
 
     Args:
         request: what to do.
-        progress: called as `progress(stage, fraction, message)`.
+        progress: receives the stages `reading`, `training`, `comparing` and `learning curve`.
         saved: told of the model's file as soon as it is there.
 
     Returns:
-        The records; `taylornets.report.write_page_report` makes the page of them.
+        The records; `taylornets.report.write_report` makes the page of them.
 
     Raises:
         ArgumentError: for data, columns or settings that cannot be used, and for a folder that holds something else.
@@ -88,30 +88,29 @@ def fit(request: FitRequest, progress: Callable[[str, float, str], None], saved:
     begin = time.perf_counter()
     settings = request.settings
     check_settings(settings)
-    check_folder(request.out, "fit")
-    progress("reading", 0.0, request.data)
-    table = read(request.data, request.reading)
-    problem = pose(table, request.target, request.task, settings.seed, request.drop_constant)
-    steps, features = prepared(problem)
+    check_folder(request.out, "fit", lambda out: records.load_page_run(out, ("fit",)))
+    with stage(progress, "reading"):
+        table = read(request.data, request.reading)
+        problem = pose(table, request.target, request.task, settings.seed, request.drop_constant)
+        steps, features = prepared(problem)
     parts: Any = tuple(
         (features[rows], problem.y[rows])
         for rows in (problem.split.train, problem.split.validation, problem.split.test)
     )
     read_seconds = time.perf_counter() - begin
-    learned = learn(problem.task, settings, parts[0], parts[1], lambda f, message: progress("training", f, message))
+    with stage(progress, "training") as tell:
+        learned = learn(problem.task, settings, parts[0], parts[1], tell)
     columns = describe(problem, table, settings.seed)
     facts = _facts(request, problem, start, columns.digest)
     prepare_folder(request.out, _OWN)
     records.save_page_run(request.out, "fit", {"status": "running"} | facts)
     path = save(whole(steps, learned.model, columns), request.out / MODEL)
     saved(path)
-    rivals = compare(
-        problem.task, settings.seed, parts, score_of(problem.task), lambda f, message: progress("comparing", f, message)
-    )
+    with stage(progress, "comparing") as tell:
+        rivals = compare(problem.task, settings.seed, parts, score_of(problem.task), tell)
     ntk = next(result.setting for result in rivals if result.name == "NTK ridge")
-    sizes, curves = _learning_curve(
-        problem, settings, learned, ntk, parts, lambda f, m: progress("learning curve", f, m)
-    )
+    with stage(progress, "learning curve") as tell:
+        sizes, curves = _learning_curve(problem, settings, learned, ntk, parts, tell)
     findings = FitFindings(problem, table.format, steps, features, settings, learned, rivals, sizes, curves)
     timings = {"reading": read_seconds, "training": learned.seconds, "all": time.perf_counter() - begin}
     record = story(findings, _shown(facts, timings), request.command)
@@ -159,34 +158,17 @@ def _facts(request: FitRequest, problem: TableProblem, start: str, digest: str) 
         "columns": {"numbers": problem.numbers, "categories": problem.categories},
         "split": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
         "order": settings.order, "width": settings.width, "rank": settings.rank, "seed": settings.seed,
-        "x64": bool(jax.config.read("jax_enable_x64")),
-        "version": environment.versions()["taylornets"],
-        "commit": environment.commit(),
-        "modified": environment.modified(),
-        "versions": environment.versions(*_LIBRARIES),
-        "system": environment.system(),
-        "device": environment.device(),
-        "start": start,
-    }  # fmt: skip
+    } | environment.facts(start, *_LIBRARIES)  # fmt: skip
 
 
 def _shown(facts: dict[str, Any], timings: dict[str, float]) -> dict[str, Any]:
     """How it was run, for the end of the page."""
-    names = ("seed", "device", "system", "start")
-    return (
-        {name: facts[name] for name in names}
-        | {
-            "precision": "64 bits" if facts["x64"] else "32 bits",
-            "content of the data (SHA-256)": facts["data"]["sha256"],
-        }
-        | {f"seconds of {name}" if name != "all" else "seconds in all": value for name, value in timings.items()}
-        | {"commit": facts["commit"] or "none: not run from a checkout"}
-        | facts["versions"]
-    )
+    spent = {f"seconds of {name}" if name != "all" else "seconds in all": value for name, value in timings.items()}
+    return environment.shown(facts, **{"content of the data (SHA-256)": facts["data"]["sha256"]}, **spent)
 
 
 def _learning_curve(
-    problem: TableProblem, settings: FitSettings, learned: Learned, setting: str, parts: Any, progress: Progress
+    problem: TableProblem, settings: FitSettings, learned: Learned, setting: str, parts: Any, tell: Tell
 ) -> tuple[list[int], dict[str, list[float]]]:
     """Scores of our model and of the NTK, at the chosen settings, on ever more of the training rows."""
     (x, y), _, (x_test, y_test) = parts
@@ -200,7 +182,7 @@ def _learning_curve(
     kernels = next(family for family in families(problem.task, settings.seed) if family.name == "NTK ridge")
     ntk = dict(kernels.candidates)[setting]
     for index, size in enumerate(sizes):
-        progress(index / len(sizes), f"{size:,} rows")
+        tell(index / len(sizes), f"{size:,} rows")
         rows = np.sort(order[:size])
         model: Any = learned.model
         if size < len(y):

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 from sklearn.metrics import r2_score
+
+from taylornets import statistics
 
 _RESAMPLES = 2000
 _LEVEL = 0.95
@@ -31,19 +32,10 @@ def name_of(task: str) -> str:
     return "accuracy" if task == "classification" else "R²"
 
 
-def wilson(right: float, count: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share of `count` independent cases."""
-    z = float(norm.ppf((1 + _LEVEL) / 2))
-    share = right / count
-    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
-
-
 def interval(task: str, y: np.ndarray, predictions: np.ndarray, seed: int) -> tuple[float, float]:
     """A 95 % interval of a score: Wilson's for a share, percentiles of resampled rows for R²."""
     if task == "classification":
-        return wilson(float(np.sum(y == predictions)), len(y))
+        return statistics.wilson(float(np.sum(y == predictions)), len(y))
     low, high = np.quantile(_resampled(y, (predictions,), seed)[0], [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
     return float(low), float(high)
 

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array
 
 from taylornets import _checks, losses
-from taylornets._measures import TASKS, classes, true_classes
+from taylornets._measures import TASKS, classes, guessed_task, true_classes
 from taylornets.losses import Loss
 from taylornets.training._loss import refuse_loss, with_fresh_targets
 
@@ -74,12 +74,11 @@ class Task:
 
 
 def task_of(loss: Any, task: str, y: Any) -> Task:
-    """The goal of a loss and a task; `"auto"` tells classes by the loss, or by integer targets of a loss that is a function."""
+    """The goal of a loss and a task; `"auto"` asks a named loss, or else the targets; see `guessed_task`."""
     _checks.choice("task", task, TASKS)
     kept: Any = loss if callable(loss) else losses.get(loss)
     if task != "auto":
         return Task(kept, task == "classification")
     if isinstance(kept, Loss):
         return Task(kept, kept.name in ("logistic", "softmax"))
-    integers = hasattr(y, "dtype") and not jnp.issubdtype(y.dtype, jnp.inexact)  # truth values are labels too
-    return Task(kept, bool(integers))
+    return Task(kept, guessed_task(y) == "classification")

@@ -78,8 +78,8 @@ def taylorized_training(
         steps: how many batches to take; by default all.
         probe: inputs and targets of the measurements; by default the first batch.
         probe_batch_size: probe inputs at the same time; by default all.
-        task: "classification" (accuracy and agreement of classes), "regression", or "auto": by the loss, for a function by
-            whether the targets are integers.
+        task: "classification" (accuracy and agreement of classes), "regression", or "auto": by the loss; for a function,
+            labels are strings, booleans, integers, or 2 to 10 different whole numbers with one per example.
         evaluate_every: steps between measurements; by default about 20 over the run. The start and the end are measured
             too.
         ntk_inputs: first probe inputs for the drift of the full model's kernel; 0 for none. By default 8, or fewer where the

@@ -1,6 +1,5 @@
 """Learning curves over a grid of dimensions, and the number of examples that a given error takes (theory 8)."""
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,7 +59,7 @@ class Curves:
         return np.array([[self._crossing(model, d, seed) for d in self.study.dimensions] for seed in seeds])
 
     def _crossing(self, model: str, d: int, seed: int) -> float:
-        return crossing(self.points[model, d, seed])
+        return statistics.crossing(self.points[model, d, seed], GOAL)
 
     def exponent(self, model: str, seed: int) -> tuple[float, tuple[float, float]]:
         """Slope of `log n*` over `log d`, with a 95 % bootstrap interval over the seeds of each dimension."""
@@ -70,19 +69,6 @@ class Curves:
         """Geometric midpoints of neighboring dimensions, and the exponents between them."""
         d, n = np.array(self.study.dimensions, float), np.exp(np.log(self.needed(model)).mean(axis=0))
         return np.sqrt(d[1:] * d[:-1]), np.diff(np.log(n)) / np.diff(np.log(d))
-
-
-def crossing(points: list[tuple[int, float]]) -> float:
-    """Where the error passes `GOAL`, by interpolation of `log error` over `log n`; infinite if it never does.
-
-    A curve that begins below the goal is extended backward by its first two points.
-    """
-    below = next((i for i, (_, error) in enumerate(points) if error < GOAL), None)
-    if below is None or len(points) < 2:
-        return math.inf
-    (n0, e0), (n1, e1) = points[max(below - 1, 0)], points[max(below, 1)]
-    share = (math.log(e0) - math.log(GOAL)) / (math.log(e0) - math.log(e1)) if e1 < e0 else 0.5
-    return math.exp(math.log(n0) + share * (math.log(n1) - math.log(n0)))
 
 
 def run_study(study: Study, seed: int, progress: Callable[[float, str], None]) -> Curves:

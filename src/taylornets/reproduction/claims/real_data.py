@@ -1,6 +1,5 @@
 """Handwritten digits: the NTK, the certified quadratic model and the trained network on one split."""
 
-import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +12,10 @@ from jaxtyping import Array, PRNGKeyArray
 from sklearn.metrics import confusion_matrix
 
 import taylornets as tn
-from taylornets import kernels
+from taylornets import kernels, statistics
 from taylornets.learning import problems
-from taylornets.reproduction.claims import Claim, ClaimContext, Outcome, register
 from taylornets.records import Figure, Gallery, Heatmap, Plot, Series, Table
+from taylornets.reproduction.claims import Claim, ClaimContext, Outcome, register
 
 WIDTH, POWER, RANK, CLASSES = 1024, 4, 2, 10
 PENALTIES = (6e-5, 2e-5, 6e-6, 2e-6)
@@ -83,7 +82,9 @@ def _ntk_ridge(split: _Split) -> Trained:
     return Trained("NTK ridge", cross @ coefficients, f"ridge {ridge:.0e}", risk, None, time.perf_counter() - started)
 
 
-def _quadratic(context: ClaimContext, split: _Split, net: tn.TwoLayerNetwork) -> tuple[Trained, tn.FitResult, list[float]]:
+def _quadratic(
+    context: ClaimContext, split: _Split, net: tn.TwoLayerNetwork
+) -> tuple[Trained, tn.FitResult, list[float]]:
     """A warm-started path of penalties at rank one chooses `λ`; the final fit on all data is of rank two, certified."""
     started = time.perf_counter()
     scores: list[float] = []
@@ -156,14 +157,6 @@ def _full_network(context: ClaimContext, split: _Split, net: tn.TwoLayerNetwork)
     return Trained("full network", outputs[epoch], setting, risk, None, time.perf_counter() - started)
 
 
-def _wilson(successes: float, count: int) -> tuple[float, float]:
-    """The 95 % Wilson interval of a share."""
-    z = 1.959964
-    center = (successes + z * z / 2) / (count + z * z)
-    half = z / (count + z * z) * math.sqrt(successes * (count - successes) / count + z * z / 4)
-    return center - half, center + half
-
-
 def _run(context: ClaimContext) -> Outcome:
     data = problems.digits(context.seed)
     one_hot = np.eye(CLASSES)
@@ -188,7 +181,7 @@ def _run(context: ClaimContext) -> Outcome:
     assert quadratic.gap is not None
     return Outcome(
         measured={"test accuracy": accuracy, "certified relative gap": quadratic.gap, "seconds": quadratic.seconds},
-        interval=_wilson(accuracy * len(labels), len(labels)),
+        interval=statistics.wilson(accuracy * len(labels), len(labels)),
         holds=quadratic.gap <= TARGET_GAP and accuracy >= TARGET_ACCURACY,
         detail={
             "training_examples": int(split.x_all.shape[0]),

@@ -1,0 +1,69 @@
+"""Progress of long runs: one protocol for claims, cells of a grid, and the stages of a fit or a diagnosis.
+
+What computes calls the protocol; the command line implements it, as bars on a terminal and as lines in a log.
+"""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from functools import partial
+from typing import Protocol, runtime_checkable
+
+Tell = Callable[[float, str], None]  # `tell(fraction, message)` of one part
+
+
+@runtime_checkable
+class Progress(Protocol):
+    """Receives the progress of named parts, of which several may be under way at a time.
+
+    Example:
+        >>> class Printed:
+        ...     def started(self, name): print(name, "begins")
+        ...     def progressed(self, name, fraction, message): print(name, fraction, message)
+        ...     def finished(self, name, message): print(name, "finished")
+        >>> with stage(Printed(), "training") as tell:
+        ...     tell(0.5, "step 1 of 2")
+        training begins
+        training 0.5 step 1 of 2
+        training finished
+    """
+
+    def started(self, name: str) -> None:
+        """A part begins."""
+        ...
+
+    def progressed(self, name: str, fraction: float, message: str) -> None:
+        """A part that has begun is at `fraction`, from 0 to 1."""
+        ...
+
+    def finished(self, name: str, message: str) -> None:
+        """A part is done; one that never began was kept from an earlier run. The message is its result, or empty."""
+        ...
+
+
+class NoProgress:
+    """Shows nothing."""
+
+    def started(self, name: str) -> None:
+        """Ignores it."""
+
+    def progressed(self, name: str, fraction: float, message: str) -> None:
+        """Ignores it."""
+
+    def finished(self, name: str, message: str) -> None:
+        """Ignores it."""
+
+
+@contextmanager
+def stage(progress: Progress, name: str) -> Generator[Tell]:
+    """Reports a part that begins and ends with a block of code.
+
+    Args:
+        progress: receives the calls.
+        name: of the part.
+
+    Yields:
+        A function `tell(fraction, message)`; a block that raises is not reported as finished.
+    """
+    progress.started(name)
+    yield partial(progress.progressed, name)
+    progress.finished(name, "")

@@ -1,0 +1,63 @@
+"""Text of figures: formulas, line breaks, and legends that hide no data."""
+
+import re
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.mathtext import MathTextParser
+from matplotlib.transforms import blended_transform_factory
+
+from taylornets.report._style import PANEL_WIDTH, TEXT
+
+
+def text(label: str) -> str:
+    """`label` as matplotlib can set it: where `$...$` is no formula that it knows, the dollar signs are shown."""
+    if "$" not in label:
+        return label
+    try:
+        MathTextParser("path").parse(label)
+    except ValueError:
+        return label.replace("$", r"\$")
+    return label
+
+
+def wrapped(label: str, width: int) -> str:
+    """Text broken into lines; formulas stay whole."""
+    return text(label) if "$" in label else "\n".join(textwrap.wrap(label, width)) or label
+
+
+def _by_columns(entries: Sequence[Any], columns: int) -> list[Any]:
+    """Entries in the order in which matplotlib, which fills columns, shows them row by row."""
+    return [entry for column in range(columns) for entry in entries[column::columns]]
+
+
+def legend_rows(labels: Sequence[str]) -> int:
+    """Rows that a legend will need, by the number of letters: good enough to choose the height of a figure."""
+    if len(labels) < 2:
+        return 0
+    # Points: a letter is 0.58 of the font's size, and a sample with its gaps takes 36; TeX's own signs take nothing.
+    sizes = [36 + 0.58 * TEXT * min(len(re.sub(r"\\[a-zA-Z]+|[${}^_]", "", label)), 48) for label in labels]
+    for columns in range(min(len(labels), 4), 1, -1):
+        if sum(max(sizes[column::columns]) for column in range(columns)) <= 0.94 * 72 * PANEL_WIDTH:
+            return -(-len(labels) // columns)
+    return len(labels)
+
+
+def legend(part: Any, axes: Any, entries: list[tuple[Any, str]]) -> None:
+    """A legend above the data, where it hides nothing, in as many columns as have room; one series alone needs none."""
+    if len(entries) < 2:
+        return
+    place = blended_transform_factory(part.transSubfigure, axes.transAxes)
+    for columns in range(min(len(entries), 4), 0, -1):
+        ordered = _by_columns(entries, columns)
+        drawn = axes.legend(
+            [handle for handle, _ in ordered],
+            [wrapped(label, 48) for _, label in ordered],
+            loc="lower left",
+            bbox_to_anchor=(0.03, 1.03),
+            bbox_transform=place,
+            ncols=columns,
+        )
+        if drawn.get_window_extent().width <= 0.94 * part.bbox.width:
+            return

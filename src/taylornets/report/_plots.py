@@ -1,0 +1,117 @@
+"""Panels with axes: points, lines, theory and bars."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from matplotlib import ticker
+
+from taylornets.records import Plot, Series
+from taylornets.report._labels import legend, wrapped
+from taylornets.report._style import MARKERS, SMALL, Theme
+
+_FEW_DECADES = 50.0  # below this ratio of the largest to the smallest, a logarithmic axis has ticks at 1, 2, 5
+
+
+def _categories(series: Iterable[Series]) -> list[str]:
+    """Names on the abscissa in the order of their first appearance; empty for numbers."""
+    return list(dict.fromkeys(value for item in series for value in item.x if isinstance(value, str)))
+
+
+def _positions(series: Series, categories: list[str]) -> np.ndarray:
+    return np.array([categories.index(value) if isinstance(value, str) else value for value in series.x], dtype=float)
+
+
+def _visible(values: np.ndarray, logarithmic: bool) -> np.ndarray:
+    """Values that an axis cannot show become gaps."""
+    shown = np.isfinite(values) & ((values > 0) | (not logarithmic))
+    return np.where(shown, values, np.nan)
+
+
+def _scaled(axis: Any, scale: str, values: np.ndarray) -> bool:
+    """Makes an axis logarithmic if it is to be and has a positive number to show; whether it is."""
+    shown = values[np.isfinite(values) & (values > 0)]
+    if scale == "linear" or not shown.size:
+        return False
+    getattr(axis.axes, f"set_{axis.axis_name}scale")("log", base=2 if scale == "log2" else 10)
+    if scale == "log" and shown.max() / shown.min() < _FEW_DECADES:
+        # Powers of ten alone would be one tick or two.
+        axis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(ticker.FuncFormatter(_tick))
+        axis.set_minor_formatter(ticker.NullFormatter())
+    return True
+
+
+def _tick(value: float, _: int) -> str:
+    """A number beside a tick: 0.02 rather than a product with a power of ten, where it is not too long."""
+    if 1e-3 <= value < 1e4:
+        return f"{value:g}"
+    exponent = math.floor(math.log10(value) + 1e-9)
+    return f"${value / 10**exponent:g}\\times 10^{{{exponent}}}$"
+
+
+def _interval(series: Series, y: np.ndarray) -> np.ndarray | None:
+    """Distances of the interval's ends from `y`, as matplotlib wants them."""
+    if series.low is None or series.high is None:
+        return None
+    low, high = np.array(tuple(series.low)), np.array(tuple(series.high))
+    return np.stack([np.fmax(y - low, 0.0), np.fmax(high - y, 0.0)])
+
+
+def plot(part: Any, panel: Plot, theme: Theme) -> None:
+    axes = part.subplots()
+    series = tuple(panel.series)
+    categories = _categories(series)
+    every_x = np.concatenate([_positions(item, categories) for item in series] or [np.zeros(0)])
+    every_y = np.concatenate([np.array(tuple(item.y)) for item in series] or [np.zeros(0)])
+    log_x = _scaled(axes.xaxis, "linear" if categories else panel.x_scale, every_x)
+    log_y = _scaled(axes.yaxis, panel.y_scale, every_y)
+    groups = list(dict.fromkeys(item.group or item.label for item in series if item.kind != "theory" or item.group))
+    bars = [item for item in series if item.kind == "bars"]
+    handles: list[Any] = []
+    for item in series:
+        group = item.group or item.label
+        index = groups.index(group) if group in groups else -1
+        color = theme.palette[index % len(theme.palette)] if index >= 0 else theme.muted
+        x = _visible(_positions(item, categories), log_x)
+        y = _visible(np.array(tuple(item.y)), log_y)
+        marker = MARKERS[index % len(MARKERS)]
+        if item.kind == "bars":
+            handles.append(_bars(axes, item, x, y, (bars.index(item), len(bars)), (color, theme.ink)))
+        elif item.kind == "theory":
+            handles += axes.plot(x, y, color=color, linestyle="--", linewidth=1.5, zorder=2.5)
+        elif item.kind == "line":
+            shape = marker if len(x) <= 25 else ""
+            handles += axes.plot(x, y, color=color, marker=shape, markersize=4.0, zorder=3)
+            if item.low is not None and item.high is not None:
+                ends = (_visible(np.array(tuple(end)), log_y) for end in (item.low, item.high))
+                axes.fill_between(x, *ends, color=color, alpha=0.18, linewidth=0, zorder=2)
+        else:
+            look = {"color": color, "linestyle": "none", "marker": marker, "elinewidth": 1.2, "zorder": 3}
+            handles.append(axes.errorbar(x, y, yerr=_interval(item, y), **look))
+    if categories:
+        axes.set_xticks(
+            range(len(categories)), [wrapped(name, max(8, min(18, 54 // len(categories)))) for name in categories]
+        )
+        axes.set_xlim(-0.6, len(categories) - 0.4)
+        axes.grid(visible=False, axis="x")
+    axes.set_xlabel(wrapped(panel.x_label, 52))
+    axes.set_ylabel(wrapped(panel.y_label, 36))
+    legend(part, axes, [(handle, item.label) for handle, item in zip(handles, series, strict=True) if item.label])
+
+
+def _bars(
+    axes: Any, item: Series, x: np.ndarray, y: np.ndarray, place: tuple[int, int], colors: tuple[str, str]
+) -> Any:
+    """Bars of one series beside those of the others; few bars carry their number."""
+    index, count = place
+    steps = np.diff(np.unique(x))
+    width = 0.72 * (float(steps.min()) if steps.size else 1.0) / count
+    middle = x + (index - (count - 1) / 2) * width
+    look = {"color": colors[0], "ecolor": colors[1], "error_kw": {"elinewidth": 1.2, "zorder": 3}, "zorder": 2}
+    drawn = axes.bar(middle, y, width * 0.94, yerr=_interval(item, y), **look)
+    if len(x) * count <= 12:
+        axes.bar_label(drawn, fmt="%.4g", padding=2, fontsize=SMALL)
+        axes.margins(y=0.12)
+    return drawn
