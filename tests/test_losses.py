@@ -352,9 +352,19 @@ def test_real_targets(loss: Loss):
             1,
             r"^y: expected labels -1 and \+1, or 0 and 1.*got the label 2 among others\. Map your two",
         ),
-        ("logistic", [-1, 0, 1], 1, r"^y: expected labels -1 and \+1, or 0 and 1.*got all of -1, 0 and \+1\. .*softmax"),
+        (
+            "logistic",
+            [-1, 0, 1],
+            1,
+            r"^y: expected labels -1 and \+1, or 0 and 1.*got all of -1, 0 and \+1\. .*softmax",
+        ),
         ("logistic", [1.0, math.nan], 1, r"^y: expected finite numbers"),
-        ("softmax", [0, 1, 3], 3, r"^y: expected labels from 0 to 2, got the label 3 among others\. Give labels 0 to 2"),
+        (
+            "softmax",
+            [0, 1, 3],
+            3,
+            r"^y: expected labels from 0 to 2, got the label 3 among others\. Give labels 0 to 2",
+        ),
         ("softmax", [0, -1], 3, r"^y: expected labels from 0 to 2, got the label -1 among others"),
         (
             "softmax",

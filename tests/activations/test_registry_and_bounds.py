@@ -84,7 +84,9 @@ def test_bad_activations(bad: Any, message: str):
 
 @pytest.mark.parametrize("coefficients", [(), (1.0, math.nan)])
 def test_bad_coefficients(coefficients: tuple[float, ...]):
-    with pytest.raises(tn.ArgumentError, match=r"^coefficients: expected a sequence of at least one finite real number"):
+    with pytest.raises(
+        tn.ArgumentError, match=r"^coefficients: expected a sequence of at least one finite real number"
+    ):
         PolynomialActivation(coefficients)
 
 

@@ -62,7 +62,7 @@ BODY = [f"{a:.3f},{b:.3f},{a * b:.3f}" for a, b in zip(A, B, strict=True)]
 TABLE = lines("a,b,y", *BODY)
 
 ENCODINGS: dict[str, Case] = {
-    "Latin-1": (text(TABLE.replace("a,", "größe,").encode("latin-1")), T, r"text in utf-8.*--encoding cp1252"),
+    "Latin-1": (text(TABLE.replace("a,", "größe,").encode("latin-1")), T, r"text in utf-8.*--encoding 'cp1252'"),
     "typographic quotes of Windows": (text(b"a,y\n1,\x93u\x94\n"), T, r"text in utf-8"),
     "UTF-16 without mark": (text(TABLE.encode("utf-16-le")), T, r"which is binary"),
     "UTF-16 cut in a letter": (text(TABLE.encode("utf-16")[:-1]), T, r"text in utf-16"),
@@ -111,13 +111,13 @@ ROWS_AND_CELLS: dict[str, Case] = {
     "names alone": (text("a,b,y\n"), T, r"rows below the names"),
     "names without end of line": (text("a,b,y"), T, r"rows below the names"),
     "empty lines below the names": (text("a,b,y\n\n\n\n"), T, r"rows below the names"),
-    "endless line": (text(TABLE + "1," + "2" * (2**20 + 5) + ",3\n"), T, r"lines of at most 1,048,576 letters"),
+    "endless line": (text(TABLE + "1," + "2" * (2**20 + 5) + ",3\n"), T, r"lines of at most 1,048,576 characters"),
     "endless cell": (text(TABLE + "1," + "2" * 140_000 + ",3\n"), T, r"line 26 \(field larger"),
-    "separator that is not there": (text(TABLE), (*T, "--separator", ";"), r"--target|cells|columns beside"),
-    "separator of two letters": (text(TABLE), (*T, "--separator", "::"), r"--separator: expected one sign"),
-    "separator of no letter": (text(TABLE), (*T, "--separator", ""), r"--separator: expected one sign"),
-    "separator that is a letter": (text(TABLE), (*T, "--separator", "x"), r"--separator: expected one sign"),
-    "separator that is a quote": (text(TABLE), (*T, "--separator", '"'), r"--separator: expected one sign"),
+    "separator that is not there": (text(TABLE), (*T, "--separator", ";"), r"--target|cells|columns other than"),
+    "separator of two letters": (text(TABLE), (*T, "--separator", "::"), r"--separator: expected one character"),
+    "separator of no letter": (text(TABLE), (*T, "--separator", ""), r"--separator: expected one character"),
+    "separator that is a letter": (text(TABLE), (*T, "--separator", "x"), r"--separator: expected one character"),
+    "separator that is a quote": (text(TABLE), (*T, "--separator", '"'), r"--separator: expected one character"),
 }
 
 NAMES: dict[str, Case] = {
@@ -128,7 +128,7 @@ NAMES: dict[str, Case] = {
     "a million columns": (text(",".join(f"c{i}" for i in range(1_000_000)) + "\n"), T, r"lines of at most"),
     "many short names": (text(",".join(map(str, range(20_000))) + "\n1\n"), T, r"at most 10,000 columns, got 20,000"),
     "numbers for names": (text(lines(*BODY)), T, r"names of columns in the first line"),
-    "sign of a lost letter": (text(lines("a\ufffd,b,y", *BODY)), T, r"names of columns that are texts"),
+    "sign of a lost letter": (text(lines("a\ufffd,b,y", *BODY)), T, r"names of columns that are strings"),
     "target named twice": (text(lines("a,y,y", *BODY)), T, r"'y' twice"),
 }  # fmt: skip
 
@@ -138,9 +138,9 @@ VALUES: dict[str, Case] = {
     "minus infinity": (csv(good(b=mixed(B, 0, "-Infinity"))), T, r"finite numbers, got -inf in row 1"),
     "number too large": (csv(good(a=mixed(A, 5, "1e999"))), T, r"finite numbers, got inf in row 6|'1e999'"),
     "number whose square is too large": (csv(good(a=mixed(A, 5, "1e200"))), T, r"at most 1e\+100"),
-    "dates": (csv(good(a=[f"2026-01-{i + 1:02d}" for i in range(ROWS)])), T, r"'a', which has another text in every row"),
+    "dates": (csv(good(a=[f"2026-01-{i + 1:02d}" for i in range(ROWS)])), T, r"'a', which has a different string in every row"),
     "names of persons": (csv(good(a=[f"person {i}" for i in range(ROWS)])), T, r"--drop 'a'"),
-    "numbers with units": (csv(good(a=[f"{i} kg" for i in range(ROWS)])), T, r"another text in every row"),
+    "numbers with units": (csv(good(a=[f"{i} kg" for i in range(ROWS)])), T, r"a different string in every row"),
     "decimal commas": (csv(good(a=[f"{i},5" for i in range(ROWS)]), sep=";"), T, r"--decimal ','"),
     "one decimal comma": (csv(good(a=mixed(A, 3, "3,5")), sep=";"), T, r"'3,5' in row 4"),
     "thousands": (csv(good(a=mixed(A, 3, "3'500"))), T, r"in row 4 of column 'a'"),
@@ -151,8 +151,8 @@ VALUES: dict[str, Case] = {
     "column of words for missing": (csv(good(a=["NA", "null", "?"] * 8)), T, r"'a', which is empty"),
     "constant number": (csv(good(b=[3.0] * ROWS)), T, r"'b', which is always 3\.0. Leave it out with --drop 'b'"),
     "constant text": (csv(good(b=["x"] * ROWS)), T, r"'b', which is always x"),
-    "no column beside the target": (text(lines("y", *map(str, A))), T, r"columns beside the target"),
-    "all dropped but the target": (csv(good()), (*T, "--drop", "a", "--drop", "b"), r"columns beside the target"),
+    "no column beside the target": (text(lines("y", *map(str, A))), T, r"columns other than the target"),
+    "all dropped but the target": (csv(good()), (*T, "--drop", "a", "--drop", "b"), r"columns other than the target"),
     "all dropped": (csv(good()), (*T, "--drop", "a", "--drop", "b", "--drop", "y"), r"columns that are not dropped"),
     "unknown column dropped": (csv(good()), (*T, "--drop", "c"), r"--drop: expected one of"),
     "unknown column of categories": (csv(good()), (*T, "--categorical", "c"), r"--categorical: expected one of"),
@@ -343,7 +343,7 @@ ARRAYS: dict[str, Case] = {
     "no rows": (npz(a=np.zeros(0), y=np.zeros(0)), T, r"none of them empty"),
     "complex numbers": (npz(**good(a=A + 1j)), T, r"complex128' in 'a'"),
     "times": (npz(**good(a=np.arange(ROWS).astype("datetime64[D]"))), T, r"datetime64"),
-    "records": (npz(**good(a=np.zeros(ROWS, [("p", "f8"), ("q", "f8")]))), T, r"arrays of numbers, truth values or texts"),
+    "records": (npz(**good(a=np.zeros(ROWS, [("p", "f8"), ("q", "f8")]))), T, r"arrays of numbers, booleans or strings"),
     "bytes": (npz(**good(a=np.array([b"x", b"z"] * 12))), T, r"S1' in 'a'"),
     "infinity in an array": (npz(**good(a=mixed(A, 3, np.inf))), T, r"finite numbers, got inf in row 4"),
     "array of NaN": (npz(**good(a=np.full(ROWS, np.nan))), T, r"'a', which is empty"),
@@ -446,7 +446,11 @@ OPTIONS: dict[str, Case] = {
     "copies of a linear unit": (csv(good()), (*T, "--order", "1", "--rank", "2"), r"--rank: expected 1 for order 1"),
     "negative seed": (csv(good()), (*T, "--seed", "-1"), r"--seed: expected an integer ≥ 0"),
     "endless seed": (csv(good()), (*T, "--seed", "4294967296"), r"--seed: expected an integer ≤"),
-    "folder is a file": (beside("run"), (*T, "--out", "run"), r"--out: expected a new or empty folder.*run is no folder"),
+    "folder is a file": (
+        beside("run"),
+        (*T, "--out", "run"),
+        r"--out: expected a new or empty folder.*run is no folder",
+    ),
     "folder below a file": (beside("run"), (*T, "--out", "run/here"), r"--out: .*run is no folder"),
     "folder of another": (beside("run", None), (*T, "--out", "run"), r"--out: .*which holds 'other\.txt'"),
     "folder in a loop": (out_loop, (*T, "--out", "run"), r"--out: expected a new or empty folder"),

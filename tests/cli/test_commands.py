@@ -68,7 +68,7 @@ def test_all_claims_hold(run: Run, registry: Callable[..., None], tmp_path: Path
     assert code == 0
     folder = tmp_path / "reproduction"
     assert {path.name for path in folder.iterdir()} >= {"report.html", "claims.json", "run.json", "records"}
-    assert "2 of 2 statements hold." in out
+    assert "2 of 2 claims hold." in out
     assert f"Report: {folder / 'report.html'}" in out
     assert "slope −0.25 [−0.3, −0.2]" in out
     # Not a terminal: plain lines.
@@ -83,7 +83,7 @@ def test_claim_that_does_not_hold(run: Run, registry: Callable[..., None]):
     assert code == 1
     assert "✗ does not hold" in out
     assert "[bold]0.7[/bold]" in out
-    assert "2 of 3 statements hold." in out
+    assert "2 of 3 claims hold." in out
 
 
 def test_claim_that_crashes(run: Run, registry: Callable[..., None]):
@@ -114,7 +114,7 @@ def test_resume_keeps_and_report_rebuilds(run: Run, registry: Callable[..., None
     page.unlink()
     code, out, _ = run("report", "here")
     assert code == 0
-    assert "2 of 2 statements hold." in out
+    assert "2 of 2 claims hold." in out
     assert page.read_bytes() == before
 
 
@@ -123,7 +123,7 @@ def test_report_of_an_unfinished_run_is_not_a_success(run: Run, registry: Callab
     (tmp_path / "here" / "records" / "alpha.json").unlink()
     code, out, _ = run("report", "here")
     assert code == 1
-    assert "1 of 1 statements hold." in out
+    assert "1 of 1 claims hold." in out
 
 
 def test_interrupt(run: Run, registry: Callable[..., None], tmp_path: Path):

@@ -87,7 +87,7 @@ def test_same_model_same_bytes(tmp_path: Path):
     [
         (lambda: StandardScaler().fit(X), "estimator: expected one of TaylorRegressor, .*, got StandardScaler"),
         (lambda: make_pipeline(FunctionTransformer(np.sin), tn.NTKRegressor()).fit(X, X[:, 0]),
-         r"estimator\.steps\.0\.1: expected numbers, texts, .*, got a FunctionTransformer"),
+         r"estimator\.steps\.0\.1: expected numbers, strings, .*, got a FunctionTransformer"),
         (lambda: tn.NTKRegressor(width=8, random_state=np.random.RandomState(0)).fit(X, X[:, 0]),
          r"estimator\.random_state: expected numbers, .*got a RandomState"),
     ],

@@ -112,7 +112,9 @@ def test_a_model_without_reverse_mode(x2, batch_size):
 
 def test_many_parameters_without_reverse_mode(monkeypatch):
     monkeypatch.setattr("taylornets.kernels._gram._PASSES", 8)
-    said = r"f: expected a model with a reverse mode.*got 9 parameters.*primitive while.*lax.scan.*trainable; max_bytes="
+    said = (
+        r"f: expected a model with a reverse mode.*got 9 parameters.*primitive while.*lax.scan.*trainable; max_bytes="
+    )
     with pytest.raises(tn.ArgumentError, match=said):
         model_ntk(tanh_twice, SQUARE, X1)
     assert model_ntk(tanh_twice, SQUARE, X1, max_bytes=np.inf).shape == (4, 2, 4, 2)
@@ -165,9 +167,7 @@ def test_a_reverse_pass_that_runs_once(x2):
 
     found = model_ntk(lambda p, x: once(model(p, x)), weights, X1, x2)
     np.testing.assert_allclose(found, model_ntk(model, weights, X1, x2), rtol=1e-12, atol=1e-13)
-    said = (
-        "x1: expected a Jacobian that fits into memory .*run only once.*got about .* GB, more than .*trainable.*max_bytes"
-    )
+    said = "x1: expected a Jacobian that fits into memory .*run only once.*got about .* GB, more than .*trainable.*max_bytes"
     with pytest.raises(tn.ArgumentError, match=said):
         model_ntk(lambda p, x: once(model(p, x)), weights, X1, x2, max_bytes=1_000)
 
@@ -178,9 +178,7 @@ def test_rules_that_are_no_derivatives():
     found = model_ntk(lambda w, x: penalty(x @ w), PARAMS["w"], X1)
     np.testing.assert_allclose(found, model_ntk(lambda w, x: x @ w, PARAMS["w"], X1), rtol=1e-12, atol=1e-13)
     clipped = with_rule(lambda a: a, lambda _, g: jnp.clip(g, -1, 1))
-    said = (
-        'custom_vjp: expected a reverse rule that is linear in the cotangent.*clips or rounds.*Pass custom_vjp="function"'
-    )
+    said = 'custom_vjp: expected a reverse rule that is linear in the cotangent.*clips or rounds.*Pass custom_vjp="function"'
     with pytest.raises(tn.ArgumentError, match=said):
         model_ntk(lambda w, x: clipped(x @ w), PARAMS["w"], X1)
     function = model_ntk(lambda w, x: clipped(x @ w), PARAMS["w"], X1, custom_vjp="function")

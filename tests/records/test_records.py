@@ -152,7 +152,10 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
         lambda: record(figures=[Figure("a", "t", [plot()], "c")] * 2),
         r"figures: expected names that differ",
     ),
-    "unknown type": (lambda: records.decode({"$type": "Thing"}), r"record: expected a record of this version, got Thing"),
+    "unknown type": (
+        lambda: records.decode({"$type": "Thing"}),
+        r"record: expected a record of this version, got Thing",
+    ),
     "unknown field": (lambda: records.decode({"$type": "Stamp", "x": 1}), r"record: .*got Stamp"),
 }
 

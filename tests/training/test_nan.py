@@ -36,7 +36,7 @@ REFUSED = {
         r"x of batch 0: expected inputs without NaN, got 1 NaN of 24 at a, and",
     ),
     "later, of NumPy": ({"batches": [(X, Y), (X, Y), (HOLED, Y)]}, "x of batch 2: expected inputs without NaN, got NaN, and a"),
-    "later, of JAX": ({"batches": iter([(X, Y), (jnp.asarray(HOLED), Y)])}, "x of batch 1: expected inputs without NaN, got NaN"),
+    "later, of JAX": ({"batches": iter([(X, Y), (jnp.asarray(HOLED), Y)])}, "x of batch 1: expected inputs without NaN, got"),
     "probe": ({"probe": (HOLED, Y)}, "probe: expected inputs without NaN, got 1 NaN of 24, and 1 NaN in the outputs"),
     "model": ({"f": lambda w, x: jnp.log(x @ w)}, "f: expected a model whose outputs at the initial parameters are numbers"),
     "model under noise": (

@@ -34,7 +34,7 @@ REFUSED = {
     "nothing to train": ({"params": {"n": jnp.arange(3)}}, "params: expected a leaf that may move, .* got none. Is trainable"),
     "all frozen": ({"trainable": False}, "params: expected a leaf that may move, .* got none. Is trainable all False?"),
     "mask": ({"trainable": [True]}, "trainable: expected a tree of booleans that is a prefix of params"),
-    "two outputs": ({"f": lambda p, x: (x, x)}, r"f: expected a model that returns one real array of shape \(8, ...\), .*2 arr"),
+    "two outputs": ({"f": lambda p, x: (x, x)}, r"f: expected a model that returns one real array of shape \(8, ...\), .*2 ar"),
     "classes": ({"f": lambda p, x: PROBLEM.f(p, x).argmax(1)}, "f: expected .* got dtype int32. Return the logits, not"),
     "complex": ({"f": lambda p, x: 1j * PROBLEM.f(p, x)}, "f: expected .* got dtype complex64"),
     "a number": ({"f": one_example}, r"f: expected .* got shape \(\). For a model of one example pass lambda params, x: jax"),
@@ -42,7 +42,7 @@ REFUSED = {
     "f_eval": (
         {"f_eval": lambda p, x: PROBLEM.f(p, x)[:3]}, r"f_eval: expected .* got shape \(3, 4\). .*jax.vmap\(lambda one: f_eval"
     ),
-    "f_eval without a return": ({"f_eval": lambda p, x: None}, "f_eval: expected a model like f, got f: .* got None"),
+    "f_eval without a return": ({"f_eval": lambda p, x: None}, "f_eval: expected a model that .* got None"),
     "a branch on values": (
         {"f": lambda p, x: PROBLEM.f(p, x) if p[0]["b"][0] > 0 else x}, "f: expected a model that jax.jit can compile, got one"
     ),
@@ -53,7 +53,7 @@ REFUSED = {
         {"f": lambda p, x: (x @ p).T, "params": jnp.ones((3, 8)), "batches": [(X, Y)]}, "f: .* is the output transposed"
     ),
     # The data.
-    "no pairs": ({"batches": 3.0}, r"batches: expected an iterable of pairs \(x, y\), got a float. taylornets.training.Batches"),
+    "no pairs": ({"batches": 3.0}, r"batches: expected an iterable of pairs \(x, y\), got a float. taylornets.training.Batch"),
     "empty": ({"batches": []}, r"batches: expected at least one pair \(x, y\), got none"),
     "empty iterator": ({"batches": iter(())}, r"batches: expected at least one pair \(x, y\), got none"),
     "arrays alone": ({"batches": [X]}, r"batches: expected pairs \(x, y\), got a ndarray in step 0"),
@@ -64,11 +64,11 @@ REFUSED = {
     "labels": ({"batches": [(X, Y + 1)]}, "y: expected labels from 0 to 3, got the label 4 among others"),
     "labels of the second batch": (
         {"batches": [(X, Y), (X, Y + 1)]},
-        r"batches: expected targets that the loss takes in batch 1, got y: expected labels from 0 to 3, got the label 4",
+        r"y of batch 1: expected labels from 0 to 3, got the label 4",
     ),
     "labels of a batch to come": (
         {"batches": LATER},
-        r"batches: expected targets that the loss takes, got y: expected labels from 0 to 3, got the label 4",
+        r"y of batches: expected labels from 0 to 3, got the label 4",
     ),
     "negative": ({"batches": [(X, Y - 1)]}, "y: expected labels from 0 to 3, got the label -1 among others"),
     "floats": ({"batches": [(X, Y * 1.0)]}, "y: expected integer labels for the softmax loss, got dtype float"),
@@ -84,7 +84,7 @@ REFUSED = {
     "order 0": ({"orders": (0, 1)}, "orders: expected an integer ≥ 1, got 0"),
     "half an order": ({"orders": (1.5,)}, "orders: expected an integer ≥ 1, got 1.5"),
     "twice": ({"orders": (2, 2)}, r"orders: expected orders that differ, got \(2, 2\)"),
-    "no model": ({"orders": (), "include_full": False}, "orders: expected at least one order, or include_full=True, got neither"),
+    "no model": ({"orders": (), "include_full": False}, "orders: expected at least one order, or include_full=True, got"),
     "loss": ({"loss": "cross"}, "loss: expected one of .*'softmax'"),
     "task": ({"task": "classify"}, "task: expected one of .* Did you mean 'classification'"),
     "mode": ({"mode": "nest", "orders": (1,)}, "mode: expected one of .* Did you mean 'nested'"),
@@ -104,7 +104,7 @@ REFUSED = {
     "augment without key": ({"augment": lambda k, x: x}, "key: expected a key, since augment draws noise, got None"),
     "noise without key": ({"stochastic": True}, "key: expected a key, since stochastic draws noise, got None"),
     "noise without f_eval": (
-        {"stochastic": True, "key": jax.random.key(0)}, r"f_eval: expected a function, .*got None. It is the model f_eval\(params"
+        {"stochastic": True, "key": jax.random.key(0)}, r"f_eval: expected a function, .*got None. It is the model f_eval\("
     ),
     # Numbers.
     "steps": ({"steps": 0}, "steps: expected an integer ≥ 1, got 0"),
@@ -148,6 +148,8 @@ def test_an_order_too_high_for_memory(monkeypatch):
         )  # fmt: skip
 
     monkeypatch.setattr(_memory, "memory_limit", lambda: 1000)
-    with pytest.raises(tn.ArgumentError, match=r"orders: expected orders whose series fit into memory, got .*max_bytes="):
+    with pytest.raises(
+        tn.ArgumentError, match=r"orders: expected orders whose series fit into memory, got .*max_bytes="
+    ):
         train()
     assert train(max_bytes=float("inf")).steps[2] == 1

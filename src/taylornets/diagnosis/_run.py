@@ -71,7 +71,7 @@ def diagnose(request: DiagnosisRequest, progress: Progress) -> Diagnosed:
     trees = [_checkpoints.read(path, subject.params) for path in paths]
     if trees and request.start == "first":
         if len(trees) < 2:
-            raise _checks.ArgumentError("--start", "factory, where there is one checkpoint", "first")
+            raise _checks.ArgumentError("start", "'factory' where there is one checkpoint", "'first'")
         subject, trees, paths = dataclasses.replace(subject, params=trees[0]), trees[1:], paths[1:]
     if request.fixed is None:
         refuse_other_settings(subject, paths, trees)
@@ -128,7 +128,7 @@ def _prepared(request: DiagnosisRequest) -> tuple[UserModel, Data, Task]:
                 WHERE, f"a model that takes inputs of shape {shapes}", said(error, path)
             ) from None
     line = Line.through(subject.f, subject.params, None)
-    refuse_not_finite(f"{WHERE}: parameters", line.leaves, line.paths)
+    refuse_not_finite(WHERE, line.leaves, line.paths)
     if not any(line.movable):
         raise _checks.ArgumentError(WHERE, "parameters with arrays of floats", f"{len(line.leaves)} leaves without any")
     outputs = check_runs(subject, data.x, path)
@@ -195,8 +195,8 @@ def _train(
         )  # fmt: skip
     except _checks.ArgumentError as error:
         if error.argument == "checkpoint":
-            advice = "The factory or the settings are not those of that run: leave --resume out."
-            raise _checks.ArgumentError("--resume", "the run that was interrupted", str(error), advice) from None
+            advice = "The factory or the settings are not those of that run: start a new run, without `resume`."
+            raise _checks.ArgumentError("resume", "the run that was interrupted", error.got, advice) from None
         raise
     at = [step for step in training.history.steps if step]
     return training, at, [_regime(json.loads((folder / f"{step}.json").read_text())) for step in at]

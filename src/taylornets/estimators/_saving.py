@@ -188,7 +188,7 @@ def _encode(value: Any, name: str, tensors: dict[str, np.ndarray]) -> Any:  # no
         state = {key: _encode(item, f"{name}.{key}", tensors) for key, item in vars(value).items()}
         return {"$class": type(value).__name__, "attributes": state}
     raise _checks.ArgumentError(
-        name, "numbers, texts, arrays, and estimators that can be saved", f"a {type(value).__name__}"
+        name, "numbers, strings, arrays, and estimators that can be saved", f"a {type(value).__name__}"
     )
 
 
@@ -199,7 +199,7 @@ def _encode_array(value: np.ndarray, name: str, tensors: dict[str, np.ndarray], 
         ]
         return {"$items": items, "dtype": value.dtype.str, "shape": list(value.shape)}
     if value.dtype.kind not in "biuf":
-        raise _checks.ArgumentError(name, "arrays of numbers or texts", f"dtype {value.dtype}")
+        raise _checks.ArgumentError(name, "arrays of numbers or strings", f"dtype {value.dtype}")
     tensors[name] = np.ascontiguousarray(value)
     return {"$array": name, "shape": list(value.shape), "scalar": scalar}
 

@@ -44,12 +44,12 @@ def _check_folder(out: Path) -> None:
     """Refuses a folder with contents that no run of ours has written."""
     needed = "a new or empty folder, or one that `taylornets reproduce` has written"
     if out.exists() and not out.is_dir():
-        raise _checks.ArgumentError("--out", needed, f"the file {out}", "Choose another folder.")
+        raise _checks.ArgumentError("out", needed, f"the file {out}", "Choose another folder.")
     if out.is_dir() and records.load_run(out) is None:
         foreign = sorted(item.name for item in out.iterdir() if not _files.is_temporary(item))
         if foreign:
             came = f"{out}, which holds {foreign[0]!r}" + (f" and {len(foreign) - 1} more" if foreign[1:] else "")
-            raise _checks.ArgumentError("--out", needed, came, "Choose another folder.")
+            raise _checks.ArgumentError("out", needed, came, "Choose another folder.")
 
 
 def _prepare_folder(out: Path, stamp: Stamp, resume: bool) -> dict[str, ClaimRecord]:
@@ -103,10 +103,10 @@ def reproduce(
     """
     for name in names:
         registry.get(name)
-    _checks.choice("--profile", profile, registry.PROFILES)
-    if _checks.integer("--seed", seed, 0) > _LARGEST_SEED:
-        raise _checks.ArgumentError("--seed", f"an integer ≤ {_LARGEST_SEED}", str(seed))
-    _checks.integer("--workers", workers, 1)
+    _checks.choice("profile", profile, registry.PROFILES)
+    if _checks.integer("seed", seed, 0) > _LARGEST_SEED:
+        raise _checks.ArgumentError("seed", f"an integer ≤ {_LARGEST_SEED}", str(seed))
+    _checks.integer("workers", workers, 1)
     _check_folder(out)
     listener = Silent() if listener is None else listener
 
@@ -120,7 +120,7 @@ def reproduce(
         run = _new_run(stamp, order)
         records.save_run(out, run)
     except OSError as error:
-        raise _checks.ArgumentError("--out", "a folder that can be written", f"{out} ({error.strerror})") from None
+        raise _checks.ArgumentError("out", "a folder that can be written", f"{out} ({error.strerror})") from None
 
     for record in kept.values():
         listener.finished(record, True)
