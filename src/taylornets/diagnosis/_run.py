@@ -135,18 +135,23 @@ def _prepared(request: DiagnosisRequest) -> tuple[UserModel, Data, Task]:
     count = len(jax.tree.leaves(data.y)[0])
     refuse_outputs("f", outputs, count)
     loss: Any = request.loss or subject.loss or _loss(data.y, outputs)
-    target = task_of(loss, "auto", data.y)
     try:
+        target = task_of(loss, "auto", data.y)
         target.check(outputs, data.y)
         jax.eval_shape(target.value, outputs, data.y)
-    except _checks.ArgumentError:
-        raise
+    except _checks.ArgumentError as error:
+        raise _of_factory(error, request) from None
     except Exception as error:
         raise _checks.ArgumentError(
             WHERE, "a loss(outputs, y) for these outputs and targets", said(error, path)
         ) from None
     images(data.x, request.image_shape or None)  # refuses a shape that does not fit
     return dataclasses.replace(subject, loss=loss), data, target
+
+
+def _of_factory(error: _checks.ArgumentError, request: DiagnosisRequest) -> _checks.ArgumentError:
+    """An error about a loss that came from the factory is about the factory."""
+    return error.renamed(WHERE) if error.argument == "loss" and request.loss is None else error
 
 
 def _loss(y: Any, outputs: Any) -> str:
@@ -197,7 +202,7 @@ def _train(
         if error.argument == "checkpoint":
             advice = "The factory or the settings are not those of that run: start a new run, without `resume`."
             raise _checks.ArgumentError("resume", "the run that was interrupted", error.got, advice) from None
-        raise
+        raise _of_factory(error, request) from None
     at = [step for step in training.history.steps if step]
     return training, at, [_regime(json.loads((folder / f"{step}.json").read_text())) for step in at]
 
