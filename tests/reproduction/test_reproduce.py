@@ -14,11 +14,13 @@ import jax
 import numpy as np
 import pytest
 
-from taylornets import ArgumentError, records
-from taylornets.records import ClaimRecord
+from taylornets import ArgumentError
+from taylornets import records
+from taylornets.reproduction import claims
 from taylornets.reproduction import _reproduce as runner
-from taylornets.reproduction import claims, reproduce
 from taylornets.reproduction.claims import Claim, ClaimContext, Outcome
+from taylornets.records import ClaimRecord
+from taylornets.reproduction import reproduce
 
 Calls = list[str]
 

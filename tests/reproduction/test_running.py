@@ -15,10 +15,10 @@ import psutil
 import pytest
 
 from taylornets import ArgumentError
-from taylornets.records import Stamp
-from taylornets.reproduction import reproduce
 from taylornets.reproduction._running import Silent, run_claims
 from taylornets.reproduction.claims import Claim, ClaimContext, Outcome
+from taylornets.records import Stamp
+from taylornets.reproduction import reproduce
 
 STAMP = Stamp("quick", 3, "0.1.0", None, True)
 

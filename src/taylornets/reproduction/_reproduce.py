@@ -10,10 +10,12 @@ from pathlib import Path
 
 import jax
 
-from taylornets import _checks, _files, records
-from taylornets.records import ClaimRecord, RunRecord, Stamp, environment
+from taylornets import _checks, _files
 from taylornets.reproduction import claims as registry
+from taylornets import records
+from taylornets.records import environment
 from taylornets.reproduction._running import Listener, Silent, run_claims
+from taylornets.records import ClaimRecord, RunRecord, Stamp
 
 _OWN = ("records", "figures", "tables", "claims.json", "report.html", "run.json")
 _LARGEST_SEED = 2**32 - 1

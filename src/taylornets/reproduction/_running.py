@@ -14,9 +14,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 
-from taylornets.records import ClaimRecord, Stamp
 from taylornets.reproduction import claims as registry
 from taylornets.reproduction.claims import Claim, ClaimContext, Outcome
+from taylornets.records import ClaimRecord, Stamp
 
 
 @runtime_checkable

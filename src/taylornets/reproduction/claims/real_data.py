@@ -15,8 +15,8 @@ from sklearn.metrics import confusion_matrix
 import taylornets as tn
 from taylornets import kernels
 from taylornets.learning import problems
-from taylornets.records import Figure, Gallery, Heatmap, Plot, Series, Table
 from taylornets.reproduction.claims import Claim, ClaimContext, Outcome, register
+from taylornets.records import Figure, Gallery, Heatmap, Plot, Series, Table
 
 WIDTH, POWER, RANK, CLASSES = 1024, 4, 2, 10
 PENALTIES = (6e-5, 2e-5, 6e-6, 2e-6)
@@ -83,9 +83,7 @@ def _ntk_ridge(split: _Split) -> Trained:
     return Trained("NTK ridge", cross @ coefficients, f"ridge {ridge:.0e}", risk, None, time.perf_counter() - started)
 
 
-def _quadratic(
-    context: ClaimContext, split: _Split, net: tn.TwoLayerNetwork
-) -> tuple[Trained, tn.FitResult, list[float]]:
+def _quadratic(context: ClaimContext, split: _Split, net: tn.TwoLayerNetwork) -> tuple[Trained, tn.FitResult, list[float]]:
     """A warm-started path of penalties at rank one chooses `λ`; the final fit on all data is of rank two, certified."""
     started = time.perf_counter()
     scores: list[float] = []
