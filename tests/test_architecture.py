@@ -25,6 +25,7 @@ LEVELS = {
     "learning": 8, "sweeps": 8,
     "diagnosis": 9, "reproduction": 9, "tabular": 9,
     "cli": 10,
+    "__main__": 11,
 }  # fmt: skip
 
 # Planted weights are those of a target, a sweep is a grid of learning problems, and trees are checked.

@@ -1,32 +1,37 @@
-"""Messages of the entry checks name the argument, the need and what came."""
+"""Messages of the entry checks name the argument, what was expected and what it got."""
+
+import copy
+import pickle
+from collections.abc import Callable
 
 import jax.numpy as jnp
 import pytest
 
 from taylornets import _checks
+from taylornets._checks import ArgumentError
 
 
 @pytest.mark.parametrize(
     ("check", "message"),
     [
-        (lambda: _checks.integer("order", 1.5, 0), "order: needed an integer ≥ 0, got 1.5"),
-        (lambda: _checks.integer("order", True, 0), "order: needed an integer ≥ 0, got True"),
-        (lambda: _checks.integer("order", -1, 0, "Try 0."), "order: needed an integer ≥ 0, got -1. Try 0."),
-        (lambda: _checks.positive("penalty", 0.0), "penalty: needed a finite number > 0, got 0.0"),
-        (lambda: _checks.positive("penalty", float("nan")), "penalty: needed a finite number > 0, got nan"),
-        (lambda: _checks.positive("penalty", "1"), "penalty: needed a number > 0, got '1'"),
+        (lambda: _checks.integer("order", 1.5, 0), "order: expected an integer ≥ 0, got 1.5"),
+        (lambda: _checks.integer("order", True, 0), "order: expected an integer ≥ 0, got True"),
+        (lambda: _checks.integer("order", -1, 0, "Try 0."), "order: expected an integer ≥ 0, got -1. Try 0."),
+        (lambda: _checks.positive("penalty", 0.0), "penalty: expected a finite number > 0, got 0.0"),
+        (lambda: _checks.positive("penalty", float("nan")), "penalty: expected a finite number > 0, got nan"),
+        (lambda: _checks.positive("penalty", "1"), "penalty: expected a number > 0, got '1'"),
         (lambda: _checks.choice("loss", "sqared", ["squared", "huber"]), "got 'sqared'. Did you mean 'squared'?"),
-        (lambda: _checks.choice("loss", "zzz", ["squared"]), "loss: needed one of 'squared', got 'zzz'."),
+        (lambda: _checks.choice("loss", "zzz", ["squared"]), "loss: expected one of 'squared', got 'zzz'."),
         (
             lambda: _checks.array("x", [[1.0], [2.0, 3.0]], ("n", 2)),
-            r"x: needed a real array of shape \(n, 2\), got a list",
+            r"x: expected a real array of shape \(n, 2\), got a list",
         ),
         (
             lambda: _checks.array("x", jnp.ones(3) * 1j, ("n",)),
-            r"x: needed a real array of shape \(n,\), got dtype complex",
+            r"x: expected a real array of shape \(n,\), got dtype complex",
         ),
-        (lambda: _checks.array("x", jnp.ones((2, 3)), ("n", 2)), r"x: needed shape \(n, 2\), got shape \(2, 3\)"),
-        (lambda: _checks.array("x", jnp.ones((0, 2)), ("n", 2)), "x: needed a non-empty array"),
+        (lambda: _checks.array("x", jnp.ones((2, 3)), ("n", 2)), r"x: expected shape \(n, 2\), got shape \(2, 3\)"),
+        (lambda: _checks.array("x", jnp.ones((0, 2)), ("n", 2)), "x: expected a non-empty array"),
         (lambda: _checks.array("x", jnp.array([1.0, jnp.nan]), ("n",)), "got 1 NaN or infinite of 2. Remove or impute"),
     ],
 )
@@ -40,3 +45,41 @@ def test_accepted_values_pass_through():
     assert _checks.choice("loss", "huber", ["squared", "huber"]) == "huber"
     assert _checks.array("x", [[1, 2]], ("n", 2)).dtype == jnp.result_type(float)
     assert _checks.array("x", jnp.ones(2, jnp.bfloat16), ("n",)).dtype == jnp.bfloat16
+
+
+def parts(error: ArgumentError) -> tuple[str, ...]:
+    return error.argument, error.expected, error.got, error.advice
+
+
+class OwnError(ArgumentError):
+    """As rooms define them."""
+
+
+@pytest.mark.parametrize("kind", [ArgumentError, OwnError])
+@pytest.mark.parametrize(
+    "again",
+    [lambda error: error, copy.copy, copy.deepcopy, lambda error: pickle.loads(pickle.dumps(error))],
+    ids=["itself", "copy", "deepcopy", "pickle"],
+)
+def test_an_error_keeps_its_parts_and_can_be_renamed(
+    kind: type[ArgumentError], again: Callable[[ArgumentError], ArgumentError]
+):
+    error = again(kind("drop", "one of 'a'", "'b'", "Set `drop`."))
+    assert type(error) is kind
+    assert parts(error) == ("drop", "one of 'a'", "'b'", "Set `drop`.")
+    assert str(error) == "drop: expected one of 'a', got 'b'. Set `drop`."
+    renamed = again(error.renamed("--drop"))
+    assert type(renamed) is kind
+    assert parts(renamed) == ("--drop", *parts(error)[1:])
+    assert str(renamed) == "--drop: expected one of 'a', got 'b'. Set `drop`."
+    assert str(kind("k", "1", "2")) == "k: expected 1, got 2."
+
+
+def test_long_messages_are_cut_and_their_parts_are_not():
+    error = ArgumentError("name", "e" * 1000, "g" * 1000, "Do this.")
+    assert len(str(error)) <= 600
+    assert str(error).startswith("name: expected eee")
+    assert str(error).endswith(". Do this.")
+    assert " ... " in str(error)
+    assert (len(error.expected), len(error.got)) == (1000, 1000)
+    assert str(error.renamed("other")).startswith("other: expected eee")

@@ -1,4 +1,4 @@
-"""Validation at the entry of every public function: the argument, what was needed, what came, what to do."""
+"""Validation at the entry of every public function: the argument, what was expected, what it got, what to do."""
 
 import difflib
 import operator
@@ -18,20 +18,48 @@ _QUOTED = 60  # characters of a value from a file
 
 
 class ArgumentError(ValueError):
-    """An argument that cannot be used; the message names it, what was needed, what came and what to do.
+    """An argument that cannot be used; the message names it, what was expected, what it got and what to do.
 
-    A message has 600 characters at most: what is too long is cut in the middle, so that the advice is kept.
+    A message has 600 characters at most: what is too long is cut in the middle, so that the advice is kept. The attributes
+    are never cut. Whoever shows an error under another name uses `renamed`; nobody reads the message.
+
+    Args:
+        argument: name of the argument, as the caller writes it.
+        expected: what can be used, as a noun phrase.
+        got: what was passed instead.
+        advice: what to do, as sentences. It writes arguments as in a call: `` `drop` `` or `` `order=2` ``.
 
     Attributes:
-        argument: name of the argument, as the caller writes it.
+        argument: as passed.
+        expected: as passed.
+        got: as passed.
+        advice: as passed.
+
+    Example:
+        >>> error = ArgumentError("order", "an integer ≥ 1", "0", "Use 2.")
+        >>> print(error)
+        order: expected an integer ≥ 1, got 0. Use 2.
+        >>> print(error.renamed("degree"))
+        degree: expected an integer ≥ 1, got 0. Use 2.
     """
 
-    def __init__(self, argument: str, needed: str, came: str, advice: str = ""):
+    def __init__(self, argument: str, expected: str, got: str, advice: str = ""):
+        super().__init__(argument, expected, got, advice)  # what pickle and copy call the class with
         self.argument = argument
-        tail = f" {advice}" if advice else ""
-        room = max(_LONGEST - len(f"{argument}: needed , got .{tail}"), 2 * _SHOWN)
-        came = cut(came, max(room - len(needed), room // 2))
-        super().__init__(f"{argument}: needed {cut(needed, room - len(came))}, got {came}.{tail}"[:_LONGEST])
+        self.expected = expected
+        self.got = got
+        self.advice = advice
+
+    def __str__(self) -> str:
+        tail = f" {self.advice}" if self.advice else ""
+        room = max(_LONGEST - len(f"{self.argument}: expected , got .{tail}"), 2 * _SHOWN)
+        got = cut(self.got, max(room - len(self.expected), room // 2))
+        expected = cut(self.expected, room - len(got))
+        return f"{self.argument}: expected {expected}, got {got}.{tail}"[:_LONGEST]
+
+    def renamed(self, argument: str) -> "ArgumentError":
+        """The same error about an argument of another name."""
+        return type(self)(argument, self.expected, self.got, self.advice)
 
 
 def cut(text: str, length: int) -> str:
@@ -71,19 +99,19 @@ def order_of(argument: str, value: Any, minimum: int = 0, advice: str = "") -> i
 
 
 def integer(argument: str, value: Any, minimum: int, advice: str = "") -> int:
-    """`value` as an int not below `minimum`; booleans and floats are refused."""
-    needed = f"an integer ≥ {minimum}"
+    """`value` as an int not below `minimum`; booleans and floats are rejected."""
+    expected = f"an integer ≥ {minimum}"
     try:
         number = operator.index(value)
     except TypeError:
-        raise ArgumentError(argument, needed, shown(value), advice) from None
+        raise ArgumentError(argument, expected, shown(value), advice) from None
     if isinstance(value, bool | np.bool_) or number < minimum:
-        raise ArgumentError(argument, needed, shown(value), advice)
+        raise ArgumentError(argument, expected, shown(value), advice)
     return number
 
 
 def positive(argument: str, value: Any, advice: str = "") -> None:
-    """Refuses numbers that are not finite and above zero; traced values pass."""
+    """Raises for numbers that are not finite and above zero; traced values pass."""
     if isinstance(value, Tracer):
         return
     if not isinstance(value, int | float | np.number | np.ndarray | jax.Array) or isinstance(value, bool):

@@ -68,7 +68,7 @@ def test_all_claims_hold(run: Run, registry: Callable[..., None], tmp_path: Path
     assert code == 0
     folder = tmp_path / "reproduction"
     assert {path.name for path in folder.iterdir()} >= {"report.html", "claims.json", "run.json", "records"}
-    assert "2 of 2 statements hold." in out
+    assert "2 of 2 claims hold." in out
     assert f"Report: {folder / 'report.html'}" in out
     assert "slope −0.25 [−0.3, −0.2]" in out
     # Not a terminal: plain lines.
@@ -83,7 +83,7 @@ def test_claim_that_does_not_hold(run: Run, registry: Callable[..., None]):
     assert code == 1
     assert "✗ does not hold" in out
     assert "[bold]0.7[/bold]" in out
-    assert "2 of 3 statements hold." in out
+    assert "2 of 3 claims hold." in out
 
 
 def test_claim_that_crashes(run: Run, registry: Callable[..., None]):
@@ -114,7 +114,7 @@ def test_resume_keeps_and_report_rebuilds(run: Run, registry: Callable[..., None
     page.unlink()
     code, out, _ = run("report", "here")
     assert code == 0
-    assert "2 of 2 statements hold." in out
+    assert "2 of 2 claims hold." in out
     assert page.read_bytes() == before
 
 
@@ -123,7 +123,7 @@ def test_report_of_an_unfinished_run_is_not_a_success(run: Run, registry: Callab
     (tmp_path / "here" / "records" / "alpha.json").unlink()
     code, out, _ = run("report", "here")
     assert code == 1
-    assert "1 of 1 statements hold." in out
+    assert "1 of 1 claims hold." in out
 
 
 def test_interrupt(run: Run, registry: Callable[..., None], tmp_path: Path):
@@ -155,26 +155,26 @@ def test_termination_is_an_interrupt(run: Run, registry: Callable[..., None]):
 WRONG = {
     "no command": (
         (),
-        r"COMMAND: needed one of fit, predict, certify, diagnose, reproduce, report, sweep, doctor, got none",
+        r"COMMAND: expected one of fit, predict, certify, diagnose, reproduce, report, sweep, doctor, got none",
     ),
     "unknown command": (("reprod",), r"No such command 'reprod'\. Did you mean 'reproduce'"),
     "unknown option": (("--bogus",), r"No such option: --bogus"),
     "unknown option of a command": (("reproduce", "--sed", "1"), r"No such option: --sed.*--seed"),
     "option without value": (("reproduce", "--out"), r"'--out' requires an argument"),
-    "word for a number": (("reproduce", "--seed", "x"), r"--seed: needed an integer, got 'x'"),
-    "fraction for an integer": (("reproduce", "--seed", "1.5"), r"--seed: needed an integer, got '1\.5'"),
-    "negative seed": (("reproduce", "--seed", "-1"), r"--seed: needed an integer ≥ 0, got -1"),
-    "unknown claim": (("reproduce", "--claim", "couplin"), r"--claim: needed one of .*Did you mean 'coupling'"),
-    "unknown profile": (("reproduce", "--profile", "quik"), r"--profile: needed one of .*Did you mean 'quick'"),
+    "word for a number": (("reproduce", "--seed", "x"), r"--seed: expected an integer, got 'x'"),
+    "fraction for an integer": (("reproduce", "--seed", "1.5"), r"--seed: expected an integer, got '1\.5'"),
+    "negative seed": (("reproduce", "--seed", "-1"), r"--seed: expected an integer ≥ 0, got -1"),
+    "unknown claim": (("reproduce", "--claim", "couplin"), r"--claim: expected one of .*Did you mean 'coupling'"),
+    "unknown profile": (("reproduce", "--profile", "quik"), r"--profile: expected one of .*Did you mean 'quick'"),
     "foreign folder": (
         ("reproduce", "--out", "full"),
-        r"--out: needed a new or empty folder.*full, which holds 'a\.txt'",
+        r"--out: expected a new or empty folder.*full, which holds 'a\.txt'",
     ),
-    "file": (("reproduce", "--out", "file"), r"--out: needed a new or empty folder.*file is no folder"),
+    "file": (("reproduce", "--out", "file"), r"--out: expected a new or empty folder.*file is no folder"),
     "too many words": (("report", "a", "b"), r"Got unexpected extra argument.*b"),
     "report of nothing": (("report",), r"Missing argument 'DIR'"),
-    "report of no folder": (("report", "none"), r"DIR: needed a folder written by.*which does not exist"),
-    "report of a foreign folder": (("report", "full"), r"DIR: needed a folder written by.*no run\.json"),
+    "report of no folder": (("report", "none"), r"DIR: expected a folder written by.*which does not exist"),
+    "report of a foreign folder": (("report", "full"), r"DIR: expected a folder written by.*no run\.json"),
 }
 
 

@@ -117,7 +117,7 @@ def test_report_says_what_was_done(folder: Path):
         assert words in page.replace("\n", " ").replace("&#39;", "'"), words
     page = (folder / "dear" / "report.html").read_text()
     assert "Calibration" in page
-    assert "the column holds 2 different texts" in page
+    assert "the column holds 2 different strings" in page
     assert "np.str_" not in page
 
 
@@ -152,14 +152,14 @@ def test_predict_without_the_target(folder: Path, run: Run, tmp_path: Path):
 def test_predict_with_the_target_scores(folder: Path, run: Run, tmp_path: Path):
     code, out, err = run("predict", folder / "rent", folder / "flats.csv", "--out", tmp_path / "p.csv")
     assert (code, out) == (0, "")
-    assert re.search(r"The table has the target: R² 0\.\d+ on 60 rows\. It is the table of the fit", err)
+    assert re.search(r"The table has the target: R² 0\.\d+ on 60 rows\. This is the table of the fit", err)
     assert len(pd.read_csv(tmp_path / "p.csv")) == 60
 
 
 def test_certify_proves_the_same_again(folder: Path, run: Run):
     code, out, _ = run("certify", folder / "rent", folder / "flats.csv")
     assert code == 0
-    assert "the problem is that of its 42 training rows" in out
+    assert "the problem consists of its 42 training rows" in out
     stated = json.loads((folder / "rent" / "run.json").read_text())["certificate"]
     primal, dual = (float(re.findall(rf"{name}\s+([\d.e-]+)", out)[0]) for name in ("saved weights", "for all weights"))
     np.testing.assert_allclose([primal, dual], [stated["primal"], stated["dual"]], rtol=1e-8)
@@ -169,7 +169,7 @@ def test_certify_on_other_rows_says_so(folder: Path, run: Run, tmp_path: Path):
     table(30).to_csv(tmp_path / "other.csv", index=False)
     code, out, _ = run("certify", folder / "rent", tmp_path / "other.csv")
     assert code == 0
-    assert "another table than that of the fit: the problem is that of all its 30 rows" in out
+    assert "differs from that of the fit: the problem consists of all its 30 rows" in out
 
 
 def test_classes_written_as_numbers(run: Run, tmp_path: Path):
@@ -180,11 +180,11 @@ def test_classes_written_as_numbers(run: Run, tmp_path: Path):
     rows.astype({"dear": int}).to_csv(tmp_path / "whole.csv", index=False)
     code, out, err = run("predict", tmp_path / "run", tmp_path / "whole.csv")
     assert (code, set(pd.read_csv(io.StringIO(out))["prediction"])) == (0, {0, 1})
-    assert "It is the table of the fit" in err
+    assert "This is the table of the fit" in err
     assert "This is the table of the fit" in run("certify", tmp_path / "run", tmp_path / "whole.csv")[1]
     rows.assign(dear=rows["dear"] + 0.5).to_csv(tmp_path / "other.csv", index=False)
     code, _, err = run("certify", tmp_path / "run", tmp_path / "other.csv")
-    assert (code, err) == (2, "DATA: needed classes that the model knows in column 'dear', got '0.5'.\n")
+    assert (code, err) == (2, "DATA: expected classes that the model knows in column 'dear', got '0.5'.\n")
 
 
 def test_report_is_made_again_from_its_record(folder: Path, run: Run):
@@ -206,11 +206,11 @@ def test_constant_columns_of_bundled_sets_and_on_request(tmp_path: Path):
 def test_request_as_a_line_for_the_shell(tmp_path: Path):
     options = {
         "target": "a b", "order": 2, "out": tmp_path, "task": "auto", "width": 64, "penalty": None, "rank": 1, "seed": 0,
-        "drop": ("x", "y"), "drop-constant": True, "categorical": (), "encoding": None, "separator": None, "decimal": ".",
+        "drop": ("x", "y"), "drop_constant": True, "categorical": (), "encoding": None, "separator": None, "decimal": ".",
     }  # fmt: skip
     line = "taylornets fit t.csv --target 'a b' --out {} --width 64 --seed 0 --drop x --drop y"
     assert request("t.csv", options).command == f"{line} --drop-constant".format(tmp_path)
-    assert request("t.csv", options | {"drop-constant": False}).command == line.format(tmp_path)
+    assert request("t.csv", options | {"drop_constant": False}).command == line.format(tmp_path)
 
 
 def interrupt(*_: Any, **__: Any) -> None:
@@ -232,7 +232,7 @@ def test_interrupted_report_keeps_a_whole_model(
     words = ("fit", folder / "flats.csv", "--target", "rent", "--drop", "dear", "--out", tmp_path / "new", *SMALL)
     code, _, err = run(*words)
     assert code == 130
-    assert "Interrupted. The model is whole" in err
+    assert "Interrupted. The model was saved" in err
     assert tn.load(tmp_path / "new" / "model.safetensors")[-1].width == 8
 
 

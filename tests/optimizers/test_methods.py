@@ -76,18 +76,18 @@ class TestTransformations:
     @pytest.mark.parametrize(
         ("call", "message"),
         [
-            (lambda k: perturbed_gradient_descent(-1, radius=1, threshold=0, key=k), "learning_rate: needed"),
+            (lambda k: perturbed_gradient_descent(-1, radius=1, threshold=0, key=k), "learning_rate: expected"),
             (
                 lambda k: perturbed_gradient_descent(1, radius=0, threshold=0, key=k),
-                "radius: needed a finite number > 0",
+                "radius: expected a finite number > 0",
             ),
-            (lambda k: perturbed_gradient_descent(1, radius=1, threshold=-1, key=k), "threshold: needed"),
-            (lambda k: perturbed_gradient_descent(1, radius=1, threshold=0, interval=-1, key=k), "interval: needed"),
-            (lambda k: noisy_sgd(0.1, variance=0, key=k), "variance: needed"),
-            (lambda k: noisy_sgd(0.1, variance=1, decay=-1, key=k), "decay: needed"),
-            (lambda k: FirstOrder(optax.sgd(1), batch_size=0), "batch_size: needed an integer ≥ 1"),
-            (lambda k: tn.optimizers.negative_curvature(max_products=0), "max_products: needed"),
-            (lambda k: tn.optimizers.negative_curvature(curvature_tolerance=0), "curvature_tolerance: needed"),
+            (lambda k: perturbed_gradient_descent(1, radius=1, threshold=-1, key=k), "threshold: expected"),
+            (lambda k: perturbed_gradient_descent(1, radius=1, threshold=0, interval=-1, key=k), "interval: expected"),
+            (lambda k: noisy_sgd(0.1, variance=0, key=k), "variance: expected"),
+            (lambda k: noisy_sgd(0.1, variance=1, decay=-1, key=k), "decay: expected"),
+            (lambda k: FirstOrder(optax.sgd(1), batch_size=0), "batch_size: expected an integer ≥ 1"),
+            (lambda k: tn.optimizers.negative_curvature(max_products=0), "max_products: expected"),
+            (lambda k: tn.optimizers.negative_curvature(curvature_tolerance=0), "curvature_tolerance: expected"),
         ],
     )
     def test_errors(self, call, message):

@@ -114,9 +114,7 @@ class Programs:
             if error.argument != "degree":
                 raise
             advice = "Lower max_order or batch_size, or pass max_bytes=float('inf')."
-            raise ArgumentError(
-                "max_order", "an order whose series fit into memory", str(error).rstrip("."), advice
-            ) from None
+            raise ArgumentError("max_order", "an order whose series fit into memory", error.got, advice) from None
         return np.stack([_joined(rows) for rows in zip(*parts, strict=True)])
 
     def at(self, end: Sequence[Any], t: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The commands with their options, and the way from an exception to one line and an exit code."""
+"""The commands with their options, and how an exception becomes one line and an exit code."""
 
 import signal
 import sys
@@ -11,15 +11,16 @@ from typing import Annotated, NoReturn
 import jax
 import typer
 
-from taylornets import _checks
 from taylornets._checks import ArgumentError
 from taylornets.cli import load
+from taylornets.cli._options import number, whole
+from taylornets.cli._wording import translated, word
 
 DONE, BROKEN, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
 
 app = typer.Typer(
     name="taylornets",
-    help="Taylor models of wide neural networks: checks the theory on this machine and reports what came out.",
+    help="Taylor models of wide neural networks: tests the claims of the theory on this machine and reports the results.",
     epilog="Exit codes: 0 done and every claim held; 1 a claim did not hold; 2 the request was wrong; 130 interrupted.",
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -27,28 +28,12 @@ app = typer.Typer(
 )
 
 
-# The words of the command under way, which a report quotes.
+# The words of the running command, which a report quotes.
 _words: list[str] = []
 
 
-def _integer(option: str, word: str) -> int:
-    """An option's integer; unlike the parser's own message, the refusal says what came."""
-    try:
-        return int(word)
-    except ValueError:
-        raise ArgumentError(option, "an integer", repr(word)) from None
-
-
-def _number(option: str, word: str) -> float:
-    """An option's number."""
-    try:
-        return float(word)
-    except ValueError:
-        raise ArgumentError(option, "a number", repr(word)) from None
-
-
 def _once(option: str, words: list[str] | None) -> str | None:
-    """An option that makes no sense twice."""
+    """The value of an option that may be given once."""
     if words is not None and len(words) > 1:
         raise ArgumentError(option, "one column", f"{len(words)}: {', '.join(map(repr, words[:3]))}")
     return words[0] if words else None
@@ -77,19 +62,15 @@ def reproduce(
     ] = None,
     profile: Annotated[str, typer.Option("--profile", metavar="quick|full", help="How much to compute.")] = "quick",
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the report.")] = Path("reproduction"),
-    seed: Annotated[str, typer.Option("--seed", metavar="N", help="Seed of every random draw.")] = "0",
+    seed: Annotated[int, whole("--seed", "N", "Seed of every random draw.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Keep the finished claims of an interrupted run.")] = False,
     workers: Annotated[
-        str | None,
-        typer.Option(
-            "--workers", metavar="N", help="Claims at the same time; by default one per processor, one on a GPU."
-        ),
+        int | None, whole("--workers", "N", "Claims run in parallel; by default one per processor, one on a GPU.")
     ] = None,
 ) -> int:
     """Check every claim of the theory on this machine and write the report."""
-    count = None if workers is None else _checks.integer("--workers", _integer("--workers", workers), 1)
     return load("_reproduce").run(
-        tuple(claim or ()), profile=profile, out=out, seed=_integer("--seed", seed), resume=resume, workers=count
+        tuple(claim or ()), profile=profile, out=out, seed=seed, resume=resume, workers=workers
     )
 
 
@@ -107,23 +88,24 @@ def sweep(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the database and the tables.")] = Path(
         "sweep"
     ),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the sweep in the folder.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the sweep in the folder.")] = False,
     scheduler: Annotated[
         str | None,
         typer.Option("--scheduler", metavar="ADDRESS", help="A running dask scheduler; by default a local one."),
     ] = None,
-    workers: Annotated[
-        str | None, typer.Option("--workers", metavar="N", help="Local processes; by default one per processor.")
-    ] = None,
+    workers: Annotated[int | None, whole("--workers", "N", "Local processes; by default one per processor.")] = None,
 ) -> int:
     """Run a grid of learning problems on this machine or a cluster, and export its table."""
-    count = None if workers is None else _checks.integer("--workers", _integer("--workers", workers), 1)
-    return load("_sweep").run(config, out=out, resume=resume, scheduler=scheduler, workers=count)
+    return load("_sweep").run(config, out=out, resume=resume, scheduler=scheduler, workers=workers)
 
 
-Encoding = Annotated[str | None, typer.Option("--encoding", metavar="NAME", help="Of a text file; else found out.")]
-Separator = Annotated[str | None, typer.Option("--separator", metavar="SIGN", help="Of a text file; else found out.")]
-Decimal = Annotated[str, typer.Option("--decimal", metavar=".|,", help="Decimal sign of a text file.")]
+Encoding = Annotated[
+    str | None, typer.Option("--encoding", metavar="NAME", help="Of a text file; detected by default.")
+]
+Separator = Annotated[
+    str | None, typer.Option("--separator", metavar="CHARACTER", help="Of a text file; detected by default.")
+]
+Decimal = Annotated[str, typer.Option("--decimal", metavar=".|,", help="Decimal separator of a text file.")]
 Data = Annotated[str, typer.Argument(metavar="DATA", help="CSV, Parquet, NPZ, or sklearn:NAME, such as sklearn:iris.")]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Folder or file that `fit` has written.")]
 
@@ -134,18 +116,17 @@ def fit(
     target: Annotated[
         list[str] | None, typer.Option("--target", metavar="COLUMN", help="The column to predict.")
     ] = None,
-    order: Annotated[str, typer.Option("--order", metavar="K", help="Of the Taylor model: 1 is the NTK's.")] = "2",
+    order: Annotated[int, whole("--order", "K", "Order of the Taylor model; 1 is the NTK.")] = 2,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for model and report.")] = Path("fit"),
     task: Annotated[
-        str, typer.Option("--task", metavar="auto|classification|regression", help="What kind of target it is.")
+        str, typer.Option("--task", metavar="auto|classification|regression", help="Type of the target.")
     ] = "auto",
-    width: Annotated[str, typer.Option("--width", metavar="M", help="Hidden units, an even number.")] = "256",
+    width: Annotated[int, whole("--width", "M", "Hidden units, an even number.")] = 256,
     penalty: Annotated[
-        str | None,
-        typer.Option("--penalty", metavar="NUMBER", help="On large weights; else chosen on validation rows."),
+        float | None, number("--penalty", "NUMBER", "Of large weights; selected on validation rows by default.")
     ] = None,
-    rank: Annotated[str, typer.Option("--rank", metavar="R", help="Copies of every unit; 2 closes gaps.")] = "1",
-    seed: Annotated[str, typer.Option("--seed", metavar="N", help="Of the split and the network.")] = "0",
+    rank: Annotated[int, whole("--rank", "R", "Copies of each unit; 2 closes most gaps of the certificate.")] = 1,
+    seed: Annotated[int, whole("--seed", "N", "Seed of the split and the network.")] = 0,
     drop: Annotated[
         list[str] | None, typer.Option("--drop", metavar="COLUMN", help="Leave this column out; may be repeated.")
     ] = None,
@@ -154,18 +135,16 @@ def fit(
     ] = False,
     categorical: Annotated[
         list[str] | None,
-        typer.Option("--categorical", metavar="COLUMN", help="Its numbers are names of categories; may be repeated."),
+        typer.Option("--categorical", metavar="COLUMN", help="Treat a numeric column as categorical; may be repeated."),
     ] = None,
     encoding: Encoding = None,
     separator: Separator = None,
     decimal: Decimal = ".",
 ) -> int:
-    """Train on a table, with a certificate, and report how good the model is beside others."""
+    """Train on a table, with a certificate, and compare the score with baselines."""
     options = {
-        "target": _once("--target", target), "order": _integer("--order", order), "out": out, "task": task,
-        "width": _integer("--width", width), "penalty": None if penalty is None else _number("--penalty", penalty),
-        "rank": _integer("--rank", rank), "seed": _integer("--seed", seed), "drop": tuple(drop or ()),
-        "drop-constant": drop_constant,
+        "target": _once("--target", target), "order": order, "out": out, "task": task, "width": width, "penalty": penalty,
+        "rank": rank, "seed": seed, "drop": tuple(drop or ()), "drop_constant": drop_constant,
         "categorical": tuple(categorical or ()), "encoding": encoding, "separator": separator, "decimal": decimal,
     }  # fmt: skip
     return load("_fit").run_fit(load("_requests").request(data, options))
@@ -176,7 +155,7 @@ def predict(
     model: Model,
     data: Data,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="CSV or Parquet; else to standard output.")
+        Path | None, typer.Option("--out", metavar="FILE", help="CSV or Parquet file; standard output by default.")
     ] = None,
     encoding: Encoding = None,
     separator: Separator = None,
@@ -191,7 +170,7 @@ def predict(
 def certify(
     model: Model, data: Data, encoding: Encoding = None, separator: Separator = None, decimal: Decimal = "."
 ) -> int:
-    """Prove anew, from a saved model's weights alone, how far they are from the best ones."""
+    """Re-certify a saved model: bound the gap of its objective to the optimum, from its weights alone."""
     return load("_fit").run_certify(model, data, load("_requests").reading(encoding, separator, decimal))
 
 
@@ -203,10 +182,10 @@ def diagnose(
             metavar="FILE.py:FACTORY", help="A function that returns your model; see --init and docs/regime.md."
         ),
     ] = None,
-    init: Annotated[bool, typer.Option("--init", help="Write a FILE.py to begin with, which runs as it is.")] = False,
+    init: Annotated[bool, typer.Option("--init", help="Write a starter FILE.py, which runs as it is.")] = False,
     data: Annotated[
         str | None,
-        typer.Option("--data", metavar="DATA", help="In place of the factory's: NPZ with x and y, or a table."),
+        typer.Option("--data", metavar="DATA", help="Replaces the data of the factory: NPZ with x and y, or a table."),
     ] = None,
     target: Annotated[
         list[str] | None, typer.Option("--target", metavar="COLUMN", help="The column of a table to predict.")
@@ -215,7 +194,7 @@ def diagnose(
         str, typer.Option("--task", metavar="auto|classification|regression", help="What kind of target it is.")
     ] = "auto",
     loss: Annotated[
-        str | None, typer.Option("--loss", metavar="NAME", help="In place of the factory's: softmax, squared, …")
+        str | None, typer.Option("--loss", metavar="NAME", help="Replaces the loss of the factory: softmax, squared, …")
     ] = None,
     checkpoints: Annotated[
         list[Path] | None,
@@ -224,72 +203,71 @@ def diagnose(
         ),
     ] = None,
     start: Annotated[
-        str, typer.Option("--start", metavar="factory|first", help="Where a series of checkpoints starts from.")
+        str, typer.Option("--start", metavar="factory|first", help="Initial parameters of a series of checkpoints.")
     ] = "factory",
     fixed: Annotated[
         str | None,
-        typer.Option("--fixed", metavar="start|end", help="Whose values to use of leaves that do not move but differ."),
+        typer.Option("--fixed", metavar="start|end", help="Which values to use for fixed leaves that differ."),
     ] = None,
     orders: Annotated[
-        str, typer.Option("--orders", metavar="1,2,3", help="Of the Taylor models that are trained too.")
+        str, typer.Option("--orders", metavar="1,2,3", help="Orders of the Taylor models trained alongside.")
     ] = "1,2,3",
-    max_order: Annotated[str, typer.Option("--max-order", metavar="K", help="Of the verdict.")] = "4",
-    steps: Annotated[str, typer.Option("--steps", metavar="N", help="Of training.")] = "300",
-    batch_size: Annotated[str, typer.Option("--batch-size", metavar="N", help="Examples of a step.")] = "64",
-    probe: Annotated[str, typer.Option("--probe", metavar="N", help="Examples to measure on, at most.")] = "500",
+    max_order: Annotated[int, whole("--max-order", "K", "Largest order of the verdict.")] = 4,
+    steps: Annotated[int, whole("--steps", "N", "Training steps.")] = 300,
+    batch_size: Annotated[int, whole("--batch-size", "N", "Examples per step.")] = 64,
+    probe: Annotated[int, whole("--probe", "N", "Largest number of examples to evaluate on.")] = 500,
     learning_rate: Annotated[
-        str,
-        typer.Option("--learning-rate", metavar="RATE", help="For a model without an optimizer: SGD, momentum 0.9."),
-    ] = "0.05",
+        float, number("--learning-rate", "RATE", "For models without an optimizer: SGD, momentum 0.9.")
+    ] = 0.05,
     threshold: Annotated[
-        str, typer.Option("--threshold", metavar="PART", help="Of the movement that an order must explain.")
-    ] = "0.9",
-    tolerance: Annotated[
-        str, typer.Option("--tolerance", metavar="PART", help="Relative error that counts as near.")
-    ] = "0.1",
+        float, number("--threshold", "PART", "Fraction of the output change that an order must explain.")
+    ] = 0.9,
+    tolerance: Annotated[float, number("--tolerance", "PART", "Relative error that counts as close.")] = 0.1,
     images: Annotated[
         str | None,
-        typer.Option("--images", metavar="HxW|no", help="Shape of an input that is an image; else found out."),
+        typer.Option("--images", metavar="HxW|no", help="Shape of an input image; inferred by default."),
     ] = None,
-    seed: Annotated[str, typer.Option("--seed", metavar="N", help="Of splits and batches.")] = "0",
+    seed: Annotated[int, whole("--seed", "N", "Seed of splits and batches.")] = 0,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the report.")] = Path("diagnosis"),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was interrupted.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     x64: Annotated[bool, typer.Option("--x64", help="Compute in 64 bits.")] = False,
 ) -> int:
-    """Say which order of its Taylor series explains your own network's training."""
+    """Report which order of its Taylor series explains the training of your own network."""
     room = load("_diagnose")
     if init:
         return room.init(where)
     if where is None:
-        raise ArgumentError(
-            "FILE.py:FACTORY", "a file and a function in it", "none", "`--init` writes one to begin with."
-        )
+        raise ArgumentError("FILE.py:FACTORY", "a file and a function in it", "none", "`--init` writes a starter file.")
     options = {
         "data": data, "target": _once("--target", target), "task": task, "loss": loss, "checkpoints": tuple(checkpoints or ()),
-        "start": start, "fixed": fixed, "orders": room.orders("--orders", orders),
-        "max_order": _integer("--max-order", max_order),
-        "steps": _integer("--steps", steps), "batch_size": _integer("--batch-size", batch_size),
-        "probe": _integer("--probe", probe), "learning_rate": _number("--learning-rate", learning_rate),
-        "threshold": _number("--threshold", threshold), "tolerance": _number("--tolerance", tolerance),
-        "image_shape": room.image_shape(images), "seed": _integer("--seed", seed), "out": out, "resume": resume,
+        "start": start, "fixed": fixed, "orders": room.orders("--orders", orders), "max_order": max_order, "steps": steps,
+        "batch_size": batch_size, "probe": probe, "learning_rate": learning_rate, "threshold": threshold,
+        "tolerance": tolerance, "image_shape": room.image_shape(images), "seed": seed, "out": out, "resume": resume,
     }  # fmt: skip
     return room.run(where, options, _words, x64)
 
 
 @app.command()
 def doctor() -> int:
-    """Say what is installed, which devices are seen, and whether anything is missing."""
+    """Report what is installed, which devices are seen, and whether anything is missing."""
     return load("_doctor").run()
 
 
 def _terminate(_signum: int, _frame: FrameType | None) -> NoReturn:
-    """A request to end is answered as Ctrl-C is: finished claims are kept."""
+    """SIGTERM is handled like Ctrl-C: finished claims are kept."""
     raise KeyboardInterrupt
 
 
-def _refuse(message: str) -> int:
+def _reject(message: str) -> int:
     print(" ".join(message.split()), file=sys.stderr)
     return WRONG_REQUEST
+
+
+def _usage(error: typer.TyperException) -> str:
+    """The parser's message; that of a value names the option first, as all others do."""
+    if isinstance(error, typer.BadParameter) and error.param is not None and error.message:
+        return f"{word(error.param)}: {error.message}"
+    return error.format_message()
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -302,8 +280,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     _words[:] = words
     if not words:
-        return _refuse(
-            "COMMAND: needed one of fit, predict, certify, diagnose, reproduce, report, sweep, doctor, got none. "
+        return _reject(
+            "COMMAND: expected one of fit, predict, certify, diagnose, reproduce, report, sweep, doctor, got none. "
             "See `taylornets --help`."
         )
     previous = signal.signal(signal.SIGTERM, _terminate)
@@ -312,11 +290,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except typer.TyperException as error:
-        message = str(getattr(error, "format_message", error.__str__)())
-        return _refuse(f"{message.rstrip('.?')}. See `taylornets --help`.")
+        return _reject(f"{_usage(error).rstrip('.?')}. See `taylornets --help`.")
     except ArgumentError as error:
-        return _refuse(str(error))
+        return _reject(translated(error, words[0], typer.main.get_group(app).commands))
     except OSError as error:
-        return _refuse(f"{error.filename}: {error.strerror}." if error.filename else str(error))
+        return _reject(f"{error.filename}: {error.strerror}." if error.filename else str(error))
     finally:
         signal.signal(signal.SIGTERM, previous)

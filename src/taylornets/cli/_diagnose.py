@@ -37,7 +37,7 @@ def image_shape(words: str | None) -> tuple[int, ...] | None:
 
 
 def init(words: str | None) -> int:
-    """Writes the file to begin with.
+    """Writes the starter file.
 
     Returns:
         0.
@@ -74,9 +74,7 @@ def run(where: str, options: dict[str, Any], given: Sequence[str], x64: bool) ->
             report = write_report(request.out, progress)
     except KeyboardInterrupt:
         again = shlex.join(["taylornets", *words, "--resume"])
-        screen.print(
-            Text(f"Interrupted. What was trained is kept in {request.out}; go on with: {again}"), soft_wrap=True
-        )
+        screen.print(Text(f"Interrupted. Progress is kept in {request.out}; resume with: {again}"), soft_wrap=True)
         return INTERRUPTED
     _print(found, report)
     return DONE

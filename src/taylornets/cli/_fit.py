@@ -31,7 +31,7 @@ def run_fit(request: FitRequest) -> int:
             fitted = fit(request, progress, saved.append)
             report = write_report(fitted.folder, progress)
     except KeyboardInterrupt:
-        kept = f"The model is whole, in {saved[0]}; there is no report." if saved else "Nothing was written."
+        kept = f"The model was saved to {saved[0]}; no report was written." if saved else "Nothing was written."
         screen.print(Text(f"Interrupted. {kept}"), soft_wrap=True)
         return INTERRUPTED
     console = Console()
@@ -80,14 +80,14 @@ def run_predict(model: str, data: str, out: Path | None, reading: Reading) -> in
         )
     if found.score is not None:
         name = "accuracy" if len(found.frame.columns) > 1 else "R²"
-        seen = " It is the table of the fit: most of these rows are those of the training." if found.seen else ""
+        seen = " This is the table of the fit; most of these rows were used for training." if found.seen else ""
         words = f"The table has the target: {name} {found.score:.4f} on {found.rows:,} rows.{seen}"
         screen.print(Text(words), soft_wrap=True)
     return DONE
 
 
 def _check_out(out: Path) -> None:
-    """Refuses what is no new or regular file, before anything is computed."""
+    """Raises for what is no new or regular file, before anything is computed."""
     if out.suffix.lower() not in (".csv", ".parquet"):
         raise _checks.ArgumentError("--out", "a file with the ending .csv or .parquet", repr(str(out)))
     if out.exists() and not out.is_file():
@@ -95,7 +95,7 @@ def _check_out(out: Path) -> None:
 
 
 def run_certify(model: str, data: str, reading: Reading) -> int:
-    """Proves anew how far a saved model is from the best weights, and prints it.
+    """Re-certifies a saved model and prints the gap to the optimum.
 
     Returns:
         0.
@@ -104,10 +104,10 @@ def run_certify(model: str, data: str, reading: Reading) -> int:
     found = proof.certificate
     console = Console()
     which = (
-        f"This is the table of the fit: the problem is that of its {proof.rows:,} training rows."
+        f"This is the table of the fit: the problem consists of its {proof.rows:,} training rows."
         if proof.same
-        else f"This is another table than that of the fit: the problem is that of all its {proof.rows:,} rows with a target, "
-        "to which the weights were not fitted. A large gap says that other weights would fit these rows better."
+        else f"This table differs from that of the fit: the problem consists of all its {proof.rows:,} rows with a target, "
+        "to which the weights were not fitted. A large gap means that other weights would fit these rows better."
     )
     console.print(Text(which))
     console.print()

@@ -39,7 +39,7 @@ def _summarize(claims: Sequence[ClaimRecord], report: Path) -> None:
     console.print(table)
     console.print()
     held = sum(record.holds for record in claims)
-    console.print(Text(f"{held} of {len(claims)} statements hold."))
+    console.print(Text(f"{held} of {len(claims)} claims hold."))
     console.print(Text(f"Report: {report.resolve()}"), soft_wrap=True)
 
 
@@ -72,7 +72,7 @@ def run(names: Sequence[str], *, profile: str, out: Path, seed: int, resume: boo
         screen.print(
             Text(
                 f"Interrupted: {done} of {len(planned)} claims are finished and kept in {out}. "
-                f"Go on with: {_resumption(names, profile, out, seed)}"
+                f"Resume with: {_resumption(names, profile, out, seed)}"
             ),
             soft_wrap=True,
         )

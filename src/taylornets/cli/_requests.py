@@ -1,12 +1,19 @@
 """From options to what the runner of fits takes."""
 
 import shlex
+from dataclasses import fields
 from typing import Any
 
 from taylornets.datafiles import Reading
 from taylornets.tabular import FitRequest, FitSettings
 
-_DEFAULTS: dict[str, Any] = {"order": 2, "width": 256, "rank": 1, "task": "auto", "decimal": "."}
+# The seed is written into the command of a report even where it is the default: it decides every bit.
+_DEFAULTS: dict[str, Any] = {
+    field.name: field.default
+    for kind in (FitRequest, FitSettings, Reading)
+    for field in fields(kind)
+    if field.name != "seed"
+}
 
 
 def reading(encoding: str | None, separator: str | None, decimal: str) -> Reading:
@@ -15,26 +22,25 @@ def reading(encoding: str | None, separator: str | None, decimal: str) -> Readin
 
 
 def request(data: str, options: dict[str, Any]) -> FitRequest:
-    """A fit that was asked for.
+    """The fit that the options ask for.
 
     Args:
         data: file or `sklearn:NAME`.
-        options: by their names without dashes.
+        options: by their names, with underscores.
     """
     words = ["taylornets", "fit", data]
     for name, value in options.items():
+        option = f"--{name.replace('_', '-')}"
         if isinstance(value, bool):
-            words += [f"--{name}"] * value
+            words += [option] * value
         elif value is not None and _DEFAULTS.get(name) != value:
             for item in value if isinstance(value, tuple) else (value,):
-                words += [f"--{name}", str(item)]
+                words += [option, str(item)]
+
+    def chosen(kind: type) -> dict[str, Any]:
+        return {field.name: options[field.name] for field in fields(kind) if field.name in options}
+
     return FitRequest(
-        data,
-        options["target"],
-        options["task"],
-        Reading(options["encoding"], options["separator"], options["decimal"], options["drop"], options["categorical"]),
-        FitSettings(options["order"], options["width"], options["penalty"], options["rank"], options["seed"]),
-        options["out"],
-        shlex.join(words),
-        options["drop-constant"],
-    )
+        data, reading=Reading(**chosen(Reading)), settings=FitSettings(**chosen(FitSettings)), command=shlex.join(words),
+        **chosen(FitRequest),
+    )  # fmt: skip

@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from taylornets import _checks
 from taylornets.cli._app import BROKEN, DONE, INTERRUPTED
 from taylornets.cli._progress import shown
 from taylornets.sweeps import CellError, load, sweep
@@ -18,6 +19,8 @@ def run(config: Path, *, out: Path, resume: bool, scheduler: str | None, workers
         0 if every cell is finished, 1 if one failed, 130 if it was interrupted.
     """
     screen = Console(stderr=True)
+    if workers is not None:
+        _checks.integer("workers", workers, 1)
     plan = load(config)
     words = ["taylornets", "sweep", str(config), "--out", str(out), "--resume"]
     words += ["--scheduler", scheduler] if scheduler else []
@@ -25,7 +28,7 @@ def run(config: Path, *, out: Path, resume: bool, scheduler: str | None, workers
         with shown(screen) as progress:
             sweep(plan, out, resume=resume, scheduler=scheduler, workers=workers, progress=progress)
     except KeyboardInterrupt:
-        screen.print(Text(f"Interrupted: finished cells are kept in {out}. Go on with: {shlex.join(words)}"))
+        screen.print(Text(f"Interrupted: finished cells are kept in {out}. Resume with: {shlex.join(words)}"))
         return INTERRUPTED
     except CellError as error:
         screen.print(Text(" ".join(str(error).split())), soft_wrap=True)

@@ -27,8 +27,8 @@ from taylornets.datafiles._table import (
 
 _NUMBERS = "biuf"
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-_DROP = "Leave it out with --drop."
-# What zipfile, zlib and NumPy raise on an archive that is none, or was damaged.
+_DROP = "Leave it out with `drop`."
+# What zipfile, zlib and NumPy raise on an invalid or damaged archive.
 _UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -44,14 +44,14 @@ _UNREADABLE = (
 def _damaged(path: Path, kind: str, error: Exception) -> Exception:
     lines = str(error).strip().splitlines()
     why = f" ({short(lines[0])})" if lines else ""
-    return wrong(f"a {kind} file", f"{path}, which is damaged or none{why}")
+    return wrong(f"a {kind} file", f"{path}, which is damaged or of another format{why}")
 
 
 # --- Parquet -------------------------------------------------------------------------------------------------------
 
 
 def read_parquet(path: Path, reading: Reading) -> DataTable:
-    """Reads a Parquet file with columns of numbers, truth values and texts.
+    """Reads a Parquet file with columns of numbers, booleans and strings.
 
     Args:
         path: of the file, whose size has been checked.
@@ -61,7 +61,7 @@ def read_parquet(path: Path, reading: Reading) -> DataTable:
         The table.
 
     Raises:
-        ArgumentError: for a file that is none, too large when unpacked, or has columns of other kinds.
+        ArgumentError: if the file is not a valid archive, is too large when unpacked, or has columns of other kinds.
         OSError: where the file cannot be read.
     """
     with path.open("rb") as file:
@@ -84,18 +84,18 @@ def read_parquet(path: Path, reading: Reading) -> DataTable:
 def _checked_parquet(opened: Any) -> list[str]:
     """The names of the columns of a file that is not too large."""
     metadata = opened.metadata
-    check_size("DATA", metadata.num_columns, LIMITS.columns, "columns")
+    check_size(metadata.num_columns, LIMITS.columns, "columns")
     names = check_names(opened.schema_arrow.names)
     if not names or not metadata.num_rows:
         raise wrong("rows and columns", f"{metadata.num_rows} rows of {len(names)} columns")
-    check_size("DATA", metadata.num_rows * len(names), LIMITS.cells, "cells")
+    check_size(metadata.num_rows * len(names), LIMITS.cells, "cells")
     unpacked = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-    check_size("DATA", unpacked, LIMITS.bytes, "bytes when unpacked")
+    check_size(unpacked, LIMITS.bytes, "bytes when unpacked")
     return names
 
 
 def _kind(name: str, found: Any) -> str:
-    """`"number"` or `"text"`; refuses other kinds of columns."""
+    """`"number"` or `"text"`; raises for other kinds of columns."""
     kinds = pa.types
     if kinds.is_dictionary(found):
         return _kind(name, found.value_type)
@@ -106,7 +106,7 @@ def _kind(name: str, found: Any) -> str:
     if kinds.is_decimal(found):
         return "number"
     raise wrong(
-        "columns of numbers, truth values or texts",
+        "columns of numbers, booleans or strings",
         f"{short(str(found))} in column {short(name)}",
         _DROP,
     )
@@ -136,7 +136,7 @@ def read_npz(path: Path, reading: Reading) -> DataTable:
         The table.
 
     Raises:
-        ArgumentError: for a file that is none, too large when unpacked, or with arrays of objects or other kinds.
+        ArgumentError: if the file is not a valid archive, is too large when unpacked, or with arrays of objects or other kinds.
         OSError: where the file cannot be read.
     """
     with path.open("rb") as file:
@@ -169,8 +169,8 @@ def _arrays(file: IO[bytes], reading: Reading) -> dict[str, np.ndarray]:
     """The arrays that are not dropped, of one length."""
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
-        check_size("DATA", len(members), LIMITS.columns, "arrays")
-        check_size("DATA", sum(member.file_size for member in members), LIMITS.bytes, "bytes when unpacked")
+        check_size(len(members), LIMITS.columns, "arrays")
+        check_size(sum(member.file_size for member in members), LIMITS.bytes, "bytes when unpacked")
         found: dict[str, np.ndarray] = {}
         for member in members:
             name = member.filename.removesuffix(".npy")
@@ -202,10 +202,10 @@ def _checked_shape(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str)
         start = stream.tell()
     if dtype.kind not in _NUMBERS + "U":
         kind = "objects, which only pickle could read" if dtype.hasobject else str(dtype)
-        raise wrong("arrays of numbers, truth values or texts", f"{short(kind)} in {short(name)}", _DROP)
+        raise wrong("arrays of numbers, booleans or strings", f"{short(kind)} in {short(name)}", _DROP)
     if len(shape) not in (1, 2) or 0 in shape:
         raise wrong("arrays of one or two axes, none of them empty", f"shape {shape} in {short(name)}", _DROP)
-    check_size("DATA", math.prod(shape), LIMITS.cells, "cells")
+    check_size(math.prod(shape), LIMITS.cells, "cells")
     if start + math.prod(shape) * dtype.itemsize != member.file_size:
         raise wrong("arrays as large as they say", f"another size in {short(name)}")
     return shape

@@ -38,7 +38,7 @@ def read(source: str, reading: Reading | None = None) -> DataTable:
     Args:
         source: a file with the ending .csv, .tsv, .txt, .parquet, .pq or .npz, or `sklearn:NAME` for a set that comes with
             scikit-learn.
-        reading: how; by default all is found out.
+        reading: how; by default encoding and separator are detected.
 
     Returns:
         The table, all columns but the dropped ones.
@@ -47,9 +47,9 @@ def read(source: str, reading: Reading | None = None) -> DataTable:
         ArgumentError: for anything that is no table, or too large to be read in one piece.
     """
     reading = reading or Reading()
-    _checks.choice("--decimal", reading.decimal, (".", ","))
+    _checks.choice("decimal", reading.decimal, (".", ","))
     if not source.strip() or "\0" in source:
-        raise _checks.ArgumentError("DATA", "the name of a file", _checks.short(source))
+        raise _checks.ArgumentError("source", "the name of a file", _checks.short(source))
     if source.startswith(_PREFIX):
         return _bundled(source, reading)
     path = Path(source)
@@ -58,26 +58,28 @@ def read(source: str, reading: Reading | None = None) -> DataTable:
         return _READERS[path.suffix.lower()](path, reading)
     except OSError as error:
         came = f"{_checks.short(source)} ({error.strerror or type(error).__name__})"
-        raise _checks.ArgumentError("DATA", "a file that can be read", came) from None
+        raise _checks.ArgumentError("source", "a file that can be read", came) from None
 
 
 def _check_file(path: Path) -> None:
-    """Refuses what is no regular file, has another ending, or is too large."""
+    """Raises for what is no regular file, has another ending, or is too large."""
     found = path.stat()
     if stat.S_ISDIR(found.st_mode):
-        raise _checks.ArgumentError("DATA", "a file", f"the folder {path}")
+        raise _checks.ArgumentError("source", "a file", f"the folder {path}")
     if not stat.S_ISREG(found.st_mode):
-        raise _checks.ArgumentError("DATA", "a file", f"{path}, which is a device or a pipe", "Save the data first.")
+        raise _checks.ArgumentError("source", "a file", f"{path}, which is a device or a pipe", "Save the data first.")
     if path.suffix.lower() not in _READERS:
         needed = f"a file with the ending {', '.join(_READERS)}, or one of {', '.join(bundled())}"
-        raise _checks.ArgumentError("DATA", needed, _checks.short(path.name))
+        raise _checks.ArgumentError("source", needed, _checks.short(path.name))
     if found.st_size > LIMITS.bytes:
-        raise _checks.ArgumentError("DATA", f"a file of at most {LIMITS.bytes:,} bytes", f"{found.st_size:,} in {path}")
+        raise _checks.ArgumentError(
+            "source", f"a file of at most {LIMITS.bytes:,} bytes", f"{found.st_size:,} in {path}"
+        )
 
 
 def _bundled(source: str, reading: Reading) -> DataTable:
-    """A set that comes with scikit-learn; the target is one of its columns, of texts where it is a class."""
-    name = _checks.choice("DATA", source.removeprefix(_PREFIX), _BUNDLED)
+    """A set that comes with scikit-learn; the target is one of its columns, of strings where it is a class."""
+    name = _checks.choice("source", source.removeprefix(_PREFIX), _BUNDLED)
     found: Any = getattr(datasets, f"load_{name}")(as_frame=True)
     frame: pd.DataFrame = found.frame
     outcomes = tuple(found.target_names) if name == "linnerud" else ("target",)

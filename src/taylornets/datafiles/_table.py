@@ -1,4 +1,4 @@
-"""A table, how it is asked for, and what makes columns of numbers or texts."""
+"""A table, how it is read, and what makes columns of numbers or strings."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import pandas as pd
 from taylornets import _checks
 from taylornets._checks import short
 
-# What stands for a missing value in a text file, in any case of letters.
+# What stands for a missing value in a text file, in lower or upper case.
 MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "?"})
 _BOOLEANS = {"true": "true", "false": "false"}
 _MOSTLY = 0.5  # beyond this share of numbers, words in a column are taken for mistakes, not for categories
@@ -19,13 +19,13 @@ _MOSTLY = 0.5  # beyond this share of numbers, words in a column are taken for m
 
 @dataclass(frozen=True)
 class Limits:
-    """What is refused for its size, before it is read.
+    """Largest sizes of a file and its table, checked before it is read.
 
     Args:
         bytes: of a file, and of what a packed file says that it unpacks to.
         columns: of a table.
         cells: rows times columns.
-        line: letters of one line of a text file.
+        line: characters of one line of a text file.
     """
 
     bytes: int = 2**30
@@ -39,11 +39,11 @@ LIMITS = Limits()
 
 @dataclass(frozen=True)
 class Reading:
-    """How a file is to be read; what is not said is found out.
+    """How a file is to be read; the rest is detected.
 
     Args:
         encoding: of a text file; by default that of its byte order mark, or else UTF-8.
-        separator: between the cells of a text file; one letter.
+        separator: between the cells of a text file; one character.
         decimal: `"."` or `","`.
         drop: columns to leave out.
         categorical: columns of numbers that are names of categories.
@@ -60,7 +60,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class DataTable:
-    """Named columns of numbers (float64, NaN where one is missing) and of texts (objects, NaN where one is missing).
+    """Named columns of numbers (float64, NaN where one is missing) and of strings (objects, NaN where one is missing).
 
     Args:
         source: where it came from, as the user wrote it.
@@ -90,18 +90,18 @@ class DataTable:
 
 
 def wrong(needed: str, came: str, advice: str = "") -> _checks.ArgumentError:
-    """The refusal of a file."""
-    return _checks.ArgumentError("DATA", needed, came, advice)
+    """The error of a file that cannot be used."""
+    return _checks.ArgumentError("source", needed, came, advice)
 
 
-def check_size(argument: str, count: int, limit: int, what: str) -> None:
-    """Refuses more than `limit` of something."""
+def check_size(count: int, limit: int, what: str) -> None:
+    """Raises for more than `limit` of something."""
     if count > limit:
-        raise _checks.ArgumentError(argument, f"at most {limit:,} {what}", f"{count:,}")
+        raise wrong(f"at most {limit:,} {what}", f"{count:,}")
 
 
 def check_names(names: Sequence[Any]) -> list[str]:
-    """Names of columns: texts that differ and are not empty.
+    """Names of columns: strings that differ and are not empty.
 
     Args:
         names: as they stand in the file.
@@ -112,14 +112,14 @@ def check_names(names: Sequence[Any]) -> list[str]:
     Raises:
         ArgumentError: for too many, empty or equal ones.
     """
-    check_size("DATA", len(names), LIMITS.columns, "columns")
+    check_size(len(names), LIMITS.columns, "columns")
     found = [str(name).strip() for name in names]
     seen: set[str] = set()
     for place, name in enumerate(found, 1):
         if not name:
             raise wrong("a name for every column", f"none for column {place}", "Name it in the first line.")
         if "\0" in name or "\ufffd" in name:
-            raise wrong("names of columns that are texts", f"{short(name)} for column {place}")
+            raise wrong("names of columns that are strings", f"{short(name)} for column {place}")
         if name in seen:
             raise wrong("names of columns that differ", f"{short(name)} twice (column {place} again)")
         seen.add(name)
@@ -127,16 +127,16 @@ def check_names(names: Sequence[Any]) -> list[str]:
 
 
 def check_drop(names: Sequence[str], reading: Reading) -> list[str]:
-    """The columns that stay; refuses to drop, or take for categories, what is not there."""
-    for option, given in (("--drop", reading.drop), ("--categorical", reading.categorical)):
+    """The columns that stay; raises for dropped or categorical columns that are not there."""
+    for argument, given in (("drop", reading.drop), ("categorical", reading.categorical)):
         for name in given:
             if name not in names and reading.strict:
-                _checks.choice(option, name, names if len(names) <= 50 else names[:50])
+                _checks.choice(argument, name, names if len(names) <= 50 else names[:50])
     return [name for name in names if name not in reading.drop]
 
 
 def from_numbers(name: str, values: Any, reading: Reading) -> Any:
-    """A column of numbers as float64, or as texts if it is asked for; refuses infinities."""
+    """A column of numbers as float64, or as strings if it is asked for; raises for infinities."""
     numbers = np.asarray(values, dtype=np.float64)
     if np.isinf(numbers).any():
         row = int(np.argmax(np.isinf(numbers))) + 1
@@ -150,7 +150,7 @@ def _written(numbers: np.ndarray) -> list[str]:
 
 
 def from_texts(name: str, texts: Sequence[str | None], reading: Reading) -> Any:
-    """A column of texts as numbers where all of them are some, else as texts.
+    """A column of strings as numbers where all of them are, else as strings.
 
     Args:
         name: of the column, for messages.
@@ -175,7 +175,7 @@ def from_texts(name: str, texts: Sequence[str | None], reading: Reading) -> Any:
         if int(bad.sum()) < (1 - _MOSTLY) * given:
             row = int(np.argmax(bad)) + 1
             came = f"{short(words[row - 1])} in row {row} of column {short(name)}, the first of {int(bad.sum())}"
-            advice = "Correct it, leave the column out with --drop, or take it for categories with --categorical."
+            advice = "Correct it, leave the column out with `drop`, or treat it as categorical with `categorical`."
             raise wrong("numbers among numbers", came, advice)
     result = np.array([_BOOLEANS.get(low, word) for low, word in zip(lowered, words, strict=True)], dtype=object)
     result[missing] = np.nan

@@ -69,8 +69,8 @@ def read_text(path: Path, reading: Reading) -> DataTable:
             separator = _separator(sample, reading)
             columns, names = _columns(chain(sample, lines), separator)
     except UnicodeDecodeError as error:
-        came = f"{path}, which is none at byte {error.start} of a block"
-        raise wrong(f"a text in {encoding}", came, "Name its encoding, say --encoding cp1252.") from None
+        came = f"{path}, which is invalid at byte {error.start} of a block"
+        raise wrong(f"a text in {encoding}", came, "Name its encoding, such as `encoding='cp1252'`.") from None
     except UnicodeError as error:
         raise wrong(f"a text in {encoding}", f"{path} ({error})") from None
     kept = check_drop(names, reading)
@@ -94,11 +94,11 @@ def _encoding(path: Path, reading: Reading) -> str:
         io.TextIOWrapper(io.BytesIO(), encoding=found)
     except (LookupError, ValueError):
         raise _checks.ArgumentError(
-            "--encoding", "the name of an encoding, such as utf-8", _checks.short(found)
+            "encoding", "the name of an encoding, such as utf-8", _checks.short(found)
         ) from None
     wide = found.lower().replace("_", "-").startswith(("utf-16", "utf-32"))
     if b"\0" in head and not wide:
-        advice = "If it is a text, name its encoding, say --encoding utf-16-le."
+        advice = "If it is text, name its encoding, such as `encoding='utf-16-le'`."
         raise wrong("a text file with a table", f"{path}, which is binary", advice)
     return found
 
@@ -109,7 +109,7 @@ def _lines(file: TextIO) -> Iterator[str]:
     while line := file.readline(LIMITS.line + 1):
         number += 1
         if len(line) > LIMITS.line:
-            raise wrong(f"lines of at most {LIMITS.line:,} letters", f"a longer line {number}")
+            raise wrong(f"lines of at most {LIMITS.line:,} characters", f"a longer line {number}")
         if "\0" in line:
             raise wrong("a text file with a table", f"a zero byte in line {number}")
         yield line
@@ -121,8 +121,8 @@ def _separator(sample: list[str], reading: Reading) -> str:
         named = {name: sign for sign, name in SEPARATORS.items()} | {"\\t": "\t"}
         sign = named.get(reading.separator, reading.separator)
         if len(sign) != 1 or sign in '\r\n"' or sign.isalnum():
-            needed = f"one sign, or {', '.join(SEPARATORS.values())}"
-            raise _checks.ArgumentError("--separator", needed, _checks.short(reading.separator))
+            needed = f"one character, or {', '.join(SEPARATORS.values())}"
+            raise _checks.ArgumentError("separator", needed, _checks.short(reading.separator))
         return sign
     best, most = ",", (False, 1)
     for sign in SEPARATORS:
@@ -155,7 +155,7 @@ def _columns(lines: Iterator[str], separator: str) -> tuple[list[list[str]], lis
                 if len(row) != len(names):
                     came = f"{len(row)} in row {rows} (line {_line_of(reader, block, row)})"
                     raise wrong(f"{len(names)} cells in every row, as in the first line", came)
-            check_size("DATA", rows * len(names), LIMITS.cells, "cells")
+            check_size(rows * len(names), LIMITS.cells, "cells")
             for column, cells in zip(columns, zip(*block, strict=True), strict=True) if block else ():
                 column.extend(cells)
     except csv.Error as error:

@@ -19,7 +19,6 @@ from safetensors.numpy import load_file
 from taylornets import _checks
 from taylornets._trees import leaf_name, refuse_other_tree
 
-_OPTION = "--checkpoints"
 _ENDINGS = (".safetensors", ".eqx")
 _NEEDED = f"files ending in {' or '.join(_ENDINGS)}, Orbax checkpoints, or folders of them"
 # What Orbax writes into the folder of a checkpoint, in its present and its former formats.
@@ -38,14 +37,14 @@ def series(paths: Iterable[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if not path.exists():
-            raise _checks.ArgumentError(_OPTION, _NEEDED, f"{path}, which does not exist")
+            raise _checks.ArgumentError("checkpoints", _NEEDED, f"{path}, which does not exist")
         if _is_checkpoint(path):
             found.append(path)
             continue
         inside = sorted(filter(_is_checkpoint, path.iterdir()), key=_natural) if path.is_dir() else []
         if not inside:
             came = f"the folder {path}, which holds none" if path.is_dir() else str(path)
-            raise _checks.ArgumentError(_OPTION, _NEEDED, came)
+            raise _checks.ArgumentError("checkpoints", _NEEDED, came)
         found += inside
     return found
 
@@ -100,7 +99,7 @@ def read(path: Path, start: Any) -> Any:
 def _damaged(path: Path, error: Exception) -> _checks.ArgumentError:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     why = f"{type(error).__name__}{': ' + lines[-1][:200] if lines else ''}"
-    return _checks.ArgumentError(_OPTION, "a checkpoint that can be read", f"{path} ({why})")
+    return _checks.ArgumentError("checkpoints", "a checkpoint that can be read", f"{path} ({why})")
 
 
 def _from_names(path: Path, tensors: dict[str, Any], start: Any) -> Any:
@@ -133,7 +132,7 @@ def _from_equinox(path: Path, start: Any) -> Any:
             except (ValueError, EOFError, OSError) as error:
                 lines = str(error).splitlines() or [""]
                 came = f"{path}, which cannot be read there ({type(error).__name__}: {lines[0][:120]})"
-                raise _checks.ArgumentError(_OPTION, f"the leaf {leaf_name(key)} of the start", came) from None
+                raise _checks.ArgumentError("checkpoints", f"the leaf {leaf_name(key)} of the start", came) from None
             shapes = [
                 (np.shape(value), str(getattr(value, "dtype", type(value).__name__))) for value in (leaf, read_leaf)
             ]
@@ -153,7 +152,7 @@ def _orbax(path: Path) -> dict[str, Any]:
     except ModuleNotFoundError:
         advice = "pip install 'taylornets[orbax]'"
         raise _checks.ArgumentError(
-            _OPTION, "orbax-checkpoint, to read Orbax checkpoints", "none installed", advice
+            "checkpoints", "orbax-checkpoint, to read Orbax checkpoints", "none installed", advice
         ) from None
     item = orbax_item(path)
     assert item is not None

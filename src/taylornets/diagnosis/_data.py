@@ -1,4 +1,4 @@
-"""Data of a diagnosis: what the factory gave, or what `--data` names, as batches to train on and a probe set to measure on."""
+"""Data of a diagnosis, from the factory or a file: batches to train on and a probe set to measure on."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -42,7 +42,7 @@ class Data:
 
 
 def named(source: str, target: str | None, task: str) -> dict[str, Any]:
-    """The data that `--data` names: an NPZ file with arrays `x` and `y` of any shape, or a table of numbers.
+    """Data that the user names: an NPZ file with arrays `x` and `y` of any shape, or a table of numbers.
 
     The columns of a table are standardized (those of the digits, which are images, divided by their largest value). Which
     targets are classes, `taylornets._measures.guessed_task` decides, as for `taylornets fit`.
@@ -62,19 +62,19 @@ def named(source: str, target: str | None, task: str) -> dict[str, Any]:
     names = [str(name) for name in table.frame.columns]
     if wanted is None:
         came = f"none, and {source} has the columns {', '.join(map(repr, names[:6]))}"
-        raise _checks.ArgumentError("--target", "the column to predict", came)
-    _checks.choice("--target", wanted, names)
+        raise _checks.ArgumentError("target", "the column to predict", came)
+    _checks.choice("target", wanted, names)
     inputs = table.frame.drop(columns=[wanted])
     words = [str(name) for name in inputs.columns if not pd.api.types.is_numeric_dtype(inputs[name])]
     if words:
         raise _checks.ArgumentError(
-            "--data", "columns of numbers", f"the column {words[0]!r}", "Encode it, or leave it out."
+            "data", "columns of numbers", f"the column {words[0]!r}", "Encode it, or leave it out."
         )
     x, y = inputs.to_numpy(np.float64), table.frame[wanted].to_numpy()
     found: dict[str, Any] = {}
     if y.dtype.kind in "OUS":
         if task == "regression":
-            raise _checks.ArgumentError("--task", "'classification' for a target of strings", "'regression'")
+            raise _checks.ArgumentError("task", "'classification' for a target of strings", "'regression'")
         names, y = np.unique(y.astype(str), return_inverse=True)
         found["classes"] = tuple(map(str, names))
     else:
@@ -93,7 +93,7 @@ def _of_task(y: np.ndarray, task: str) -> np.ndarray:
     if y.dtype.kind != "f":
         return y
     if not np.all(y == np.round(y)):
-        raise _checks.ArgumentError("--task", "'regression' for a target of fractions", "'classification'")
+        raise _checks.ArgumentError("task", "'regression' for a target of fractions", "'classification'")
     return y.astype(np.int32)
 
 
@@ -105,10 +105,10 @@ def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
                 return None
             return file["x"], file["y"]
     except FileNotFoundError:
-        raise _checks.ArgumentError("--data", "a file", f"{path}, which does not exist") from None
+        raise _checks.ArgumentError("data", "a file", f"{path}, which does not exist") from None
     except (OSError, ValueError, EOFError, KeyError) as error:
         came = f"{_checks.short(str(path))} ({' '.join(str(error).split())[:120]})"
-        raise _checks.ArgumentError("--data", "an NPZ file with arrays x and y", came) from None
+        raise _checks.ArgumentError("data", "an NPZ file with arrays x and y", came) from None
 
 
 def settled(given: Any, *, batch_size: int, steps: int, probe: int, seed: int) -> Data:
@@ -126,7 +126,7 @@ def settled(given: Any, *, batch_size: int, steps: int, probe: int, seed: int) -
     """
     if given is None:
         raise _checks.ArgumentError(
-            WHERE, f"data, {_FORMS}", "none", "Return them from the factory, or name them with --data."
+            WHERE, f"data, {_FORMS}", "none", "Return them from the factory, or name them with `data`."
         )
     extra: dict[str, Any] = {}
     test: Any = None
@@ -235,7 +235,7 @@ def images(x: Any, shape: tuple[int, ...] | None) -> np.ndarray | None:
     array = np.asarray(x, dtype=np.float64)
     if int(np.prod(shape)) != array[0].size:
         came = f"{shape} for inputs of shape {array.shape[1:]}"
-        raise _checks.ArgumentError("--images", "a shape with as many numbers as an input", came)
+        raise _checks.ArgumentError("image_shape", "a shape with as many numbers as an input", came)
     array = array.reshape(len(array), *shape)
     if len(shape) == 3:
         array = array.mean(axis=1 if shape[0] in _GRAY_OR_COLOR and shape[-1] not in _GRAY_OR_COLOR else 3)

@@ -1,4 +1,4 @@
-"""What the user asks `taylornets diagnose` for, and what is refused before anything is computed."""
+"""What the user asks `taylornets diagnose` for, and what raises before anything is computed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,9 +36,9 @@ class DiagnosisRequest:
         tolerance: of distances and radii.
         checkpoints: saved parameters to read instead of training.
         start: `"factory"`, or `"first"` for the first checkpoint.
-        image_shape: of an input; None to find out, empty for no images.
+        image_shape: of an input; None to infer it, empty for no images.
         seed: of splits and batches.
-        resume: go on with a killed run.
+        resume: continue an interrupted run.
     """
 
     where: str
@@ -65,30 +65,30 @@ class DiagnosisRequest:
 
 
 def check_settings(request: DiagnosisRequest) -> None:
-    """Refuses settings that no study has, before the user's file is run."""
-    for option, value, minimum in (
-        ("--steps", request.steps, 1), ("--batch-size", request.batch_size, 1),
-        ("--probe", request.probe, 2), ("--seed", request.seed, 0),
+    """Raises for invalid settings, before the user's file is run."""
+    for argument, value, minimum in (
+        ("steps", request.steps, 1), ("batch_size", request.batch_size, 1),
+        ("probe", request.probe, 2), ("seed", request.seed, 0),
     ):  # fmt: skip
-        _checks.integer(option, value, minimum)
-    _checks.order_of("--max-order", request.max_order, 1)
+        _checks.integer(argument, value, minimum)
+    _checks.order_of("max_order", request.max_order, 1)
     for order in request.orders:
-        _checks.order_of("--orders", order, 1)
+        _checks.order_of("orders", order, 1)
     if len(set(request.orders)) < len(request.orders):
-        raise _checks.ArgumentError("--orders", "orders that differ", ",".join(map(str, request.orders)))
-    for option, value in (("--threshold", request.threshold), ("--tolerance", request.tolerance)):
-        _checks.positive(option, value)
+        raise _checks.ArgumentError("orders", "orders that differ", ",".join(map(str, request.orders)))
+    for argument, value in (("threshold", request.threshold), ("tolerance", request.tolerance)):
+        _checks.positive(argument, value)
         if value >= 1:
-            raise _checks.ArgumentError(option, "a number between 0 and 1", str(value))
-    _checks.positive("--learning-rate", request.learning_rate)
-    _checks.choice("--task", request.task, TASKS)
-    _checks.choice("--start", request.start, ("factory", "first"))
+            raise _checks.ArgumentError(argument, "a number between 0 and 1", str(value))
+    _checks.positive("learning_rate", request.learning_rate)
+    _checks.choice("task", request.task, TASKS)
+    _checks.choice("start", request.start, ("factory", "first"))
     if request.fixed is not None:
-        _checks.choice("--fixed", request.fixed, ("start", "end"))
+        _checks.choice("fixed", request.fixed, ("start", "end"))
     if request.start == "first" and not request.checkpoints:
-        raise _checks.ArgumentError("--start", "checkpoints, of which the first is the start", "no --checkpoints")
+        raise _checks.ArgumentError("start", "'factory' where there are no `checkpoints`", "'first'")
     if request.target is not None and request.data is None:
-        raise _checks.ArgumentError("--target", "a table in --data", "none")
+        raise _checks.ArgumentError("target", "a table in `data`", "none")
 
 
 def refuse_other_settings(subject: UserModel, paths: Sequence[Path], trees: Sequence[Any]) -> None:
@@ -98,5 +98,7 @@ def refuse_other_settings(subject: UserModel, paths: Sequence[Path], trees: Sequ
         _, settings = line.differing(jax.tree.leaves(tree))
         if settings:
             expected = "leaves that do not move (integers, masks, keys, Python numbers) as in the initialization"
-            advice = "Pass --fixed start to keep those of the initialization, or --fixed end to use the checkpoint's."
+            advice = (
+                "Pass `fixed='start'` to keep those of the initialization, or `fixed='end'` to use the checkpoint's."
+            )
             raise _checks.ArgumentError(str(path), expected, f"another value at {', '.join(settings[:5])}", advice)

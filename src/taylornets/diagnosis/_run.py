@@ -69,7 +69,7 @@ def diagnose(request: DiagnosisRequest, progress: Progress) -> Diagnosed:
         trees = [_checkpoints.read(path, subject.params) for path in paths]
     if trees and request.start == "first":
         if len(trees) < 2:
-            raise _checks.ArgumentError("--start", "factory, where there is one checkpoint", "first")
+            raise _checks.ArgumentError("start", "'factory' where there is one checkpoint", "'first'")
         subject, trees, paths = dataclasses.replace(subject, params=trees[0]), trees[1:], paths[1:]
     if request.fixed is None:
         refuse_other_settings(subject, paths, trees)
@@ -128,25 +128,30 @@ def _prepared(request: DiagnosisRequest) -> tuple[UserModel, Data, Task]:
                 WHERE, f"a model that takes inputs of shape {shapes}", said(error, path)
             ) from None
     line = Line.through(subject.f, subject.params, None)
-    refuse_not_finite(f"{WHERE}: parameters", line.leaves, line.paths)
+    refuse_not_finite(WHERE, line.leaves, line.paths)
     if not any(line.movable):
         raise _checks.ArgumentError(WHERE, "parameters with arrays of floats", f"{len(line.leaves)} leaves without any")
     outputs = check_runs(subject, data.x, path)
     count = len(jax.tree.leaves(data.y)[0])
     refuse_outputs("f", outputs, count)
     loss: Any = request.loss or subject.loss or _loss(data.y, outputs, request.task)
-    target = task_of(loss, request.task, data.y)
     try:
+        target = task_of(loss, request.task, data.y)
         target.check(outputs, data.y)
         jax.eval_shape(target.value, outputs, data.y)
-    except _checks.ArgumentError:
-        raise
+    except _checks.ArgumentError as error:
+        raise _of_factory(error, request) from None
     except Exception as error:
         raise _checks.ArgumentError(
             WHERE, "a loss(outputs, y) for these outputs and targets", said(error, path)
         ) from None
     images(data.x, request.image_shape or None)  # refuses a shape that does not fit
     return dataclasses.replace(subject, loss=loss), data, target
+
+
+def _of_factory(error: _checks.ArgumentError, request: DiagnosisRequest) -> _checks.ArgumentError:
+    """An error about a loss that came from the factory is about the factory."""
+    return error.renamed(WHERE) if error.argument == "loss" and request.loss is None else error
 
 
 def _loss(y: Any, outputs: Any, task: str) -> str:
@@ -193,9 +198,9 @@ def _train(
         )  # fmt: skip
     except _checks.ArgumentError as error:
         if error.argument == "checkpoint":
-            advice = "The factory or the settings are not those of that run: leave --resume out."
-            raise _checks.ArgumentError("--resume", "the run that was interrupted", str(error), advice) from None
-        raise
+            advice = "The factory or the settings are not those of that run: start a new run, without `resume`."
+            raise _checks.ArgumentError("resume", "the run that was interrupted", error.got, advice) from None
+        raise _of_factory(error, request) from None
     at = [step for step in training.history.steps if step]
     return training, at, [_regime(records.loads((folder / f"{step}.json").read_text())) for step in at]
 

@@ -1,4 +1,4 @@
-"""A file to begin with, which runs as it is."""
+"""A starter file, which runs as it is."""
 
 from importlib import resources
 from pathlib import Path
@@ -17,10 +17,8 @@ def write_template(path: Path) -> None:
         OSError: where it cannot be written.
     """
     if path.suffix != ".py":
-        raise _checks.ArgumentError("--init", "the name of a new Python file, such as model.py", str(path))
+        raise _checks.ArgumentError("path", "the name of a new Python file, such as model.py", str(path))
     if path.exists():
-        raise _checks.ArgumentError(
-            "--init", "the name of a new file", f"{path}, which is there", "Choose another name."
-        )
+        raise _checks.ArgumentError("path", "the name of a new file", f"{path}, which is there", "Choose another name.")
     text = resources.files("taylornets.diagnosis").joinpath("template.py.txt").read_text(encoding="utf-8")
     _files.write_bytes(path, text.format(name=path).encode())

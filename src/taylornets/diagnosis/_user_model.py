@@ -17,7 +17,7 @@ import optax
 from taylornets import _checks
 from taylornets._trees import Line
 
-WHERE = "FILE.py:FACTORY"
+WHERE = "where"  # FILE.py:FACTORY, as in `build`
 FORMS = (
     "(f, params0, data, optimizer, loss), or (model, data, optimizer, loss) or a model alone, an Equinox or Flax module"
 )
@@ -109,9 +109,7 @@ def _imported(path: Path) -> ModuleType:
     """The user's file, run as a module; files beside it can be imported from it."""
     if path.suffix != ".py" or not path.is_file():
         came = f"{path}, which is none" if path.exists() else f"{path}, which does not exist"
-        raise _checks.ArgumentError(
-            WHERE, "a Python file", came, "`taylornets diagnose --init` writes one to begin with."
-        )
+        raise _checks.ArgumentError(WHERE, "a Python file", came, "`write_template` writes a starter file.")
     name = f"taylornets_diagnosed_{path.stem}"
     specification = importlib.util.spec_from_file_location(name, path)
     if specification is None or specification.loader is None:

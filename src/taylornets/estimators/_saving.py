@@ -229,7 +229,7 @@ def _decode_items(written: dict[str, Any], inner: Callable[[Any], Any]) -> np.nd
 def _encode_numbers(tensors: dict[str, np.ndarray], value: Any, name: str, _: Any) -> dict[str, Any]:
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
-        raise _checks.ArgumentError(name, "arrays of numbers or texts", f"dtype {array.dtype}")
+        raise _checks.ArgumentError(name, "arrays of numbers or strings", f"dtype {array.dtype}")
     tensors[name] = np.ascontiguousarray(array)
     return {"$array": name, "shape": list(array.shape), "scalar": isinstance(value, np.generic)}
 

@@ -26,16 +26,16 @@ def check_folder(out: Path, command: str, ours: Callable[[Path], object]) -> Non
             out.stat()
         there = next(path for path in (out, *out.absolute().parents) if os.path.lexists(path))
         if not there.is_dir():
-            raise _checks.ArgumentError("--out", needed, f"{out}, but {there} is no folder", "Choose another folder.")
+            raise _checks.ArgumentError("out", needed, f"{out}, but {there} is no folder", "Choose another folder.")
         items = sorted(item.name for item in out.iterdir() if not _files.is_temporary(item)) if there == out else []
     except (OSError, ValueError) as error:
         if isinstance(error, _checks.ArgumentError):
             raise
         why = getattr(error, "strerror", None) or str(error)
-        raise _checks.ArgumentError("--out", needed, f"{_checks.short(str(out))} ({why})") from None
+        raise _checks.ArgumentError("out", needed, f"{_checks.short(str(out))} ({why})") from None
     if items and not ours(out):
         came = f"{out}, which holds {items[0]!r}" + (f" and {len(items) - 1} more" if items[1:] else "")
-        raise _checks.ArgumentError("--out", needed, came, "Choose another folder.")
+        raise _checks.ArgumentError("out", needed, came, "Choose another folder.")
 
 
 def prepare_folder(out: Path, own: Iterable[str]) -> None:
@@ -51,4 +51,4 @@ def prepare_folder(out: Path, own: Iterable[str]) -> None:
             if _files.is_temporary(item) or item.name in own:
                 shutil.rmtree(item) if item.is_dir() else item.unlink()
     except OSError as error:
-        raise _checks.ArgumentError("--out", "a folder that can be written", f"{out} ({error.strerror})") from None
+        raise _checks.ArgumentError("out", "a folder that can be written", f"{out} ({error.strerror})") from None

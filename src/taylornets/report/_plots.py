@@ -80,7 +80,7 @@ def plot(part: Any, panel: Plot, theme: Theme) -> None:
         if item.kind == "bars":
             handles.append(_bars(axes, item, x, y, (bars.index(item), len(bars)), (color, theme.ink)))
         elif item.kind == "theory":
-            handles += axes.plot(x, y, color=color, linestyle="--", linewidth=1.5, zorder=2.5)
+            handles += axes.plot(x, y, color=color, linestyle="dashed", linewidth=1.5, zorder=2.5)
         elif item.kind == "line":
             shape = marker if len(x) <= 25 else ""
             handles += axes.plot(x, y, color=color, marker=shape, markersize=4.0, zorder=3)

@@ -24,8 +24,8 @@ def _load(directory: Path) -> tuple[RunRecord, list[ClaimRecord], list[str]]:
         came = f"{directory}, " + (
             "which has no run.json of this version" if directory.is_dir() else "which does not exist"
         )
-        advice = "Name the folder given to `taylornets reproduce --out`."
-        raise ArgumentError("DIR", "a folder written by `taylornets reproduce`", came, advice)
+        advice = "Name the folder that a reproduction was written to."
+        raise ArgumentError("directory", "a folder written by `taylornets reproduce`", came, advice)
     claims: list[ClaimRecord] = []
     missing: list[str] = []
     for name in run.claims:
@@ -34,7 +34,7 @@ def _load(directory: Path) -> tuple[RunRecord, list[ClaimRecord], list[str]]:
             claims.append(record)
         elif (directory / "records" / f"{name}.json").exists():
             came = f"{directory / 'records' / name}.json, which is damaged or of another version"
-            raise ArgumentError("DIR", "records that can be read", came, "Run `taylornets reproduce --resume` again.")
+            raise ArgumentError("directory", "records that can be read", came, "Reproduce again with `resume=True`.")
         else:
             missing.append(name)
     return run, claims, missing

@@ -86,10 +86,10 @@ def reproduce(
     """
     for name in names:
         registry.get(name)
-    _checks.choice("--profile", profile, registry.PROFILES)
-    if _checks.integer("--seed", seed, 0) > _LARGEST_SEED:
-        raise _checks.ArgumentError("--seed", f"an integer ≤ {_LARGEST_SEED}", str(seed))
-    _checks.integer("--workers", workers, 1)
+    _checks.choice("profile", profile, registry.PROFILES)
+    if _checks.integer("seed", seed, 0) > _LARGEST_SEED:
+        raise _checks.ArgumentError("seed", f"an integer ≤ {_LARGEST_SEED}", str(seed))
+    _checks.integer("workers", workers, 1)
     check_folder(out, "reproduce", records.load_run)
     progress = NoProgress() if progress is None else progress
 
@@ -102,7 +102,7 @@ def reproduce(
         run = _new_run(stamp, order)
         records.save_run(out, run)
     except OSError as error:
-        raise _checks.ArgumentError("--out", "a folder that can be written", f"{out} ({error.strerror})") from None
+        raise _checks.ArgumentError("out", "a folder that can be written", f"{out} ({error.strerror})") from None
 
     for record in kept.values():
         progress.finished(record.claim, f"{record.verdict} (kept from the earlier run)")

@@ -44,13 +44,13 @@ def load(path: Path) -> Sweep:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise _checks.ArgumentError("CONFIG", "a TOML file that can be read", f"{path} ({error.strerror})") from None
+        raise _checks.ArgumentError("path", "a TOML file that can be read", f"{path} ({error.strerror})") from None
     except UnicodeDecodeError:
-        raise _checks.ArgumentError("CONFIG", "a TOML file", f"{path}, which is no text in UTF-8") from None
+        raise _checks.ArgumentError("path", "a TOML file", f"{path}, which is not UTF-8 text") from None
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise _checks.ArgumentError("CONFIG", "a TOML file", f"{path} ({error})") from None
+        raise _checks.ArgumentError("path", "a TOML file", f"{path} ({error})") from None
     for name in content:
         _checks.choice(argument, name, ("grid",))
     given = content.get("grid")

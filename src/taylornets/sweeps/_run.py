@@ -63,7 +63,7 @@ def sweep(
     Source: theory 8.
     """
     if _store.exists(out) and not resume:
-        raise _checks.ArgumentError("--out", "a folder without a sweep", str(out), "Go on with it: --resume.")
+        raise _checks.ArgumentError("out", "a folder without a sweep", str(out), "Continue it with `resume=True`.")
     check_folder(out, "sweep", _store.exists)
     cells = {cell.name: cell for cell in plan.cells}
 
@@ -113,7 +113,7 @@ def _connect(stack: ExitStack, scheduler: str | None, workers: int | None, cells
             return stack.enter_context(Client(scheduler, timeout=_CONNECT))
         except (OSError, ValueError, TypeError) as error:
             needed = "the address of a running dask scheduler, such as tcp://127.0.0.1:8786"
-            raise _checks.ArgumentError("--scheduler", needed, f"{scheduler!r} ({error})") from None
+            raise _checks.ArgumentError("scheduler", needed, f"{scheduler!r} ({error})") from None
     cluster = stack.enter_context(
         LocalCluster(
             n_workers=min(workers, cells) if workers else None,

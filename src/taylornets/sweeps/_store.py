@@ -42,7 +42,7 @@ class Store:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreError("--out", "a folder that can be written", f"{folder} ({error.strerror})") from None
+            raise StoreError("out", "a folder that can be written", f"{folder} ({error.strerror})") from None
         with self._guard():
             self._connection = sqlite3.connect(self.path, isolation_level=None)
         try:
@@ -68,7 +68,7 @@ class Store:
                 connection.executemany("INSERT INTO about VALUES (?, ?)", items)
         elif about.get("schema") != SCHEMA or about.get("version") != version:
             came = f"one of {about.get('schema')}, taylornets {about.get('version')}"
-            raise StoreError(str(self.path), f"a sweep of taylornets {version}", came, "Choose another --out.")
+            raise StoreError(str(self.path), f"a sweep of taylornets {version}", came, "Choose another folder.")
 
     def __enter__(self) -> "Store":
         return self
@@ -129,11 +129,11 @@ class _Guard:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if isinstance(error, sqlite3.OperationalError) and any(word in str(error) for word in ("full", "disk I/O")):
-            advice = "Finished cells are kept: make room and go on with --resume."
-            raise StoreError("--out", f"room on the disk of {self._path.parent}", str(error), advice) from None
+            advice = "Finished cells are kept: free some space and continue with `resume=True`."
+            raise StoreError("out", f"room on the disk of {self._path.parent}", str(error), advice) from None
         if isinstance(error, sqlite3.Error | ValueError | TypeError) and not isinstance(error, StoreError):
-            advice = "It was left as it is. Move it away, or choose another --out."
-            raise StoreError("--out", f"a database of a sweep in {self._path}", str(error), advice) from None
+            advice = "It was left as it is. Move it away, or choose another folder."
+            raise StoreError("out", f"a database of a sweep in {self._path}", str(error), advice) from None
 
 
 class _Transaction:

@@ -23,16 +23,16 @@ _FITTED = "a model that `taylornets fit` has written"
 
 @dataclass(frozen=True)
 class Columns:
-    """What a model knows about the table that it was fitted on.
+    """The table that a model was fitted on.
 
     Args:
         target: the column that it predicts.
         task: `"classification"` or `"regression"`.
         numbers: input columns of numbers.
-        categories: input columns of texts.
+        categories: input columns of strings.
         seed: of the split.
         digest: of inputs and target, rows without a target included.
-        text_target: whether the target was read as texts; numbers stand for classes, too.
+        text_target: whether the target was read as strings; numbers stand for classes, too.
     """
 
     target: str
@@ -51,7 +51,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says about the rows of a table.
+    """Predictions of a model for the rows of a table.
 
     Args:
         frame: the column `prediction`, and for classifiers one of probabilities for each class.
@@ -99,33 +99,31 @@ def whole(steps: ColumnTransformer, model: Any, columns: Columns) -> Pipeline:
     return pipeline
 
 
-def open_model(source: str) -> tuple[Any, Columns]:
+def open_model(model: str) -> tuple[Any, Columns]:
     """Reads a model file, or the one in a folder that `taylornets fit` has written.
 
     Raises:
         ArgumentError: for anything else.
     """
-    path = Path(source)
+    path = Path(model)
     try:
         path = path / MODEL if path.is_dir() else path
         if path.exists() and not path.is_file():
-            raise _checks.ArgumentError("MODEL", _FITTED, f"{path}, which is a folder, a device or a pipe")
+            raise _checks.ArgumentError("model", _FITTED, f"{path}, which is a folder, a device or a pipe")
         pipeline = load(path)
     except _checks.ArgumentError as error:
-        message = str(error).removeprefix(f"{error.argument}: needed ")
-        needed, _, came = message.partition(", got ")
-        raise _checks.ArgumentError("MODEL", needed, came.rstrip(".")) from None
+        raise error.renamed("model") from None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
-        raise _checks.ArgumentError("MODEL", _FITTED, f"{path} ({why})") from None
+        raise _checks.ArgumentError("model", _FITTED, f"{path} ({why})") from None
     if not hasattr(pipeline, "table_"):
-        came = f"{path}, which does not know its table"
-        raise _checks.ArgumentError("MODEL", _FITTED, came, "Use it in Python, with taylornets.load.")
+        came = f"{path}, which does not describe its table"
+        raise _checks.ArgumentError("model", _FITTED, came, "Use it in Python, with taylornets.load.")
     return pipeline, Columns(**pipeline.table_)
 
 
 def read_for(columns: Columns, source: str, reading: Reading) -> DataTable:
-    """Reads a table for a model, texts where it wants texts.
+    """Reads a table for a model, strings where it expects strings.
 
     Raises:
         ArgumentError: for a table without the columns that the model needs, or with words where it needs numbers.
@@ -138,11 +136,11 @@ def read_for(columns: Columns, source: str, reading: Reading) -> DataTable:
     if lacking:
         more = f" and {len(lacking) - 1} more" if lacking[1:] else ""
         needed = f"the {len(columns.inputs)} columns that the model was fitted on"
-        raise _checks.ArgumentError("DATA", needed, f"a table without {lacking[0]!r}{more}")
+        raise _checks.ArgumentError("data", needed, f"a table without {lacking[0]!r}{more}")
     for name in columns.numbers:
         if table.frame[name].dtype == object:
             first = table.frame[name].dropna().iloc[0]
-            raise _checks.ArgumentError("DATA", f"numbers in column {name!r}, as in fit", f"{first!r}")
+            raise _checks.ArgumentError("data", f"numbers in column {name!r}, as in fit", f"{first!r}")
     return table
 
 
@@ -166,18 +164,18 @@ def _targets(columns: Columns, table: DataTable, pipeline: Any) -> tuple[np.ndar
         values = labels_of(values)
         unknown = sorted(set(values) - set(pipeline.classes_))
         if unknown:
-            needed = f"classes that the model knows in column {columns.target!r}"
-            raise _checks.ArgumentError("DATA", needed, f"{str(unknown[0])!r}")
+            needed = f"classes of the model in column {columns.target!r}"
+            raise _checks.ArgumentError("data", needed, f"{str(unknown[0])!r}")
     elif values.dtype == object:
-        raise _checks.ArgumentError("DATA", f"numbers in the target column {columns.target!r}", f"{values[0]!r}")
+        raise _checks.ArgumentError("data", f"numbers in the target column {columns.target!r}", f"{values[0]!r}")
     return present, values
 
 
-def predict(source: str, data: str, reading: Reading) -> Predictions:
+def predict(model: str, data: str, reading: Reading) -> Predictions:
     """Predicts the rows of a table; the target may be there or not.
 
     Args:
-        source: of the model.
+        model: file or folder.
         data: of the table.
         reading: how the table is read.
 
@@ -187,32 +185,32 @@ def predict(source: str, data: str, reading: Reading) -> Predictions:
     Raises:
         ArgumentError: for a file that is no model or no table for it.
     """
-    pipeline, columns = open_model(source)
+    pipeline, columns = open_model(model)
     table = read_for(columns, data, reading)
     prepared = pipeline[:-1].transform(_inputs(columns, table))
-    model = pipeline[-1]
-    found = model.predict(prepared)
+    estimator = pipeline[-1]
+    found = estimator.predict(prepared)
     frame = pd.DataFrame({"prediction": found})
     if columns.task == "classification":
-        chances = model.predict_proba(prepared)
-        for place, name in enumerate(model.classes_):
-            frame[f"probability of {name}"] = chances[:, place]
+        probabilities = estimator.predict_proba(prepared)
+        for place, name in enumerate(estimator.classes_):
+            frame[f"probability of {name}"] = probabilities[:, place]
     ignored = [str(name) for name in table.frame.columns if name not in (*columns.inputs, columns.target)]
     if not _has_target(columns, table):
         return Predictions(frame, None, 0, ignored)
-    present, values = _targets(columns, table, model)
+    present, values = _targets(columns, table, estimator)
     score = score_of(columns.task)(values, found[present]) if len(values) > 1 else None
     seen = table.digest([*columns.inputs, columns.target]) == columns.digest
     return Predictions(frame, score, len(values), ignored, seen)
 
 
-def certify(source: str, data: str, reading: Reading) -> Proof:
-    """Proves anew, from the saved weights alone, how far they are from the best ones.
+def certify(model: str, data: str, reading: Reading) -> Proof:
+    """Re-certifies a model: from the saved weights alone, how far they are from the optimum.
 
     On the table that the model was fitted on, the problem is that of its training rows; on another one, of all its rows.
 
     Args:
-        source: of the model.
+        model: file or folder.
         data: of the table, with the target.
         reading: how the table is read.
 
@@ -222,16 +220,16 @@ def certify(source: str, data: str, reading: Reading) -> Proof:
     Raises:
         ArgumentError: for a file that is no model or no table for it, and for models that have no certificate.
     """
-    pipeline, columns = open_model(source)
-    model = pipeline[-1]
-    if not is_certifiable(model.model_):
+    pipeline, columns = open_model(model)
+    estimator = pipeline[-1]
+    if not is_certifiable(estimator.model_):
         raise _checks.ArgumentError(
-            "MODEL", "a model of order 1 or 2, which has a certificate", f"order {model.model_}"
+            "model", "a model of order 1 or 2, which has a certificate", f"order {estimator.model_}"
         )
     table = read_for(columns, data, reading)
     if not _has_target(columns, table):
-        raise _checks.ArgumentError("DATA", f"a table with the target {columns.target!r}", "one without")
-    present, values = _targets(columns, table, model)
+        raise _checks.ArgumentError("data", f"a table with the target {columns.target!r}", "one without")
+    present, values = _targets(columns, table, estimator)
     rows = np.flatnonzero(present)
     same = table.digest([*columns.inputs, columns.target]) == columns.digest
     if same:
@@ -239,4 +237,4 @@ def certify(source: str, data: str, reading: Reading) -> Proof:
         train = split_of(labels, len(values), columns.seed).train
         rows, values = rows[train], values[train]
     features = pipeline[:-1].transform(_inputs(columns, table).iloc[rows])
-    return Proof(model.certify(features, values), len(rows), same)
+    return Proof(estimator.certify(features, values), len(rows), same)

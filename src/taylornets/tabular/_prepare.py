@@ -46,15 +46,15 @@ def prepared(problem: TableProblem) -> tuple[ColumnTransformer, np.ndarray]:
     missing: Any = train.isna().to_numpy()
     for place, name in enumerate(train.columns):
         if np.all(missing[:, place]):
-            advice = f"Leave it out with --drop {name!r}."
+            advice = f"Leave it out with `drop=({name!r},)`."
             came = f"{name!r}, which is empty there"
-            raise _checks.ArgumentError("DATA", "columns with values in the training rows", came, advice)
+            raise _checks.ArgumentError("data", "columns with values in the training rows", came, advice)
     inputs: Any = problem.inputs
     wide = sum(min(inputs[name].nunique() + 1, MOST_CATEGORIES) for name in problem.categories)
     if wide + 2 * len(problem.numbers) > _MOST_FEATURES:
         needed = f"at most {_MOST_FEATURES:,} features, one for each number and each category"
         raise _checks.ArgumentError(
-            "DATA", needed, f"{wide + 2 * len(problem.numbers):,}", "Leave columns out: --drop."
+            "data", needed, f"{wide + 2 * len(problem.numbers):,}", "Leave columns out with `drop`."
         )
     steps = preparation(problem).fit(train)
     features: Any = steps.transform(problem.inputs)

@@ -35,7 +35,7 @@ class TableProblem:
         task: `"classification"` or `"regression"`.
         reason: why this task, in words.
         inputs: the other columns, without rows that lack the target.
-        y: targets: float64, or texts for classes.
+        y: targets: float64, or strings for classes.
         left_out: how many rows lack the target.
         dropped: columns that say nothing and were left out.
         split: of the rows.
@@ -58,7 +58,7 @@ class TableProblem:
 
     @property
     def categories(self) -> list[str]:
-        """Columns of texts."""
+        """Columns of strings."""
         return [name for name in self.inputs.columns if self.inputs[name].dtype == object]
 
 
@@ -70,7 +70,7 @@ def pose(table: DataTable, target: str | None, task: str, seed: int, drop_consta
         target: the column to predict; by default that of the source, if it has one.
         task: one of `TASKS`.
         seed: of the split.
-        drop_constant: whether empty and constant columns are left out, and not refused; those of the sets that come with
+        drop_constant: whether empty and constant columns are left out, instead of raising; those of the sets that come with
             scikit-learn always are.
 
     Returns:
@@ -79,21 +79,21 @@ def pose(table: DataTable, target: str | None, task: str, seed: int, drop_consta
     Raises:
         ArgumentError: for a target that is missing or of the wrong kind, and for columns that say nothing.
     """
-    _checks.choice("--task", task, TASKS)
+    _checks.choice("task", task, TASKS)
     names = [str(name) for name in table.frame.columns]
     chosen = table.target if target is None else target
     if chosen is None:
         among = ", ".join(map(repr, table.outcomes or names[-3:]))
-        raise _checks.ArgumentError("--target", "the name of the column to predict", "none", f"For example: {among}")
-    _known("--target", chosen, names)
+        raise _checks.ArgumentError("target", "the name of the column to predict", "none", f"For example: {among}")
+    _known("target", chosen, names)
     column: Any = table.frame[chosen]
     present = column.notna().to_numpy()
     if not present.any():
-        raise _checks.ArgumentError("--target", "a column with values", f"{chosen!r}, which is empty")
+        raise _checks.ArgumentError("target", "a column with values", f"{chosen!r}, which is empty")
     rows: Any = table.frame[present].reset_index(drop=True)
     if len(rows) < _LEAST_ROWS:
         came = f"{len(rows)}" + ("" if present.all() else f", and {int((~present).sum())} without one")
-        raise _checks.ArgumentError("DATA", f"at least {_LEAST_ROWS} rows with a target", came)
+        raise _checks.ArgumentError("data", f"at least {_LEAST_ROWS} rows with a target", came)
     found, reason, y = _task(rows[chosen].to_numpy(), chosen, task)
     inputs: Any = rows[[name for name in names if name != chosen and name not in table.outcomes]]
     dropped = _constant(inputs) if drop_constant or table.source in bundled() else []
@@ -103,12 +103,12 @@ def pose(table: DataTable, target: str | None, task: str, seed: int, drop_consta
     return TableProblem(table.source, chosen, found, reason, inputs, y, int((~present).sum()), dropped, split)
 
 
-def _known(option: str, name: str, names: list[str]) -> None:
-    """Refuses a column that is not there; offers the nearest one, and not a thousand."""
+def _known(argument: str, name: str, names: list[str]) -> None:
+    """Raises for a column that is not there; offers the nearest one, and not a thousand."""
     if name not in names:
         if len(names) <= 12:
-            _checks.choice(option, name, names)
-        raise _checks.ArgumentError(option, f"one of the {len(names)} columns", repr(name), f"The first: {names[:5]}")
+            _checks.choice(argument, name, names)
+        raise _checks.ArgumentError(argument, f"one of the {len(names)} columns", repr(name), f"The first: {names[:5]}")
 
 
 def _task(values: np.ndarray, name: str, task: str) -> tuple[str, str, np.ndarray]:
@@ -116,68 +116,68 @@ def _task(values: np.ndarray, name: str, task: str) -> tuple[str, str, np.ndarra
     texts = values.dtype == object
     distinct = np.unique(values.astype(str) if texts else values)
     if len(distinct) < 2:
-        raise _checks.ArgumentError("--target", "a column of at least two values", f"{name!r}, always {distinct[0]}")
+        raise _checks.ArgumentError("target", "a column of at least two values", f"{name!r}, always {distinct[0]}")
     whole = not texts and bool(np.all(values == np.round(values)))
     if task == "auto":
         task = guessed_task(values)
-        kind = "texts" if texts else "whole numbers" if whole else "numbers"
+        kind = "strings" if texts else "whole numbers" if whole else "numbers"
         reason = f"the column holds {len(distinct)} different {kind}"
     else:
-        reason = "as asked for with --task"
+        reason = "as requested"
     if task == "regression":
         if texts:
-            raise _checks.ArgumentError("--task", "'classification' for a target of texts", "'regression'")
+            raise _checks.ArgumentError("task", "'classification' for a target of strings", "'regression'")
         if np.abs(values).max() > _HUGE:
-            raise _checks.ArgumentError("--target", f"numbers of at most {_HUGE:g}", f"{np.abs(values).max():g}")
+            raise _checks.ArgumentError("target", f"numbers of at most {_HUGE:g}", f"{np.abs(values).max():g}")
         return task, reason, values
     if not texts and not whole:
-        raise _checks.ArgumentError("--task", "'regression' for a target of fractions", "'classification'")
+        raise _checks.ArgumentError("task", "'regression' for a target of fractions", "'classification'")
     classes, counts = np.unique(labels_of(values), return_counts=True)
     if len(classes) > min(_MOST_CLASSES, len(values) // _LEAST_OF_CLASS):
         needed = f"at most {min(_MOST_CLASSES, len(values) // _LEAST_OF_CLASS)} classes for {len(values)} rows"
-        raise _checks.ArgumentError("--target", needed, f"{len(classes)} in {name!r}")
+        raise _checks.ArgumentError("target", needed, f"{len(classes)} in {name!r}")
     if counts.min() < _LEAST_OF_CLASS:
         came = f"{counts.min()} of {str(classes[np.argmin(counts)])!r}"
         needed = f"at least {_LEAST_OF_CLASS} rows of every class"
-        raise _checks.ArgumentError("--target", needed, came, "Leave such rows out or merge classes.")
+        raise _checks.ArgumentError("target", needed, came, "Leave such rows out or merge classes.")
     return task, reason, labels_of(values)
 
 
 def labels_of(values: np.ndarray) -> np.ndarray:
-    """Classes as texts; whole numbers without a point."""
+    """Classes as strings; whole numbers without a point."""
     if values.dtype == object:
         return values.astype(str)
     return np.array([f"{value:.0f}" if value == np.round(value) else str(value) for value in values])
 
 
 def _constant(inputs: Any) -> list[str]:
-    """Columns that are empty, or hold one value and no gaps."""
+    """Columns that are empty, or hold one value and no missing ones."""
     values = inputs.nunique(dropna=True)
     full = inputs.notna().all()
     return [name for name in inputs.columns if values[name] == 0 or (values[name] == 1 and full[name])]
 
 
 def _check_inputs(inputs: Any) -> None:
-    """Refuses columns that can say nothing: empty, constant, or with another text in every row."""
+    """Raises for columns without information: empty, constant, or with a different string in every row."""
     if not len(inputs.columns):
-        raise _checks.ArgumentError("DATA", "columns beside the target", "none")
+        raise _checks.ArgumentError("data", "columns other than the target", "none")
     for name in inputs.columns:
         column: Any = inputs[name]
         distinct = column.nunique(dropna=True)
-        advice = f"Leave it out with --drop {name!r}."
+        advice = f"Leave it out with `drop=({name!r},)`."
         if not distinct:
-            raise _checks.ArgumentError("DATA", "columns with values", f"{name!r}, which is empty", advice)
+            raise _checks.ArgumentError("data", "columns with values", f"{name!r}, which is empty", advice)
         if distinct == 1 and column.notna().all():
-            advice = f"Leave it out with --drop {name!r}, or all such columns with --drop-constant."
+            advice = f"Leave it out with `drop=({name!r},)`, or all such columns with `drop_constant=True`."
             came = f"{name!r}, which is always {column.iloc[0]}"
-            raise _checks.ArgumentError("DATA", "columns with different values", came, advice)
+            raise _checks.ArgumentError("data", "columns with different values", came, advice)
         if column.dtype == object and distinct == len(column):
-            came = f"{name!r}, which has another text in every row"
-            hint = f"{advice} Numbers with a decimal comma are read with --decimal ','."
-            raise _checks.ArgumentError("DATA", "columns of numbers or categories", came, hint)
+            came = f"{name!r}, which has a different string in every row"
+            hint = f"{advice} Numbers with a decimal comma are read with `decimal=','`."
+            raise _checks.ArgumentError("data", "columns of numbers or categories", came, hint)
         if column.dtype != object and column.abs().max() > _HUGE:
             needed = f"numbers of at most {_HUGE:g}"
-            raise _checks.ArgumentError("DATA", needed, f"{column.abs().max():g} in {name!r}", advice)
+            raise _checks.ArgumentError("data", needed, f"{column.abs().max():g} in {name!r}", advice)
 
 
 def split_of(labels: np.ndarray | None, rows: int, seed: int) -> Split:

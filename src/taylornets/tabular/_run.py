@@ -37,21 +37,21 @@ class FitRequest:
     Args:
         data: file or `sklearn:NAME`.
         target: column to predict, or none for that of the source.
-        task: `"auto"`, `"classification"` or `"regression"`.
         reading: how the file is read.
         settings: of the model.
         out: folder for what comes out.
         command: the request as a line for the shell.
-        drop_constant: whether empty and constant columns are left out, and not refused.
+        task: `"auto"`, `"classification"` or `"regression"`.
+        drop_constant: whether empty and constant columns are left out, instead of raising.
     """
 
     data: str
     target: str | None
-    task: str
     reading: Reading
     settings: FitSettings
     out: Path
     command: str
+    task: str = "auto"
     drop_constant: bool = False
 
 
@@ -128,23 +128,23 @@ def fit(request: FitRequest, progress: Progress, saved: Callable[[Path], None]) 
 
 
 def check_settings(settings: FitSettings) -> None:
-    """Refuses settings that no model has, before a file is read."""
-    _checks.integer("--order", settings.order, 1)
-    _checks.integer("--width", settings.width, 2)
-    _checks.integer("--rank", settings.rank, 1)
-    _checks.integer("--seed", settings.seed, 0)
+    """Raises for invalid settings, before a file is read."""
+    _checks.integer("order", settings.order, 1)
+    _checks.integer("width", settings.width, 2)
+    _checks.integer("rank", settings.rank, 1)
+    _checks.integer("seed", settings.seed, 0)
     if settings.width % 2:
-        raise _checks.ArgumentError("--width", "an even number, since units come in pairs", str(settings.width))
+        raise _checks.ArgumentError("width", "an even number, since units come in pairs", str(settings.width))
     if settings.rank > 1 and settings.order == 1:
-        raise _checks.ArgumentError("--rank", "1 for order 1", str(settings.rank), "Copies serve orders ≥ 2.")
-    for option, value, limit in (
-        ("--order", settings.order, 12), ("--width", settings.width, 2**20), ("--rank", settings.rank, 64),
-        ("--seed", settings.seed, _LARGEST_SEED),
+        raise _checks.ArgumentError("rank", "1 for order 1", str(settings.rank), "Copies serve orders ≥ 2.")
+    for argument, value, limit in (
+        ("order", settings.order, 12), ("width", settings.width, 2**20), ("rank", settings.rank, 64),
+        ("seed", settings.seed, _LARGEST_SEED),
     ):  # fmt: skip
         if value > limit:
-            raise _checks.ArgumentError(option, f"an integer ≤ {limit}", str(value))
+            raise _checks.ArgumentError(argument, f"an integer ≤ {limit}", str(value))
     if settings.penalty is not None:
-        _checks.positive("--penalty", settings.penalty, "Or leave it out: it is chosen on the validation rows.")
+        _checks.positive("penalty", settings.penalty, "Or leave it out: it is chosen on the validation rows.")
 
 
 def _facts(request: FitRequest, problem: TableProblem, start: str, digest: str) -> dict[str, Any]:

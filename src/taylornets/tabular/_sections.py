@@ -270,6 +270,6 @@ def _choice(learned: Learned) -> str:
     if not learned.path:
         return "The penalty was given."
     chosen, ends = float(learned.model.penalty_), (learned.path[0].penalty, learned.path[-1].penalty)
-    hint = {ends[0]: " A stronger one", ends[1]: " A weaker one"}.get(chosen, "")
-    hint += ", which the path does not hold, may do better: `--penalty`." if hint else ""
+    hint = {ends[0]: " A stronger penalty", ends[1]: " A weaker penalty"}.get(chosen, "")
+    hint += ", outside this path, may do better." if hint else ""
     return f"The penalty was chosen on the validation rows.{hint}"

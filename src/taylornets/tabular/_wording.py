@@ -51,14 +51,14 @@ def certificate_paragraphs(certificate: Any, rows: int, status: str) -> list[str
         advice = (
             f"Between the two lie {share(gap)} of the objective. So there is nothing to gain from longer training, another "
             "optimizer or another random start. If the predictions are not good enough, change what is trained "
-            "(`--order`, `--width`, `--penalty`) or the data, not the training."
+            "(order, width, penalty) or the data, not the training."
         )
     else:
         cause = "Training ran out of steps. " if status == "MAX_STEPS" else ""
         advice = (
             f"Between the two lie {share(min(gap, 1.0))} of the objective. {cause}Either better weights exist, or the bound "
-            "is not sharp here; the certificate cannot tell which. `--rank 2` gives every unit a second copy, which closes "
-            "most such gaps; a larger `--penalty` or `--width` helps too."
+            "is not sharp here; the certificate cannot tell which. Rank 2 gives every unit a second copy, which closes "
+            "most such gaps; a larger penalty or width helps too."
         )
     unsaid = (
         "What it does not say: how well the model predicts rows that it has not seen (the test score says that), "

@@ -177,7 +177,7 @@ def _check_model(study: LockstepProblem, name: str, f: Any, batch: tuple[Any, An
             raise ArgumentError(name, "a model that jax.jit can compile", got, advice) from error
         except ArgumentError as error:  # it names the model f, as most entries do
             if error.argument == "f" and name != "f":
-                raise ArgumentError(name, "a model like f", str(error)) from error
+                raise error.renamed(name) from error
             raise
 
     closed, outputs = jax.make_jaxpr(model, return_shape=True)((study.moving, x))

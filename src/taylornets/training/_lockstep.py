@@ -235,7 +235,7 @@ class Lockstep:
             if error.argument != "degree":
                 raise
             advice = "Lower the orders or the batch size, or pass max_bytes=float('inf')."
-            raise ArgumentError("orders", "orders whose series fit into memory", str(error), advice) from None
+            raise ArgumentError("orders", "orders whose series fit into memory", error.got, advice) from None
         except (ValueError, NotImplementedError) as error:
             _refuse_no_gradient(error)
             raise

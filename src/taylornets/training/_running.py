@@ -78,7 +78,7 @@ class LockstepRun:
                 break
             x, y = check_batch(batch, done)
             if not known:
-                self.check_targets(y, f"in batch {done}")
+                self.check_targets(y, f"y of batch {done}")
             self._step((x, y), None if key is None else jax.random.fold_in(key, done), watched)
             done += 1
             if done % every == 0 or done == count:
@@ -87,16 +87,14 @@ class LockstepRun:
         if self.history.steps[-1] != done:
             self.measure(done)
 
-    def check_targets(self, y: Any, where: str = "") -> None:
-        """Refuses labels that no output stands for."""
+    def check_targets(self, y: Any, argument: str = "y") -> None:
+        """Raises for labels without an output."""
         first = self._probe.start_outputs
         like = jax.ShapeDtypeStruct((rows("y", y), *first.shape[1:]), first.dtype)
         try:
             self._study.task.check_on_host(like, y)
         except _checks.ArgumentError as error:
-            raise _checks.ArgumentError(
-                "batches", f"targets that the loss takes {where}".strip(), str(error).rstrip(".")
-            ) from None
+            raise error.renamed(argument) from None
 
     def _step(self, batch: Any, key: Any, watched: bool) -> None:
         """One update of every model."""

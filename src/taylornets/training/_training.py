@@ -143,7 +143,7 @@ def taylorized_training(
     _entry.compare_slopes(study, x, stacklevel=3)
     run = LockstepRun(study, lockstep, probed, inputs, callbacks)
     if isinstance(batches, Batches):
-        run.check_targets(batches.y)
+        run.check_targets(batches.y, "y of batches")
     every = evaluate_every or max(1, math.ceil((count or _UNKNOWN) / _MEASUREMENTS))
     path = None if checkpoint is None else Path(checkpoint)
     same = {} if path is None else _checkpoint.identity(study, first, (x, y), key, list(run.states.values()))

@@ -158,7 +158,7 @@ def get(name: str) -> Claim:
     Raises:
         ArgumentError: for an unknown name; it offers the nearest one.
     """
-    return _registry[_checks.choice("--claim", name, names())]
+    return _registry[_checks.choice("name", name, names())]
 
 
 def claim_key(seed: int, name: str) -> PRNGKeyArray:

@@ -197,7 +197,7 @@ def _run(context: ClaimContext) -> Outcome:
             "sphere, with one-hot targets and the squared loss. Ridge, penalty, learning rate and epochs were chosen by "
             "validation accuracy on a fifth of the training images; then each model was trained once more on all of them.",
             "The width and the range of penalties were settled during development, when test accuracies of this split (seed "
-            "0) had been seen: read the test accuracy as slightly optimistic, or run another --seed, which splits anew.",
+            "0) had been seen: read the test accuracy as slightly optimistic, or use another seed and split.",
             f"The certificate says that no weight matrix of any rank has an objective more than {quadratic.gap:.1e} (relative) "
             "below that of the quadratic model found. For the network trained by Adam nothing of the kind can be said.",
         ),

@@ -1,0 +1,41 @@
+"""Options that are numbers: parsed where they enter, with a message that says what was expected and what it got."""
+
+from typing import Any
+
+import typer
+
+
+def whole(option: str, metavar: str, text: str) -> Any:
+    """An option that takes an integer.
+
+    Args:
+        option: with its dashes.
+        metavar: placeholder in the help.
+        text: the help.
+    """
+    return typer.Option(option, metavar=metavar, help=text, parser=_integer)
+
+
+def number(option: str, metavar: str, text: str) -> Any:
+    """An option that takes a number.
+
+    Args:
+        option: with its dashes.
+        metavar: placeholder in the help.
+        text: the help.
+    """
+    return typer.Option(option, metavar=metavar, help=text, parser=_number)
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"expected an integer, got {text!r}") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"expected a number, got {text!r}") from None
