@@ -80,6 +80,6 @@ def task_of(loss: Any, task: str, y: Any) -> Task:
     if task != "auto":
         return Task(kept, task == "classification")
     if isinstance(kept, Loss):
-        return Task(kept, kept.name in ("logistic", "softmax"))
+        return Task(kept, kept.classifies)
     integers = hasattr(y, "dtype") and not jnp.issubdtype(y.dtype, jnp.inexact)  # truth values are labels too
     return Task(kept, bool(integers))
