@@ -43,10 +43,8 @@ def names(**traits: bool) -> tuple[str, ...]:
 
     Example:
         >>> import taylornets as tn
-        >>> tn.losses.names()
-        ('huber', 'logistic', 'softmax', 'squared')
-        >>> tn.losses.names(classifies=True)
-        ('logistic', 'softmax')
+        >>> "huber" in tn.losses.names(), "huber" in tn.losses.names(classifies=True)
+        (True, False)
     """
     found = (
         name for name, loss in _losses.items() if all(getattr(loss, trait) == value for trait, value in traits.items())
