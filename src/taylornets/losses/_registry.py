@@ -8,11 +8,11 @@ from taylornets.losses._base import Loss
 _losses: dict[str, Loss] = {}
 
 
-def register(loss: Loss) -> None:
+def register(loss: Any) -> None:
     """Makes a loss available under its name, wherever a loss is chosen by name.
 
     Args:
-        loss: the loss that `get(loss.name)` returns.
+        loss: a `Loss`, the one that `get(loss.name)` returns from now on.
 
     Raises:
         ArgumentError: for something that is not a `Loss`, or if another loss has its name.
