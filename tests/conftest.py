@@ -46,7 +46,7 @@ _MOST_MAPS = 30_000
 
 @pytest.fixture(autouse=True, scope="module")
 def room_for_programs() -> Iterator[None]:
-    """Every compiled program maps memory, and Linux lets a process have 65530 mappings: the compiler then runs out of memory."""
+    """Compiled programs map memory, and Linux allows a process 65530 mappings: beyond, the compiler runs out of memory."""
     yield
     if _MAPS.exists() and _MAPS.read_bytes().count(b"\n") > _MOST_MAPS:
         jax.clear_caches()

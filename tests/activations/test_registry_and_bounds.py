@@ -1,6 +1,5 @@
 """Names, equality, and bounds on derivatives."""
 
-import functools
 import math
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 
 import taylornets as tn
-from taylornets.activations import Activation, Custom, Erf, PolynomialActivation, ReluPower, Tanh, _registry
+from taylornets.activations import Activation, Erf, PolynomialActivation, ReluPower, Tanh
 
 NAMES = (*tn.activations.names(), "polynomial(1.0, -2.0, 0.5, 0.25)", "relu_power_7")
 
@@ -94,17 +93,10 @@ def test_trailing_zeros_do_not_make_another_polynomial():
     assert PolynomialActivation((1, 2, 0)) == PolynomialActivation((1.0, 2.0))
 
 
-def test_a_new_activation_is_one_registration():
-    tn.activations.register("shifted_sin", functools.partial(Custom, _shifted_sin))
-    try:
-        assert tn.activations.get("shifted_sin").derivative(1)(0.0) == pytest.approx(math.cos(0.7))
-        assert "shifted_sin" in tn.activations.names()
-    finally:
-        _registry._factories.pop("shifted_sin")
-
-
-def _shifted_sin(t: jax.Array) -> jax.Array:
-    return jnp.sin(t + 0.7)
+def test_a_taken_name_is_refused():
+    with pytest.raises(tn.ArgumentError, match=r"^name: needed a name that is free, got 'tanh'"):
+        tn.activations.register("tanh", Erf)
+    assert tn.activations.get("tanh") == Tanh()
 
 
 @pytest.mark.usefixtures("x64")

@@ -69,10 +69,10 @@ def test_a_run_ends_when_nothing_falls_any_more():
     fun, method = quadratic(), LBFGS()
     shifted = Shifted(fun, jnp.asarray(1.0))
     state = method.advance(shifted, method.init(shifted, jnp.zeros(12)), 10_000)
-    assert method.is_stalled(state)
+    assert method.outcome(state).stalled
     assert int(state.steps) < 200
     assert float(state.value) == pytest.approx(1.0, rel=1e-14)
-    assert not method.is_stalled(method.init(shifted, jnp.zeros(12)))
+    assert not method.outcome(method.init(shifted, jnp.zeros(12))).stalled
 
 
 class Shifted(eqx.Module):
@@ -87,7 +87,7 @@ class Shifted(eqx.Module):
 def test_at_the_minimum_nothing_moves():
     fun, method = quadratic(), LBFGS()
     state = method.advance(fun, method.init(fun, fun.target), 50)
-    assert method.is_stalled(state)
+    assert method.outcome(state).stalled
     np.testing.assert_array_equal(state.w, fun.target)
 
 

@@ -1,5 +1,7 @@
 """The saddle-escaping methods: scale of their noise, leaving a saddle, claims of second-order stationarity."""
 
+from dataclasses import dataclass
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import optax
 import pytest
 
 import taylornets as tn
-from taylornets.optimizers import FirstOrder, noisy_sgd, perturbed_gradient_descent
+from taylornets.optimizers import LBFGS, FirstOrder, MethodOutcome, noisy_sgd, perturbed_gradient_descent
 
 
 def data(n: int = 40, d: int = 5):
@@ -145,7 +147,7 @@ def test_claims_of_second_order_stationarity_hold():
     for seed in range(4):
         w = 10.0 ** (seed - 2) * jax.random.normal(jax.random.key(seed), net.w0.shape)
         state = method.advance(risk, method.init(risk, w, jax.random.key(9)), 1000)
-        assert method.is_stalled(state)
+        assert method.outcome(state).stalled
         assert state.stationarity is not None
         values = np.linalg.eigvalsh(np.asarray(hessian(state.w)).reshape(w.size, w.size))
         assert values[0] >= state.stationarity.lower_bound - 1e-13 * values[-1]
@@ -171,10 +173,45 @@ def test_curvature_that_rounding_hides_is_not_called_second_order():
     method = tn.optimizers.negative_curvature()
     hidden = jax.tree_util.Partial(lambda w: 1e16 + w[0] ** 2 - w[1] ** 2 + w[1] ** 4)
     state = method.advance(hidden, method.init(hidden, jnp.zeros(2), jax.random.key(0)), 50)
-    assert method.is_stalled(state)
+    assert method.outcome(state).stalled
     assert not state.second_order
     assert state.stationarity is not None
     assert state.stationarity.min_eigenvalue == pytest.approx(-2)
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """L-BFGS that reports the result of a second-order test, as a method of a user's own may."""
+
+    second_order: bool | None
+    scales_inputs: bool = False
+
+    def init(self, fun, w, key):
+        return LBFGS().init(fun, w, key)
+
+    def advance(self, fun, state, steps):
+        return LBFGS().advance(fun, state, steps)
+
+    def outcome(self, state):
+        test = tn.stationarity(lambda w: jnp.sum(w**2), jnp.ones(3), key=jax.random.key(0))
+        return MethodOutcome(LBFGS().outcome(state).stalled, self.second_order, test)
+
+
+@pytest.mark.usefixtures("x64")
+def test_a_run_ends_as_its_method_reports():
+    """Without a second-order test a small gradient ends the run; with one, its result or a stall does."""
+    x, y = data()
+    net = network()
+    found = {
+        report: tn.fit(net, x, y, model=3, penalty=1e-3, method=Reporting(report), tol=1e-2, throw=False)
+        for report in (None, True, False)
+    }
+    assert found[None].status is tn.Status.STATIONARY
+    assert found[True].status is tn.Status.SECOND_ORDER
+    assert found[False].status is tn.Status.STATIONARY
+    assert found[True].steps <= found[None].steps < found[False].steps
+    assert found[True].stationarity is not None
+    assert found[True].stationarity.min_eigenvalue == pytest.approx(2)
 
 
 @pytest.mark.usefixtures("x64")

@@ -13,15 +13,15 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from taylornets import _checks, losses
 from taylornets._fit._methods import default_method, natural_norm, small_start
 from taylornets._fit._result import FitError, FitHistory, FitResult, Status
-from taylornets.certificates import Certificate, certify_objective, is_certifiable
+from taylornets.certificates import Certificate, certify_objective, is_certifiable, is_costly
 from taylornets.objectives import Objective, objective
-from taylornets.optimizers import Method, NegativeCurvatureState
-from taylornets.randomization import Randomization, SignMoments
+from taylornets.optimizers import Method, MethodOutcome
+from taylornets.randomization import Randomization
 from taylornets.two_layer import TwoLayerNetwork
 
 _FIRST_CHECK = 20
 _CHECK_GROWTH = 1.25
-_CHECK_GROWTH_RANDOMIZED = 1.6  # its certificate takes as long as some fifty gradients
+_CHECK_GROWTH_COSTLY = 1.6
 _STRETCH = 0.01
 _RESTARTS = 3
 _SAME_OBJECTIVE = 1e-7
@@ -165,8 +165,7 @@ def minimize(
     fun = _Preconditioned.of(risk) if solver.scales_inputs else risk
     enter, leave = (fun.inverse, fun.transform) if isinstance(fun, _Preconditioned) else (None, None)
     state = solver.init(fun, w if enter is None else w @ enter, key)
-    randomized = certified and isinstance(risk.response, SignMoments)
-    check, growth = _FIRST_CHECK, _CHECK_GROWTH_RANDOMIZED if randomized else _CHECK_GROWTH
+    check, growth = _FIRST_CHECK, _CHECK_GROWTH_COSTLY if certified and is_costly(risk) else _CHECK_GROWTH
     certificate: Certificate | None = None
     value, gradient = risk.value_and_gradient(w)
     while True:
@@ -184,33 +183,31 @@ def minimize(
         history.add(int(state.steps), value, gradient, size, certificate, time.perf_counter() - started)
         if on_check is not None:
             on_check(history)
-        status = Status.DIVERGED if diverged else _status(solver, state, history, certificate, tol, max_steps)
+        outcome = solver.outcome(state)
+        status = Status.DIVERGED if diverged else _status(outcome, history, certificate, tol, max_steps)
         if status is not None:
-            second_order = getattr(state, "stationarity", None)
-            return FitResult(w, float(value), certificate, status, int(state.steps), history, second_order)
+            return FitResult(w, float(value), certificate, status, int(state.steps), history, outcome.stationarity)
         check = max(int(state.steps) + 1, int(growth * check))
 
 
 def _status(
-    solver: Method, state: Any, history: FitHistory, certificate: Certificate | None, tol: float, max_steps: int
+    outcome: MethodOutcome, history: FitHistory, certificate: Certificate | None, tol: float, max_steps: int
 ) -> Status | None:
     """How a run ends at a check, or None if it goes on."""
-    stalled = solver.is_stalled(state)
     if certificate is not None:
         if history.relative_gap[-1] <= tol:
             return Status.CERTIFIED
         end = Status.GAP_REMAINS
     else:
-        newton = isinstance(state, NegativeCurvatureState)
-        if newton and state.second_order:
+        if outcome.second_order:
             return Status.SECOND_ORDER
-        # A small gradient ends the others; this one goes on until its second-order test.
-        if history.stationarity[-1] <= tol and (stalled or not newton):
+        # A method with a second-order test continues until that test, however small the gradient.
+        if history.scaled_gradient[-1] <= tol and (outcome.stalled or outcome.second_order is None):
             return Status.STATIONARY
         end = Status.STALLED
-    if stalled:
+    if outcome.stalled:
         return end
-    return Status.MAX_STEPS if int(state.steps) >= max_steps else None
+    return Status.MAX_STEPS if history.steps[-1] >= max_steps else None
 
 
 def _start(risk: Objective, model: str | int | Randomization, rank: int, key: PRNGKeyArray) -> Array:

@@ -54,7 +54,7 @@ class FitHistory:
         steps: iterations done.
         objective: penalized objective.
         gradient_norm: Euclidean norm of its gradient.
-        stationarity: the scale-free gradient `‖∇P‖ max(‖w‖, m^{1/2 - 1/(2k)}/B_x) / P`.
+        scaled_gradient: the scale-free gradient `‖∇P‖ max(‖w‖, m^{1/2 - 1/(2k)}/B_x) / P`.
         relative_gap: of the certificate; empty where the model has none.
         seconds: wall-clock time since the start, compilation included.
     """
@@ -62,7 +62,7 @@ class FitHistory:
     steps: list[int] = field(default_factory=list)
     objective: list[float] = field(default_factory=list)
     gradient_norm: list[float] = field(default_factory=list)
-    stationarity: list[float] = field(default_factory=list)
+    scaled_gradient: list[float] = field(default_factory=list)
     relative_gap: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
@@ -80,7 +80,7 @@ class FitHistory:
         self.steps.append(steps)
         self.objective.append(float(value))
         self.gradient_norm.append(norm)
-        self.stationarity.append(norm * float(size) / abs(float(value)))
+        self.scaled_gradient.append(norm * float(size) / abs(float(value)))
         self.seconds.append(seconds)
         if certificate is not None:
             self.relative_gap.append(float(certificate.relative_gap))

@@ -2,10 +2,13 @@
 
 A two-layer network's Taylor terms need `σ^{(k)}` at many points, planted weights its Hermite coefficients,
 infinite-width kernels its dual activation, and proofs its supremum. An `Activation` has them all.
+
+**A new activation** is one more file in this folder, which defines a class and registers a name; every module of the folder
+is imported with the package.
 """
 
+from taylornets import _discover
 from taylornets.activations._base import Activation as Activation
-from taylornets.activations._base import Traits as Traits
 from taylornets.activations._custom import Custom as Custom
 from taylornets.activations._entire import Exp as Exp
 from taylornets.activations._entire import PolynomialActivation as PolynomialActivation
@@ -20,3 +23,6 @@ from taylornets.activations._registry import names as names
 from taylornets.activations._registry import register as register
 from taylornets.activations._registry import register_pattern as register_pattern
 from taylornets.activations._relu import ReluPower as ReluPower
+from taylornets.activations._traits import Traits as Traits
+
+_discover.import_modules(__name__, __path__)

@@ -1,7 +1,6 @@
 """The interface of every activation: derivatives of all orders, Gaussian moments, dual activations, bounds."""
 
 import abc
-import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -11,31 +10,13 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from taylornets import _checks
+from taylornets.activations._traits import Traits
 
 Elementwise = Callable[[ArrayLike], Array]
 """A function applied to every entry of an array; shape and floating type are kept."""
 
 MAX_DEGREE = 170
 """Largest degree of a Hermite coefficient: `170!` is the last factorial in float64's range."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Traits:
-    """What is known about an activation without evaluating it.
-
-    Attributes:
-        name: the name `taylornets.activations.get` accepts (of a custom one: the name of its function).
-        analytic: whether it is real analytic, and complex arguments are accepted.
-        strip: half-width of the strip around the real axis on which it is analytic; 0 if it is not.
-        kinks: points where some derivative jumps.
-        smoothness: number of continuous derivatives, or None for all.
-    """
-
-    name: str
-    analytic: bool
-    strip: float
-    kinks: tuple[float, ...] = ()
-    smoothness: int | None = None
 
 
 def as_inexact(t: ArrayLike) -> Array:

@@ -8,10 +8,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
+from typing_extensions import override
 
 from taylornets import _checks
 from taylornets.activations import _quadrature
-from taylornets.activations._base import Activation, Traits
+from taylornets.activations._base import Activation
+from taylornets.activations._traits import Traits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,13 +66,13 @@ class Custom(Activation):
             raise _checks.ArgumentError("activation", needed, f"one that returned {result}", advice)
 
     @property
+    @override
     def traits(self) -> Traits:
-        """See `Activation`."""
         name = getattr(self.function, "__name__", type(self.function).__name__)
         return Traits(name, self.complex_arguments, self.strip_width, self.kinks_at, self.continuous)
 
+    @override
     def evaluate(self, t: Array, orders: tuple[int, ...]) -> tuple[Array, ...]:
-        """See `Activation`."""
 
         def up_to(k: int) -> Callable[[Array], tuple[Array, ...]]:
             if k == 0:
@@ -86,18 +88,19 @@ class Custom(Activation):
         flat = jax.vmap(up_to(max(orders, default=0)))(t.ravel())
         return tuple(flat[k].reshape(t.shape) for k in orders)
 
+    @override
     def gaussian_moment(self, k: int, q: int) -> float:
-        """See `Activation`."""
         return _quadrature.hermite_coefficient(self, k, q)
 
+    @override
     def dual_value(self, k: int, rho: Array) -> Array:
-        """See `Activation`."""
         return _quadrature.dual_series(self, k, rho)
 
+    @override
     def dual_slope(self, k: int, rho: Array) -> Array:
-        """See `Activation`."""
         return self.dual(k + 1)(rho)
 
+    @override
     def supremum(self, k: int) -> float:
         """The bound that was handed in: nothing can be proved about a function from values at points."""
         return float(self.bounds[k]) if k < len(self.bounds) else math.inf

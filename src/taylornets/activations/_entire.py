@@ -6,11 +6,13 @@ import re
 
 import jax.numpy as jnp
 from jaxtyping import Array
+from typing_extensions import override
 
 from taylornets import _checks
 from taylornets.activations import _quadrature
-from taylornets.activations._base import Activation, Traits
+from taylornets.activations._base import Activation
 from taylornets.activations._registry import register, register_pattern
+from taylornets.activations._traits import Traits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,29 +28,32 @@ class Sin(Activation):
     """
 
     @property
+    @override
     def traits(self) -> Traits:
-        """See `Activation`."""
         return Traits("sin", analytic=True, strip=math.inf)
 
+    @override
     def evaluate(self, t: Array, orders: tuple[int, ...]) -> tuple[Array, ...]:
-        """See `Activation`."""
         sine = jnp.sin(t) if any(k % 2 == 0 for k in orders) else t
         cosine = jnp.cos(t) if any(k % 2 == 1 for k in orders) else t
         return tuple((sine, cosine, -sine, -cosine)[k % 4] for k in orders)
 
+    @override
     def gaussian_moment(self, k: int, q: int) -> float:
         """`E sin(g + s) = e^{-1/2} sin s`, derivative of order `k + q` at 0."""
         return math.exp(-0.5) * (0.0, 1.0, 0.0, -1.0)[(k + q) % 4]
 
+    @override
     def dual_value(self, k: int, rho: Array) -> Array:
         """`e^{-1} sinh ρ`, and for the cosine `e^{-1} cosh ρ`."""
         return math.exp(-1) * (jnp.cosh(rho) if k % 2 else jnp.sinh(rho))
 
+    @override
     def dual_slope(self, k: int, rho: Array) -> Array:
-        """See `Activation`."""
         return self.dual(k + 1)(rho)
 
-    def supremum(self, k: int) -> float:  # noqa: ARG002 - every order has the same
+    @override
+    def supremum(self, k: int) -> float:
         """Exact."""
         return 1.0
 
@@ -66,27 +71,30 @@ class Exp(Activation):
     """
 
     @property
+    @override
     def traits(self) -> Traits:
-        """See `Activation`."""
         return Traits("exp", analytic=True, strip=math.inf)
 
+    @override
     def evaluate(self, t: Array, orders: tuple[int, ...]) -> tuple[Array, ...]:
-        """See `Activation`."""
         return (jnp.exp(t),) * len(orders)
 
-    def gaussian_moment(self, k: int, q: int) -> float:  # noqa: ARG002 - every order has the same
+    @override
+    def gaussian_moment(self, k: int, q: int) -> float:
         """`E exp(g + s) = exp(s + 1/2)`."""
         return math.exp(0.5)
 
-    def dual_value(self, k: int, rho: Array) -> Array:  # noqa: ARG002 - every order has the same
+    @override
+    def dual_value(self, k: int, rho: Array) -> Array:
         """`exp(1 + ρ)`."""
         return jnp.exp(1 + rho)
 
+    @override
     def dual_slope(self, k: int, rho: Array) -> Array:
-        """See `Activation`."""
         return self.dual(k + 1)(rho)
 
-    def supremum(self, k: int) -> float:  # noqa: ARG002 - every order has the same
+    @override
+    def supremum(self, k: int) -> float:
         """Exact."""
         return math.inf
 
@@ -125,14 +133,15 @@ class PolynomialActivation(Activation):
         object.__setattr__(self, "coefficients", tuple(values))
 
     @property
+    @override
     def traits(self) -> Traits:
-        """See `Activation`."""
         return Traits(f"polynomial({', '.join(map(repr, self.coefficients))})", analytic=True, strip=math.inf)
 
+    @override
     def evaluate(self, t: Array, orders: tuple[int, ...]) -> tuple[Array, ...]:
-        """See `Activation`."""
         return tuple(_quadrature.horner(self._derivative_coefficients(k), t) for k in orders)
 
+    @override
     def gaussian_moment(self, k: int, q: int) -> float:
         """`E[g^a He_q(g)] = a!/((a-q)/2)!/2^{(a-q)/2}` for `a - q` even and not negative, 0 otherwise."""
         return math.fsum(
@@ -141,6 +150,7 @@ class PolynomialActivation(Activation):
             if a >= q and (a - q) % 2 == 0
         )
 
+    @override
     def dual_value(self, k: int, rho: Array) -> Array:
         """The finite sum `Σ_q c_{k,q}²/q! ρ^q`."""
         degree = max(0, len(self.coefficients) - 1 - k)
@@ -148,10 +158,11 @@ class PolynomialActivation(Activation):
             tuple(self.gaussian_moment(k, q) ** 2 / math.factorial(q) for q in range(degree + 1)), rho
         )
 
+    @override
     def dual_slope(self, k: int, rho: Array) -> Array:
-        """See `Activation`."""
         return self.dual(k + 1)(rho)
 
+    @override
     def supremum(self, k: int) -> float:
         """Exact."""
         left = self._derivative_coefficients(k)

@@ -12,10 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 from numpy.polynomial import Polynomial as NumpyPolynomial
+from typing_extensions import override
 
 from taylornets.activations import _quadrature
-from taylornets.activations._base import Activation, Traits
+from taylornets.activations._base import Activation
 from taylornets.activations._registry import register
+from taylornets.activations._traits import Traits
 
 
 def _density_derivatives(u: Array, orders: tuple[int, ...]) -> dict[int, Array]:
@@ -81,15 +83,17 @@ class Erf(Activation):
     """
 
     @property
+    @override
     def traits(self) -> Traits:
-        """See `Activation`."""
         return Traits("erf", analytic=True, strip=math.inf)
 
+    @override
     def evaluate(self, t: Array, orders: tuple[int, ...]) -> tuple[Array, ...]:
         """`erf(t) = 2Φ(√2 t) - 1`, so order `k ≥ 1` is `2 · 2^{k/2} φ^{(k-1)}(√2 t)`."""
         density = _density_derivatives(math.sqrt(2) * t, tuple(k - 1 for k in orders if k > 0))
         return tuple(2 * 2 ** (k / 2) * density[k - 1] if k > 0 else _erf(t) for k in orders)
 
+    @override
     def gaussian_moment(self, k: int, q: int) -> float:
         """`E erf(g + s) = erf(s/√3)`; its derivative of order `k + q` at 0."""
         j = k + q
@@ -97,6 +101,7 @@ class Erf(Activation):
             return 0.0
         return 2 * (2 / 3) ** (j / 2) * _quadrature.hermite_at_zero(j - 1) / math.sqrt(2 * math.pi)
 
+    @override
     def dual_value(self, k: int, rho: Array) -> Array:
         """Derivatives of `(2/π) arcsin(2ρ/3)`."""
         if k == 0:
@@ -104,12 +109,12 @@ class Erf(Activation):
         root = jax.lax.rsqrt(9 - 4 * rho * rho)
         return 4 / math.pi * root ** (2 * k - 1) * _quadrature.horner(_arcsine_polynomial(k), rho)
 
+    @override
     def dual_slope(self, k: int, rho: Array) -> Array:
-        """See `Activation`."""
         return self.dual(k + 1)(rho)
 
+    @override
     def supremum(self, k: int) -> float:
-        """See `Activation`."""
         if k <= 1:
             return (1.0, 2 / math.sqrt(math.pi))[k]
         scale = 2 * 2 ** (k / 2)
@@ -140,10 +145,11 @@ class Gelu(Activation):
     """
 
     @property
+    @override
     def traits(self) -> Traits:
-        """See `Activation`."""
         return Traits("gelu", analytic=True, strip=math.inf)
 
+    @override
     def evaluate(self, t: Array, orders: tuple[int, ...]) -> tuple[Array, ...]:
         """`σ' = Φ + tφ`; with `t He_{k-1} = He_k + (k-1) He_{k-2}`, order `k ≥ 2` is `φ^{(k-2)} - φ^{(k)}`."""
         needed = {0} if 1 in orders else set[int]()
@@ -158,6 +164,7 @@ class Gelu(Activation):
 
         return tuple(one(k) for k in orders)
 
+    @override
     def gaussian_moment(self, k: int, q: int) -> float:
         """`E σ(g + s) = sΦ(s/√2) + φ(s/√2)/√2`, derivative of order `j = k + q` at 0.
 
@@ -173,16 +180,16 @@ class Gelu(Activation):
         inner = 0.5 if j == 1 else density(j - 2)
         return j * r ** (j - 1) * inner + r ** (j + 1) * density(j) + 0.0
 
+    @override
     def dual_value(self, k: int, rho: Array) -> Array:
-        """See `Activation`."""
         return _quadrature.dual_series(self, k, rho)
 
+    @override
     def dual_slope(self, k: int, rho: Array) -> Array:
-        """See `Activation`."""
         return self.dual(k + 1)(rho)
 
+    @override
     def supremum(self, k: int) -> float:
-        """See `Activation`."""
         if k == 0:
             return math.inf
         # |Φ + tφ - 1| and |Φ + tφ| are below 1e-80 beyond the grid, on the right and on the left.

@@ -12,10 +12,12 @@ import math
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
+from typing_extensions import override
 
 from taylornets.activations import _quadrature
-from taylornets.activations._base import Activation, Traits
+from taylornets.activations._base import Activation
 from taylornets.activations._registry import register
+from taylornets.activations._traits import Traits
 
 
 @functools.cache
@@ -49,9 +51,8 @@ def _tanh_derivatives(x: Array, orders: tuple[int, ...], scale: tuple[float, ...
     return tuple(one(k, factor) for k, factor in zip(orders, scale, strict=True))
 
 
-def _tanh_supremum(k: int, activation: Activation, order: int, scale: float) -> float:
-    """A bound on `scale · sup|tanh^{(k)}|` with a grid in the argument of `activation`, whose order it is."""
-    width = 1.0 if activation.name == "tanh" else 2.0
+def _tanh_supremum(k: int, activation: Activation, order: int, scale: float, width: float) -> float:
+    """A bound on `scale · sup|tanh^{(k)}|`: `activation` has the derivative `scale · tanh^{(k)}(t/width)`."""
     edge = 20.0 * width
     # |T| ≤ 1 and 0 ≤ s ≤ 1 bound the polynomial by the sum of its coefficients; s ≤ 4 exp(-2|x|) in the tail.
     curvature = scale / width**2 * sum(map(abs, _polynomial(k + 2)))
@@ -72,31 +73,31 @@ class Tanh(Activation):
     """
 
     @property
+    @override
     def traits(self) -> Traits:
-        """See `Activation`."""
         return Traits("tanh", analytic=True, strip=math.pi / 2)
 
+    @override
     def evaluate(self, t: Array, orders: tuple[int, ...]) -> tuple[Array, ...]:
-        """See `Activation`."""
         higher = tuple(k for k in orders if k > 0)
         found = iter(_tanh_derivatives(t, higher, (1.0,) * len(higher)))
         return tuple(next(found) if k > 0 else jnp.tanh(t) for k in orders)
 
+    @override
     def gaussian_moment(self, k: int, q: int) -> float:
-        """See `Activation`."""
         return _quadrature.hermite_coefficient(self, k, q)
 
+    @override
     def dual_value(self, k: int, rho: Array) -> Array:
-        """See `Activation`."""
         return _quadrature.dual_series(self, k, rho)
 
+    @override
     def dual_slope(self, k: int, rho: Array) -> Array:
-        """See `Activation`."""
         return self.dual(k + 1)(rho)
 
+    @override
     def supremum(self, k: int) -> float:
-        """See `Activation`."""
-        return 1.0 if k <= 1 else _tanh_supremum(k, self, k, 1.0)
+        return 1.0 if k <= 1 else _tanh_supremum(k, self, k, 1.0, 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,31 +113,31 @@ class Sigmoid(Activation):
     """
 
     @property
+    @override
     def traits(self) -> Traits:
-        """See `Activation`."""
         return Traits("sigmoid", analytic=True, strip=math.pi)
 
+    @override
     def evaluate(self, t: Array, orders: tuple[int, ...]) -> tuple[Array, ...]:
-        """See `Activation`."""
         higher = tuple(k for k in orders if k > 0)
         found = iter(_tanh_derivatives(t / 2, higher, tuple(0.5 ** (k + 1) for k in higher)))
         return tuple(next(found) if k > 0 else _sigmoid(t) for k in orders)
 
+    @override
     def gaussian_moment(self, k: int, q: int) -> float:
-        """See `Activation`."""
         return _quadrature.hermite_coefficient(self, k, q)
 
+    @override
     def dual_value(self, k: int, rho: Array) -> Array:
-        """See `Activation`."""
         return _quadrature.dual_series(self, k, rho)
 
+    @override
     def dual_slope(self, k: int, rho: Array) -> Array:
-        """See `Activation`."""
         return self.dual(k + 1)(rho)
 
+    @override
     def supremum(self, k: int) -> float:
-        """See `Activation`."""
-        return (1.0, 0.25)[k] if k <= 1 else _tanh_supremum(k, self, k, 0.5 ** (k + 1))
+        return (1.0, 0.25)[k] if k <= 1 else _tanh_supremum(k, self, k, 0.5 ** (k + 1), 2.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,32 +153,32 @@ class Softplus(Activation):
     """
 
     @property
+    @override
     def traits(self) -> Traits:
-        """See `Activation`."""
         return Traits("softplus", analytic=True, strip=math.pi)
 
+    @override
     def evaluate(self, t: Array, orders: tuple[int, ...]) -> tuple[Array, ...]:
-        """See `Activation`."""
         higher = tuple(k for k in orders if k > 1)
         found = iter(_tanh_derivatives(t / 2, tuple(k - 1 for k in higher), tuple(0.5**k for k in higher)))
         low = (_softplus, _sigmoid)
         return tuple(next(found) if k > 1 else low[k](t) for k in orders)
 
+    @override
     def gaussian_moment(self, k: int, q: int) -> float:
-        """See `Activation`."""
         return _quadrature.hermite_coefficient(self, k, q)
 
+    @override
     def dual_value(self, k: int, rho: Array) -> Array:
-        """See `Activation`."""
         return _quadrature.dual_series(self, k, rho)
 
+    @override
     def dual_slope(self, k: int, rho: Array) -> Array:
-        """See `Activation`."""
         return self.dual(k + 1)(rho)
 
+    @override
     def supremum(self, k: int) -> float:
-        """See `Activation`."""
-        return (math.inf, 1.0, 0.25)[k] if k <= 2 else _tanh_supremum(k - 1, self, k, 0.5**k)
+        return (math.inf, 1.0, 0.25)[k] if k <= 2 else _tanh_supremum(k - 1, self, k, 0.5**k, 2.0)
 
 
 def _sigmoid(t: Array) -> Array:

@@ -18,7 +18,12 @@ def register(name: str, factory: Callable[[], Activation]) -> None:
     Args:
         name: the name; `factory().name` should equal it.
         factory: called without arguments.
+
+    Raises:
+        ArgumentError: if another activation has the name.
     """
+    if name in _factories:
+        raise _checks.ArgumentError("name", "a name that is free", repr(name))
     _factories[name] = factory
 
 

@@ -9,11 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 from numpy.polynomial import Polynomial as NumpyPolynomial
+from typing_extensions import override
 
 from taylornets import _checks
 from taylornets.activations import _quadrature
-from taylornets.activations._base import Activation, Traits
+from taylornets.activations._base import Activation
 from taylornets.activations._registry import register, register_pattern
+from taylornets.activations._traits import Traits
 
 _NAMES = {1: "relu", 3: "cubic_relu"}
 
@@ -47,13 +49,13 @@ class ReluPower(Activation):
         object.__setattr__(self, "power", _checks.integer("power", self.power, 1, "A ReLU power is relu(t)^p/p!."))
 
     @property
+    @override
     def traits(self) -> Traits:
-        """See `Activation`."""
         name = _NAMES.get(self.power, f"relu_power_{self.power}")
         return Traits(name, analytic=False, strip=0.0, kinks=(0.0,), smoothness=self.power - 1)
 
+    @override
     def evaluate(self, t: Array, orders: tuple[int, ...]) -> tuple[Array, ...]:
-        """See `Activation`."""
         positive = jnp.maximum(t, 0)
 
         def one(degree: int) -> Array:
@@ -65,6 +67,7 @@ class ReluPower(Activation):
 
         return tuple(one(self.power - k) for k in orders)
 
+    @override
     def gaussian_moment(self, k: int, q: int) -> float:
         """Integrates by parts `min(n, q)` times, `n = p - k`; a half-moment or a boundary term at 0 remains."""
         n = self.power - k
@@ -75,10 +78,11 @@ class ReluPower(Activation):
         # ∫_0^∞ He_j φ = He_{j-1}(0) φ(0), since (He_{j-1} φ)' = -He_j φ.
         return _quadrature.hermite_at_zero(q - n - 1) / math.sqrt(2 * math.pi)
 
+    @override
     def dual_value(self, k: int, rho: Array) -> Array:
-        """See `Activation`."""
         return _arc_cosine(self.power - k, rho) if k <= self.power else jnp.zeros_like(rho)
 
+    @override
     def dual_slope(self, k: int, rho: Array) -> Array:
         """`κ_{k+1}`, and for a step `1/(2π √(1-ρ²))`, which the almost-everywhere derivative misses."""
         if k != self.power:
@@ -86,6 +90,7 @@ class ReluPower(Activation):
         clipped = jnp.clip(rho, -1, 1)
         return 1 / (2 * math.pi * jnp.sqrt((1 - clipped) * (1 + clipped)))
 
+    @override
     def supremum(self, k: int) -> float:
         """Exact; infinite beyond `p`, where `σ^{(k-1)}` jumps or is no function, so that no remainder bound holds."""
         return 1.0 if k == self.power else math.inf

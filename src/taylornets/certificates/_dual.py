@@ -24,6 +24,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
@@ -53,15 +54,17 @@ class Certificate(eqx.Module):
         primal: `P(w)`, the objective at hand.
         dual: `D(ν) ≤ min P`, a lower bound on the objective of *every* displacement of every rank.
         dual_vector: the `ν` that proves it, shape `(n, outputs)`.
+
+    Those of an estimator are arrays of NumPy, which keep every digit outside of JAX's double precision.
     """
 
-    primal: Float[Array, ""]
-    dual: Float[Array, ""]
-    dual_vector: Float[Array, "n outputs"]
+    primal: Float[Array | np.ndarray, ""]
+    dual: Float[Array | np.ndarray, ""]
+    dual_vector: Float[Array | np.ndarray, "n outputs"]
 
     @property
     def gap(self) -> Any:
-        """`primal - dual ≥ P(w) - min P`, a scalar; of NumPy where the numbers are (stored ones), so that no digit is lost."""
+        """`primal - dual ≥ P(w) - min P`, a scalar."""
         return self.primal - self.dual
 
     @property
@@ -86,7 +89,7 @@ def certify(
     penalty: float | Array,
     power: float = 8,
     model: str | int | Randomization = "quadratic",
-    dual_vector: Array | None = None,
+    dual_vector: ArrayLike | None = None,
     chunk_size: int | None = None,
     sample_weight: ArrayLike | None = None,
 ) -> Certificate:
@@ -191,6 +194,11 @@ def dual_bound(risk: Objective, dual_vector: Float[Array, "n outputs"]) -> tuple
 
 def _is_randomized(risk: Objective) -> bool:
     return isinstance(risk.response, SignMoments)
+
+
+def is_costly(risk: Objective) -> bool:
+    """Whether a certificate takes far longer than a gradient: for the randomized network, about fifty times as long."""
+    return _is_randomized(risk)
 
 
 def is_certifiable(model: Any) -> bool:

@@ -3,7 +3,8 @@
 Write `t_r = ‖w_r‖²`, `b_i = ‖x_i‖`, `R = (Σ t_r²)^q`, `q = p/4`, and `e_ir`, `o_ir` for the even and odd parts of
 `v ↦ σ(u_ir + v)` at `v_ir = ⟨w_r, x_i⟩`. The mean over signs is `f^(0) + f^(2) + m^{-1/2} Σ_r a_r ρ_ir` with the even
 remainder `ρ = e - σ(u) - σ''(u) v²/2`, the variance `m^{-1} Σ_r a_r² o_ir²`. For the squared loss the risk is the
-loss of the mean plus the variance; for every convex loss it is at least the loss of the mean (Jensen; then `V_r = 0`).
+loss of the mean plus the variance (for a quadratic loss with Hessian `b I`, plus `b/2` times the variance, and `V_r` is
+multiplied accordingly); for every convex loss it is at least the loss of the mean (Jensen; then `V_r = 0`).
 With weights `p_i` of the examples, `p_i` stands for `1/n` throughout.
 Fenchel's inequality with slopes `n ν_i` gives, for *every* `W`,
 
@@ -157,13 +158,13 @@ def _table(risk: Objective, dual_vector: Array, value: Array) -> tuple[_Table, A
 
 
 def _variances(risk: Objective) -> Float[Array, "h d d"]:
-    """`V_r` of the distinct units; zero for losses other than the squared one."""
+    """`V_r` of the distinct units; zero for losses that are not quadratic."""
     prepared = risk.prepared
     net = prepared.net
     signs = net.a[: net.width // 2 if net.symmetric else net.width]
     if not _has_variance(risk):
         return jnp.zeros((signs.shape[0], net.inputs, net.inputs), net.w0.dtype)
-    squares = jnp.sum(signs**2, axis=1)[:, None]
+    squares = risk.pointwise.loss.curvature_bound / 2 * jnp.sum(signs**2, axis=1)[:, None]
 
     def weigh(block: Block, weights: Array) -> Array:
         return squares * prepared.features(block, Term(1)).scaled[1] ** 2 * weights.T  # which carry m^{-1/2}
@@ -172,7 +173,7 @@ def _variances(risk: Objective) -> Float[Array, "h d d"]:
 
 
 def _has_variance(risk: Objective) -> bool:
-    return risk.pointwise.loss.name == "squared" and (_is_cubic(risk) or math.isfinite(_bound(risk, 3)))
+    return risk.pointwise.loss.quadratic and (_is_cubic(risk) or math.isfinite(_bound(risk, 3)))
 
 
 def _odd_remainder(risk: Objective) -> Float[Array, "m d d"] | None:
@@ -181,7 +182,8 @@ def _odd_remainder(risk: Objective) -> Float[Array, "m d d"] | None:
     net = prepared.net
     if _is_cubic(risk) or not _has_variance(risk):
         return None
-    share = jnp.sum(net.a**2, axis=1)[:, None] / math.sqrt(net.width) * _bound(risk, 3) / 3
+    half = risk.pointwise.loss.curvature_bound / 2
+    share = half * jnp.sum(net.a**2, axis=1)[:, None] / math.sqrt(net.width) * _bound(risk, 3) / 3
 
     def weigh(block: Block, weights: Array) -> Array:
         slopes = _all_units(risk, jnp.abs(prepared.features(block, Term(1)).scaled[1]))

@@ -8,13 +8,11 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 
-from taylornets import _checks
+from taylornets import _checks, losses
 from taylornets.estimators._data import TrainingData
 from taylornets.estimators._entry import check_rows
-from taylornets.estimators._solve import decided
+from taylornets.estimators._solve import decided, takes_class_numbers
 from taylornets.estimators._taylor import TaylorEstimator
-
-LOSSES = ("auto", "logistic", "softmax", "squared", "huber")
 
 
 def classes_of(y: Any, weight: np.ndarray) -> np.ndarray:
@@ -40,9 +38,10 @@ def signs_of(numbers: np.ndarray, classes: int) -> np.ndarray:
 
 
 def _has_probabilities(estimator: Any) -> bool:
-    if estimator.loss in ("auto", "logistic", "softmax"):
+    names = losses.names(probabilistic=True)
+    if estimator.loss in ("auto", *names):
         return True
-    raise AttributeError(f"loss={estimator.loss!r} gives no probabilities; use 'logistic' or 'softmax'.")
+    raise AttributeError(f"loss={estimator.loss!r} gives no probabilities; use {' or '.join(map(repr, names))}.")
 
 
 class TaylorClassifier(ClassifierMixin, TaylorEstimator):
@@ -53,8 +52,8 @@ class TaylorClassifier(ClassifierMixin, TaylorEstimator):
 
     Args:
         loss: `"auto"` is `"logistic"` for two classes and `"softmax"` for more (for the randomized network, whose expected
-            softmax has no closed form, `"logistic"`: each class against the rest). `"squared"` and `"huber"` fit ±1, and give
-            no probabilities.
+            softmax has no closed form, `"logistic"`: each class against the rest). Losses of real targets, such as `"squared"`
+            and `"huber"`, fit ±1 and give no probabilities.
 
     Source: theory 3, 5.
 
@@ -96,7 +95,7 @@ class TaylorClassifier(ClassifierMixin, TaylorEstimator):
             Shape `(n, classes)`, rows that sum to 1.
         """
         outputs = self._outputs(X).astype(np.float64)
-        if self.loss_ == "softmax":
+        if takes_class_numbers(self.loss_):
             return softmax(outputs, axis=1)
         chances = expit(outputs)
         if len(self.classes_) == 2:
@@ -107,7 +106,7 @@ class TaylorClassifier(ClassifierMixin, TaylorEstimator):
         return check_rows(self, x, y, sample_weight)
 
     def _learn_numbers(self, y: Any, weight: np.ndarray) -> None:
-        _checks.choice("loss", self.loss, LOSSES)
+        _checks.choice("loss", self.loss, ("auto", *losses.names()))
         self.classes_ = classes_of(y, weight)
 
     def _numbers(self, y: Any) -> np.ndarray:
@@ -118,10 +117,10 @@ class TaylorClassifier(ClassifierMixin, TaylorEstimator):
         several = len(self.classes_) > 2
         automatic = "softmax" if several and model != "randomized" else "logistic"
         self.loss_ = automatic if self.loss == "auto" else self.loss
-        return self.loss_, len(self.classes_) if several or self.loss_ == "softmax" else 1
+        return self.loss_, len(self.classes_) if several or takes_class_numbers(self.loss_) else 1
 
     def _encode(self, numbers: np.ndarray) -> np.ndarray:
-        return numbers if self.loss_ == "softmax" else signs_of(numbers[:, 0], len(self.classes_))
+        return numbers if takes_class_numbers(self.loss_) else signs_of(numbers[:, 0], len(self.classes_))
 
     def _labels(self, encoded: np.ndarray) -> np.ndarray:
-        return encoded[:, 0].astype(int) if self.loss_ == "softmax" else decided(encoded)
+        return encoded[:, 0].astype(int) if takes_class_numbers(self.loss_) else decided(encoded)

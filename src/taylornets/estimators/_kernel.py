@@ -52,7 +52,4 @@ def ridge_certificate(problem: TrainingData, fitted: np.ndarray, coefficients: n
         np.sum(np.abs(coefficients * fitted), dtype=np.float64)
     )
     dual -= 16 * float(np.finfo(coefficients.dtype).eps) * len(y) ** 0.5 * sizes
-    empty: Any = Certificate.__new__(Certificate)
-    for name, value in (("primal", primal), ("dual", min(dual, primal)), ("dual_vector", -2 * ridge * coefficients)):
-        object.__setattr__(empty, name, np.asarray(value))
-    return empty
+    return Certificate(np.asarray(primal), np.asarray(min(dual, primal)), -2 * ridge * coefficients)

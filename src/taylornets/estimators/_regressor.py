@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
 
-from taylornets import _checks
+from taylornets import _checks, losses
 from taylornets.estimators._data import TrainingData, center_and_spread
 from taylornets.estimators._entry import check_rows
 from taylornets.estimators._taylor import TaylorEstimator
@@ -27,7 +27,7 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
         power: `p ≥ 2k`; by default `2k`.
         model: in place of `order`: `"linear"`, `"quadratic"`, an integer, `"randomized"` (the network under random signs) or
             `"full"` (the network itself). Orders above 2 and `"full"` have no certificate.
-        loss: `"squared"` (`"auto"`) or `"huber"`.
+        loss: a name of `taylornets.losses` for real targets: `"squared"` (`"auto"`), `"huber"`, or one that was registered.
         rank: copies of every unit, for orders ≥ 2; 2 or 3 close gaps that remain with several outputs.
         bias: size of the appended constant relative to the root mean square of an input's norm.
         scaling: `"sphere"` divides each row by its norm, `"ball"` all of them by the largest.
@@ -87,7 +87,7 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
         del model
         self.target_offset_, self.target_scale_ = center_and_spread(problem.y, problem.weight)
         loss = "squared" if self.loss == "auto" else self.loss
-        return _checks.choice("loss", loss, ("huber", "squared")), problem.y.shape[1]
+        return _checks.choice("loss", loss, losses.names(classifies=False)), problem.y.shape[1]
 
     def _encode(self, numbers: np.ndarray) -> np.ndarray:
         return (numbers - self.target_offset_) / self.target_scale_

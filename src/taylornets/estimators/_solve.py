@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from taylornets import activations
+from taylornets import activations, losses
 from taylornets._fit import FitHistory, FitResult, minimize
 from taylornets.certificates import Certificate, certify_objective, is_certifiable
 from taylornets.estimators._data import TrainingData, columns_for, filled, rows_for
@@ -29,6 +29,12 @@ _CHUNK = 512
 _PREDICTED = 4096  # rows predicted at a time
 _START = 0.3  # norm of a unit at the start, relative to the natural one
 _SOLVER = LBFGS(memory=10)
+
+
+def takes_class_numbers(loss: str) -> bool:
+    """Whether the targets of a loss are the numbers of classes with one output each."""
+    kind = losses.get(loss)
+    return kind.classifies and not kind.separable
 
 
 class Model(NamedTuple):
@@ -67,7 +73,7 @@ class Model(NamedTuple):
         return objective(
             net,
             filled(problem.x, rows, net.inputs),
-            y[:, 0].astype(int) if self.loss == "softmax" else y,
+            y[:, 0].astype(int) if takes_class_numbers(self.loss) else y,
             model=self.model,
             loss=self.loss,
             penalty=penalty,
@@ -169,5 +175,5 @@ def certified(risk: Objective, w: np.ndarray, rows: int) -> Certificate:
 
 def history_of(history: FitHistory) -> dict[str, list[float]]:
     """The course of a run as plain lists."""
-    names = ("steps", "objective", "gradient_norm", "stationarity", "relative_gap")
+    names = ("steps", "objective", "gradient_norm", "scaled_gradient", "relative_gap")
     return {name: list(getattr(history, name)) for name in names}

@@ -11,12 +11,19 @@ The objective averages over examples elsewhere. Everything keeps the floating ty
 - A point that left the domain by rounding is brought back by the caller, with `project`, and the bound is then computed
   from the projected point throughout.
 - The value is rounded outward: a bound on the rounding error of its own formula is added.
+
+**A new loss** is one more file in this folder, which defines a class and registers an instance; every module of the folder
+is imported with the package.
 """
 
+from taylornets import _discover
 from taylornets.losses._base import Loss as Loss
 from taylornets.losses._classification import Logistic as Logistic
 from taylornets.losses._classification import Softmax as Softmax
 from taylornets.losses._registry import get as get
 from taylornets.losses._registry import names as names
+from taylornets.losses._registry import register as register
 from taylornets.losses._regression import Huber as Huber
 from taylornets.losses._regression import Squared as Squared
+
+_discover.import_modules(__name__, __path__)

@@ -1,7 +1,7 @@
 """The interface of every loss, and what their conjugates share."""
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,16 @@ Scalar = Float[Array, ""]
 class Loss(abc.ABC):
     """A convex loss `ℓ(v, y)`. Instances are immutable, hashable and equal by value.
 
+    A new loss is one class that defines the abstract methods below and the attributes that have no default, and registers
+    an instance with `taylornets.losses.register`.
+
+    Attributes:
+        separable: whether `ℓ` is a sum over the outputs, so that only the marginal distribution of each output matters.
+        quadratic: whether the Hessian of `ℓ` in `v` is `curvature_bound` times the identity everywhere.
+        classifies: whether the targets are class labels: ±1 in every output if `ℓ` is separable, otherwise the numbers
+            `0, ..., C - 1` of classes with one output each.
+        probabilistic: whether `ℓ` is the negative log-likelihood of a class, so that outputs are logits.
+
     Source: theory sections 3 and 5.
 
     Example:
@@ -29,6 +39,11 @@ class Loss(abc.ABC):
         >>> loss.value(jnp.zeros((2, 1)), y).tolist()
         [1.0, 4.0]
     """
+
+    separable: ClassVar[bool]
+    quadratic: ClassVar[bool] = False
+    classifies: ClassVar[bool] = False
+    probabilistic: ClassVar[bool] = False
 
     @property
     @abc.abstractmethod

@@ -2,12 +2,13 @@
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 from jax.typing import DTypeLike
+from typing_extensions import override
 
 from taylornets import _checks
 from taylornets.losses._base import (
@@ -24,6 +25,7 @@ from taylornets.losses._base import (
     refuse_labels,
     unless_not_finite,
 )
+from taylornets.losses._registry import register
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,32 +37,37 @@ class Logistic(Loss):
     Conjugate, with `u = -s y`: `Σ_c u_c log u_c + (1 - u_c) log(1 - u_c)` for `0 ≤ u ≤ 1`.
     """
 
+    separable: ClassVar[bool] = True
+    classifies: ClassVar[bool] = True
+    probabilistic: ClassVar[bool] = True
+
     @property
+    @override
     def name(self) -> str:
-        """See `Loss`."""
         return "logistic"
 
     @property
+    @override
     def curvature_bound(self) -> float:
-        """See `Loss`."""
         return 0.25
 
     @property
+    @override
     def fourth_derivative_bound(self) -> float:
-        """See `Loss`."""
         return 0.125
 
     @property
+    @override
     def output_lipschitz(self) -> float:
-        """See `Loss`."""
         return 1.0
 
+    @override
     def lipschitz(self, outputs: int = 1) -> float:
-        """See `Loss`: `√C`."""
+        """`√C`."""
         return math.sqrt(_checks.integer("outputs", outputs, 1))
 
+    @override
     def prepare_targets(self, y: Any, outputs: int, dtype: DTypeLike | None = None) -> Predictions:
-        """See `Loss`."""
         labels = real_targets(y, outputs, dtype, "labels -1 and +1 (or 0 and 1)")
         needed = "labels -1 and +1, or 0 and 1, for the logistic loss"
         advice = "Map your two classes to -1 and +1; for more classes use loss='softmax'."
@@ -69,32 +76,32 @@ class Logistic(Loss):
             raise _checks.ArgumentError("y", needed, "all of -1, 0 and +1", advice)
         return jnp.where(labels > 0, 1, -1).astype(labels.dtype)
 
+    @override
     def value(self, v: Predictions, y: Predictions) -> PerExample:
-        """See `Loss`."""
         return jnp.sum(jax.nn.softplus(-y * v), axis=1)
 
+    @override
     def derivative(self, v: Predictions, y: Predictions) -> Predictions:
-        """See `Loss`."""
         return -y * jax.nn.sigmoid(-y * v)
 
+    @override
     def hessian_product(self, v: Predictions, y: Predictions, u: Predictions) -> Predictions:
-        """See `Loss`."""
         return jax.nn.sigmoid(y * v) * jax.nn.sigmoid(-y * v) * u
 
+    @override
     def conjugate(self, s: Predictions, y: Predictions) -> PerExample:
-        """See `Loss`."""
         u = -s * y
         outside = jnp.any((u < 0) | (u > 1), axis=1)
         inside = jnp.clip(u, 0, 1)
         terms = entropy(inside) + entropy_of_rest(inside)  # both are ≤ 0
         return jnp.where(outside, jnp.inf, outward(terms, -terms))
 
+    @override
     def project(self, s: Predictions, y: Predictions) -> Predictions:
-        """See `Loss`."""
         return -y * jnp.clip(-s * y, 0, 1)
 
+    @override
     def scale_range(self, s: Predictions, y: Predictions) -> tuple[Scalar, Scalar]:
-        """See `Loss`."""
         u = -s * y
         end = interval_end(jnp.ones_like(u), u)
         return jnp.zeros((), s.dtype), jnp.where(jnp.any(u < 0), 0, end).astype(s.dtype)
@@ -110,36 +117,43 @@ class Softmax(Loss):
     Conjugate, with `q = y + s`: `Σ_c q_c log q_c` for `q` in the simplex. For probability targets likewise.
     """
 
+    separable: ClassVar[bool] = False
+    classifies: ClassVar[bool] = True
+    probabilistic: ClassVar[bool] = True
+
     @property
+    @override
     def name(self) -> str:
-        """See `Loss`."""
         return "softmax"
 
     @property
+    @override
     def curvature_bound(self) -> float:
-        """See `Loss`: `diag(p) - p p^T` has eigenvalues at most 1/2."""
+        """`diag(p) - p p^T` has eigenvalues at most 1/2."""
         return 0.5
 
     @property
+    @override
     def fourth_derivative_bound(self) -> float:
-        """See `Loss`: a fourth cumulant.
+        """A fourth cumulant.
 
         Of a variable with range `R`, here `√2`, it is between `-2 μ_2² ≥ -R⁴/8` and `μ_4 ≤ R⁴/12`.
         """
         return 0.5
 
     @property
+    @override
     def output_lipschitz(self) -> float:
-        """See `Loss`."""
         return 1.0
 
+    @override
     def lipschitz(self, outputs: int = 1) -> float:
-        """See `Loss`: the diameter `√2` of the simplex."""
+        """The diameter `√2` of the simplex."""
         _checks.integer("outputs", outputs, 1)
         return math.sqrt(2)
 
+    @override
     def prepare_targets(self, y: Any, outputs: int, dtype: DTypeLike | None = None) -> Predictions:
-        """See `Loss`."""
         outputs = _checks.integer("outputs", outputs, 1)
         advice = f"Give labels 0 to {outputs - 1} of shape (n,), or probabilities of shape (n, {outputs})."
         if outputs == 1:
@@ -170,22 +184,23 @@ class Softmax(Loss):
         refuse_labels(f"labels from 0 to {outputs - 1}", labels, (labels < 0) | (labels >= outputs), advice)
         return jax.nn.one_hot(labels, outputs, dtype=jnp.result_type(float) if dtype is None else dtype)
 
+    @override
     def value(self, v: Predictions, y: Predictions) -> PerExample:
-        """See `Loss`."""
         # Centering on the predicted mean keeps a confident, right prediction from cancelling.
         return jax.nn.logsumexp(v - jnp.sum(y * v, axis=1, keepdims=True), axis=1)
 
+    @override
     def derivative(self, v: Predictions, y: Predictions) -> Predictions:
-        """See `Loss`."""
         return jax.nn.softmax(v, axis=1) - y
 
-    def hessian_product(self, v: Predictions, y: Predictions, u: Predictions) -> Predictions:  # noqa: ARG002
-        """See `Loss`; `(diag(p) - p p^T) u`, the same for all `y`."""
+    @override
+    def hessian_product(self, v: Predictions, y: Predictions, u: Predictions) -> Predictions:
+        """`(diag(p) - p p^T) u`, the same for all `y`."""
         p = jax.nn.softmax(v, axis=1)
         return p * (u - jnp.sum(p * u, axis=1, keepdims=True))
 
+    @override
     def conjugate(self, s: Predictions, y: Predictions) -> PerExample:
-        """See `Loss`."""
         q = y + s
         total = jnp.sum(q, axis=1)
         tolerance = (q.shape[1] + 8) * jnp.finfo(q.dtype).eps
@@ -198,15 +213,20 @@ class Softmax(Loss):
         slack = 2 * jnp.abs(total - 1) * (1 + jnp.abs(jnp.sum(terms, axis=1)))
         return jnp.where(outside, jnp.inf, outward(terms, sizes) + jax.lax.stop_gradient(slack))
 
+    @override
     def project(self, s: Predictions, y: Predictions) -> Predictions:
-        """See `Loss`."""
         q = jnp.maximum(y + s, 0)
         total = jnp.sum(q, axis=1, keepdims=True)
         empty = total <= 0  # false for NaN, which passes
         return jnp.where(empty, y, q / jnp.where(empty, 1, total)) - y
 
+    @override
     def scale_range(self, s: Predictions, y: Predictions) -> tuple[Scalar, Scalar]:
-        """See `Loss`; `y + t s ≥ 0`, and `hi = 0` if some `s_i` does not sum to 0 within rounding."""
+        """`y + t s ≥ 0`, and `hi = 0` if some `s_i` does not sum to 0 within rounding."""
         tolerance = (s.shape[1] + 8) * jnp.finfo(s.dtype).eps * jnp.maximum(1, jnp.max(jnp.abs(s)))
         unbalanced = jnp.any(jnp.abs(jnp.sum(s, axis=1)) > tolerance)
         return jnp.zeros((), s.dtype), jnp.where(unbalanced, 0, interval_end(y, -s)).astype(s.dtype)
+
+
+register(Logistic())
+register(Softmax())

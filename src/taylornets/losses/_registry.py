@@ -4,21 +4,52 @@ from typing import Any
 
 from taylornets import _checks
 from taylornets.losses._base import Loss
-from taylornets.losses._classification import Logistic, Softmax
-from taylornets.losses._regression import Huber, Squared
 
-_losses: dict[str, type[Loss]] = {"squared": Squared, "logistic": Logistic, "softmax": Softmax, "huber": Huber}
+_losses: dict[str, Loss] = {}
 
 
-def names() -> tuple[str, ...]:
-    """The names of all losses, sorted.
+def register(loss: Any) -> None:
+    """Makes a loss available under its name, wherever a loss is chosen by name.
+
+    Args:
+        loss: a `Loss`, the one that `get(loss.name)` returns from now on.
+
+    Raises:
+        ArgumentError: for something that is not a `Loss`, or if another loss has its name.
 
     Example:
         >>> import taylornets as tn
-        >>> tn.losses.names()
-        ('huber', 'logistic', 'softmax', 'squared')
+        >>> tn.losses.register(tn.losses.Huber(delta=2.0))
+        Traceback (most recent call last):
+        ...
+        taylornets._checks.ArgumentError: loss: needed a name that is free, got 'huber'.
     """
-    return tuple(sorted(_losses))
+    if not isinstance(loss, Loss):
+        advice = "Pass an instance, such as Huber()." if isinstance(loss, type) else ""
+        raise _checks.ArgumentError("loss", "an instance of taylornets.losses.Loss", repr(loss), advice)
+    if loss.name in _losses:
+        raise _checks.ArgumentError("loss", "a name that is free", repr(loss.name))
+    _losses[loss.name] = loss
+
+
+def names(**traits: bool) -> tuple[str, ...]:
+    """The names of all registered losses, sorted.
+
+    Args:
+        **traits: attributes of `Loss` with the value that they must have, such as `separable=True`; by default none.
+
+    Returns:
+        The names.
+
+    Example:
+        >>> import taylornets as tn
+        >>> "huber" in tn.losses.names(), "huber" in tn.losses.names(classifies=True)
+        (True, False)
+    """
+    found = (
+        name for name, loss in _losses.items() if all(getattr(loss, trait) == value for trait, value in traits.items())
+    )
+    return tuple(sorted(found))
 
 
 def get(loss: Any) -> Loss:
@@ -38,4 +69,4 @@ def get(loss: Any) -> Loss:
         >>> tn.losses.get("logistic").curvature_bound
         0.25
     """
-    return loss if isinstance(loss, Loss) else _losses[_checks.choice("loss", loss, _losses)]()
+    return loss if isinstance(loss, Loss) else _losses[_checks.choice("loss", loss, _losses)]

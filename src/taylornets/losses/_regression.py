@@ -2,10 +2,11 @@
 
 import dataclasses
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from jax.typing import DTypeLike
+from typing_extensions import override
 
 from taylornets import _checks
 from taylornets.losses._base import (
@@ -17,6 +18,7 @@ from taylornets.losses._base import (
     outward,
     real_targets,
 )
+from taylornets.losses._registry import register
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,57 +28,63 @@ class Squared(Loss):
     Conjugate: `Σ_c s_c²/4 + s_c y_c`, everywhere finite.
     """
 
+    separable: ClassVar[bool] = True
+    quadratic: ClassVar[bool] = True
+
     @property
+    @override
     def name(self) -> str:
-        """See `Loss`."""
         return "squared"
 
     @property
+    @override
     def curvature_bound(self) -> float:
-        """See `Loss`."""
         return 2.0
 
     @property
+    @override
     def fourth_derivative_bound(self) -> float:
-        """See `Loss`."""
         return 0.0
 
     @property
+    @override
     def output_lipschitz(self) -> float:
-        """See `Loss`."""
         return math.inf
 
+    @override
     def lipschitz(self, outputs: int = 1) -> float:
-        """See `Loss`."""
         _checks.integer("outputs", outputs, 1)
         return math.inf
 
+    @override
     def prepare_targets(self, y: Any, outputs: int, dtype: DTypeLike | None = None) -> Predictions:
-        """See `Loss`."""
         return real_targets(y, outputs, dtype, "real numbers")
 
+    @override
     def value(self, v: Predictions, y: Predictions) -> PerExample:
-        """See `Loss`."""
         return jnp.sum((v - y) ** 2, axis=1)
 
+    @override
     def derivative(self, v: Predictions, y: Predictions) -> Predictions:
-        """See `Loss`."""
         return 2 * (v - y)
 
-    def hessian_product(self, v: Predictions, y: Predictions, u: Predictions) -> Predictions:  # noqa: ARG002
-        """See `Loss`; constant in `v` and `y`."""
+    @override
+    def hessian_product(self, v: Predictions, y: Predictions, u: Predictions) -> Predictions:
+        """Constant in `v` and `y`."""
         return 2 * u
 
+    @override
     def conjugate(self, s: Predictions, y: Predictions) -> PerExample:
-        """See `Loss`."""
         return outward(s * s / 4 + s * y, s * s / 4 + jnp.abs(s * y))
 
-    def project(self, s: Predictions, y: Predictions) -> Predictions:  # noqa: ARG002
-        """See `Loss`; every `s` is in the domain."""
+    @override
+    def project(self, s: Predictions, y: Predictions) -> Predictions:
+        """Every `s` is in the domain."""
         return s
 
-    def scale_range(self, s: Predictions, y: Predictions) -> tuple[Scalar, Scalar]:  # noqa: ARG002
-        """See `Loss`; unbounded."""
+    @override
+    def scale_range(self, s: Predictions, y: Predictions) -> tuple[Scalar, Scalar]:
+        """Unbounded."""
         return jnp.zeros((), s.dtype), jnp.full((), jnp.inf, s.dtype)
 
 
@@ -93,6 +101,8 @@ class Huber(Loss):
         ArgumentError: if `delta` is not a finite number > 0.
     """
 
+    separable: ClassVar[bool] = True
+
     delta: float = 1.0
 
     def __post_init__(self):
@@ -100,56 +110,62 @@ class Huber(Loss):
         object.__setattr__(self, "delta", float(self.delta))
 
     @property
+    @override
     def name(self) -> str:
-        """See `Loss`."""
         return "huber"
 
     @property
+    @override
     def curvature_bound(self) -> float:
-        """See `Loss`."""
         return 1.0
 
     @property
+    @override
     def fourth_derivative_bound(self) -> float:
-        """See `Loss`."""
         return math.inf
 
     @property
+    @override
     def output_lipschitz(self) -> float:
-        """See `Loss`."""
         return self.delta
 
+    @override
     def lipschitz(self, outputs: int = 1) -> float:
-        """See `Loss`: `δ√C`."""
+        """`δ√C`."""
         return self.delta * math.sqrt(_checks.integer("outputs", outputs, 1))
 
+    @override
     def prepare_targets(self, y: Any, outputs: int, dtype: DTypeLike | None = None) -> Predictions:
-        """See `Loss`."""
         return real_targets(y, outputs, dtype, "real numbers")
 
+    @override
     def value(self, v: Predictions, y: Predictions) -> PerExample:
-        """See `Loss`."""
         residual = v - y
         near = jnp.clip(residual, -self.delta, self.delta)
         return jnp.sum(near * (residual - near / 2), axis=1)
 
+    @override
     def derivative(self, v: Predictions, y: Predictions) -> Predictions:
-        """See `Loss`."""
         return jnp.clip(v - y, -self.delta, self.delta)
 
+    @override
     def hessian_product(self, v: Predictions, y: Predictions, u: Predictions) -> Predictions:
-        """See `Loss`; at the threshold the curvature of the inner part is taken."""
+        """At the threshold the curvature of the inner part is taken."""
         return jnp.where(jnp.abs(v - y) <= self.delta, u, 0)
 
+    @override
     def conjugate(self, s: Predictions, y: Predictions) -> PerExample:
-        """See `Loss`."""
         outside = jnp.any(jnp.abs(s) > self.delta, axis=1)
         return jnp.where(outside, jnp.inf, outward(s * s / 2 + s * y, s * s / 2 + jnp.abs(s * y)))
 
-    def project(self, s: Predictions, y: Predictions) -> Predictions:  # noqa: ARG002
-        """See `Loss`."""
+    @override
+    def project(self, s: Predictions, y: Predictions) -> Predictions:
         return jnp.clip(s, -self.delta, self.delta)
 
-    def scale_range(self, s: Predictions, y: Predictions) -> tuple[Scalar, Scalar]:  # noqa: ARG002
-        """See `Loss`."""
+    @override
+    def scale_range(self, s: Predictions, y: Predictions) -> tuple[Scalar, Scalar]:
         return jnp.zeros((), s.dtype), interval_end(jnp.full_like(s, self.delta), jnp.abs(s))
+
+
+register(Squared())
+register(Huber())

@@ -6,9 +6,10 @@ any other. `LBFGS` and `NegativeCurvature` are methods themselves.
 
 from taylornets.optimizers._first_order import FirstOrder as FirstOrder
 from taylornets.optimizers._first_order import FirstOrderState as FirstOrderState
+from taylornets.optimizers._interface import Method as Method
+from taylornets.optimizers._interface import MethodOutcome as MethodOutcome
 from taylornets.optimizers._lbfgs import LBFGS as LBFGS
 from taylornets.optimizers._lbfgs import LBFGSState as LBFGSState
-from taylornets.optimizers._method import Method as Method
 from taylornets.optimizers._negative_curvature import NegativeCurvature as NegativeCurvature
 from taylornets.optimizers._negative_curvature import NegativeCurvatureState as NegativeCurvatureState
 from taylornets.optimizers._negative_curvature import negative_curvature as negative_curvature

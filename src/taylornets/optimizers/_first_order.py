@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from taylornets import _checks
 from taylornets.optimizers import _method
+from taylornets.optimizers._interface import MethodOutcome
 
 _STILL_STEPS = 5
 
@@ -75,9 +76,9 @@ class FirstOrder(eqx.Module):
         """Up to `steps` steps; ends early when the iterate stands still or is not finite, and then `w` is the best one."""
         return _advance(self, fun, state, jnp.asarray(steps))
 
-    def is_stalled(self, state: FirstOrderState) -> bool:
-        """Whether the last steps did not change the iterate at all: a stationary point of the method."""
-        return int(state.still) >= _STILL_STEPS
+    def outcome(self, state: FirstOrderState) -> MethodOutcome:
+        """Stalled if the last steps did not change the iterate at all: a stationary point of the method."""
+        return MethodOutcome(int(state.still) >= _STILL_STEPS)
 
     def sampled(self, fun: Any, key: PRNGKeyArray) -> Any:
         """The objective whose gradient the step with this key takes."""

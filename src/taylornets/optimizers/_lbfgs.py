@@ -14,6 +14,7 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from taylornets.optimizers._interface import MethodOutcome
 from taylornets.optimizers._method import strongly_typed
 
 _STALLED_STEPS = 5
@@ -71,9 +72,9 @@ class LBFGS(eqx.Module):
     def _segment(self, fun: Callable[[Array], Array], state: LBFGSState, steps: int) -> LBFGSState:
         return _advance(self, fun, state._replace(restarted=False), jnp.asarray(steps))
 
-    def is_stalled(self, state: LBFGSState) -> bool:
-        """Whether the last iterations brought no decrease beyond rounding, after a fresh start too."""
-        return int(state.stalled) >= _STALLED_STEPS and state.restarted
+    def outcome(self, state: LBFGSState) -> MethodOutcome:
+        """Stalled if the last iterations brought no decrease beyond rounding, after a fresh start too."""
+        return MethodOutcome(int(state.stalled) >= _STALLED_STEPS and state.restarted)
 
     def transformation(self, dtype: jnp.dtype) -> optax.GradientTransformationExtraArgs:
         """The optax transformation; the line search's tolerance for rounding follows the dtype."""

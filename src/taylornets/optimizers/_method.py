@@ -1,33 +1,11 @@
-"""What the training loop asks of a method, and what a method asks of an objective."""
+"""What a method asks of an objective."""
 
 from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, PRNGKeyArray
-
-
-@runtime_checkable
-class Method(Protocol):
-    """One object per optimization method; `fit` runs any of them.
-
-    `scales_inputs` says whether the method is to work in coordinates in which the inputs have even spread.
-    """
-
-    @property
-    def scales_inputs(self) -> bool: ...
-    def init(self, fun: Any, w: Array, key: PRNGKeyArray) -> Any:
-        """The state at a start."""
-        ...
-
-    def advance(self, fun: Any, state: Any, steps: int) -> Any:
-        """Runs up to `steps` further steps; ends early where nothing more can be gained or numbers are not finite."""
-        ...
-
-    def is_stalled(self, state: Any) -> bool:
-        """Whether the method can gain nothing more."""
-        ...
+from jaxtyping import Array
 
 
 @runtime_checkable

@@ -21,6 +21,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from taylornets import _checks
 from taylornets.optimizers import _method
+from taylornets.optimizers._interface import MethodOutcome
 from taylornets.optimizers._stationarity import Stationarity, stationarity
 
 # Shares of the predicted decrease: to take the step, to widen the region (Conn, Gould, Toint).
@@ -79,13 +80,26 @@ class NegativeCurvatureState(NamedTuple):
 class NegativeCurvature(eqx.Module):
     """Trust-region Newton-CG that stops at second-order stationary points, or says that rounding stopped it.
 
+    `taylornets.optimizers.negative_curvature` is another name of it.
+
     Args:
         curvature_tolerance: a point counts as second-order stationary when the smallest Hessian eigenvalue is proved
             (up to Lanczos's residual) to be at least minus this times the spectral radius.
         max_products: Hessian-vector products of one trust-region step at most.
         test_products: Hessian-vector products of one second-order test at most.
 
+    Raises:
+        ArgumentError: for numbers out of range.
+
     Source: Conn, Gould, Toint, "Trust-Region Methods" (2000), algorithms 6.1.1 and 7.5.1.
+
+    Example:
+        >>> import jax, taylornets as tn
+        >>> net = tn.TwoLayerNetwork.init(jax.random.key(0), inputs=3, width=16)
+        >>> x, saddle = jax.random.normal(jax.random.key(1), (20, 3)), 0 * net.w0
+        >>> method = tn.optimizers.negative_curvature()
+        >>> tn.fit(net, x, x[:, 0] * x[:, 1], penalty=1e-2, method=method, w_init=saddle, tol=1e-3).status.name
+        'CERTIFIED'
     """
 
     curvature_tolerance: float = eqx.field(static=True, default=1e-6)
@@ -125,9 +139,9 @@ class NegativeCurvature(eqx.Module):
                 return state._replace(stationarity=test)
             state = state._replace(region=moved, escapes=state.escapes + 1)
 
-    def is_stalled(self, state: NegativeCurvatureState) -> bool:
-        """Whether a second-order test ended the run; `state.second_order` says with what."""
-        return state.stationarity is not None
+    def outcome(self, state: NegativeCurvatureState) -> MethodOutcome:
+        """Stalled if a second-order test ended the run; the outcome holds the test and its result."""
+        return MethodOutcome(state.stationarity is not None, state.second_order, state.stationarity)
 
 
 @eqx.filter_jit
@@ -236,28 +250,4 @@ def _escape(fun: Any, region: _Region, direction: Array, key: PRNGKeyArray) -> t
     return region._replace(w=w, value=lowered, gradient=gradient, radius=radius), escaped
 
 
-def negative_curvature(
-    *, curvature_tolerance: float = 1e-6, max_products: int = 200, test_products: int = 3000
-) -> NegativeCurvature:
-    """The saddle-escaping second-order method; see `NegativeCurvature`.
-
-    Args:
-        curvature_tolerance: see there.
-        max_products: see there.
-        test_products: see there.
-
-    Returns:
-        A solver for `taylornets.fit(method=...)`.
-
-    Raises:
-        ArgumentError: for numbers out of range.
-
-    Example:
-        >>> import jax, taylornets as tn
-        >>> net = tn.TwoLayerNetwork.init(jax.random.key(0), inputs=3, width=16)
-        >>> x, saddle = jax.random.normal(jax.random.key(1), (20, 3)), 0 * net.w0
-        >>> method = tn.optimizers.negative_curvature()
-        >>> tn.fit(net, x, x[:, 0] * x[:, 1], penalty=1e-2, method=method, w_init=saddle, tol=1e-3).status.name
-        'CERTIFIED'
-    """
-    return NegativeCurvature(curvature_tolerance, max_products, test_products)
+negative_curvature = NegativeCurvature

@@ -22,18 +22,19 @@ _ENUMERATION_LIMIT = 2**20  # draws whose outputs fit in memory with ease
 _FEW_DRAWS = 2**14
 _HERMITE_NODES = 64
 _SAMPLES = 4096
-# Losses that are sums over the outputs: only the marginal distribution of each output matters.
-_SEPARABLE = ("squared", "logistic", "huber")
 
 
 class ExactSquared(eqx.Module):
-    """`E ‖f - y‖² = ‖E f - y‖² + Σ_c Var f_c` per example, from the moments of a block."""
+    """`E ‖f - y‖² = ‖E f - y‖² + Σ_c Var f_c` per example, from the moments of a block.
+
+    Of a quadratic loss with the Hessian `b I`: `E ℓ(f, y) = ℓ(E f, y) + (b/2) Σ_c Var f_c`.
+    """
 
     loss: losses.Loss = eqx.field(static=True)
 
     def __call__(self, moments: Moments, y: Float[Array, "b outputs"]) -> Float[Array, "b"]:
         """Expected loss of each example; moments of shape `(outputs, b)`."""
-        return self.loss.value(moments.mean.T, y) + jnp.sum(moments.variance, axis=0)
+        return self.loss.value(moments.mean.T, y) + self.loss.curvature_bound / 2 * jnp.sum(moments.variance, axis=0)
 
 
 class NormalExpected(eqx.Module):
@@ -64,7 +65,8 @@ class OfOutputs(eqx.Module):
     def __call__(self, outputs: Array, y: Float[Array, "b outputs"]) -> Float[Array, "b"]:
         """Losses of the examples; outputs of shape `(outputs, b)`. Of complex ones: `|v - y|²`."""
         if jnp.iscomplexobj(outputs):
-            return self.loss.value(outputs.real.T, y) + jnp.sum(outputs.imag**2, axis=0)
+            half = self.loss.curvature_bound / 2
+            return self.loss.value(outputs.real.T, y) + half * jnp.sum(outputs.imag**2, axis=0)
         return self.loss.value(outputs.T, y)
 
 
@@ -72,7 +74,7 @@ def sampled_loss(randomization: Randomization, loss: losses.Loss) -> OfOutputs:
     """The loss of one draw.
 
     Raises:
-        ArgumentError: for complex outputs under another loss than the squared one.
+        ArgumentError: for complex outputs under a loss that is not quadratic.
     """
     _check_loss(randomization, loss)
     return OfOutputs(loss)
@@ -80,26 +82,26 @@ def sampled_loss(randomization: Randomization, loss: losses.Loss) -> OfOutputs:
 
 def _check_loss(randomization: Randomization, loss: losses.Loss) -> None:
     complex_outputs = not randomization.rule.real
-    if complex_outputs and loss.name != "squared":
+    if complex_outputs and not loss.quadratic:
         why = "Outputs under roots of unity are complex. Use SignedMoments."
         raise _checks.ArgumentError("loss", "'squared', |v - y|², for complex outputs", repr(loss.name), why)
 
 
 def example_expectation(loss: losses.Loss, randomization: Randomization) -> ExactSquared | NormalExpected:
-    """The deterministic expectation used for training: exact for the squared loss, else the normal limit.
+    """The deterministic expectation used for training: exact for a quadratic loss, else the normal limit.
 
     Raises:
         ArgumentError: for a loss that is not a sum over outputs (softmax): its expectation needs the joint
-            distribution of all outputs; for complex outputs under another loss than the squared one.
+            distribution of all outputs; for complex outputs under a loss that is not quadratic.
     """
     _check_loss(randomization, loss)
-    if loss.name == "squared":
+    if loss.quadratic:
         return ExactSquared(loss)
-    if loss.name in _SEPARABLE:
+    if loss.separable:
         return NormalExpected(loss)
     raise _checks.ArgumentError(
         "loss",
-        f"one of {', '.join(map(repr, _SEPARABLE))} for a deterministic expected loss",
+        f"one of {', '.join(map(repr, losses.names(separable=True)))} for a deterministic expected loss",
         repr(loss.name),
         "Its outputs are correlated under random signs; use method='monte_carlo' with a key, or another loss.",
     )
@@ -153,10 +155,10 @@ def expected_loss(
     if method == "auto":
         method = _automatic(loss, choices**units)
     if method in ("exact", "normal"):
-        if method == "exact" and loss.name != "squared":
+        if method == "exact" and not loss.quadratic:
             raise _checks.ArgumentError("method", "'normal', 'enumerate' or 'monte_carlo' for this loss", "'exact'")
         expectation = ExactSquared(loss) if method == "exact" else NormalExpected(loss)
-        if method == "normal" and loss.name not in _SEPARABLE:
+        if method == "normal" and not loss.separable:
             example_expectation(loss, randomization)
         moments = randomization.moments(net, w, x)
         return jnp.mean(expectation(Moments(moments.mean.T, moments.variance.T), y))
@@ -228,8 +230,8 @@ def normal_error_bound(loss: str | losses.Loss, net: TwoLayerNetwork, w: Array, 
 
 
 def _automatic(loss: losses.Loss, draws: int) -> str:
-    if loss.name == "squared":
+    if loss.quadratic:
         return "exact"
     if draws <= _FEW_DRAWS:
         return "enumerate"
-    return "normal" if loss.name in _SEPARABLE else "monte_carlo"
+    return "normal" if loss.separable else "monte_carlo"

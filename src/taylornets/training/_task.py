@@ -80,5 +80,5 @@ def task_of(loss: Any, task: str, y: Any) -> Task:
     if task != "auto":
         return Task(kept, task == "classification")
     if isinstance(kept, Loss):
-        return Task(kept, kept.name in ("logistic", "softmax"))
+        return Task(kept, kept.classifies)
     return Task(kept, guessed_task(y) == "classification")

@@ -11,8 +11,6 @@ a `Claim`; every module of the folder is imported when the claims are first aske
     register(Claim("coupling", "Coupling", "The noise decays.", "BL20, section 3", "slope −1/4", run))
 """
 
-import importlib
-import pkgutil
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +21,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from taylornets import _checks
+from taylornets._discover import import_modules
 from taylornets.records import Figure, Numbers, Table
 
 ORDER = (
@@ -140,9 +139,7 @@ def register(claim: Claim) -> None:
 
 
 def _discover() -> None:
-    """Imports every module of this folder, each once: they register themselves."""
-    for module in sorted(module.name for module in pkgutil.iter_modules(__path__, __name__ + ".")):
-        importlib.import_module(module)
+    import_modules(__name__, __path__)
 
 
 def names() -> tuple[str, ...]:

@@ -67,9 +67,10 @@ class Solved:
 def _targets(family: _Family, key: Any, x: Array, d: int) -> Array:
     products = jnp.stack([d * x[:, 0] * x[:, 1], d * x[:, 1] * x[:, 2], d * x[:, 2] ** 2 - 1], axis=1)
     noise = jax.random.normal(key, products.shape)
-    if family.loss == "softmax":
+    loss = tn.losses.get(family.loss)
+    if loss.classifies and not loss.separable:
         return jnp.argmax(products + 0.3 * noise, axis=1)
-    if family.loss == "logistic":
+    if loss.classifies:
         return jnp.sign(products[:, 0] + 0.3 * noise[:, 0])
     return (products + 0.1 * noise)[:, : family.outputs]
 

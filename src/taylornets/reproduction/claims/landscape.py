@@ -47,7 +47,7 @@ def _slacks(context: ClaimContext, loss: str) -> np.ndarray:
         net = tn.TwoLayerNetwork.init(keys[0], d, m, symmetric=False)
         x = jax.random.normal(keys[1], (n, d))
         y = jax.random.normal(keys[2], (n,))
-        y = jnp.sign(y) if loss == "logistic" else 3 * y
+        y = jnp.sign(y) if tn.losses.get(loss).classifies else 3 * y
         scales = 10 ** jax.random.uniform(keys[3], (2,), minval=-2, maxval=0.5)
         points = scales[:, None, None] * jax.random.normal(keys[4], (2, m, d))
         penalty = 10 ** jax.random.uniform(keys[5], minval=-6, maxval=-1)
@@ -56,7 +56,7 @@ def _slacks(context: ClaimContext, loss: str) -> np.ndarray:
         size = jnp.abs(found.expected_curvature) + found.objective + found.comparator_objective
         return found.slack / size, found.slack
 
-    keys = jax.random.split(jax.random.fold_in(context.key, 1 if loss == "squared" else 2), TRIPLES // 2)
+    keys = jax.random.split(jax.random.fold_in(context.key, 1 if tn.losses.get(loss).quadratic else 2), TRIPLES // 2)
     return np.asarray(jax.jit(lambda keys: jax.lax.map(one, keys, batch_size=250))(keys)[0])
 
 
