@@ -94,7 +94,7 @@ def test_trailing_zeros_do_not_make_another_polynomial():
 
 
 def test_a_taken_name_is_refused():
-    with pytest.raises(tn.ArgumentError, match=r"^name: needed a name that is free, got 'tanh'"):
+    with pytest.raises(tn.ArgumentError, match=r"^name: expected a name that is free, got 'tanh'"):
         tn.activations.register("tanh", Erf)
     assert tn.activations.get("tanh") == Tanh()
 

@@ -40,9 +40,9 @@ def test_rules_write_further_types_at_any_depth():
 
 
 def test_other_types_are_named():
-    with pytest.raises(ArgumentError, match=r"value\.a\.1: needed numbers, strings, .* got a complex"):
+    with pytest.raises(ArgumentError, match=r"value\.a\.1: expected numbers, strings, .* got a complex"):
         encode({"a": [1, 2j]})
-    with pytest.raises(ArgumentError, match=r"record: needed a record of this version, got an object with '\$complex'"):
+    with pytest.raises(ArgumentError, match=r"record: expected a record of this version, got an object with '\$complex'"):
         decode({"$complex": [1, 2]})
 
 
