@@ -39,14 +39,19 @@ def holds(slopes: Mapping[str, float]) -> bool:
     return all(abs(slopes[name] - PREDICTED[name]) <= TOLERANCE for name in PREDICTED)
 
 
-@partial(jax.jit, static_argnums=1)
-def errors(key: PRNGKeyArray, width: int) -> tuple[Array, Array, Array]:
-    """Root mean square over examples of the sign noise, of the bias, and of what plain linearization leaves behind."""
+def problem(key: PRNGKeyArray, width: int) -> tuple[tn.TwoLayerNetwork, Array, Array]:
+    """A network, inputs, and weights planted for the target."""
     key_net, key_x = jax.random.split(key)
     net = tn.TwoLayerNetwork.init(key_net, INPUTS, width)
     x = problems.sphere(key_x, EXAMPLES, INPUTS)
     target = tn.targets.Polynomial(jnp.eye(3, INPUTS), (2, 2, 2), jnp.array(COEFFICIENTS))
-    w = tn.expressivity.planted_weights(net, target)
+    return net, x, tn.expressivity.planted_weights(net, target)
+
+
+@partial(jax.jit, static_argnums=1)
+def errors(key: PRNGKeyArray, width: int) -> tuple[Array, Array, Array]:
+    """Root mean square over examples of the sign noise, of the bias, and of the error without signs."""
+    net, x, w = problem(key, width)
     moments = tn.randomization.Signs().moments(net, w, x)
     quadratic = net.term(2, w, x)
     bias = moments.mean - quadratic

@@ -209,7 +209,8 @@ def _identity(context: ClaimContext, sizes: _Sizes) -> float:
 def _figure(found: list[Planted], sizes: _Sizes) -> Figure:
     panels: list[Plot] = []
     widths = sizes.widths
-    for title, names in (("Shifted sine", ("shifted sine",)), ("Cubic ReLU, tanh, erf", OTHERS)):
+    parts = {"Shifted sine": ("shifted sine",), "Cubic ReLU, tanh, erf": sizes.others}
+    for title, names in [part for part in parts.items() if part[1]]:
         series: list[Series] = []
         for item in [item for item in found if item.activation in names and (len(names) == 1 or item.row.order == 2)]:
             label = f"$k = {item.row.order}, p = {item.row.power}$"
