@@ -1,4 +1,4 @@
-"""The digits, models trained on them, and how these compare, for the claim `real_data`."""
+"""The digits, models trained on them, and their comparison, for the claim `real_data`."""
 
 from dataclasses import dataclass
 
@@ -95,7 +95,7 @@ def confusion(models: tuple[Trained, ...], labels: np.ndarray) -> Figure:
     ]  # fmt: skip
     return Figure(
         "confusion",
-        "Which digits are taken for which",
+        "Confusion of digits",
         panels,
         "Test images; numbers are counts, colors shares of a row.",
     )

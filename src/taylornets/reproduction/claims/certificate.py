@@ -1,4 +1,4 @@
-"""Training the quadratic model to a proof of global optimality (theory 5)."""
+"""Training the quadratic model to a certificate of global optimality (theory 5)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -187,13 +187,13 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
         explanation=(
             "The penalized quadratic model becomes convex when each unit's w wᵀ is replaced by a positive semidefinite matrix. "
             "The dual of that problem gives a lower bound on the objective of every possible weight matrix, so the gap between "
-            "the objective and the bound is a proof, whatever method found the weights.",
-            "Where the optimum of the convex problem has a unit of rank above one, no ordinary network attains it: the gap at "
-            "rank one is real then, and a second copy of each unit closes it. The rank needed is reported; at width 32 and the "
-            "weakest penalties this happens for p = 8 too.",
-            "The theory page expects rank one to do for one output and p = 8. It did in "
+            "the objective and the bound certifies the weights, whatever method found them.",
+            "If the optimum of the convex problem has a unit of rank above one, no ordinary network attains it: the gap at "
+            "rank one is then real, and a second copy of each unit closes it. The required rank is reported; at width 32 and "
+            "the weakest penalties, this happens for p = 8 too.",
+            "The theory page expects rank one to suffice for one output and p = 8. It did in "
             f"{sum(item.gap(1) <= FAMILIES[0].target for item in solved[FAMILIES[0]])} of {count} problems; the verdict "
-            "allows the rank that a problem needs, so it does not speak for rank one.",
+            "allows the rank that a problem requires, so it says nothing about rank one.",
             f"Weak duality was tried on {pairs:,} pairs of a dual vector and a displacement (trained, scaled, random).",
         ),
     )
@@ -212,7 +212,7 @@ def _figure(solved: dict[_Family, list[Solved]], sizes: _Sizes) -> Figure:
     small, large = sizes.shapes[0], sizes.shapes[-1]
     return Figure(
         "gaps",
-        "Every problem is solved to a proof of global optimality",
+        "Every problem is solved to certified global optimality",
         (
             Plot("penalty $\\lambda$", "certified relative gap", gaps, "log", "log", "All problems"),
             Plot("iteration", "certified relative gap", course, "linear", "log", "One training run"),
@@ -264,9 +264,9 @@ def _ranks(items: list[Solved]) -> Table:
 register(
     Claim(
         name="certificate",
-        title="Proved global optimality",
-        statement="The penalized quadratic model can be trained to a proof of global optimality: the objective meets a dual "
-        "bound that holds for every weight matrix.",
+        title="Certified global optimality",
+        statement="Training the penalized quadratic model yields a certificate of global optimality: the objective matches a "
+        "dual lower bound that holds for all weights.",
         source="theory 5; landscape: Bai & Lee (2020), section 4",
         predicted="relative gap ≤ 1e-8 (squared, p = 8), 1e-6 (logistic), 1e-5 (p = 4; several outputs; softmax), with "
         "rank ≤ 3; weak duality never violated",

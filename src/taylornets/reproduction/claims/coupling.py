@@ -102,7 +102,7 @@ def _figure(values: np.ndarray, widths: np.ndarray) -> Figure:
         (Plot("width $m$ (hidden units)", "difference to the quadratic term", series, "log2", "log"),),
         f"Cubic ReLU, planted weights with unit norms of order m^(-1/4), {EXAMPLES} inputs on the unit sphere of dimension "
         f"{INPUTS}; mean over {values.shape[1]} networks with 95 % intervals. Noise and bias are exact "
-        "moments over all sign vectors, not samples. Without signs the linear term is left, and it grows with the width.",
+        "moments over all sign vectors, not samples. Without signs the linear term remains and grows with the width.",
         highlight=True,
     )
 
@@ -135,9 +135,9 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
         tables=(table,),
         explanation=(
             "Each hidden unit's displacement is multiplied by an independent random sign. The linear term then averages out, "
-            "the quadratic one does not change at all: what is left of the linear term is a noise that falls as m^(-1/4), and "
-            "the next even term is a bias that falls as m^(-1/2). Without the signs the linear term outgrows the quadratic "
-            "one as m^(1/4): the NTK regime, which the signs leave.",
+            "while the quadratic one does not change: the linear term leaves a noise that decays as m^(-1/4), and the next "
+            "even term a bias that decays as m^(-1/2). Without signs, the linear term outgrows the quadratic one as m^(1/4): "
+            "the NTK regime.",
             "The interval in the summary belongs to the slope of the noise; it is a bootstrap over networks.",
         ),
     )

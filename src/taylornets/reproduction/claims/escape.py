@@ -162,11 +162,11 @@ def _courses(context: ClaimContext, sizes: _Sizes, runs: dict[str, list[_Run]], 
         panels.append(Plot("iteration", "certified relative gap", tuple(series), "log", "log", title=title))
     return Figure(
         "courses",
-        "Leaving the saddle at zero",
+        "Escaping the saddle at zero",
         tuple(panels),
         f"n = {EXAMPLES} noisy products in dimension {INPUTS}, width {sizes.width}, penalty {PENALTY:g} with power {POWER}. "
         "The gap is that of the dual certificate: of the quadratic model, and for noisy SGD of the randomized network. "
-        "Gradient descent and L-BFGS do not leave an exact saddle. The checks are at growing numbers of steps.",
+        "Gradient descent and L-BFGS do not escape an exact saddle. Checks are made at growing numbers of steps.",
     )
 
 
@@ -214,7 +214,7 @@ def _width_figure(widths: tuple[int, ...], gaps: np.ndarray) -> Figure:
     )
     return Figure(
         "network_certificate",
-        "A proof for the randomized network itself, sharper with the width",
+        "A certificate for the randomized network, tighter at larger width",
         (Plot("width $m$ (hidden units)", "proved bound on the excess (relative)", series, "log2", "log"),),
         f"Networks trained on their exact randomized risk (L-BFGS), penalty {PENALTY_BY_WIDTH:g} with power {POWER}. The bound "
         f"covers every displacement of the network. Mean over {gaps.shape[0]} data sets, 95 % intervals.",
@@ -273,14 +273,14 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
         explanation=(
             "At W = 0 the gradient of the quadratic objective vanishes, and the Hessian has a negative eigenvalue: a strict "
             "saddle. Gradient descent started there never moves. Methods that perturb, inject noise, or use negative "
-            "curvature leave it and reach the certified global optimum.",
+            "curvature escape it and reach the certified global optimum.",
             "Noisy SGD is the algorithm of the paper: minibatches of 64, fresh random signs and injected noise in every "
             "step, on the network itself. Its gap is that of the network's own certificate, and has three parts: the noise "
             f"that is left when the learning rate has fallen to zero after {NOISY_STEPS} steps (it falls about as one over the "
             "number of steps), the coupling error that the certificate has to allow for, and the distance to the best network.",
             "The network's certificate adds to the duality of the quadratic model the exact variance over the signs and an "
-            "explicit bound on the even terms of order four and more. It covers every displacement of the network, and "
-            "sharpens as the width grows.",
+            "explicit bound on the even terms of order four and more. It covers every displacement of the network and "
+            "becomes tighter as the width grows.",
         ),
     )
 
@@ -289,8 +289,8 @@ register(
     Claim(
         name="escape",
         title="Saddle-escaping methods",
-        statement="Methods that escape saddles reach the certified global optimum from W = 0, where gradient descent "
-        "stays, and the randomized network itself can be certified, with a gap that falls with the width.",
+        statement="Saddle-escaping methods reach the certified global optimum from W = 0, where gradient descent stays, and "
+        "the randomized network itself can be certified, with a gap that shrinks as the width grows.",
         source="Bai & Lee (2020), section 4; certificates: theory 4 and theory 5",
         predicted="gradient descent does not move; gaps ≤ 1e-6, noisy SGD ≤ 2e-2; certificate of the "
         "network with slope −1/2 (within 0.1)",

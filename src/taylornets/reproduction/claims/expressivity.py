@@ -1,4 +1,4 @@
-"""Planted weights meet polynomial targets with the error and the norm of the theory (theory 6)."""
+"""Planted weights fit polynomial targets with the error and the norm of the theory (theory 6)."""
 
 import math
 import zlib
@@ -81,7 +81,7 @@ SIZES = {"quick": _Sizes(2**10, 2**16, 8), "full": _Sizes(2**10, 2**16, 32)}
 
 
 def holds(found: Sequence[Planted], identity: float) -> bool:
-    """Whether every pair meets its target as predicted, and a wide network is the mean of its parts."""
+    """Whether every pair fits its target as predicted, and a wide network is the mean of its parts."""
     return all(item.holds for item in found) and identity < IDENTITY
 
 
@@ -170,9 +170,9 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
         tables=(_pairs_table(found, sizes), *(_what(name) for name in sizes.others)),
         explanation=(
             "Weights of order k for a given power of a direction are written down in closed form, unit by unit. The network's "
-            "term of order k then meets the target with an error that falls as the width to the power −1/2, and the norm of "
-            "the weights, which decides how many examples are needed to learn the target, has a known limit. Which powers an "
-            "activation can express at which order stands in the tables.",
+            "term of order k then fits the target with an error that decays as the width to the power −1/2, and the norm of "
+            "the weights, which decides how many examples are needed to learn the target, has a known limit. The tables list "
+            "which powers an activation can express at which order.",
             "A planted network of width m is the mean of the networks that its pairs of units form, so each of the widest "
             "networks is computed in parts, and its parts are the narrower ones; one network of the full width is computed "
             "whole, and agrees.",
@@ -222,7 +222,7 @@ def _figure(found: list[Planted], sizes: _Sizes) -> Figure:
         panels.append(Plot("width $m$ (hidden units)", "r.m.s. error of $f^{(k)}$", series, "log2", "log", title))
     return Figure(
         "planted",
-        "Planted weights meet their target as the width grows",
+        "Planted weights fit their target as the width grows",
         panels,
         f"Root mean square over {EXAMPLES} inputs on the unit sphere of dimension {INPUTS} and over networks; the target is "
         f"⟨β, x⟩^p. Geometric means over {sizes.networks} groups of networks. Right: k = 2.",
@@ -276,9 +276,9 @@ def _what(name: str) -> Table:
 register(
     Claim(
         name="expressivity",
-        title="Weights for a given target",
-        statement="For every power that an activation can express, weights of order k in closed form meet the target with an "
-        "error of order m^(-1/2) and a norm with a known limit.",
+        title="Expressivity: planted weights",
+        statement="For every power that an activation can express, closed-form weights of order k fit the target with an error "
+        "of order m^(-1/2), and their norm has a known limit.",
         source="Bai & Lee (2020), section 5; constants: theory 6",
         predicted="slope −1/2 within 0.1 for every pair; norms within 3 standard errors of the formula at width 65,536",
         run=run,

@@ -207,8 +207,8 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
             "quadratic model is smaller by the factor M_op, which is 1/√d for isotropic inputs and 1 for inputs on a line: "
             "the dimension factor that it gains over the NTK.",
             "A certificate bounds the test error from the training data alone, for all weights and margins at once, with "
-            "probability 0.95. It is called vacuous from 1/2 on, where a coin does as well. Data sets, splits and training "
-            "were fixed before the bounds were looked at.",
+            "probability 0.95. A bound of 1/2 or more is called vacuous: a coin does as well. Data sets, splits and training "
+            "were fixed before any bound was computed.",
             shortfall(certified),
             "The laws in d and M_op are those of large dimension: a random matrix's top eigenvalue lies below its limit by a "
             "share of d^(-2/3), which flattens the slopes. In first measurements the exponents of the "

@@ -230,7 +230,7 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
         figures=(*coupled, optimum, *learned),
         tables=(slopes, table),
         explanation=(
-            "Random signs remove odd orders only. To leave orders 1 to k - 1 behind, each unit's displacement is multiplied "
+            "Random signs remove odd orders only. To remove orders 1 to k − 1, each unit's displacement is multiplied "
             "by a random node, and its output by a sign, such that all lower moments vanish (signed moments, any activation); "
             "or by a random k-th root of unity (complex, analytic activations). The noise that remains is that of order 1 and "
             "falls as m^(-1/2k); the bias is that of the next order that survives: k + 2, as m^(-1/k), or 2k, as m^(-1/2).",
@@ -258,7 +258,7 @@ def _variations() -> dict[str, float]:
 register(
     Claim(
         name="higher_order",
-        title="Coupling with the term of any order",
+        title="Coupling with the term of order k",
         statement="Multipliers whose lower moments vanish couple a wide network with its term of order k: noise m^(-1/2k), "
         "bias m^(-1/k) for signed moments, m^(-1/2) for roots of unity.",
         source="Bai & Lee (2020), section 3 (k = 2, with a remark on general k); theory 2",

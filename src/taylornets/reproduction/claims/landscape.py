@@ -181,25 +181,24 @@ def _explanation(rows: list[list[Any]], powers: tuple[int, ...]) -> tuple[str, .
     return (
         "The curvature inequality says that the expected curvature in the direction of any comparator, with random signs, is "
         "at most twice the difference of the objectives, a gradient term, and a curvature term that falls as one over the "
-        "width. It holds for every point, and was checked on random problems; its slack is twice what the convexity of "
-        "the loss leaves.",
-        "It rules out bad local minima only where the width is large enough. "
-        + " ".join(map(seen, powers))
-        + " A point "
+        "width. It holds at every point and was checked on random problems; its slack is twice that of the "
+        "convexity of the loss.",
+        "It rules out bad local minima only if the width is large enough. " + " ".join(map(seen, powers)) + " A point "
         "that stays above the best one is a true local minimum: the method proves that no negative curvature is left there.",
-        "Beside the dual certificate, the bound that the inequality gives at a point is weak: its penalty term does not "
-        "fall with the width.",
+        "Compared with the dual certificate, the bound that the inequality gives at a point is weak: its penalty term does "
+        "not decrease with the width.",
     )
 
 
 register(
     Claim(
         name="landscape",
-        title="The landscape",
-        statement="The curvature inequality holds, W = 0 is a strict saddle, and what methods call second-order stationary is.",
+        title="Optimization landscape",
+        statement="The curvature inequality holds everywhere, W = 0 is a strict saddle, and points reported as second-order "
+        "stationary are second-order stationary.",
         source="Bai & Lee (2020), section 4; theory 4",
-        predicted="slack ≥ 0; smallest eigenvalues to 1e-6, and none below its claim; reported, not judged: the widths at "
-        "which bad second-order stationary points are found (none at large width)",
+        predicted="slack ≥ 0; Lanczos eigenvalues within 1e-6 of the dense ones and none below its claimed bound; reported, "
+        "not judged: the widths with bad second-order stationary points (none at large width)",
         run=run,
         seconds=60,
     )

@@ -198,7 +198,7 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
             "The width and the range of penalties were settled during development, when test accuracies of this split (seed "
             "0) had been seen: read the test accuracy as slightly optimistic, or run another --seed, which splits anew.",
             f"The certificate says that no weight matrix of any rank has an objective more than {quadratic.gap:.1e} (relative) "
-            "below that of the quadratic model found. For the network trained by Adam nothing of the kind can be said.",
+            "below that of the quadratic model found. No such statement is available for the network trained by Adam.",
         ),
     )
 
@@ -207,7 +207,7 @@ def _course(result: tn.FitResult) -> Figure:
     history = result.history
     return Figure(
         "training",
-        "The proof during training",
+        "The certified gap during training",
         (
             Plot(
                 "iteration",
@@ -219,7 +219,7 @@ def _course(result: tn.FitResult) -> Figure:
                 y_scale="log",
             ),
         ),
-        "The relative gap that the dual certificate proves, at the checks of the final fit on all training images.",
+        "Relative gap of the dual certificate at the checks of the final fit on all training images.",
     )
 
 
@@ -227,8 +227,8 @@ register(
     Claim(
         name="real_data",
         title="Handwritten digits",
-        statement="On real data with ten outputs the quadratic model is trained to a proof of global optimality and classifies "
-        "handwritten digits about as well as the NTK and the full network do.",
+        statement="On real data with ten outputs, training yields a certificate of global optimality for the quadratic model, "
+        "which classifies handwritten digits about as accurately as the NTK and the full network.",
         source="theory 5; data: scikit-learn's digits (UCI)",
         predicted=f"certified relative gap ≤ {TARGET_GAP:g} and test accuracy ≥ {100 * TARGET_ACCURACY:g} %",
         run=run,

@@ -130,8 +130,8 @@ def _explanation(study: Study) -> tuple[str, ...]:
         "width; the quadratic model and the network have 256 units. The network is trained on its exact risk over random "
         "signs and predicts with their mean. It needs fewer examples than the quadratic model: the variance over signs in its "
         "risk is a further penalty on the weights, of the kind that favors few directions.",
-        "Where inputs are spread unevenly, M_op is near 1 and the theory promises no gain; the last figure shows the ratio of "
-        "the two numbers of examples shrink. (The target's coordinates are those of largest spread.)",
+        "On anisotropic inputs, M_op is near 1 and the theory promises no gain; the last figure shows how the ratio of the "
+        "two numbers of examples shrinks. (The target depends on the coordinates of largest variance.)",
         "Settled with results in sight: the grids of n, so that the curves pass the goal inside them; one penalty weaker than "
         "the theory page's, 3e-8, at the end of the path, since the weakest was chosen. The randomized network's path is 3e-6 "
         "to 3e-8.",
@@ -260,7 +260,7 @@ def _spread(rows: list[dict[str, float]]) -> Table:
     columns = ("decay of the spectrum", "M_op", "n*, NTK", "n*, quadratic model", "ratio", "low", "high")
     return Table(
         "uneven_inputs",
-        "Inputs with spectrum j^(-decay), scaled to the sphere: the more uneven, the smaller the gain.",
+        "Inputs with spectrum j^(-decay), scaled to the sphere: the more anisotropic, the smaller the gain.",
         columns,
         [list(row.values()) for row in rows],
     )
@@ -270,7 +270,7 @@ def _uneven_figure(rows: list[dict[str, float]]) -> Figure:
     x, y, low, high = ([row[name] for row in rows] for name in ("M_op", "ratio", "low", "high"))
     return Figure(
         "uneven_inputs",
-        "On unevenly spread inputs the gain shrinks",
+        "On anisotropic inputs the gain shrinks",
         (
             Plot(
                 "$M_{op}$ of the inputs",
@@ -288,7 +288,7 @@ def _uneven_figure(rows: list[dict[str, float]]) -> Figure:
 register(
     Claim(
         name="sample_complexity",
-        title="A factor of the dimension in examples",
+        title="Sample complexity: a factor of d",
         statement="To learn a function of degree p of few directions from isotropic inputs, the NTK needs d^p examples and the "
         "quadratic model d^{p-1}.",
         source="Bai & Lee (2020), section 5; theory 8",
