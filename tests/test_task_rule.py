@@ -58,7 +58,11 @@ def test_the_task_can_be_chosen_in_both(task: str, tmp_path: Path):
     ("target", "task", "message"),
     [
         ("strings", "regression", r"--task: expected 'classification' for a target of \w+, got 'regression'"),
-        ("fractions", "classification", r"--task: expected 'regression' for a target of fractions, got 'classification'"),
+        (
+            "fractions",
+            "classification",
+            r"--task: expected 'regression' for a target of fractions, got 'classification'",
+        ),
     ],
 )
 def test_a_task_that_the_target_does_not_allow(target: str, task: str, message: str, tmp_path: Path):

@@ -42,7 +42,9 @@ def test_rules_write_further_types_at_any_depth():
 def test_other_types_are_named():
     with pytest.raises(ArgumentError, match=r"value\.a\.1: expected numbers, strings, .* got a complex"):
         encode({"a": [1, 2j]})
-    with pytest.raises(ArgumentError, match=r"record: expected a record of this version, got an object with '\$complex'"):
+    with pytest.raises(
+        ArgumentError, match=r"record: expected a record of this version, got an object with '\$complex'"
+    ):
         decode({"$complex": [1, 2]})
 
 

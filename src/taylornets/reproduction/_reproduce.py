@@ -69,7 +69,8 @@ def reproduce(
 
     Args:
         out: the folder; made if absent.
-        names: of the claims to check; all if empty. They run in the order of `claims.names()`.
+        names: of the claims to check; all if empty. Records are in the order of `claims.names()`; with several workers the
+            claims with the longest expected time start first.
         profile: `"quick"` or `"full"`.
         seed: of every random draw, from 0 to 2³² − 1.
         resume: keep finished records of the same profile, seed, version, commit and precision.
@@ -107,6 +108,8 @@ def reproduce(
     for record in kept.values():
         progress.finished(record.claim, f"{record.verdict} (kept from the earlier run)")
     missing = [registry.get(name) for name in order if name not in kept]
+    if workers > 1:
+        missing.sort(key=lambda claim: claim.seconds, reverse=True)
     found = dict(kept)
     with closing(run_claims(missing, stamp, workers, progress)) as fresh:
         for record in fresh:

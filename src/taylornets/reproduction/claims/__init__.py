@@ -1,14 +1,21 @@
 """Claims: one module per statement of the theory that `taylornets reproduce` checks.
 
-A new claim is one more file in this folder. It defines a function that computes and returns an `Outcome`, and registers
-a `Claim`; every module of the folder is imported when the claims are first asked for. A claim computes everything from
-`context.key` and `context.seed`, so that it gives the same numbers whichever claims run before it:
+A new claim is one more file in this folder, which defines
 
-    def run(context: ClaimContext) -> Outcome:
-        slopes = ...
-        return Outcome(measured=slopes, holds=abs(slopes + 0.25) < 0.02)
+- `SIZES`, the sizes of each profile; tests call `run` with smaller ones;
+- `holds`, the decision rule;
+- `run`, which measures and returns an `Outcome`. Its negative control applies the same rule to the same measurement in a
+  setting in which the theory predicts failure; the prediction is written down before anything is measured;
 
-    register(Claim("coupling", "Coupling", "The noise decays.", "BL20, section 3", "slope −1/4", run))
+and registers a `Claim`. Every module of the folder is imported on first use. A claim computes everything from
+`context.key` and `context.seed`, so its numbers do not depend on the other claims:
+
+    def run(context: ClaimContext, sizes: Sizes | None = None) -> Outcome:
+        slope, without_signs = ...
+        control = NegativeControl("no random signs", "slope 1/4", without_signs, fails=not holds(without_signs))
+        return Outcome(measured=slope, holds=holds(slope), control=control)
+
+    register(Claim("coupling", "Coupling", "The noise decays.", "Bai & Lee (2020), section 3", "slope −1/4", run))
 """
 
 import zlib
@@ -114,6 +121,7 @@ class Claim:
         source: where the theory says so: paper with section, theorem or equation.
         predicted: what the theory predicts, in words or numbers.
         run: computes the outcome.
+        seconds: the expected time in the quick profile on one core; with several workers, the longest claim starts first.
     """
 
     name: str
@@ -122,6 +130,7 @@ class Claim:
     source: str
     predicted: str
     run: Callable[[ClaimContext], Outcome]
+    seconds: float = 60
 
 
 _registry: dict[str, Claim] = {}

@@ -1,5 +1,7 @@
-"""Random signs couple a wide network with its quadratic term (theory 2; BL20, section 3)."""
+"""Random signs couple a wide network with its quadratic term (theory 2; Bai & Lee (2020), section 3)."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 
 import jax
@@ -11,9 +13,8 @@ import taylornets as tn
 from taylornets import statistics
 from taylornets.learning import problems
 from taylornets.records import Figure, Plot, Series, Table
-from taylornets.reproduction.claims import Claim, ClaimContext, Outcome, register
+from taylornets.reproduction.claims import Claim, ClaimContext, NegativeControl, Outcome, register
 
-WIDTHS = tuple(2**power for power in range(11, 17))
 PREDICTED = {"noise": -0.25, "bias": -0.5}
 TOLERANCE = 0.02
 INPUTS, EXAMPLES = 10, 100
@@ -21,14 +22,36 @@ INPUTS, EXAMPLES = 10, 100
 COEFFICIENTS = (2.0, -1.5, 1.0)
 
 
-@partial(jax.jit, static_argnums=1)
-def _errors(key: PRNGKeyArray, width: int) -> tuple[Array, Array, Array]:
-    """Root mean square over examples of the sign noise, of the bias, and of what plain linearization leaves behind."""
+@dataclass(frozen=True)
+class _Sizes:
+    """Widths, and networks of each width."""
+
+    widths: tuple[int, ...]
+    networks: int
+
+
+WIDTHS = tuple(2**power for power in range(11, 17))
+SIZES = {"quick": _Sizes(WIDTHS, 24), "full": _Sizes(WIDTHS, 64)}
+
+
+def holds(slopes: Mapping[str, float]) -> bool:
+    """Whether the slopes of noise and bias are the theory's."""
+    return all(abs(slopes[name] - PREDICTED[name]) <= TOLERANCE for name in PREDICTED)
+
+
+def problem(key: PRNGKeyArray, width: int) -> tuple[tn.TwoLayerNetwork, Array, Array]:
+    """A network, inputs, and weights planted for the target."""
     key_net, key_x = jax.random.split(key)
     net = tn.TwoLayerNetwork.init(key_net, INPUTS, width)
     x = problems.sphere(key_x, EXAMPLES, INPUTS)
     target = tn.targets.Polynomial(jnp.eye(3, INPUTS), (2, 2, 2), jnp.array(COEFFICIENTS))
-    w = tn.expressivity.planted_weights(net, target)
+    return net, x, tn.expressivity.planted_weights(net, target)
+
+
+@partial(jax.jit, static_argnums=1)
+def errors(key: PRNGKeyArray, width: int) -> tuple[Array, Array, Array]:
+    """Root mean square over examples of the sign noise, of the bias, and of the error without signs."""
+    net, x, w = problem(key, width)
     moments = tn.randomization.Signs().moments(net, w, x)
     quadratic = net.term(2, w, x)
     bias = moments.mean - quadratic
@@ -36,22 +59,32 @@ def _errors(key: PRNGKeyArray, width: int) -> tuple[Array, Array, Array]:
     return jnp.sqrt(total), jnp.sqrt(jnp.mean(bias**2)), jnp.sqrt(jnp.mean((net(w, x) - quadratic) ** 2))
 
 
-def _run(context: ClaimContext) -> Outcome:
-    seeds = 64 if context.full else 24
-    values = np.zeros((3, seeds, len(WIDTHS)))
+def _measure(context: ClaimContext, sizes: _Sizes) -> np.ndarray:
+    """Noise, bias and the error without signs, shape `(3, networks, widths)`."""
+    seeds, count = sizes.networks, len(sizes.widths)
+    values = np.zeros((3, seeds, count))
     for i, key in enumerate(jax.random.split(context.key, seeds)):
-        for j, width in enumerate(WIDTHS):
-            context.progress(
-                (i * len(WIDTHS) + j) / (seeds * len(WIDTHS)), f"width {width}, network {i + 1} of {seeds}"
-            )
-            values[:, i, j] = _errors(jax.random.fold_in(key, width), width)
-    widths = np.asarray(WIDTHS, float)
-    names = ("noise", "bias")
-    fits = {name: statistics.bootstrap_slope(widths, values[i], context.seed) for i, name in enumerate(names)}
-    holds = all(abs(fits[name][0] - PREDICTED[name]) <= TOLERANCE for name in names)
+        for j, width in enumerate(sizes.widths):
+            context.progress((i * count + j) / (seeds * count), f"width {width}, network {i + 1} of {seeds}")
+            values[:, i, j] = errors(jax.random.fold_in(key, width), width)
+    return values
+
+
+def _control(slope: float) -> NegativeControl:
+    """Without signs there is one outcome: its difference to the quadratic term is both noise and bias."""
+    slopes = dict.fromkeys(PREDICTED, slope)
+    return NegativeControl(
+        setting="the same networks without random signs",
+        predicted="the linear term remains: both slopes +1/4",
+        measured={f"{name} slope": slope for name in slopes},
+        fails=not holds(slopes),
+    )
+
+
+def _figure(values: np.ndarray, widths: np.ndarray) -> Figure:
     labels = {"noise": "noise: r.m.s. of $f(sW) - f^{(2)}(W)$", "bias": "bias: r.m.s. of $E_s f(sW) - f^{(2)}(W)$"}
     series: list[Series] = []
-    for i, name in enumerate(names):
+    for i, name in enumerate(PREDICTED):
         mean, low, high = statistics.spread(values[i])
         series.append(Series(labels[name], widths, mean, low, high, group=name))
         anchor = np.exp(np.mean(np.log(mean)) - PREDICTED[name] * np.mean(np.log(widths)))
@@ -63,39 +96,48 @@ def _run(context: ClaimContext) -> Outcome:
     series.append(Series("without signs: r.m.s. of $f(W) - f^{(2)}(W)$", widths, mean, low, high, group="plain"))
     anchor = np.exp(np.mean(np.log(mean)) - 0.25 * np.mean(np.log(widths)))
     series.append(Series("theory: $m^{1/4}$", widths, anchor * widths**0.25, kind="theory", group="plain"))
-    figure = Figure(
+    return Figure(
         "coupling",
         "Random signs turn a wide network into its quadratic model",
         (Plot("width $m$ (hidden units)", "difference to the quadratic term", series, "log2", "log"),),
         f"Cubic ReLU, planted weights with unit norms of order m^(-1/4), {EXAMPLES} inputs on the unit sphere of dimension "
-        f"{INPUTS}; mean over {seeds} networks with 95 % intervals. Noise and bias are exact moments over all sign vectors, "
-        "not samples. Without signs the linear term is left, and it grows with the width.",
+        f"{INPUTS}; mean over {values.shape[1]} networks with 95 % intervals. Noise and bias are exact "
+        "moments over all sign vectors, not samples. Without signs the linear term remains and grows with the width.",
         highlight=True,
     )
+
+
+def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
+    """Measures the slopes; by default at the sizes of the profile."""
+    sizes = sizes or SIZES[context.profile]
+    values, widths = _measure(context, sizes), np.asarray(sizes.widths, float)
+    names = (*PREDICTED, "plain")
+    fits = {name: statistics.bootstrap_slope(widths, values[i], context.seed) for i, name in enumerate(names)}
     table = Table(
         "coupling",
         "Root mean square differences to the quadratic term, mean over networks.",
         ("width", "noise", "bias", "without signs"),
-        [[int(m), *values[:, :, j].mean(axis=1)] for j, m in enumerate(WIDTHS)],
+        [[int(m), *values[:, :, j].mean(axis=1)] for j, m in enumerate(sizes.widths)],
     )
     return Outcome(
-        measured={f"{name} slope": fits[name][0] for name in names},
+        measured={f"{name} slope": fits[name][0] for name in PREDICTED},
         interval=fits["noise"][1],
-        holds=holds,
+        holds=holds({name: fits[name][0] for name in PREDICTED}),
+        control=_control(fits["plain"][0]),
         detail={
-            "widths": WIDTHS,
-            "networks": seeds,
+            "widths": sizes.widths,
+            "networks": sizes.networks,
             "tolerance": TOLERANCE,
             "noise_slope_interval": fits["noise"][1],
             "bias_slope_interval": fits["bias"][1],
         },
-        figures=(figure,),
+        figures=(_figure(values, widths),),
         tables=(table,),
         explanation=(
             "Each hidden unit's displacement is multiplied by an independent random sign. The linear term then averages out, "
-            "the quadratic one does not change at all: what is left of the linear term is a noise that falls as m^(-1/4), and "
-            "the next even term is a bias that falls as m^(-1/2). Without the signs the linear term outgrows the quadratic "
-            "one as m^(1/4): the NTK regime, which the signs leave.",
+            "while the quadratic one does not change: the linear term leaves a noise that decays as m^(-1/4), and the next "
+            "even term a bias that decays as m^(-1/2). Without signs, the linear term outgrows the quadratic one as m^(1/4): "
+            "the NTK regime.",
             "The interval in the summary belongs to the slope of the noise; it is a bootstrap over networks.",
         ),
     )
@@ -107,8 +149,9 @@ register(
         title="Coupling with the quadratic model",
         statement="With random signs, a network of width m whose units move by m^(-1/4) differs from its quadratic term by a "
         "noise of order m^(-1/4) and a bias of order m^(-1/2).",
-        source="Bai & Lee (ICLR 2020), section 3; exact moments in the library's theory, section 2",
+        source="Bai & Lee (2020), section 3; exact moments: theory 2",
         predicted="slopes on log-log axes: noise −1/4, bias −1/2 (each within 0.02)",
-        run=_run,
+        run=run,
+        seconds=40,
     )
 )

@@ -2,7 +2,9 @@
 
 import itertools
 import math
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,25 +16,66 @@ import taylornets as tn
 from taylornets import statistics
 from taylornets.learning import problems
 from taylornets.records import Figure, Plot, Series, Table
-from taylornets.reproduction.claims import Claim, ClaimContext, Outcome, register
-from taylornets.reproduction.claims._classifiers import Certified, certificates
+from taylornets.reproduction.claims import Claim, ClaimContext, NegativeControl, Outcome, register
+from taylornets.reproduction.claims._classifiers import DATA, Certified, certificates, shortfall
 
 TOLERANCE = 0.1
 REACHED = 1e-6
 ROUNDING = 1e-12
-DATA_SETS = 1000
 # Predicted exponents of the exact complexity at unit radius, by what varies: examples, dimension, M_op.
 PREDICTED = {1: {"n": -0.5, "d": 0.0, "M_op": 0.0}, 2: {"n": -0.5, "d": -0.5, "M_op": 1.0}}
 # The largest eigenvalue of the quadratic model's matrix is that of a Gaussian one, `2 √(r/n)` in `r` directions, up to two
 # relative corrections: `√(r/n)/2` (inputs are no Gaussian matrix) and `-0.9 r^{-2/3}` (Tracy and Widom's mean). Both flatten
 # the slope in `r`: from 32 to 256 directions at n = 32768 by 0.05 (0.1 in M_op), from 64 to 512 at n = 65536 by 0.034.
-BASE_N, BASE_D, WIDTH, MANY, FEW = 32768, 32, 16, 65536, 8
-NS, DS, DIRECTIONS = (4096, 8192, 16384, 32768), (64, 128, 256, 512), (64, 128, 256, 512)
-WIDTHS = (16, 32, 64, 128)
+WIDTH, FEW = 16, 8
 # Top eigenvalues of large matrices hardly scatter, norms of vectors do.
 DRAWS = {1: 64, 2: 1}
 NAMES = {1: "NTK", 2: "quadratic model"}
 Values = dict[tuple[int, str], dict[float, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """Networks per value, searches, data sets of the bound; grids of n, d and m; the fixed sizes; dimensions of the control."""
+
+    seeds: int
+    searches: int
+    data_sets: int = 1000
+    grid_n: tuple[int, ...] = (4096, 8192, 16384, 32768)
+    grid_d: tuple[int, ...] = (64, 128, 256, 512)
+    grid_m: tuple[int, ...] = (16, 32, 64, 128)
+    base_n: int = 32768
+    base_d: int = 32
+    many: int = 65536
+    control: tuple[int, ...] = (64, 128, 256)
+    data: tuple[str, ...] = tuple(DATA)
+
+
+SIZES = {"quick": _Sizes(3, 6), "full": _Sizes(8, 50)}
+
+
+class _Found(NamedTuple):
+    """Numbers of the decision rule: by order, shares of the supremum that searches reached and complexities over bounds.
+
+    Then the exponents by order and name, and the certificates.
+    """
+
+    searched: Mapping[int, np.ndarray]
+    ratios: Mapping[int, np.ndarray]
+    exponents: Mapping[tuple[int, str], float]
+    certified: list[Certified]
+
+
+def holds(found: _Found) -> bool:
+    """Whether suprema are exact, bounds and certificates hold, and the exponents are the theory's."""
+    exact = all(np.max(np.abs(s - 1)) <= REACHED and np.max(s) <= 1 + 1e-9 for s in found.searched.values())
+    scaling = all(
+        abs(found.exponents[o, name] - PREDICTED[o][name]) <= TOLERANCE for o in NAMES for name in PREDICTED[o]
+    )
+    above = all(np.max(r) <= 1 + ROUNDING for r in found.ratios.values())  # on a line the NTK's bound is attained
+    useful = any(not item.certificates[2].vacuous for item in found.certified)
+    kept = all(item.certificates[o].bound >= item.test_errors[o] for item in found.certified for o in NAMES)
+    return exact and above and scaling and useful and kept
 
 
 def _complexity(key: PRNGKeyArray, order: int, n: int, d: int, width: int, directions: int) -> float:
@@ -45,20 +88,21 @@ def _complexity(key: PRNGKeyArray, order: int, n: int, d: int, width: int, direc
     return float(tn.generalization.suprema(net, x, signs, order=order, radius=1.0).mean())
 
 
-def _scaling(context: ClaimContext, seeds: int) -> Values:
-    """Complexities by order and by what varies: for each value, one number a seed."""
+def _scaling(context: ClaimContext, sizes: _Sizes) -> Values:
+    """Complexities by order and by what varies: for each value, one number per seed."""
+    d, many = sizes.base_d, sizes.many
     grids = {
-        "n": [(n, n, BASE_D, WIDTH, BASE_D) for n in NS],
-        "d": [(d, MANY, d, FEW, d) for d in DS],
-        "M_op": [(r**-0.5, MANY, DS[-1], FEW, r) for r in DIRECTIONS],
-        "m": [(m, BASE_N, BASE_D, m, BASE_D) for m in WIDTHS],
+        "n": [(n, n, d, WIDTH, d) for n in sizes.grid_n],
+        "d": [(d, many, d, FEW, d) for d in sizes.grid_d],
+        "M_op": [(r**-0.5, many, sizes.grid_d[-1], FEW, r) for r in sizes.grid_d],
+        "m": [(m, sizes.base_n, d, m, d) for m in sizes.grid_m],
     }
     found: Values = {}
     cells = [(order, name, cell) for order in NAMES for name, cells in grids.items() for cell in cells]
     for i, (order, name, (value, *shape)) in enumerate(cells):
         context.progress(0.3 + 0.3 * i / len(cells), f"complexity of the {NAMES[order]}, {name} = {value:.3g}")
         # The same seeds for every value: what differs between networks does not blur a slope.
-        keys = jax.random.split(jax.random.fold_in(context.key, 10 + order), seeds)
+        keys = jax.random.split(jax.random.fold_in(context.key, 10 + order), sizes.seeds)
         found.setdefault((order, name), {})[value] = np.array([_complexity(key, order, *shape) for key in keys])
     return found
 
@@ -85,7 +129,7 @@ def _brute_force(key: PRNGKeyArray, order: int) -> tuple[float, float]:
     ) / formula, formula
 
 
-def _ratios(key: PRNGKeyArray, order: int) -> np.ndarray:
+def _ratios(key: PRNGKeyArray, order: int, count: int) -> np.ndarray:
     """Exact complexity, all signs enumerated, over its bound, on random data sets of uneven scale and low rank."""
     n, d, m = 6, 4, 8
     every = jnp.array(list(itertools.product([-1.0, 1.0], repeat=n)))
@@ -100,19 +144,33 @@ def _ratios(key: PRNGKeyArray, order: int) -> np.ndarray:
         exact = tn.generalization.suprema(net, x, every, order=order, radius=1.0).mean()
         return exact / tn.generalization.bound(net, x, order=order, radius=1.0).value
 
-    return np.asarray(ratio(jax.random.split(key, DATA_SETS)))
+    return np.asarray(ratio(jax.random.split(key, count)))
 
 
-def _run(context: ClaimContext) -> Outcome:
-    seeds, searches = (8, 50) if context.full else (3, 6)
+def _control(context: ClaimContext, sizes: _Sizes, found: _Found) -> NegativeControl:
+    keys = jax.random.split(jax.random.fold_in(context.key, 20), sizes.seeds)
+    fixed = sizes.base_d // 4
+    points = [[_complexity(key, 2, sizes.grid_n[0], d, FEW, fixed) for d in sizes.control] for key in keys]
+    slope = statistics.bootstrap_slope(np.array(sizes.control, float), np.array(points), context.seed)[0]
+    return NegativeControl(
+        setting=f"anisotropic inputs: in {fixed} directions whatever the dimension d",
+        predicted="M_op does not depend on d, so the quadratic model gains nothing: exponent 0 in d instead of −1/2",
+        measured={f"{NAMES[2]}: exponent in d": slope},
+        fails=not holds(found._replace(exponents={**found.exponents, (2, "d"): slope})),
+    )
+
+
+def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
+    """Computes complexities, bounds and certificates; by default at the sizes of the profile."""
+    sizes = sizes or SIZES[context.profile]
     brute: dict[int, np.ndarray] = {}
     ratios: dict[int, np.ndarray] = {}
     for order in NAMES:
         context.progress(0.15 * (order - 1), f"searching for weights beyond the supremum, order {order}")
-        keys = jax.random.split(jax.random.fold_in(context.key, order), searches + 1)
+        keys = jax.random.split(jax.random.fold_in(context.key, order), sizes.searches + 1)
         brute[order] = np.array([_brute_force(key, order)[0] for key in keys[1:]])
-        ratios[order] = _ratios(keys[0], order)
-    values = _scaling(context, seeds)
+        ratios[order] = _ratios(keys[0], order, sizes.data_sets)
+    values = _scaling(context, sizes)
     fits = {
         (order, name): statistics.bootstrap_slope(
             np.array(list(points)), np.stack(list(points.values()), axis=1), context.seed
@@ -120,20 +178,17 @@ def _run(context: ClaimContext) -> Outcome:
         for (order, name), points in values.items()
     }
     context.progress(0.6, "certificates of trained classifiers")
-    certified = certificates(context)
-    exact = all(np.max(np.abs(found - 1)) <= REACHED and np.max(found) <= 1 + 1e-9 for found in brute.values())
-    scaling = all(abs(fits[o, name][0] - PREDICTED[o][name]) <= TOLERANCE for o in NAMES for name in PREDICTED[o])
-    above = all(np.max(found) <= 1 + ROUNDING for found in ratios.values())  # on a line the NTK's bound is attained
-    useful = any(not item.certificates[2].vacuous for item in certified)
-    kept = all(item.certificates[o].bound >= item.test_errors[o] for item in certified for o in NAMES)
+    certified = certificates(context, sizes.data)
+    found = _Found(brute, ratios, {place: fit[0] for place, fit in fits.items()}, certified)
     return Outcome(
         measured={f"{NAMES[o]}: exponent in {name}": fits[o, name][0] for o in NAMES for name in PREDICTED[o]},
         interval=fits[2, "M_op"][1],
-        holds=exact and above and scaling and useful and kept,
+        holds=holds(found),
+        control=_control(context, sizes, found),
         detail={
             "largest share of the supremum that a search reached": {NAMES[o]: brute[o].max() for o in NAMES},
             "smallest share of the supremum that the best search reached": {NAMES[o]: brute[o].min() for o in NAMES},
-            "data_sets": DATA_SETS,
+            "data_sets": sizes.data_sets,
             "largest exact complexity over its bound": {NAMES[o]: ratios[o].max() for o in NAMES},
             "median exact complexity over its bound": {NAMES[o]: float(np.median(ratios[o])) for o in NAMES},
             "exponents": {f"{NAMES[o]}, {name}": fits[o, name] for o, name in fits},
@@ -143,7 +198,7 @@ def _run(context: ClaimContext) -> Outcome:
                 for o in NAMES
             },
         },
-        figures=(_figure(values, seeds),),
+        figures=(_figure(values, sizes),),
         tables=(_exponents(fits), _certificates(certified)),
         explanation=(
             "The complexity says how well a class of functions can follow random labels; it bounds how much worse a model "
@@ -152,9 +207,9 @@ def _run(context: ClaimContext) -> Outcome:
             "quadratic model is smaller by the factor M_op, which is 1/√d for isotropic inputs and 1 for inputs on a line: "
             "the dimension factor that it gains over the NTK.",
             "A certificate bounds the test error from the training data alone, for all weights and margins at once, with "
-            "probability 0.95. It is called vacuous from 1/2 on, where a coin does as well. Data sets, splits and training "
-            "were fixed before the bounds were looked at.",
-            _shortfall(certified),
+            "probability 0.95. A bound of 1/2 or more is called vacuous: a coin does as well. Data sets, splits and training "
+            "were fixed before any bound was computed.",
+            shortfall(certified),
             "The laws in d and M_op are those of large dimension: a random matrix's top eigenvalue lies below its limit by a "
             "share of d^(-2/3), which flattens the slopes. In first measurements the exponents of the "
             "quadratic model in d and M_op were −0.32 and 0.62 over d from 4 to 32, −0.42 and 0.85 over d from 16 to 128 with "
@@ -165,24 +220,7 @@ def _run(context: ClaimContext) -> Outcome:
     )
 
 
-def _shortfall(certified: list[Certified]) -> str:
-    """Which certificates say nothing, by how much and why."""
-    parts: list[str] = []
-    for item in certified:
-        found = item.certificates[2]
-        if found.vacuous:
-            rate = found.complexity + found.confidence
-            text = f"{item.name}: {found.bound:.2f}, {found.confidence:.2f} of it for confidence at {item.examples} examples"
-            if found.train_risk < 0.5:
-                needed = item.examples * (rate / (0.5 - found.train_risk)) ** 2
-                text += f"; with the same margins it would take about {needed:,.0f} examples to get below 1/2"
-            parts.append(text)
-    if not parts:
-        return "No certificate of the quadratic model is vacuous."
-    return "Vacuous certificates of the quadratic model: " + ". ".join(parts) + "."
-
-
-def _figure(values: Values, seeds: int) -> Figure:
+def _figure(values: Values, sizes: _Sizes) -> Figure:
     labels = {"n": "examples $n$", "d": "dimension $d$", "M_op": "$M_{op}$ (inputs in a subspace)", "m": "width $m$"}
     panels: list[Plot] = []
     for name, label in labels.items():
@@ -201,10 +239,10 @@ def _figure(values: Values, seeds: int) -> Figure:
         "complexity",
         "The quadratic model's complexity falls with the dimension, the NTK's does not",
         panels,
-        f"Exact suprema averaged over {DRAWS[1]} sign vectors (NTK; quadratic: {DRAWS[2]}), mean over {seeds} networks and "
-        "data sets with 95 % intervals; cubic ReLU, inputs uniform on the unit sphere (third panel: of a random subspace of "
-        f"dimension {DIRECTIONS[0]} to {DS[-1]} in {DS[-1]} dimensions). Where d or M_op varies, n = {MANY}, "
-        f"m = {FEW}; elsewhere, where they do not vary, n = {BASE_N}, d = {BASE_D}, m = {WIDTH}.",
+        f"Exact suprema averaged over {DRAWS[1]} sign vectors (NTK; quadratic: {DRAWS[2]}), mean over {sizes.seeds} networks "
+        "and data sets with 95 % intervals; cubic ReLU, inputs uniform on the unit sphere (third panel: of a random subspace "
+        f"of dimension {sizes.grid_d[0]} to {sizes.grid_d[-1]} in {sizes.grid_d[-1]} dimensions). Where d or M_op varies, "
+        f"n = {sizes.many}, m = {FEW}; elsewhere, where they do not vary, n = {sizes.base_n}, d = {sizes.base_d}, m = {WIDTH}.",
     )
 
 
@@ -242,9 +280,11 @@ register(
         title="Complexity and generalization",
         statement="The Rademacher complexity of the quadratic model is below that of the NTK by the factor M_op, which is "
         "1/√d for isotropic inputs; it can be computed exactly and certifies test errors.",
-        source="Bai & Lee (ICLR 2020), section 4; exact suprema and constants in the library's theory, section 7",
+        source="Bai & Lee (2020), section 4; exact suprema and constants: theory 7",
         predicted="quadratic: exponents −1/2 in n, −1/2 in d, 1 in M_op; NTK: −1/2, 0, 0 (each within 0.1); suprema met by "
-        f"search to 1e-6 and never exceeded; bounds never below on {DATA_SETS} data sets; a certificate that is not vacuous",
-        run=_run,
+        f"search to 1e-6 and never exceeded; bounds never below on {SIZES['quick'].data_sets} data sets; "
+        "a certificate that is not vacuous",
+        run=run,
+        seconds=120,
     )
 )

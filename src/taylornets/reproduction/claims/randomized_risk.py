@@ -1,8 +1,12 @@
-"""The randomized risk in closed form, and its optimum against the quadratic one (theory 2 and 5; BL20, section 4)."""
+"""The randomized risk in closed form, and its optimum against the quadratic one (theory 2, 5; Bai & Lee 2020, section 4)."""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 import taylornets as tn
 from taylornets import statistics
@@ -11,147 +15,212 @@ from taylornets.certificates import certify_objective
 from taylornets.learning import problems
 from taylornets.randomization import Signs, expected_loss
 from taylornets.records import Figure, Plot, Series, Table
-from taylornets.reproduction.claims import Claim, ClaimContext, Outcome, register
+from taylornets.reproduction.claims import Claim, ClaimContext, NegativeControl, Outcome, register
 
 INPUTS, EXAMPLES, PENALTY, POWER = 10, 200, 1e-6, 8
 PREDICTED, TOLERANCE = -0.5, 0.1
-ENUMERATION_WIDTHS = (4, 8, 14)
-ENUMERATION_TOLERANCE = 1e-12
+ENUMERATION_TOLERANCE, STANDARD_ERRORS = 1e-12, 5
 STATIONARITY = 1e-3  # scale-free gradient; the relative error of the optimum is of the order of its square
+# The randomized network, and the control: the network under one fixed draw of its signs.
+Model = Literal["randomized", "sampled"]
 
 
-def _enumeration(context: ClaimContext) -> list[list[float]]:
-    """Exact risk against the mean over all sign vectors: width, both values, relative difference."""
+@dataclass(frozen=True)
+class _Sizes:
+    """Widths of the enumeration, number and width of the samples, widths and data sets of the optima; those of the control."""
+
+    enumerated: tuple[int, ...]
+    samples: int
+    sampled: int
+    widths: tuple[int, ...]
+    data_sets: int
+    control: tuple[int, ...] = (64, 256, 1024)
+
+
+SIZES = {
+    "quick": _Sizes((4, 8, 14), 2000, 1024, tuple(2**power for power in range(6, 15, 2)), 3),
+    "full": _Sizes((4, 8, 14), 2000, 1024, tuple(2**power for power in range(6, 15)), 5),
+}
+
+
+class _Found(NamedTuple):
+    """What the decision rule takes: the deviation is that of the samples, in standard errors."""
+
+    slope: float
+    enumeration: float
+    deviation: float
+    bounded: bool
+
+
+def holds(found: _Found) -> bool:
+    """Whether the closed form is the expectation, and the optimum approaches the quadratic one at the rate of the theory."""
+    return (
+        abs(found.slope - PREDICTED) <= TOLERANCE
+        and found.enumeration <= ENUMERATION_TOLERANCE
+        and found.deviation <= STANDARD_ERRORS
+        and found.bounded
+    )
+
+
+def _risk(context: ClaimContext, model: Model, net: tn.TwoLayerNetwork, w: Array, x: Array, y: Array) -> float:
+    """The risk in closed form, or under one draw of the signs."""
+    if model == "randomized":
+        return float(expected_loss("squared", Signs(), net, w, x, y, "exact"))
+    return float(jnp.mean((Signs().sample(jax.random.fold_in(context.key, 78), net, w, x)[:, 0] - y) ** 2))
+
+
+def _enumeration(context: ClaimContext, widths: tuple[int, ...], model: Model) -> list[list[float]]:
+    """A risk against the mean over all sign vectors: width, both values, relative difference."""
     rows: list[list[float]] = []
-    for width in ENUMERATION_WIDTHS:
+    for width in widths:
         keys = jax.random.split(jax.random.fold_in(context.key, width), 3)
         net = tn.TwoLayerNetwork.init(keys[0], INPUTS, width)
         x, y = problems.noisy_product(keys[1], 20, INPUTS)
         w = jax.random.normal(keys[2], net.w0.shape)
-        exact, enumerated = (
-            float(expected_loss("squared", Signs(), net, w, x, y, method)) for method in ("exact", "enumerate")
-        )
+        exact = _risk(context, model, net, w, x, y)
+        enumerated = float(expected_loss("squared", Signs(), net, w, x, y, "enumerate"))
         rows.append([width, exact, enumerated, abs(exact - enumerated) / enumerated])
     return rows
 
 
-def _optima(context: ClaimContext, seed: int, width: int) -> tuple[float, float, float, float]:
-    """Optimal objectives of the quadratic and the randomized model, the gap of the first, the bound for the second."""
+def _optima(context: ClaimContext, seed: int, width: int, model: Model) -> tuple[float, float, float, float]:
+    """Optimal objectives of the quadratic model and of the network, the gap of the first, the bound for the second."""
     keys = jax.random.split(jax.random.fold_in(context.key, 1000 + seed), 2)
     x, y = problems.noisy_product(keys[0], EXAMPLES, INPUTS)
     net = tn.TwoLayerNetwork.init(jax.random.fold_in(keys[1], width), INPUTS, width)
     quadratic = tn.fit(net, x, y, penalty=PENALTY, power=POWER, throw=False)
     # The certificate of a wide network takes as long as hundreds of gradients, so it is made once, at the end.
     risk = tn.objective(net, x, y, model="randomized", penalty=PENALTY, power=POWER)
-    randomized = minimize(
-        risk, quadratic.w, tn.optimizers.LBFGS(), context.key, certified=False, tol=STATIONARITY, max_steps=400
+    trained = risk if model == "randomized" else tn.objective(net, x, y, model=model, penalty=PENALTY, power=POWER)
+    found = minimize(
+        trained, quadratic.w, tn.optimizers.LBFGS(), context.key, certified=False, tol=STATIONARITY, max_steps=400
     )
     assert quadratic.certificate is not None
     return (
         quadratic.objective,
-        randomized.objective,
+        found.objective,
         float(quadratic.certificate.relative_gap),
-        float(certify_objective(risk, randomized.w).dual),
+        float(certify_objective(risk, found.w).dual),
     )
 
 
-def _sampled(context: ClaimContext) -> tuple[float, float, float]:
-    """Exact risk of a wide network, and mean and standard error over 2000 sampled sign vectors."""
+def _sampled(context: ClaimContext, sizes: _Sizes, model: Model) -> tuple[float, float, float]:
+    """The risk of a wide network, and mean and standard error over sampled sign vectors."""
     keys = jax.random.split(jax.random.fold_in(context.key, 77), 3)
     x, y = problems.noisy_product(keys[0], EXAMPLES, INPUTS)
-    net = tn.TwoLayerNetwork.init(keys[1], INPUTS, 1024)
-    w = jax.random.normal(jax.random.fold_in(keys[1], 1), net.w0.shape) * 1024**-0.25
-    exact = float(expected_loss("squared", Signs(), net, w, x, y))
+    net = tn.TwoLayerNetwork.init(keys[1], INPUTS, sizes.sampled)
+    w = jax.random.normal(jax.random.fold_in(keys[1], 1), net.w0.shape) * sizes.sampled**-0.25
+    exact = _risk(context, model, net, w, x, y)
     risks = jax.lax.map(
-        lambda key: jnp.mean((Signs().sample(key, net, w, x)[:, 0] - y) ** 2), jax.random.split(keys[2], 2000)
+        lambda key: jnp.mean((Signs().sample(key, net, w, x)[:, 0] - y) ** 2), jax.random.split(keys[2], sizes.samples)
     )
-    return exact, float(jnp.mean(risks)), float(jnp.std(risks) / np.sqrt(2000))
+    return exact, float(jnp.mean(risks)), float(jnp.std(risks) / np.sqrt(sizes.samples))
 
 
-def _run(context: ClaimContext) -> Outcome:
-    widths = tuple(2**power for power in (range(6, 15) if context.full else range(6, 15, 2)))
-    seeds = 5 if context.full else 3
-    enumeration = _enumeration(context)
-    exact, sampled, error = _sampled(context)
-    excess = np.zeros((seeds, len(widths)))
-    results = np.zeros((seeds, len(widths), 4))
+class _Measured(NamedTuple):
+    """Rows of the enumeration; risk, sampled risk and its standard error; optima by data set, width and `_optima`'s entry."""
+
+    enumeration: list[list[float]]
+    sampled: tuple[float, float, float]
+    optima: np.ndarray
+    excess: np.ndarray
+    interval: tuple[float, float]
+    found: _Found
+
+
+def _measure(
+    context: ClaimContext, sizes: _Sizes, widths: tuple[int, ...], model: Model, span: tuple[float, float]
+) -> _Measured:
+    seeds, (begin, end) = sizes.data_sets, span
+    enumeration = _enumeration(context, sizes.enumerated, model)
+    exact, sampled, error = _sampled(context, sizes, model)
+    optima = np.zeros((seeds, len(widths), 4))
     for j, width in enumerate(widths):
         for i in range(seeds):
-            context.progress((j * seeds + i) / (seeds * len(widths)), f"width {width}, data set {i + 1} of {seeds}")
-            results[i, j] = _optima(context, i, width)
-            excess[i, j] = results[i, j, 1] / results[i, j, 0] - 1
-    grid = np.asarray(widths, float)
-    slope, interval = statistics.bootstrap_slope(grid, excess, context.seed)
-    worst = max(row[3] for row in enumeration)
-    samples_agree = abs(sampled - exact) <= 5 * error
-    bounded = bool(np.all(results[:, :, 3] <= results[:, :, 1]))
+            done = begin + (end - begin) * (j * seeds + i) / (seeds * len(widths))
+            context.progress(done, f"{model} network of width {width}, data set {i + 1} of {seeds}")
+            optima[i, j] = _optima(context, i, width, model)
+    excess = np.abs(optima[:, :, 1] / optima[:, :, 0] - 1)
+    slope, interval = statistics.bootstrap_slope(np.asarray(widths, float), excess, context.seed)
+    found = _Found(
+        slope,
+        max(row[3] for row in enumeration),
+        abs(sampled - exact) / error,
+        bool(np.all(optima[:, :, 3] <= optima[:, :, 1])),
+    )
+    return _Measured(enumeration, (exact, sampled, error), optima, excess, interval, found)
+
+
+def _control(context: ClaimContext, sizes: _Sizes) -> NegativeControl:
+    found = _measure(context, sizes, sizes.control, "sampled", (0.9, 1.0)).found
+    return NegativeControl(
+        setting="one fixed draw of the signs instead of the expectation over them",
+        predicted="the linear term fits the data at a penalty of order m^(-2), so the optimum stays below the quadratic one: "
+        "slope 0; the risk is not the expectation",
+        measured={"slope": found.slope, "worst difference to enumeration": found.enumeration},
+        fails=not holds(found),
+    )
+
+
+def _figure(grid: np.ndarray, excess: np.ndarray) -> Figure:
     mean, low, high = statistics.spread(excess)
     anchor = np.exp(np.mean(np.log(mean)) - PREDICTED * np.mean(np.log(grid)))
-    figure = Figure(
+    label = "optimum of the exact randomized risk over the quadratic one"
+    series = (
+        Series(label, grid, mean, low, high, group="a"),
+        Series("theory: $m^{-1/2}$", grid, anchor * grid**PREDICTED, kind="theory", group="a"),
+    )
+    axis = "excess of the optimal objective (relative)"
+    return Figure(
         "excess",
         "The best randomized network approaches the best quadratic model",
-        (
-            Plot(
-                "width $m$ (hidden units)",
-                "excess of the optimal objective (relative)",
-                (
-                    Series(
-                        "optimum of the exact randomized risk over the quadratic one", grid, mean, low, high, group="a"
-                    ),
-                    Series("theory: $m^{-1/2}$", grid, anchor * grid**PREDICTED, kind="theory", group="a"),
-                ),
-                "log2",
-                "log",
-            ),
-        ),
+        (Plot("width $m$ (hidden units)", axis, series, "log2", "log"),),
         f"n = {EXAMPLES} noisy products in dimension {INPUTS}, cubic ReLU, penalty {PENALTY:g} with power {POWER}. The "
         "quadratic optimum is certified; the randomized one is trained on the exact expected risk. Mean over "
-        f"{seeds} data sets, 95 % intervals.",
+        f"{len(excess)} data sets, 95 % intervals.",
     )
-    optima = Table(
-        "optima",
-        "Optimal objectives; the lower bound holds for every displacement of the randomized network.",
-        (
-            "width",
-            "quadratic optimum",
-            "its relative gap (worst)",
-            "randomized optimum",
-            "excess",
-            "lower bound for it",
-        ),
-        [
-            [
-                m,
-                results[:, j, 0].mean(),
-                results[:, j, 2].max(),
-                results[:, j, 1].mean(),
-                mean[j],
-                results[:, j, 3].mean(),
-            ]
-            for j, m in enumerate(widths)
-        ],
+
+
+def _tables(widths: tuple[int, ...], measured: _Measured) -> tuple[Table, Table]:
+    means, gaps, excess = (
+        measured.optima.mean(axis=0),
+        measured.optima[:, :, 2].max(axis=0),
+        measured.excess.mean(axis=0),
     )
-    identity = Table(
+    columns = (
+        "width", "quadratic optimum", "its relative gap (worst)", "randomized optimum", "excess", "lower bound for it",
+    )  # fmt: skip
+    rows = [[m, means[j, 0], gaps[j], means[j, 1], excess[j], means[j, 3]] for j, m in enumerate(widths)]
+    title = "Optimal objectives; the lower bound holds for every displacement of the randomized network."
+    return Table("optima", title, columns, rows), Table(
         "enumeration",
         "Closed form against the mean over all sign vectors.",
         ("width", "closed form", "all sign vectors", "relative difference"),
-        enumeration,
+        measured.enumeration,
     )
+
+
+def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
+    """Measures closed form and optima; by default at the sizes of the profile."""
+    sizes = sizes or SIZES[context.profile]
+    measured = _measure(context, sizes, sizes.widths, "randomized", (0.0, 0.9))
+    found, (exact, sampled, error) = measured.found, measured.sampled
     return Outcome(
-        measured={"slope": slope, "worst difference to enumeration": worst},
-        interval=interval,
-        holds=abs(slope - PREDICTED) <= TOLERANCE and worst <= ENUMERATION_TOLERANCE and samples_agree and bounded,
+        measured={"slope": found.slope, "worst difference to enumeration": found.enumeration},
+        interval=measured.interval,
+        holds=holds(found),
+        control=_control(context, sizes),
         detail={
             "slope_tolerance": TOLERANCE,
             "enumeration_tolerance": ENUMERATION_TOLERANCE,
             "exact_risk": exact,
             "sampled_risk": sampled,
             "sampled_standard_error": error,
-            "samples_agree_within_5_standard_errors": samples_agree,
-            "lower_bound_never_violated": bounded,
+            "samples_agree_within_5_standard_errors": found.deviation <= STANDARD_ERRORS,
+            "lower_bound_never_violated": found.bounded,
         },
-        figures=(figure,),
-        tables=(optima, identity),
+        figures=(_figure(np.asarray(sizes.widths, float), measured.excess),),
+        tables=_tables(sizes.widths, measured),
         explanation=(
             "The risk of the squared loss, averaged over all random signs, has a closed form that costs one forward pass: the "
             "squared error of the mean plus the variance. Here it is compared with the sum over all sign vectors of small "
@@ -168,8 +237,9 @@ register(
         title="The randomized risk",
         statement="The expected risk under random signs has a closed form, and its optimum approaches that of the quadratic "
         "model as the width grows.",
-        source="Bai & Lee (ICLR 2020), section 4; closed form in the library's theory, sections 2 and 5",
+        source="Bai & Lee (2020), section 4; closed form: theory 2 and theory 5",
         predicted="equality with enumeration to 1e-12; excess of the optimum with slope −1/2 (within 0.1)",
-        run=_run,
+        run=run,
+        seconds=100,
     )
 )

@@ -1,0 +1,201 @@
+"""Second-order stationary points of the quadratic model, for the claim `landscape`."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+import taylornets as tn
+from taylornets._fit import natural_point
+from taylornets.certificates import landscape_objective
+from taylornets.learning import problems
+from taylornets.objectives import Objective
+from taylornets.records import Figure, Plot, Series, Surface
+from taylornets.reproduction.claims import ClaimContext
+
+# Few examples and a weak penalty: where theory leaves room for bad minima at small width. The power 4 is weaker still.
+INPUTS, EXAMPLES, PENALTY, POWER = 6, 60, 1e-6, 8
+DENSE = 600
+SCALES = (0.01, 0.1, 0.3, 1.0, 3.0)
+STEPS = 3000
+BAD = 1e-6
+SLICE = 61
+
+
+class Point(NamedTuple):
+    """A second-order stationary point: its objective, its test, and the dense smallest eigenvalue where it was computed."""
+
+    w: Array
+    objective: float
+    test: tn.Stationarity
+    dense: float | None
+
+
+@eqx.filter_jit
+def _hessian(risk: Objective, w: Array) -> Array:
+    basis = jnp.eye(w.size, dtype=w.dtype).reshape(w.size, *w.shape)
+    columns = jax.lax.map(lambda direction: risk.hessian_vector_product(w, direction), basis, batch_size=16)
+    return columns.reshape(w.size, w.size)
+
+
+def _dense(risk: Objective, w: Array) -> np.ndarray:
+    """All eigenvalues of the Hessian, from its columns."""
+    return np.linalg.eigvalsh(np.asarray(_hessian(risk, w)))
+
+
+def _problem(context: ClaimContext, width: int, power: int) -> tuple[tn.TwoLayerNetwork, Array, Array, Objective]:
+    keys = jax.random.split(context.key, 2)
+    x, y = problems.noisy_product(keys[0], EXAMPLES, INPUTS)
+    net = tn.TwoLayerNetwork.init(jax.random.fold_in(keys[1], width), INPUTS, width)
+    return net, x, y, tn.objective(net, x, y, penalty=PENALTY, power=power)
+
+
+def _lower_bound(net: tn.TwoLayerNetwork, x: Array, y: Array, power: int, found: tn.certificates.Certificate) -> float:
+    """The best dual value of a rank-one point, and of ranks 2 and 3 where that leaves a gap."""
+    bounds = [float(found.dual)]
+    for rank in (2, 3):
+        if float(found.relative_gap) <= 1e-7:
+            break
+        result = tn.fit(net, x, y, penalty=PENALTY, power=power, rank=rank, tol=1e-9, throw=False)
+        assert result.certificate is not None
+        found = result.certificate
+        bounds.append(float(found.dual))
+    return max(bounds)
+
+
+def _stationary_points(context: ClaimContext, risk: Objective, starts: int) -> list[Point]:
+    """Second-order stationary points that the negative-curvature method stops at, from random starts of all scales."""
+    method = tn.optimizers.negative_curvature()
+    points: list[Point] = []
+    for i in range(starts):
+        key = jax.random.fold_in(context.key, 100 + i)
+        w = natural_point(risk, key, scale=SCALES[i % len(SCALES)])
+        state = method.advance(risk, method.init(risk, w, key), STEPS)
+        if state.stationarity is None or not state.second_order:
+            continue  # no point that the method calls second-order stationary
+        dense = float(_dense(risk, state.w)[0]) if state.w.size <= DENSE else None
+        points.append(Point(state.w, float(state.value), state.stationarity, dense))
+    return points
+
+
+def _eigenvalue_errors(context: ClaimContext, risk: Objective, minimum: Array) -> list[list[Any]]:
+    """`λ_min` by Lanczos against the dense Hessian, at a saddle, a minimum and random points."""
+    zero = jnp.zeros_like(minimum)
+    candidates = {"saddle at 0": zero, "minimum": minimum}
+    for i, scale in enumerate(SCALES):
+        candidates[f"random, scale {scale:g}"] = natural_point(risk, jax.random.fold_in(context.key, i), scale=scale)
+    rows: list[list[Any]] = []
+    for name, w in candidates.items():
+        test, dense = tn.stationarity(risk, w, key=context.key), float(_dense(risk, w)[0])
+        error = abs(test.min_eigenvalue - dense) / abs(dense)
+        rows.append(
+            [w.shape[0], name, dense, test.min_eigenvalue, error, test.uncertainty, test.converged, test.products]
+        )
+    return rows
+
+
+def _slice(risk: Objective, minimum: Array, direction: Array) -> Figure:
+    """The objective through the saddle, along negative curvature and toward the minimum, and both spectra."""
+    size = jnp.linalg.norm(minimum)
+    towards = minimum / size
+    across = direction - jnp.vdot(direction, towards) * towards
+    across = across / jnp.linalg.norm(across)
+    grid = jnp.linspace(-1.2, 1.2, SLICE)
+    near = grid / 6  # further out, the eighth power of the norm is all that one sees
+
+    def at(shift: Array, t: Array) -> Array:
+        return risk(size * (t * across + shift * towards))
+
+    values = jax.lax.map(lambda shift: jax.lax.map(lambda t: at(shift, t), near), grid)
+    along = jax.lax.map(lambda t: at(t, jnp.zeros_like(t)), grid)
+    axis = "distance, in norms of the minimum"
+    start, end = (np.sort(_dense(risk, w)) for w in (jnp.zeros_like(minimum), minimum))
+    share = (np.arange(start.size) + 1) / start.size
+    return Figure(
+        "slice",
+        "The saddle at zero and the way out",
+        (
+            Surface(
+                "along the direction of negative curvature (" + axis + ")",
+                "toward the minimum (" + axis + ")",
+                near,
+                grid,
+                np.asarray(values),
+                "penalized objective",
+                (
+                    Series("saddle $W = 0$", [0.0], [0.0]),
+                    Series("certified minimum", [0.0], [1.0]),
+                ),
+                title="two-dimensional slice",
+            ),
+            Plot(
+                "toward the minimum (" + axis + ")",
+                "penalized objective",
+                (Series("", grid, np.asarray(along), kind="line"),),
+                title="cut from the saddle through the minimum",
+            ),
+            Plot(
+                "Hessian eigenvalue",
+                "share of eigenvalues below",
+                (
+                    Series("at the saddle $W = 0$", start, share, kind="line"),
+                    Series("at the certified minimum", end, share, kind="line"),
+                ),
+                title="spectra",
+            ),
+        ),
+        f"Width {minimum.shape[0]}, n = {EXAMPLES}, d = {INPUTS}, penalty {PENALTY:g} with power {POWER}. Left: the plane "
+        "of the eigenvector of the saddle's smallest eigenvalue and the minimum; its mirror image is a minimum too.",
+    )
+
+
+def _claim(test: tn.Stationarity) -> float:
+    """The claimed lower bound on the smallest eigenvalue, minus the rounding error of the dense one."""
+    return test.lower_bound - 1e-12 * test.spectral_radius
+
+
+class Study(NamedTuple):
+    """The points of all widths and powers.
+
+    Rows of the table of points, rows of the table of eigenvalues, relative excesses by power, the number of points whose
+    smallest eigenvalue lies below its claim, and the figure of the slice.
+    """
+
+    rows: list[list[Any]]
+    eigenvalues: list[list[Any]]
+    excesses: dict[int, list[np.ndarray]]
+    below_claim: int
+    figure: Figure
+
+
+def study(context: ClaimContext, widths: tuple[int, ...], powers: tuple[int, ...], starts: int, sliced: int) -> Study:
+    """Points from random starts at every width and power; the slice is drawn at the width `sliced`."""
+    rows: list[list[Any]] = []
+    eigenvalues: list[list[Any]] = []
+    excesses: dict[int, list[np.ndarray]] = {power: [] for power in powers}
+    below_claim, figure = 0, None
+    for j, (width, power) in enumerate((width, power) for width in widths for power in powers):
+        message = f"second-order stationary points, width {width}, power {power}"
+        context.progress(0.2 + 0.8 * j / (len(widths) * len(powers)), message)
+        net, x, y, risk = _problem(context, width, power)
+        points = _stationary_points(context, risk, starts)
+        best = min(points, key=lambda point: point.objective)
+        landscape = landscape_objective(risk, best.w, best.test)
+        bound = _lower_bound(net, x, y, power, landscape.certificate)
+        values = np.asarray([point.objective for point in points])
+        excess = np.maximum(values / bound - 1, 1e-12)
+        excesses[power].append(excess)
+        below_claim += sum(point.dense is not None and point.dense < _claim(point.test) for point in points)
+        proved = float(landscape.excess_bound) / best.objective
+        bad = float(np.mean(values > values.min() * (1 + BAD)))
+        rows.append([power, width, len(points), excess.min(), np.median(excess), excess.max(), bad, proved])
+        if power == POWER and best.w.size <= DENSE:
+            eigenvalues += _eigenvalue_errors(context, risk, best.w)
+        if power == POWER and width == sliced:
+            saddle = tn.stationarity(risk, jnp.zeros_like(best.w), key=context.key)
+            figure = _slice(risk, best.w, saddle.direction)
+    assert figure is not None
+    return Study(rows, eigenvalues, excesses, below_claim, figure)
