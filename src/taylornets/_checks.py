@@ -24,6 +24,14 @@ class ArgumentError(ValueError):
 
     Attributes:
         argument: name of the argument, as the caller writes it.
+
+    Example:
+        >>> import taylornets as tn
+        >>> try:
+        ...     tn.losses.get("square")
+        ... except tn.ArgumentError as error:
+        ...     print(error.argument)
+        loss
     """
 
     def __init__(self, argument: str, needed: str, came: str, advice: str = ""):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from training_problems import cross_entropy, perceptron, sgd
+from training_problems import cross_entropy, grouped, perceptron, sgd, taylorized
 
 import taylornets as tn
 
@@ -76,7 +76,7 @@ REFUSED = {
     "NaN in y": (
         {"loss": "squared", "batches": [(X, np.full((8, 4), np.nan))]}, "y: needed finite numbers, got 32 NaN or infinite"
     ),
-    "probe": ({"probe": X}, r"probe: needed a pair \(x, y\), got a ndarray"),
+    "half a probe": ({"probe": (X, None)}, "probe: needed inputs x and targets y, got one of the two. Without both"),
     "lengths of probe": ({"probe": (X, Y[:-1])}, "probe: needed 8 examples as x has, got 7"),
     "labels of probe": ({"probe": (X, Y + 1)}, "y: needed labels from 0 to 3, got the label 4 among others"),
     # What is trained, and how.
@@ -104,16 +104,13 @@ REFUSED = {
     "augment without key": ({"augment": lambda k, x: x}, "key: needed a key, since augment draws noise, got None"),
     "noise without key": ({"stochastic": True}, "key: needed a key, since stochastic draws noise, got None"),
     "noise without f_eval": (
-        {"stochastic": True, "key": jax.random.key(0)}, r"f_eval: needed a function, .*got None. It is the model f_eval\(params"
+        {"stochastic": True, "key": jax.random.key(0)}, r"f_eval: needed a function in probe, .*got None. It is the model"
     ),
     # Numbers.
-    "steps": ({"steps": 0}, "steps: needed an integer ≥ 1, got 0"),
-    "too many steps": ({"steps": 7}, "steps: needed at most the 6 batches, got 7"),
-    "evaluate_every": ({"evaluate_every": 0}, "evaluate_every: needed an integer ≥ 1, got 0"),
-    "probe_batch_size": ({"probe_batch_size": 0}, "probe_batch_size: needed an integer ≥ 1, got 0"),
-    "checkpoint_every": ({"checkpoint_every": 0}, "checkpoint_every: needed an integer ≥ 1, got 0"),
+    "evaluate_every": ({"evaluate_every": 0}, "every: needed an integer ≥ 1, got 0"),
+    "probe_batch_size": ({"probe_batch_size": 0}, "batch_size: needed an integer ≥ 1, got 0"),
+    "checkpoint_every": ({"checkpoint": "run", "checkpoint_every": 0}, "every: needed an integer ≥ 1, got 0"),
     "ntk_inputs": ({"ntk_inputs": -1}, "ntk_inputs: needed an integer ≥ 0, got -1"),
-    "resume": ({"resume": True}, "resume: needed a file in checkpoint to go on from, got checkpoint=None"),
 }  # fmt: skip
 
 
@@ -126,12 +123,19 @@ def test_refused(which):
     } | changes  # fmt: skip
     unchecked = inspect.unwrap(tn.taylorized_training)  # the tests check annotations before the function does
     with pytest.raises(tn.ArgumentError, match=f"^{message}"):
-        unchecked(settings.pop("f"), settings.pop("params"), settings.pop("batches"), **settings)
+        unchecked(settings.pop("f"), settings.pop("params"), settings.pop("batches"), **grouped(**settings))
+
+
+@pytest.mark.parametrize("name", ["probe", "checkpointing", "settings"])
+def test_a_value_of_another_class(name):
+    unchecked = inspect.unwrap(tn.taylorized_training)
+    with pytest.raises(tn.ArgumentError, match=rf"^{name}: needed a taylornets\.training\.\w+, got 'x'"):
+        unchecked(PROBLEM.f, PROBLEM.params, PROBLEM.batches, loss="softmax", optimizer=sgd(), **{name: "x"})
 
 
 def test_a_name_of_no_model_in_a_callback():
     with pytest.raises(tn.ArgumentError, match="name: needed one of 1, full, got 2"):
-        tn.taylorized_training(
+        taylorized(
             PROBLEM.f, PROBLEM.params, PROBLEM.batches, orders=(1,), loss=cross_entropy, optimizer=sgd(), ntk_inputs=0,
             callbacks=[lambda snapshot: snapshot.params(2)],
         )  # fmt: skip
@@ -142,9 +146,9 @@ def test_an_order_too_high_for_memory(monkeypatch):
     from taylornets.expansion import _memory  # noqa: PLC0415
 
     def train(**settings):
-        return tn.taylorized_training(
-            PROBLEM.f, PROBLEM.params, PROBLEM.batches, orders=(2,), loss=cross_entropy, optimizer=sgd(), ntk_inputs=0,
-            steps=1, **settings,
+        return taylorized(
+            PROBLEM.f, PROBLEM.params, PROBLEM.batches[:1], orders=(2,), loss=cross_entropy, optimizer=sgd(), ntk_inputs=0,
+            **settings,
         )  # fmt: skip
 
     monkeypatch.setattr(_memory, "memory_limit", lambda: 1000)

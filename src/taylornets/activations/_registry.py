@@ -18,6 +18,13 @@ def register(name: str, factory: Callable[[], Activation]) -> None:
     Args:
         name: the name; `factory().name` should equal it.
         factory: called without arguments.
+
+    Example:
+        >>> import jax.numpy as jnp, taylornets as tn
+        >>> softsign = tn.activations.Custom(lambda t: t / (1 + jnp.abs(t)))
+        >>> tn.activations.register("softsign", lambda: softsign)
+        >>> tn.activations.get("softsign") == softsign
+        True
     """
     _factories[name] = factory
 

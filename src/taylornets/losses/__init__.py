@@ -11,12 +11,23 @@ The objective averages over examples elsewhere. Everything keeps the floating ty
 - A point that left the domain by rounding is brought back by the caller, with `project`, and the bound is then computed
   from the projected point throughout.
 - The value is rounded outward: a bound on the rounding error of its own formula is added.
+
+Example:
+    >>> import jax.numpy as jnp, taylornets as tn
+    >>> squared = tn.losses.get("squared")
+    >>> squared.value(jnp.array([[2.0], [0.0]]), jnp.array([[1.0], [0.0]])).tolist()  # (v - y)²
+    [1.0, 0.0]
 """
 
-from taylornets.losses._base import Loss as Loss
+from taylornets.losses._base import Loss
 from taylornets.losses._classification import Logistic as Logistic
 from taylornets.losses._classification import Softmax as Softmax
-from taylornets.losses._registry import get as get
-from taylornets.losses._registry import names as names
+from taylornets.losses._registry import get, names
 from taylornets.losses._regression import Huber as Huber
 from taylornets.losses._regression import Squared as Squared
+
+__all__ = [
+    "Loss",
+    "get",
+    "names",
+]

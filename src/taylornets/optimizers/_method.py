@@ -13,6 +13,11 @@ class Method(Protocol):
     """One object per optimization method; `fit` runs any of them.
 
     `scales_inputs` says whether the method is to work in coordinates in which the inputs have even spread.
+
+    Example:
+        >>> import taylornets as tn
+        >>> isinstance(tn.optimizers.LBFGS(), tn.optimizers.Method)
+        True
     """
 
     @property
