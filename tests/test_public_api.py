@@ -35,7 +35,9 @@ def surface(room: Any = tn, prefix: str = "") -> dict[str, Any]:
 
 SURFACE = surface()
 CALLED = [name for name, thing in SURFACE.items() if inspect.isroutine(thing)]
-DATA = [name for name, thing in SURFACE.items() if inspect.isclass(thing) and dataclasses.is_dataclass(thing)]
+# An objective is made by a function, and its fields are the engine's.
+DATA = [name for name, thing in SURFACE.items() if inspect.isclass(thing) and dataclasses.is_dataclass(thing)
+        and thing is not tn.Objective]  # fmt: skip
 
 
 def package_modules():
@@ -50,7 +52,6 @@ def test_every_public_room_says_what_is_public():
     """`X as X` is for what other rooms use; a name cannot be both."""
     for name, room in SURFACE.items():
         if inspect.ismodule(room):
-            assert sorted(room.__all__) == room.__all__, name
             source = inspect.getsource(room)
             assert not [inner for inner in room.__all__ if f"{inner} as {inner}" in source], name
 
@@ -64,13 +65,13 @@ def test_docstring_has_an_example(name: str):
 def test_docstring_explains_every_parameter(name: str):
     text = inspect.getdoc(SURFACE[name]) or ""
     names = [given.name for given in inspect.signature(SURFACE[name]).parameters.values()]
-    assert not [given for given in names if not re.search(rf"^ +(\w+, )*{given}(, \w+)*: ", text, re.MULTILINE)]
+    assert not [given for given in names if not re.search(rf"^ +[\w*, ]*\b{given}\b[\w*, ]*: ", text, re.MULTILINE)]
 
 
 @pytest.mark.parametrize("name", DATA)
 def test_docstring_explains_every_field(name: str):
     text = inspect.getdoc(SURFACE[name]) or ""
-    names = [field.name for field in dataclasses.fields(SURFACE[name]) if not field.name.startswith("_")]
+    names = [field.name for field in dataclasses.fields(SURFACE[name]) if field.init]
     assert not [given for given in names if not re.search(rf"\b{given}\b", text)]
 
 

@@ -363,7 +363,6 @@ BAD_END = {
     "NaN": (END | {"v": np.full((4, 2), np.nan)}, "params1: needed finite .* got 8 NaN or infinite of 8 in the leaf at v"),
     "infinite": (END | {"v": np.full((4, 2), np.inf)}, "params1: needed finite .* got 8 NaN or infinite of 8 in the leaf at v"),
     "empty": ([], "params1: needed the leaf v of params0, got a tree without it"),
-    "second": ([END, {"w": END["w"]}], r"params1\[1\]: needed the leaf v of params0, got a tree without it"),
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import pytest
 from training_problems import cross_entropy, grouped, perceptron, sgd, taylorized
 
 import taylornets as tn
+from taylornets.training import Probe, TrainingSettings
 
 PROBLEM = perceptron()
 X, Y = PROBLEM.batches[0]
@@ -93,14 +94,12 @@ REFUSED = {
     "class of optimizers": ({"optimizer": optax.GradientTransformation}, "optimizer: needed an optax gradient transf"),
     "a huge order": ({"orders": (1, 100_000)}, "orders: needed an order of at most 256, got 100000"),
     "custom_vjp": ({"custom_vjp": "rules"}, "custom_vjp: needed one of .* Did you mean 'rule'"),
-    "an int for a key": ({"key": 0}, "key: needed a random key of JAX, got 0. For example"),
     "augment that fails": (
         {"augment": lambda k, x: x @ x, "key": jax.random.key(0)}, r"augment: needed .*, got one that fails \(TypeError: "
     ),
     "augment that drops rows": (
         {"augment": lambda k, x: x[1:], "key": jax.random.key(0)}, r"augment: needed .*, got shapes \(7, 3\) for 8 examples"
     ),
-    "a callback": ({"callbacks": print}, "callbacks: needed a list of functions of a Snapshot, got a .*Put it into a list"),
     "augment without key": ({"augment": lambda k, x: x}, "key: needed a key, since augment draws noise, got None"),
     "noise without key": ({"stochastic": True}, "key: needed a key, since stochastic draws noise, got None"),
     "noise without f_eval": (
@@ -124,6 +123,21 @@ def test_refused(which):
     unchecked = inspect.unwrap(tn.taylorized_training)  # the tests check annotations before the function does
     with pytest.raises(tn.ArgumentError, match=f"^{message}"):
         unchecked(settings.pop("f"), settings.pop("params"), settings.pop("batches"), **grouped(**settings))
+
+
+MISTYPED = {
+    "an int for a key": (TrainingSettings, {"key": 0}, "key: needed a random key of JAX, got 0. For example"),
+    "a callback": (
+        Probe, {"callbacks": print}, "callbacks: needed a list of functions of a Snapshot, got a .*Put it into a list"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("which", MISTYPED)
+def test_a_field_of_another_type(which):
+    kind, fields, message = MISTYPED[which]
+    with pytest.raises(tn.ArgumentError, match=f"^{message}"):
+        inspect.unwrap(kind.__init__)(object.__new__(kind), **fields)
 
 
 @pytest.mark.parametrize("name", ["probe", "checkpointing", "settings"])

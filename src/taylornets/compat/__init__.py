@@ -1,8 +1,9 @@
 """Modules with the names of other packages, mapped on this one.
 
 Example:
+    >>> import jax.numpy as jnp
     >>> from taylornets.compat import neural_tangents as nt
-    >>> float(nt.taylor_expand(lambda w, x: (w * x) ** 2, 1.0, 2)(2.0, 3.0))
+    >>> float(nt.taylor_expand(lambda w, x: (w * x) ** 2, jnp.array(1.0), 2)(jnp.array(2.0), 3.0))
     36.0
 """
 

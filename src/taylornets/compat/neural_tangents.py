@@ -5,8 +5,9 @@ or boolean leaf of `params` stays where it is instead of raising, trees and shap
 `taylor_expand` costs a number of products linear in `degree`, and both take the keywords of `taylornets`.
 
 Example:
+    >>> import jax.numpy as jnp
     >>> from taylornets.compat import neural_tangents as nt
-    >>> float(nt.linearize(lambda w, x: (w * x) ** 2, 1.0)(2.0, 3.0))  # 9 + 18 (w - 1) at w = 2
+    >>> float(nt.linearize(lambda w, x: (w * x) ** 2, jnp.array(1.0))(jnp.array(2.0), 3.0))  # 9 + 18 (w - 1) at w = 2
     27.0
 """
 

@@ -110,8 +110,8 @@ def load(path: str | Path) -> Any:
         >>> x = np.linspace(-1, 1, 8)[:, None]
         >>> model = tn.NTKRegressor().fit(x, x[:, 0])
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     tn.save(model, f"{folder}/model.safetensors")
-        ...     again = tn.load(f"{folder}/model.safetensors")
+        ...     path = tn.save(model, f"{folder}/model.safetensors")
+        ...     again = tn.load(path)
         >>> bool((again.predict(x) == model.predict(x)).all())
         True
     """

@@ -11,7 +11,7 @@ Example:
     >>> import jax, jax.numpy as jnp, taylornets as tn
     >>> net = tn.TwoLayerNetwork.init(jax.random.key(0), inputs=3, width=8)
     >>> found = tn.generalization.rademacher(net, jnp.eye(3), order=2, radius=1.0, draws=10, key=jax.random.key(1))
-    >>> bool(0 < found.mean < tn.generalization.bound(net, jnp.eye(3), order=2, radius=1.0).explicit)
+    >>> bool(0 < found.mean < tn.generalization.bound(net, jnp.eye(3), order=2, radius=1.0).value)
     True
 """
 

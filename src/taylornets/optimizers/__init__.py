@@ -5,9 +5,10 @@ any other. `LBFGS` and `NegativeCurvature` are methods themselves.
 
 Example:
     >>> import jax, jax.numpy as jnp, taylornets as tn
-    >>> saddle = lambda w: jnp.sum(w**4) / 4 - jnp.sum(w[0] ** 2) / 2
-    >>> w = tn.optimizers.negative_curvature(saddle, jnp.zeros((2, 1)), jax.random.key(0), tol=1e-4).w
-    >>> round(abs(float(w[0, 0])), 3)  # it leaves the saddle at zero
+    >>> well = lambda w: jnp.sum(w**4) / 4 - w[0] ** 2 / 2  # zero is a saddle
+    >>> method = tn.optimizers.negative_curvature()
+    >>> state = method.advance(well, method.init(well, jnp.zeros(2), jax.random.key(0)), 100)
+    >>> round(abs(float(state.w[0])), 3)
     1.0
 """
 
