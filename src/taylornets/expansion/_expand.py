@@ -124,7 +124,11 @@ def taylor_expand(
         f: a function `f(params, *args, **kwargs)`.
         params: where to expand, a pytree.
         degree: the order, an integer from 0 to 256.
-        trainable, mode, fixed, custom_vjp, max_bytes: as in `taylor_terms`.
+        trainable: as in `taylor_terms`.
+        mode: as in `taylor_terms`.
+        fixed: as in `taylor_terms`.
+        custom_vjp: as in `taylor_terms`.
+        max_bytes: as in `taylor_terms`.
 
     Returns:
         A function of `(new_params, *args, **kwargs)` whose value is a polynomial of the given degree in `new_params`.
@@ -163,7 +167,11 @@ def linearize(
     Args:
         f: a function `f(params, *args, **kwargs)`.
         params: where to expand, a pytree.
-        trainable, mode, fixed, custom_vjp, max_bytes: as in `taylor_terms`.
+        trainable: as in `taylor_terms`.
+        mode: as in `taylor_terms`.
+        fixed: as in `taylor_terms`.
+        custom_vjp: as in `taylor_terms`.
+        max_bytes: as in `taylor_terms`.
 
     Returns:
         A function of `(new_params, *args, **kwargs)`, affine in `new_params`.

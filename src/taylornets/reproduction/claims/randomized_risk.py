@@ -68,11 +68,26 @@ def _sampled(context: ClaimContext) -> tuple[float, float, float]:
     return exact, float(jnp.mean(risks)), float(jnp.std(risks) / np.sqrt(2000))
 
 
-def _figure(grid: np.ndarray, excess: np.ndarray) -> Figure:
-    """The excess of the randomized optimum by width, with its predicted slope."""
+def _run(context: ClaimContext) -> Outcome:
+    widths = tuple(2**power for power in (range(6, 15) if context.full else range(6, 15, 2)))
+    seeds = 5 if context.full else 3
+    enumeration = _enumeration(context)
+    exact, sampled, error = _sampled(context)
+    excess = np.zeros((seeds, len(widths)))
+    results = np.zeros((seeds, len(widths), 4))
+    for j, width in enumerate(widths):
+        for i in range(seeds):
+            context.progress((j * seeds + i) / (seeds * len(widths)), f"width {width}, data set {i + 1} of {seeds}")
+            results[i, j] = _optima(context, i, width)
+            excess[i, j] = results[i, j, 1] / results[i, j, 0] - 1
+    grid = np.asarray(widths, float)
+    slope, interval = statistics.bootstrap_slope(grid, excess, context.seed)
+    worst = max(row[3] for row in enumeration)
+    samples_agree = abs(sampled - exact) <= 5 * error
+    bounded = bool(np.all(results[:, :, 3] <= results[:, :, 1]))
     mean, low, high = statistics.spread(excess)
     anchor = np.exp(np.mean(np.log(mean)) - PREDICTED * np.mean(np.log(grid)))
-    return Figure(
+    figure = Figure(
         "excess",
         "The best randomized network approaches the best quadratic model",
         (
@@ -91,14 +106,9 @@ def _figure(grid: np.ndarray, excess: np.ndarray) -> Figure:
         ),
         f"n = {EXAMPLES} noisy products in dimension {INPUTS}, cubic ReLU, penalty {PENALTY:g} with power {POWER}. The "
         "quadratic optimum is certified; the randomized one is trained on the exact expected risk. Mean over "
-        f"{excess.shape[0]} data sets, 95 % intervals.",
+        f"{seeds} data sets, 95 % intervals.",
     )
-
-
-def _table(widths: tuple[int, ...], results: np.ndarray, excess: np.ndarray) -> Table:
-    """Optimal objectives by width."""
-    mean, _, _ = statistics.spread(excess)
-    return Table(
+    optima = Table(
         "optima",
         "Optimal objectives; the lower bound holds for every displacement of the randomized network.",
         (
@@ -121,26 +131,6 @@ def _table(widths: tuple[int, ...], results: np.ndarray, excess: np.ndarray) -> 
             for j, m in enumerate(widths)
         ],
     )
-
-
-def _run(context: ClaimContext) -> Outcome:
-    widths = tuple(2**power for power in (range(6, 15) if context.full else range(6, 15, 2)))
-    seeds = 5 if context.full else 3
-    enumeration = _enumeration(context)
-    exact, sampled, error = _sampled(context)
-    excess = np.zeros((seeds, len(widths)))
-    results = np.zeros((seeds, len(widths), 4))
-    for j, width in enumerate(widths):
-        for i in range(seeds):
-            context.progress((j * seeds + i) / (seeds * len(widths)), f"width {width}, data set {i + 1} of {seeds}")
-            results[i, j] = _optima(context, i, width)
-            excess[i, j] = results[i, j, 1] / results[i, j, 0] - 1
-    grid = np.asarray(widths, float)
-    slope, interval = statistics.bootstrap_slope(grid, excess, context.seed)
-    worst = max(row[3] for row in enumeration)
-    samples_agree = abs(sampled - exact) <= 5 * error
-    bounded = bool(np.all(results[:, :, 3] <= results[:, :, 1]))
-    optima = _table(widths, results, excess)
     identity = Table(
         "enumeration",
         "Closed form against the mean over all sign vectors.",
@@ -160,7 +150,7 @@ def _run(context: ClaimContext) -> Outcome:
             "samples_agree_within_5_standard_errors": samples_agree,
             "lower_bound_never_violated": bounded,
         },
-        figures=(_figure(grid, excess),),
+        figures=(figure,),
         tables=(optima, identity),
         explanation=(
             "The risk of the squared loss, averaged over all random signs, has a closed form that costs one forward pass: the "
