@@ -10,8 +10,8 @@ import optax
 
 from benchmarks import _measure
 from benchmarks._taylor_models import MODELS
-from taylornets.training._lockstep import Lockstep, Study
-from taylornets.training._task import goal
+from taylornets.training import TrainingSettings, task_of
+from taylornets.training._lockstep import Lockstep, LockstepProblem
 
 _ORDERS = (1, 2, 3, 4)
 _LIMIT = 1.3  # times the floor
@@ -22,10 +22,11 @@ def _optimizer() -> optax.GradientTransformation:
     return optax.sgd(1e-4, momentum=0.9)
 
 
-def _study(f: Any, params: Any, orders: tuple[int, ...], full: bool) -> Study:
+def _study(f: Any, params: Any, orders: tuple[int, ...], full: bool, together: bool) -> LockstepProblem:
     mask = jax.tree.map(lambda _: True, params)
     optimizer = optax.with_extra_args_support(_optimizer())
-    return Study(f, f, params, mask, orders, full, goal("softmax", "auto", None), optimizer, None, False, "auto")
+    settings = TrainingSettings(together=None if together else False)
+    return LockstepProblem(f, f, params, mask, orders, full, task_of("softmax", "auto", None), optimizer, settings)
 
 
 class _Training:
@@ -70,9 +71,9 @@ def _plain(f: Any, params: Any, x: Any, y: Any) -> tuple[_Training, int]:
     return _Training(lambda state: program(state, x, y), state, begin), size
 
 
-def _lockstep(study: Study, x: Any, y: Any, together: bool) -> tuple[_Training, int | None]:
+def _lockstep(study: LockstepProblem, x: Any, y: Any) -> tuple[_Training, int | None]:
     """The step that `taylorized_training` makes, and the bytes of its program where it is one."""
-    lockstep = Lockstep(study, None if together else False, limit=_NO_LIMIT)
+    lockstep = Lockstep(study, limit=_NO_LIMIT)
     names = study.names
 
     def step(states: Any) -> Any:
@@ -91,11 +92,11 @@ def measure(name: str, quick: bool, repetitions: int) -> dict[str, Any]:
     plain, size = _plain(f, params, x, y)
     trainings, sizes = {"plain": plain}, {"plain": size}
     for way, together in (("together", True), ("in turn", False)):
-        trainings[way], sizes[way] = _lockstep(_study(f, params, _ORDERS, True), x, y, together)
+        trainings[way], sizes[way] = _lockstep(_study(f, params, _ORDERS, True, together), x, y)
     if name == "mlp" and not quick:
         for order in _ORDERS:
             key = f"order {order} alone"
-            trainings[key], sizes[key] = _lockstep(_study(f, params, (order,), False), x, y, True)
+            trainings[key], sizes[key] = _lockstep(_study(f, params, (order,), False, True), x, y)
     times = _measure.interleaved({key: it.advance for key, it in trainings.items()}, repetitions)
     return {
         key: {

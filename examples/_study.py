@@ -262,8 +262,8 @@ def measure(example: Example, settings: Settings, cell: Cell) -> dict[str, Any]:
         # The rate is a number in the optimizer's state, not a constant of the program.
         optimizer = optax.inject_hyperparams(optax.sgd)(learning_rate=cell.rate, momentum=MOMENTUM)
         trained = tn.taylorized_training(
-            f, start, batches, orders=settings.orders, loss="softmax", optimizer=optimizer, probe=data["test"],
-            evaluate_every=settings.steps, ntk_inputs=0,
+            f, start, batches, orders=settings.orders, loss="softmax", optimizer=optimizer,
+            probe=tn.training.Probe(*data["test"], every=settings.steps, ntk_inputs=0),
         )  # fmt: skip
         after_training = time.perf_counter()
         finite = FULL not in trained.diverged

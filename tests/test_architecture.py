@@ -19,7 +19,7 @@ LEVELS = {
     "expansion": 2, "report": 2, "two_layer": 2,
     "expressivity": 3, "kernels": 3, "randomization": 3, "targets": 3,
     "generalization": 4, "objectives": 4, "optimizers": 4,
-    "certificates": 5,
+    "_evaluator": 5, "certificates": 5,
     "_fit": 6, "_regime": 6, "training": 6,
     "estimators": 7,
     "learning": 8, "sweeps": 8,
@@ -56,6 +56,24 @@ NAMESAKES: set[tuple[str, frozenset[str]]] = set()
 # Modules over the limit, each with its reason.
 LARGE: dict[str, str] = {}
 LINES = 300
+
+# Functions with more than ten parameters, each with its reason: those of the contract, which spells them out with what users
+# add to them, and the command line, whose parameters are the options.
+PARAMETERS = 10
+WIDE = {
+    "_fit/_fit.py fit": "contract",
+    "_fit/_path.py fit_path": "contract: what `fit` takes",
+    "_regime/_regime.py regime": "contract",
+    "certificates/_dual.py certify": "contract",
+    "estimators/_taylor.py TaylorEstimator.__init__": "contract: the parameters of a scikit-learn estimator",
+    "cli/_app.py fit": "one parameter per option",
+    "cli/_app.py diagnose": "one parameter per option",
+    "learning/_paths.py penalty_path": "what `fit_path` takes, and the padding",
+}
+
+# Functions over the limit, docstrings not counted.
+FUNCTION_LINES = 60
+LONG = {"cli/_app.py diagnose": "one line per option"}
 
 
 def room(path: Path, source: Path) -> str:
@@ -166,6 +184,51 @@ def check_module(path: Path, source: Path) -> list[str]:
     return [f"{where} {problem}" for problem in problems]
 
 
+def named_functions(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """All functions and methods with their qualified names."""
+    for child in ast.iter_child_nodes(node):
+        name = prefix
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            name = f"{prefix}.{child.name}".lstrip(".")
+            if not isinstance(child, ast.ClassDef):
+                yield name, child
+        yield from named_functions(child, name)
+
+
+def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """How many parameters a function has; `self` and `cls` do not count."""
+    taken = function.args
+    names = [argument.arg for argument in (*taken.posonlyargs, *taken.args)]
+    return (
+        len(names)
+        - (names[:1] in (["self"], ["cls"]))
+        + len(taken.kwonlyargs)
+        + len([star for star in (taken.vararg, taken.kwarg) if star])
+    )
+
+
+def lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Its lines without those of its docstring."""
+    first = function.body[0]
+    text = first if ast.get_docstring(function) is not None else None
+    whole = (function.end_lineno or 0) - function.lineno + 1
+    return whole - ((text.end_lineno or 0) - text.lineno + 1 if text is not None else 0)
+
+
+def check_functions(source: Path) -> list[str]:
+    """A function with more than ten parameters lacks a value, and one of more than sixty lines is two."""
+    problems: list[str] = []
+    for path in sorted(source.rglob("*.py")):
+        where = path.relative_to(source).as_posix()
+        for name, function in named_functions(ast.parse(path.read_text(encoding="utf-8"))):
+            full, count, length = f"{where} {name}", parameters(function), lines(function)
+            if count > PARAMETERS and full not in WIDE:
+                problems.append(f"{full} has {count} parameters, more than {PARAMETERS}")
+            if length > FUNCTION_LINES and full not in LONG:
+                problems.append(f"{full} has {length} lines, more than {FUNCTION_LINES}")
+    return problems
+
+
 class Kind(NamedTuple):
     """A class of the package: its file, the names of its bases, the methods it defines, those of them that are abstract."""
 
@@ -245,7 +308,8 @@ def namesakes(known: dict[str, Kind]) -> list[str]:
 
 def check(source: Path) -> list[str]:
     modules = sorted(source.rglob("*.py"))
-    return [problem for path in modules for problem in check_module(path, source)] + check_classes(source)
+    found = [problem for path in modules for problem in check_module(path, source)]
+    return found + check_classes(source) + check_functions(source)
 
 
 def test_package_keeps_to_its_architecture():
@@ -255,6 +319,8 @@ def test_package_keeps_to_its_architecture():
 def test_package_was_found():
     assert len(list(SOURCE.rglob("*.py"))) > 10
 
+
+NAMES = ", ".join("abcdefghij")  # ten parameters
 
 PLANTED = {
     "upward": (
@@ -298,6 +364,19 @@ PLANTED = {
     "targets of expressivity": ("targets.py", "from taylornets import expressivity\n", "may not import"),
     "size": ("_fit/_fit.py", "x = 1\n" * (LINES + 1), f"has {LINES + 1} lines"),
     "size of the roof": ("__init__.py", "x = 1\n" * (LINES + 1), f"has {LINES + 1} lines"),
+    "parameters": ("losses.py", f"def f({NAMES}, *, k): ...\n", "f has 11 parameters"),
+    "parameters with stars": ("losses.py", f"def f({NAMES}, **k): ...\n", "f has 11 parameters"),
+    "parameters of a method": (
+        "losses.py",
+        f"class A:\n  def f(self, {NAMES}, k): ...\n",
+        "A.f has 11 parameters",
+    ),
+    "lines of a function": ("losses.py", "def f():\n" + "  x = 1\n" * FUNCTION_LINES, "f has 61 lines"),
+    "lines of a nested function": (
+        "losses.py",
+        "def f():\n  def g():\n" + "    x = 1\n" * FUNCTION_LINES,
+        "f.g has 61 lines",
+    ),
     "override": ("losses.py", "class A:\n  def f(self): ...\nclass B(A):\n  def f(self): ...\n", "B overrides A.f"),
     "depth": ("losses.py", "class A: ...\nclass B(A): ...\nclass C(B): ...\n", "C is the third"),
 }
@@ -330,6 +409,8 @@ ALLOWED = {
     "expressivity of targets": ("expressivity.py", "from taylornets.targets import Polynomial\n"),
     "roof": ("__init__.py", "from taylornets._fit import fit\nfrom taylornets import losses\n"),
     "claims from the roof": ("reproduction/claims/coupling.py", "import taylornets as tn\n"),
+    "ten parameters": ("losses.py", f"class A:\n  def f(self, {NAMES}): ...\n"),
+    "a long docstring": ("losses.py", 'def f():\n  """A.\n\n' + "  More.\n" * 80 + '  """\n'),
     "abstract": (
         "losses.py",
         "import abc\nclass A(abc.ABC):\n  @abc.abstractmethod\n  def f(self): ...\nclass B(A):\n  def f(self): ...\n",

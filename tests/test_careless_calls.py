@@ -24,9 +24,10 @@ def expansion(entry, call):
 
 def training(call):
     return tn.taylorized_training(
-        call["f"], call["params"], [(call["x"], call["y"])] * 2, orders=(call.get("order", 1),), mode=call.get("mode", "auto"),
-        loss=call.get("loss", "squared"), optimizer=call.get("optimizer", optax.sgd(0.1)), ntk_inputs=0,
-        trainable=call.get("trainable"),
+        call["f"], call["params"], [(call["x"], call["y"])] * 2, orders=(call.get("order", 1),),
+        loss=call.get("loss", "squared"), optimizer=call.get("optimizer", optax.sgd(0.1)),
+        probe=tn.training.Probe(ntk_inputs=0),
+        settings=tn.training.TrainingSettings(mode=call.get("mode", "auto"), trainable=call.get("trainable")),
     )  # fmt: skip
 
 

@@ -191,8 +191,8 @@ def test_factory(load, name, orders):
     batches = tn.training.Batches(*data["train"], batch_size=16, steps=5, key=jax.random.key(0))
     probe = tuple(part[:20] for part in data["test"])
     found = tn.taylorized_training(
-        f, params, batches, orders=orders, loss=loss, optimizer=optimizer, probe=probe, ntk_inputs=0, together=True,
-        evaluate_every=5,
+        f, params, batches, orders=orders, loss=loss, optimizer=optimizer, settings=tn.training.TrainingSettings(together=True),
+        probe=tn.training.Probe(*probe, every=5, ntk_inputs=0),
     )  # fmt: skip
     assert found.diverged == ()
     assert found.history.train_loss["full"][-1] < 5

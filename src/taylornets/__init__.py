@@ -3,53 +3,56 @@
 The subject is Bai & Lee, "Beyond Linearization: On Quadratic and Higher-Order Approximation of Wide Neural Networks"
 (ICLR 2020): terms of any order of a two-layer network, random signs that couple the network with its quadratic term,
 and training with a proof of global optimality.
+
+Example:
+    >>> import jax, jax.numpy as jnp, taylornets as tn
+    >>> net = tn.TwoLayerNetwork.init(jax.random.key(0), inputs=3, width=8)
+    >>> x = jnp.eye(3)
+    >>> y = jnp.array([[1.0], [-1.0], [0.5]])
+    >>> found = tn.fit(net, x, y, model="quadratic", penalty=0.01)
+    >>> found.w.shape, bool(found.certificate.relative_gap < 1e-4)  # how far it can be from the global optimum
+    ((8, 3), True)
 """
 
 import importlib
 from typing import TYPE_CHECKING
 
-from taylornets import activations as activations
-from taylornets import certificates as certificates
-from taylornets import compat as compat
-from taylornets import expressivity as expressivity
-from taylornets import generalization as generalization
-from taylornets import kernels as kernels
-from taylornets import losses as losses
-from taylornets import optimizers as optimizers
-from taylornets import randomization as randomization
-from taylornets import targets as targets
-from taylornets import training as training
-from taylornets._checks import ArgumentError as ArgumentError
-from taylornets._fit import FitError as FitError
-from taylornets._fit import FitResult as FitResult
-from taylornets._fit import Status as Status
-from taylornets._fit import fit as fit
-from taylornets._regime import Regime as Regime
-from taylornets._regime import regime as regime
-from taylornets.certificates import Certificate as Certificate
-from taylornets.certificates import certify as certify
-from taylornets.expansion import cost as cost
-from taylornets.expansion import explain as explain
-from taylornets.expansion import linearize as linearize
-from taylornets.expansion import taylor_expand as taylor_expand
-from taylornets.expansion import taylor_terms as taylor_terms
-from taylornets.objectives import Objective as Objective
-from taylornets.objectives import objective as objective
-from taylornets.optimizers import Stationarity as Stationarity
-from taylornets.optimizers import stationarity as stationarity
-from taylornets.training import TaylorizedTraining as TaylorizedTraining
-from taylornets.training import taylorized_training as taylorized_training
-from taylornets.two_layer import TwoLayerNetwork as TwoLayerNetwork
+from taylornets import (
+    activations,
+    certificates,
+    compat,
+    expressivity,
+    generalization,
+    kernels,
+    losses,
+    optimizers,
+    randomization,
+    targets,
+    training,
+)
+from taylornets._checks import ArgumentError
+from taylornets._fit import FitError, FitResult, Status, fit
+from taylornets._regime import Regime, regime
+from taylornets.certificates import Certificate, certify
+from taylornets.expansion import cost, explain, linearize, taylor_expand, taylor_terms
+from taylornets.objectives import Objective, objective
+from taylornets.optimizers import Stationarity, stationarity
+from taylornets.training import TaylorizedTraining, taylorized_training
+from taylornets.two_layer import TwoLayerNetwork
 
 if TYPE_CHECKING:
-    from taylornets.estimators import NTKClassifier as NTKClassifier
-    from taylornets.estimators import NTKRegressor as NTKRegressor
-    from taylornets.estimators import TaylorClassifier as TaylorClassifier
-    from taylornets.estimators import TaylorRegressor as TaylorRegressor
-    from taylornets.estimators import load as load
-    from taylornets.estimators import save as save
+    from taylornets.estimators import NTKClassifier, NTKRegressor, TaylorClassifier, TaylorRegressor, load, save
 
 __version__ = "0.1.0"
+
+# What users reach from here; rooms whose name a public function has (`_fit`, `_regime`) are private.
+__all__ = [
+    "ArgumentError", "Certificate", "FitError", "FitResult", "NTKClassifier", "NTKRegressor", "Objective", "Regime",
+    "Stationarity", "Status", "TaylorClassifier", "TaylorRegressor", "TaylorizedTraining", "TwoLayerNetwork", "activations",
+    "certificates", "certify", "compat", "cost", "explain", "expressivity", "fit", "generalization", "kernels", "linearize",
+    "load", "losses", "objective", "optimizers", "randomization", "regime", "save", "stationarity", "targets",
+    "taylor_expand", "taylor_terms", "taylorized_training", "training",
+]  # fmt: skip
 
 # Loaded when they are asked for: they need scikit-learn, which the library does not.
 _ESTIMATORS = ("NTKClassifier", "NTKRegressor", "TaylorClassifier", "TaylorRegressor", "load", "save")
@@ -69,4 +72,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ESTIMATORS, "estimators"})
+    return sorted({*globals(), *__all__, "estimators"})

@@ -36,7 +36,8 @@ class ArgumentError(ValueError):
         advice: as passed.
 
     Example:
-        >>> error = ArgumentError("order", "an integer ≥ 1", "0", "Use 2.")
+        >>> import taylornets as tn
+        >>> error = tn.ArgumentError("order", "an integer ≥ 1", "0", "Use 2.")
         >>> print(error)
         order: expected an integer ≥ 1, got 0. Use 2.
         >>> print(error.renamed("degree"))

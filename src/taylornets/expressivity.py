@@ -4,6 +4,11 @@ By Hermite expansion `E_w0[σ^{(k)}(⟨w0, x⟩) He_q(⟨w0, β⟩ B_x)] = c_{k,
 `x̂ = x/B_x`. So with `q = p - k` and `h(w0) = α He_q(⟨w0, β⟩ B_x)/c_{k,q}`, displacements `w_± = ρ_± β` of the two
 units of each pair whose powers differ by `ρ_+^k - ρ_-^k = 2 k! m^{-1/2} h(w0)/B_x^k` make `f^(k)` an average over the pairs
 that tends to `α ⟨β, x̂⟩^p` with error `O(m^{-1/2})`.
+
+Example:
+    >>> import jax.numpy as jnp, taylornets as tn
+    >>> tn.expressivity.table("cubic_relu", orders=(2,), largest=5).powers(2)  # ⟨β, x⟩^p that the quadratic term expresses
+    (2, 3, 4)
 """
 
 import math
@@ -17,6 +22,8 @@ from numpy.polynomial.hermite_e import hermeval
 from taylornets import _checks, activations
 from taylornets.targets import Polynomial
 from taylornets.two_layer import TwoLayerNetwork
+
+__all__ = ["planted_norm", "planted_weights", "table"]
 
 # Below this, relative to the norm of σ^{(k)}, a Hermite coefficient is a rounding error of zero.
 _ZERO = 1e-9

@@ -46,6 +46,16 @@ class Objective(eqx.Module):
     Call it on `w` of shape `(m, d)` (single terms: also `(m, R, d)`) for the value, a scalar. All JAX transformations
     apply; the gradient in `w` costs one matrix product more than the value, and so does
     `value_and_gradient`, which is the same pass without the transformation.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, taylornets as tn
+        >>> net = tn.TwoLayerNetwork.init(jax.random.key(0), inputs=3, width=8)
+        >>> x = jnp.eye(3)
+        >>> y = jnp.array([[1.0], [-1.0], [0.5]])
+        >>> risk = tn.objective(net, x, y, penalty=0.1)
+        >>> value, gradient = risk.value_and_gradient(net.w0)
+        >>> gradient.shape, bool(jnp.isclose(value, risk(net.w0)))
+        ((8, 3), True)
     """
 
     prepared: Prepared

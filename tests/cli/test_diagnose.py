@@ -267,7 +267,7 @@ def test_checkpoints_are_read_instead_of_training(run: Run, tmp_path: Path, save
     assert code == 0, error
     f, params, data, *_ = load("images")
     ends = [trees(10)[step] for step in (1, 2, 10)]
-    regimes = tn.regime(f, params, ends, data["test"][0], max_order=2)
+    regimes = [tn.regime(f, params, end, data["test"][0], max_order=2) for end in ends]
     rows = [tuple(row) for row in tables(tmp_path / "diagnosis")["regimes"].rows]
     assert [row[1] for row in rows] == ["step_1.eqx", "step_2.eqx", "step_10.eqx"]
     assert facts(tmp_path / "diagnosis")["regime"]["explained"] == pytest.approx(regimes[-1].explained, rel=1e-4)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import taylornets as tn
+from taylornets._regime import RegimeEvaluator, RegimeSettings
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(6, 3))
@@ -196,8 +197,9 @@ doubled.defvjp(lambda a: (a**2, a), lambda a, g: (4 * a * g,))
 def test_a_rule_that_is_another_derivative(x64):
     """(w + v)² = w² + 2 w v + v² by the function; the rule says 4 w v + 2 v². Said once for all ends."""
     start, ends = np.array(1.0), [np.array(1.0), np.array(1.5), np.array(1.6)]
+    evaluator = RegimeEvaluator(lambda w, x: doubled(w) * x, start, X, RegimeSettings(max_order=2))
     with pytest.warns(UserWarning, match="custom_vjp") as caught:
-        found = tn.regime(lambda w, x: doubled(w) * x, start, ends, X, max_order=2)
+        found = [evaluator(end) for end in ends]
     assert len(caught) == 1
     assert found[1].share == pytest.approx((1 / 1.25, 0.25 / 1.25))
     rule = tn.regime(lambda w, x: doubled(w) * x, start, ends[1], X, max_order=2, custom_vjp="rule")

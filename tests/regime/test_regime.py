@@ -11,6 +11,7 @@ import pytest
 from scipy.optimize import brentq
 
 import taylornets as tn
+from taylornets._regime import RegimeEvaluator, RegimeSettings
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(6, 3))
@@ -161,8 +162,9 @@ def test_agreement_of_classes(x64):
 
 
 def test_checkpoints_batches_and_the_start(x64):
-    """A list gives a list; probe inputs in parts give the same; the start has not moved."""
-    found = tn.regime(perceptron, START, [START, END], X)
+    """One evaluator serves several ends; probe inputs in parts give the same; the start has not moved."""
+    evaluator = RegimeEvaluator(perceptron, START, X, RegimeSettings())
+    found = [evaluator(end) for end in (START, END)]
     assert found[0].verdict == "no movement: the outputs are those of the initialization"
     assert all(map(math.isnan, (*found[0].share, *found[0].radius, found[0].odd)))
     assert found[0].displacement["w"] == (0.0, 0.0)
@@ -177,9 +179,23 @@ def test_checkpoints_batches_and_the_start(x64):
     # Parameters that are a list themselves, and one array.
     as_list = tn.regime(lambda p, x: jnp.tanh(x @ p[0]) @ p[1], [START["w"], START["v"]], [END["w"], END["v"]], X)
     assert as_list.share == pytest.approx(found[1].share, rel=1e-12)
-    of_list = tn.regime(lambda p, x: jnp.tanh(x @ p[0]) @ p[1], [START["w"], START["v"]], [[END["w"], END["v"]]] * 2, X)
-    assert [one.share for one in of_list] == [as_list.share] * 2
-    assert len(tn.regime(lambda w, x: x @ w, START["w"], [END["w"]], X)) == 1
+
+
+SERIES = {
+    "trees": (perceptron, START, [START, END], 2),
+    "lists": (lambda p, x: jnp.tanh(x @ p[0]) @ p[1], [START["w"], START["v"]], [[END["w"], END["v"]]] * 3, 3),
+    "one array": (lambda w, x: x @ w, START["w"], [END["w"]], 1),
+}
+
+
+@pytest.mark.parametrize("which", SERIES)
+def test_a_list_of_ends_is_refused(which):
+    f, start, ends, count = SERIES[which]
+    message = (
+        f"^params1: expected one tree like params0, got a list of {count} trees. For a sequence .* see tn.regime_path.$"
+    )
+    with pytest.raises(tn.ArgumentError, match=message):
+        tn.regime(f, start, ends, X)
 
 
 @pytest.mark.parametrize("kind", ["float32", "bfloat16"])
@@ -211,7 +227,7 @@ def test_an_equinox_module(x64):
 
     net = Net(eqx.nn.Linear(3, 2, key=jax.random.key(0)), eqx.nn.Dropout(0.5), "net")
     end = eqx.tree_at(lambda n: n.linear.weight, net, net.linear.weight + 0.2)
-    found = tn.regime(lambda n, x: jax.vmap(n)(x), net, [end], X)[0]
+    found = tn.regime(lambda n, x: jax.vmap(n)(x), net, end, X)
     by_hand = tn.regime(
         lambda w, x: jnp.exp(x @ w.T + net.linear.bias), net.linear.weight, end.linear.weight, X
     )  # fmt: skip
@@ -231,7 +247,8 @@ def test_randomization_leaves_the_lazy_regime(x64):
         net, x, 10 * x[:, 0] * x[:, 1], model="randomized", penalty=1e-6, key=keys[2], max_steps=60, throw=False
     )
     signs = jax.random.rademacher(keys[2], (512, 1), x.dtype)
-    found, lazy = tn.regime(net, jnp.zeros_like(fitted.w), [signs * fitted.w, 1e-3 * fitted.w], x, max_order=3)
+    evaluator = RegimeEvaluator(net, jnp.zeros_like(fitted.w), x, RegimeSettings(max_order=3))
+    found, lazy = evaluator(signs * fitted.w), evaluator(1e-3 * fitted.w)
     assert found.verdict.startswith("quadratic: orders up to 2 explain")
     assert found.order == 2
     assert found.share[1] > 0.8
@@ -343,10 +360,9 @@ BAD_END = {
     "shape": (END | {"v": END["w"]}, r"params1 at v: expected shape \(4, 2\) as in params0, got shape \(3, 4\)"),
     "a word": (END | {"v": "v"}, r"params1 at v: expected an array of shape \(4, 2\), got a str"),
     "type": (END | {"v": END["v"].astype(np.float16)}, "params1 at v: expected dtype float64 as in params0, got dtype float16"),
-    "NaN": (END | {"v": np.full((4, 2), np.nan)}, "params1: expected finite .* got 8 NaN or infinite of 8 in the leaf"),
-    "infinite": (END | {"v": np.full((4, 2), np.inf)}, "params1: expected finite .* got 8 NaN or infinite of 8 in the leaf"),
+    "NaN": (END | {"v": np.full((4, 2), np.nan)}, "params1: expected finite .* got 8 NaN or infinite of 8 in the leaf at v"),
+    "infinite": (END | {"v": np.full((4, 2), np.inf)}, "params1: expected finite .* got 8 NaN or infinite of 8 in the leaf at v"),
     "empty": ([], "params1: expected the leaf v of params0, got a tree without it"),
-    "second": ([END, {"w": END["w"]}], r"params1\[1\]: expected the leaf v of params0, got a tree without it"),
 }  # fmt: skip
 
 

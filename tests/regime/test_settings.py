@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import taylornets as tn
+from taylornets._regime import RegimeEvaluator, RegimeSettings
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(4, 3))
@@ -56,8 +57,9 @@ def test_everything_uses_the_same_setting(x64):
         return jnp.tanh(params["s"] * (x @ params["w"]))
 
     ends = [{"s": s, "w": w} for s, w in ((2.0, MOVED), (1.0, MOVED))]
-    found = tn.regime(model, {"s": 1.0, "w": W}, ends, X, max_order=2, fixed="end")
-    for one, end in zip(found, ends, strict=True):
+    evaluator = RegimeEvaluator(model, {"s": 1.0, "w": W}, X, RegimeSettings(max_order=2), fixed="end")
+    for end in ends:
+        one = evaluator(end)
         by_hand = tn.regime(lambda w, x, s=end["s"]: jnp.tanh(s * (x @ w)), W, MOVED, X, max_order=2)
         for name in ("share", "error", "radius", "even", "ntk_drift"):
             assert getattr(one, name) == pytest.approx(getattr(by_hand, name), rel=1e-9), name
@@ -98,5 +100,5 @@ def test_refused(x64):
 
     with pytest.raises(tn.ArgumentError, match=r"^fixed: expected one of 'end', 'start', got 'first'\."):
         call({"s": 1.0, "w": MOVED}, "first")
-    with pytest.raises(tn.ArgumentError, match=r"^params1\[1\]: .*another value at s\."):
-        call([{"s": 1.0, "w": MOVED}, {"s": 2.0, "w": MOVED}], None)
+    with pytest.raises(tn.ArgumentError, match=r"^params1: .*another value at s\."):
+        call({"s": 2.0, "w": MOVED}, None)

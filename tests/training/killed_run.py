@@ -6,9 +6,7 @@ import sys
 import jax
 import numpy as np
 import optax
-from training_problems import cross_entropy, perceptron, sgd
-
-import taylornets as tn
+from training_problems import cross_entropy, perceptron, sgd, taylorized
 
 STEPS = 45
 
@@ -17,7 +15,7 @@ def run(checkpoint=None, callbacks=()):
     """Noise in the data and in the optimizer; measured every third step, kept every step."""
     problem = perceptron(steps=STEPS)
     optimizer = optax.chain(optax.add_noise(0.1, 0.5, key=jax.random.key(1)), sgd())
-    return tn.taylorized_training(
+    return taylorized(
         problem.f, problem.params, problem.batches, orders=(1,), loss=cross_entropy, optimizer=optimizer,
         key=jax.random.key(2), augment=lambda key, x: x + 0.1 * jax.random.normal(key, x.shape), evaluate_every=3,
         checkpoint=checkpoint, checkpoint_every=1, resume=checkpoint is not None, callbacks=callbacks, together=True,

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from training_problems import assert_same
+from training_problems import assert_same, taylorized
 
 import taylornets as tn
 
@@ -32,8 +32,8 @@ def pair(params):
 def train(f, params, optimizer, **settings):
     dtype = params["b"].dtype
     settings = {"orders": (1, 2), "loss": "squared", "evaluate_every": 2, "ntk_inputs": 3} | settings
-    data = [(X.astype(dtype), Y.astype(dtype))] * 4
-    return tn.taylorized_training(f, params, data, optimizer=optimizer, together=True, **settings)
+    data = [(X.astype(dtype), Y.astype(dtype))] * settings.pop("count", 4)
+    return taylorized(f, params, data, optimizer=optimizer, together=True, **settings)
 
 
 def doubled():
@@ -61,7 +61,7 @@ def test_adam_scales_both_parts_by_their_modulus():
     for optimizer, moved in (
         (optax.adam(1e-3, eps=0), 1e-3), (optax.contrib.split_real_and_imaginary(optax.adam(1e-3, eps=0)), 1e-3 * 2**0.5)
     ):  # fmt: skip
-        found = train(squares, START, optimizer, orders=(), ntk_inputs=0, steps=1).params["full"]
+        found = train(squares, START, optimizer, orders=(), ntk_inputs=0, count=1).params["full"]
         np.testing.assert_allclose(np.abs(found["w"] - START["w"]), moved, rtol=1e-2)
 
 

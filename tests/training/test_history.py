@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from training_problems import cross_entropy, perceptron, sgd
+from training_problems import cross_entropy, perceptron, sgd, taylorized
 
 import taylornets as tn
 from taylornets.training._task import task_of
@@ -62,7 +62,7 @@ def test_classification(batch_size, x64):
         params = {name: snapshot.params(name) for name in models}
         seen.append((snapshot.step, len(snapshot.history.steps), params))
 
-    found = tn.taylorized_training(
+    found = taylorized(
         problem.f, problem.params, problem.batches, orders=(2, 1), loss="softmax", optimizer=sgd(), probe=(x, y),
         probe_batch_size=batch_size, evaluate_every=4, ntk_inputs=3, callbacks=[callback],
     )  # fmt: skip
@@ -102,9 +102,7 @@ def test_classification(batch_size, x64):
 def test_nothing_has_moved_before_the_first_step():
     """Series and model round differently: the distance of nothing is 0 all the same."""
     problem = perceptron(steps=1)
-    found = tn.taylorized_training(
-        problem.f, problem.params, problem.batches, orders=(3,), loss="softmax", optimizer=sgd()
-    )
+    found = taylorized(problem.f, problem.params, problem.batches, orders=(3,), loss="softmax", optimizer=sgd())
     assert found.history.relative_distance[3][0] == 0.0
     assert len(found.history.ntk_drift) == 2
 
@@ -117,7 +115,7 @@ def test_regression_has_no_classes():
     def f(p, x):
         return jnp.tanh(x @ p["w"]) @ p["v"]
 
-    found = tn.taylorized_training(
+    found = taylorized(
         f, params, [(x, x[:, 0] ** 2)] * 3, orders=(1,), loss=tn.losses.get("squared"), optimizer=sgd(), ntk_inputs=0
     )
     history = found.history
@@ -160,7 +158,7 @@ def test_labels_of_every_place():
     def f(w, x):
         return jnp.tanh(x @ w)
 
-    found = tn.taylorized_training(f, w, [(x, y)], orders=(), loss="softmax", optimizer=sgd(), ntk_inputs=2)
+    found = taylorized(f, w, [(x, y)], orders=(), loss="softmax", optimizer=sgd(), ntk_inputs=2)
     assert found.history.loss["full"][0] == pytest.approx(float(cross_entropy(f(w, x), y).mean()), rel=1e-5)
     assert found.history.accuracy["full"][0] == pytest.approx(np.mean(np.asarray(f(w, x)).argmax(-1) == y))
 
@@ -168,7 +166,7 @@ def test_labels_of_every_place():
 def test_measurements_over_the_run():
     """About twenty by default; without the model itself, no distances."""
     problem = perceptron(steps=50)
-    found = tn.taylorized_training(
+    found = taylorized(
         problem.f, problem.params, problem.batches, orders=(1,), loss="softmax", optimizer=sgd(), include_full=False
     )
     assert found.history.steps == [*range(0, 50, 3), 50]
@@ -182,7 +180,7 @@ def train_wide(outputs, width=1.0, **settings):
     """A linear model of one input with many outputs."""
     x = np.linspace(-1, 1, 4, dtype=np.float32)[:, None]
     params = {"v": jnp.full((1, outputs), width), "u": jnp.full((1, 1), width)}
-    return tn.taylorized_training(
+    return taylorized(
         lambda p, x: x @ p["u"] @ p["v"], params, [(x, np.tile(2 * x, outputs))] * 2, orders=(), loss="squared",
         optimizer=optax.sgd(0.1 / outputs), **settings,
     )  # fmt: skip
@@ -191,7 +189,7 @@ def train_wide(outputs, width=1.0, **settings):
 NO_DRIFT = {
     "many outputs": ({"outputs": 10_001}, r"left out by default for 10,001 outputs per input \(ntk_inputs asks for it\)"),
     "memory": ({"outputs": 3, "max_bytes": 500}, r"x1: .* kernel of shape \(4, 3, 4, 3\) .*max_bytes"),
-    "zero": ({"outputs": 3, "width": 0.0}, "the kernel at the initialization is zero"),
+    "zero": ({"outputs": 3, "width": 0.0}, "a kernel is zero or not finite"),
 }  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Every model in lockstep is trained as it would be alone: by an ordinary loop of optax on `tn.taylor_expand`."""
 
+import itertools
 import re
 from typing import Any
 
@@ -21,6 +22,7 @@ from training_problems import (
     loop,
     perceptron,
     sgd,
+    taylorized,
 )
 
 import taylornets as tn
@@ -33,7 +35,7 @@ TOGETHER = pytest.mark.parametrize("together", [True, False], ids=["together", "
 
 def train(problem, optimizer, **settings):
     settings = {"loss": cross_entropy, "ntk_inputs": 0, "evaluate_every": 100} | settings
-    return tn.taylorized_training(problem.f, problem.params, problem.batches, optimizer=optimizer, **settings)
+    return taylorized(problem.f, problem.params, problem.batches, optimizer=optimizer, **settings)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,7 @@ def test_all_models_share_the_noise(x64):
     """Step `i` splits `fold_in(key, i)` into the key of the model and that of the augmentation."""
     problem, key = perceptron(np.float64, steps=4), jax.random.key(8)
     runs = [
-        tn.taylorized_training(
+        taylorized(
             dropout, problem.params, problem.batches, orders=(2,), loss="softmax", optimizer=sgd(), key=key,
             augment=shift, stochastic=True, f_eval=problem.f, together=together, ntk_inputs=0, evaluate_every=9,
         )
@@ -145,7 +147,7 @@ def nnx_model():
 def test_models_of_other_libraries(build):
     f, params = build()
     batches = perceptron(steps=3).batches
-    found = tn.taylorized_training(
+    found = taylorized(
         f, params, batches, orders=(2,), loss=cross_entropy, optimizer=sgd(), ntk_inputs=0, include_full=False
     ).params[2]
     moving, fixed = eqx.partition(params, eqx.is_inexact_array)
@@ -227,7 +229,7 @@ def test_a_model_that_diverges_stops_and_the_others_go_on():
     optimizer = optax.sgd(0.4, momentum=0.5)
 
     def run(**settings):
-        return tn.taylorized_training(
+        return taylorized(
             problem.f, problem.params, targets, loss="squared", optimizer=optimizer, ntk_inputs=0, evaluate_every=1,
             **settings,
         )  # fmt: skip
@@ -276,9 +278,7 @@ def study(problem, orders):
         True,
         task_of("softmax", "auto", None),
         optimizer,
-        None,
-        False,
-        "auto",
+        tn.training.TrainingSettings(),
     )
 
 
@@ -312,13 +312,13 @@ def test_the_start_is_left_alone():
     assert [step for step, _ in kept] == list(range(7))
 
 
-def test_steps_and_kinds_of_batches():
-    """A list, an iterator of unknown length, fewer steps than there are: the same training."""
-    problem = perceptron()
-    whole = train(problem, sgd(), orders=(), steps=4)
+def test_kinds_of_batches():
+    """A sequence of our own, a list, an iterator of unknown length: the same training."""
+    problem = perceptron(steps=4)
+    whole = train(problem, sgd(), orders=())
     assert whole.history.steps == [0, 4]
-    for batches, steps in ((list(problem.batches), 4), (iter(problem.batches[:4]), None)):
-        found = tn.taylorized_training(
+    for batches in (list(problem.batches), itertools.islice(perceptron().batches, 4)):
+        found = taylorized(
             problem.f,
             problem.params,
             batches,
@@ -326,7 +326,6 @@ def test_steps_and_kinds_of_batches():
             loss=cross_entropy,
             optimizer=sgd(),
             ntk_inputs=0,
-            steps=steps,
         )
         assert_same(found.params["full"], whole.params["full"])
         assert found.history.steps[-1] == 4
@@ -336,7 +335,7 @@ def test_steps_and_kinds_of_batches():
 def test_a_model_that_exploded_to_finite_numbers_says_so():
     """The gradient of (x p³)² at p = 1 is 6: the order-2 model 1 + 3 Δ + 3 Δ² goes from Δ = 0 to −1.8, and away."""
     batch = (jnp.ones((4, 1)), jnp.zeros((4, 1)))
-    found = tn.taylorized_training(
+    found = taylorized(
         lambda p, x: x * p**3, jnp.array([1.0]), [batch] * 3, orders=(2, 3), loss="squared", optimizer=optax.sgd(0.3)
     )
     assert re.fullmatch(r"trained for 3 steps, but its loss on the probe set grew from 1 to \S+e\+\d+", found.status[2])

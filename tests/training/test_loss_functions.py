@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from training_problems import taylorized
 
 import taylornets as tn
 from taylornets.training._loss import refuse_loss
@@ -93,8 +94,8 @@ def test_consumed_targets_in_training():
 
     data = [({"x": x, "labels": FLAT}, {"t": x[:, 0], "w": FLAT + 2})] * 20
     settings = {"orders": (1,), "ntk_inputs": 0, "optimizer": optax.sgd(0.2), "together": True}
-    found = tn.taylorized_training(f, jnp.ones((2, 1)), data, loss=loss, **settings)
-    plain = tn.taylorized_training(
+    found = taylorized(f, jnp.ones((2, 1)), data, loss=loss, **settings)
+    plain = taylorized(
         lambda w, x: x @ w, jnp.ones((2, 1)), [(x, x[:, 0])] * 20, loss=lambda o, y: 2 * (o[:, 0] - y) ** 2, **settings
     )
     for name in (1, "full"):

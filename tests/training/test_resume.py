@@ -16,7 +16,7 @@ import killed_run
 import numpy as np
 import optax
 import pytest
-from training_problems import assert_same, cross_entropy, perceptron, sgd
+from training_problems import assert_same, cross_entropy, perceptron, sgd, taylorized
 
 import taylornets as tn
 
@@ -73,9 +73,7 @@ def undisturbed():
 def train(**settings):
     problem = perceptron(steps=7)
     settings = {"evaluate_every": 2, "checkpoint_every": 3, "orders": (2,), "batches": problem.batches} | settings
-    return tn.taylorized_training(
-        problem.f, problem.params, loss=cross_entropy, optimizer=sgd(), ntk_inputs=2, **settings
-    )
+    return taylorized(problem.f, problem.params, loss=cross_entropy, optimizer=sgd(), ntk_inputs=2, **settings)
 
 
 @pytest.mark.parametrize("step", [4, 7])
@@ -123,7 +121,7 @@ def test_leaves_of_all_kinds(tmp_path):
     }
 
     def run(**settings):
-        return tn.taylorized_training(
+        return taylorized(
             mixed_model, params, perceptron(steps=5).batches, orders=(), loss=cross_entropy,
             optimizer=optimizer, evaluate_every=2, ntk_inputs=0, **settings,
         )  # fmt: skip
@@ -143,7 +141,7 @@ def test_a_model_that_diverged_stays_so(tmp_path):
     data[1] = (data[1][0] * np.inf, data[1][1])
 
     def run(**settings):
-        return tn.taylorized_training(
+        return taylorized(
             problem.f, problem.params, data, orders=(1,), loss=cross_entropy, optimizer=sgd(), evaluate_every=1,
             ntk_inputs=0, **settings,
         )  # fmt: skip
@@ -193,7 +191,9 @@ def test_a_file_that_cannot_be_used(damage, kept, tmp_path):
     change, message = DAMAGE[damage]
     file = tmp_path / "run"
     file.write_bytes(change(kept))
-    with pytest.raises(tn.ArgumentError, match=f"checkpoint: expected a checkpoint of this run, got .*run, {message}"):
+    with pytest.raises(
+        tn.ArgumentError, match=f"checkpointing: expected a checkpoint of this run, got .*run, {message}"
+    ):
         train(checkpoint=file, resume=True)
 
 
@@ -202,7 +202,7 @@ def other(**changes):
     settings = {
         "params": problem.params, "batches": problem.batches, "orders": (2,), "optimizer": sgd(), "key": None,
     } | changes  # fmt: skip
-    return lambda file: tn.taylorized_training(
+    return lambda file: taylorized(
         problem.f, loss=cross_entropy, ntk_inputs=2, checkpoint=file, resume=True, **settings
     )
 

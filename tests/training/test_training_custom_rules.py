@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from training_problems import assert_close, perceptron, sgd
+from training_problems import assert_close, perceptron, sgd, taylorized
 
 import taylornets as tn
 from tolerances import TOLERANCE
@@ -30,7 +30,7 @@ RATE, STEPS = 0.3, 4
 
 def train_quantized(**settings):
     data = [(np.eye(3, dtype=np.float32), np.ones((3, 1), np.float32))] * STEPS
-    return tn.taylorized_training(
+    return taylorized(
         quantized, jnp.full((3, 1), 2.0), data, orders=(1,), loss="squared", optimizer=optax.sgd(RATE), ntk_inputs=0,
         together=True, evaluate_every=1, **settings,
     )  # fmt: skip
@@ -81,7 +81,7 @@ def test_models_with_reverse_mode_alone_are_trained():
     problem = perceptron(steps=3)
 
     def train(f, custom_vjp):
-        return tn.taylorized_training(
+        return taylorized(
             f, problem.params, problem.batches, orders=(2,), loss="softmax", optimizer=sgd(), ntk_inputs=2, together=True,
             custom_vjp=custom_vjp,
         )  # fmt: skip
@@ -119,7 +119,7 @@ def test_a_model_without_a_gradient(which):
     f, settings, primitive, advice = NO_GRADIENT[which]
     x, seen = np.random.default_rng(0).normal(size=(4, 2)).astype(np.float32), []
     with pytest.raises(tn.ArgumentError) as caught:
-        tn.taylorized_training(
+        taylorized(
             f, jnp.ones((2, 1)), [(x, x[:, :1])], loss="squared", optimizer=optax.sgd(0.1), ntk_inputs=0,
             callbacks=[seen.append], **{"orders": (1,)} | settings,
         )  # fmt: skip

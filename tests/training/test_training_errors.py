@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from training_problems import cross_entropy, perceptron, sgd
+from training_problems import cross_entropy, grouped, perceptron, sgd, taylorized
 
 import taylornets as tn
+from taylornets.training import Probe, TrainingSettings
 
 PROBLEM = perceptron()
 X, Y = PROBLEM.batches[0]
@@ -76,7 +77,7 @@ REFUSED = {
     "NaN in y": (
         {"loss": "squared", "batches": [(X, np.full((8, 4), np.nan))]}, "y: expected finite numbers, got 32 NaN or infinite"
     ),
-    "probe": ({"probe": X}, r"probe: expected a pair \(x, y\), got a ndarray"),
+    "half a probe": ({"probe": (X, None)}, "probe: expected inputs x and targets y, got one of the two. Without both"),
     "lengths of probe": ({"probe": (X, Y[:-1])}, "probe: expected 8 examples as x has, got 7"),
     "labels of probe": ({"probe": (X, Y + 1)}, "y: expected labels from 0 to 3, got the label 4 among others"),
     # What is trained, and how.
@@ -93,27 +94,22 @@ REFUSED = {
     "class of optimizers": ({"optimizer": optax.GradientTransformation}, "optimizer: expected an optax gradient transf"),
     "a huge order": ({"orders": (1, 100_000)}, "orders: expected an order of at most 256, got 100000"),
     "custom_vjp": ({"custom_vjp": "rules"}, "custom_vjp: expected one of .* Did you mean 'rule'"),
-    "an int for a key": ({"key": 0}, "key: expected a random key of JAX, got 0. For example"),
     "augment that fails": (
         {"augment": lambda k, x: x @ x, "key": jax.random.key(0)}, r"augment: expected .*, got one that fails \(TypeError: "
     ),
     "augment that drops rows": (
         {"augment": lambda k, x: x[1:], "key": jax.random.key(0)}, r"augment: expected .*, got shapes \(7, 3\) for 8 examples"
     ),
-    "a callback": ({"callbacks": print}, "callbacks: expected a list of functions of a Snapshot, got a .*Put it into a list"),
     "augment without key": ({"augment": lambda k, x: x}, "key: expected a key, since augment draws noise, got None"),
     "noise without key": ({"stochastic": True}, "key: expected a key, since stochastic draws noise, got None"),
     "noise without f_eval": (
-        {"stochastic": True, "key": jax.random.key(0)}, r"f_eval: expected a function, .*got None. It is the model f_eval\("
+        {"stochastic": True, "key": jax.random.key(0)}, r"f_eval: expected a function in probe, .*got None. It is the model"
     ),
     # Numbers.
-    "steps": ({"steps": 0}, "steps: expected an integer ≥ 1, got 0"),
-    "too many steps": ({"steps": 7}, "steps: expected at most the 6 batches, got 7"),
-    "evaluate_every": ({"evaluate_every": 0}, "evaluate_every: expected an integer ≥ 1, got 0"),
-    "probe_batch_size": ({"probe_batch_size": 0}, "probe_batch_size: expected an integer ≥ 1, got 0"),
-    "checkpoint_every": ({"checkpoint_every": 0}, "checkpoint_every: expected an integer ≥ 1, got 0"),
+    "evaluate_every": ({"evaluate_every": 0}, "every: expected an integer ≥ 1, got 0"),
+    "probe_batch_size": ({"probe_batch_size": 0}, "batch_size: expected an integer ≥ 1, got 0"),
+    "checkpoint_every": ({"checkpoint": "run", "checkpoint_every": 0}, "every: expected an integer ≥ 1, got 0"),
     "ntk_inputs": ({"ntk_inputs": -1}, "ntk_inputs: expected an integer ≥ 0, got -1"),
-    "resume": ({"resume": True}, "resume: expected a file in checkpoint to go on from, got checkpoint=None"),
 }  # fmt: skip
 
 
@@ -126,12 +122,34 @@ def test_refused(which):
     } | changes  # fmt: skip
     unchecked = inspect.unwrap(tn.taylorized_training)  # the tests check annotations before the function does
     with pytest.raises(tn.ArgumentError, match=f"^{message}"):
-        unchecked(settings.pop("f"), settings.pop("params"), settings.pop("batches"), **settings)
+        unchecked(settings.pop("f"), settings.pop("params"), settings.pop("batches"), **grouped(**settings))
+
+
+MISTYPED = {
+    "an int for a key": (TrainingSettings, {"key": 0}, "key: expected a random key of JAX, got 0. For example"),
+    "a callback": (
+        Probe, {"callbacks": print}, "callbacks: expected a list of functions of a Snapshot, got a .*Put it into a list"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("which", MISTYPED)
+def test_a_field_of_another_type(which):
+    kind, fields, message = MISTYPED[which]
+    with pytest.raises(tn.ArgumentError, match=f"^{message}"):
+        inspect.unwrap(kind.__init__)(object.__new__(kind), **fields)
+
+
+@pytest.mark.parametrize("name", ["probe", "checkpointing", "settings"])
+def test_a_value_of_another_class(name):
+    unchecked = inspect.unwrap(tn.taylorized_training)
+    with pytest.raises(tn.ArgumentError, match=rf"^{name}: expected a taylornets\.training\.\w+, got 'x'"):
+        unchecked(PROBLEM.f, PROBLEM.params, PROBLEM.batches, loss="softmax", optimizer=sgd(), **{name: "x"})
 
 
 def test_a_name_of_no_model_in_a_callback():
     with pytest.raises(tn.ArgumentError, match="name: expected one of 1, full, got 2"):
-        tn.taylorized_training(
+        taylorized(
             PROBLEM.f, PROBLEM.params, PROBLEM.batches, orders=(1,), loss=cross_entropy, optimizer=sgd(), ntk_inputs=0,
             callbacks=[lambda snapshot: snapshot.params(2)],
         )  # fmt: skip
@@ -142,9 +160,9 @@ def test_an_order_too_high_for_memory(monkeypatch):
     from taylornets.expansion import _memory  # noqa: PLC0415
 
     def train(**settings):
-        return tn.taylorized_training(
-            PROBLEM.f, PROBLEM.params, PROBLEM.batches, orders=(2,), loss=cross_entropy, optimizer=sgd(), ntk_inputs=0,
-            steps=1, **settings,
+        return taylorized(
+            PROBLEM.f, PROBLEM.params, PROBLEM.batches[:1], orders=(2,), loss=cross_entropy, optimizer=sgd(), ntk_inputs=0,
+            **settings,
         )  # fmt: skip
 
     monkeypatch.setattr(_memory, "memory_limit", lambda: 1000)

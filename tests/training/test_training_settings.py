@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from training_problems import assert_same, perceptron
+from training_problems import assert_same, perceptron, taylorized
 
 import taylornets as tn
 
@@ -36,7 +36,7 @@ def alone(w, x):
 
 def train(f, params, y=LABELS, x=X, **settings):
     settings = {"orders": (2,), "loss": "softmax", "ntk_inputs": 2, "together": True} | settings
-    return tn.taylorized_training(f, params, [(x, y)] * 3, optimizer=optax.sgd(0.3, momentum=0.9), **settings)
+    return taylorized(f, params, [(x, y)] * 3, optimizer=optax.sgd(0.3, momentum=0.9), **settings)
 
 
 def test_leaves_that_do_not_move_stay_as_they_are(tmp_path):
@@ -83,7 +83,7 @@ def test_strict_switches_change_nothing():
 
 def test_single_precision_where_double_is_allowed(x64):
     problem = perceptron(np.float32, steps=2)
-    found = tn.taylorized_training(
+    found = taylorized(
         problem.f, problem.params, problem.batches, orders=(1,), loss="softmax", optimizer=optax.adam(0.1), ntk_inputs=2,
         together=True,
     )  # fmt: skip

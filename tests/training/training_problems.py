@@ -1,5 +1,6 @@
 """Small networks with their minibatches, and a training loop as one writes it with optax."""
 
+import dataclasses
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -105,3 +106,30 @@ def assert_close(found: Any, expected: Any, tolerance: float) -> None:
     assert jax.tree.structure(found) == jax.tree.structure(expected)
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         assert float(jnp.abs(a - b).max()) <= tolerance * float(jnp.abs(b).max())
+
+
+PROBE = {"evaluate_every": "every", "probe_batch_size": "batch_size"} | {
+    name: name for name in ("task", "ntk_inputs", "f_eval", "callbacks")
+}
+CHECKPOINTING = {"checkpoint": "path", "checkpoint_every": "every", "resume": "resume"}
+SETTINGS = {field.name: field.name for field in dataclasses.fields(tn.training.TrainingSettings)}
+
+
+def grouped(probe: Any = None, **given: Any) -> dict[str, Any]:
+    """Keywords of `tn.taylorized_training`, made of the fields of its values; `probe` is a pair."""
+
+    def taken(names: dict[str, str]) -> dict[str, Any]:
+        return {name: given.pop(old) for old, name in names.items() if old in given}
+
+    x, y = (None, None) if probe is None else probe
+    values: dict[str, Any] = {"probe": tn.training.Probe(x, y, **taken(PROBE))}
+    values["settings"] = tn.training.TrainingSettings(**taken(SETTINGS))
+    file = taken(CHECKPOINTING)
+    if file.get("path") is not None:
+        values["checkpointing"] = tn.training.Checkpointing(**file)
+    return given | values
+
+
+def taylorized(f: Any, params: Any, batches: Any, **given: Any) -> tn.TaylorizedTraining:
+    """`tn.taylorized_training` with the fields of its values as keywords."""
+    return tn.taylorized_training(f, params, batches, **grouped(**given))

@@ -11,7 +11,13 @@ from taylornets.optimizers import Stationarity
 
 
 class Status(enum.Enum):
-    """How a run ended; the value is the sentence a person reads."""
+    """How a run ended; the value is the sentence a person reads.
+
+    Example:
+        >>> import taylornets as tn
+        >>> tn.Status.MAX_STEPS.is_failure, tn.Status.CERTIFIED.is_failure
+        (True, False)
+    """
 
     CERTIFIED = (
         "The relative gap of the certificate is at most tol: the displacement is globally optimal to that accuracy."
@@ -98,6 +104,15 @@ class FitResult:
         steps: iterations done.
         history: the course of the run.
         stationarity: the second-order test that ended the run, for `"negative_curvature"`; else `None`.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, taylornets as tn
+        >>> net = tn.TwoLayerNetwork.init(jax.random.key(0), inputs=3, width=8)
+        >>> x = jnp.eye(3)
+        >>> y = jnp.array([[1.0], [-1.0], [0.5]])
+        >>> found = tn.fit(net, x, y, penalty=0.01)
+        >>> found.status.is_failure, found.w.shape, bool(found.certificate.relative_gap < 1e-4)
+        (False, (8, 3), True)
     """
 
     w: Array
@@ -117,7 +132,19 @@ class FitResult:
 
 
 class FitError(RuntimeError):
-    """A run that failed; `result` holds the best displacement, `throw=False` returns it instead."""
+    """A run that failed; `result` holds the best displacement, `throw=False` returns it instead.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, taylornets as tn
+        >>> net = tn.TwoLayerNetwork.init(jax.random.key(0), inputs=3, width=8)
+        >>> x = jnp.eye(3)
+        >>> y = jnp.array([[1.0], [-1.0], [0.5]])
+        >>> try:
+        ...     tn.fit(net, x, y, penalty=0.01, max_steps=1)
+        ... except tn.FitError as error:
+        ...     print(error.result.status.name, error.result.steps)
+        MAX_STEPS 1
+    """
 
     def __init__(self, result: FitResult):
         self.result = result

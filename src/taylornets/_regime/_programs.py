@@ -1,6 +1,5 @@
 """The compiled programs of one model: its Taylor terms, its outputs along lines from the initialization, its kernel."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,16 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from taylornets._checks import ArgumentError, choice, cut, integer, order_of, positive
-from taylornets._measures import TASKS, one_minus_cosine
+from taylornets._checks import ArgumentError, choice, integer, order_of, positive
+from taylornets._evaluator import KernelDrift, chunks
+from taylornets._measures import TASKS
 from taylornets._trees import Segment, refuse_batch_axis, refuse_nan, refuse_outputs
 from taylornets.expansion import refuse_impure, taylor_terms
-from taylornets.kernels import model_ntk
 from taylornets.series import contains, precision
-
-_INPUTS = 8  # of the kernel by default,
-_COLUMNS = 10_000  # or as many as have this many outputs: each is a pass forward and a pass backward
-_LONGEST = 240  # characters of a reason
 
 
 @dataclass(frozen=True)
@@ -62,6 +57,7 @@ class Programs:
         classes: whether predictions are classes.
         unit: the coarsest unit of rounding in the computation.
         loops: whether the model holds a loop whose length depends on what it computes.
+        drift: of the kernel, from the initialization to an end.
 
     Raises:
         ArgumentError: for outputs that are not one array with one example per row, or not finite at the initialization.
@@ -70,8 +66,7 @@ class Programs:
     def __init__(self, segment: Segment, x: Any, count: int, settings: RegimeSettings):
         self.segment, self._settings = segment, settings
         self._start: list[Any] = segment.start
-        size = settings.batch_size or count
-        self._chunks = [jax.tree.map(lambda a, i=i: a[i : i + size], x) for i in range(0, count, size)]
+        self._chunks = chunks(x, settings.batch_size)
 
         def model(moved: Any, x: Any) -> Any:
             return segment.model((x,))(moved)
@@ -104,7 +99,10 @@ class Programs:
         if infinite:
             expected, got = "finite outputs at the initialization", f"{infinite} infinite of {self.first.size}"
             raise ArgumentError("f", expected, got, "Leave masked outputs out, or mask with a large finite number.")
-        self._prepare_kernel(model, x, count, outputs.size // count)
+        self.drift = KernelDrift(
+            lambda _, moved, x: model(moved, x), None, self._start, x, outputs, settings.ntk_inputs,
+            {"custom_vjp": settings.custom_vjp, "max_bytes": settings.max_bytes},
+        )  # fmt: skip
 
     def terms(self, end: Sequence[Any]) -> np.ndarray:
         """The Taylor terms of orders 0 to `max_order` at an end, shape `(max_order + 1, n, ...)`."""
@@ -121,54 +119,6 @@ class Programs:
         """The outputs at a part `t` of the way to an end, shape `(n, ...)`; exactly at the ends for 0 and 1."""
         part = jnp.asarray(t, jnp.result_type(float))
         return _joined([self._at(self._start, list(end), part, chunk) for chunk in self._chunks])
-
-    def drift(self, end: Sequence[Any]) -> tuple[float, str]:
-        """1 − cosine between the kernels at the initialization and at an end, or NaN and the reason."""
-        if self._kernel is None:
-            return math.nan, self._no_kernel
-        try:
-            if self._first_kernel is None:
-                self._first_kernel = self._kernel(self._start)
-            drift = float(one_minus_cosine(self._first_kernel, self._kernel(list(end))))
-        except Exception as error:  # whatever it is: the verdict does not need the kernel
-            return math.nan, said(error)
-        return drift, "" if math.isfinite(drift) else "a kernel is zero or not finite"
-
-    def _prepare_kernel(self, model: Any, x: Any, count: int, columns: int) -> None:
-        settings, asked = self._settings, self._settings.ntk_inputs
-        inputs = min(_INPUTS, count, _COLUMNS // columns) if asked is None else min(asked, count)
-        self._kernel = self._first_kernel = None
-        self._no_kernel = ""
-        if not inputs:
-            if asked is None:
-                self._no_kernel = f"left out by default for {columns:,} outputs per input (ntk_inputs asks for it)"
-            return
-        few = jax.tree.map(lambda a: a[:inputs], x)
-        self._kernel = jax.jit(
-            lambda moved: model_ntk(model, moved, few, custom_vjp=settings.custom_vjp, max_bytes=settings.max_bytes)
-        )
-        if asked is not None:
-            self._refuse_large_kernel(inputs, columns)
-
-    def _refuse_large_kernel(self, inputs: int, columns: int) -> None:
-        """What was asked for and does not fit into memory is an error, before anything is computed."""
-        assert self._kernel is not None
-        try:
-            jax.eval_shape(self._kernel, self._start)
-        except ArgumentError as error:
-            if error.argument not in ("x1", "x2"):
-                return  # a kernel that does not exist: the reason comes with the result
-            got = f"{inputs} of {columns:,} outputs each, a kernel of {(inputs * columns) ** 2:.3g} numbers"
-            advice = "Ask for fewer, or pass max_bytes=float('inf')."
-            raise ArgumentError("ntk_inputs", "inputs whose kernel fits into memory", got, advice) from None
-        except Exception:  # the same
-            return
-
-
-def said(error: Exception) -> str:
-    """An exception as a reason, in one line."""
-    text = " ".join(str(error).split())
-    return cut(text if isinstance(error, ArgumentError) else f"{type(error).__name__}: {text}", _LONGEST)
 
 
 def _point(a: Any, b: Any, t: Any) -> Any:

@@ -8,8 +8,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from taylornets._evaluator import said
 from taylornets._regime._orders import Orders, double
-from taylornets._regime._programs import Programs, said
+from taylornets._regime._programs import Programs
 
 LIMIT = 4.0  # parts of the displacement up to which radii are looked for,
 _STEPS_PER_OCTAVE = 4  # on a geometric grid,

@@ -6,8 +6,10 @@ from typing import Any
 import jax
 import numpy as np
 
+from taylornets._checks import ArgumentError
 from taylornets._regime._evaluator import RegimeEvaluator
 from taylornets._regime._programs import RegimeSettings
+from taylornets._regime._result import Regime
 
 
 def regime(
@@ -27,14 +29,14 @@ def regime(
     fixed: str | None = None,
     custom_vjp: str = "function",
     max_bytes: float | None = None,
-) -> Any:
+) -> Regime:
     """Says which order of a network's Taylor series around `params0` explains its movement to `params1`.
 
     Args:
         f: the model `f(params, x)`; returns one array of shape `(n, ...)`, logits or predictions.
         params0: the initialization θ0, a pytree. Only arrays with a floating or complex dtype move; integers, masks, random
             keys, NumPy scalars and Python numbers are settings.
-        params1: the end θ1, a tree like it; or a list of such trees (checkpoints).
+        params1: the end θ1, a tree like it.
         x: probe inputs, `(n, ...)` on the first axis, an array or a tree of arrays.
         max_order: the highest order K ≥ 1.
         threshold: the part of the movement's square, between 0 and 1, that an order must explain for the verdict.
@@ -52,13 +54,12 @@ def regime(
         max_bytes: limit of an estimate of the memory, as in `taylor_terms`.
 
     Returns:
-        A `Regime`; a list of them for a list of ends. Printing one gives the verdict and a table. What cannot be had beside
-        the verdict is NaN with a reason.
+        A `Regime`. Printing it gives the verdict and a table. What cannot be had beside the verdict is NaN with a reason.
 
     Raises:
-        ArgumentError: for trees that differ or hold NaN, settings that differ (it names the leaf), inputs or initial outputs
-            with NaN, outputs that are not one array with one example per row, arguments out of range, or an order or
-            `ntk_inputs` beyond the memory.
+        ArgumentError: for a list of ends, trees that differ or hold NaN, settings that differ (it names the leaf), inputs or
+            initial outputs with NaN, outputs that are not one array with one example per row, arguments out of range, or an
+            order or `ntk_inputs` beyond the memory.
 
     Source: theory 10.
 
@@ -73,14 +74,15 @@ def regime(
     settings = RegimeSettings(
         max_order, threshold, tolerance, task, ntk_inputs, batch_size, mode, custom_vjp, max_bytes
     )  # fmt: skip
-    evaluator = RegimeEvaluator(f, params0, x, settings, trainable, fixed)
-    # A list of trees is a list of checkpoints, unless the parameters are such a list themselves.
+    _refuse_series(params0, params1)
+    return RegimeEvaluator(f, params0, x, settings, trainable, fixed)(params1, stacklevel=3)
+
+
+def _refuse_series(params0: Any, params1: Any) -> None:
+    """Raises for a list of checkpoints; parameters that are a list themselves are one end."""
     whole = jax.tree.structure(params0)
     if isinstance(params1, list | tuple) and params1 and jax.tree.structure(params1) != whole:
         arrays = any(isinstance(end, jax.Array | np.ndarray) for end in params1)
         if not arrays or jax.tree.structure(params1[0]) == whole:
-            found: list[Any] = []
-            for i, end in enumerate(params1):
-                found.append(evaluator(end, f"params1[{i}]", 3))
-            return found
-    return evaluator(params1, stacklevel=3)
+            expected, got = "one tree like params0", f"a {type(params1).__name__} of {len(params1)} trees"
+            raise ArgumentError("params1", expected, got, "For a sequence of checkpoints see tn.regime_path.")

@@ -21,6 +21,13 @@ def register(name: str, factory: Callable[[], Activation]) -> None:
 
     Raises:
         ArgumentError: if another activation has the name.
+
+    Example:
+        >>> import jax.numpy as jnp, taylornets as tn
+        >>> softsign = tn.activations.Custom(lambda t: t / (1 + jnp.abs(t)))
+        >>> tn.activations.register("softsign", lambda: softsign)
+        >>> tn.activations.get("softsign") == softsign
+        True
     """
     if name in _factories:
         raise _checks.ArgumentError("name", "a name that is free", repr(name))

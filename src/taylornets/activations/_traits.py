@@ -13,6 +13,12 @@ class Traits:
         strip: half-width of the strip around the real axis on which it is analytic; 0 if it is not.
         kinks: points where some derivative jumps.
         smoothness: number of continuous derivatives, or None for all.
+
+    Example:
+        >>> import taylornets as tn
+        >>> traits = tn.activations.get("cubic_relu").traits
+        >>> traits.analytic, traits.kinks, traits.smoothness
+        (False, (0.0,), 2)
     """
 
     name: str

@@ -1,12 +1,25 @@
-"""Certificates of global optimality, by convex duality (theory 5) and from the landscape (theory 4)."""
+"""Certificates of global optimality, by convex duality (theory 5) and from the landscape (theory 4).
 
-from taylornets.certificates._dual import Certificate as Certificate
-from taylornets.certificates._dual import certify as certify
+Example:
+    >>> import jax, jax.numpy as jnp, taylornets as tn
+    >>> net = tn.TwoLayerNetwork.init(jax.random.key(0), inputs=3, width=8)
+    >>> found = tn.certificates.certify(net, net.w0, jnp.eye(3), jnp.ones((3, 1)), penalty=0.1)
+    >>> bool(found.dual <= found.primal)  # no displacement has an objective below `dual`
+    True
+"""
+
+from taylornets.certificates._dual import Certificate, certify
 from taylornets.certificates._dual import certify_objective as certify_objective
 from taylornets.certificates._dual import is_certifiable as is_certifiable
 from taylornets.certificates._dual import is_costly as is_costly
 from taylornets.certificates._landscape import Inequality as Inequality
 from taylornets.certificates._landscape import Landscape as Landscape
-from taylornets.certificates._landscape import curvature_inequality as curvature_inequality
-from taylornets.certificates._landscape import landscape as landscape
+from taylornets.certificates._landscape import curvature_inequality, landscape
 from taylornets.certificates._landscape import landscape_objective as landscape_objective
+
+__all__ = [
+    "Certificate",
+    "certify",
+    "curvature_inequality",
+    "landscape",
+]

@@ -56,6 +56,15 @@ class Certificate(eqx.Module):
         dual_vector: the `ν` that proves it, shape `(n, outputs)`.
 
     Those of an estimator are arrays of NumPy, which keep every digit outside of JAX's double precision.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, taylornets as tn
+        >>> net = tn.TwoLayerNetwork.init(jax.random.key(0), inputs=3, width=8)
+        >>> x = jnp.eye(3)
+        >>> y = jnp.array([[1.0], [-1.0], [0.5]])
+        >>> found = tn.certify(net, 0.1 * net.w0, x, y, penalty=0.1)
+        >>> bool(found.gap >= 0), found.dual_vector.shape
+        (True, (3, 1))
     """
 
     primal: Float[Array | np.ndarray, ""]

@@ -187,6 +187,16 @@ def curvature_inequality(risk: Objective, w: Array, comparator: Array) -> Inequa
         ArgumentError: for another model, or shapes that do not fit.
 
     Source: theory 4.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, taylornets as tn
+        >>> net = tn.TwoLayerNetwork.init(jax.random.key(0), inputs=3, width=8)
+        >>> x = jnp.eye(3)
+        >>> y = jnp.array([[1.0], [-1.0], [0.5]])
+        >>> risk = tn.objective(net, x, y, penalty=0.1)
+        >>> found = tn.certificates.curvature_inequality(risk, 0.1 * net.w0, net.w0)
+        >>> bool(found.slack >= 0)
+        True
     """
     if risk.response != Term(2):
         raise _checks.ArgumentError("risk", "the objective of the quadratic model", type(risk.response).__name__)

@@ -1,3 +1,12 @@
-"""Modules with the names of other packages, mapped on this one."""
+"""Modules with the names of other packages, mapped on this one.
 
-from taylornets.compat import neural_tangents as neural_tangents
+Example:
+    >>> import jax.numpy as jnp
+    >>> from taylornets.compat import neural_tangents as nt
+    >>> float(nt.taylor_expand(lambda w, x: (w * x) ** 2, jnp.array(1.0), 2)(jnp.array(2.0), 3.0))
+    36.0
+"""
+
+from taylornets.compat import neural_tangents
+
+__all__ = ["neural_tangents"]

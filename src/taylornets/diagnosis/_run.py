@@ -25,7 +25,15 @@ from taylornets.losses import Loss
 from taylornets.records import environment
 from taylornets.records.folders import check_folder, prepare_folder
 from taylornets.records.progress import Progress, Tell, stage
-from taylornets.training import Snapshot, Task, TaylorizedTraining, task_of, taylorized_training
+from taylornets.training import (
+    Checkpointing,
+    Probe,
+    Snapshot,
+    Task,
+    TaylorizedTraining,
+    task_of,
+    taylorized_training,
+)
 
 _OWN = ("records", "figures", "tables", "report.html", "training.checkpoint", "regimes")
 _MEASUREMENTS = 16
@@ -189,15 +197,17 @@ def _train(
             found = dataclasses.asdict(evaluator(snapshot.params(FULL), "parameters"))
             records.write_text(folder / f"{snapshot.step}.json", records.dumps(found))
 
+    probe = Probe(
+        data.x, data.y, every=max(1, steps // _MEASUREMENTS), callbacks=(measured,),
+        task="classification" if target.classification else "regression",
+    )  # fmt: skip
     try:
         training = taylorized_training(
             subject.f, subject.params, data.batches, orders=request.orders, loss=target.loss, optimizer=subject.optimizer,
-            probe=(data.x, data.y), task="classification" if target.classification else "regression",
-            evaluate_every=max(1, steps // _MEASUREMENTS), callbacks=(measured,), checkpoint=request.out / _SAVED,
-            resume=request.resume,
+            probe=probe, checkpointing=Checkpointing(request.out / _SAVED, resume=request.resume),
         )  # fmt: skip
     except _checks.ArgumentError as error:
-        if error.argument == "checkpoint":
+        if error.argument == "checkpointing":
             advice = "The factory or the settings are not those of that run: start a new run, without `resume`."
             raise _checks.ArgumentError("resume", "the run that was interrupted", error.got, advice) from None
         raise _of_factory(error, request) from None

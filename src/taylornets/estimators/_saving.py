@@ -105,6 +105,16 @@ def load(path: str | Path) -> Any:
         ArgumentError: for a file that `save` has not written, that was damaged since, that a later version has written,
             or whose preparation of tables belongs to another version of scikit-learn.
         OSError: where the file cannot be read.
+
+    Example:
+        >>> import tempfile, numpy as np, taylornets as tn
+        >>> x = np.linspace(-1, 1, 8)[:, None]
+        >>> model = tn.NTKRegressor().fit(x, x[:, 0])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = tn.save(model, f"{folder}/model.safetensors")
+        ...     again = tn.load(path)
+        >>> bool((again.predict(x) == model.predict(x)).all())
+        True
     """
     data = Path(path).read_bytes()
     header = _header(path, data)

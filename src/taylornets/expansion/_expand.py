@@ -118,7 +118,17 @@ def taylor_expand(
 ) -> Callable[..., Any]:
     """The Taylor model of order `degree` of `f` around `params`: the sum of `taylor_terms`.
 
-    Arguments, modes and errors are those of `taylor_terms`; the call is the one of `neural_tangents.taylor_expand`.
+    The call is the one of `neural_tangents.taylor_expand`; errors are those of `taylor_terms`.
+
+    Args:
+        f: a function `f(params, *args, **kwargs)`.
+        params: where to expand, a pytree.
+        degree: the order, an integer from 0 to 256.
+        trainable: as in `taylor_terms`.
+        mode: as in `taylor_terms`.
+        fixed: as in `taylor_terms`.
+        custom_vjp: as in `taylor_terms`.
+        max_bytes: as in `taylor_terms`.
 
     Returns:
         A function of `(new_params, *args, **kwargs)` whose value is a polynomial of the given degree in `new_params`.
@@ -152,7 +162,16 @@ def linearize(
 ) -> Callable[..., Any]:
     """The first-order Taylor model (the neural tangent model) of `f` around `params`.
 
-    Arguments, modes and errors are those of `taylor_terms`; the call is the one of `neural_tangents.linearize`.
+    The call is the one of `neural_tangents.linearize`; errors are those of `taylor_terms`.
+
+    Args:
+        f: a function `f(params, *args, **kwargs)`.
+        params: where to expand, a pytree.
+        trainable: as in `taylor_terms`.
+        mode: as in `taylor_terms`.
+        fixed: as in `taylor_terms`.
+        custom_vjp: as in `taylor_terms`.
+        max_bytes: as in `taylor_terms`.
 
     Returns:
         A function of `(new_params, *args, **kwargs)`, affine in `new_params`.

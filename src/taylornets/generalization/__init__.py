@@ -6,14 +6,28 @@ Over the ball `‖W‖_{2,2k} ≤ B` the linear functional of the term `f^(k)` s
 
 `τ` being the suprema of `taylornets.two_layer.unit_suprema`, which the dual certificate of optimality uses too. For
 orders 1 and 2 they are computed exactly, so that only the average over the signs `ε` is a Monte Carlo one.
+
+Example:
+    >>> import jax, jax.numpy as jnp, taylornets as tn
+    >>> net = tn.TwoLayerNetwork.init(jax.random.key(0), inputs=3, width=8)
+    >>> found = tn.generalization.rademacher(net, jnp.eye(3), order=2, radius=1.0, draws=10, key=jax.random.key(1))
+    >>> bool(0 < found.mean < tn.generalization.bound(net, jnp.eye(3), order=2, radius=1.0).value)
+    True
 """
 
 from taylornets.generalization._bounds import ComplexityBound as ComplexityBound
-from taylornets.generalization._bounds import bound as bound
+from taylornets.generalization._bounds import bound
 from taylornets.generalization._certificate import GeneralizationCertificate as GeneralizationCertificate
-from taylornets.generalization._certificate import certificate as certificate
+from taylornets.generalization._certificate import certificate
 from taylornets.generalization._complexity import Rademacher as Rademacher
-from taylornets.generalization._complexity import operator_norm_ratio as operator_norm_ratio
-from taylornets.generalization._complexity import rademacher as rademacher
-from taylornets.generalization._complexity import suprema as suprema
-from taylornets.penalties import group_norm as group_norm
+from taylornets.generalization._complexity import operator_norm_ratio, rademacher, suprema
+from taylornets.penalties import group_norm
+
+__all__ = [
+    "bound",
+    "certificate",
+    "group_norm",
+    "operator_norm_ratio",
+    "rademacher",
+    "suprema",
+]

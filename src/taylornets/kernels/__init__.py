@@ -2,14 +2,28 @@
 
 `ntk`, `infinite_width_ntk` and `model_ntk` (any model) make Gram matrices. `kernel_ridge` decomposes one once and then
 solves for any number of ridges; `kernel_ridge_cg` never forms it, for data whose `n²` numbers do not fit.
+
+Example:
+    >>> import jax.numpy as jnp, taylornets as tn
+    >>> gram = tn.kernels.infinite_width_ntk("tanh", jnp.eye(3))
+    >>> coefficients = tn.kernels.kernel_ridge(gram, jnp.ones((3, 1))).path([0.1])[0]
+    >>> gram.shape, coefficients.shape
+    ((3, 3), (3, 1))
 """
 
 from taylornets.kernels._cg import ConjugateGradient as ConjugateGradient
-from taylornets.kernels._cg import kernel_ridge_cg as kernel_ridge_cg
-from taylornets.kernels._cg import predict as predict
-from taylornets.kernels._model_ntk import model_ntk as model_ntk
-from taylornets.kernels._ntk import infinite_width_ntk as infinite_width_ntk
-from taylornets.kernels._ntk import ntk as ntk
-from taylornets.kernels._ridge import KernelRidge as KernelRidge
+from taylornets.kernels._cg import kernel_ridge_cg, predict
+from taylornets.kernels._model_ntk import model_ntk
+from taylornets.kernels._ntk import infinite_width_ntk, ntk
+from taylornets.kernels._ridge import KernelRidge, kernel_ridge
 from taylornets.kernels._ridge import Spectrum as Spectrum
-from taylornets.kernels._ridge import kernel_ridge as kernel_ridge
+
+__all__ = [
+    "KernelRidge",
+    "infinite_width_ntk",
+    "kernel_ridge",
+    "kernel_ridge_cg",
+    "model_ntk",
+    "ntk",
+    "predict",
+]

@@ -112,6 +112,12 @@ def predict(
         ArgumentError: for arguments that do not fit.
 
     Source: theory 9.
+
+    Example:
+        >>> import jax.numpy as jnp, taylornets as tn
+        >>> x, c = jnp.eye(2), jnp.array([[1.0], [2.0]])
+        >>> tn.kernels.predict(lambda a, b: a @ b.T, jnp.ones((1, 2)), x, c).tolist()
+        [[3.0]]
     """
     x = _checks.array("x", x, ("n", "d"))
     x_new = _checks.array("x_new", x_new, ("n_new", x.shape[1]))

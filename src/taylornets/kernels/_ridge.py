@@ -52,6 +52,12 @@ class KernelRidge(NamedTuple):
         values: eigenvalues of the Gram matrix, ascending, shape `(n,)`.
         vectors: eigenvectors, shape `(n, n)`.
         projected: targets in their basis, shape `(n, outputs)`.
+
+    Example:
+        >>> import jax.numpy as jnp, taylornets as tn
+        >>> prepared = tn.kernels.kernel_ridge(jnp.eye(2), jnp.array([[3.0], [6.0]]))
+        >>> prepared.coefficients(1.0)[:, 0].tolist(), float(prepared.condition_number)  # y/(1 + n λ)
+        ([1.0, 2.0], 1.0)
     """
 
     values: Float[Array, "n"]

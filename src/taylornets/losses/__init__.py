@@ -14,16 +14,27 @@ The objective averages over examples elsewhere. Everything keeps the floating ty
 
 **A new loss** is one more file in this folder, which defines a class and registers an instance; every module of the folder
 is imported with the package.
+
+Example:
+    >>> import jax.numpy as jnp, taylornets as tn
+    >>> squared = tn.losses.get("squared")
+    >>> squared.value(jnp.array([[2.0], [0.0]]), jnp.array([[1.0], [0.0]])).tolist()  # (v - y)²
+    [1.0, 0.0]
 """
 
 from taylornets import _discover
-from taylornets.losses._base import Loss as Loss
+from taylornets.losses._base import Loss
 from taylornets.losses._classification import Logistic as Logistic
 from taylornets.losses._classification import Softmax as Softmax
-from taylornets.losses._registry import get as get
-from taylornets.losses._registry import names as names
-from taylornets.losses._registry import register as register
+from taylornets.losses._registry import get, names, register
 from taylornets.losses._regression import Huber as Huber
 from taylornets.losses._regression import Squared as Squared
 
 _discover.import_modules(__name__, __path__)
+
+__all__ = [
+    "Loss",
+    "get",
+    "names",
+    "register",
+]

@@ -28,6 +28,11 @@ class Method(Protocol):
 
     `scales_inputs` says whether the method is to work in coordinates in which the inputs have even spread. States have the
     attributes `w`, `value` and `steps`.
+
+    Example:
+        >>> import taylornets as tn
+        >>> isinstance(tn.optimizers.LBFGS(), tn.optimizers.Method)
+        True
     """
 
     @property

@@ -38,6 +38,13 @@ class LBFGS(eqx.Module):
     Args:
         memory: number of curvature pairs kept.
         line_search_steps: trial points of a line search at most.
+
+    Example:
+        >>> import jax.numpy as jnp, taylornets as tn
+        >>> method, square = tn.optimizers.LBFGS(memory=5), lambda w: jnp.sum((w - 1) ** 2)
+        >>> state = method.advance(square, method.init(square, jnp.zeros(3)), 10)
+        >>> [round(entry, 4) for entry in state.w.tolist()]
+        [1.0, 1.0, 1.0]
     """
 
     memory: int = eqx.field(static=True, default=20)

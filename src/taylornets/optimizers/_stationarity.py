@@ -44,6 +44,12 @@ class Stationarity:
         converged: whether `r + τρ` is at most the tolerance times `|θ|`.
         spectral_radius: about the largest absolute eigenvalue (to a few per cent).
         products: Hessian-vector products spent.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, taylornets as tn
+        >>> found = tn.stationarity(lambda w: w[0] ** 2 - 3 * w[1] ** 2, jnp.zeros(2), key=jax.random.key(0))
+        >>> round(found.min_eigenvalue, 3), found.gradient_norm
+        (-6.0, 0.0)
     """
 
     gradient_norm: float

@@ -145,6 +145,17 @@ def expected_loss(
         ArgumentError: for a method that the loss, the width or a missing key does not allow.
 
     Source: theory 2.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, taylornets as tn
+        >>> net = tn.TwoLayerNetwork.init(jax.random.key(0), inputs=3, width=8)
+        >>> x = jnp.eye(3)
+        >>> y = jnp.array([[1.0], [-1.0], [0.5]])
+        >>> signs, w = tn.randomization.Signs(), 0.1 * net.w0
+        >>> exact = tn.randomization.expected_loss("squared", signs, net, w, x, y)
+        >>> all_draws = tn.randomization.expected_loss("squared", signs, net, w, x, y, method="enumerate")
+        >>> bool(jnp.isclose(exact, all_draws, rtol=1e-4))
+        True
     """
     loss = losses.get(loss)
     method = _checks.choice("method", method, _METHODS)

@@ -75,6 +75,11 @@ class Randomization(eqx.Module):
 
     Attributes:
         order: `k ≥ 2`, the lowest order above 0 that survives in the mean.
+
+    Example:
+        >>> import taylornets as tn
+        >>> isinstance(tn.randomization.SignedMoments(order=3), tn.randomization.Randomization)
+        True
     """
 
     order: eqx.AbstractVar[int]

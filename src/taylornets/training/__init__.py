@@ -1,15 +1,30 @@
 """Taylorized training: a network and its Taylor models, trained in lockstep (theory 10).
 
-`taylorized_training` is the entry; `Batches` makes minibatches of arrays. What comes out is a `TaylorizedTraining` with the
-parameters, a `History` of measurements and a sentence on how each model ended.
+`taylorized_training` is the entry; `Batches` makes minibatches of arrays, `Probe` says what is measured and when,
+`Checkpointing` keeps a file to resume from, `TrainingSettings` holds the rest. What comes out is a `TaylorizedTraining` with
+the parameters, a `History` of measurements and a sentence on how each model ended.
+
+Example:
+    >>> import jax, jax.numpy as jnp, optax, taylornets as tn
+    >>> x = jnp.linspace(-1, 1, 8)[:, None]
+    >>> data = tn.training.Batches(x, x**2, batch_size=4, steps=6, key=jax.random.key(0))
+    >>> found = tn.taylorized_training(
+    ...     lambda w, x: jnp.tanh(x @ w), jnp.ones((1, 1)), data, orders=(1, 2), loss="squared", optimizer=optax.sgd(0.1),
+    ...     probe=tn.training.Probe(x, x**2, every=3),
+    ... )
+    >>> found.history.steps
+    [0, 3, 6]
 """
 
-from taylornets.training._data import Batches as Batches
+from taylornets.training._data import Batches
 from taylornets.training._result import History as History
-from taylornets.training._result import Snapshot as Snapshot
-from taylornets.training._result import TaylorizedTraining as TaylorizedTraining
+from taylornets.training._result import Snapshot, TaylorizedTraining
+from taylornets.training._settings import Checkpointing, Probe, TrainingSettings
 from taylornets.training._task import Task as Task
 from taylornets.training._task import task_of as task_of
-from taylornets.training._training import taylorized_training as taylorized_training
+from taylornets.training._training import taylorized_training
 
-__all__ = ["Batches", "History", "Snapshot", "TaylorizedTraining", "taylorized_training"]
+__all__ = [
+    "Batches", "Checkpointing", "Probe", "Snapshot", "TaylorizedTraining", "TrainingSettings",
+    "taylorized_training",
+]  # fmt: skip

@@ -14,15 +14,16 @@ import numpy as np
 
 from taylornets import _checks, _files
 from taylornets._trees import is_array, leaf_name
-from taylornets.training._lockstep import FULL, LockstepProblem, Name, State
-from taylornets.training._result import History
+from taylornets.training._lockstep import LockstepProblem, State
+from taylornets.training._result import FULL, History, Name
 
 _FORMAT = "taylornets.training/1"
 _NEEDED = "a checkpoint of this run"
 
 
-def identity(study: LockstepProblem, batch: Any, probe: Any, key: Any, states: Any) -> dict[str, str]:
+def identity(study: LockstepProblem, batch: Any, probe: Any, states: Any) -> dict[str, str]:
     """What a checkpoint must share with the run that goes on from it, by name."""
+    key = study.settings.key
     found = {"models": ", ".join(map(str, study.names)), "key": "none" if key is None else _digest(_plain(key))}
     for path, leaf in jax.tree_util.tree_flatten_with_path(study.start)[0]:
         found[f"start parameters at {leaf_name(path)}"] = _digest(_plain(leaf)) if is_array(leaf) else _setting(leaf)
@@ -89,11 +90,11 @@ def load(path: Path, same: Mapping[str, str], states: Mapping[Name, State]) -> t
         known = False
         head = {}
     if not known:
-        raise _checks.ArgumentError("checkpoint", _NEEDED, f"{path}, which is none", "Choose another file.")
+        raise _checks.ArgumentError("checkpointing", _NEEDED, f"{path}, which is none", "Choose another file.")
     for name, value in same.items():
         if head["same"].get(name) != value:
             advice = "Start anew with resume=False, or choose another file."
-            raise _checks.ArgumentError("checkpoint", _NEEDED, f"{path}, whose {name} differs", advice)
+            raise _checks.ArgumentError("checkpointing", _NEEDED, f"{path}, whose {name} differs", advice)
     like = list(states.values())
     leaves, structure = jax.tree.flatten(jax.tree.map(_plain, like))
     try:
@@ -101,7 +102,7 @@ def load(path: Path, same: Mapping[str, str], states: Mapping[Name, State]) -> t
         read = eqx.tree_deserialise_leaves(buffer, jax.tree.unflatten(structure, kept))
     except (KeyError, TypeError, ValueError, EOFError, RuntimeError, OSError) as error:
         came = f"{path}, which is damaged ({type(error).__name__})"
-        raise _checks.ArgumentError("checkpoint", _NEEDED, came, "Start anew with resume=False.") from None
+        raise _checks.ArgumentError("checkpointing", _NEEDED, came, "Start anew with resume=False.") from None
     back = jax.tree.map(
         lambda old, new: jax.random.wrap_key_data(new, impl=jax.random.key_impl(old)) if _is_key(old) else new,
         like,

@@ -1,6 +1,7 @@
 """What `taylorized_training` checks before anything is computed, argument by argument."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -9,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from taylornets._checks import ArgumentError, choice, integer, order_of, shown
+from taylornets._checks import ArgumentError, order_of, shown
 from taylornets._trees import Line, refuse_batch_axis, refuse_not_finite, refuse_outputs, refuse_unusable, rows, run
-from taylornets.expansion import CUSTOM_VJP, MODES, refuse_impure, warn_of_other_slopes
+from taylornets.expansion import refuse_impure, warn_of_other_slopes
 from taylornets.training._data import Batches, check_batch
 from taylornets.training._lockstep import LockstepProblem, noise
+from taylornets.training._settings import Probe
 
-_EXAMPLE = "For example jax.random.key(0)."
 _UNTRACEABLE = (
     jax.errors.ConcretizationTypeError,
     jax.errors.TracerArrayConversionError,
@@ -36,34 +37,11 @@ def orders_of(orders: Any, include_full: bool) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def check_numbers(**numbers: Any) -> None:
-    """Raises for counts that are none; `ntk_inputs` may be 0."""
-    for name, value in numbers.items():
-        if value is not None:
-            integer(name, value, 0 if name == "ntk_inputs" else 1)
-
-
-def check_callbacks(callbacks: Any) -> None:
-    """Raises for what is not a list of functions."""
-    if not isinstance(callbacks, Sequence) or not all(callable(callback) for callback in callbacks):
-        advice = "Put it into a list." if callable(callbacks) else ""
-        raise ArgumentError("callbacks", "a list of functions of a Snapshot", shown(callbacks), advice)
-
-
-def check_noise(key: Any, augment: Any, stochastic: bool, f_eval: Any) -> None:
-    """Raises for noise without a key, and for what is not a key."""
-    for name, value in (("augment", augment is not None), ("stochastic", stochastic)):
-        if value and key is None:
-            raise ArgumentError("key", f"a key, since {name} draws noise", "None", _EXAMPLE)
-    if augment is not None and not callable(augment):
-        raise ArgumentError("augment", "a function augment(key, x)", shown(augment))
-    if stochastic and f_eval is None:
-        advice = "It is the model f_eval(params, x) without noise, for the measurements."
-        raise ArgumentError("f_eval", "a function, since f takes a key", "None", advice)
-    dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", None)
-    typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and shape == ()
-    if key is not None and not typed and not (dtype == jnp.uint32 and len(shape or ()) == 1):
-        raise ArgumentError("key", "a random key of JAX", shown(key), _EXAMPLE)
+def check_kinds(values: dict[str, tuple[Any, type]]) -> None:
+    """Raises for a value of another class; None is none."""
+    for name, (value, kind) in values.items():
+        if value is not None and not isinstance(value, kind):
+            raise ArgumentError(name, f"a taylornets.training.{kind.__name__}", shown(value))
 
 
 def transformation(optimizer: Any) -> optax.GradientTransformationExtraArgs:
@@ -106,46 +84,32 @@ def first_of(batches: Any) -> tuple[Any, Any]:
     return check_batch(first, 0), again()
 
 
-def count_of(batches: Any, steps: int | None) -> int | None:
-    """Steps of the run, where they can be known."""
-    if not isinstance(batches, Sequence):
-        return steps
-    if steps is not None and steps > len(batches):
-        raise ArgumentError("steps", f"at most the {len(batches)} batches", str(steps))
-    return len(batches) if steps is None else steps
-
-
-def suspect(batches: Any, first: tuple[Any, Any], count: int | None) -> tuple[int, Any]:
+def suspect(batches: Any, first: tuple[Any, Any]) -> tuple[int, Any]:
     """The number and the inputs of the first batch that is known to hold NaN, or else of the first batch."""
-    number = batches.first_with_nan(count or 0) if isinstance(batches, Batches) else None
+    number = batches.first_with_nan(len(batches)) if isinstance(batches, Batches) else None
     return (0, first[0]) if number is None else (number, batches[number][0])
 
 
-def check_models(study: LockstepProblem, first: tuple[Any, Any], probe: Any, key: Any) -> tuple[Any, Any]:
-    """The probe set; raises for outputs, targets and losses that do not fit, without computing anything of the model."""
-    choice("mode", study.mode, MODES)
-    choice("custom_vjp", study.custom_vjp, CUSTOM_VJP)
-    drawn, shaken = noise(key)
-    _check_model(study, "f", study.f, (_augmented(study, shaken, first[0]), first[1]), (drawn,) * study.stochastic)
-    if probe is None:
-        probe = first
-    elif not isinstance(probe, tuple | list) or len(probe) != 2:
-        raise ArgumentError("probe", "a pair (x, y)", f"a {type(probe).__name__}")
-    else:
-        n = rows("probe", probe[0])
-        if rows("probe", probe[1]) != n:
-            raise ArgumentError("probe", f"{n} examples as x has", f"{rows('probe', probe[1])}")
-    x, y = probe
-    if study.f_eval is not study.f or study.augment is not None or probe is not first:
-        _check_model(study, "f" if study.f_eval is study.f else "f_eval", study.f_eval, (x, y), ())
-    return x, y
+def check_models(study: LockstepProblem, first: tuple[Any, Any], probe: Probe) -> Probe:
+    """The measurements with their examples; raises for outputs, targets and losses that do not fit, without computing any."""
+    drawn, shaken = noise(study.settings.key)
+    stochastic = study.settings.stochastic
+    _check_model(study, "f", study.f, (_augmented(study, shaken, first[0]), first[1]), (drawn,) * stochastic)
+    given = probe.x is not None
+    if not given:
+        probe = replace(probe, x=first[0], y=first[1])
+    elif rows("probe", probe.y) != (n := rows("probe", probe.x)):
+        raise ArgumentError("probe", f"{n} examples as x has", f"{rows('probe', probe.y)}")
+    if study.f_eval is not study.f or study.settings.augment is not None or given:
+        _check_model(study, "f" if study.f_eval is study.f else "f_eval", study.f_eval, (probe.x, probe.y), ())
+    return probe
 
 
 def _augmented(study: LockstepProblem, key: Any, x: Any) -> Any:
     """Shapes of the inputs as the model sees them."""
-    if study.augment is None:
+    if study.settings.augment is None:
         return x
-    augment: Callable[..., Any] = study.augment
+    augment: Callable[..., Any] = study.settings.augment
     expected = "a function augment(key, x) that returns inputs, one example per row"
     try:
         found = jax.eval_shape(augment, key, x)
@@ -197,7 +161,7 @@ def compare_slopes(study: LockstepProblem, x: Any, stacklevel: int) -> None:
         x: inputs.
         stacklevel: of the warning, counted from here.
     """
-    if not study.orders or study.custom_vjp != "function":
+    if not study.orders or study.settings.custom_vjp != "function":
         return
     here = Line.through(study.f_eval, study.start, study.mask).here()
     draw = np.random.default_rng(0)

@@ -9,7 +9,8 @@ import numpy as np
 
 from taylornets._checks import ArgumentError
 from taylornets._trees import moves, refuse_nan, refuse_nan_inputs
-from taylornets.training._lockstep import FULL, Lockstep, LockstepProblem, noise
+from taylornets.training._lockstep import Lockstep, LockstepProblem, noise
+from taylornets.training._result import FULL
 
 _IMPUTE = "Remove or impute them."
 
@@ -21,11 +22,10 @@ class Inputs:
         study: what is trained.
         lockstep: the steps, for their augmentation.
         first: the first batch.
-        key: of the run.
     """
 
-    def __init__(self, study: LockstepProblem, lockstep: Lockstep, first: tuple[Any, Any], key: Any):
-        self._study, self._lockstep, self._batch, self._key = study, lockstep, first, key
+    def __init__(self, study: LockstepProblem, lockstep: Lockstep, first: tuple[Any, Any]):
+        self._study, self._lockstep, self._batch = study, lockstep, first
         self._copes = False  # whether the model has been seen to cope with NaN in its inputs
         self._model = jax.jit(study.model(FULL, study.f))
         self._flag = jax.jit(lambda leaves: jnp.any(jnp.stack([jnp.any(jnp.isnan(leaf)) for leaf in leaves])))
@@ -68,6 +68,7 @@ class Inputs:
     def _outputs(self, number: int, x: Any) -> Any:
         """Outputs at the initial parameters, for the noise of a step."""
         study = self._study
-        drawn, shaken = noise(None if self._key is None else jax.random.fold_in(self._key, number))
+        key = study.settings.key
+        drawn, shaken = noise(None if key is None else jax.random.fold_in(key, number))
         x = self._lockstep.augment(shaken, jax.tree.map(jnp.asarray, x))
-        return self._model(study.arrays, study.moving, x, *(drawn,) * study.stochastic)
+        return self._model(study.arrays, study.moving, x, *(drawn,) * study.settings.stochastic)

@@ -15,11 +15,9 @@ from taylornets._checks import ArgumentError
 from taylornets._trees import moves, run
 from taylornets.expansion import taylor_expand
 from taylornets.series import memory_limit
+from taylornets.training._result import FULL, Name
+from taylornets.training._settings import TrainingSettings
 from taylornets.training._task import Task
-
-FULL = "full"
-Name = int | str
-
 
 # Collections of models enter JAX's programs as lists in the order of `LockstepProblem.names`: JAX cannot sort keys of two
 # types.
@@ -64,7 +62,7 @@ class LockstepProblem:
     """What is trained and how: everything of a run that no step changes.
 
     Attributes:
-        f: the model `f(params, x)`, or `f(params, x, key)` where `stochastic`.
+        f: the model `f(params, x)`, or `f(params, x, key)` where `settings.stochastic`.
         f_eval: the model `f(params, x)` for measurements.
         start: the parameters that all models begin with, as the user gave them.
         mask: a tree of booleans like `start`: the leaves that are trained.
@@ -72,11 +70,7 @@ class LockstepProblem:
         include_full: whether the model itself is trained too.
         task: what is minimized.
         optimizer: of each model.
-        augment: `augment(key, x)`, drawn once a step for all models.
-        stochastic: whether `f` takes a key.
-        mode: of `taylor_expand`, and so are the last two.
-        custom_vjp: whose derivative of a `jax.custom_vjp` function.
-        max_bytes: limit of the memory.
+        settings: how the models are called, expanded and compiled.
     """
 
     f: Callable[..., Any]
@@ -87,11 +81,7 @@ class LockstepProblem:
     include_full: bool
     task: Task
     optimizer: optax.GradientTransformationExtraArgs
-    augment: Callable[..., Any] | None
-    stochastic: bool
-    mode: str
-    custom_vjp: str = "function"
-    max_bytes: float | None = None
+    settings: TrainingSettings
 
     @property
     def names(self) -> tuple[Name, ...]:
@@ -110,11 +100,11 @@ class LockstepProblem:
 
     def model(self, name: Name, f: Callable[..., Any]) -> Callable[..., Any]:
         """`f` or its Taylor model, as a function `(arrays of the start, trained leaves, *args)`."""
-        settings = eqx.filter(self.start, _is_argument, inverse=True)
-        how: dict[str, Any] = {"mode": self.mode, "custom_vjp": self.custom_vjp, "max_bytes": self.max_bytes}
+        constants = eqx.filter(self.start, _is_argument, inverse=True)
+        how: dict[str, Any] = {name: getattr(self.settings, name) for name in ("mode", "custom_vjp", "max_bytes")}
 
         def model(arrays: Any, params: Any, *args: Any) -> Any:
-            start = eqx.combine(arrays, settings)
+            start = eqx.combine(arrays, constants)
             moved = eqx.combine(params, start)
             if name == FULL:
                 return run(f, moved, args, {})
@@ -144,7 +134,7 @@ def advance(study: LockstepProblem, name: Name) -> Callable[..., tuple[State, Ar
     model = study.model(name, study.f)
 
     def step(state: State, arrays: Any, x: Any, y: Any, key: Any) -> tuple[State, Array]:
-        drawn = (key,) if study.stochastic else ()
+        drawn = (key,) if study.settings.stochastic else ()
 
         def objective(params: Any) -> Array:
             return study.task.value(model(arrays, params, x, *drawn), y)
@@ -183,23 +173,22 @@ class Lockstep:
 
     Args:
         study: what is trained.
-        together: one program for all models, or one for each; None for one where its memory fits.
         limit: bytes that one program may take; by default half of the device's, since data and copies need room too.
     """
 
-    def __init__(self, study: LockstepProblem, together: bool | None = None, limit: int | None = None):
+    def __init__(self, study: LockstepProblem, limit: int | None = None):
         self._study = study
         self._limit = memory_limit() // 2 if limit is None else limit
         self._arrays = study.arrays
         self._compiled: dict[Any, Any] = {}
-        self.together = together
+        self.together = study.settings.together
         self.bytes: int | None = None
 
     def __call__(self, states: Mapping[Name, State], batch: tuple[Any, Any], key: Any) -> tuple[dict[Name, State], Any]:
         """New states and the losses of the batch, by model."""
         x, y = jax.tree.map(jnp.asarray, batch)
         drawn, shaken = noise(key)
-        if self._study.augment is not None:
+        if self._study.settings.augment is not None:
             x = self.augment(shaken, x)
         if self.together is None:
             self._decide(list(states.values()), x, y, drawn)
@@ -214,7 +203,11 @@ class Lockstep:
 
     def augment(self, key: Any, x: Any) -> Any:
         """The inputs of a step as the models see them."""
-        return x if self._study.augment is None else self._program("augment", self._study.augment)(key, x)
+        return (
+            x
+            if self._study.settings.augment is None
+            else self._program("augment", self._study.settings.augment)(key, x)
+        )
 
     def trace(self, states: Mapping[Name, State], batch: tuple[Any, Any], key: Any) -> None:
         """Traces the step before the first one. JAX keeps the trace: nothing is done twice.

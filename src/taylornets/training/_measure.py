@@ -10,30 +10,29 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from taylornets._evaluator import KernelDrift, chunks
 from taylornets._measures import classes, rms
 from taylornets._trees import displacements
-from taylornets.training._drift import Drift
-from taylornets.training._lockstep import FULL, LockstepProblem, Name, State
-from taylornets.training._result import History
+from taylornets.training._lockstep import LockstepProblem, State
+from taylornets.training._result import FULL, History, Name
+from taylornets.training._settings import Probe
 
 
-class Probe:
-    """The probe set, and the programs that measure on it.
+class ProbeEvaluator:
+    """The programs that measure all models on the probe set.
 
     Args:
         study: what is trained.
-        x: inputs, a tree of arrays of shape `(n, ...)`.
-        y: targets.
-        batch_size: inputs at the same time; None for all.
-        ntk_inputs: of the first inputs, for the drift of the kernel; 0 for none, None for as many as by default.
+        probe: the measurements, with inputs and targets.
+
+    Attributes:
+        reasons: why numbers of the history are NaN, by their name.
     """
 
-    def __init__(self, study: LockstepProblem, x: Any, y: Any, batch_size: int | None, ntk_inputs: int | None):
+    def __init__(self, study: LockstepProblem, probe: Probe):
         self._study = study
-        self._x, self._y = jax.tree.map(jnp.asarray, x), jax.tree.map(jnp.asarray, y)
-        count = jax.tree.leaves(self._x)[0].shape[0]
-        size = count if batch_size is None else batch_size
-        self._chunks = [jax.tree.map(lambda a, i=i: a[i : i + size], self._x) for i in range(0, count, size)]
+        x, self._y = jax.tree.map(jnp.asarray, probe.x), jax.tree.map(jnp.asarray, probe.y)
+        self._chunks = chunks(x, probe.batch_size)
         models = [study.model(name, study.f_eval) for name in study.names]
         self._models = jax.jit(
             lambda arrays, params, chunk: [model(arrays, p, chunk) for model, p in zip(models, params, strict=True)]
@@ -44,18 +43,16 @@ class Probe:
         full = study.model(FULL, study.f_eval)
         first = jax.jit(full)
         self._first = jnp.concatenate([first(self._arrays, self._start, chunk) for chunk in self._chunks])
-        wanted = study.include_full and ntk_inputs != 0
-        self._drift = Drift(study, self._x, self._start, self._first, ntk_inputs) if wanted else None
+        self._drift: KernelDrift | None = None
+        self.reasons: dict[str, str] = {}
+        if study.include_full and probe.ntk_inputs != 0:
+            how = {"custom_vjp": "rule", "max_bytes": study.settings.max_bytes}
+            self._drift = KernelDrift(full, self._arrays, self._start, x, self._first, probe.ntk_inputs, how)
 
     @property
     def start_outputs(self) -> np.ndarray:
         """Outputs before training."""
         return np.asarray(self._first)
-
-    @property
-    def reasons(self) -> dict[str, str]:
-        """Why numbers of the history are NaN, by their name."""
-        return {"ntk_drift": self._drift.reason} if self._drift is not None and self._drift.reason else {}
 
     def outputs(self, states: Mapping[Name, State]) -> list[Array]:
         """Outputs of every model on all probe inputs."""
@@ -105,4 +102,6 @@ class Probe:
                 else:
                     table.setdefault(name, []).append(float(value))
         if self._drift is not None:
-            history.ntk_drift.append(self._drift(params[-1]))
+            drift, why = self._drift(params[-1])
+            history.ntk_drift.append(drift)
+            self.reasons |= {"ntk_drift": why} if why else {}

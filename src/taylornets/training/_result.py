@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from taylornets.training._lockstep import FULL, Name
+FULL = "full"
+Name = int | str
 
 
 def title(name: Name) -> str:
@@ -50,6 +51,17 @@ class Snapshot:
         step: steps done.
         history: measurements so far, this one included.
         params: `params("full")` or `params(2)` is a copy of that model's parameters now; call it within the callback.
+
+    Example:
+        >>> import jax.numpy as jnp, optax, taylornets as tn
+        >>> seen = []
+        >>> probe = tn.training.Probe(callbacks=[lambda snapshot: seen.append((snapshot.step, snapshot.params(1)))])
+        >>> model, data = lambda w, x: x * w, [(jnp.ones((2, 1)), jnp.ones((2, 1)))]
+        >>> _ = tn.taylorized_training(
+        ...     model, jnp.zeros(()), data, orders=(1,), loss="squared", optimizer=optax.sgd(0.25), probe=probe
+        ... )
+        >>> [(step, float(params)) for step, params in seen]
+        [(0, 0.0), (1, 0.5)]
     """
 
     step: int
@@ -71,6 +83,13 @@ class TaylorizedTraining:
         leaf_norms: norms of the leaves at the start.
         together: whether one compiled step held all models.
         reasons: by the name of a list of the history that is NaN, why.
+
+    Example:
+        >>> import jax.numpy as jnp, optax, taylornets as tn
+        >>> model, data = lambda w, x: x * w**2, [(jnp.ones((2, 1)), jnp.ones((2, 1)))] * 2
+        >>> found = tn.taylorized_training(model, jnp.ones(()) / 2, data, orders=(2,), loss="squared", optimizer=optax.sgd(0.1))
+        >>> found.status[2], found.diverged, sorted(map(str, found.params))
+        ('trained for 2 steps', (), ['2', 'full'])
     """
 
     params: Mapping[Name, Any]

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +15,12 @@ from taylornets._trees import leaf_name, rows
 from taylornets.training import _checkpoint
 from taylornets.training._data import Batches, batches_from, check_batch
 from taylornets.training._inputs import Inputs
-from taylornets.training._lockstep import Lockstep, LockstepProblem, Name
-from taylornets.training._measure import Probe
-from taylornets.training._result import History, Snapshot, TaylorizedTraining
+from taylornets.training._lockstep import Lockstep, LockstepProblem
+from taylornets.training._measure import ProbeEvaluator
+from taylornets.training._result import History, Name, Snapshot, TaylorizedTraining
+from taylornets.training._settings import Checkpointing
 
 _GROWN = 2.0  # times the loss at the start: from there on the status says so
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long a run is, and when it measures.
-
-    Attributes:
-        count: steps; None where they are not known.
-        every: steps between measurements.
-        key: of the noise.
-    """
-
-    count: int | None
-    every: int
-    key: Any
 
 
 class LockstepRun:
@@ -53,7 +38,7 @@ class LockstepRun:
         self,
         study: LockstepProblem,
         lockstep: Lockstep,
-        probe: Probe,
+        probe: ProbeEvaluator,
         inputs: Inputs,
         callbacks: Sequence[Callable[[Snapshot], Any]],
     ):
@@ -63,19 +48,24 @@ class LockstepRun:
         self.history = History(train_loss={name: [] for name in study.names})
         self._pending: list[Any] = []
 
-    def train(self, batches: Iterable[Any], first: tuple[Any, Any], schedule: Schedule, keep: "Keep") -> None:
-        """All steps from where the run stands, and the measurements between them."""
+    def train(self, batches: Iterable[Any], first: tuple[Any, Any], every: int, keep: "Keep") -> None:
+        """All steps from where the run stands, and the measurements between them.
+
+        Args:
+            batches: all of them.
+            first: the first one.
+            every: steps between measurements.
+            keep: the file.
+        """
         known = isinstance(batches, Batches)
         watched = not known or batches.first_with_nan(len(batches)) is not None
-        count, every, key = schedule.count, schedule.every, schedule.key
+        count, key = len(batches) if isinstance(batches, Sequence) else None, self._study.settings.key
         done = keep.resumed
         if done != count:
             self._lockstep.trace(self.states, first, key)
         if not self.history.steps:
             self.measure(0)
         for batch in batches_from(batches, done):
-            if count is not None and done >= count:
-                break
             x, y = check_batch(batch, done)
             if not known:
                 self.check_targets(y, f"y of batch {done}")
@@ -155,18 +145,19 @@ class Keep:
     """The file that a killed run resumes from, if there is to be one.
 
     Args:
-        path: of the file, or None.
-        every: steps between writing it.
+        checkpointing: where it is and how often it is written; None for no file.
+        every: steps between writing it where `checkpointing` has no number.
         same: what tells that it is the same run.
-        run: the run.
-        resume: whether to put the run where the file says, if it is there.
+        run: the run, which is put where the file says.
     """
 
-    def __init__(self, path: Path | None, every: int, same: dict[str, str], run: LockstepRun, resume: bool):
-        self._path, self._every, self._same, self._run = path, every, same, run
+    def __init__(self, checkpointing: Checkpointing | None, every: int, same: dict[str, str], run: LockstepRun):
+        self._path = None if checkpointing is None else Path(checkpointing.path)
+        self._every = every if checkpointing is None or checkpointing.every is None else checkpointing.every
+        self._same, self._run = same, run
         self.resumed = 0  # steps done before
-        if resume and path is not None and path.exists():
-            self.resumed, run.states, run.history = _checkpoint.load(path, same, run.states)
+        if checkpointing is not None and checkpointing.resume and self._path is not None and self._path.exists():
+            self.resumed, run.states, run.history = _checkpoint.load(self._path, same, run.states)
 
     def after(self, done: int, last: bool) -> None:
         """Writes the file where it is time to."""

@@ -1,0 +1,102 @@
+"""A model at probe inputs, for `regime` and for Taylorized training: chunks of inputs, drift of the kernel (theory 10)."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from taylornets._checks import ArgumentError, cut
+from taylornets._measures import one_minus_cosine
+from taylornets.kernels import model_ntk
+
+_INPUTS = 8  # of the kernel by default,
+_COLUMNS = 10_000  # or as many as have this many outputs: each is a pass forward and a pass backward
+_LONGEST = 240  # characters of a reason
+
+
+def chunks(x: Any, size: int | None) -> list[Any]:
+    """Inputs in chunks of `size` rows, the last one perhaps smaller; one chunk for None.
+
+    Args:
+        x: a tree of arrays of shape `(n, ...)`.
+        size: rows of a chunk.
+    """
+    count = jax.tree.leaves(x)[0].shape[0]
+    size = count if size is None else size
+    return [jax.tree.map(lambda a, i=i: a[i : i + size], x) for i in range(0, count, size)]
+
+
+def said(error: Exception) -> str:
+    """An exception as a reason, in one line."""
+    text = " ".join(str(error).split())
+    return cut(text if isinstance(error, ArgumentError) else f"{type(error).__name__}: {text}", _LONGEST)
+
+
+class KernelDrift:
+    """1 − cosine between a model's kernels at the initialization and at other parameters.
+
+    Args:
+        model: `model(fixed, moved, x)`, with the leaves that stay and those that move.
+        fixed: what stays: an argument of the compiled program, in which it would otherwise be a constant.
+        start: what moves, at the initialization.
+        x: probe inputs, a tree of arrays of shape `(n, ...)`.
+        outputs: the outputs there, of which only the shape `(n, ...)` is read.
+        inputs: how many of the first probe inputs; None for 8, or fewer where outputs are many.
+        settings: of `model_ntk`.
+
+    Raises:
+        ArgumentError: for a kernel that was asked for and does not fit into memory.
+    """
+
+    def __init__(
+        self,
+        model: Callable[[Any, Any, Any], Any],
+        fixed: Any,
+        start: Any,
+        x: Any,
+        outputs: Any,
+        inputs: int | None,
+        settings: dict[str, Any],
+    ):
+        self._fixed, self._start = fixed, start
+        self._kernel = self._first = None
+        self._reason = ""
+        count, columns = outputs.shape[0], outputs.size // outputs.shape[0]
+        taken = min(_INPUTS, count, _COLUMNS // columns) if inputs is None else min(inputs, count)
+        if not taken:
+            if inputs is None:
+                self._reason = f"left out by default for {columns:,} outputs per input (ntk_inputs asks for it)"
+            return
+        few = jax.tree.map(lambda a: a[:taken], x)
+        self._kernel = jax.jit(lambda fixed, moved: model_ntk(lambda p, x: model(fixed, p, x), moved, few, **settings))
+        if inputs is not None:
+            self._refuse_large(taken, columns)
+
+    def __call__(self, moved: Any) -> tuple[float, str]:
+        """The drift at other parameters and an empty reason, or NaN and the reason."""
+        if self._kernel is None:
+            return math.nan, self._reason
+        try:
+            if self._first is None:
+                self._first = self._kernel(self._fixed, self._start)
+            drift = float(one_minus_cosine(self._first, self._kernel(self._fixed, moved)))
+        except Exception as error:  # whatever it is: nothing else needs the kernel
+            if self._first is None:
+                self._kernel, self._reason = None, said(error)
+            return math.nan, said(error)
+        return drift, "" if math.isfinite(drift) else "a kernel is zero or not finite"
+
+    def _refuse_large(self, inputs: int, columns: int) -> None:
+        """What was asked for and does not fit into memory is an error, before anything is computed."""
+        assert self._kernel is not None
+        try:
+            jax.eval_shape(self._kernel, self._fixed, self._start)
+        except ArgumentError as error:
+            if error.argument not in ("x1", "x2"):
+                return  # a kernel that does not exist: the reason comes with the result
+            got = f"{inputs} of {columns:,} outputs each, a kernel of {(inputs * columns) ** 2:.3g} numbers"
+            advice = "Ask for fewer, or pass max_bytes=float('inf')."
+            raise ArgumentError("ntk_inputs", "inputs whose kernel fits into memory", got, advice) from None
+        except Exception:  # the same
+            return
