@@ -204,9 +204,9 @@ class TestDraws:
         error = float(jnp.std(values)) / np.sqrt(4000)
         assert float(jnp.mean(values)) == pytest.approx(float(risk(w)), abs=4 * error)
         drawn = risk.with_signs(jax.random.key(3))
-        assert isinstance(drawn.response, SampledSigns)
-        signed = drawn.response.signs[:, None] * w
-        assert set(np.asarray(drawn.response.signs)) <= {-1.0, 1.0}
+        assert isinstance(drawn.model.response, SampledSigns)
+        signed = drawn.model.response.signs[:, None] * w
+        assert set(np.asarray(drawn.model.response.signs)) <= {-1.0, 1.0}
         assert jnp.allclose(drawn.outputs(w), net(signed, x), rtol=1e-12)
         assert drawn(w) - drawn.risk(w) == pytest.approx(float(risk(w) - risk.risk(w)), rel=1e-10)
 

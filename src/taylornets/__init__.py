@@ -24,6 +24,7 @@ from taylornets._fit import FitError as FitError
 from taylornets._fit import FitResult as FitResult
 from taylornets._fit import Status as Status
 from taylornets._fit import fit as fit
+from taylornets._fit import fit_path as fit_path
 from taylornets._regime import Regime as Regime
 from taylornets._regime import regime as regime
 from taylornets.certificates import Certificate as Certificate

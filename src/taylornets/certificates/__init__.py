@@ -3,7 +3,6 @@
 from taylornets.certificates._dual import Certificate as Certificate
 from taylornets.certificates._dual import certify as certify
 from taylornets.certificates._dual import certify_objective as certify_objective
-from taylornets.certificates._dual import is_certifiable as is_certifiable
 from taylornets.certificates._landscape import Inequality as Inequality
 from taylornets.certificates._landscape import Landscape as Landscape
 from taylornets.certificates._landscape import curvature_inequality as curvature_inequality

@@ -9,8 +9,8 @@ import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
-from taylornets import _checks
-from taylornets.certificates import Certificate, is_certifiable
+from taylornets import _checks, models
+from taylornets.certificates import Certificate
 from taylornets.datafiles import DataTable, Reading
 from taylornets.datafiles import read as read_table
 from taylornets.estimators import load
@@ -224,7 +224,7 @@ def certify(source: str, data: str, reading: Reading) -> Proof:
     """
     pipeline, columns = open_model(source)
     model = pipeline[-1]
-    if not is_certifiable(model.model_):
+    if not models.get(model.model_).certifiable:
         raise _checks.ArgumentError(
             "MODEL", "a model of order 1 or 2, which has a certificate", f"order {model.model_}"
         )

@@ -20,6 +20,7 @@ from taylornets.two_layer._prepared import Taylor as Taylor
 from taylornets.two_layer._prepared import Term as Term
 from taylornets.two_layer._prepared import contract as contract
 from taylornets.two_layer._prepared import prepare as prepare
+from taylornets.two_layer._prepared import prepare_checked as prepare_checked
 from taylornets.two_layer._suprema import moment_matrices as moment_matrices
 from taylornets.two_layer._suprema import unit_suprema as unit_suprema
 from taylornets.two_layer._suprema import weighted_moments as weighted_moments

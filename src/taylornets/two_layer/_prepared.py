@@ -42,6 +42,11 @@ class Network(Protocol):
     def width(self) -> int: ...
     @property
     def outputs(self) -> int: ...
+    @property
+    def pairs(self) -> int: ...
+    @property
+    def signs(self) -> Array: ...
+    def both_halves(self, first: Array, second: Array | None = None) -> Array: ...
     def term(self, k: int, w: ArrayLike, x: ArrayLike) -> Array: ...
 
 
@@ -203,9 +208,8 @@ class Prepared(eqx.Module):
         net = self.net
         if response.shifted:
             w = net.w0 + w
-        pairs = 2 if net.symmetric else 1
         product = w.reshape(-1, net.inputs) @ x.T
-        return product.reshape(pairs, net.width // pairs, -1, x.shape[0])
+        return product.reshape(net.width // net.pairs, net.pairs, -1, x.shape[0])
 
     def features(self, block: Block, response: Response) -> BlockFeatures:
         """The block's features: stored, or formed from its examples."""
@@ -258,8 +262,7 @@ def form_features(net: Network, x: Float[Array, "b d"], orders: tuple[int, ...],
     """Features of some examples: `u = ⟨w0_r, x⟩` of the distinct units and the scaled derivatives."""
     if not orders and not preactivations:
         return BlockFeatures(None, {})
-    distinct = net.width // 2 if net.symmetric else net.width
-    u = net.w0[:distinct] @ x.T
+    u = net.w0[: net.pairs] @ x.T
     values = net.activation.derivatives(u, orders) if orders else ()
     scaled = {
         k: value * (1 / (math.factorial(k) * math.sqrt(net.width))) for k, value in zip(orders, values, strict=True)
@@ -278,6 +281,17 @@ def prepare(
     x = _checks.array("x", x, ("n", net.inputs))
     orders = tuple(range(_checks.integer("order", order, 0) + 1)) if not isinstance(order, tuple) else order
     orders = tuple(sorted({_checks.integer("order", k, 0) for k in orders}))
+    return prepare_checked(net, x, orders, chunk_size, preactivations=preactivations)
+
+
+def prepare_checked(
+    net: Network,
+    x: Float[Array, "n d"],
+    orders: tuple[int, ...],
+    chunk_size: int | None,
+    preactivations: bool = False,
+) -> Prepared:
+    """`prepare` for examples that have been checked; `orders` without repetition, ascending."""
     examples = x.shape[0]
     if chunk_size is None:
         size = _block_size(examples, net.width * x.dtype.itemsize)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array
 
 import taylornets as tn
-from taylornets._fit import default_method, natural_point
+from taylornets._fit import default_method
 from taylornets import statistics
 from taylornets.learning import problems
 from taylornets.reproduction.claims import Claim, ClaimContext, Outcome, register
@@ -69,7 +69,7 @@ def _train(context: ClaimContext, seed: int, name: str, method: Any, start: floa
     settings: dict[str, Any] = {"penalty": PENALTY, "power": POWER}
     risk = tn.objective(net, x, y, **settings)
     key = jax.random.fold_in(context.key, 10_000 + seed)
-    w = start * natural_point(risk, key)
+    w = start * risk.natural_point(key)
     noisy = name == "noisy_sgd"
     options: dict[str, Any] = {
         "tol": 1e-12 if noisy else TOLERANCE,
