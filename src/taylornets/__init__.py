@@ -15,6 +15,7 @@ from taylornets import expressivity as expressivity
 from taylornets import generalization as generalization
 from taylornets import kernels as kernels
 from taylornets import losses as losses
+from taylornets import models as models
 from taylornets import optimizers as optimizers
 from taylornets import randomization as randomization
 from taylornets import targets as targets

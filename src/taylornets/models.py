@@ -19,11 +19,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, PRNGKeyArray
 
 from taylornets import _checks, losses
 from taylornets.randomization import Moments, OfOutputs, Random, Randomization, SignMoments, Signs, example_expectation
-from taylornets.two_layer import Full, Network, Prepared, Response, Term, TwoLayerNetwork, prepare
+from taylornets.two_layer import Full, Network, Response, Term, TwoLayerNetwork, prepare
+
+__all__ = ["Model", "get", "names", "register"]
 
 # The size of a term at the start relative to that at the natural norm: small, and off the saddle at 0. A heuristic.
 _TERM_START = 0.09
@@ -108,9 +111,20 @@ class Model(eqx.Module):
         """Predictions, shape `(n, outputs)`, from what the response returns: the mean where that is random."""
         return outputs.mean if isinstance(outputs, Moments) else outputs
 
-    def prepare(self, net: Network, x: Array, chunk_size: int | None = None) -> Prepared:
-        """The features that the response reads, prepared for the examples `x` of shape `(n, d)`."""
-        return prepare(net, x, self.response.orders, chunk_size, preactivations=self.response.preactivations)
+    def outputs(self, net: Network, w: ArrayLike, x: ArrayLike) -> Any:
+        """What the response returns at a displacement.
+
+        Args:
+            net: the network.
+            w: displacement, shape `(m, d)`, or `(m, R, d)` for single terms.
+            x: examples, shape `(n, d)`.
+
+        Returns:
+            Outputs, shape `(n, outputs)`; their moments for randomized models. `f^(0)` is not added to single terms.
+        """
+        response = self.response
+        prepared = prepare(net, x, response.orders, None, preactivations=response.preactivations)
+        return prepared.apply(response, w)
 
     def start(self, net: Network, key: PRNGKeyArray, rank: int = 1) -> Array:
         """Where `fit` starts: zero, or random with `‖w_r‖ ≈ 0.09^{1/k} m^{-1/(2k)}/B_x`, so that all orders are equally small.

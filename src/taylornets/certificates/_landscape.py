@@ -190,7 +190,7 @@ def curvature_inequality(risk: Objective, w: Array, comparator: Array) -> Inequa
     """
     net = risk.net
     if risk.model.term != 2:
-        raise _checks.ArgumentError("risk", "the objective of the quadratic model", type(risk.model.response).__name__)
+        raise _checks.ArgumentError("risk", "the objective of the quadratic model", repr(risk.model.name))
     w = _checks.array("w", w, (net.width, net.inputs))
     comparator = _checks.array("comparator", comparator, (net.width, net.inputs))
     return _inequality(risk, w, comparator)

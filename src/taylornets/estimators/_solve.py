@@ -73,7 +73,7 @@ class TaylorSettings(NamedTuple):
         for start in range(0, len(x), _PREDICTED):
             block = x[start : start + _PREDICTED]
             ready = filled(block, rows_for(len(block)), net.inputs)
-            found = model.prepare(net, jnp.asarray(ready)).apply(model.response, w)
+            found = model.outputs(net, w, ready)
             parts.append(np.asarray(model.mean_output(found))[: len(block)])
         return np.concatenate(parts)
 

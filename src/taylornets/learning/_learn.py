@@ -115,7 +115,7 @@ def _predict(
     net: tn.TwoLayerNetwork, model: Model, w: Array, others: tuple[np.ndarray, np.ndarray]
 ) -> tuple[list[np.ndarray], float | None]:
     """Predictions on both sets of examples, and the mean variance of a randomized model on the second."""
-    outputs = [model.prepare(net, jnp.asarray(x)).apply(model.response, w) for x in others]
+    outputs = [model.outputs(net, w, x) for x in others]
     variance = None if model.randomization is None else float(outputs[1].variance.mean())
     return [np.asarray(model.mean_output(item)[:, 0], float) for item in outputs], variance
 
