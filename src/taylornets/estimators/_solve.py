@@ -52,7 +52,7 @@ class TaylorSettings(NamedTuple):
         """The penalized risk on a problem, its rows filled up."""
         rows, y = rows_for(len(problem.x)), problem.y
         y = np.pad(y, [(0, rows - len(y)), (0, 0)], mode="edge")  # what fills up must be labels, too
-        chunk_size, kept = self.chunk_size, rows * net.width // 2 * net.w0.dtype.itemsize
+        chunk_size, kept = self.chunk_size, rows * net.pairs * net.w0.dtype.itemsize
         if chunk_size is None and kept > _FEATURE_BYTES:
             chunk_size = _CHUNK
         return objective(
