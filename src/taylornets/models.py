@@ -33,8 +33,6 @@ _TERM_START = 0.09
 # Norm of a unit at the estimators' start relative to the natural one, whatever the order. A heuristic.
 _UNIT_START = 0.3
 
-ModelLike = Any  # a `Model`, or what `get` makes one of: a name, an order, a randomization, a response
-
 
 class Model(eqx.Module):
     """A model of the outputs as a function of the displacement; an immutable value.
@@ -165,6 +163,9 @@ def natural_point(net: Network, order: int, key: PRNGKeyArray, rank: int = 1, sc
     deviation = scale * natural_norm(net, order) / (net.width * net.inputs * rank) ** 0.5
     return deviation * jax.random.normal(key, shape, net.w0.dtype)
 
+
+# A model, or what `get` makes one of: a name, an order, a randomization, a response.
+ModelLike = str | int | Randomization | Response | Model
 
 _models: dict[str, Model] = {}
 

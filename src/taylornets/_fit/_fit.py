@@ -14,9 +14,9 @@ from taylornets import _checks, losses
 from taylornets._fit._methods import default_method
 from taylornets._fit._result import FitError, FitHistory, FitResult, Status
 from taylornets.certificates import Certificate, certify_objective
+from taylornets.models import ModelLike
 from taylornets.objectives import Objective, objective
 from taylornets.optimizers import Method, NegativeCurvatureState
-from taylornets.randomization import Randomization
 from taylornets.two_layer import TwoLayerNetwork
 
 _FIRST_CHECK = 20
@@ -32,7 +32,7 @@ def fit(
     x: ArrayLike,
     y: Any,
     *,
-    model: str | int | Randomization = "quadratic",
+    model: ModelLike = "quadratic",
     loss: str | losses.Loss = "squared",
     penalty: float | Array,
     power: float = 8,

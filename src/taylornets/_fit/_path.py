@@ -11,9 +11,9 @@ from jaxtyping import Array, PRNGKeyArray
 from taylornets import _checks, losses
 from taylornets._fit._fit import check_copies, check_settings, train
 from taylornets._fit._result import FitError, FitResult
+from taylornets.models import ModelLike
 from taylornets.objectives import Objective, objective
 from taylornets.optimizers import Method
-from taylornets.randomization import Randomization
 from taylornets.two_layer import TwoLayerNetwork
 
 
@@ -23,7 +23,7 @@ def fit_path(
     y: Any,
     penalties: Sequence[float],
     *,
-    model: str | int | Randomization = "quadratic",
+    model: ModelLike = "quadratic",
     loss: str | losses.Loss = "squared",
     power: float = 8,
     method: str | Method = "lbfgs",

@@ -38,10 +38,9 @@ from taylornets.certificates._bounds import (
     slopes_of,
 )
 from taylornets.certificates._randomized import randomized_bound
-from taylornets.models import Model
+from taylornets.models import Model, ModelLike
 from taylornets.objectives import Objective, objective
 from taylornets.penalties import GroupPenalty
-from taylornets.randomization import Randomization
 from taylornets.two_layer import TwoLayerNetwork
 
 _LARGEST_MULTIPLE = 1024.0
@@ -89,7 +88,7 @@ def certify(
     loss: str | losses.Loss = "squared",
     penalty: float | Array,
     power: float = 8,
-    model: str | int | Randomization = "quadratic",
+    model: ModelLike = "quadratic",
     dual_vector: Array | None = None,
     chunk_size: int | None = None,
     sample_weight: ArrayLike | None = None,
