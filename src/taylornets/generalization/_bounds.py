@@ -112,4 +112,4 @@ def _second_moment(prepared: Prepared, order: int) -> tuple[Array, Array]:
         total = jnp.sum(jnp.linalg.eigvalsh(weighted_moments(prepared, weigh, squares))[:, -1])
     slopes = net.activation.derivative(order)(prepared.x @ net.w0[: net.pairs].T)
     steepest = jnp.sqrt(jnp.mean(lengths * jnp.max(slopes**2, axis=0)))
-    return net.width // net.pairs * total / prepared.examples**2, steepest
+    return net.halves * total / prepared.examples**2, steepest

@@ -112,6 +112,11 @@ class TwoLayerNetwork(eqx.Module):
         return self.width // 2 if self.symmetric else self.width
 
     @property
+    def halves(self) -> int:
+        """Number of units that share initial weights: 2 where units come in pairs, else 1."""
+        return self.width // self.pairs
+
+    @property
     def signs(self) -> Float[Array, "h outputs"]:
         """Output signs of the first unit of every pair, shape `(pairs, outputs)`; the second has their negatives."""
         return self.a[: self.pairs]

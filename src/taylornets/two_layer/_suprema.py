@@ -17,7 +17,8 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from taylornets import _checks
-from taylornets.two_layer._prepared import Block, Prepared, Term
+from taylornets.two_layer._prepared import Block, Prepared
+from taylornets.two_layer._responses import Term
 
 # From a block and its rows of the per-example array, the weights of its examples in each unit's sum: shape (units, b).
 Weigh = Callable[[Block, Array], Array]
