@@ -91,7 +91,7 @@ def test_one_sentence(entry, name, diagnose):
     assert len(said) <= 600
     assert "\n" not in said
     assert not re.search(r"Array\(|array\(\[|\[\[", said)
-    assert re.match(r".+: needed .+, got .+\.", said)
+    assert re.match(r".+: expected .+, got .+\.", said)
     for word in mistake.words:
         assert word in said.lower(), said
 

@@ -88,16 +88,16 @@ def test_tails_against_quadrature():
     ("make", "message"),
     [
         (lambda: plant(power=5), "powers p with .* for cubic_relu, got 5"),
-        (lambda: plant(power=1), "order: needed at most the smallest power of the target, 1, got 2"),
-        (lambda: plant(symmetric=False), "net: needed symmetric initialization and one output"),
-        (lambda: plant(order=0), "order: needed an integer ≥ 1, got 0"),
-        (lambda: tn.expressivity.table("tanh", orders=(0,)), "orders: needed an integer ≥ 1, got 0"),
-        (lambda: tn.expressivity.table("tanh", orders=(3,), largest=2), "largest: needed an integer ≥ 3, got 2"),
+        (lambda: plant(power=1), "order: expected at most the smallest power of the target, 1, got 2"),
+        (lambda: plant(symmetric=False), "net: expected symmetric initialization and one output"),
+        (lambda: plant(order=0), "order: expected an integer ≥ 1, got 0"),
+        (lambda: tn.expressivity.table("tanh", orders=(0,)), "orders: expected an integer ≥ 1, got 0"),
+        (lambda: tn.expressivity.table("tanh", orders=(3,), largest=2), "largest: expected an integer ≥ 3, got 2"),
         (lambda: tn.expressivity.table("tahn"), "tahn"),
-        (lambda: tn.targets.Polynomial(jnp.ones((2, 3)), (2,), jnp.ones(2)), "powers: needed 2 powers"),
+        (lambda: tn.targets.Polynomial(jnp.ones((2, 3)), (2,), jnp.ones(2)), "powers: expected 2 powers"),
         (
             lambda: tn.targets.Polynomial(jnp.zeros((1, 3)), (2,), jnp.ones(1)),
-            "directions: needed directions that are not",
+            "directions: expected directions that are not",
         ),
     ],
 )

@@ -46,7 +46,7 @@ def test_registry_names():
     assert tn.losses.get(chosen) is chosen
     assert Huber(delta=2) == Huber(delta=2.0) != Huber()
     with pytest.raises(
-        tn.ArgumentError, match=r"^loss: needed one of 'huber'.*got 'square'\. Did you mean 'squared'\?"
+        tn.ArgumentError, match=r"^loss: expected one of 'huber'.*got 'square'\. Did you mean 'squared'\?"
     ):
         tn.losses.get("square")
 
@@ -327,59 +327,59 @@ def test_real_targets(loss: Loss):
             "squared",
             [[1.0, 2.0]],
             3,
-            r"^y: needed shape \(n, 3\), got shape \(1, 2\)\. The targets y are real numbers of",
+            r"^y: expected shape \(n, 3\), got shape \(1, 2\)\. The targets y are real numbers of",
         ),
         (
             "squared",
             [1.0, 2.0],
             2,
-            r"^y: needed shape \(n, 2\), got shape \(2,\)\. The targets y are real numbers of shape",
+            r"^y: expected shape \(n, 2\), got shape \(2,\)\. The targets y are real numbers of shape",
         ),
         (
             "squared",
             [1.0, math.nan],
             1,
-            r"^y: needed finite numbers, got 1 NaN or infinite of 2\. Remove or impute them",
+            r"^y: expected finite numbers, got 1 NaN or infinite of 2\. Remove or impute them",
         ),
-        ("huber", [math.inf], 1, r"^y: needed finite numbers, got 1 NaN"),
-        ("squared", [], 1, r"^y: needed a non-empty array of shape \(n,\), got shape \(0,\)"),
-        ("squared", [1j], 1, r"^y: needed a real array of shape \(n,\), got dtype complex64"),
-        ("squared", np.array(["a", "b"]), 1, r"^y: needed a real array of shape \(n,\), got a ndarray"),
-        ("huber", [[1.0], [1.0, 2.0]], 2, r"^y: needed a real array of shape \(n, 2\), got a list"),
+        ("huber", [math.inf], 1, r"^y: expected finite numbers, got 1 NaN"),
+        ("squared", [], 1, r"^y: expected a non-empty array of shape \(n,\), got shape \(0,\)"),
+        ("squared", [1j], 1, r"^y: expected a real array of shape \(n,\), got dtype complex64"),
+        ("squared", np.array(["a", "b"]), 1, r"^y: expected a real array of shape \(n,\), got a ndarray"),
+        ("huber", [[1.0], [1.0, 2.0]], 2, r"^y: expected a real array of shape \(n, 2\), got a list"),
         (
             "logistic",
             [1.0, 2.0],
             1,
-            r"^y: needed labels -1 and \+1, or 0 and 1.*got the label 2 among others\. Map your two",
+            r"^y: expected labels -1 and \+1, or 0 and 1.*got the label 2 among others\. Map your two",
         ),
-        ("logistic", [-1, 0, 1], 1, r"^y: needed labels -1 and \+1, or 0 and 1.*got all of -1, 0 and \+1\. .*softmax"),
-        ("logistic", [1.0, math.nan], 1, r"^y: needed finite numbers"),
-        ("softmax", [0, 1, 3], 3, r"^y: needed labels from 0 to 2, got the label 3 among others\. Give labels 0 to 2"),
-        ("softmax", [0, -1], 3, r"^y: needed labels from 0 to 2, got the label -1 among others"),
+        ("logistic", [-1, 0, 1], 1, r"^y: expected labels -1 and \+1, or 0 and 1.*got all of -1, 0 and \+1\. .*softmax"),
+        ("logistic", [1.0, math.nan], 1, r"^y: expected finite numbers"),
+        ("softmax", [0, 1, 3], 3, r"^y: expected labels from 0 to 2, got the label 3 among others\. Give labels 0 to 2"),
+        ("softmax", [0, -1], 3, r"^y: expected labels from 0 to 2, got the label -1 among others"),
         (
             "softmax",
             [0.0, 1.0],
             3,
-            r"^y: needed integer labels.*got dtype float\d+\. Convert them with y\.astype\(int\)",
+            r"^y: expected integer labels.*got dtype float\d+\. Convert them with y\.astype\(int\)",
         ),
-        ("softmax", [0.0, math.nan], 3, r"^y: needed finite numbers"),
+        ("softmax", [0.0, math.nan], 3, r"^y: expected finite numbers"),
         ("softmax", ["cat", "dog"], 3, r"^y: needed"),
-        ("softmax", np.zeros(0, int), 3, r"^y: needed a non-empty array"),
-        ("softmax", [0, 0], 1, r"^outputs: needed at least 2 for the softmax loss, got 1\. .*loss='logistic'"),
+        ("softmax", np.zeros(0, int), 3, r"^y: expected a non-empty array"),
+        ("softmax", [0, 0], 1, r"^outputs: expected at least 2 for the softmax loss, got 1\. .*loss='logistic'"),
         (
             "softmax",
             [[0.5, 0.6]],
             2,
-            r"^y: needed rows of nonnegative probabilities that sum to 1, got a row with the sum 1\.1",
+            r"^y: expected rows of nonnegative probabilities that sum to 1, got a row with the sum 1\.1",
         ),
-        ("softmax", [[1.5, -0.5]], 2, r"^y: needed rows of nonnegative probabilities.*got the entry -0\.5"),
+        ("softmax", [[1.5, -0.5]], 2, r"^y: expected rows of nonnegative probabilities.*got the entry -0\.5"),
         (
             "softmax",
             [[0], [1]],
             2,
-            r"^y: needed shape \(n, 2\), got shape \(2, 1\)\. The targets y are class labels of shape",
+            r"^y: expected shape \(n, 2\), got shape \(2, 1\)\. The targets y are class labels of shape",
         ),
-        ("squared", [1.0], 0, r"^outputs: needed an integer ≥ 1, got 0"),
+        ("squared", [1.0], 0, r"^outputs: expected an integer ≥ 1, got 0"),
     ],
 )
 def test_targets_that_are_refused(loss: str, y: Any, outputs: int, message: str):
@@ -405,5 +405,5 @@ def test_label_targets():
 
 @pytest.mark.parametrize("delta", [0.0, -1.0, math.inf])
 def test_bad_threshold(delta: float):
-    with pytest.raises(tn.ArgumentError, match=r"^delta: needed a finite number > 0"):
+    with pytest.raises(tn.ArgumentError, match=r"^delta: expected a finite number > 0"):
         Huber(delta=delta)

@@ -151,15 +151,15 @@ def test_single_precision():
     ("change", "message"),
     [
         ({"model": "quadratik"}, "Did you mean 'quadratic'"),
-        ({"model": 0}, "model: needed an integer ≥ 1, got 0"),
+        ({"model": 0}, "model: expected an integer ≥ 1, got 0"),
         ({"loss": "squarred"}, "Did you mean 'squared'"),
-        ({"penalty": 0.0}, "penalty: needed a finite number > 0, got 0.0"),
-        ({"penalty": -1.0}, "penalty: needed a finite number > 0"),
-        ({"power": 3}, "power: needed .* 4"),
-        ({"model": 3, "power": 5}, "power: needed .* 6"),
-        ({"loss": "logistic"}, "y: needed labels"),
+        ({"penalty": 0.0}, "penalty: expected a finite number > 0, got 0.0"),
+        ({"penalty": -1.0}, "penalty: expected a finite number > 0"),
+        ({"power": 3}, "power: expected .* 4"),
+        ({"model": 3, "power": 5}, "power: expected .* 6"),
+        ({"loss": "logistic"}, "y: expected labels"),
         ({"loss": "softmax", "model": "randomized", "labels": True}, "correlated under random signs"),
-        ({"rows": 29}, r"y: needed shape \(30, 2\), got shape \(29, 2\)"),
+        ({"rows": 29}, r"y: expected shape \(30, 2\), got shape \(29, 2\)"),
     ],
 )
 def test_errors(change, message):
@@ -235,11 +235,11 @@ class TestDraws:
         net = tn.TwoLayerNetwork.init(jax.random.key(0), 3, 4)
         x = jax.random.normal(jax.random.key(1), (5, 3))
         risk = tn.objective(net, x, x[:, 0], penalty=0.1)
-        with pytest.raises(tn.ArgumentError, match="size: needed at most the number of examples, 5, got 6"):
+        with pytest.raises(tn.ArgumentError, match="size: expected at most the number of examples, 5, got 6"):
             risk.minibatch(jax.random.key(0), 6)
-        with pytest.raises(tn.ArgumentError, match="size: needed an integer ≥ 1, got 0"):
+        with pytest.raises(tn.ArgumentError, match="size: expected an integer ≥ 1, got 0"):
             risk.minibatch(jax.random.key(0), 0)
-        with pytest.raises(tn.ArgumentError, match="model: needed 'randomized', 'sampled' or a randomization"):
+        with pytest.raises(tn.ArgumentError, match="model: expected 'randomized', 'sampled' or a randomization"):
             risk.with_signs(jax.random.key(0))
 
 

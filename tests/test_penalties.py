@@ -179,11 +179,11 @@ def test_strength_may_be_traced():
 @pytest.mark.parametrize(
     ("order", "power", "message"),
     [
-        (2, 3, r"^power: needed a finite number ≥ 4 for a model of order 2, got 3\. .*use power=4 or more"),
-        (3, 5.9, r"^power: needed a finite number ≥ 6 for a model of order 3"),
-        (1, math.inf, r"^power: needed a finite number > 0"),
-        (1, math.nan, r"^power: needed a finite number > 0"),
-        (0, 4, r"^order: needed an integer ≥ 1, got 0"),
+        (2, 3, r"^power: expected a finite number ≥ 4 for a model of order 2, got 3\. .*use power=4 or more"),
+        (3, 5.9, r"^power: expected a finite number ≥ 6 for a model of order 3"),
+        (1, math.inf, r"^power: expected a finite number > 0"),
+        (1, math.nan, r"^power: expected a finite number > 0"),
+        (0, 4, r"^order: expected an integer ≥ 1, got 0"),
     ],
 )
 def test_bad_penalties(order: int, power: float, message: str):
@@ -195,10 +195,10 @@ def test_bad_penalties(order: int, power: float, message: str):
 def test_bad_strength(strength: float):
     penalty = GroupPenalty()
     for call in (penalty.value, penalty.value_and_gradient, penalty.conjugate):
-        with pytest.raises(tn.ArgumentError, match=r"^penalty: needed a finite number > 0, got .*above zero"):
+        with pytest.raises(tn.ArgumentError, match=r"^penalty: expected a finite number > 0, got .*above zero"):
             call(jnp.ones((2, 2)) if call != penalty.conjugate else jnp.ones(2), strength)
 
 
 def test_group_norm_refuses_a_bad_order():
-    with pytest.raises(tn.ArgumentError, match=r"^order: needed an integer ≥ 1"):
+    with pytest.raises(tn.ArgumentError, match=r"^order: expected an integer ≥ 1"):
         group_norm(jnp.ones((2, 2)), 0)

@@ -138,10 +138,10 @@ def test_curvature_inequality_holds_under_weights():
 @pytest.mark.parametrize(
     ("weight", "message"),
     [
-        (np.ones(N - 1), r"sample_weight: needed shape \(12,\), got shape \(11,\)"),
-        (np.zeros(N), "sample_weight: needed at least one weight above 0, got zeros only"),
-        (-np.ones(N), "sample_weight: needed weights ≥ 0, got -1"),
-        (np.full(N, np.nan), "sample_weight: needed finite numbers, got 12 NaN"),
+        (np.ones(N - 1), r"sample_weight: expected shape \(12,\), got shape \(11,\)"),
+        (np.zeros(N), "sample_weight: expected at least one weight above 0, got zeros only"),
+        (-np.ones(N), "sample_weight: expected weights ≥ 0, got -1"),
+        (np.full(N, np.nan), "sample_weight: expected finite numbers, got 12 NaN"),
     ],
 )
 def test_bad_weights_are_refused(weight: np.ndarray, message: str):

@@ -179,7 +179,7 @@ def test_complex_erf_far_from_the_axis():
 
 def test_complex_arguments_are_refused_where_not_analytic():
     with pytest.raises(
-        tn.ArgumentError, match=r"^t: needed real points.*'cubic_relu'.*got dtype complex64.*Use an analytic"
+        tn.ArgumentError, match=r"^t: expected real points.*'cubic_relu'.*got dtype complex64.*Use an analytic"
     ):
         tn.activations.get("cubic_relu")(jnp.asarray(1j))
 
@@ -188,9 +188,9 @@ def test_complex_arguments_are_refused_where_not_analytic():
 def test_bad_orders(k: int):
     sigma = tn.activations.get("tanh")
     for call in (sigma.derivative, sigma.dual, sigma.derivative_bound):
-        with pytest.raises(tn.ArgumentError, match=r"^k: needed an integer ≥ 0, got"):
+        with pytest.raises(tn.ArgumentError, match=r"^k: expected an integer ≥ 0, got"):
             call(k)
-    with pytest.raises(tn.ArgumentError, match=r"^orders: needed an integer ≥ 0"):
+    with pytest.raises(tn.ArgumentError, match=r"^orders: expected an integer ≥ 0"):
         sigma.derivatives(jnp.ones(2), (0, k))
 
 

@@ -128,12 +128,12 @@ def test_moments_do_not_depend_on_the_precision_or_on_tracing():
 
 @pytest.mark.parametrize(("k", "q", "name"), [(-1, 0, "k"), (0, -1, "q")])
 def test_bad_hermite_indices(k: int, q: int, name: str):
-    with pytest.raises(tn.ArgumentError, match=rf"^{name}: needed an integer ≥ 0"):
+    with pytest.raises(tn.ArgumentError, match=rf"^{name}: expected an integer ≥ 0"):
         tn.activations.get("sin").hermite_coefficient(k, q)
 
 
 def test_too_large_a_degree():
-    with pytest.raises(tn.ArgumentError, match=r"^q: needed a degree ≤ 170, got 171"):
+    with pytest.raises(tn.ArgumentError, match=r"^q: expected a degree ≤ 170, got 171"):
         tn.activations.get("tanh").hermite_coefficient(0, 171)
 
 

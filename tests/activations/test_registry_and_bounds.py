@@ -57,21 +57,21 @@ def test_static_field_of_a_module_does_not_recompile():
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        ("cubic_rleu", r"^activation: needed one of .*'cubic_relu'.*got 'cubic_rleu'\. Did you mean 'cubic_relu'\?"),
+        ("cubic_rleu", r"^activation: expected one of .*'cubic_relu'.*got 'cubic_rleu'\. Did you mean 'cubic_relu'\?"),
         ("polynomial", r"Did you mean 'polynomial\(c0, c1, \.\.\.\)'\?"),
         (
             "polynomial(1, x)",
-            r"^activation: needed 'polynomial\(c0, c1, \.\.\.\)' with numbers, got 'polynomial\(1, x\)'",
+            r"^activation: expected 'polynomial\(c0, c1, \.\.\.\)' with numbers, got 'polynomial\(1, x\)'",
         ),
-        ("relu_power_0", r"^power: needed an integer ≥ 1, got 0"),
+        ("relu_power_0", r"^power: expected an integer ≥ 1, got 0"),
         (
             3,
-            r"^activation: needed a name, an activation or a JAX function of a real scalar, got 3\. Names are listed",
+            r"^activation: expected a name, an activation or a JAX function of a real scalar, got 3\. Names are listed",
         ),
-        (Tanh, r"^activation: needed a name, an activation or a JAX function"),
+        (Tanh, r"^activation: expected a name, an activation or a JAX function"),
         (
             lambda t: (t, t),
-            r"^activation: needed a JAX function of a real scalar that returns a real scalar, got one",
+            r"^activation: expected a JAX function of a real scalar that returns a real scalar, got one",
         ),
         (lambda t: jnp.ones(2) * t, r"got one that returned ShapeDtypeStruct\(shape=\(2,\)"),
         (math.tanh, r"got one that raised .*Write it with jax\.numpy"),
@@ -84,7 +84,7 @@ def test_bad_activations(bad: Any, message: str):
 
 @pytest.mark.parametrize("coefficients", [(), (1.0, math.nan)])
 def test_bad_coefficients(coefficients: tuple[float, ...]):
-    with pytest.raises(tn.ArgumentError, match=r"^coefficients: needed a sequence of at least one finite real number"):
+    with pytest.raises(tn.ArgumentError, match=r"^coefficients: expected a sequence of at least one finite real number"):
         PolynomialActivation(coefficients)
 
 

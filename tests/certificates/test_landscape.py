@@ -77,10 +77,10 @@ def test_loss_curvature_falls_with_the_width():
 
 def test_errors():
     net, x, y, _ = problem(outputs=1)
-    with pytest.raises(tn.ArgumentError, match="radius: needed a finite number > 0"):
+    with pytest.raises(tn.ArgumentError, match="radius: expected a finite number > 0"):
         landscape(net, net.w0, x, y, key=jax.random.key(0), penalty=0.01, radius=0.0)
-    with pytest.raises(tn.ArgumentError, match="w: needed shape"):
+    with pytest.raises(tn.ArgumentError, match="w: expected shape"):
         landscape(net, net.w0[:, None], x, y, key=jax.random.key(0), penalty=0.01)
     linear = tn.objective(net, x, y, model="linear", penalty=0.01)
-    with pytest.raises(tn.ArgumentError, match="risk: needed the objective of the quadratic model"):
+    with pytest.raises(tn.ArgumentError, match="risk: expected the objective of the quadratic model"):
         curvature_inequality(linear, net.w0, net.w0)

@@ -109,7 +109,7 @@ class TestLinearModel:
     def test_copies_are_refused(self):
         """Copies of a linear unit are one unit under a weaker penalty: the bound would not hold for them."""
         net, x, y = draw(40, 4, 16)
-        with pytest.raises(tn.ArgumentError, match=r"w: needed shape \(m, d\)"):
+        with pytest.raises(tn.ArgumentError, match=r"w: expected shape \(m, d\)"):
             tn.certify(net, jnp.ones((16, 2, 4)), x, y, model="linear", penalty=1e-3, power=2)
 
 
@@ -197,16 +197,16 @@ def test_chunks(symmetric: bool):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"w": jnp.ones((15, 4))}, r"w: needed shape \(16, 4\), got shape \(15, 4\)"),
-        ({"w": jnp.full((16, 4), jnp.nan)}, "w: needed finite numbers, got 64 NaN or infinite"),
-        ({"x": jnp.ones((40, 3))}, r"x: needed shape \(n, 4\), got shape \(40, 3\)"),
-        ({"y": jnp.ones((39, 1))}, r"y: needed shape \(40, 1\), got shape \(39, 1\)"),
-        ({"loss": "logistic"}, "y: needed labels"),
-        ({"model": "full"}, "model: needed one of 'linear', 'quadratic', 'randomized', got 'full'"),
-        ({"power": 3}, "power: needed a finite number ≥ 4"),
-        ({"penalty": 0.0}, "penalty: needed a finite number > 0"),
-        ({"dual_vector": jnp.ones((40, 2))}, r"dual_vector: needed shape \(40, 1\), got shape \(40, 2\)"),
-        ({"model": "randomized", "w": jnp.ones((16, 2, 4))}, r"w: needed shape \(16, 4\)"),
+        ({"w": jnp.ones((15, 4))}, r"w: expected shape \(16, 4\), got shape \(15, 4\)"),
+        ({"w": jnp.full((16, 4), jnp.nan)}, "w: expected finite numbers, got 64 NaN or infinite"),
+        ({"x": jnp.ones((40, 3))}, r"x: expected shape \(n, 4\), got shape \(40, 3\)"),
+        ({"y": jnp.ones((39, 1))}, r"y: expected shape \(40, 1\), got shape \(39, 1\)"),
+        ({"loss": "logistic"}, "y: expected labels"),
+        ({"model": "full"}, "model: expected one of 'linear', 'quadratic', 'randomized', got 'full'"),
+        ({"power": 3}, "power: expected a finite number ≥ 4"),
+        ({"penalty": 0.0}, "penalty: expected a finite number > 0"),
+        ({"dual_vector": jnp.ones((40, 2))}, r"dual_vector: expected shape \(40, 1\), got shape \(40, 2\)"),
+        ({"model": "randomized", "w": jnp.ones((16, 2, 4))}, r"w: expected shape \(16, 4\)"),
     ],
 )
 def test_errors(change: dict[str, Any], message: str):
@@ -218,5 +218,5 @@ def test_errors(change: dict[str, Any], message: str):
 
 def test_an_activation_without_bounded_derivatives_is_refused():
     net = tn.TwoLayerNetwork.init(jax.random.key(0), 3, 8, activation="exp")
-    with pytest.raises(tn.ArgumentError, match=r"model: needed an activation whose third or fourth .* got exp"):
+    with pytest.raises(tn.ArgumentError, match=r"model: expected an activation whose third or fourth .* got exp"):
         tn.certify(net, 0.1 * net.w0, jnp.ones((5, 3)), jnp.ones(5), model="randomized", penalty=1.0)

@@ -166,9 +166,9 @@ TABLES: dict[str, tuple[str, dict[str, Any], tuple[str, ...], str]] = {
     "words for numbers": ("predict", NEW | {"a": ["s", "t"] * 12}, (), r"numbers in column 'a', as in fit, got 's'"),
     "infinity": ("predict", NEW | {"a": [*A[:23], np.inf]}, (), r"finite numbers, got inf in row 24"),
     "ending of the predictions": ("predict", NEW, ("--out", "p.xlsx"), r"--out: .*\.csv or \.parquet"),
-    "predictions over a folder": ("predict", NEW, ("--out", "full.csv"), r"--out: needed a file, got full\.csv"),
-    "predictions below a file": ("predict", NEW, ("--out", "new.csv/p.csv"), r"--out: needed a file that can be written"),
-    "no target to certify": ("certify", NEW, (), r"DATA: needed a table with the target 'y', got one without"),
+    "predictions over a folder": ("predict", NEW, ("--out", "full.csv"), r"--out: expected a file, got full\.csv"),
+    "predictions below a file": ("predict", NEW, ("--out", "new.csv/p.csv"), r"--out: expected a file that can be written"),
+    "no target to certify": ("certify", NEW, (), r"DATA: expected a table with the target 'y', got one without"),
     "empty target to certify": ("certify", NEW | {"y": [""] * 24}, (), r"one without"),
     "unknown class": ("certify", NEW | {"y": ["u", "x"] * 12}, (), r"classes that the model knows in column 'y', got 'x'"),
 }  # fmt: skip
@@ -186,4 +186,4 @@ def test_tables_that_do_not_fit_the_model(name: str, run: Run, model: Path, tmp_
 
 def test_order_three_has_no_certificate(run: Run, model: Path):
     words = ("certify", str(model / "third.safetensors"), str(model / "good.csv"))
-    check_refusal(run(*words), r"MODEL: needed a model of order 1 or 2, which has a certificate, got order 3")
+    check_refusal(run(*words), r"MODEL: expected a model of order 1 or 2, which has a certificate, got order 3")

@@ -155,26 +155,26 @@ def test_termination_is_an_interrupt(run: Run, registry: Callable[..., None]):
 WRONG = {
     "no command": (
         (),
-        r"COMMAND: needed one of fit, predict, certify, diagnose, reproduce, report, sweep, doctor, got none",
+        r"COMMAND: expected one of fit, predict, certify, diagnose, reproduce, report, sweep, doctor, got none",
     ),
     "unknown command": (("reprod",), r"No such command 'reprod'\. Did you mean 'reproduce'"),
     "unknown option": (("--bogus",), r"No such option: --bogus"),
     "unknown option of a command": (("reproduce", "--sed", "1"), r"No such option: --sed.*--seed"),
     "option without value": (("reproduce", "--out"), r"'--out' requires an argument"),
-    "word for a number": (("reproduce", "--seed", "x"), r"--seed: needed an integer, got 'x'"),
-    "fraction for an integer": (("reproduce", "--seed", "1.5"), r"--seed: needed an integer, got '1\.5'"),
-    "negative seed": (("reproduce", "--seed", "-1"), r"--seed: needed an integer ≥ 0, got -1"),
-    "unknown claim": (("reproduce", "--claim", "couplin"), r"--claim: needed one of .*Did you mean 'coupling'"),
-    "unknown profile": (("reproduce", "--profile", "quik"), r"--profile: needed one of .*Did you mean 'quick'"),
+    "word for a number": (("reproduce", "--seed", "x"), r"--seed: expected an integer, got 'x'"),
+    "fraction for an integer": (("reproduce", "--seed", "1.5"), r"--seed: expected an integer, got '1\.5'"),
+    "negative seed": (("reproduce", "--seed", "-1"), r"--seed: expected an integer ≥ 0, got -1"),
+    "unknown claim": (("reproduce", "--claim", "couplin"), r"--claim: expected one of .*Did you mean 'coupling'"),
+    "unknown profile": (("reproduce", "--profile", "quik"), r"--profile: expected one of .*Did you mean 'quick'"),
     "foreign folder": (
         ("reproduce", "--out", "full"),
-        r"--out: needed a new or empty folder.*full, which holds 'a\.txt'",
+        r"--out: expected a new or empty folder.*full, which holds 'a\.txt'",
     ),
-    "file": (("reproduce", "--out", "file"), r"--out: needed a new or empty folder.*the file file"),
+    "file": (("reproduce", "--out", "file"), r"--out: expected a new or empty folder.*the file file"),
     "too many words": (("report", "a", "b"), r"Got unexpected extra argument.*b"),
     "report of nothing": (("report",), r"Missing argument 'DIR'"),
-    "report of no folder": (("report", "none"), r"DIR: needed a folder written by.*which does not exist"),
-    "report of a foreign folder": (("report", "full"), r"DIR: needed a folder written by.*no run\.json"),
+    "report of no folder": (("report", "none"), r"DIR: expected a folder written by.*which does not exist"),
+    "report of a foreign folder": (("report", "full"), r"DIR: expected a folder written by.*no run\.json"),
 }
 
 

@@ -206,7 +206,7 @@ def test_the_template_runs_as_it_is(run: Run, tmp_path: Path):
     assert run("taylornets_model.py:factory", *SMALL)[0] == 0
     code, _, error = run("--init")
     assert (code, error.count("\n")) == (2, 1)
-    assert "--init: needed the name of a new file, got taylornets_model.py, which is there" in error
+    assert "--init: expected the name of a new file, got taylornets_model.py, which is there" in error
 
 
 def trees(count: int) -> list[Any]:
@@ -295,7 +295,7 @@ def test_settings_that_differ_and_numbers_that_are_missing(run: Run, tmp_path: P
     code, _, error = run("fixed_point", *words)
     assert code == 2
     message = (
-        r"end\.safetensors: needed leaves that do not move .*another value at sweeps\. Pass --fixed start .*--fixed end"
+        r"end\.safetensors: expected leaves that do not move .*another value at sweeps\. Pass --fixed start .*--fixed end"
     )
     assert re.search(message, error), error
     code, out, error = run("fixed_point", *words, "--fixed", "start")
@@ -374,7 +374,7 @@ def test_a_run_that_was_interrupted_and_killed_goes_on_to_the_same_numbers(run: 
 
 # --- what does not -------------------------------------------------------------------------------------------------
 
-WHERE = r"FILE\.py:FACTORY: needed "
+WHERE = r"FILE\.py:FACTORY: expected "
 BAD = {
     "raises": WHERE
     + r"a factory that returns .*got RuntimeError: no data at this place in line \d+ of diagnosed\.py\.",
@@ -384,18 +384,18 @@ BAD = {
     "three": WHERE + "a factory that returns .*got a tuple of 3",
     "no_function": WHERE + r"a function f\(params, x\) first, got a str",
     "no_optimizer": WHERE + "an optax optimizer, such as .*got a float",
-    "unknown_loss": r"loss: needed one of .*got 'sofmax'\. Did you mean 'softmax'",
-    "broken_loss": r"loss: needed a function loss\(outputs, y\) .*got one that fails on outputs \(18, 2\) and targets \(18,\)",
-    "not_a_number": r"params: needed numbers in every leaf, got 1 NaN of 8 in the leaf at hidden\.b",
+    "unknown_loss": r"loss: expected one of .*got 'sofmax'\. Did you mean 'softmax'",
+    "broken_loss": r"loss: expected a function loss\(outputs, y\) .*got one that fails on outputs \(18, 2\) and targets \(18,\)",
+    "not_a_number": r"params: expected numbers in every leaf, got 1 NaN of 8 in the leaf at hidden\.b",
     "no_parameters": WHERE + "parameters with arrays of floats",
     "wide_inputs": WHERE + r"a model that takes inputs of shape \(18, 17\) float32, got TypeError: .* in line \d+",
     "short_labels": WHERE + r"as many targets as inputs in the training data, got x of \(90, 16\) and y of \(50,\)",
     "gaps": WHERE + r"finite numbers in the training data, got \d+ NaN or infinite in x\. Remove or impute",
     "words": WHERE + r"y of the training data as arrays of numbers, .*got <U1 of shape \(90,\)",
-    "large_labels": r"y: needed .*label",
-    "two_outputs": r"f: needed a model that returns one real array .*got a tuple of 2 arrays",
-    "one_example": r"f: needed a model that returns one real array of shape \(18, \.\.\.\).*got shape \(2,\)",
-    "labels_out": "f: needed a model that returns one real array .*got dtype int32. Return the logits",
+    "large_labels": r"y: expected .*label",
+    "two_outputs": r"f: expected a model that returns one real array .*got a tuple of 2 arrays",
+    "one_example": r"f: expected a model that returns one real array of shape \(18, \.\.\.\).*got shape \(2,\)",
+    "labels_out": "f: expected a model that returns one real array .*got dtype int32. Return the logits",
     "other_dict": WHERE + r"data, .*got a dict of 'inputs', 'labels'",
     "no_data": WHERE + "data, .*got none. Return them from the factory, or name them with --data",
     "triples": WHERE + r"batch 0 as a pair \(x, y\), got a tuple",
@@ -442,28 +442,28 @@ def test_a_file_that_cannot_be_used_is_one_line(run: Run, tmp_path: Path, name: 
 
 
 SETTINGS = {
-    ("--orders", "1,x"): "--orders: needed orders such as 1,2,3, got '1,x'",
-    ("--orders", "0"): "--orders: needed an integer ≥ 1, got 0",
-    ("--orders", "1,1"): "--orders: needed orders that differ, got 1,1",
-    ("--max-order", "0"): "--max-order: needed an integer ≥ 1, got 0",
-    ("--steps", "no"): "--steps: needed an integer, got 'no'",
-    ("--threshold", "1"): "--threshold: needed a number between 0 and 1, got 1.0",
-    ("--images", "4"): "--images: needed a shape such as 8x8 or 32x32x3, or no, got '4'",
+    ("--orders", "1,x"): "--orders: expected orders such as 1,2,3, got '1,x'",
+    ("--orders", "0"): "--orders: expected an integer ≥ 1, got 0",
+    ("--orders", "1,1"): "--orders: expected orders that differ, got 1,1",
+    ("--max-order", "0"): "--max-order: expected an integer ≥ 1, got 0",
+    ("--steps", "no"): "--steps: expected an integer, got 'no'",
+    ("--threshold", "1"): "--threshold: expected a number between 0 and 1, got 1.0",
+    ("--images", "4"): "--images: expected a shape such as 8x8 or 32x32x3, or no, got '4'",
     (
         "--images",
         "5x5",
-    ): r"--images: needed a shape with as many numbers as an input, got \(5, 5\) for",
-    ("--target", "y"): "--target: needed a table in --data, got none",
-    ("--fixed", "both"): "--fixed: needed one of 'end', 'start', got 'both'",
-    ("--max-order", "1000"): "--max-order: needed an order of at most 256, got 1000",
-    ("--start", "last"): "--start: needed one of 'factory', 'first', got 'last'",
-    ("--start", "first"): "--start: needed checkpoints, of which the first is the start, got no --checkpoints",
-    ("--data", "none.npz"): r"--data: needed a file, got none\.npz, which does not exist",
-    ("--data", "model.npz"): r"--data: needed an NPZ file with arrays x and y, got 'model\.npz'",
-    ("--data", "sklearn:iris", "--target", "kind"): r"--target: needed one of .*got 'kind'",
-    ("--checkpoints", "none"): r"--checkpoints: needed files ending in .*got none, which does not exist",
-    ("--checkpoints", "."): r"--checkpoints: needed files ending in .*got the folder \., which holds none",
-    ("--out", "taken"): "--out: needed a new or empty folder, or one that `taylornets diagnose` has written, got taken",
+    ): r"--images: expected a shape with as many numbers as an input, got \(5, 5\) for",
+    ("--target", "y"): "--target: expected a table in --data, got none",
+    ("--fixed", "both"): "--fixed: expected one of 'end', 'start', got 'both'",
+    ("--max-order", "1000"): "--max-order: expected an order of at most 256, got 1000",
+    ("--start", "last"): "--start: expected one of 'factory', 'first', got 'last'",
+    ("--start", "first"): "--start: expected checkpoints, of which the first is the start, got no --checkpoints",
+    ("--data", "none.npz"): r"--data: expected a file, got none\.npz, which does not exist",
+    ("--data", "model.npz"): r"--data: expected an NPZ file with arrays x and y, got 'model\.npz'",
+    ("--data", "sklearn:iris", "--target", "kind"): r"--target: expected one of .*got 'kind'",
+    ("--checkpoints", "none"): r"--checkpoints: expected files ending in .*got none, which does not exist",
+    ("--checkpoints", "."): r"--checkpoints: expected files ending in .*got the folder \., which holds none",
+    ("--out", "taken"): "--out: expected a new or empty folder, or one that `taylornets diagnose` has written, got taken",
 }
 
 
@@ -495,13 +495,13 @@ def with_nan(tree: Any) -> Any:
 
 
 TREES = [
-    (wrong_shape, r"at hidden\.b: needed .*\(8,\).*in the (start|initialization), got .*\(9,\)"),
+    (wrong_shape, r"at hidden\.b: expected .*\(8,\).*in the (start|initialization), got .*\(9,\)"),
     (
         one_missing,
-        r"(needed the leaf hidden\.b of the start, got a checkpoint without it|at hidden\.b: needed float32)",
+        r"(needed the leaf hidden\.b of the start, got a checkpoint without it|at hidden\.b: expected float32)",
     ),
     (one_more, r"needed no leaves beside those of the start, got (the leaf zeta|more of them)"),
-    (with_nan, r": needed finite numbers in every leaf, got 1 NaN or infinite of 16 in the leaf at out\."),
+    (with_nan, r": expected finite numbers in every leaf, got 1 NaN or infinite of 16 in the leaf at out\."),
 ]
 
 
@@ -542,6 +542,6 @@ def test_resuming_another_run_is_refused(run: Run, tmp_path: Path):
     assert run("images", *SMALL)[0] == 0
     code, _, error = run("images", "--steps", "4", "--orders", "1,2", "--max-order", "1", "--resume")
     assert code == 2
-    assert "--resume: needed the run that was interrupted, got checkpoint: needed a checkpoint of this run" in error
+    assert "--resume: expected the run that was interrupted, got checkpoint: expected a checkpoint of this run" in error
     assert "whose models differs" in error
     assert (tmp_path / "diagnosis" / "training.checkpoint").exists()

@@ -185,7 +185,7 @@ def test_classes_written_as_numbers(run: Run, tmp_path: Path):
     assert "This is the table of the fit" in run("certify", tmp_path / "run", tmp_path / "whole.csv")[1]
     rows.assign(dear=rows["dear"] + 0.5).to_csv(tmp_path / "other.csv", index=False)
     code, _, err = run("certify", tmp_path / "run", tmp_path / "other.csv")
-    assert (code, err) == (2, "DATA: needed classes that the model knows in column 'dear', got '0.5'.\n")
+    assert (code, err) == (2, "DATA: expected classes that the model knows in column 'dear', got '0.5'.\n")
 
 
 def test_report_is_made_again_from_its_record(folder: Path, run: Run):

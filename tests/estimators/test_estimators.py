@@ -117,7 +117,7 @@ def test_order_3_and_full_have_no_certificate():
         model = tn.TaylorRegressor(**SMALL | {"max_iter": 300, "tol": 0.1}, **options).fit(X, Y)
         assert model.certificate_ is None
         assert np.isfinite(model.objective_)
-        with pytest.raises(tn.ArgumentError, match="model: needed 'linear', 'quadratic' or 'randomized'"):
+        with pytest.raises(tn.ArgumentError, match="model: expected 'linear', 'quadratic' or 'randomized'"):
             model.certify(X, Y)
 
 
@@ -162,7 +162,7 @@ def test_kernel_ridge_by_iteration_agrees(monkeypatch: pytest.MonkeyPatch):
     iterated = tn.NTKRegressor(ridge=1e-2).fit(X, Y)
     np.testing.assert_allclose(iterated.predict(X), direct.predict(X), atol=1e-5)
     assert 0 <= iterated.certificate_.relative_gap < 1e-6
-    with pytest.raises(tn.ArgumentError, match="ridge: needed a number for more than 50 distinct rows, got 'cv'"):
+    with pytest.raises(tn.ArgumentError, match="ridge: expected a number for more than 50 distinct rows, got 'cv'"):
         tn.NTKRegressor(ridge="cv").fit(X, Y)
 
 
@@ -208,30 +208,30 @@ def test_rows_are_merged_and_sizes_are_few():
 
 
 ERRORS: list[tuple[type, dict[str, Any], str]] = [
-    (tn.TaylorRegressor, {"width": 3}, "width: needed an even number"),
-    (tn.TaylorRegressor, {"width": 0}, "width: needed an integer ≥ 2, got 0"),
-    (tn.TaylorRegressor, {"order": 0}, "order: needed an integer ≥ 1, got 0"),
-    (tn.TaylorRegressor, {"model": "cubic"}, "model: needed one of"),
-    (tn.TaylorRegressor, {"penalty": "aic"}, "penalty: needed one of 'cv'"),
-    (tn.TaylorRegressor, {"penalty": -1.0}, "penalty: needed a finite number > 0, got -1.0. Or 'cv'"),
-    (tn.TaylorRegressor, {"penalties": (1e-3, 1e-2)}, "penalties: needed a path from strong to weak"),
-    (tn.TaylorRegressor, {"penalties": (0.0,)}, "penalties: needed a finite number > 0"),
-    (tn.TaylorRegressor, {"power": 3}, "power: needed at least 4 for order 2, got 3"),
-    (tn.TaylorRegressor, {"rank": 2, "order": 1}, "rank: needed 1 for model=1, got 2"),
-    (tn.TaylorRegressor, {"bias": 0}, "bias: needed a finite number > 0"),
-    (tn.TaylorRegressor, {"scaling": "cube"}, "scaling: needed one of 'ball', 'sphere'"),
-    (tn.TaylorRegressor, {"folds": 1}, "folds: needed an integer ≥ 2"),
-    (tn.TaylorRegressor, {"tol": 0}, "tol: needed a finite number > 0"),
-    (tn.TaylorRegressor, {"max_iter": 0}, "max_iter: needed an integer ≥ 1"),
-    (tn.TaylorRegressor, {"chunk_size": 0}, "chunk_size: needed an integer ≥ 1"),
-    (tn.TaylorRegressor, {"loss": "logistic"}, "loss: needed one of 'huber', 'squared'"),
+    (tn.TaylorRegressor, {"width": 3}, "width: expected an even number"),
+    (tn.TaylorRegressor, {"width": 0}, "width: expected an integer ≥ 2, got 0"),
+    (tn.TaylorRegressor, {"order": 0}, "order: expected an integer ≥ 1, got 0"),
+    (tn.TaylorRegressor, {"model": "cubic"}, "model: expected one of"),
+    (tn.TaylorRegressor, {"penalty": "aic"}, "penalty: expected one of 'cv'"),
+    (tn.TaylorRegressor, {"penalty": -1.0}, "penalty: expected a finite number > 0, got -1.0. Or 'cv'"),
+    (tn.TaylorRegressor, {"penalties": (1e-3, 1e-2)}, "penalties: expected a path from strong to weak"),
+    (tn.TaylorRegressor, {"penalties": (0.0,)}, "penalties: expected a finite number > 0"),
+    (tn.TaylorRegressor, {"power": 3}, "power: expected at least 4 for order 2, got 3"),
+    (tn.TaylorRegressor, {"rank": 2, "order": 1}, "rank: expected 1 for model=1, got 2"),
+    (tn.TaylorRegressor, {"bias": 0}, "bias: expected a finite number > 0"),
+    (tn.TaylorRegressor, {"scaling": "cube"}, "scaling: expected one of 'ball', 'sphere'"),
+    (tn.TaylorRegressor, {"folds": 1}, "folds: expected an integer ≥ 2"),
+    (tn.TaylorRegressor, {"tol": 0}, "tol: expected a finite number > 0"),
+    (tn.TaylorRegressor, {"max_iter": 0}, "max_iter: expected an integer ≥ 1"),
+    (tn.TaylorRegressor, {"chunk_size": 0}, "chunk_size: expected an integer ≥ 1"),
+    (tn.TaylorRegressor, {"loss": "logistic"}, "loss: expected one of 'huber', 'squared'"),
     (tn.TaylorRegressor, {"activation": "tanhh"}, "tanh"),
-    (tn.TaylorClassifier, {"loss": "hinge"}, "loss: needed one of"),
-    (tn.NTKRegressor, {"width": 5}, "width: needed an even number"),
-    (tn.NTKRegressor, {"ridge": 0}, "ridge: needed a finite number > 0, got 0. Or 'cv'"),
-    (tn.NTKRegressor, {"ridge": "gcv"}, "ridge: needed one of 'cv'"),
-    (tn.NTKRegressor, {"ridges": (-1.0,), "ridge": "cv"}, "ridges: needed a finite number > 0"),
-    (tn.NTKClassifier, {"bias": -1}, "bias: needed a finite number > 0"),
+    (tn.TaylorClassifier, {"loss": "hinge"}, "loss: expected one of"),
+    (tn.NTKRegressor, {"width": 5}, "width: expected an even number"),
+    (tn.NTKRegressor, {"ridge": 0}, "ridge: expected a finite number > 0, got 0. Or 'cv'"),
+    (tn.NTKRegressor, {"ridge": "gcv"}, "ridge: expected one of 'cv'"),
+    (tn.NTKRegressor, {"ridges": (-1.0,), "ridge": "cv"}, "ridges: expected a finite number > 0"),
+    (tn.NTKClassifier, {"bias": -1}, "bias: expected a finite number > 0"),
 ]
 
 
@@ -244,7 +244,7 @@ def test_bad_parameters_are_named(kind: Any, options: dict[str, Any], message: s
 def test_bad_data_are_named():
     with pytest.raises(ValueError, match="Sample weights must contain at least one non-zero number"):
         tn.TaylorRegressor(**SMALL).fit(X, Y, sample_weight=np.zeros(90))
-    with pytest.raises(tn.ArgumentError, match="y: needed at least two classes, got 1 class"):
+    with pytest.raises(tn.ArgumentError, match="y: expected at least two classes, got 1 class"):
         tn.NTKClassifier().fit(X, np.ones(90, int))
     for model in (tn.TaylorRegressor(**SMALL | {"penalty": "cv"}), tn.NTKRegressor(ridge="cv")):
         with pytest.raises(tn.ArgumentError, match="n_samples=1 leaves nothing to choose by"):

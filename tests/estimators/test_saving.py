@@ -85,11 +85,11 @@ def test_same_model_same_bytes(tmp_path: Path):
 @pytest.mark.parametrize(
     ("thing", "message"),
     [
-        (lambda: StandardScaler().fit(X), "estimator: needed one of TaylorRegressor, .*, got StandardScaler"),
+        (lambda: StandardScaler().fit(X), "estimator: expected one of TaylorRegressor, .*, got StandardScaler"),
         (lambda: make_pipeline(FunctionTransformer(np.sin), tn.NTKRegressor()).fit(X, X[:, 0]),
-         r"estimator\.steps\.0\.1: needed numbers, texts, .*, got a FunctionTransformer"),
+         r"estimator\.steps\.0\.1: expected numbers, texts, .*, got a FunctionTransformer"),
         (lambda: tn.NTKRegressor(width=8, random_state=np.random.RandomState(0)).fit(X, X[:, 0]),
-         r"estimator\.random_state: needed numbers, .*got a RandomState"),
+         r"estimator\.random_state: expected numbers, .*got a RandomState"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_saved_is_named(thing: Any, message: str, tmp_path: Path):
@@ -132,7 +132,7 @@ def test_broken_files_are_refused(name: str, saved: Path, tmp_path: Path):
     damage, message = BROKEN[name]
     path = tmp_path / "model"
     path.write_bytes(damage(saved.read_bytes()))
-    with pytest.raises(tn.ArgumentError, match=f"^path: needed .*{message}"):
+    with pytest.raises(tn.ArgumentError, match=f"^path: expected .*{message}"):
         tn.load(path)
 
 
@@ -140,7 +140,7 @@ def test_every_cut_is_refused(saved: Path, tmp_path: Path):
     data, path = saved.read_bytes(), tmp_path / "model"
     for length in range(0, len(data), 97):
         path.write_bytes(data[:length])
-        with pytest.raises(tn.ArgumentError, match=r"^path: needed a model that taylornets"):
+        with pytest.raises(tn.ArgumentError, match=r"^path: expected a model that taylornets"):
             tn.load(path)
 
 
@@ -149,7 +149,7 @@ def test_preparation_belongs_to_a_version_of_scikit_learn(tmp_path: Path, monkey
     kernel = tn.save(FITTED["kernel"](), tmp_path / "kernel")
     monkeypatch.setattr("sklearn.__version__", "1.0")
     with pytest.raises(
-        tn.ArgumentError, match=r"path: needed a model of scikit-learn 1\.0, got .* Install that version"
+        tn.ArgumentError, match=r"path: expected a model of scikit-learn 1\.0, got .* Install that version"
     ):
         tn.load(path)
     assert tn.load(kernel).n_features_in_ == 3

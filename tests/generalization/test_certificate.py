@@ -95,15 +95,15 @@ def test_says_when_it_is_vacuous():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"y": jnp.zeros(N)}, "y: needed labels -1 and 1, got 0"),
-        ({"delta": 1.5}, "delta: needed a probability below 1, got 1.5"),
-        ({"delta": 0.0}, "delta: needed a finite number > 0"),
-        ({"order": 3}, "order: needed 1 or 2"),
-        ({"w": jnp.ones((M, D + 1))}, r"w: needed shape \(16, 4\)"),
-        ({"draws": 0}, "draws: needed an integer ≥ 1"),
+        ({"y": jnp.zeros(N)}, "y: expected labels -1 and 1, got 0"),
+        ({"delta": 1.5}, "delta: expected a probability below 1, got 1.5"),
+        ({"delta": 0.0}, "delta: expected a finite number > 0"),
+        ({"order": 3}, "order: expected 1 or 2"),
+        ({"w": jnp.ones((M, D + 1))}, r"w: expected shape \(16, 4\)"),
+        ({"draws": 0}, "draws: expected an integer ≥ 1"),
         (
             {"net": tn.TwoLayerNetwork.init(jax.random.key(0), D, M, symmetric=False)},
-            "net: needed symmetric initialization and one output, got symmetric=False, outputs=1",
+            "net: expected symmetric initialization and one output, got symmetric=False, outputs=1",
         ),
     ],
 )

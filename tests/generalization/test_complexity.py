@@ -136,16 +136,16 @@ def test_blocks_do_not_matter():
     [
         (
             lambda net, x: generalization.rademacher(net, x, order=2, radius=1.0, draws=1, key=jax.random.key(0)),
-            "draws: needed an integer ≥ 2, got 1",
+            "draws: expected an integer ≥ 2, got 1",
         ),
-        (lambda net, x: generalization.bound(net, x, order=2, radius=0.0), "radius: needed a finite number > 0"),
-        (lambda net, x: generalization.bound(net, x, order=0, radius=1.0), "order: needed an integer ≥ 1"),
-        (lambda net, x: generalization.bound(net, x[:, :2], order=1, radius=1.0), r"x: needed shape \(n, 3\)"),
+        (lambda net, x: generalization.bound(net, x, order=2, radius=0.0), "radius: expected a finite number > 0"),
+        (lambda net, x: generalization.bound(net, x, order=0, radius=1.0), "order: expected an integer ≥ 1"),
+        (lambda net, x: generalization.bound(net, x[:, :2], order=1, radius=1.0), r"x: expected shape \(n, 3\)"),
         (
             lambda net, x: generalization.suprema(net, x, jnp.ones((2, 5)), order=1, radius=1.0),
-            r"signs: needed shape \(draws, 6, 1\), got shape \(2, 5, 1\)",
+            r"signs: expected shape \(draws, 6, 1\), got shape \(2, 5, 1\)",
         ),
-        (lambda net, x: generalization.operator_norm_ratio(0 * x), "x: needed an example that is not zero"),
+        (lambda net, x: generalization.operator_norm_ratio(0 * x), "x: expected an example that is not zero"),
     ],
 )
 def test_errors(call, message):

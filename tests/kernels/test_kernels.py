@@ -125,7 +125,7 @@ def test_spectrum_reports_condition_and_semidefiniteness():
     assert not bool(broken.spectrum.positive_semidefinite)
     assert "NOT positive semidefinite" in str(broken.spectrum)
     assert bool(jnp.isinf(broken.condition_number))
-    with pytest.raises(tn.ArgumentError, match=r"ridges: needed ridges above 0\.00\d+, where K \+ nλ I is positive"):
+    with pytest.raises(tn.ArgumentError, match=r"ridges: expected ridges above 0\.00\d+, where K \+ nλ I is positive"):
         broken.path([1e-4])
 
 
@@ -173,20 +173,20 @@ def test_conjugate_gradients_stall_in_single_precision_and_stay_finite():
 
 
 def test_errors():
-    with pytest.raises(tn.ArgumentError, match="x1: needed examples on one sphere"):
+    with pytest.raises(tn.ArgumentError, match="x1: expected examples on one sphere"):
         kernels.infinite_width_ntk("relu", jnp.array([[1.0, 0.0], [0.0, 2.0]]))
-    with pytest.raises(tn.ArgumentError, match=r"x2: needed shape \(n2, 2\)"):
+    with pytest.raises(tn.ArgumentError, match=r"x2: expected shape \(n2, 2\)"):
         kernels.infinite_width_ntk("relu", jnp.eye(2), jnp.eye(3))
-    with pytest.raises(tn.ArgumentError, match="gram: needed a symmetric matrix, got entries that differ by 1"):
+    with pytest.raises(tn.ArgumentError, match="gram: expected a symmetric matrix, got entries that differ by 1"):
         kernels.kernel_ridge(jnp.array([[1.0, 1.0], [0.0, 1.0]]), jnp.ones((2, 1)))
     x, y = data()
-    with pytest.raises(tn.ArgumentError, match="ridge: needed a finite number > 0"):
+    with pytest.raises(tn.ArgumentError, match="ridge: expected a finite number > 0"):
         kernels.kernel_ridge_cg("relu", x, y, 0.0)
-    with pytest.raises(tn.ArgumentError, match="ridges: needed a finite number > 0"):
+    with pytest.raises(tn.ArgumentError, match="ridges: expected a finite number > 0"):
         kernels.kernel_ridge(jnp.eye(2), jnp.ones((2, 1))).path([-1.0])
-    with pytest.raises(tn.ArgumentError, match="kernel: needed an activation, a network, a function of x1 and x2"):
+    with pytest.raises(tn.ArgumentError, match="kernel: expected an activation, a network, a function of x1 and x2"):
         kernels.kernel_ridge_cg(3, x, y, 1.0)
-    with pytest.raises(tn.ArgumentError, match="x1: needed examples on one sphere"):
+    with pytest.raises(tn.ArgumentError, match="x1: expected examples on one sphere"):
         kernels.kernel_ridge_cg("relu", x * jnp.arange(1.0, 41)[:, None], y, 1.0)
-    with pytest.raises(tn.ArgumentError, match=r"x_new: needed shape \(n_new, 5\)"):
+    with pytest.raises(tn.ArgumentError, match=r"x_new: expected shape \(n_new, 5\)"):
         kernels.predict("relu", jnp.eye(4), x, y)

@@ -112,7 +112,7 @@ def test_a_model_without_reverse_mode(x2, batch_size):
 
 def test_many_parameters_without_reverse_mode(monkeypatch):
     monkeypatch.setattr("taylornets.kernels._gram._PASSES", 8)
-    said = r"f: needed a model with a reverse mode.*got 9 parameters.*primitive while.*lax.scan.*trainable; max_bytes="
+    said = r"f: expected a model with a reverse mode.*got 9 parameters.*primitive while.*lax.scan.*trainable; max_bytes="
     with pytest.raises(tn.ArgumentError, match=said):
         model_ntk(tanh_twice, SQUARE, X1)
     assert model_ntk(tanh_twice, SQUARE, X1, max_bytes=np.inf).shape == (4, 2, 4, 2)
@@ -166,7 +166,7 @@ def test_a_reverse_pass_that_runs_once(x2):
     found = model_ntk(lambda p, x: once(model(p, x)), weights, X1, x2)
     np.testing.assert_allclose(found, model_ntk(model, weights, X1, x2), rtol=1e-12, atol=1e-13)
     said = (
-        "x1: needed a Jacobian that fits into memory .*run only once.*got about .* GB, more than .*trainable.*max_bytes"
+        "x1: expected a Jacobian that fits into memory .*run only once.*got about .* GB, more than .*trainable.*max_bytes"
     )
     with pytest.raises(tn.ArgumentError, match=said):
         model_ntk(lambda p, x: once(model(p, x)), weights, X1, x2, max_bytes=1_000)
@@ -179,7 +179,7 @@ def test_rules_that_are_no_derivatives():
     np.testing.assert_allclose(found, model_ntk(lambda w, x: x @ w, PARAMS["w"], X1), rtol=1e-12, atol=1e-13)
     clipped = with_rule(lambda a: a, lambda _, g: jnp.clip(g, -1, 1))
     said = (
-        'custom_vjp: needed a reverse rule that is linear in the cotangent.*clips or rounds.*Pass custom_vjp="function"'
+        'custom_vjp: expected a reverse rule that is linear in the cotangent.*clips or rounds.*Pass custom_vjp="function"'
     )
     with pytest.raises(tn.ArgumentError, match=said):
         model_ntk(lambda w, x: clipped(x @ w), PARAMS["w"], X1)
@@ -263,26 +263,26 @@ def test_strict_options():
 
 
 def test_refused():
-    with pytest.raises(tn.ArgumentError, match=r"params: needed .* 1 NaN of 5 in the leaf at b"):
+    with pytest.raises(tn.ArgumentError, match=r"params: expected .* 1 NaN of 5 in the leaf at b"):
         model_ntk(model, PARAMS | {"b": np.array([0, 0, np.nan, 0, 0])}, X1)
-    with pytest.raises(tn.ArgumentError, match="trainable: needed a tree of booleans that is a prefix"):
+    with pytest.raises(tn.ArgumentError, match="trainable: expected a tree of booleans that is a prefix"):
         model_ntk(model, PARAMS, X1, trainable={"w": True})
-    with pytest.raises(tn.ArgumentError, match=r"params: needed a leaf that may move.*got none.*trainable"):
+    with pytest.raises(tn.ArgumentError, match=r"params: expected a leaf that may move.*got none.*trainable"):
         model_ntk(model, PARAMS, X1, trainable=False)
-    with pytest.raises(tn.ArgumentError, match="batch_size: needed an integer ≥ 1"):
+    with pytest.raises(tn.ArgumentError, match="batch_size: expected an integer ≥ 1"):
         model_ntk(model, PARAMS, X1, batch_size=0)
-    with pytest.raises(tn.ArgumentError, match="custom_vjp: needed one of 'function', 'rule'"):
+    with pytest.raises(tn.ArgumentError, match="custom_vjp: expected one of 'function', 'rule'"):
         model_ntk(model, PARAMS, X1, custom_vjp="rules")
-    with pytest.raises(tn.ArgumentError, match=r"x2: needed an array .* with one example per row"):
+    with pytest.raises(tn.ArgumentError, match=r"x2: expected an array .* with one example per row"):
         model_ntk(model, PARAMS, X1, X2[:0])
-    with pytest.raises(tn.ArgumentError, match="x2: needed the leaf a of x1, got a tree without it"):
+    with pytest.raises(tn.ArgumentError, match="x2: expected the leaf a of x1, got a tree without it"):
         model_ntk(lambda p, x: model(p, x["a"]), PARAMS, {"a": X1}, {"b": X2})
     with pytest.raises(
-        tn.ArgumentError, match=r"x2: needed outputs whose shape ends in \(3,\) as for x1, got shape \(3, 2\)"
+        tn.ArgumentError, match=r"x2: expected outputs whose shape ends in \(3,\) as for x1, got shape \(3, 2\)"
     ):
         model_ntk(lambda w, x: w * x, jnp.ones(()), X1, X2[:, :2])
     with pytest.raises(
-        tn.ArgumentError, match="x2: needed inputs without NaN, got 1 NaN of 9, and 2 NaN in the outputs"
+        tn.ArgumentError, match="x2: expected inputs without NaN, got 1 NaN of 9, and 2 NaN in the outputs"
     ):
         model_ntk(model, PARAMS, X1, np.where(np.arange(9).reshape(3, 3) == 4, np.nan, X2))
 
@@ -301,7 +301,7 @@ def test_refused():
 )
 def test_sizes_are_asked_for(f, x, shape):
     """Nothing is allocated: under a trace, where only shapes are known."""
-    said = rf"x1: needed a kernel of shape \({shape}\).*got about .* GB, more than .*x1 and x2.*trainable.*max_bytes="
+    said = rf"x1: expected a kernel of shape \({shape}\).*got about .* GB, more than .*x1 and x2.*trainable.*max_bytes="
     with pytest.raises(tn.ArgumentError, match=said) as caught:
         jax.eval_shape(lambda x: model_ntk(f, jnp.ones(2), x, max_bytes=1e11), x)
     assert len(str(caught.value)) <= 600

@@ -106,7 +106,7 @@ def test_single_precision():
 @pytest.mark.parametrize("activation", ["relu", "relu_power_2"])
 def test_kinks_are_refused(activation):
     fun, net = problem("full", activation)
-    with pytest.raises(tn.ArgumentError, match="activation: needed two continuous derivatives"):
+    with pytest.raises(tn.ArgumentError, match="activation: expected two continuous derivatives"):
         tn.stationarity(fun, net.w0, key=jax.random.key(0))
     with pytest.raises(tn.ArgumentError, match="first-order method"):
         tn.fit(net, *_data(), model="full", penalty=1e-3, method="negative_curvature")
@@ -117,9 +117,9 @@ def test_kinks_are_refused(activation):
 
 
 def test_errors():
-    with pytest.raises(tn.ArgumentError, match="tol: needed a finite number > 0, got -1"):
+    with pytest.raises(tn.ArgumentError, match="tol: expected a finite number > 0, got -1"):
         tn.stationarity(jnp.sum, jnp.ones(3), key=jax.random.key(0), tol=-1)
-    with pytest.raises(tn.ArgumentError, match="w: needed finite numbers"):
+    with pytest.raises(tn.ArgumentError, match="w: expected finite numbers"):
         tn.stationarity(jnp.sum, jnp.full(3, jnp.nan), key=jax.random.key(0))
     with pytest.raises(FloatingPointError, match="gradient at w is not finite"):
         tn.stationarity(lambda w: jnp.sum(jnp.sqrt(w)), jnp.zeros(3), key=jax.random.key(0))

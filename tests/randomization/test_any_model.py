@@ -68,13 +68,13 @@ def test_row_signs_in_the_mean():
 
 def test_bad_input_is_refused():
     start, end, x = problem()
-    with pytest.raises(tn.ArgumentError, match="order: needed an integer ≥ 1, got 0"):
+    with pytest.raises(tn.ArgumentError, match="order: expected an integer ≥ 1, got 0"):
         stencil(model, start, 0)
     with pytest.raises(tn.ArgumentError, match="step: needed"):
         stencil(model, start, 2, step=0.0)
-    with pytest.raises(tn.ArgumentError, match="axis: needed an axis of the leaf"):
+    with pytest.raises(tn.ArgumentError, match="axis: expected an axis of the leaf"):
         row_signs(model, start, axis=2)
-    with pytest.raises(tn.ArgumentError, match="matrices: needed booleans as leaves"):
+    with pytest.raises(tn.ArgumentError, match="matrices: expected booleans as leaves"):
         row_signs(model, start, matrices=1.0)
     with pytest.raises(tn.ArgumentError, match="new_params"):
         symmetrized(model, start)({"first": end["first"]}, x)

@@ -149,13 +149,13 @@ def test_bad_input_is_refused():
     lone, _, _ = draw("cubic_relu", False)
     tanh, _, _ = draw("tanh", True)
     for call, message in (
-        (lambda: SignedMoments(1), "order: needed an integer ≥ 2, got 1"),
+        (lambda: SignedMoments(1), "order: expected an integer ≥ 2, got 1"),
         (
             lambda: RootsOfUnity(3).mean(net, w, x),
-            "net: needed an analytic activation.*'cubic_relu', which has a kink at 0",
+            "net: expected an analytic activation.*'cubic_relu', which has a kink at 0",
         ),
-        (lambda: SignedMoments(3).mean(lone, w, x), r"net: needed symmetric .*a variance of \d.* would remain"),
-        (lambda: RootsOfUnity(3).mean(tanh, 9 * w, x), r"w: needed .* below 1\.571"),
+        (lambda: SignedMoments(3).mean(lone, w, x), r"net: expected symmetric .*a variance of \d.* would remain"),
+        (lambda: RootsOfUnity(3).mean(tanh, 9 * w, x), r"w: expected .* below 1\.571"),
         (
             lambda: tn.objective(tanh, x, x[:, :2], model=RootsOfUnity(3), loss="huber", penalty=1.0, power=6),
             "loss: needed",

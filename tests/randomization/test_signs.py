@@ -148,11 +148,11 @@ class TestExpectedLoss:
         ("arguments", "message"),
         [
             ({"method": "exakt"}, "Did you mean 'exact'"),
-            ({"loss": "logistic", "method": "exact"}, "method: needed 'normal', 'enumerate' or 'monte_carlo'"),
+            ({"loss": "logistic", "method": "exact"}, "method: expected 'normal', 'enumerate' or 'monte_carlo'"),
             ({"loss": "softmax", "method": "normal"}, "correlated under random signs"),
             ({"method": "enumerate", "m": 22}, r"2\^20 draws for 'enumerate'; 2 per unit, got 2\^22, width 22"),
-            ({"loss": "softmax", "m": 22}, "key: needed a JAX random key"),
-            ({"n": 4}, r"y: needed shape \(5, 2\), got shape \(4, 2\)"),
+            ({"loss": "softmax", "m": 22}, "key: expected a JAX random key"),
+            ({"n": 4}, r"y: expected shape \(5, 2\), got shape \(4, 2\)"),
         ],
     )
     def test_errors(self, arguments, message):

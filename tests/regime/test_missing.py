@@ -54,12 +54,12 @@ def test_lower_orders_stay_valid(x64):
 # --- inputs and outputs ----------------------------------------------------------------------------------------------
 
 REFUSED = {
-    "NaN in x": (perceptron, W, np.where(np.eye(6, 3) > 0, np.nan, X), r"x: needed inputs without NaN, got 3 NaN of 18"),
+    "NaN in x": (perceptron, W, np.where(np.eye(6, 3) > 0, np.nan, X), r"x: expected inputs without NaN, got 3 NaN of 18"),
     "NaN in a leaf of x": (lambda w, x: perceptron(w, x["a"]), W, {"a": np.full((6, 3), np.nan)}, r"x: .* 18 NaN of 18 at a"),
-    "NaN at the initialization": (lambda w, x: jnp.log(x @ w), W, X, r"f: needed .*at the initial parameters are numbers"),
-    "infinite": (lambda w, x: (x @ w).at[:, 0].set(-jnp.inf), W, X, r"f: needed finite outputs .* 6 infinite of 12\. Leave"),
-    "transposed": (lambda w, x: (x @ w).T, W, X[:2], r"f: needed .* one row per example, got shape \(2, 2\) for 2 examples"),
-    "complex": (lambda w, x: 1j * (x @ w), W, X, r"f: needed a model that returns one real array .* got dtype complex128"),
+    "NaN at the initialization": (lambda w, x: jnp.log(x @ w), W, X, r"f: expected .*at the initial parameters are numbers"),
+    "infinite": (lambda w, x: (x @ w).at[:, 0].set(-jnp.inf), W, X, r"f: expected finite outputs .* 6 infinite of 12\. Leave"),
+    "transposed": (lambda w, x: (x @ w).T, W, X[:2], r"f: expected .* one row per example, got shape \(2, 2\) for 2 examples"),
+    "complex": (lambda w, x: 1j * (x @ w), W, X, r"f: expected a model that returns one real array .* got dtype complex128"),
 }  # fmt: skip
 
 
@@ -169,14 +169,14 @@ def test_kernels_of_many_outputs():
     found = tn.regime(*call, max_order=1)
     assert found.reasons["ntk_drift"] == "left out by default for 12,000 outputs per input (ntk_inputs asks for it)"
     with pytest.raises(
-        tn.ArgumentError, match=r"^ntk_inputs: needed .*got 2 of 12,000 outputs each, a kernel of 5.76e\+08"
+        tn.ArgumentError, match=r"^ntk_inputs: expected .*got 2 of 12,000 outputs each, a kernel of 5.76e\+08"
     ):
         tn.regime(*call, max_order=1, ntk_inputs=2, max_bytes=1e9)
 
 
 def test_memory_of_the_series():
     start, end, x = (a.astype("float32") for a in (W, MOVED, X))
-    with pytest.raises(tn.ArgumentError, match=r"^max_order: needed an order whose .*GB.*max_bytes=float\('inf'\)"):
+    with pytest.raises(tn.ArgumentError, match=r"^max_order: expected an order whose .*GB.*max_bytes=float\('inf'\)"):
         tn.regime(perceptron, start, end, x, max_order=2, ntk_inputs=0, max_bytes=10)
     assert tn.regime(perceptron, start, end, x, max_order=2, ntk_inputs=0, max_bytes=math.inf).order == 1
 

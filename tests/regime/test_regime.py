@@ -338,15 +338,15 @@ def test_an_end_that_is_not_finite():
 
 
 BAD_END = {
-    "missing": ({"w": END["w"]}, "params1: needed the leaf v of params0, got a tree without it"),
-    "more": (END | {"z": END["v"]}, "params1: needed no leaves besides those of params0, got the leaf z"),
-    "shape": (END | {"v": END["w"]}, r"params1 at v: needed shape \(4, 2\) as in params0, got shape \(3, 4\)"),
-    "a word": (END | {"v": "v"}, r"params1 at v: needed an array of shape \(4, 2\), got a str"),
-    "type": (END | {"v": END["v"].astype(np.float16)}, "params1 at v: needed dtype float64 as in params0, got dtype float16"),
-    "NaN": (END | {"v": np.full((4, 2), np.nan)}, "params1: needed finite .* got 8 NaN or infinite of 8 in the leaf at v"),
-    "infinite": (END | {"v": np.full((4, 2), np.inf)}, "params1: needed finite .* got 8 NaN or infinite of 8 in the leaf at v"),
-    "empty": ([], "params1: needed the leaf v of params0, got a tree without it"),
-    "second": ([END, {"w": END["w"]}], r"params1\[1\]: needed the leaf v of params0, got a tree without it"),
+    "missing": ({"w": END["w"]}, "params1: expected the leaf v of params0, got a tree without it"),
+    "more": (END | {"z": END["v"]}, "params1: expected no leaves besides those of params0, got the leaf z"),
+    "shape": (END | {"v": END["w"]}, r"params1 at v: expected shape \(4, 2\) as in params0, got shape \(3, 4\)"),
+    "a word": (END | {"v": "v"}, r"params1 at v: expected an array of shape \(4, 2\), got a str"),
+    "type": (END | {"v": END["v"].astype(np.float16)}, "params1 at v: expected dtype float64 as in params0, got dtype float16"),
+    "NaN": (END | {"v": np.full((4, 2), np.nan)}, "params1: expected finite .* got 8 NaN or infinite of 8 in the leaf at v"),
+    "infinite": (END | {"v": np.full((4, 2), np.inf)}, "params1: expected finite .* got 8 NaN or infinite of 8 in the leaf at v"),
+    "empty": ([], "params1: expected the leaf v of params0, got a tree without it"),
+    "second": ([END, {"w": END["w"]}], r"params1\[1\]: expected the leaf v of params0, got a tree without it"),
 }  # fmt: skip
 
 
@@ -358,28 +358,28 @@ def test_an_end_that_does_not_fit(which, x64):
 
 
 def test_containers_that_differ(x64):
-    with pytest.raises(tn.ArgumentError, match="params1: needed the containers of params0, got others with the same"):
+    with pytest.raises(tn.ArgumentError, match="params1: expected the containers of params0, got others with the same"):
         tn.regime(lambda p, x: x @ p[0], (START["w"], START["v"]), [END["w"], END["v"]], X, ntk_inputs=0)
 
 
 REFUSED = {
-    "NaN": ({"params0": START | {"v": np.full((4, 2), np.nan)}}, r"params0: needed .* 8 NaN .*of 8 in the leaf at .*v"),
-    "infinite": ({"params0": START | {"v": np.full((4, 2), np.inf)}}, "params0: needed finite .* 8 NaN or infinite of 8"),
-    "two outputs": ({"f": lambda p, x: (x, x)}, r"f: needed a model that returns one real array .* got a tuple of 2 arrays"),
-    "labels": ({"f": lambda p, x: perceptron(p, x).argmax(1)}, "f: needed .* got dtype int.*Return the logits"),
-    "one example": ({"f": lambda p, x: perceptron(p, x).sum()}, r"f: needed .* got shape \(\). For a model of one example"),
-    "x": ({"x": 3.0}, r"x: needed an array \(or a tree of them\) with one example per row, got shapes"),
-    "lengths": ({"x": (X, X[1:])}, r"x: needed an array \(or a tree of them\) .* got shapes \(6, 3\), \(5, 3\)"),
-    "order": ({"max_order": 0}, "max_order: needed an integer ≥ 1, got 0"),
-    "threshold 0": ({"threshold": 0.0}, "threshold: needed a finite number > 0, got 0.0"),
-    "threshold 1": ({"threshold": 1.0}, "threshold: needed a number between 0 and 1, got 1.0"),
-    "tolerance": ({"tolerance": 2.0}, "tolerance: needed a number between 0 and 1, got 2.0"),
-    "task": ({"task": "class"}, "task: needed one of .* Did you mean 'classification'"),
-    "mode": ({"mode": "nest"}, "mode: needed one of .* Did you mean 'nested'"),
-    "ntk_inputs": ({"ntk_inputs": -1}, "ntk_inputs: needed an integer ≥ 0, got -1"),
-    "batch_size": ({"batch_size": 0}, "batch_size: needed an integer ≥ 1, got 0"),
-    "trainable": ({"trainable": {"w": True}}, "trainable: needed a tree of booleans that is a prefix"),
-    "all frozen": ({"trainable": False}, "params0: needed a leaf that may move, an array of floats, got none. Is"),
+    "NaN": ({"params0": START | {"v": np.full((4, 2), np.nan)}}, r"params0: expected .* 8 NaN .*of 8 in the leaf at .*v"),
+    "infinite": ({"params0": START | {"v": np.full((4, 2), np.inf)}}, "params0: expected finite .* 8 NaN or infinite of 8"),
+    "two outputs": ({"f": lambda p, x: (x, x)}, r"f: expected a model that returns one real array .* got a tuple of 2 arrays"),
+    "labels": ({"f": lambda p, x: perceptron(p, x).argmax(1)}, "f: expected .* got dtype int.*Return the logits"),
+    "one example": ({"f": lambda p, x: perceptron(p, x).sum()}, r"f: expected .* got shape \(\). For a model of one example"),
+    "x": ({"x": 3.0}, r"x: expected an array \(or a tree of them\) with one example per row, got shapes"),
+    "lengths": ({"x": (X, X[1:])}, r"x: expected an array \(or a tree of them\) .* got shapes \(6, 3\), \(5, 3\)"),
+    "order": ({"max_order": 0}, "max_order: expected an integer ≥ 1, got 0"),
+    "threshold 0": ({"threshold": 0.0}, "threshold: expected a finite number > 0, got 0.0"),
+    "threshold 1": ({"threshold": 1.0}, "threshold: expected a number between 0 and 1, got 1.0"),
+    "tolerance": ({"tolerance": 2.0}, "tolerance: expected a number between 0 and 1, got 2.0"),
+    "task": ({"task": "class"}, "task: expected one of .* Did you mean 'classification'"),
+    "mode": ({"mode": "nest"}, "mode: expected one of .* Did you mean 'nested'"),
+    "ntk_inputs": ({"ntk_inputs": -1}, "ntk_inputs: expected an integer ≥ 0, got -1"),
+    "batch_size": ({"batch_size": 0}, "batch_size: expected an integer ≥ 1, got 0"),
+    "trainable": ({"trainable": {"w": True}}, "trainable: expected a tree of booleans that is a prefix"),
+    "all frozen": ({"trainable": False}, "params0: expected a leaf that may move, an array of floats, got none. Is"),
 }  # fmt: skip
 
 

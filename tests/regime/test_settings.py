@@ -96,7 +96,7 @@ def test_refused(x64):
             lambda p, x: p["s"] * (x @ p["w"]), {"s": 1.0, "w": W}, params1, X, ntk_inputs=0, max_order=1, fixed=fixed
         )
 
-    with pytest.raises(tn.ArgumentError, match=r"^fixed: needed one of 'end', 'start', got 'first'\."):
+    with pytest.raises(tn.ArgumentError, match=r"^fixed: expected one of 'end', 'start', got 'first'\."):
         call({"s": 1.0, "w": MOVED}, "first")
     with pytest.raises(tn.ArgumentError, match=r"^params1\[1\]: .*another value at s\."):
         call([{"s": 1.0, "w": MOVED}, {"s": 2.0, "w": MOVED}], None)

@@ -189,7 +189,7 @@ def test_progress_goes_up_to_one(tmp_path: Path):
 
 
 def test_other_folders_are_refused(tmp_path: Path):
-    with pytest.raises(ArgumentError, match=r"DIR: needed a folder written by `taylornets reproduce`.*no run\.json"):
+    with pytest.raises(ArgumentError, match=r"DIR: expected a folder written by `taylornets reproduce`.*no run\.json"):
         write_report(tmp_path)
     with pytest.raises(ArgumentError, match=r"DIR: .*which does not exist"):
         write_report(tmp_path / "none")
@@ -199,6 +199,6 @@ def test_other_folders_are_refused(tmp_path: Path):
 def test_damaged_record_is_named(tmp_path: Path):
     save(tmp_path, [hostile()])
     (tmp_path / "records" / "certificate.json").write_text("{")
-    with pytest.raises(ArgumentError, match=r"DIR: needed records that can be read, got .*certificate\.json.*--resume"):
+    with pytest.raises(ArgumentError, match=r"DIR: expected records that can be read, got .*certificate\.json.*--resume"):
         write_report(tmp_path)
     assert records.load_run(tmp_path) is not None

@@ -83,12 +83,12 @@ def test_names_follow_the_order_of_the_theory(calls: Calls):
 
 
 def test_registering_a_name_twice_is_refused(calls: Calls):
-    with pytest.raises(ArgumentError, match=r"claim\.name: needed a name that is free, got 'alpha'"):
+    with pytest.raises(ArgumentError, match=r"claim\.name: expected a name that is free, got 'alpha'"):
         claims.register(claims.get("alpha"))
 
 
 def test_unknown_claim_offers_the_nearest(calls: Calls):
-    with pytest.raises(ArgumentError, match=r"--claim: needed one of .*got 'couplings'.*Did you mean 'coupling'"):
+    with pytest.raises(ArgumentError, match=r"--claim: expected one of .*got 'couplings'.*Did you mean 'coupling'"):
         claims.get("couplings")
 
 
@@ -241,7 +241,7 @@ def test_fresh_run_replaces_the_old_one(calls: Calls, tmp_path: Path):
 def test_folder_of_something_else_is_refused_and_left_alone(calls: Calls, tmp_path: Path):
     (tmp_path / "thesis.tex").write_text("years of work")
     (tmp_path / "run.json").write_text('{"schema": "of another program"}')
-    with pytest.raises(ArgumentError, match=r"--out: needed a new or empty folder.*'run\.json' and 1 more\. Choose"):
+    with pytest.raises(ArgumentError, match=r"--out: expected a new or empty folder.*'run\.json' and 1 more\. Choose"):
         reproduce(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run.json", "thesis.tex"]
     assert calls == []
@@ -251,7 +251,7 @@ def test_file_is_refused(calls: Calls, tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ArgumentError, match=r"--out: .*the file "):
         reproduce(tmp_path / "file")
-    with pytest.raises(ArgumentError, match=r"--out: needed a folder that can be written"):
+    with pytest.raises(ArgumentError, match=r"--out: expected a folder that can be written"):
         reproduce(tmp_path / "file" / "below")
 
 
@@ -265,9 +265,9 @@ def test_leftover_of_a_kill_before_the_first_record_is_no_obstacle(calls: Calls,
     ("changes", "message"),
     [
         ({"names": ["alpah"]}, r"--claim: .*got 'alpah'\. Did you mean 'alpha'"),
-        ({"profile": "fast"}, r"--profile: needed one of 'full', 'quick', got 'fast'"),
-        ({"seed": -1}, r"--seed: needed an integer ≥ 0, got -1"),
-        ({"seed": 2**32}, r"--seed: needed an integer ≤ 4294967295, got 4294967296"),
+        ({"profile": "fast"}, r"--profile: expected one of 'full', 'quick', got 'fast'"),
+        ({"seed": -1}, r"--seed: expected an integer ≥ 0, got -1"),
+        ({"seed": 2**32}, r"--seed: expected an integer ≤ 4294967295, got 4294967296"),
     ],
 )
 def test_wrong_requests_write_nothing(changes: dict[str, Any], message: str, calls: Calls, tmp_path: Path):

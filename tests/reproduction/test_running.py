@@ -119,6 +119,6 @@ def test_processes_end_with_their_parent(tmp_path: Path):
 
 
 def test_number_of_workers_is_checked(tmp_path: Path):
-    with pytest.raises(ArgumentError, match=r"^--workers: needed an integer ≥ 1, got 0"):
+    with pytest.raises(ArgumentError, match=r"^--workers: expected an integer ≥ 1, got 0"):
         reproduce(tmp_path / "out", workers=0)
     assert not (tmp_path / "out").exists()

@@ -87,19 +87,19 @@ def test_grid_is_the_product_of_its_lists(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[grid\n", r"CONFIG: needed a TOML file, got .*grid\.toml \("),
-        ("", r"grid\.toml: needed a table \[grid\], got none\. For example: d = \[10, 20\]"),
-        ("[grdi]\nd = 1\n", r"grid\.toml: needed one of 'grid', got 'grdi'. Did you mean 'grid'"),
-        (GRID + "widht = 8\n", r"\[grid\]: needed one of .*got 'widht'\. Did you mean 'width'"),
-        (GRID + 'width = "8"\n', "width: needed an integer, or a list of them, got '8'"),
-        (GRID + "width = [8, 8.5]\n", "width: needed an integer, or a list of them, got 8.5"),
-        (GRID + "noise = true\n", "noise: needed a number, or a list of them, got True"),
-        (GRID + "penalties = 3\n", "penalties: needed a list of numbers, or a list of them, got 3"),
-        (GRID + "width = []\n", "width: needed at least one value, got an empty list"),
-        (GRID + "n_over_d = 2\n", r"\[grid\]: needed either n or n_over_d, got both"),
-        ("[grid]\nd = 4\nseed = 1\n", r"\[grid\]: needed either n or n_over_d, got neither"),
-        ("[grid]\nn = 4\nseed = 1\n", r"\[grid\]: needed a value or list for 'd', got none"),
-        (GRID.replace("d = 4", "d = [4, 0]"), "d: needed an integer ≥ 1, got 0"),
+        ("[grid\n", r"CONFIG: expected a TOML file, got .*grid\.toml \("),
+        ("", r"grid\.toml: expected a table \[grid\], got none\. For example: d = \[10, 20\]"),
+        ("[grdi]\nd = 1\n", r"grid\.toml: expected one of 'grid', got 'grdi'. Did you mean 'grid'"),
+        (GRID + "widht = 8\n", r"\[grid\]: expected one of .*got 'widht'\. Did you mean 'width'"),
+        (GRID + 'width = "8"\n', "width: expected an integer, or a list of them, got '8'"),
+        (GRID + "width = [8, 8.5]\n", "width: expected an integer, or a list of them, got 8.5"),
+        (GRID + "noise = true\n", "noise: expected a number, or a list of them, got True"),
+        (GRID + "penalties = 3\n", "penalties: expected a list of numbers, or a list of them, got 3"),
+        (GRID + "width = []\n", "width: expected at least one value, got an empty list"),
+        (GRID + "n_over_d = 2\n", r"\[grid\]: expected either n or n_over_d, got both"),
+        ("[grid]\nd = 4\nseed = 1\n", r"\[grid\]: expected either n or n_over_d, got neither"),
+        ("[grid]\nn = 4\nseed = 1\n", r"\[grid\]: expected a value or list for 'd', got none"),
+        (GRID.replace("d = 4", "d = [4, 0]"), "d: expected an integer ≥ 1, got 0"),
     ],
 )
 def test_wrong_configurations_are_named(text: str, message: str, tmp_path: Path):
@@ -115,7 +115,7 @@ def test_the_documentation_s_grid_loads(tmp_path: Path):
 
 
 def test_missing_configuration_is_named(tmp_path: Path):
-    with pytest.raises(ArgumentError, match=r"CONFIG: needed a TOML file that can be read, got .*none\.toml \(No such"):
+    with pytest.raises(ArgumentError, match=r"CONFIG: expected a TOML file that can be read, got .*none\.toml \(No such"):
         load(tmp_path / "none.toml")
 
 
@@ -158,7 +158,7 @@ def test_damaged_database_is_named_and_left_alone(damage: str, tmp_path: Path):
         content[at : at + 4096] = os.urandom(min(4096, len(content) - at))
     path.write_bytes(content)
     with pytest.raises(
-        StoreError, match=r"--out: needed a database of a sweep in .*sweep\.sqlite, got .* Move it away"
+        StoreError, match=r"--out: expected a database of a sweep in .*sweep\.sqlite, got .* Move it away"
     ) as caught:
         Store(tmp_path, "1")
     assert path.read_bytes() == content
@@ -173,7 +173,7 @@ def test_full_disk_loses_nothing(tmp_path: Path):
         store.save(CELLS[0], {"error": 1.0})
         pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
         store._connection.execute(f"PRAGMA max_page_count = {pages}")
-        with pytest.raises(StoreError, match=r"--out: needed room on the disk of .*Finished cells are kept: make room"):
+        with pytest.raises(StoreError, match=r"--out: expected room on the disk of .*Finished cells are kept: make room"):
             store.save(CELLS[1], {"error": "x" * 100_000})
         assert store.count() == (1, 3)
     with Store(tmp_path, "1") as store:
@@ -287,11 +287,11 @@ def test_scheduler_with_two_workers_gives_the_same_table(undisturbed: Path, tmp_
 def test_wrong_requests_are_one_line(undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     config, elsewhere = str(write(tmp_path)), str(tmp_path / "x")
     requests = {
-        ("--out", str(undisturbed)): r"--out: needed a folder without a sweep, got .* Go on with it: --resume",
-        ("--out", str(tmp_path)): r"--out: needed a new or empty folder, got .*Choose another folder",
-        ("--workers", "0", "--out", elsewhere): "--workers: needed an integer ≥ 1, got 0",
-        ("--workers", "two", "--out", elsewhere): "--workers: needed an integer, got 'two'",
-        ("--scheduler", "nowhere:x", "--out", elsewhere): "--scheduler: needed the address of a running dask scheduler",
+        ("--out", str(undisturbed)): r"--out: expected a folder without a sweep, got .* Go on with it: --resume",
+        ("--out", str(tmp_path)): r"--out: expected a new or empty folder, got .*Choose another folder",
+        ("--workers", "0", "--out", elsewhere): "--workers: expected an integer ≥ 1, got 0",
+        ("--workers", "two", "--out", elsewhere): "--workers: expected an integer, got 'two'",
+        ("--scheduler", "nowhere:x", "--out", elsewhere): "--scheduler: expected the address of a running dask scheduler",
     }
     for words, message in requests.items():
         assert load_command("_app").run(["sweep", config, *words]) == 2
@@ -309,7 +309,7 @@ def test_disk_without_room_is_one_line(tmp_path: Path):
     code, _, error = finish(process)
     assert code == 2, error
     assert "Traceback" not in error
-    assert re.search(r"--out: needed room on the disk of .*Finished cells are kept", error.splitlines()[-1]), error
+    assert re.search(r"--out: expected room on the disk of .*Finished cells are kept", error.splitlines()[-1]), error
     with Store(out, tn.__version__) as store:
         cells, done = load(tmp_path / "grid.toml").cells, store.count()[0]
         assert 0 < done < 12

@@ -58,14 +58,14 @@ def test_trees_of_arrays():
 
 
 REFUSED = {
-    "lengths": ({"y": Y[:-1]}, "y: needed 10 examples as x has, got 9"),
-    "lengths within x": ({"x": (X, Y[:-1])}, r"x: needed an array \(or a tree of them\) with one example per row, got shapes"),
-    "a number": ({"x": 3.0}, r"x: needed an array .* got shapes \(\)"),
-    "no examples": ({"x": X[:0]}, r"x: needed an array .* got shapes \(0, 2\)"),
-    "nothing": ({"x": ()}, r"x: needed an array .* got shapes none"),
-    "too large": ({"batch_size": 11}, "batch_size: needed at most the 10 examples, got 11"),
-    "no batch": ({"batch_size": 0}, "batch_size: needed an integer ≥ 1, got 0"),
-    "no steps": ({"steps": 0}, "steps: needed an integer ≥ 1, got 0"),
+    "lengths": ({"y": Y[:-1]}, "y: expected 10 examples as x has, got 9"),
+    "lengths within x": ({"x": (X, Y[:-1])}, r"x: expected an array \(or a tree of them\) with one example per row, got shapes"),
+    "a number": ({"x": 3.0}, r"x: expected an array .* got shapes \(\)"),
+    "no examples": ({"x": X[:0]}, r"x: expected an array .* got shapes \(0, 2\)"),
+    "nothing": ({"x": ()}, r"x: expected an array .* got shapes none"),
+    "too large": ({"batch_size": 11}, "batch_size: expected at most the 10 examples, got 11"),
+    "no batch": ({"batch_size": 0}, "batch_size: expected an integer ≥ 1, got 0"),
+    "no steps": ({"steps": 0}, "steps: expected an integer ≥ 1, got 0"),
 }  # fmt: skip
 
 

@@ -86,7 +86,7 @@ def test_a_checkpoint_keeps_them(tmp_path):
 def test_weights_that_are_not_finite_are_refused():
     bad = START | {"w": START["w"].at[0, 0].set(complex(1.0, np.inf))}
     with pytest.raises(
-        tn.ArgumentError, match=r"params: needed finite numbers .* 1 NaN or infinite of 6 in the leaf at w"
+        tn.ArgumentError, match=r"params: expected finite numbers .* 1 NaN or infinite of 6 in the leaf at w"
     ):
         train(squares, bad, optax.sgd(0.1))
 

@@ -207,7 +207,7 @@ def test_where_there_is_no_kernel_the_result_says_why(which):
 
 def test_a_kernel_that_was_asked_for_and_does_not_fit():
     with pytest.raises(
-        tn.ArgumentError, match=r"^ntk_inputs: needed inputs whose kernel fits .* got 3 of 3 outputs each"
+        tn.ArgumentError, match=r"^ntk_inputs: expected inputs whose kernel fits .* got 3 of 3 outputs each"
     ):
         train_wide(3, ntk_inputs=3, max_bytes=500)
     assert train_wide(3, ntk_inputs=3, max_bytes=float("inf")).history.ntk_drift[-1] > 0

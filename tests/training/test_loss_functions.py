@@ -59,7 +59,7 @@ UNUSABLE = {
 def test_a_mean_over_all_pairs_is_refused(which):
     shape, y, loss = PAIRS[which]
     with pytest.raises(
-        tn.ArgumentError, match=r"^y: needed targets .*, got shape \(6,( 1)?\), which the loss .* Reshape y"
+        tn.ArgumentError, match=r"^y: expected targets .*, got shape \(6,( 1)?\), which the loss .* Reshape y"
     ):
         refuse_loss(loss, jnp.zeros(shape), y)
 
@@ -73,7 +73,7 @@ def test_losses_that_pair_each_output_with_its_target_pass(which):
 @pytest.mark.parametrize("which", UNUSABLE)
 def test_what_is_no_loss(which):
     loss, message = UNUSABLE[which]
-    with pytest.raises(tn.ArgumentError, match=f"^loss: needed a function loss.*, {message}"):
+    with pytest.raises(tn.ArgumentError, match=f"^loss: expected a function loss.*, {message}"):
         refuse_loss(loss, jnp.zeros((N, 1)), FLAT)
 
 

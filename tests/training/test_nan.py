@@ -30,24 +30,24 @@ def squared(outputs, y):
 
 
 REFUSED = {
-    "first batch": ({"batches": [(HOLED, Y)] * 2}, r"x of batch 0: needed inputs without NaN, got 1 NaN of 24, and 1 NaN in"),
+    "first batch": ({"batches": [(HOLED, Y)] * 2}, r"x of batch 0: expected inputs without NaN, got 1 NaN of 24, and 1 NaN in"),
     "leaf of a tree": (
         {"f": lambda w, x: x["a"] @ w, "batches": [({"a": HOLED, "b": X}, Y)]},
-        r"x of batch 0: needed inputs without NaN, got 1 NaN of 24 at a, and",
+        r"x of batch 0: expected inputs without NaN, got 1 NaN of 24 at a, and",
     ),
-    "later, of NumPy": ({"batches": [(X, Y), (X, Y), (HOLED, Y)]}, "x of batch 2: needed inputs without NaN, got NaN, and a"),
-    "later, of JAX": ({"batches": iter([(X, Y), (jnp.asarray(HOLED), Y)])}, "x of batch 1: needed inputs without NaN, got NaN"),
-    "probe": ({"probe": (HOLED, Y)}, "probe: needed inputs without NaN, got 1 NaN of 24, and 1 NaN in the outputs"),
-    "model": ({"f": lambda w, x: jnp.log(x @ w)}, "f: needed a model whose outputs at the initial parameters are numbers"),
+    "later, of NumPy": ({"batches": [(X, Y), (X, Y), (HOLED, Y)]}, "x of batch 2: expected inputs without NaN, got NaN, and a"),
+    "later, of JAX": ({"batches": iter([(X, Y), (jnp.asarray(HOLED), Y)])}, "x of batch 1: expected inputs without NaN, got NaN"),
+    "probe": ({"probe": (HOLED, Y)}, "probe: expected inputs without NaN, got 1 NaN of 24, and 1 NaN in the outputs"),
+    "model": ({"f": lambda w, x: jnp.log(x @ w)}, "f: expected a model whose outputs at the initial parameters are numbers"),
     "model under noise": (
         {"f": lambda w, x, key: jnp.log(x @ w), "f_eval": linear, "stochastic": True, "key": jax.random.key(0)},
-        "f: needed a model whose outputs at the initial parameters are numbers",
+        "f: expected a model whose outputs at the initial parameters are numbers",
     ),
     "loss": (
         {"loss": lambda o, y: squared(jnp.log(-jnp.abs(o)), y)},
-        "loss: needed a function whose value at the initial parameters is a number, got NaN from",
+        "loss: expected a function whose value at the initial parameters is a number, got NaN from",
     ),
-    "targets": ({"loss": squared, "batches": [(X, HOLED[:, 1:2])]}, "y of batch 0: needed targets without NaN, got 1 NaN"),
+    "targets": ({"loss": squared, "batches": [(X, HOLED[:, 1:2])]}, "y of batch 0: expected targets without NaN, got 1 NaN"),
 }  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def test_the_batch_of_an_example_that_comes_later():
     number = next(i for i, (x, _) in enumerate(data) if np.isnan(x).any())
     assert number > 0
     seen = []
-    with pytest.raises(tn.ArgumentError, match=f"^x of batch {number}: needed inputs without NaN, got 1 NaN of 6"):
+    with pytest.raises(tn.ArgumentError, match=f"^x of batch {number}: expected inputs without NaN, got 1 NaN of 6"):
         train(batches=data, callbacks=[seen.append])
     assert not seen
     assert train(batches=data, steps=number).steps["full"] == number  # it does not come

@@ -193,7 +193,7 @@ def test_a_file_that_cannot_be_used(damage, kept, tmp_path):
     change, message = DAMAGE[damage]
     file = tmp_path / "run"
     file.write_bytes(change(kept))
-    with pytest.raises(tn.ArgumentError, match=f"checkpoint: needed a checkpoint of this run, got .*run, {message}"):
+    with pytest.raises(tn.ArgumentError, match=f"checkpoint: expected a checkpoint of this run, got .*run, {message}"):
         train(checkpoint=file, resume=True)
 
 

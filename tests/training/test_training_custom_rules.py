@@ -123,5 +123,5 @@ def test_a_model_without_a_gradient(which):
             f, jnp.ones((2, 1)), [(x, x[:, :1])], loss="squared", optimizer=optax.sgd(0.1), ntk_inputs=0,
             callbacks=[seen.append], **{"orders": (1,)} | settings,
         )  # fmt: skip
-    assert re.match(rf"f: needed a model with a gradient, .*({primitive}).*{re.escape(advice)}", str(caught.value))
+    assert re.match(rf"f: expected a model with a gradient, .*({primitive}).*{re.escape(advice)}", str(caught.value))
     assert not seen

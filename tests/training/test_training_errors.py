@@ -28,92 +28,92 @@ def one_example(params, x):
 
 REFUSED = {
     # The model and its parameters.
-    "f": ({"f": 3}, r"f: needed a function f\(params, \*args, \*\*kwargs\), got 3\."),
-    "NaN": ({"params": NAN}, r"params: needed .* got 2 NaN of 4 in the leaf at 1\.b"),
-    "infinity": ({"params": INFINITE}, r"params: needed finite .* got 1 NaN or infinite of 4 in the leaf at 1\.b"),
-    "nothing to train": ({"params": {"n": jnp.arange(3)}}, "params: needed a leaf that may move, .* got none. Is trainable"),
-    "all frozen": ({"trainable": False}, "params: needed a leaf that may move, .* got none. Is trainable all False?"),
-    "mask": ({"trainable": [True]}, "trainable: needed a tree of booleans that is a prefix of params"),
-    "two outputs": ({"f": lambda p, x: (x, x)}, r"f: needed a model that returns one real array of shape \(8, ...\), .*2 arr"),
-    "classes": ({"f": lambda p, x: PROBLEM.f(p, x).argmax(1)}, "f: needed .* got dtype int32. Return the logits, not"),
-    "complex": ({"f": lambda p, x: 1j * PROBLEM.f(p, x)}, "f: needed .* got dtype complex64"),
-    "a number": ({"f": one_example}, r"f: needed .* got shape \(\). For a model of one example pass lambda params, x: jax"),
-    "transposed": ({"f": lambda p, x: PROBLEM.f(p, x).T}, r"f: needed .* got shape \(4, 8\). The examples are on the last"),
+    "f": ({"f": 3}, r"f: expected a function f\(params, \*args, \*\*kwargs\), got 3\."),
+    "NaN": ({"params": NAN}, r"params: expected .* got 2 NaN of 4 in the leaf at 1\.b"),
+    "infinity": ({"params": INFINITE}, r"params: expected finite .* got 1 NaN or infinite of 4 in the leaf at 1\.b"),
+    "nothing to train": ({"params": {"n": jnp.arange(3)}}, "params: expected a leaf that may move, .* got none. Is trainable"),
+    "all frozen": ({"trainable": False}, "params: expected a leaf that may move, .* got none. Is trainable all False?"),
+    "mask": ({"trainable": [True]}, "trainable: expected a tree of booleans that is a prefix of params"),
+    "two outputs": ({"f": lambda p, x: (x, x)}, r"f: expected a model that returns one real array of shape \(8, ...\), .*2 arr"),
+    "classes": ({"f": lambda p, x: PROBLEM.f(p, x).argmax(1)}, "f: expected .* got dtype int32. Return the logits, not"),
+    "complex": ({"f": lambda p, x: 1j * PROBLEM.f(p, x)}, "f: expected .* got dtype complex64"),
+    "a number": ({"f": one_example}, r"f: expected .* got shape \(\). For a model of one example pass lambda params, x: jax"),
+    "transposed": ({"f": lambda p, x: PROBLEM.f(p, x).T}, r"f: expected .* got shape \(4, 8\). The examples are on the last"),
     "f_eval": (
-        {"f_eval": lambda p, x: PROBLEM.f(p, x)[:3]}, r"f_eval: needed .* got shape \(3, 4\). .*jax.vmap\(lambda one: f_eval"
+        {"f_eval": lambda p, x: PROBLEM.f(p, x)[:3]}, r"f_eval: expected .* got shape \(3, 4\). .*jax.vmap\(lambda one: f_eval"
     ),
-    "f_eval without a return": ({"f_eval": lambda p, x: None}, "f_eval: needed a model like f, got f: .* got None"),
+    "f_eval without a return": ({"f_eval": lambda p, x: None}, "f_eval: expected a model like f, got f: .* got None"),
     "a branch on values": (
-        {"f": lambda p, x: PROBLEM.f(p, x) if p[0]["b"][0] > 0 else x}, "f: needed a model that jax.jit can compile, got one"
+        {"f": lambda p, x: PROBLEM.f(p, x) if p[0]["b"][0] > 0 else x}, "f: expected a model that jax.jit can compile, got one"
     ),
     "one row for all": (
-        {"f": lambda p, x: jnp.zeros((8, 1)) + PROBLEM.f(p, x).mean(0)}, r"f: needed a model that returns one row per example"
+        {"f": lambda p, x: jnp.zeros((8, 1)) + PROBLEM.f(p, x).mean(0)}, r"f: expected a model that returns one row per example"
     ),
     "examples last": (
         {"f": lambda p, x: (x @ p).T, "params": jnp.ones((3, 8)), "batches": [(X, Y)]}, "f: .* is the output transposed"
     ),
     # The data.
-    "no pairs": ({"batches": 3.0}, r"batches: needed an iterable of pairs \(x, y\), got a float. taylornets.training.Batches"),
-    "empty": ({"batches": []}, r"batches: needed at least one pair \(x, y\), got none"),
-    "empty iterator": ({"batches": iter(())}, r"batches: needed at least one pair \(x, y\), got none"),
-    "arrays alone": ({"batches": [X]}, r"batches: needed pairs \(x, y\), got a ndarray in step 0"),
-    "three": ({"batches": [(X, Y, Y)]}, r"batches: needed pairs \(x, y\), got a tuple of 3 in step 0"),
-    "later": ({"batches": [(X, Y), X]}, r"batches: needed pairs \(x, y\), got a ndarray in step 1"),
-    "lengths": ({"batches": [(X, Y), (X, Y[:-1])]}, "batches: needed as many targets as inputs, got 8 and 7 in step 1"),
-    "no rows": ({"batches": [(X[0, 0], Y)]}, r"x of batch 0: needed an array .* got shapes \(\)"),
-    "labels": ({"batches": [(X, Y + 1)]}, "y: needed labels from 0 to 3, got the label 4 among others"),
+    "no pairs": ({"batches": 3.0}, r"batches: expected an iterable of pairs \(x, y\), got a float. taylornets.training.Batches"),
+    "empty": ({"batches": []}, r"batches: expected at least one pair \(x, y\), got none"),
+    "empty iterator": ({"batches": iter(())}, r"batches: expected at least one pair \(x, y\), got none"),
+    "arrays alone": ({"batches": [X]}, r"batches: expected pairs \(x, y\), got a ndarray in step 0"),
+    "three": ({"batches": [(X, Y, Y)]}, r"batches: expected pairs \(x, y\), got a tuple of 3 in step 0"),
+    "later": ({"batches": [(X, Y), X]}, r"batches: expected pairs \(x, y\), got a ndarray in step 1"),
+    "lengths": ({"batches": [(X, Y), (X, Y[:-1])]}, "batches: expected as many targets as inputs, got 8 and 7 in step 1"),
+    "no rows": ({"batches": [(X[0, 0], Y)]}, r"x of batch 0: expected an array .* got shapes \(\)"),
+    "labels": ({"batches": [(X, Y + 1)]}, "y: expected labels from 0 to 3, got the label 4 among others"),
     "labels of the second batch": (
         {"batches": [(X, Y), (X, Y + 1)]},
-        r"batches: needed targets that the loss takes in batch 1, got y: needed labels from 0 to 3, got the label 4",
+        r"batches: expected targets that the loss takes in batch 1, got y: expected labels from 0 to 3, got the label 4",
     ),
     "labels of a batch to come": (
         {"batches": LATER},
-        r"batches: needed targets that the loss takes, got y: needed labels from 0 to 3, got the label 4",
+        r"batches: expected targets that the loss takes, got y: expected labels from 0 to 3, got the label 4",
     ),
-    "negative": ({"batches": [(X, Y - 1)]}, "y: needed labels from 0 to 3, got the label -1 among others"),
-    "floats": ({"batches": [(X, Y * 1.0)]}, "y: needed integer labels for the softmax loss, got dtype float"),
-    "shape": ({"batches": [(X, np.eye(3)[Y % 3])]}, r"y: needed shape \(8,\) or \(8, 4\) for outputs \(8, 4\), got \(8, 3\)"),
+    "negative": ({"batches": [(X, Y - 1)]}, "y: expected labels from 0 to 3, got the label -1 among others"),
+    "floats": ({"batches": [(X, Y * 1.0)]}, "y: expected integer labels for the softmax loss, got dtype float"),
+    "shape": ({"batches": [(X, np.eye(3)[Y % 3])]}, r"y: expected shape \(8,\) or \(8, 4\) for outputs \(8, 4\), got \(8, 3\)"),
     "NaN in y": (
-        {"loss": "squared", "batches": [(X, np.full((8, 4), np.nan))]}, "y: needed finite numbers, got 32 NaN or infinite"
+        {"loss": "squared", "batches": [(X, np.full((8, 4), np.nan))]}, "y: expected finite numbers, got 32 NaN or infinite"
     ),
-    "probe": ({"probe": X}, r"probe: needed a pair \(x, y\), got a ndarray"),
-    "lengths of probe": ({"probe": (X, Y[:-1])}, "probe: needed 8 examples as x has, got 7"),
-    "labels of probe": ({"probe": (X, Y + 1)}, "y: needed labels from 0 to 3, got the label 4 among others"),
+    "probe": ({"probe": X}, r"probe: expected a pair \(x, y\), got a ndarray"),
+    "lengths of probe": ({"probe": (X, Y[:-1])}, "probe: expected 8 examples as x has, got 7"),
+    "labels of probe": ({"probe": (X, Y + 1)}, "y: expected labels from 0 to 3, got the label 4 among others"),
     # What is trained, and how.
-    "one order": ({"orders": 2}, "orders: needed a list of integers ≥ 1, got 2"),
-    "order 0": ({"orders": (0, 1)}, "orders: needed an integer ≥ 1, got 0"),
-    "half an order": ({"orders": (1.5,)}, "orders: needed an integer ≥ 1, got 1.5"),
-    "twice": ({"orders": (2, 2)}, r"orders: needed orders that differ, got \(2, 2\)"),
-    "no model": ({"orders": (), "include_full": False}, "orders: needed at least one order, or include_full=True, got neither"),
-    "loss": ({"loss": "cross"}, "loss: needed one of .*'softmax'"),
-    "task": ({"task": "classify"}, "task: needed one of .* Did you mean 'classification'"),
-    "mode": ({"mode": "nest", "orders": (1,)}, "mode: needed one of .* Did you mean 'nested'"),
-    "optimizer": ({"optimizer": 0.1}, r"optimizer: needed an optax .*sgd\(0.1\), got 0.1"),
+    "one order": ({"orders": 2}, "orders: expected a list of integers ≥ 1, got 2"),
+    "order 0": ({"orders": (0, 1)}, "orders: expected an integer ≥ 1, got 0"),
+    "half an order": ({"orders": (1.5,)}, "orders: expected an integer ≥ 1, got 1.5"),
+    "twice": ({"orders": (2, 2)}, r"orders: expected orders that differ, got \(2, 2\)"),
+    "no model": ({"orders": (), "include_full": False}, "orders: expected at least one order, or include_full=True, got neither"),
+    "loss": ({"loss": "cross"}, "loss: expected one of .*'softmax'"),
+    "task": ({"task": "classify"}, "task: expected one of .* Did you mean 'classification'"),
+    "mode": ({"mode": "nest", "orders": (1,)}, "mode: expected one of .* Did you mean 'nested'"),
+    "optimizer": ({"optimizer": 0.1}, r"optimizer: expected an optax .*sgd\(0.1\), got 0.1"),
     "optimizer without a rate": ({"optimizer": optax.sgd}, r"optimizer: .*, got a function. Call it with a learning rate"),
-    "class of optimizers": ({"optimizer": optax.GradientTransformation}, "optimizer: needed an optax gradient transf"),
-    "a huge order": ({"orders": (1, 100_000)}, "orders: needed an order of at most 256, got 100000"),
-    "custom_vjp": ({"custom_vjp": "rules"}, "custom_vjp: needed one of .* Did you mean 'rule'"),
-    "an int for a key": ({"key": 0}, "key: needed a random key of JAX, got 0. For example"),
+    "class of optimizers": ({"optimizer": optax.GradientTransformation}, "optimizer: expected an optax gradient transf"),
+    "a huge order": ({"orders": (1, 100_000)}, "orders: expected an order of at most 256, got 100000"),
+    "custom_vjp": ({"custom_vjp": "rules"}, "custom_vjp: expected one of .* Did you mean 'rule'"),
+    "an int for a key": ({"key": 0}, "key: expected a random key of JAX, got 0. For example"),
     "augment that fails": (
-        {"augment": lambda k, x: x @ x, "key": jax.random.key(0)}, r"augment: needed .*, got one that fails \(TypeError: "
+        {"augment": lambda k, x: x @ x, "key": jax.random.key(0)}, r"augment: expected .*, got one that fails \(TypeError: "
     ),
     "augment that drops rows": (
-        {"augment": lambda k, x: x[1:], "key": jax.random.key(0)}, r"augment: needed .*, got shapes \(7, 3\) for 8 examples"
+        {"augment": lambda k, x: x[1:], "key": jax.random.key(0)}, r"augment: expected .*, got shapes \(7, 3\) for 8 examples"
     ),
-    "a callback": ({"callbacks": print}, "callbacks: needed a list of functions of a Snapshot, got a .*Put it into a list"),
-    "augment without key": ({"augment": lambda k, x: x}, "key: needed a key, since augment draws noise, got None"),
-    "noise without key": ({"stochastic": True}, "key: needed a key, since stochastic draws noise, got None"),
+    "a callback": ({"callbacks": print}, "callbacks: expected a list of functions of a Snapshot, got a .*Put it into a list"),
+    "augment without key": ({"augment": lambda k, x: x}, "key: expected a key, since augment draws noise, got None"),
+    "noise without key": ({"stochastic": True}, "key: expected a key, since stochastic draws noise, got None"),
     "noise without f_eval": (
-        {"stochastic": True, "key": jax.random.key(0)}, r"f_eval: needed a function, .*got None. It is the model f_eval\(params"
+        {"stochastic": True, "key": jax.random.key(0)}, r"f_eval: expected a function, .*got None. It is the model f_eval\(params"
     ),
     # Numbers.
-    "steps": ({"steps": 0}, "steps: needed an integer ≥ 1, got 0"),
-    "too many steps": ({"steps": 7}, "steps: needed at most the 6 batches, got 7"),
-    "evaluate_every": ({"evaluate_every": 0}, "evaluate_every: needed an integer ≥ 1, got 0"),
-    "probe_batch_size": ({"probe_batch_size": 0}, "probe_batch_size: needed an integer ≥ 1, got 0"),
-    "checkpoint_every": ({"checkpoint_every": 0}, "checkpoint_every: needed an integer ≥ 1, got 0"),
-    "ntk_inputs": ({"ntk_inputs": -1}, "ntk_inputs: needed an integer ≥ 0, got -1"),
-    "resume": ({"resume": True}, "resume: needed a file in checkpoint to go on from, got checkpoint=None"),
+    "steps": ({"steps": 0}, "steps: expected an integer ≥ 1, got 0"),
+    "too many steps": ({"steps": 7}, "steps: expected at most the 6 batches, got 7"),
+    "evaluate_every": ({"evaluate_every": 0}, "evaluate_every: expected an integer ≥ 1, got 0"),
+    "probe_batch_size": ({"probe_batch_size": 0}, "probe_batch_size: expected an integer ≥ 1, got 0"),
+    "checkpoint_every": ({"checkpoint_every": 0}, "checkpoint_every: expected an integer ≥ 1, got 0"),
+    "ntk_inputs": ({"ntk_inputs": -1}, "ntk_inputs: expected an integer ≥ 0, got -1"),
+    "resume": ({"resume": True}, "resume: expected a file in checkpoint to go on from, got checkpoint=None"),
 }  # fmt: skip
 
 
@@ -130,7 +130,7 @@ def test_refused(which):
 
 
 def test_a_name_of_no_model_in_a_callback():
-    with pytest.raises(tn.ArgumentError, match="name: needed one of 1, full, got 2"):
+    with pytest.raises(tn.ArgumentError, match="name: expected one of 1, full, got 2"):
         tn.taylorized_training(
             PROBLEM.f, PROBLEM.params, PROBLEM.batches, orders=(1,), loss=cross_entropy, optimizer=sgd(), ntk_inputs=0,
             callbacks=[lambda snapshot: snapshot.params(2)],
@@ -148,6 +148,6 @@ def test_an_order_too_high_for_memory(monkeypatch):
         )  # fmt: skip
 
     monkeypatch.setattr(_memory, "memory_limit", lambda: 1000)
-    with pytest.raises(tn.ArgumentError, match=r"orders: needed orders whose series fit into memory, got .*max_bytes="):
+    with pytest.raises(tn.ArgumentError, match=r"orders: expected orders whose series fit into memory, got .*max_bytes="):
         train()
     assert train(max_bytes=float("inf")).steps[2] == 1

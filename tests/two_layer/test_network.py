@@ -145,11 +145,11 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            ({"width": 7}, "width: needed an even number.*got 7.*Use 8"),
-            ({"width": 0}, "width: needed an integer ≥ 1, got 0"),
-            ({"inputs": -1}, "inputs: needed an integer ≥ 1"),
+            ({"width": 7}, "width: expected an even number.*got 7.*Use 8"),
+            ({"width": 0}, "width: expected an integer ≥ 1, got 0"),
+            ({"inputs": -1}, "inputs: expected an integer ≥ 1"),
             ({"activation": "cubic_rellu"}, "Did you mean 'cubic_relu'"),
-            ({"input_norm": 0.0}, "input_norm: needed a finite number > 0"),
+            ({"input_norm": 0.0}, "input_norm: expected a finite number > 0"),
         ],
     )
     def test_init(self, change, message):
@@ -160,19 +160,19 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("call", "message"),
         [
-            (lambda net, w, x: net.term(-1, w, x), "k: needed an integer ≥ 0, got -1"),
-            (lambda net, w, x: net.taylor(-2, w, x), "k: needed an integer ≥ 0, got -2"),
-            (lambda net, w, x: net(w.T, x), r"w: needed shape \(10, 3\), got shape \(3, 10\)"),
-            (lambda net, w, x: net(w, x[0]), r"x: needed shape \(n, 3\), got shape \(3,\)"),
-            (lambda net, w, x: net(w, x.at[2, 1].set(jnp.nan)), "x: needed finite numbers, got 1 NaN or infinite"),
-            (lambda net, w, x: net(w.at[0, 0].set(jnp.inf), x), "w: needed finite numbers"),
-            (lambda net, w, x: net(w, x[:0]), "x: needed a non-empty array"),
+            (lambda net, w, x: net.term(-1, w, x), "k: expected an integer ≥ 0, got -1"),
+            (lambda net, w, x: net.taylor(-2, w, x), "k: expected an integer ≥ 0, got -2"),
+            (lambda net, w, x: net(w.T, x), r"w: expected shape \(10, 3\), got shape \(3, 10\)"),
+            (lambda net, w, x: net(w, x[0]), r"x: expected shape \(n, 3\), got shape \(3,\)"),
+            (lambda net, w, x: net(w, x.at[2, 1].set(jnp.nan)), "x: expected finite numbers, got 1 NaN or infinite"),
+            (lambda net, w, x: net(w.at[0, 0].set(jnp.inf), x), "w: expected finite numbers"),
+            (lambda net, w, x: net(w, x[:0]), "x: expected a non-empty array"),
             (
                 lambda net, w, x: net.prepare(x, 2).term(3, w),
-                r"k: needed one of the prepared orders \(0, 1, 2\), got 3",
+                r"k: expected one of the prepared orders \(0, 1, 2\), got 3",
             ),
-            (lambda net, w, x: net.prepare(x, 2, 0), "chunk_size: needed an integer ≥ 1"),
-            (lambda net, w, x: net(jnp.stack([w, w], 1), x), r"w: needed shape \(10, 3\).*single terms"),
+            (lambda net, w, x: net.prepare(x, 2, 0), "chunk_size: expected an integer ≥ 1"),
+            (lambda net, w, x: net(jnp.stack([w, w], 1), x), r"w: expected shape \(10, 3\).*single terms"),
         ],
     )
     def test_calls(self, call, message):

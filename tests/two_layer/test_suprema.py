@@ -45,5 +45,5 @@ def test_suprema_bound_and_are_attained(symmetric, order):
 
 def test_other_orders_are_refused():
     net, x, q = draw(True)
-    with pytest.raises(tn.ArgumentError, match="order: needed 1 or 2, got 3"):
+    with pytest.raises(tn.ArgumentError, match="order: expected 1 or 2, got 3"):
         unit_suprema(net.prepare(x, (3,)), 3, q)
