@@ -7,7 +7,7 @@ import jax
 
 import taylornets as tn
 from benchmarks import _measure
-from taylornets._fit import METHODS, default_method, natural_point
+from taylornets._fit import METHODS, default_method
 from taylornets.learning.problems import noisy_product
 
 TOLERANCE, NOISY_TOLERANCE = 1e-6, 2e-2
@@ -56,7 +56,7 @@ def race(sizes: dict[str, int], quick: bool) -> list[dict[str, Any]]:
         risk = tn.objective(net, x, y, model=model, penalty=PENALTY)
         steps = 20 if quick else STEPS.get(name, 3000)
         method = default_method(name, risk, jax.random.key(2), steps)
-        start = natural_point(risk, jax.random.key(3), scale=START)
+        start = risk.natural_point(jax.random.key(3), scale=START)
 
         def fit(most: int, model: str = model, method: Any = method, start: Any = start) -> tn.FitResult:
             options = {"penalty": PENALTY, "tol": TOLERANCE, "max_steps": most, "throw": False}

@@ -61,10 +61,11 @@ for n in (50, 100, 200, 400):
         guesses = [tn.kernels.infinite_width_ntk("cubic_relu", new, x) @ coefficients for new in (x_validation, x_test)]
         paths["ntk"].append((relative(guesses[0], x_validation), relative(guesses[1], x_test)))
     for model in ("quadratic", "randomized"):
-        w, paths[model] = None, []
-        for penalty in (3e-5, 3e-6, 3e-7):  # each starts where the last one ended
-            options = {"penalty": penalty, "power": 4, "tol": 1e-2, "max_steps": 200, "throw": False}
-            w = tn.fit(net, x, y, model=model, w_init=w, key=jax.random.key(6), **options).w
+        paths[model] = []
+        options = {"power": 4, "tol": 1e-2, "max_steps": 200, "throw": False}
+        # Each penalty starts where the last one ended.
+        for result in tn.fit_path(net, x, y, (3e-5, 3e-6, 3e-7), model=model, key=jax.random.key(6), **options):
+            w = result.w
             if model == "quadratic":
                 guesses = [net.term(2, w, new) for new in (x_validation, x_test)]
             else:

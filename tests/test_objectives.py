@@ -1,5 +1,8 @@
 """Penalized risks against their definition, finite differences and each other."""
 
+import ast
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -204,9 +207,9 @@ class TestDraws:
         error = float(jnp.std(values)) / np.sqrt(4000)
         assert float(jnp.mean(values)) == pytest.approx(float(risk(w)), abs=4 * error)
         drawn = risk.with_signs(jax.random.key(3))
-        assert isinstance(drawn.response, SampledSigns)
-        signed = drawn.response.signs[:, None] * w
-        assert set(np.asarray(drawn.response.signs)) <= {-1.0, 1.0}
+        assert isinstance(drawn.model.response, SampledSigns)
+        signed = drawn.model.response.signs[:, None] * w
+        assert set(np.asarray(drawn.model.response.signs)) <= {-1.0, 1.0}
         assert jnp.allclose(drawn.outputs(w), net(signed, x), rtol=1e-12)
         assert drawn(w) - drawn.risk(w) == pytest.approx(float(risk(w) - risk.risk(w)), rel=1e-10)
 
@@ -238,3 +241,33 @@ class TestDraws:
             risk.minibatch(jax.random.key(0), 0)
         with pytest.raises(tn.ArgumentError, match="model: expected 'randomized', 'sampled' or a randomization"):
             risk.with_signs(jax.random.key(0))
+
+
+@pytest.mark.usefixtures("x64")
+def test_another_penalty_on_the_same_features():
+    net, x, y, w = draw()
+    changed, new = (
+        tn.objective(net, x, y, penalty=1.0).with_penalty(1e-2),
+        tn.objective(net, x, y, penalty=1e-2),
+    )
+    assert float(changed(w)) == float(new(w))
+    np.testing.assert_array_equal(changed.value_and_gradient(w)[1], new.value_and_gradient(w)[1])
+    with pytest.raises(tn.ArgumentError, match=r"penalty: .* a finite number > 0"):
+        changed.with_penalty(0.0)
+
+
+INSIDE = {"empirical", "prepared", "pointwise", "examples"}
+
+
+def test_nobody_opens_an_objective():
+    """What an objective is made of is its room's own: others ask its methods."""
+    root = Path(tn.__file__).parent
+    opened = [
+        f"{path.relative_to(root)}:{node.lineno} {ast.unparse(node)}"
+        for path in root.rglob("*.py")
+        if path.parent.name != "objectives"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in INSIDE
+        if ast.unparse(node.value).split(".")[-1] in {"risk", "objective", "fun"}
+    ]
+    assert opened == []

@@ -25,13 +25,14 @@ from taylornets import (
     generalization,
     kernels,
     losses,
+    models,
     optimizers,
     randomization,
     targets,
     training,
 )
 from taylornets._checks import ArgumentError
-from taylornets._fit import FitError, FitResult, Status, fit
+from taylornets._fit import FitError, FitResult, Status, fit, fit_path
 from taylornets._regime import Regime, regime
 from taylornets.certificates import Certificate, certify
 from taylornets.expansion import cost, explain, linearize, taylor_expand, taylor_terms
@@ -48,10 +49,10 @@ __version__ = "0.1.0"
 # What users reach from here; rooms whose name a public function has (`_fit`, `_regime`) are private.
 __all__ = [
     "ArgumentError", "Certificate", "FitError", "FitResult", "NTKClassifier", "NTKRegressor", "Objective", "Regime",
-    "Stationarity", "Status", "TaylorClassifier", "TaylorRegressor", "TaylorizedTraining", "TwoLayerNetwork", "activations",
-    "certificates", "certify", "compat", "cost", "explain", "expressivity", "fit", "generalization", "kernels", "linearize",
-    "load", "losses", "objective", "optimizers", "randomization", "regime", "save", "stationarity", "targets",
-    "taylor_expand", "taylor_terms", "taylorized_training", "training",
+    "Stationarity", "Status", "TaylorClassifier", "TaylorRegressor", "TaylorizedTraining", "TwoLayerNetwork",
+    "activations", "certificates", "certify", "compat", "cost", "explain", "expressivity", "fit", "fit_path",
+    "generalization", "kernels", "linearize", "load", "losses", "models", "objective", "optimizers", "randomization",
+    "regime", "save", "stationarity", "targets", "taylor_expand", "taylor_terms", "taylorized_training", "training",
 ]  # fmt: skip
 
 # Loaded when they are asked for: they need scikit-learn, which the library does not.

@@ -65,7 +65,7 @@ def planted_weights(net: TwoLayerNetwork, target: Polynomial, order: int = 2) ->
             f"symmetric={net.symmetric}, outputs={net.outputs}",
         )
     _checks.array("target.directions", target.directions, ("J", net.inputs))
-    half, count = net.width // 2, len(target.powers)
+    half, count = net.pairs, len(target.powers)
     if count > half:
         raise _checks.ArgumentError("net", f"at least {2 * count} units for {count} directions", f"width {net.width}")
     first, second = jnp.zeros((half, net.inputs), net.w0.dtype), jnp.zeros((half, net.inputs), net.w0.dtype)
@@ -84,7 +84,7 @@ def planted_weights(net: TwoLayerNetwork, target: Polynomial, order: int = 2) ->
         positive = net.a[j:half:count, 0] > 0
         first = first.at[j::count].set(jnp.where(positive, plus, minus)[:, None] * unit[None, :])
         second = second.at[j::count].set(jnp.where(positive, minus, plus)[:, None] * unit[None, :])
-    return jnp.concatenate([first, second])
+    return net.both_halves(first, second)
 
 
 def planted_norm(

@@ -37,7 +37,7 @@ def test_expected_curvature_is_the_mean_over_all_signs(loss, outputs, power):
     # Twice the convexity of the loss: ℓ(f*) - ℓ(f) - ⟨ℓ', f* - f⟩.
     outputs_here, outputs_there = risk.outputs(w), risk.outputs(comparator)
     difference = outputs_there - outputs_here
-    slopes = risk.pointwise.loss.derivative(outputs_here, risk.targets())
+    slopes = risk.loss.derivative(outputs_here, risk.targets())
     convexity = risk.risk(comparator) - risk.risk(w) - jnp.sum(slopes * difference) / 15
     assert float(found.slack) == pytest.approx(2 * float(convexity), rel=1e-8)
 

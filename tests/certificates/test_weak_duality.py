@@ -21,7 +21,6 @@ from taylornets.certificates._randomized import (
     _variances,
     randomized_bound,
 )
-from taylornets.two_layer import moment_matrices
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -166,7 +165,7 @@ def test_unit_suprema_lie_above_a_fine_grid(activation: str):
     vector = dual_candidate(risk, w)
     coarse, _ = _table(risk, vector, risk(w))
     t = jnp.linspace(0, coarse.t[-1], 4001)[1:]
-    moments, variances, odd = moment_matrices(risk.prepared, vector), _variances(risk), _odd_remainder(risk)
+    moments, variances, odd = risk.moment_matrices(vector), _variances(risk), _odd_remainder(risk)
     signed = jnp.concatenate([-moments, moments])
     doubled = jnp.concatenate([variances, variances])
 

@@ -361,7 +361,7 @@ BAD_END = {
     "a word": (END | {"v": "v"}, r"params1 at v: expected an array of shape \(4, 2\), got a str"),
     "type": (END | {"v": END["v"].astype(np.float16)}, "params1 at v: expected dtype float64 as in params0, got dtype float16"),
     "NaN": (END | {"v": np.full((4, 2), np.nan)}, "params1: expected finite .* got 8 NaN or infinite of 8 in the leaf at v"),
-    "infinite": (END | {"v": np.full((4, 2), np.inf)}, "params1: expected finite .* got 8 NaN or infinite of 8 in the leaf at v"),
+    "infinite": (END | {"v": np.full((4, 2), np.inf)}, "params1: expected finite .* got 8 NaN or infinite of 8 in the leaf"),
     "empty": ([], "params1: expected the leaf v of params0, got a tree without it"),
 }  # fmt: skip
 

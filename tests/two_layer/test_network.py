@@ -179,3 +179,12 @@ class TestErrors:
         net, w, x = draw(13, dtype=jnp.float32)
         with pytest.raises(tn.ArgumentError, match=message):
             call(net, w, x)
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_pairs_have_one_home(symmetric):
+    net, w, _ = draw(0, symmetric=symmetric, dtype=jnp.float32)
+    assert (net.pairs, net.halves) == ((5, 2) if symmetric else (10, 1))
+    np.testing.assert_array_equal(net.both_halves(net.w0[: net.pairs]), net.w0)
+    np.testing.assert_array_equal(net.both_halves(net.signs, -net.signs), net.a)
+    np.testing.assert_array_equal(net.both_halves(w[: net.pairs], w[net.pairs :]), w)

@@ -11,12 +11,12 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from taylornets import _checks, losses
-from taylornets._fit._methods import default_method, natural_norm, small_start
+from taylornets._fit._methods import default_method
 from taylornets._fit._result import FitError, FitHistory, FitResult, Status
-from taylornets.certificates import Certificate, certify_objective, is_certifiable, is_costly
+from taylornets.certificates import Certificate, certify_objective
+from taylornets.models import ModelLike
 from taylornets.objectives import Objective, objective
 from taylornets.optimizers import Method, MethodOutcome
-from taylornets.randomization import Randomization
 from taylornets.two_layer import TwoLayerNetwork
 
 _FIRST_CHECK = 20
@@ -32,7 +32,7 @@ def fit(
     x: ArrayLike,
     y: Any,
     *,
-    model: str | int | Randomization = "quadratic",
+    model: ModelLike = "quadratic",
     loss: str | losses.Loss = "squared",
     penalty: float | Array,
     power: float = 8,
@@ -92,33 +92,59 @@ def fit(
         >>> result.status.name
         'CERTIFIED'
     """
-    rank = _checks.integer("rank", rank, 1)
-    max_steps = _checks.integer("max_steps", max_steps, 1)
-    _checks.positive("tol", tol)
+    rank, max_steps = check_settings(rank, max_steps, tol)
     risk = objective(
         net, x, y, model=model, loss=loss, penalty=penalty, power=power, chunk_size=chunk_size,
         sample_weight=sample_weight,
     )  # fmt: skip
-    if rank > 1 and (not risk.response.copies or risk.order == 1):
+    check_copies(risk, rank, model)
+    result = train(risk, w_init, method=method, key=key, rank=rank, tol=tol, max_steps=max_steps)
+    if throw and result.status.is_failure:
+        raise FitError(result)
+    return result
+
+
+def check_settings(rank: Any, max_steps: Any, tol: Any) -> tuple[int, int]:
+    """Checks what does not depend on the data; gives `rank` and `max_steps` as integers."""
+    rank, max_steps = _checks.integer("rank", rank, 1), _checks.integer("max_steps", max_steps, 1)
+    _checks.positive("tol", tol)
+    return rank, max_steps
+
+
+def check_copies(risk: Objective, rank: int, model: Any) -> None:
+    """Refuses a rank above one for models in which copies of a unit have no meaning."""
+    if rank > 1 and not risk.model.copies:
         advice = "Copies serve single terms of order ≥ 2 only."
         raise _checks.ArgumentError("rank", f"1 for model={model!r}", str(rank), advice)
+
+
+def train(
+    risk: Objective,
+    w: ArrayLike | None,
+    *,
+    method: str | Method,
+    key: PRNGKeyArray | None,
+    rank: int,
+    tol: float,
+    max_steps: int,
+) -> FitResult:
+    """`fit` on a prepared objective; from `w`, or from the model's own start with restarts."""
     key = jax.random.key(0) if key is None else key
     solver = default_method(method, risk, key, max_steps) if isinstance(method, str) else method
-    w = _start(risk, model, rank, key) if w_init is None else risk.prepared.displacement(w_init, risk.response)
-    options: dict[str, Any] = {"certified": is_certifiable(model), "tol": tol, "max_steps": max_steps}
-    result = minimize(risk, w, solver, key, **options)
+    options: dict[str, Any] = {"certified": risk.model.certifiable, "tol": tol, "max_steps": max_steps}
+    if w is not None:
+        return minimize(risk, risk.displacement(w), solver, key, **options)
+    result = minimize(risk, risk.start(key, rank), solver, key, **options)
     # A gap that remains is a local minimum of a narrow network, or an optimum of higher rank. Another start tells them
     # apart: two that end at the same objective have met the optimum of this rank.
-    for attempt in range(_RESTARTS if w_init is None else 0):
+    for attempt in range(_RESTARTS):
         if result.status is not Status.GAP_REMAINS:
             break
         other_key = jax.random.fold_in(key, attempt)
-        other = minimize(risk, _start(risk, model, rank, other_key), solver, other_key, **options)
+        other = minimize(risk, risk.start(other_key, rank), solver, other_key, **options)
         if abs(other.objective - result.objective) <= _SAME_OBJECTIVE * result.objective:
             break
         result = min(result, other, key=lambda candidate: candidate.objective)
-    if throw and result.status.is_failure:
-        raise FitError(result)
     return result
 
 
@@ -135,7 +161,7 @@ class _Preconditioned(eqx.Module):
 
     @classmethod
     def of(cls, risk: Objective) -> "_Preconditioned":
-        x = risk.prepared.x
+        x = risk.x
         values, vectors = jnp.linalg.eigh((x * risk.weights()[:, None]).T @ x)
         scale = jnp.sqrt(jnp.maximum(values / values[-1], 0) + _STRETCH)
         return cls(risk, (vectors / scale[None, :]) @ vectors.T, (vectors * scale[None, :]) @ vectors.T)
@@ -165,13 +191,14 @@ def minimize(
     fun = _Preconditioned.of(risk) if solver.scales_inputs else risk
     enter, leave = (fun.inverse, fun.transform) if isinstance(fun, _Preconditioned) else (None, None)
     state = solver.init(fun, w if enter is None else w @ enter, key)
-    check, growth = _FIRST_CHECK, _CHECK_GROWTH_COSTLY if certified and is_costly(risk) else _CHECK_GROWTH
+    randomized = certified and risk.model.randomization is not None
+    check, growth = _FIRST_CHECK, _CHECK_GROWTH_RANDOMIZED if randomized else _CHECK_GROWTH
     certificate: Certificate | None = None
     value, gradient = risk.value_and_gradient(w)
     while True:
         state = solver.advance(fun, state, min(check, max_steps) - int(state.steps))
         candidate = state.w if leave is None else state.w @ leave
-        size = jnp.maximum(jnp.linalg.norm(candidate), natural_norm(risk))
+        size = jnp.maximum(jnp.linalg.norm(candidate), risk.natural_norm)
         # After numbers that are not finite, the best point known is what counts.
         diverged = not bool(jnp.isfinite(state.value))
         if jnp.isfinite(candidate).all():
@@ -208,10 +235,3 @@ def _status(
     if outcome.stalled:
         return end
     return Status.MAX_STEPS if history.steps[-1] >= max_steps else None
-
-
-def _start(risk: Objective, model: str | int | Randomization, rank: int, key: PRNGKeyArray) -> Array:
-    """Zero where the objective is convex or starts at a network; small and random elsewhere."""
-    if model in ("linear", "full", 1):
-        return jnp.zeros_like(risk.prepared.net.w0)
-    return small_start(risk, key, rank)

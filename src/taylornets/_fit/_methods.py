@@ -8,10 +8,9 @@ Heuristics, all of them; a method object sets its own.
 
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from taylornets import _checks
 from taylornets.objectives import Objective
@@ -24,36 +23,14 @@ from taylornets.optimizers import (
     perturbed_gradient_descent,
     spectral_radius,
 )
-from taylornets.randomization import Random
 
 _JUMP = 0.05  # radius of a perturbation relative to the natural norm
 _NOISE = 1e-3  # standard deviation of a step's noise relative to that of a coordinate
 _QUIET = 1e-6  # gradient norm that counts as stationary, relative to (natural norm)/(learning rate)
 _HALF_WAY = 0.5
 _BATCH = 64
-# The size of a term at the start relative to that at the natural norm: small, and off the saddle at 0. A heuristic.
-_START = 0.09
 # Learning rates times the spectral radius: a quarter of what is stable there, and less for gradients of minibatches.
 _STABLE, _STABLE_SAMPLED = 0.5, 0.125
-
-
-def natural_norm(risk: Objective) -> float:
-    """The norm of a displacement whose units all have the natural norm: `m^{1/2 - 1/(2k)}/B_x`."""
-    net = risk.prepared.net
-    return net.width ** (0.5 - 1 / (2 * risk.order)) / net.input_norm
-
-
-def natural_point(risk: Objective, key: PRNGKeyArray, rank: int = 1, scale: float = 1.0) -> Array:
-    """A random displacement whose units (all copies together) have a norm of about `scale · m^{-1/(2k)}/B_x`."""
-    net = risk.prepared.net
-    shape = (net.width, net.inputs) if rank == 1 else (net.width, rank, net.inputs)
-    deviation = scale * natural_norm(risk) / (net.width * net.inputs * rank) ** 0.5
-    return deviation * jax.random.normal(key, shape, net.w0.dtype)
-
-
-def small_start(risk: Objective, key: PRNGKeyArray, rank: int = 1) -> Array:
-    """A random start near the saddle at zero, `‖w_r‖ ≈ 0.09^{1/k} m^{-1/(2k)}/B_x`: terms of all orders are equally small."""
-    return natural_point(risk, key, rank, _START ** (1 / risk.order))
 
 
 def default_method(name: str, risk: Objective, key: PRNGKeyArray, max_steps: int) -> Method:
@@ -91,23 +68,22 @@ def _gradient_descent(risk: Objective, key: PRNGKeyArray, max_steps: int) -> Met
 
 def _perturbed(risk: Objective, key: PRNGKeyArray, max_steps: int) -> Method:
     del max_steps
-    size, rate = natural_norm(risk), _rate(risk, key, _STABLE)
+    size, rate = risk.natural_norm, _rate(risk, key, _STABLE)
     return FirstOrder(perturbed_gradient_descent(rate, radius=_JUMP * size, threshold=_QUIET * size / rate, key=key))
 
 
 def _noisy_sgd(risk: Objective, key: PRNGKeyArray, max_steps: int) -> Method:
-    net, rate = risk.prepared.net, _rate(risk, key, _STABLE_SAMPLED)
-    variance = (_NOISE / rate * natural_norm(risk)) ** 2 / (net.width * net.inputs)
+    net, rate = risk.net, _rate(risk, key, _STABLE_SAMPLED)
+    variance = (_NOISE / rate * risk.natural_norm) ** 2 / (net.width * net.inputs)
     schedule = optax.cosine_decay_schedule(rate, max_steps)
-    signs = isinstance(risk.response, Random)
-    batch = min(_BATCH, risk.prepared.examples)
-    return FirstOrder(noisy_sgd(schedule, variance=variance, key=key), batch_size=batch, fresh_signs=signs)
+    batch = min(_BATCH, risk.count)
+    return FirstOrder(noisy_sgd(schedule, variance=variance, key=key), batch_size=batch, fresh_signs=risk.model.random)
 
 
 def _rate(risk: Objective, key: PRNGKeyArray, share: float) -> float:
-    net = risk.prepared.net
+    net = risk.net
     ball = float((risk(jnp.zeros_like(net.w0)) / risk.strength) ** (1 / risk.penalty.power)) * net.input_norm
-    return share / spectral_radius(risk, natural_point(risk, key, scale=_HALF_WAY * ball), key=key)
+    return share / spectral_radius(risk, risk.natural_point(key, scale=_HALF_WAY * ball), key=key)
 
 
 METHODS: dict[str, Callable[[Objective, PRNGKeyArray, int], Method]] = {

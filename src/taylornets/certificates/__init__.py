@@ -10,8 +10,6 @@ Example:
 
 from taylornets.certificates._dual import Certificate, certify
 from taylornets.certificates._dual import certify_objective as certify_objective
-from taylornets.certificates._dual import is_certifiable as is_certifiable
-from taylornets.certificates._dual import is_costly as is_costly
 from taylornets.certificates._landscape import Inequality as Inequality
 from taylornets.certificates._landscape import Landscape as Landscape
 from taylornets.certificates._landscape import curvature_inequality, landscape

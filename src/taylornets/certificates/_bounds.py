@@ -28,29 +28,23 @@ def golden_section(value: Callable[[Array], Array], low: Array, high: Array, ste
     return (low + high) / 2
 
 
-def initial_outputs(risk: Objective) -> Float[Array, "n outputs"]:
-    """`f^(0)` on the examples."""
-    net = risk.prepared.net
-    return net.term(0, jnp.zeros_like(net.w0), risk.prepared.x)
-
-
 def initial_inner(risk: Objective, dual_vector: Float[Array, "n outputs"]) -> Array:
     """`Σ_i ⟨ν_i, f^(0)_i⟩`, which is 0 under symmetric initialization."""
-    if risk.prepared.net.symmetric:
+    if risk.net.symmetric:
         return jnp.zeros((), dual_vector.dtype)
-    return jnp.sum(dual_vector * initial_outputs(risk))
+    return jnp.sum(dual_vector * risk.initial_outputs())
 
 
 def slopes_of(risk: Objective, dual_vector: Float[Array, "n outputs"]) -> Float[Array, "n outputs"]:
     """The slopes `ν_i/p_i` nearest to the conjugate's domain; 0, which is in it, for examples of weight `p_i = 0`."""
-    loss, y, weights = risk.pointwise.loss, risk.targets(), risk.weights()[:, None]
+    loss, y, weights = risk.loss, risk.targets(), risk.weights()[:, None]
     present = weights > 0
     return jnp.where(present, loss.project(dual_vector / jnp.where(present, weights, 1), y), 0)
 
 
 def mean_conjugate(risk: Objective, slopes: Float[Array, "n outputs"]) -> Array:
     """`Σ_i p_i ℓ*(s_i, y_i)`; examples of weight 0 have no part in it, whatever their targets."""
-    loss, y = risk.pointwise.loss, risk.targets()
+    loss, y = risk.loss, risk.targets()
     return weighted_sum(risk, loss.conjugate(loss.project(slopes, y), y))
 
 
@@ -62,13 +56,12 @@ def weighted_sum(risk: Objective, values: Float[Array, " n"]) -> Array:
 
 def conjugate_magnitude(risk: Objective, slopes: Float[Array, "n outputs"]) -> Array:
     """Sum of the magnitudes that the mean conjugate is made of."""
-    loss, y = risk.pointwise.loss, risk.targets()
+    loss, y = risk.loss, risk.targets()
     conjugates = loss.conjugate(loss.project(slopes, y), y)
     return weighted_sum(risk, jnp.abs(conjugates) + jnp.sum(jnp.abs(slopes * y), axis=1))
 
 
 def rounding_allowance(risk: Objective, magnitude: Array) -> Array:
     """By how much a computed dual value is lowered: `16 ε (√n + d)` times the magnitudes it is made of."""
-    prepared = risk.prepared
     epsilon = jnp.finfo(magnitude.dtype).eps
-    return 16 * epsilon * (math.sqrt(prepared.examples) + prepared.net.inputs) * magnitude
+    return 16 * epsilon * (math.sqrt(risk.count) + risk.net.inputs) * magnitude

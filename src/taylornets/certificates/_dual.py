@@ -29,7 +29,7 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from taylornets import _checks, losses
+from taylornets import _checks, losses, models
 from taylornets.certificates._bounds import (
     conjugate_magnitude,
     golden_section,
@@ -39,12 +39,15 @@ from taylornets.certificates._bounds import (
     slopes_of,
 )
 from taylornets.certificates._randomized import randomized_bound
+from taylornets.models import Model, ModelLike
 from taylornets.objectives import Objective, objective
 from taylornets.penalties import GroupPenalty
-from taylornets.randomization import Randomization, SignMoments, Signs
-from taylornets.two_layer import TwoLayerNetwork, unit_suprema
+from taylornets.two_layer import TwoLayerNetwork
 
 _LARGEST_MULTIPLE = 1024.0
+_NO_CERTIFICATE = (
+    "From order 3 on the dual bound needs norms of symmetric tensors, which have no exact polynomial-time formula."
+)
 
 
 class Certificate(eqx.Module):
@@ -97,7 +100,7 @@ def certify(
     loss: str | losses.Loss = "squared",
     penalty: float | Array,
     power: float = 8,
-    model: str | int | Randomization = "quadratic",
+    model: ModelLike = "quadratic",
     dual_vector: ArrayLike | None = None,
     chunk_size: int | None = None,
     sample_weight: ArrayLike | None = None,
@@ -135,24 +138,22 @@ def certify(
         >>> bool(tn.certify(net, 0.1 * net.w0, x, x[:, 0], penalty=1e-3).gap >= 0)
         True
     """
-    why = (
-        "From order 3 on the dual bound needs norms of symmetric tensors, which have no exact polynomial-time formula."
-    )
-    if not is_certifiable(model):
-        _checks.choice("model", model, ("linear", "quadratic", "randomized"), why)
+    if not models.get(model).certifiable:
+        _checks.choice("model", model, models.names(certifiable=True), _NO_CERTIFICATE)
     risk = objective(
         net, x, y, model=model, loss=loss, penalty=penalty, power=power, chunk_size=chunk_size,
         sample_weight=sample_weight,
     )  # fmt: skip
     if dual_vector is not None:
-        dual_vector = _checks.array("dual_vector", dual_vector, (risk.prepared.examples, net.outputs))
-    w = risk.prepared.displacement(w, risk.response)  # here, where its numbers can still be checked
+        dual_vector = _checks.array("dual_vector", dual_vector, (risk.count, net.outputs))
+    w = risk.displacement(w)  # here, where its numbers can still be checked
     return certify_objective(risk, w, dual_vector)
 
 
 @eqx.filter_jit
 def certify_objective(risk: Objective, w: Array, dual_vector: Array | None = None) -> Certificate:
     """The certificate of a prepared objective (`"linear"`, `"quadratic"` or `"randomized"`); see `certify`."""
+    _require_certifiable(risk.model)
     if risk.order == 1 and jnp.ndim(w) != 2:
         # Copies of a linear unit are one unit under a weaker penalty, which the bound does not cover.
         needed, came = "shape (m, d) for the linear model", f"shape {jnp.shape(w)}"
@@ -160,26 +161,22 @@ def certify_objective(risk: Objective, w: Array, dual_vector: Array | None = Non
     if dual_vector is None:
         dual_vector = dual_candidate(risk, w)
     value = risk(w)
-    if _is_randomized(risk):
+    if risk.model.randomization is not None:
         return Certificate(value, *randomized_bound(risk, dual_vector, value))
     return Certificate(value, *dual_bound(risk, dual_vector))
 
 
 def dual_candidate(risk: Objective, w: Array) -> Float[Array, "n outputs"]:
     """`ν_i = p_i ℓ'_i(f_i)`, `p_i = 1/n` without weights, at the outputs of `w` (at their mean for the randomized model)."""
-    outputs = risk.outputs(w)
-    mean = outputs.mean if _is_randomized(risk) else outputs
-    y = risk.targets()
-    return risk.pointwise.loss.derivative(mean, y) * risk.weights()[:, None]
+    return risk.loss.derivative(risk.mean_outputs(w), risk.targets()) * risk.weights()[:, None]
 
 
 def dual_bound(risk: Objective, dual_vector: Float[Array, "n outputs"]) -> tuple[Array, Array]:
     """`max_t D(tν)` and the vector `tν` that attains it, for a single order."""
-    loss, y = risk.pointwise.loss, risk.targets()
+    loss, y = risk.loss, risk.targets()
     slopes = slopes_of(risk, dual_vector)
     dual_vector = slopes * risk.weights()[:, None]
-    prepared = risk.prepared
-    total = jnp.linalg.norm(unit_suprema(prepared, risk.order, -dual_vector))
+    total = jnp.linalg.norm(risk.unit_suprema(-dual_vector))
     constant = initial_inner(risk, dual_vector)
     # `s` stands for `‖W‖_{2,2k}^k`. The conjugate of order 2 is in `s = ‖W‖_{2,4}²`; every `q` is one of its powers.
     penalty = GroupPenalty(2, 2 * risk.penalty.power / risk.order)
@@ -201,15 +198,6 @@ def dual_bound(risk: Objective, dual_vector: Float[Array, "n outputs"]) -> tuple
     return values[best] - rounding_allowance(risk, magnitude), t * dual_vector
 
 
-def _is_randomized(risk: Objective) -> bool:
-    return isinstance(risk.response, SignMoments)
-
-
-def is_costly(risk: Objective) -> bool:
-    """Whether a certificate takes far longer than a gradient: for the randomized network, about fifty times as long."""
-    return _is_randomized(risk)
-
-
-def is_certifiable(model: Any) -> bool:
-    """Whether a model has a certificate: single orders 1 and 2, and the network under random signs."""
-    return isinstance(model, Signs) or model in ("linear", "quadratic", "randomized", 1, 2)
+def _require_certifiable(model: Model) -> None:
+    if not model.certifiable:
+        raise _checks.ArgumentError("model", "a model that has a certificate", repr(model.name), _NO_CERTIFICATE)

@@ -31,7 +31,7 @@ from taylornets.certificates._dual import Certificate, certify_objective
 from taylornets.objectives import Objective, objective
 from taylornets.optimizers import Stationarity, stationarity
 from taylornets.penalties import GroupPenalty
-from taylornets.two_layer import Block, Term, TwoLayerNetwork, weighted_moments
+from taylornets.two_layer import Block, TwoLayerNetwork
 
 
 class Landscape(eqx.Module):
@@ -155,7 +155,7 @@ def landscape_objective(risk: Objective, w: Array, test: Stationarity, radius: f
 @eqx.filter_jit
 def _bound(risk: Objective, w: Array, eigenvalue: Array, radius: float) -> tuple[Array, ...]:
     value, gradient = risk.value_and_gradient(w)
-    inner, penalty = jnp.vdot(gradient, w), risk.penalty.value(w, risk.strength)
+    inner, penalty = jnp.vdot(gradient, w), risk.penalty_value(w)
     from_loss, from_penalty = loss_curvature_matrices(risk, w), penalty_curvature_matrices(risk, w)
 
     def supremum(matrices: Array) -> Array:
@@ -198,9 +198,9 @@ def curvature_inequality(risk: Objective, w: Array, comparator: Array) -> Inequa
         >>> bool(found.slack >= 0)
         True
     """
-    if risk.response != Term(2):
-        raise _checks.ArgumentError("risk", "the objective of the quadratic model", type(risk.response).__name__)
-    net = risk.prepared.net
+    net = risk.net
+    if risk.model.term != 2:
+        raise _checks.ArgumentError("risk", "the objective of the quadratic model", repr(risk.model.name))
     w = _checks.array("w", w, (net.width, net.inputs))
     comparator = _checks.array("comparator", comparator, (net.width, net.inputs))
     return _inequality(risk, w, comparator)
@@ -216,32 +216,30 @@ def _inequality(risk: Objective, w: Array, comparator: Array) -> Inequality:
 
     from_loss, from_penalty = form(loss_curvature_matrices(risk, w)), form(penalty_curvature_matrices(risk, w))
     outputs, y, weight = risk.outputs(w), risk.targets(), risk.weights()[:, None]
-    slopes = risk.pointwise.loss.derivative(outputs, y)
-    expected = from_loss + 2 * jnp.sum(weight * slopes * risk.prepared.term(2, comparator)) + from_penalty
+    slopes = risk.loss.derivative(outputs, y)
+    expected = from_loss + 2 * jnp.sum(weight * slopes * risk.term(2, comparator)) + from_penalty
     power = risk.penalty.power
-    here, there = risk.penalty.value(w, risk.strength), risk.penalty.value(comparator, risk.strength)
+    here, there = risk.penalty_value(w), risk.penalty_value(comparator)
     bound = 2 * (comparator_value - value) + inner + from_loss + from_penalty - (power - 2) * here - 2 * there
     return Inequality(expected, from_loss, from_penalty, inner, value, comparator_value, bound)
 
 
 def loss_curvature_matrices(risk: Objective, w: Float[Array, "m d"]) -> Float[Array, "m d d"]:
     """`Q_r` of the quadratic model; the factor `σ''²/m` is four times the square of the prepared feature."""
-    prepared, loss = risk.prepared, risk.pointwise.loss
-    net = prepared.net
+    net, loss = risk.net, risk.loss
     outputs, y = risk.outputs(w), risk.targets()
     columns = jax.vmap(lambda unit: loss.hessian_product(outputs, y, jnp.broadcast_to(unit, y.shape)), in_axes=0)
     hessians = jnp.moveaxis(columns(jnp.eye(net.outputs, dtype=w.dtype)), 0, -1).reshape(y.shape[0], -1)
     hessians = hessians * risk.weights()[:, None]
 
     def weigh(block: Block, rows: Array) -> Array:
-        v = prepared.project(risk.response, w, block.x).reshape(net.width, -1)
-        scaled = prepared.features(block, Term(2)).scaled[2]
-        scaled = jnp.concatenate([scaled, scaled]) if net.symmetric else scaled
+        v = risk.projections(w, block)
+        scaled = net.both_halves(risk.scaled_derivative(block, 2))
         local = rows.reshape(-1, net.outputs, net.outputs)
         curvature = jnp.einsum("rc,bce,re->rb", net.a, local, net.a)
         return curvature * (2 * scaled * v) ** 2
 
-    return weighted_moments(prepared, weigh, hessians)
+    return risk.weighted_moments(weigh, hessians)
 
 
 def penalty_curvature_matrices(risk: Objective, w: Float[Array, "m d"]) -> Float[Array, "m d d"]:

@@ -51,7 +51,7 @@ from taylornets.certificates._bounds import (
 )
 from taylornets.objectives import Objective
 from taylornets.penalties import GroupPenalty
-from taylornets.two_layer import Block, Term, moment_matrices, weighted_moments
+from taylornets.two_layer import Block
 
 _GRID = 16
 _RATIO = 1.5  # of neighboring grid points; chords of 60 points make the gap 3 % smaller
@@ -134,11 +134,9 @@ def _bound_at(risk: Objective, dual_vector: Array, value: Array) -> Array:
 
 def _table(risk: Objective, dual_vector: Array, value: Array) -> tuple[_Table, Array]:
     """`ψ` on the grid, and `S^{1/2}` at the optimum of the bound without remainder."""
-    prepared, q = risk.prepared, risk.penalty.power / 4
-    moments, variances, odd = moment_matrices(prepared, dual_vector), _variances(risk), _odd_remainder(risk)
-    if prepared.net.symmetric:
-        moments = jnp.concatenate([moments, -moments])
-    variances = _all_units(risk, variances)
+    net, q = risk.net, risk.penalty.power / 4
+    moments, variances, odd = risk.moment_matrices(dual_vector), _variances(risk), _odd_remainder(risk)
+    moments, variances = net.both_halves(moments, -moments), net.both_halves(variances)
     reach = (value / risk.strength) ** (2 / risk.penalty.power)
     powers = reach * _RATIO ** jnp.arange(1 - _GRID, 1).astype(moments.dtype)
     grid = jnp.concatenate([jnp.zeros(1, moments.dtype), powers])
@@ -159,56 +157,51 @@ def _table(risk: Objective, dual_vector: Array, value: Array) -> tuple[_Table, A
 
 def _variances(risk: Objective) -> Float[Array, "h d d"]:
     """`V_r` of the distinct units; zero for losses that are not quadratic."""
-    prepared = risk.prepared
-    net = prepared.net
-    signs = net.a[: net.width // 2 if net.symmetric else net.width]
+    net = risk.net
     if not _has_variance(risk):
-        return jnp.zeros((signs.shape[0], net.inputs, net.inputs), net.w0.dtype)
-    squares = risk.pointwise.loss.curvature_bound / 2 * jnp.sum(signs**2, axis=1)[:, None]
+        return jnp.zeros((net.pairs, net.inputs, net.inputs), net.w0.dtype)
+    squares = risk.loss.curvature_bound / 2 * jnp.sum(net.signs**2, axis=1)[:, None]
 
     def weigh(block: Block, weights: Array) -> Array:
-        return squares * prepared.features(block, Term(1)).scaled[1] ** 2 * weights.T  # which carry m^{-1/2}
+        return squares * risk.scaled_derivative(block, 1) ** 2 * weights.T  # which carry m^{-1/2}
 
-    return weighted_moments(prepared, weigh, risk.weights()[:, None])
+    return risk.weighted_moments(weigh, risk.weights()[:, None])
 
 
 def _has_variance(risk: Objective) -> bool:
-    return risk.pointwise.loss.quadratic and (_is_cubic(risk) or math.isfinite(_bound(risk, 3)))
+    return risk.loss.quadratic and (_is_cubic(risk) or math.isfinite(_bound(risk, 3)))
 
 
 def _odd_remainder(risk: Objective) -> Float[Array, "m d d"] | None:
     """What `V_r` may be too large by, over `t`; None where it never is."""
-    prepared = risk.prepared
-    net = prepared.net
+    net = risk.net
     if _is_cubic(risk) or not _has_variance(risk):
         return None
-    half = risk.pointwise.loss.curvature_bound / 2
+    half = risk.loss.curvature_bound / 2
     share = half * jnp.sum(net.a**2, axis=1)[:, None] / math.sqrt(net.width) * _bound(risk, 3) / 3
 
     def weigh(block: Block, weights: Array) -> Array:
-        slopes = _all_units(risk, jnp.abs(prepared.features(block, Term(1)).scaled[1]))
+        slopes = net.both_halves(jnp.abs(risk.scaled_derivative(block, 1)))
         return share * slopes * jnp.sum(block.x**2, axis=1) * weights.T
 
-    return weighted_moments(prepared, weigh, risk.weights()[:, None])
+    return risk.weighted_moments(weigh, risk.weights()[:, None])
 
 
 def _even_remainder(risk: Objective, dual_vector: Array, t: Array) -> Float[Array, "m d d"]:
     """The even remainder's part of `G_r(t)`."""
-    prepared = risk.prepared
 
     def weigh(block: Block, rows: Array) -> Array:
-        return _weights(risk, t, block, prepared.net.a @ rows.T)
+        return _weights(risk, t, block, risk.net.a @ rows.T)
 
-    return weighted_moments(prepared, weigh, dual_vector)
+    return risk.weighted_moments(weigh, dual_vector)
 
 
 def _weights(risk: Objective, t: Array, block: Block, inner: Float[Array, "m b"]) -> Float[Array, "m b"]:
     """`g_ir(t)` of the even remainder from `⟨ν_i, a_r⟩`."""
-    prepared = risk.prepared
-    net = prepared.net
+    net = risk.net
     reach, rate = (jnp.linalg.norm(block.x, axis=1) * jnp.sqrt(t))[None, :], 1 / math.sqrt(net.width)
     if _is_cubic(risk):
-        u = _all_units(risk, jnp.abs(jnp.asarray(prepared.features(block, risk.response).u)))
+        u = net.both_halves(jnp.abs(risk.preactivations(block)))
         share = jnp.maximum(1 - u / jnp.where(reach > 0, reach, 1), 0) ** 3
         return rate / 12 * jnp.maximum(-inner, 0) * reach * share
     third, fourth = _bound(risk, 3), _bound(risk, 4)
@@ -233,14 +226,10 @@ def _unit_suprema(table: _Table, mu: Array) -> Float[Array, " m"]:
     return jnp.min(jnp.max(table.psi[..., :-1] + slope * (top - left) - mu * top**2, axis=-1), axis=0)
 
 
-def _all_units(risk: Objective, distinct: Float[Array, "h ..."]) -> Float[Array, "m ..."]:
-    return jnp.concatenate([distinct, distinct]) if risk.prepared.net.symmetric else distinct
-
-
 def _is_cubic(risk: Objective) -> bool:
-    return risk.prepared.net.activation == ReluPower(3)
+    return risk.net.activation == ReluPower(3)
 
 
 def _bound(risk: Objective, k: int) -> float:
     """`sup|σ^{(k)}|`."""
-    return risk.prepared.net.activation.derivative_bound(k)
+    return risk.net.activation.derivative_bound(k)

@@ -15,7 +15,7 @@
 from taylornets.estimators._classifier import TaylorClassifier as TaylorClassifier
 from taylornets.estimators._ntk import NTKClassifier as NTKClassifier
 from taylornets.estimators._ntk import NTKRegressor as NTKRegressor
+from taylornets.estimators._parameters import PENALTIES as PENALTIES
 from taylornets.estimators._regressor import TaylorRegressor as TaylorRegressor
 from taylornets.estimators._saving import load as load
 from taylornets.estimators._saving import save as save
-from taylornets.estimators._taylor import PENALTIES as PENALTIES

@@ -13,6 +13,7 @@ from taylornets.estimators._data import TrainingData
 from taylornets.estimators._entry import check_rows
 from taylornets.estimators._solve import decided, takes_class_numbers
 from taylornets.estimators._taylor import TaylorEstimator
+from taylornets.models import Model
 
 
 def classes_of(y: Any, weight: np.ndarray) -> np.ndarray:
@@ -112,10 +113,10 @@ class TaylorClassifier(ClassifierMixin, TaylorEstimator):
     def _numbers(self, y: Any) -> np.ndarray:
         return numbers_of(y, self.classes_)[:, None].astype(float)
 
-    def _learn_targets(self, problem: TrainingData, model: str | int) -> tuple[str, int]:
+    def _learn_targets(self, problem: TrainingData, model: Model) -> tuple[str, int]:
         del problem
         several = len(self.classes_) > 2
-        automatic = "softmax" if several and model != "randomized" else "logistic"
+        automatic = "softmax" if several and model.randomization is None else "logistic"
         self.loss_ = automatic if self.loss == "auto" else self.loss
         return self.loss_, len(self.classes_) if several or takes_class_numbers(self.loss_) else 1
 

@@ -9,6 +9,7 @@ from taylornets import _checks, losses
 from taylornets.estimators._data import TrainingData, center_and_spread
 from taylornets.estimators._entry import check_rows
 from taylornets.estimators._taylor import TaylorEstimator
+from taylornets.models import Model
 
 
 class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
@@ -83,7 +84,7 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
     def _numbers(self, y: Any) -> np.ndarray:
         return numbers_of_targets(y)
 
-    def _learn_targets(self, problem: TrainingData, model: str | int) -> tuple[str, int]:
+    def _learn_targets(self, problem: TrainingData, model: Model) -> tuple[str, int]:
         del model
         self.target_offset_, self.target_scale_ = center_and_spread(problem.y, problem.weight)
         loss = "squared" if self.loss == "auto" else self.loss

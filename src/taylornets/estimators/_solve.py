@@ -4,7 +4,7 @@ A fold is the same problem with other weights: 0 for the rows held out. So featu
 compiled for a fold. Within a fold each penalty starts from the solution of the one before, from strong to weak.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -13,21 +13,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from taylornets import activations, losses
-from taylornets._fit import FitHistory, FitResult, minimize
-from taylornets.certificates import Certificate, certify_objective, is_certifiable
+from taylornets import activations, losses, models
+from taylornets._fit import FitHistory, FitResult, minimize, regularization_path
+from taylornets.certificates import Certificate, certify_objective
 from taylornets.estimators._data import TrainingData, columns_for, filled, rows_for
 from taylornets.objectives import Objective, objective
 from taylornets.optimizers import LBFGS
-from taylornets.randomization import SignMoments
-from taylornets.two_layer import Full, Response, Term, TwoLayerNetwork, prepare
+from taylornets.two_layer import TwoLayerNetwork
 
 # Selection asks for less than the final fit: the scale-free gradient at which a penalty's run stops, and its steps.
 _PATH_TOL, _PATH_STEPS = 1e-2, 100
 _FEATURE_BYTES = 2**28  # features beyond that are not kept, but formed anew in every pass
 _CHUNK = 512
 _PREDICTED = 4096  # rows predicted at a time
-_START = 0.3  # norm of a unit at the start, relative to the natural one
 _SOLVER = LBFGS(memory=10)
 
 
@@ -37,8 +35,8 @@ def takes_class_numbers(loss: str) -> bool:
     return kind.classifies and not kind.separable
 
 
-class Model(NamedTuple):
-    """What is trained: the term of an order `k`, `"randomized"` or `"full"`, under a loss and a penalty `λ ‖W‖^p`."""
+class TaylorSettings(NamedTuple):
+    """What is trained: a model (an order `k`, or a name) under a loss and a penalty `λ ‖W‖^p`."""
 
     model: str | int
     loss: str
@@ -47,16 +45,9 @@ class Model(NamedTuple):
     chunk_size: int | None = None
 
     @property
-    def order(self) -> int:
-        """`k` of the penalty's norm."""
-        return self.model if isinstance(self.model, int) else {"randomized": 2, "full": 1}[self.model]
-
-    @property
-    def response(self) -> Response:
-        """The model as an elementwise function of the projections."""
-        if isinstance(self.model, int):
-            return Term(self.model)
-        return SignMoments() if self.model == "randomized" else Full()
+    def meaning(self) -> models.Model:
+        """The model."""
+        return models.get(self.model)
 
     def network(self, w0: np.ndarray, signs: np.ndarray) -> TwoLayerNetwork:
         """The network of paired units; its inputs are filled up with zeros."""
@@ -67,7 +58,7 @@ class Model(NamedTuple):
         """The penalized risk on a problem, its rows filled up."""
         rows, y = rows_for(len(problem.x)), problem.y
         y = np.pad(y, [(0, rows - len(y)), (0, 0)], mode="edge")  # what fills up must be labels, too
-        chunk_size, kept = self.chunk_size, rows * net.width // 2 * net.w0.dtype.itemsize
+        chunk_size, kept = self.chunk_size, rows * net.pairs * net.w0.dtype.itemsize
         if chunk_size is None and kept > _FEATURE_BYTES:
             chunk_size = _CHUNK
         return objective(
@@ -84,45 +75,35 @@ class Model(NamedTuple):
 
     def outputs(self, net: TwoLayerNetwork, w: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Outputs (of the randomized network: their mean over signs), shape `(n, outputs)`, some rows at a time."""
-        w, parts = filled(w, len(w), net.inputs), []
+        model, w, parts = self.meaning, filled(w, len(w), net.inputs), []
         for start in range(0, len(x), _PREDICTED):
             block = x[start : start + _PREDICTED]
             ready = filled(block, rows_for(len(block)), net.inputs)
-            response = self.response
-            prepared = prepare(net, ready, response.orders, None, preactivations=response.preactivations)
-            found = prepared.apply(response, w)
-            found = found.mean if self.model == "randomized" else found
-            parts.append(np.asarray(found)[: len(block)])
+            found = model.outputs(net, w, ready)
+            parts.append(np.asarray(model.mean_output(found))[: len(block)])
         return np.concatenate(parts)
 
 
-def start_of(model: Model, width: int, rank: int, inputs: int, generator: np.random.Generator) -> np.ndarray:
-    """Zero where the objective starts at a network or is convex; elsewhere `‖w_r‖ ≈ 0.3 m^{-1/(2k)}`, random."""
-    shape = (width, inputs) if rank == 1 else (width, rank, inputs)
-    if model.model in (1, "full"):
-        return np.zeros(shape)
-    deviation = _START * width ** (-1 / (2 * model.order)) / np.sqrt(inputs * rank)
-    return deviation * generator.standard_normal(shape)
+def walk(risk: Objective, w: Array, penalties: Sequence[float], max_iter: int) -> Iterator[FitResult]:
+    """The path on which a penalty is selected: not certified, and not trained to the end."""
+
+    def solve(risk: Objective, w: Array) -> FitResult:
+        steps = min(_PATH_STEPS, max_iter)
+        return minimize(risk, w, _SOLVER, jax.random.key(0), certified=False, tol=_PATH_TOL, max_steps=steps)
+
+    return regularization_path(risk, penalties, solve, w)
 
 
-def penalized(risk: Objective, penalty: float) -> Objective:
-    """The same objective under another penalty."""
-    return eqx.tree_at(lambda r: r.strength, risk, jnp.asarray(penalty, risk.strength.dtype))
-
-
-def walk(risk: Objective, w: Array, penalties: Sequence[float], max_iter: int) -> Any:
-    """Trains at each penalty in turn, from where the last one ended; yields results."""
-    for penalty in penalties:
-        result = minimize(
-            penalized(risk, penalty), w, _SOLVER, jax.random.key(0), certified=False, tol=_PATH_TOL,
-            max_steps=min(_PATH_STEPS, max_iter),
-        )  # fmt: skip
-        w = result.w
-        yield result
+def certified_fit(risk: Objective, w: Array, tol: float, max_iter: int, on_check: Any = None) -> FitResult:
+    """Trains to a certified gap of `tol` where the model has one."""
+    return minimize(
+        risk, w, _SOLVER, jax.random.key(0), certified=risk.model.certifiable, tol=tol, max_steps=max_iter,
+        on_check=on_check,
+    )  # fmt: skip
 
 
 def train(
-    risk: Objective, model: Model, w: Array, penalties: Sequence[float], tol: float, max_iter: int, on_check: Any
+    risk: Objective, w: Array, penalties: Sequence[float], tol: float, max_iter: int, on_check: Any
 ) -> tuple[FitResult, int]:
     """Down the path of penalties to its last one, and there to a certified gap of `tol` where the model has one.
 
@@ -132,10 +113,7 @@ def train(
     steps = 0
     for result in walk(risk, w, penalties[:-1], max_iter):
         w, steps = result.w, steps + result.steps
-    found = minimize(
-        penalized(risk, penalties[-1]), w, _SOLVER, jax.random.key(0), certified=is_certifiable(model.model),
-        tol=tol, max_steps=max_iter, on_check=on_check,
-    )  # fmt: skip
+    found = certified_fit(risk.with_penalty(penalties[-1]), w, tol, max_iter, on_check)
     return found, steps + found.steps
 
 
@@ -151,8 +129,7 @@ def held_out(risk: Objective, result: FitResult, weight: np.ndarray, labels: np.
     value = float(risk.with_weights(weight).risk(result.w))
     if labels is None:
         return 0.0, value
-    outputs = risk.outputs(result.w)
-    outputs = np.asarray(outputs.mean if isinstance(risk.response, SignMoments) else outputs)[: len(labels)]
+    outputs = np.asarray(risk.mean_outputs(result.w))[: len(labels)]
     wrong = decided(outputs) != labels
     return float(np.average(wrong, weights=weight[: len(labels)])), value
 
@@ -170,7 +147,7 @@ def stored(certificate: Certificate, rows: int) -> Certificate:
 
 def certified(risk: Objective, w: np.ndarray, rows: int) -> Certificate:
     """The certificate of any displacement."""
-    return stored(certify_objective(risk, jnp.asarray(filled(w, len(w), risk.prepared.net.inputs))), rows)
+    return stored(certify_objective(risk, jnp.asarray(filled(w, len(w), risk.net.inputs))), rows)
 
 
 def history_of(history: FitHistory) -> dict[str, list[float]]:

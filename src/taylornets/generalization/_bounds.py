@@ -28,7 +28,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from taylornets import _checks
-from taylornets.generalization._complexity import operator_norm_ratio, prepare_order
+from taylornets.generalization._complexity import prepare_order, ratio_of
 from taylornets.two_layer import Block, Prepared, Term, TwoLayerNetwork, weighted_moments
 
 
@@ -81,7 +81,7 @@ def bound(
     """
     prepared = prepare_order(net, x, order, chunk_size)
     _checks.positive("radius", radius)
-    ratio = operator_norm_ratio(prepared.x)
+    ratio = ratio_of(prepared.x)
     second_moment, steepest = _second_moment(prepared, order)
     n, d = prepared.x.shape
     size = jnp.max(jnp.linalg.norm(prepared.x, axis=1))
@@ -96,8 +96,7 @@ def bound(
 def _second_moment(prepared: Prepared, order: int) -> tuple[Array, Array]:
     """`tr K/n²` for order 1 or `4 Σ_r v_r` for order 2, and `S`."""
     net, term = prepared.net, Term(order)
-    distinct, pairs = (net.width // 2, 2) if net.symmetric else (net.width, 1)
-    lengths = jnp.sum(net.a[:distinct] ** 2, axis=1)
+    lengths = jnp.sum(net.signs**2, axis=1)
     # Features are σ^{(k)}(u)/(k!√m), so squares of `k!` times them carry the 1/m.
     factor = math.factorial(order)
 
@@ -111,6 +110,6 @@ def _second_moment(prepared: Prepared, order: int) -> tuple[Array, Array]:
         total = jnp.sum(jnp.trace(moments, axis1=1, axis2=2))
     else:
         total = jnp.sum(jnp.linalg.eigvalsh(weighted_moments(prepared, weigh, squares))[:, -1])
-    slopes = net.activation.derivative(order)(prepared.x @ net.w0[:distinct].T)
+    slopes = net.activation.derivative(order)(prepared.x @ net.w0[: net.pairs].T)
     steepest = jnp.sqrt(jnp.mean(lengths * jnp.max(slopes**2, axis=0)))
-    return pairs * total / prepared.examples**2, steepest
+    return net.halves * total / prepared.examples**2, steepest

@@ -171,10 +171,9 @@ def _grid(size: float, margins: np.ndarray, unit: float) -> range:
 def _squared_changes(prepared: Prepared, order: int) -> Array:
     """`Σ_i c_i²`, `c_i = (2/n) sup_W |f^(k)(W; x_i)|` over the unit ball."""
     net, term = prepared.net, Term(order)
-    pairs = 2 if net.symmetric else 1
 
     def block_sum(block: Block) -> Array:
-        squares = pairs * jnp.sum(prepared.features(block, term).scaled[order] ** 2, axis=0)
+        squares = net.halves * jnp.sum(prepared.features(block, term).scaled[order] ** 2, axis=0)
         return jnp.sum(squares * jnp.sum(block.x**2, axis=1) ** order)
 
     return 4 / prepared.examples**2 * jnp.sum(jax.lax.map(block_sum, prepared.blocks))

@@ -183,7 +183,11 @@ def operator_norm_ratio(x: ArrayLike) -> Float[Array, ""]:
         >>> round(float(tn.generalization.operator_norm_ratio(jnp.eye(4))), 4)
         0.5
     """
-    x = _checks.array("x", x, ("n", "d"))
+    return ratio_of(_checks.array("x", x, ("n", "d")))
+
+
+def ratio_of(x: Float[Array, "n d"]) -> Float[Array, ""]:
+    """`operator_norm_ratio` of examples that have been checked."""
     size = jnp.max(jnp.linalg.norm(x, axis=1))
     if not isinstance(size, Tracer) and float(size) == 0:
         raise _checks.ArgumentError("x", "an example that is not zero", "zeros only")

@@ -9,24 +9,13 @@ from typing import Any
 import jax
 from jaxtyping import PRNGKeyArray
 
-from taylornets import _checks, activations
+from taylornets import _checks, activations, models
 from taylornets.learning._data import INPUTS, ON_SPHERE, TARGETS
-from taylornets.randomization import Randomization, SignedMoments, Signs
+from taylornets.randomization import SignedMoments
 
 KERNELS = ("ntk", "finite_ntk")
-# What `taylornets.fit` calls the models that have names of their own here.
-HIGHER: dict[str, Any] = {"cubic": 3, "quartic": 4, "randomized3": SignedMoments(3)}
-ORDERS = {"linear": 1, "quadratic": 2, "cubic": 3, "quartic": 4}
-RANDOMIZED: dict[str, Randomization] = {"randomized": Signs(), "randomized3": SignedMoments(3)}
-POWERS = {
-    "linear": 2.0,
-    "full": 2.0,
-    "quadratic": 4.0,
-    "randomized": 4.0,
-    "cubic": 6.0,
-    "quartic": 8.0,
-    "randomized3": 6.0,
-}
+# What `taylornets.models.get` takes for the models that have names of their own here.
+_HIGHER: dict[str, Any] = {"cubic": 3, "quartic": 4, "randomized3": SignedMoments(3)}
 PENALTIES = {
     "linear": (1e-2, 1e-3, 1e-4, 1e-5),
     "full": (1e-2, 1e-3, 1e-4, 1e-5),
@@ -114,6 +103,11 @@ class Cell:
         if any(later >= earlier for earlier, later in itertools.pairwise(penalties)):
             raise _checks.ArgumentError("penalties", "a path from strong to weak", str(list(penalties)))
         object.__setattr__(self, "penalties", tuple(map(float, penalties)))
+
+    @property
+    def meaning(self) -> models.Model:
+        """The model that is trained; not for kernels."""
+        return models.get(_HIGHER.get(self.model, self.model))
 
     @property
     def name(self) -> str:

@@ -14,9 +14,10 @@ from jaxtyping import Array
 
 import taylornets as tn
 from taylornets._trees import padded_size
-from taylornets.learning._cell import HIGHER, KERNELS, ORDERS, POWERS, RANDOMIZED, Cell
+from taylornets.learning._cell import KERNELS, Cell
 from taylornets.learning._data import INPUTS, TARGETS
 from taylornets.learning._paths import penalty_path
+from taylornets.models import Model
 
 # Examples up to which one eigendecomposition serves the whole path of ridges; up to which rows are filled up to few sizes,
 # since compiling takes as long as solving; up to which CG has a stored matrix, and not only its products.
@@ -100,26 +101,24 @@ def _network(cell: Cell, x: np.ndarray, y: np.ndarray, others: tuple[np.ndarray,
         net,
         x,
         y,
-        model=HIGHER.get(cell.model, cell.model),
+        model=cell.meaning,
         penalties=cell.penalties,
-        power=POWERS[cell.model],
+        power=2.0 * cell.meaning.order,
         key=jax.random.fold_in(key, 1),
         padded=cell.padded or None,
     )
     for step in path:
-        guesses, variance = _predict(net, cell.model, step.w, others)
+        guesses, variance = _predict(net, cell.meaning, step.w, others)
         yield step.penalty, step.status, step.steps, (guesses, variance)
 
 
 def _predict(
-    net: tn.TwoLayerNetwork, model: str, w: Array, others: tuple[np.ndarray, np.ndarray]
+    net: tn.TwoLayerNetwork, model: Model, w: Array, others: tuple[np.ndarray, np.ndarray]
 ) -> tuple[list[np.ndarray], float | None]:
-    if model in RANDOMIZED:
-        moments = [RANDOMIZED[model].moments(net, w, jnp.asarray(x)) for x in others]
-        return [np.asarray(item.mean[:, 0], float) for item in moments], float(moments[1].variance.mean())
-    order = ORDERS.get(model)
-    outputs = [net(w, x) if order is None else net.term(order, w, x) for x in others]
-    return [np.asarray(item[:, 0], float) for item in outputs], None
+    """Predictions on both sets of examples, and the mean variance of a randomized model on the second."""
+    outputs = [model.outputs(net, w, x) for x in others]
+    variance = None if model.randomization is None else float(outputs[1].variance.mean())
+    return [np.asarray(model.mean_output(item)[:, 0], float) for item in outputs], variance
 
 
 def _kernel(cell: Cell, x: np.ndarray, y: np.ndarray, others: tuple[np.ndarray, np.ndarray]) -> Iterator[Candidate]:

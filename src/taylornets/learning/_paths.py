@@ -4,14 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, PRNGKeyArray
 
 import taylornets as tn
-from taylornets._fit import minimize, small_start
+from taylornets._fit import minimize, regularization_path
 from taylornets.optimizers import LBFGS
 
 _MEMORY = 10
@@ -67,20 +66,18 @@ def penalty_path(
     """
     x, y = np.asarray(x), np.asarray(y)  # on the host, so that nothing is compiled for each `n`
     n, rows = x.shape[0], max(padded or 0, x.shape[0])
+    present = (np.arange(rows) < n).astype(x.dtype)
     # Labels of padding must be labels; their weight is zero.
     x, y = np.pad(x, ((0, rows - n), (0, 0))), np.pad(y, (0, rows - n), constant_values=1)
-    risk = tn.objective(net, x, y, model=model, loss=loss, penalty=1.0, power=power)
-    weight = risk.prepared.per_example(jnp.asarray(np.where(np.arange(rows) < n, 1 / n, 0).astype(x.dtype)))
-    risk = eqx.tree_at(lambda r: r.examples.weight, risk, weight)
-    if start is None:
-        start = jnp.zeros_like(net.w0) if model in ("linear", "full") else small_start(risk, key)
-    w, least = start, _COLLAPSED * jnp.linalg.norm(start)
-    for penalty in penalties:
-        risk = eqx.tree_at(lambda r: r.strength, risk, jnp.asarray(penalty, risk.strength.dtype))
-        solver = LBFGS(memory=_MEMORY)
-        w = start if jnp.linalg.norm(w) < least else w
-        result = minimize(risk, w, solver, key, certified=False, tol=tol, max_steps=max_steps)
-        w = result.w
-        if not jnp.isfinite(w).all():
+    risk = tn.objective(net, x, y, model=model, loss=loss, penalty=1.0, power=power, sample_weight=present)
+    solver = LBFGS(memory=_MEMORY)
+
+    def solve(risk: tn.Objective, w: Array) -> tn.FitResult:
+        return minimize(risk, w, solver, key, certified=False, tol=tol, max_steps=max_steps)
+
+    start = risk.start(key) if start is None else start
+    path = regularization_path(risk, penalties, solve, start, restart_below=_COLLAPSED)
+    for penalty, result in zip(penalties, path, strict=True):
+        if not jnp.isfinite(result.w).all():
             return
-        yield Step(float(penalty), w, result.steps, result.status.name)
+        yield Step(float(penalty), result.w, result.steps, result.status.name)

@@ -34,7 +34,7 @@ class NodeMoments(eqx.Module):
     shifted: bool = eqx.field(static=True, default=False, init=False)
     copies: bool = eqx.field(static=True, default=False, init=False)
 
-    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "pairs h 1 b"]) -> Moments:
+    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h 1 b"]) -> Moments:
         """Moments of the block, each of shape `(outputs, b)`."""
         nodes, total = self.rule.upper(), self.rule.total
         values = [[net.activation(_argument(features.u, z, part)) for z, _ in nodes] for part in v[:, :, 0]]
@@ -87,7 +87,7 @@ class SampledNodes(eqx.Module):
         factors = rule.total * np.sign(rule.weights)
         return cls(rule, jnp.asarray(np.asarray(rule.nodes), kind)[drawn], jnp.asarray(factors, dtype)[drawn])
 
-    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "pairs h 1 b"]) -> Array:
+    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h 1 b"]) -> Array:
         """Outputs of shape `(outputs, b)`, complex where the multipliers are."""
         shape, scale = (*v.shape[:2], 1), 1 / math.sqrt(net.width)
         kind = self.multipliers.dtype
@@ -110,7 +110,7 @@ class NodeValues(eqx.Module):
     shifted: bool = eqx.field(static=True, default=False, init=False)
     copies: bool = eqx.field(static=True, default=False, init=False)
 
-    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "pairs h 1 b"]) -> Array:
+    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h 1 b"]) -> Array:
         """Values of the block."""
         scale = self.rule.total / math.sqrt(net.width)
         pairs = zip(self.rule.nodes, self.rule.weights, strict=True)

@@ -54,7 +54,7 @@ class MultiplierRule(NamedTuple):
 
     def count(self, net: Network) -> int:
         """How many independent draws a network takes."""
-        return net.width // 2 if self.shared and net.symmetric else net.width
+        return net.pairs if self.shared else net.width
 
     def draws(self, key: PRNGKeyArray, net: Network, shape: tuple[int, ...]) -> Array:
         """Numbers of nodes, shape `(*shape, count)`."""

@@ -25,7 +25,7 @@ class SignMoments(eqx.Module):
     shifted: bool = eqx.field(static=True, default=False, init=False)
     copies: bool = eqx.field(static=True, default=False, init=False)
 
-    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "pairs h 1 b"]) -> Moments:
+    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h 1 b"]) -> Moments:
         """Moments of the block, each of shape `(outputs, b)`."""
         scale = 1 / (2 * math.sqrt(net.width))
         parts = [_even_and_square(part[:, 0], features.u, net.activation, scale) for part in v]
@@ -58,7 +58,7 @@ class SampledSigns(eqx.Module):
         """Fresh signs for the units of a network."""
         return cls(jax.random.rademacher(key, (net.width,), net.w0.dtype))
 
-    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "pairs h 1 b"]) -> Array:
+    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h 1 b"]) -> Array:
         """Outputs of shape `(outputs, b)`."""
         signed = v[:, :, 0] * self.signs.reshape(*v.shape[:2], 1)
         return contract(net, [net.activation(features.u + part) / math.sqrt(net.width) for part in signed])
@@ -76,7 +76,7 @@ class OddParts(eqx.Module):
     shifted: bool = eqx.field(static=True, default=False, init=False)
     copies: bool = eqx.field(static=True, default=False, init=False)
 
-    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "pairs h 1 b"]) -> tuple[Array, Array]:
+    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h 1 b"]) -> tuple[Array, Array]:
         """Mean and scaled odd parts of the block."""
         scale = 1 / (2 * math.sqrt(net.width))
         ends = [(net.activation(features.u + t) * scale, net.activation(features.u - t) * scale) for t in v[:, :, 0]]

@@ -9,8 +9,8 @@ import pandas as pd
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
-from taylornets import _checks
-from taylornets.certificates import Certificate, is_certifiable
+from taylornets import _checks, models
+from taylornets.certificates import Certificate
 from taylornets.datafiles import DataTable, Reading
 from taylornets.datafiles import read as read_table
 from taylornets.estimators import load
@@ -222,7 +222,7 @@ def certify(model: str, data: str, reading: Reading) -> Proof:
     """
     pipeline, columns = open_model(model)
     estimator = pipeline[-1]
-    if not is_certifiable(estimator.model_):
+    if not models.get(estimator.model_).certifiable:
         raise _checks.ArgumentError(
             "model", "a model of order 1 or 2, which has a certificate", f"order {estimator.model_}"
         )

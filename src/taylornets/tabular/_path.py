@@ -104,18 +104,17 @@ def learn(task: str, settings: FitSettings, train: tuple[Any, Any], validation: 
     best: Any = None
     model = new_model(task, settings, settings.penalty or PENALTIES[0])
     if settings.penalty is None:
-        model.set_params(warm_start=True, **_PATH)
+        fitted = model.set_params(**_PATH).fit_path(*train, PENALTIES)
         for index, penalty in enumerate(PENALTIES):
             tell(0.8 * index / len(PENALTIES), f"penalty {penalty:g}")
-            model.set_params(penalty=penalty)
-            quietly(lambda: model.fit(*train))
+            next(fitted)
             step = PenaltyStep(
                 penalty, model.score(*train), model.score(*validation), _rank_key(task, model, validation)
             )
             if best is None or step.rank_key > max(other.rank_key for other in path):
-                best = copy.deepcopy(model)
+                best = copy.deepcopy(model.set_params(penalty=penalty))
             path.append(step)
-        model = best.set_params(**_FINAL)
+        model = best.set_params(warm_start=True, **_FINAL)
     tell(0.8, f"penalty {model.penalty:g}, to the certificate")
     start = time.perf_counter()
     quietly(lambda: model.fit(*train))

@@ -26,8 +26,8 @@ class Probe:
         y: targets, `n` of them.
         every: steps between measurements; by default about 20 over the run. The start and the end are measured too.
         batch_size: inputs at the same time; by default all.
-        task: "classification" (accuracy and agreement of classes), "regression", or "auto": by the loss, for a function by
-            whether the targets are integers.
+        task: "classification" (accuracy and agreement of classes), "regression", or "auto": by the loss; for a function,
+            labels are strings, booleans, integers, or 2 to 10 different whole numbers with one per example.
         ntk_inputs: first inputs for the drift of the full model's kernel; 0 for none. By default 8, or fewer where the
             outputs are many; where there is no kernel, `history.ntk_drift` is NaN and `reasons` says why.
         f_eval: the model `f_eval(params, x)` for measurements (dropout off); by default `f`.

@@ -53,7 +53,7 @@ def unit_brackets(
     weigh = term_weights(prepared, order)
     weights = lax.map(lambda item: weigh(*item), (prepared.blocks, prepared.per_example(coefficients)))
     weights = jnp.moveaxis(weights, 1, 0).reshape(weights.shape[1], -1)[:, : prepared.examples]
-    halves = (1.0, -1.0) if net.symmetric else (1.0,)
+    halves = (1.0, -1.0)[: net.halves]
     parts = [tensor_bracket(x, half * weights, order, starts) for half in halves]
     return Bracket(*(jnp.concatenate(found) for found in zip(*parts, strict=True)))
 

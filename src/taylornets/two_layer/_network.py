@@ -106,6 +106,41 @@ class TwoLayerNetwork(eqx.Module):
         """Number of outputs `C`."""
         return self.a.shape[1]
 
+    @property
+    def pairs(self) -> int:
+        """Number of units with initial weights of their own: the `m/2` pairs, or all `m` units where there are none."""
+        return self.width // 2 if self.symmetric else self.width
+
+    @property
+    def halves(self) -> int:
+        """Number of units that share initial weights: 2 where units come in pairs, else 1."""
+        return self.width // self.pairs
+
+    @property
+    def signs(self) -> Float[Array, "h outputs"]:
+        """Output signs of the first unit of every pair, shape `(pairs, outputs)`; the second has their negatives."""
+        return self.a[: self.pairs]
+
+    def both_halves(self, first: Array, second: Array | None = None) -> Array:
+        """Values of all `m` units from those of the first unit of every pair.
+
+        Args:
+            first: values of the first units, shape `(pairs, ...)`.
+            second: values of the second units, of the same shape; by default equal to `first`.
+
+        Returns:
+            Shape `(m, ...)`; `first` itself where units do not come in pairs.
+
+        Example:
+            >>> import jax, taylornets as tn
+            >>> net = tn.TwoLayerNetwork.init(jax.random.key(0), inputs=3, width=8)
+            >>> bool((net.both_halves(net.signs, -net.signs) == net.a).all())
+            True
+        """
+        if not self.symmetric:
+            return first
+        return jnp.concatenate([first, first if second is None else second])
+
     def __call__(self, w: ArrayLike, x: ArrayLike) -> Array:
         """The full network at the weights `w0 + w`.
 

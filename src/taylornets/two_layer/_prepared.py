@@ -5,146 +5,25 @@ the first axis: a block's product `W X_bᵀ` is used up (activation, residual, g
 of size `n × m` travels through memory but the features themselves. Paired units share theirs, which halves them.
 
 **Shapes** inside a block of `b` examples: pre-activations `u` and features `(h, b)` with `h = m/2` distinct units
-(`h = m` without pairs); projections `v = ⟨w_r, x⟩` of shape `(pairs, h, R, b)`, `pairs` being 2 or 1 and `R` the rank.
+(`h = m` without pairs); projections `v = ⟨w_r, x⟩` of shape `(halves, h, R, b)`, `halves` being 2 or 1 and `R` the rank.
 """
 
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Inexact
+from jaxtyping import Array, Float
 
-from taylornets import _checks, activations
+from taylornets import _checks
+from taylornets.two_layer._responses import BlockFeatures, Full, Network, Response, Taylor, Term
 
 # A block of projections should stay in the second-level cache; a heuristic, flat within a factor of two.
 _BLOCK_BYTES = 2**21
 _BLOCK_EXAMPLES = (32, 512)
-
-
-@runtime_checkable
-class Network(Protocol):
-    """What this module reads of a `TwoLayerNetwork` (which is defined on top of it)."""
-
-    w0: Array
-    a: Array
-    activation: activations.Activation
-    symmetric: bool
-    input_norm: float
-
-    @property
-    def inputs(self) -> int: ...
-    @property
-    def width(self) -> int: ...
-    @property
-    def outputs(self) -> int: ...
-    def term(self, k: int, w: ArrayLike, x: ArrayLike) -> Array: ...
-
-
-class BlockFeatures(NamedTuple):
-    """What a response may read of one block: `u` and the scaled derivatives `σ^{(k)}(u)/(k! √m)`."""
-
-    u: Float[Array, "h b"] | None
-    scaled: dict[int, Float[Array, "h b"]]
-
-
-@runtime_checkable
-class Response(Protocol):
-    """A model of the outputs as an elementwise function of the projections `v`, contracted with the signs.
-
-    `orders` names the derivatives it reads, `preactivations` whether it reads `u`, `shifted` whether its projections
-    are those of `w0 + w` in place of `w`, `copies` whether a displacement of rank above one makes sense.
-    """
-
-    @property
-    def orders(self) -> tuple[int, ...]: ...
-    @property
-    def preactivations(self) -> bool: ...
-    @property
-    def shifted(self) -> bool: ...
-    @property
-    def copies(self) -> bool: ...
-    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "pairs h R b"]) -> Any:
-        """Outputs of the block: a pytree of arrays whose last axis is `b`."""
-        ...
-
-
-def contract(net: Network, responses: Sequence[Inexact[Array, "h b"]]) -> Inexact[Array, "outputs b"]:
-    """`Σ_r a_r response_r`, the responses of a pair given one after the other.
-
-    Paired units have opposite signs, so theirs are subtracted first. A single output is a weighted sum, which XLA fuses
-    with what made the responses; the matrix product for several outputs it does not.
-    """
-    total = responses[0] - responses[1] if net.symmetric else responses[0]
-    signs = net.a[: total.shape[0]].astype(total.dtype)
-    return jnp.sum(signs * total, axis=0)[None] if signs.shape[1] == 1 else signs.T @ total
-
-
-class Term(eqx.Module):
-    """The single term `f^(k)`; `R` copies of a unit add up."""
-
-    k: int = eqx.field(static=True)
-    preactivations: bool = eqx.field(static=True, default=False, init=False)
-    shifted: bool = eqx.field(static=True, default=False, init=False)
-
-    @property
-    def orders(self) -> tuple[int, ...]:
-        """The one derivative that is read."""
-        return (self.k,)
-
-    @property
-    def copies(self) -> bool:
-        """The term of order 0 does not depend on `w`, so copies of it have no meaning."""
-        return self.k > 0
-
-    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "pairs h R b"]) -> Array:
-        """Outputs of shape `(outputs, b)`."""
-        scaled = features.scaled[self.k]
-        return contract(net, [scaled * jnp.sum(part**self.k, axis=1) for part in v])
-
-
-class Taylor(eqx.Module):
-    """The sum of the terms of orders `0..k`, by Horner's rule."""
-
-    k: int = eqx.field(static=True)
-    preactivations: bool = eqx.field(static=True, default=False, init=False)
-    shifted: bool = eqx.field(static=True, default=False, init=False)
-    copies: bool = eqx.field(static=True, default=False, init=False)
-
-    @property
-    def orders(self) -> tuple[int, ...]:
-        """All derivatives up to `k`."""
-        return tuple(range(self.k + 1))
-
-    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "pairs h 1 b"]) -> Array:
-        """Outputs of shape `(outputs, b)`."""
-        scaled = features.scaled
-
-        def horner(t: Array) -> Array:
-            total = jnp.broadcast_to(scaled[self.k], t.shape)
-            for order in reversed(range(self.k)):
-                total = total * t + scaled[order]
-            return total
-
-        return contract(net, [horner(part[:, 0]) for part in v])
-
-
-class Full(eqx.Module):
-    """The network itself."""
-
-    orders: tuple[int, ...] = eqx.field(static=True, default=(), init=False)
-    preactivations: bool = eqx.field(static=True, default=False, init=False)
-    shifted: bool = eqx.field(static=True, default=True, init=False)
-    copies: bool = eqx.field(static=True, default=False, init=False)
-
-    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "pairs h 1 b"]) -> Array:
-        """Outputs of shape `(outputs, b)`."""
-        del features
-        return contract(net, [net.activation(part[:, 0]) / math.sqrt(net.width) for part in v])
 
 
 class Block(NamedTuple):
@@ -198,14 +77,13 @@ class Prepared(eqx.Module):
         advice = "" if response.copies else "Copies (m, R, d) exist for single terms of order ≥ 1 only."
         return _checks.array("w", w, (m, d), advice if jnp.ndim(w) == 3 else "")
 
-    def project(self, response: Response, w: Array, x: Float[Array, "b d"]) -> Float[Array, "pairs h R b"]:
-        """The one matrix product of a block: `⟨w_r, x_i⟩` of shape `(pairs, h, R, b)`."""
+    def project(self, response: Response, w: Array, x: Float[Array, "b d"]) -> Float[Array, "halves h R b"]:
+        """The one matrix product of a block: `⟨w_r, x_i⟩` of shape `(halves, h, R, b)`."""
         net = self.net
         if response.shifted:
             w = net.w0 + w
-        pairs = 2 if net.symmetric else 1
         product = w.reshape(-1, net.inputs) @ x.T
-        return product.reshape(pairs, net.width // pairs, -1, x.shape[0])
+        return product.reshape(net.halves, net.pairs, -1, x.shape[0])
 
     def features(self, block: Block, response: Response) -> BlockFeatures:
         """The block's features: stored, or formed from its examples."""
@@ -258,8 +136,7 @@ def form_features(net: Network, x: Float[Array, "b d"], orders: tuple[int, ...],
     """Features of some examples: `u = ⟨w0_r, x⟩` of the distinct units and the scaled derivatives."""
     if not orders and not preactivations:
         return BlockFeatures(None, {})
-    distinct = net.width // 2 if net.symmetric else net.width
-    u = net.w0[:distinct] @ x.T
+    u = net.w0[: net.pairs] @ x.T
     values = net.activation.derivatives(u, orders) if orders else ()
     scaled = {
         k: value * (1 / (math.factorial(k) * math.sqrt(net.width))) for k, value in zip(orders, values, strict=True)
@@ -278,6 +155,17 @@ def prepare(
     x = _checks.array("x", x, ("n", net.inputs))
     orders = tuple(range(_checks.integer("order", order, 0) + 1)) if not isinstance(order, tuple) else order
     orders = tuple(sorted({_checks.integer("order", k, 0) for k in orders}))
+    return prepare_checked(net, x, orders, chunk_size, preactivations=preactivations)
+
+
+def prepare_checked(
+    net: Network,
+    x: Float[Array, "n d"],
+    orders: tuple[int, ...],
+    chunk_size: int | None,
+    preactivations: bool = False,
+) -> Prepared:
+    """`prepare` for examples that have been checked; `orders` without repetition, ascending."""
     examples = x.shape[0]
     if chunk_size is None:
         size = _block_size(examples, net.width * x.dtype.itemsize)

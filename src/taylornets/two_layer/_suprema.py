@@ -17,7 +17,8 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from taylornets import _checks
-from taylornets.two_layer._prepared import Block, Prepared, Term
+from taylornets.two_layer._prepared import Block, Prepared
+from taylornets.two_layer._responses import Term
 
 # From a block and its rows of the per-example array, the weights of its examples in each unit's sum: shape (units, b).
 Weigh = Callable[[Block, Array], Array]
@@ -87,19 +88,18 @@ def unit_suprema(prepared: Prepared, order: int, coefficients: Float[Array, "n o
         weigh = term_weights(prepared, 1)
         vectors = _accumulate(prepared, lambda block, rows: weigh(block, rows) @ block.x, coefficients)
         norms = jnp.linalg.norm(vectors, axis=1)
-        return jnp.concatenate([norms, norms]) if net.symmetric else norms
+        return net.both_halves(norms)
     if order == 2:
         spectra = jnp.linalg.eigvalsh(moment_matrices(prepared, coefficients))
         top = jnp.maximum(spectra[:, -1], 0)
-        return jnp.concatenate([top, jnp.maximum(-spectra[:, 0], 0)]) if net.symmetric else top
+        return net.both_halves(top, jnp.maximum(-spectra[:, 0], 0))
     raise _checks.ArgumentError("order", "1 or 2", repr(order), "Higher orders lead to tensor norms.")
 
 
 def term_weights(prepared: Prepared, order: int) -> Weigh:
     """`⟨q_i, a_r⟩ σ^{(k)}(u_ir)/(k!√m)` of the distinct units."""
     net, term = prepared.net, Term(order)
-    signs = net.a[: net.width // 2 if net.symmetric else net.width]
-    return lambda block, q: (signs @ q.T) * prepared.features(block, term).scaled[order]
+    return lambda block, q: (net.signs @ q.T) * prepared.features(block, term).scaled[order]
 
 
 def _products(x: Float[Array, "b d"], weights: Float[Array, "units b"]) -> Float[Array, "units d d"]:

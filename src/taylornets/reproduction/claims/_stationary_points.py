@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Array
 
 import taylornets as tn
-from taylornets._fit import natural_point
 from taylornets.certificates import landscape_objective
 from taylornets.learning import problems
 from taylornets.objectives import Objective
@@ -72,7 +71,7 @@ def _stationary_points(context: ClaimContext, risk: Objective, starts: int) -> l
     points: list[Point] = []
     for i in range(starts):
         key = jax.random.fold_in(context.key, 100 + i)
-        w = natural_point(risk, key, scale=SCALES[i % len(SCALES)])
+        w = risk.natural_point(key, scale=SCALES[i % len(SCALES)])
         state = method.advance(risk, method.init(risk, w, key), STEPS)
         if state.stationarity is None or not state.second_order:
             continue  # no point that the method calls second-order stationary
@@ -86,7 +85,7 @@ def _eigenvalue_errors(context: ClaimContext, risk: Objective, minimum: Array) -
     zero = jnp.zeros_like(minimum)
     candidates = {"saddle at 0": zero, "minimum": minimum}
     for i, scale in enumerate(SCALES):
-        candidates[f"random, scale {scale:g}"] = natural_point(risk, jax.random.fold_in(context.key, i), scale=scale)
+        candidates[f"random, scale {scale:g}"] = risk.natural_point(jax.random.fold_in(context.key, i), scale=scale)
     rows: list[list[Any]] = []
     for name, w in candidates.items():
         test, dense = tn.stationarity(risk, w, key=context.key), float(_dense(risk, w)[0])

@@ -11,7 +11,7 @@ from jaxtyping import Array
 
 import taylornets as tn
 from taylornets import statistics
-from taylornets._fit import default_method, natural_point
+from taylornets._fit import default_method
 from taylornets.learning import problems
 from taylornets.records import Figure, Plot, Series, Table
 from taylornets.reproduction.claims import Claim, ClaimContext, NegativeControl, Outcome, register
@@ -106,7 +106,7 @@ def _train(
     settings: dict[str, Any] = {"penalty": PENALTY, "power": POWER}
     risk = tn.objective(net, x, y, **settings)
     key = jax.random.fold_in(context.key, 10_000 + seed)
-    w = start * natural_point(risk, key)
+    w = start * risk.natural_point(key)
     noisy = name == "noisy_sgd"
     options: dict[str, Any] = {
         "tol": 1e-12 if noisy else TOLERANCE,

@@ -67,16 +67,12 @@ def _quadratic(
 ) -> tuple[Trained, tn.FitResult, list[float]]:
     """A warm-started path of penalties at rank one chooses `λ`; the final fit on all data is of rank two, certified."""
     started = time.perf_counter()
-    scores: list[float] = []
-    path: list[Array] = []
-    for i, penalty in enumerate(PENALTIES):
-        context.progress(0.1 + 0.1 * i, f"quadratic model, penalty {penalty:g}")
-        result = tn.fit(
-            net, split.x_train, split.t_train, penalty=penalty, power=POWER, tol=SELECTION_TOLERANCE,
-            w_init=path[-1] if path else None, max_steps=1500, throw=False,
-        )  # fmt: skip
-        path.append(result.w)
-        scores.append(split.validation_accuracy(net.term(2, result.w, split.x_validation)))
+    context.progress(0.1, f"quadratic model, penalties {', '.join(f'{penalty:g}' for penalty in PENALTIES)}")
+    results = tn.fit_path(
+        net, split.x_train, split.t_train, PENALTIES, power=POWER, tol=SELECTION_TOLERANCE, max_steps=1500, throw=False,
+    )  # fmt: skip
+    path = [result.w for result in results]
+    scores = [split.validation_accuracy(net.term(2, w, split.x_validation)) for w in path]
     chosen = int(np.argmax(scores))
     context.progress(0.5, f"quadratic model, penalty {PENALTIES[chosen]:g}, rank {RANK}, to a certificate")
     # The further copies of a unit start small: they grow only where the optimum has a unit of higher rank.

@@ -1,0 +1,65 @@
+"""The parameters of a Taylor estimator, checked."""
+
+from typing import Any
+
+import numpy as np
+
+from taylornets import _checks, activations, models
+from taylornets.estimators._solve import TaylorSettings
+
+SCALINGS = ("sphere", "ball")
+# Targets are scaled, so that risks are near 1 at w = 0, and one grid serves all data.
+PENALTIES = tuple(10.0**-e for e in range(1, 10))
+
+
+def settings_of(estimator: Any) -> TaylorSettings:
+    """The checked parameters of an estimator, the loss to be filled in.
+
+    Raises:
+        ArgumentError: for parameters that do not fit.
+    """
+    for name, least in (("width", 2), ("rank", 1), ("folds", 2), ("max_iter", 1), ("order", 1)):
+        _checks.integer(name, getattr(estimator, name), least)
+    if estimator.chunk_size is not None:
+        _checks.integer("chunk_size", estimator.chunk_size, 1)
+    if estimator.width % 2:
+        raise _checks.ArgumentError("width", "an even number, since units come in pairs", str(estimator.width))
+    _checks.positive("bias", estimator.bias)
+    _checks.positive("tol", estimator.tol)
+    _checks.choice("scaling", estimator.scaling, SCALINGS)
+    if isinstance(estimator.penalty, str):
+        _checks.choice("penalty", estimator.penalty, ("cv",))
+    else:
+        _checks.positive("penalty", estimator.penalty, "Or 'cv', which chooses it.")
+    path_of(estimator)
+    model = _model_of(estimator)
+    if estimator.rank > 1 and not models.get(model).copies:
+        raise _checks.ArgumentError("rank", f"1 for model={model!r}", str(estimator.rank), "Copies serve orders ≥ 2.")
+    order = models.get(model).order
+    power = 2.0 * order if estimator.power is None else estimator.power
+    _checks.positive("power", power)
+    if power < 2 * order:
+        raise _checks.ArgumentError("power", f"at least {2 * order} for order {order}", repr(power))
+    activation = activations.get(estimator.activation).name
+    return TaylorSettings(model, "", float(power), activation, estimator.chunk_size)
+
+
+def path_of(estimator: Any) -> tuple[float, ...]:
+    """The penalties that `"cv"` chooses from, strong to weak."""
+    if estimator.penalties is None:
+        return PENALTIES
+    for penalty in estimator.penalties:
+        _checks.positive("penalties", penalty)
+    if np.any(np.diff(np.asarray(estimator.penalties, float)) >= 0):
+        raise _checks.ArgumentError("penalties", "a path from strong to weak", repr(estimator.penalties))
+    return tuple(map(float, estimator.penalties))
+
+
+def _model_of(estimator: Any) -> str | int:
+    """The order of a single term, or the name of another model."""
+    if estimator.model is None or not isinstance(estimator.model, str):
+        return _checks.integer("model", estimator.order if estimator.model is None else estimator.model, 1)
+    # A single draw of the signs would have to be kept with the model.
+    usable = [name for name in models.names() if not models.get(name).sampled]
+    model = models.get(_checks.choice("model", estimator.model, usable))
+    return model.name if model.term is None else model.term

@@ -1,0 +1,78 @@
+"""The entry `objective`: a model, a loss and a penalty on data that are checked once."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, PRNGKeyArray
+
+from taylornets import _checks, losses, models
+from taylornets.models import ModelLike
+from taylornets.objectives._data import Dataset
+from taylornets.objectives._objective import Objective
+from taylornets.objectives._risk import EmpiricalRisk
+from taylornets.penalties import GroupPenalty
+from taylornets.two_layer import TwoLayerNetwork
+
+
+def objective(
+    net: TwoLayerNetwork,
+    x: ArrayLike,
+    y: Any,
+    *,
+    model: ModelLike = "quadratic",
+    loss: str | losses.Loss = "squared",
+    penalty: float | Array,
+    power: float = 8,
+    chunk_size: int | None = None,
+    key: PRNGKeyArray | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> Objective:
+    """The penalized risk of a model on data.
+
+    Args:
+        net: the network.
+        x: examples, shape `(n, d)`.
+        y: targets as the loss takes them: `(n,)`, `(n, outputs)` or labels.
+        model: `"linear"` and `"quadratic"` are the single orders 1 and 2, an integer `k ≥ 1` is the single order `k`
+            (each with `f^(0)`, which is zero under symmetric initialization), `"full"` the network, `"randomized"` the
+            exact expected risk of the network under random signs, `"sampled"` its risk under one draw of them (any loss;
+            `with_signs` draws anew). A randomization such as `SignedMoments(3)` is the network under its multipliers,
+            penalized with its order; `Signs()` is `"randomized"`. Any response of `taylornets.two_layer`, such as
+            `Taylor(4)`, is penalized with `k = 1`.
+        loss: a name of `taylornets.losses`, or a loss.
+        penalty: `λ > 0`.
+        power: `p ≥ 2k`; `k` is the order of a term or a randomization, 1 for `"linear"` and `"full"`, 2 for
+            `"quadratic"`, `"randomized"` and `"sampled"`.
+        chunk_size: examples handled at a time, see `TwoLayerNetwork.prepare`; `None` keeps the features.
+        key: JAX random key of the signs of `"sampled"`; by default `jax.random.key(0)`.
+        sample_weight: weights `s_i ≥ 0` of the examples, shape `(n,)`; by default all equal. The risk is
+            `Σ_i s_i ℓ_i/Σ_i s_i`.
+
+    Returns:
+        A differentiable function of `w`, shape `(m, d)`, with value and gradient in the dtype of the network.
+
+    Raises:
+        ArgumentError: for data, labels, names or numbers that do not fit.
+
+    Source: theory 3; BL20 section 4.
+
+    Example:
+        >>> import jax, taylornets as tn
+        >>> net = tn.TwoLayerNetwork.init(jax.random.key(0), inputs=3, width=8)
+        >>> x = jax.random.normal(jax.random.key(1), (20, 3))
+        >>> risk = tn.objective(net, x, x[:, 0] * x[:, 1], penalty=1e-3)
+        >>> jax.grad(risk)(0.1 * net.w0).shape
+        (8, 3)
+    """
+    meaning, loss = models.get(model), losses.get(loss)
+    _checks.positive("penalty", penalty)
+    group_penalty = GroupPenalty(meaning.order, power)
+    data = Dataset.checked(net, loss, x, y, sample_weight)
+    meaning.check(net, data.x)
+    pointwise = meaning.pointwise(loss)
+    if meaning.sampled:
+        meaning = meaning.redrawn(jax.random.key(0) if key is None else key, net)
+    empirical = EmpiricalRisk.of(meaning, net, pointwise, data, chunk_size)
+    return Objective(empirical, group_penalty, jnp.asarray(penalty, data.y.dtype))

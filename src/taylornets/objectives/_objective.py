@@ -1,0 +1,268 @@
+"""The penalized risk as a differentiable function of the displacement."""
+
+import dataclasses
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from taylornets import _checks, losses, models, randomization
+from taylornets.models import Model
+from taylornets.objectives._data import normalized_weights
+from taylornets.objectives._risk import (
+    EmpiricalRisk,
+    compiled_risk,
+    initial_outputs,
+    risk_and_gradient,
+    risk_hessian_vector_product,
+)
+from taylornets.penalties import GroupPenalty
+from taylornets.two_layer import Block, Network, Taylor, Term
+from taylornets.two_layer import moment_matrices as matrices_of
+from taylornets.two_layer import unit_suprema as suprema_of
+from taylornets.two_layer import weighted_moments as moments_of
+
+
+class Objective(eqx.Module):
+    """The penalized risk `P` as a differentiable function of `w`; made by `taylornets.objective`.
+
+    Call it on `w` of shape `(m, d)` (single terms: also `(m, R, d)`) for the value, a scalar. All JAX transformations
+    apply; the gradient in `w` costs one matrix product more than the value, and so does
+    `value_and_gradient`, which is the same pass without the transformation.
+
+    Attributes:
+        penalty: the penalty's norm and power.
+        strength: its strength `λ`.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, taylornets as tn
+        >>> net = tn.TwoLayerNetwork.init(jax.random.key(0), inputs=3, width=8)
+        >>> y = jnp.array([[1.0], [-1.0], [0.5]])
+        >>> risk = tn.objective(net, jnp.eye(3), y, penalty=0.1)
+        >>> value, gradient = risk.value_and_gradient(net.w0)
+        >>> gradient.shape, bool(jnp.isclose(value, risk(net.w0)))
+        ((8, 3), True)
+    """
+
+    empirical: EmpiricalRisk
+    penalty: GroupPenalty = eqx.field(static=True)
+    strength: Float[Array, ""]
+
+    @property
+    def model(self) -> Model:
+        """What is trained."""
+        return self.empirical.model
+
+    @property
+    def loss(self) -> losses.Loss:
+        """The loss."""
+        return self.empirical.pointwise.loss
+
+    @property
+    def net(self) -> Network:
+        """The network."""
+        return self.empirical.prepared.net
+
+    @property
+    def x(self) -> Float[Array, "n d"]:
+        """The examples, shape `(n, d)`."""
+        return self.empirical.prepared.x
+
+    @property
+    def count(self) -> int:
+        """Number of examples `n`."""
+        return self.empirical.prepared.examples
+
+    @property
+    def order(self) -> int:
+        """The order `k` of the penalty's norm."""
+        return self.penalty.order
+
+    def __call__(self, w: Array) -> Array:
+        """`P(w)`, a scalar."""
+        return self.risk(w) + self.penalty_value(w)
+
+    def risk(self, w: Array) -> Array:
+        """The first term of `P`, a scalar."""
+        return compiled_risk(self.displacement(w), self.empirical)
+
+    def penalty_value(self, w: Array) -> Array:
+        """The second term of `P`, a scalar."""
+        return self.penalty.value(w, self.strength)
+
+    def value_and_gradient(self, w: Array) -> tuple[Array, Array]:
+        """`P(w)` and `∇P(w)` in one pass: two matrix products of size `n × m × d`."""
+        return _value_and_gradient(self, self.displacement(w))
+
+    def hessian_vector_product(self, w: Array, direction: Array) -> Array:
+        """`∇²P(w)[direction]`: three matrix products of size `n × m × d`, two of them forward.
+
+        Almost everywhere, where the activation has kinks; see `require_second_derivative`.
+        """
+        return _hessian_vector_product(self, self.displacement(w), direction)
+
+    def displacement(self, w: ArrayLike) -> Array:
+        """`w`, checked: shape `(m, d)` or, for models that allow copies, `(m, R, d)`."""
+        return self.empirical.prepared.displacement(w, self.model.response)
+
+    def require_second_derivative(self) -> None:
+        """Refuses networks whose activation has a kink in itself or its slope: almost-everywhere Hessians miss it."""
+        activation = self.net.activation
+        smooth = activation.smoothness is None or activation.smoothness >= 2
+        if not smooth and not isinstance(self.model.response, Term | Taylor):
+            raise _checks.ArgumentError(
+                "activation",
+                "two continuous derivatives for Hessians and second-order methods",
+                f"{activation.name!r} with {activation.smoothness}",
+                "The Hessian almost everywhere misses the curvature of the kinks. Use 'cubic_relu' or a smooth activation, "
+                "a first-order method, or the Taylor models, which are polynomials in w.",
+            )
+
+    def minibatch(self, key: PRNGKeyArray, size: int) -> "Objective":
+        """The same objective on `size` examples drawn without replacement; its mean over draws is this objective.
+
+        Args:
+            key: JAX random key.
+            size: number of examples, from 1 to `n`.
+
+        Returns:
+            An objective whose risk is the average over the drawn examples, each with its weight times `n`. It may be
+            formed inside `jax.jit`.
+
+        Raises:
+            ArgumentError: for another size.
+        """
+        return dataclasses.replace(self, empirical=self.empirical.minibatch(key, size))
+
+    def with_signs(self, key: PRNGKeyArray) -> "Objective":
+        """The risk of the network under fresh signs (or multipliers) `s`, `(1/n) Σ_i ℓ(f(sW; x_i), y_i)`, penalty included.
+
+        Its mean over draws is the randomized objective (for the losses that have no closed form: up to that form's error).
+
+        Args:
+            key: JAX random key.
+
+        Returns:
+            An objective. It may be formed inside `jax.jit`.
+
+        Raises:
+            ArgumentError: for models without a randomization.
+
+        Source: theory 2; the algorithm of BL20, section 4, draws so in every step.
+        """
+        model, pointwise = self.model.redrawn(key, self.net), randomization.OfOutputs(self.loss)
+        return dataclasses.replace(
+            self, empirical=dataclasses.replace(self.empirical, model=model, pointwise=pointwise)
+        )
+
+    def with_weights(self, weight: ArrayLike) -> "Objective":
+        """The same objective under other weights of the examples; features are kept and nothing is compiled anew.
+
+        Args:
+            weight: `s_i ≥ 0`, not all zero, shape `(n,)`; `s_i/Σ s` is what counts.
+
+        Returns:
+            An objective.
+
+        Raises:
+            ArgumentError: for another shape, negative weights, NaN, or weights that are all zero.
+        """
+        empirical = self.empirical
+        weight = normalized_weights(weight, self.count, empirical.examples.weight.dtype)
+        examples = empirical.examples._replace(weight=empirical.prepared.per_example(weight))
+        return dataclasses.replace(self, empirical=dataclasses.replace(empirical, examples=examples))
+
+    def with_penalty(self, penalty: float | Array) -> "Objective":
+        """The same objective under another strength of the penalty; features are kept and nothing is compiled anew.
+
+        Args:
+            penalty: `λ > 0`.
+
+        Returns:
+            An objective.
+
+        Raises:
+            ArgumentError: for a number that is not finite and above zero.
+        """
+        _checks.positive("penalty", penalty)
+        return dataclasses.replace(self, strength=jnp.asarray(penalty, self.strength.dtype))
+
+    def outputs(self, w: Array) -> Any:
+        """What the model predicts on the training examples, `f^(0)` included; `(n, outputs)` unless randomized."""
+        empirical = self.empirical
+        outputs = empirical.prepared.apply(self.model.response, w)
+        if empirical.examples.offset is None:
+            return outputs
+        return outputs + empirical.examples.offset.reshape(-1, self.net.outputs)[: self.count]
+
+    def mean_outputs(self, w: Array) -> Float[Array, "n outputs"]:
+        """`outputs`, their mean for randomized models; shape `(n, outputs)`."""
+        return self.model.mean_output(self.outputs(w))
+
+    def initial_outputs(self) -> Float[Array, "n outputs"]:
+        """`f^(0)` on the examples, shape `(n, outputs)`."""
+        return initial_outputs(self.net, self.x)
+
+    def targets(self) -> Float[Array, "n outputs"]:
+        """The targets as the loss takes them."""
+        return self.empirical.examples.y.reshape(-1, self.net.outputs)[: self.count]
+
+    def weights(self) -> Float[Array, "n"]:
+        """The weights `p_i` of the examples in the risk; without any, `1/n`."""
+        return self.empirical.examples.weight.reshape(-1)[: self.count]
+
+    def scaled_derivative(self, block: Block, k: int) -> Float[Array, "h b"]:
+        """`σ^{(k)}(u)/(k! √m)` of the distinct units on one block of examples."""
+        return self.empirical.prepared.features(block, Term(k)).scaled[k]
+
+    def preactivations(self, block: Block) -> Float[Array, "h b"]:
+        """`u` of the distinct units on one block of examples, for models that read it."""
+        return jnp.asarray(self.empirical.prepared.features(block, self.model.response).u)
+
+    def projections(self, w: Array, block: Block) -> Float[Array, "m b"]:
+        """`⟨w_r, x_i⟩` of rank-one displacements on one block of examples."""
+        return self.empirical.prepared.project(self.model.response, w, block.x).reshape(self.net.width, -1)
+
+    def term(self, k: int, w: Array) -> Float[Array, "n outputs"]:
+        """`f^(k)` on the examples, for an order that the model reads; shape `(n, outputs)`."""
+        return self.empirical.prepared.term(k, w)
+
+    def moment_matrices(self, coefficients: Float[Array, "n outputs"]) -> Float[Array, "h d d"]:
+        """`taylornets.two_layer.moment_matrices` of the examples."""
+        return matrices_of(self.empirical.prepared, coefficients)
+
+    def weighted_moments(self, weigh: Any, values: Float[Array, "n ..."]) -> Float[Array, "units d d"]:
+        """`taylornets.two_layer.weighted_moments` of the examples."""
+        return moments_of(self.empirical.prepared, weigh, values)
+
+    def unit_suprema(self, coefficients: Float[Array, "n outputs"]) -> Float[Array, "m"]:
+        """`taylornets.two_layer.unit_suprema` of the examples, for the order of the penalty."""
+        return suprema_of(self.empirical.prepared, self.order, coefficients)
+
+    @property
+    def natural_norm(self) -> float:
+        """The norm of a displacement whose units all have the natural norm: `m^{1/2 - 1/(2k)}/B_x`."""
+        return models.natural_norm(self.net, self.order)
+
+    def natural_point(self, key: PRNGKeyArray, scale: float = 1.0) -> Float[Array, "m d"]:
+        """A random displacement whose units have a norm of about `scale · m^{-1/(2k)}/B_x`, shape `(m, d)`."""
+        return models.natural_point(self.net, self.order, key, scale=scale)
+
+    def start(self, key: PRNGKeyArray, rank: int = 1) -> Array:
+        """Where `taylornets.fit` starts: zero, or small and random; shape `(m, d)`, or `(m, R, d)` for `rank > 1`."""
+        return self.model.start(self.net, key, rank)
+
+
+@eqx.filter_jit
+def _value_and_gradient(objective: Objective, w: Array) -> tuple[Array, Array]:
+    risk, gradient = risk_and_gradient(w, objective.empirical)
+    penalty, slope = objective.penalty.value_and_gradient(w, objective.strength)
+    return risk + penalty, gradient + slope
+
+
+@eqx.filter_jit
+def _hessian_vector_product(objective: Objective, w: Array, direction: Array) -> Array:
+    curvature = risk_hessian_vector_product(w, direction, objective.empirical)
+    return curvature + objective.penalty.hessian_vector_product(w, direction, objective.strength)

@@ -1,0 +1,164 @@
+"""The empirical risk of a model and the passes over the blocks of the prepared data that compute it.
+
+One pass gives the value and the gradient: in each block the projections `V_b = W X_bᵀ` (one matrix product), the risk and its
+derivative in `V_b` (elementwise, in cache), and `G += (∂/∂V_b) X_b` (the second product).
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from taylornets import _checks
+from taylornets.models import Model
+from taylornets.objectives._data import Dataset
+from taylornets.two_layer import Network, Prepared, Response, Term, TwoLayerNetwork, prepare_checked
+
+
+class Examples(NamedTuple):
+    """Targets, weights (their sum is 1, on average over minibatches) and `f^(0)`, cut into blocks like the features."""
+
+    y: Float[Array, "blocks b outputs"]
+    weight: Float[Array, "blocks b"]
+    offset: Float[Array, "blocks b outputs"] | None
+
+
+class EmpiricalRisk(eqx.Module):
+    """The weighted mean of the losses: the model, its features on the data, and the targets.
+
+    Attributes:
+        model: how outputs respond.
+        prepared: the features.
+        pointwise: the loss of each example from what the response returns.
+        examples: targets and weights.
+    """
+
+    model: Model
+    prepared: Prepared
+    pointwise: Any
+    examples: Examples
+
+    @classmethod
+    def of(
+        cls, model: Model, net: TwoLayerNetwork, pointwise: Any, data: Dataset, chunk_size: int | None
+    ) -> "EmpiricalRisk":
+        """The risk of a model on checked data."""
+        response = model.response
+        prepared = prepare_checked(net, data.x, response.orders, chunk_size, preactivations=response.preactivations)
+        has_offset = isinstance(response, Term) and not net.symmetric
+        offset = prepared.per_example(initial_outputs(net, data.x)) if has_offset else None
+        examples = Examples(prepared.per_example(data.y), prepared.per_example(data.weight), offset)
+        return cls(model, prepared, pointwise, examples)
+
+    @property
+    def response(self) -> Response:
+        """The model as an elementwise function of the projections."""
+        return self.model.response
+
+    def minibatch(self, key: PRNGKeyArray, size: int) -> "EmpiricalRisk":
+        """See `Objective.minibatch`."""
+        prepared = self.prepared
+        size = _checks.integer("size", size, 1)
+        if size > prepared.examples:
+            raise _checks.ArgumentError("size", f"at most the number of examples, {prepared.examples}", str(size))
+        chosen = jax.random.choice(key, prepared.examples, (size,), replace=False)
+        chunk_size = None if prepared.blocks.stored is not None else min(size, prepared.blocks.x.shape[1])
+        x, preactivations = prepared.x[chosen], self.response.preactivations
+        drawn = prepare_checked(prepared.net, x, prepared.orders, chunk_size, preactivations=preactivations)
+
+        def cut(values: Array) -> Array:
+            return drawn.per_example(values.reshape(-1, *values.shape[2:])[chosen])
+
+        offset = None if self.examples.offset is None else cut(self.examples.offset)
+        weight = cut(self.examples.weight) * (prepared.examples / size)
+        examples = Examples(cut(self.examples.y), weight, offset)
+        return dataclasses.replace(self, prepared=drawn, examples=examples)
+
+
+def initial_outputs(net: Network, x: Float[Array, "n d"]) -> Float[Array, "n outputs"]:
+    """`f^(0)` on examples that have been checked."""
+    return prepare_checked(net, x, (0,), None).term(0, jnp.zeros_like(net.w0))
+
+
+def _block_risk(v: Array, item: tuple[Any, Examples], risk: EmpiricalRisk) -> Array:
+    """Weighted losses of one block, summed, from its projections."""
+    block, examples = item
+    prepared = risk.prepared
+    outputs = risk.response(prepared.net, prepared.features(block, risk.response), v)
+    if examples.offset is not None:
+        outputs = outputs + examples.offset.T
+    return jnp.sum(examples.weight * risk.pointwise(outputs, examples.y))
+
+
+def _plain_risk(w: Array, risk: EmpiricalRisk) -> Array:
+    """The risk as an ordinary scan: what every transformation other than the gradient in `w` sees."""
+    prepared = risk.prepared
+
+    @jax.checkpoint
+    def body(total: Array, item: tuple[Any, Examples]) -> tuple[Array, None]:
+        v = prepared.project(risk.response, w, item[0].x)
+        return total + _block_risk(v, item, risk), None
+
+    start = jnp.zeros((), jnp.result_type(w, prepared.blocks.x))
+    return lax.scan(body, start, (prepared.blocks, risk.examples))[0]
+
+
+def risk_and_gradient(w: Array, risk: EmpiricalRisk) -> tuple[Array, Array]:
+    """Value and gradient in one pass over the blocks."""
+    prepared = risk.prepared
+
+    def body(carry: tuple[Array, Array], item: tuple[Any, Examples]) -> tuple[tuple[Array, Array], None]:
+        total, gradient = carry
+        x = item[0].x
+        v = prepared.project(risk.response, w, x)
+        value, slope = jax.value_and_grad(_block_risk)(v, item, risk)
+        return (total + value, gradient + slope.reshape(-1, x.shape[0]) @ x), None
+
+    dtype = jnp.result_type(w, prepared.blocks.x)
+    start = (jnp.zeros((), dtype), jnp.zeros((w.size // w.shape[-1], w.shape[-1]), dtype))
+    (value, gradient), _ = lax.scan(body, start, (prepared.blocks, risk.examples))
+    return value, gradient.reshape(w.shape)
+
+
+def risk_hessian_vector_product(w: Array, direction: Array, risk: EmpiricalRisk) -> Array:
+    """One pass: `V_b` and its change `dV_b` (two products), the slope's derivative along it, and `H += (...) X_b`."""
+    prepared = risk.prepared
+    rows = direction.reshape(-1, direction.shape[-1])
+
+    def body(total: Array, item: tuple[Any, Examples]) -> tuple[Array, None]:
+        x = item[0].x
+        v = prepared.project(risk.response, w, x)
+        change = (rows @ x.T).reshape(v.shape)
+        slope = jax.grad(lambda point: _block_risk(point, item, risk))
+        return total + jax.jvp(slope, (v,), (change,))[1].reshape(-1, x.shape[0]) @ x, None
+
+    start = jnp.zeros_like(rows, jnp.result_type(w, prepared.blocks.x))
+    total, _ = lax.scan(body, start, (prepared.blocks, risk.examples))
+    return total.reshape(w.shape)
+
+
+@eqx.filter_custom_jvp
+def _risk(w: Array, risk: EmpiricalRisk) -> Array:
+    return _plain_risk(w, risk)
+
+
+@_risk.def_jvp
+def _risk_jvp(primals: tuple[Array, EmpiricalRisk], tangents: tuple[Any, Any]) -> tuple[Array, Array]:
+    # In the displacement alone (training, Hessians) the gradient of the single pass is the derivative; transposed, it
+    # costs nothing more. Any other direction (data, initial weights, targets) goes through the ordinary scan.
+    w, risk = primals
+    dw, drisk = tangents
+    if dw is not None and not jax.tree.leaves(drisk):
+        value, gradient = risk_and_gradient(w, risk)
+        return value, jnp.vdot(gradient, dw)
+    return eqx.filter_jvp(_plain_risk, primals, tangents)
+
+
+@eqx.filter_jit
+def compiled_risk(w: Array, risk: EmpiricalRisk) -> Array:
+    """The risk at `w`, a scalar; its derivative in `w` costs one pass."""
+    return _risk(w, risk)

@@ -1,0 +1,140 @@
+"""Responses: models of the outputs as elementwise functions of the projections, contracted with the signs."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Inexact
+
+from taylornets import activations
+
+
+@runtime_checkable
+class Network(Protocol):
+    """What this room reads of a `TwoLayerNetwork` (which is defined on top of it)."""
+
+    w0: Array
+    a: Array
+    activation: activations.Activation
+    symmetric: bool
+    input_norm: float
+
+    @property
+    def inputs(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def outputs(self) -> int: ...
+    @property
+    def pairs(self) -> int: ...
+    @property
+    def halves(self) -> int: ...
+    @property
+    def signs(self) -> Array: ...
+    def both_halves(self, first: Array, second: Array | None = None) -> Array: ...
+    def term(self, k: int, w: ArrayLike, x: ArrayLike) -> Array: ...
+
+
+class BlockFeatures(NamedTuple):
+    """What a response may read of one block: `u` and the scaled derivatives `σ^{(k)}(u)/(k! √m)`."""
+
+    u: Float[Array, "h b"] | None
+    scaled: dict[int, Float[Array, "h b"]]
+
+
+@runtime_checkable
+class Response(Protocol):
+    """A model of the outputs as an elementwise function of the projections `v`, contracted with the signs.
+
+    `orders` names the derivatives it reads, `preactivations` whether it reads `u`, `shifted` whether its projections
+    are those of `w0 + w` in place of `w`, `copies` whether a displacement of rank above one makes sense.
+    """
+
+    @property
+    def orders(self) -> tuple[int, ...]: ...
+    @property
+    def preactivations(self) -> bool: ...
+    @property
+    def shifted(self) -> bool: ...
+    @property
+    def copies(self) -> bool: ...
+    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h R b"]) -> Any:
+        """Outputs of the block: a pytree of arrays whose last axis is `b`."""
+        ...
+
+
+def contract(net: Network, responses: Sequence[Inexact[Array, "h b"]]) -> Inexact[Array, "outputs b"]:
+    """`Σ_r a_r response_r`, the responses of a pair given one after the other.
+
+    Paired units have opposite signs, so theirs are subtracted first. A single output is a weighted sum, which XLA fuses
+    with what made the responses; the matrix product for several outputs it does not.
+    """
+    total = responses[0] - responses[1] if net.symmetric else responses[0]
+    signs = net.a[: total.shape[0]].astype(total.dtype)
+    return jnp.sum(signs * total, axis=0)[None] if signs.shape[1] == 1 else signs.T @ total
+
+
+class Term(eqx.Module):
+    """The single term `f^(k)`; `R` copies of a unit add up."""
+
+    k: int = eqx.field(static=True)
+    preactivations: bool = eqx.field(static=True, default=False, init=False)
+    shifted: bool = eqx.field(static=True, default=False, init=False)
+
+    @property
+    def orders(self) -> tuple[int, ...]:
+        """The one derivative that is read."""
+        return (self.k,)
+
+    @property
+    def copies(self) -> bool:
+        """The term of order 0 does not depend on `w`, so copies of it have no meaning."""
+        return self.k > 0
+
+    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h R b"]) -> Array:
+        """Outputs of shape `(outputs, b)`."""
+        scaled = features.scaled[self.k]
+        return contract(net, [scaled * jnp.sum(part**self.k, axis=1) for part in v])
+
+
+class Taylor(eqx.Module):
+    """The sum of the terms of orders `0..k`, by Horner's rule."""
+
+    k: int = eqx.field(static=True)
+    preactivations: bool = eqx.field(static=True, default=False, init=False)
+    shifted: bool = eqx.field(static=True, default=False, init=False)
+    copies: bool = eqx.field(static=True, default=False, init=False)
+
+    @property
+    def orders(self) -> tuple[int, ...]:
+        """All derivatives up to `k`."""
+        return tuple(range(self.k + 1))
+
+    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h 1 b"]) -> Array:
+        """Outputs of shape `(outputs, b)`."""
+        scaled = features.scaled
+
+        def horner(t: Array) -> Array:
+            total = jnp.broadcast_to(scaled[self.k], t.shape)
+            for order in reversed(range(self.k)):
+                total = total * t + scaled[order]
+            return total
+
+        return contract(net, [horner(part[:, 0]) for part in v])
+
+
+class Full(eqx.Module):
+    """The network itself."""
+
+    orders: tuple[int, ...] = eqx.field(static=True, default=(), init=False)
+    preactivations: bool = eqx.field(static=True, default=False, init=False)
+    shifted: bool = eqx.field(static=True, default=True, init=False)
+    copies: bool = eqx.field(static=True, default=False, init=False)
+
+    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h 1 b"]) -> Array:
+        """Outputs of shape `(outputs, b)`."""
+        del features
+        return contract(net, [net.activation(part[:, 0]) / math.sqrt(net.width) for part in v])
