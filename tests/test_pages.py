@@ -17,7 +17,7 @@ from taylornets._fit import METHODS
 from taylornets._regime._result import NAMES
 from taylornets.estimators import TaylorClassifier
 from taylornets.estimators._ntk import _DECOMPOSED
-from taylornets.estimators._taylor import PENALTIES
+from taylornets.estimators._parameters import PENALTIES
 from taylornets.randomization import SignedMoments
 from taylornets.series import RULES
 from taylornets.tabular import _baselines, _path, _run

@@ -23,9 +23,10 @@ import taylornets as tn
 from taylornets.generalization import GeneralizationCertificate
 from taylornets.learning import problems
 from taylornets.records import ClaimRecord, Stamp
+from taylornets.records.progress import Progress
 from taylornets.reproduction import _reproduce as runner
 from taylornets.reproduction import claims, reproduce
-from taylornets.reproduction._running import Listener, run_claim
+from taylornets.reproduction._running import run_claim
 from taylornets.reproduction.claims import Claim, ClaimContext, NegativeControl, Outcome
 from taylornets.reproduction.claims._classifiers import Certified
 from taylornets.reproduction.claims._order_learning import Learning
@@ -327,7 +328,7 @@ def test_longest_claim_starts_first(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     begun: list[str] = []
     run_claims = runner.run_claims
 
-    def alone(found: Sequence[Claim], stamp: Stamp, workers: int, listener: Listener) -> Generator[ClaimRecord]:
+    def alone(found: Sequence[Claim], stamp: Stamp, workers: int, progress: Progress) -> Generator[ClaimRecord]:
         begun[:] = [claim.name for claim in found]
         return run_claims(found, stamp, 1, listener)
 

@@ -156,7 +156,7 @@ def _claim(test: tn.Stationarity) -> float:
     return test.lower_bound - 1e-12 * test.spectral_radius
 
 
-class Study(NamedTuple):
+class PointStudy(NamedTuple):
     """The points of all widths and powers.
 
     Rows of the table of points, rows of the table of eigenvalues, relative excesses by power, the number of points whose
@@ -170,7 +170,9 @@ class Study(NamedTuple):
     figure: Figure
 
 
-def study(context: ClaimContext, widths: tuple[int, ...], powers: tuple[int, ...], starts: int, sliced: int) -> Study:
+def study(
+    context: ClaimContext, widths: tuple[int, ...], powers: tuple[int, ...], starts: int, sliced: int
+) -> PointStudy:
     """Points from random starts at every width and power; the slice is drawn at the width `sliced`."""
     rows: list[list[Any]] = []
     eigenvalues: list[list[Any]] = []
@@ -197,4 +199,4 @@ def study(context: ClaimContext, widths: tuple[int, ...], powers: tuple[int, ...
             saddle = tn.stationarity(risk, jnp.zeros_like(best.w), key=context.key)
             figure = _slice(risk, best.w, saddle.direction)
     assert figure is not None
-    return Study(rows, eigenvalues, excesses, below_claim, figure)
+    return PointStudy(rows, eigenvalues, excesses, below_claim, figure)

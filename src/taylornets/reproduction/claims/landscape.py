@@ -13,7 +13,7 @@ import taylornets as tn
 from taylornets.certificates import curvature_inequality
 from taylornets.records import Figure, Plot, Series, Table
 from taylornets.reproduction.claims import Claim, ClaimContext, NegativeControl, Outcome, register
-from taylornets.reproduction.claims._stationary_points import BAD, EXAMPLES, INPUTS, PENALTY, POWER, Study, study
+from taylornets.reproduction.claims._stationary_points import BAD, EXAMPLES, INPUTS, PENALTY, POWER, PointStudy, study
 
 TRIPLE_SIZES = 20, 4, 8  # examples, inputs, width
 ROUNDING = 1e-12
@@ -130,7 +130,7 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
     )
 
 
-def _tables(points: Study) -> tuple[Table, Table]:
+def _tables(points: PointStudy) -> tuple[Table, Table]:
     return Table(
         "stationary_points",
         "Second-order stationary points from random starts: relative excess over the certified lower bound, the share "

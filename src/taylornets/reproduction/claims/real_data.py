@@ -15,7 +15,15 @@ import taylornets as tn
 from taylornets import kernels, statistics
 from taylornets.records import Figure, Plot, Series
 from taylornets.reproduction.claims import Claim, ClaimContext, NegativeControl, Outcome, register
-from taylornets.reproduction.claims._digits import CLASSES, Split, Trained, comparison, confusion, disagreements, load
+from taylornets.reproduction.claims._digits import (
+    CLASSES,
+    DigitsSplit,
+    Trained,
+    comparison,
+    confusion,
+    disagreements,
+    load,
+)
 
 POWER, RANK = 4, 2
 PENALTIES = (6e-5, 2e-5, 6e-6, 2e-6)
@@ -48,7 +56,7 @@ def _risk(outputs: Array, targets: Array) -> float:
     return float(jnp.mean(jnp.sum((outputs - targets) ** 2, axis=1)))
 
 
-def _ntk_ridge(split: Split) -> Trained:
+def _ntk_ridge(split: DigitsSplit) -> Trained:
     started = time.perf_counter()
     gram, cross = (
         kernels.infinite_width_ntk("cubic_relu", x, split.x_train) for x in (split.x_train, split.x_validation)
@@ -63,7 +71,7 @@ def _ntk_ridge(split: Split) -> Trained:
 
 
 def _quadratic(
-    context: ClaimContext, split: Split, net: tn.TwoLayerNetwork
+    context: ClaimContext, split: DigitsSplit, net: tn.TwoLayerNetwork
 ) -> tuple[Trained, tn.FitResult, list[float]]:
     """A warm-started path of penalties at rank one chooses `λ`; the final fit on all data is of rank two, certified."""
     started = time.perf_counter()
@@ -116,7 +124,7 @@ def _adam(
     return outputs, w
 
 
-def _full_network(context: ClaimContext, split: Split, net: tn.TwoLayerNetwork, epochs: int) -> Trained:
+def _full_network(context: ClaimContext, split: DigitsSplit, net: tn.TwoLayerNetwork, epochs: int) -> Trained:
     """Learning rate and number of epochs by validation, then once more on all training data."""
     started = time.perf_counter()
     train = partial(jax.jit(_adam, static_argnames=("rate", "epochs")), net, context.key, epochs=epochs)
@@ -134,7 +142,7 @@ def _full_network(context: ClaimContext, split: Split, net: tn.TwoLayerNetwork, 
 
 
 def _control(
-    context: ClaimContext, split: Split, net: tn.TwoLayerNetwork, labels: np.ndarray, gap: float
+    context: ClaimContext, split: DigitsSplit, net: tn.TwoLayerNetwork, labels: np.ndarray, gap: float
 ) -> NegativeControl:
     shuffled = jax.random.permutation(jax.random.fold_in(context.key, 1), split.t_train)
     result = tn.fit(
