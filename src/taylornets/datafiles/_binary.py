@@ -44,7 +44,7 @@ _UNREADABLE = (
 def _damaged(path: Path, kind: str, error: Exception) -> Exception:
     lines = str(error).strip().splitlines()
     why = f" ({short(lines[0])})" if lines else ""
-    return wrong(f"a {kind} file", f"{path}, which is damaged or of another format{why}")
+    return wrong(kind, f"{path}, which is damaged or of another format{why}")
 
 
 # --- Parquet -------------------------------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ def read_parquet(path: Path, reading: Reading) -> DataTable:
             table = opened.read(use_threads=False)
             columns = {name: _values(name, table.column(names.index(name)), reading) for name in kept}
         except (pa.ArrowException, OSError, MemoryError, OverflowError, UnicodeDecodeError) as error:
-            raise _damaged(path, "Parquet", error) from None
+            raise _damaged(path, "a Parquet file", error) from None
     return DataTable(str(path), framed(columns), "Parquet")
 
 
@@ -145,7 +145,7 @@ def read_npz(path: Path, reading: Reading) -> DataTable:
         except _checks.ArgumentError:
             raise
         except _UNREADABLE as error:
-            raise _damaged(path, "NPZ", error) from None
+            raise _damaged(path, "an NPZ file", error) from None
     columns: dict[str, Any] = {}
     for name, array in arrays.items():
         parts = {name: array} if array.ndim == 1 else {f"{name}_{i}": array[:, i] for i in range(array.shape[1])}
