@@ -35,9 +35,7 @@ class Progress(Protocol):
         ...
 
     def finished(self, name: str, message: str) -> None:
-        """A part is done; one that never began was kept from an earlier run. The message is its result, its last
-        message, or empty.
-        """
+        """A part is done, with its result or last message, or none; a part that never began is kept from an earlier run."""
         ...
 
 
