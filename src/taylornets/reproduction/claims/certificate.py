@@ -11,8 +11,8 @@ from jaxtyping import Array
 import taylornets as tn
 from taylornets.certificates import certify_objective
 from taylornets.learning import problems
-from taylornets.records import Figure, Plot, Series, Table
 from taylornets.reproduction.claims import Claim, ClaimContext, Outcome, register
+from taylornets.records import Figure, Plot, Series, Table
 
 SHAPES = {"quick": ((60, 6, 32), (200, 12, 400)), "full": ((60, 6, 32), (120, 10, 128), (200, 12, 400))}  # n, d, m
 PENALTIES = (1e-6, 1e-3)

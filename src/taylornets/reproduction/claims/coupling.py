@@ -10,8 +10,8 @@ from jaxtyping import Array, PRNGKeyArray
 import taylornets as tn
 from taylornets import statistics
 from taylornets.learning import problems
-from taylornets.records import Figure, Plot, Series, Table
 from taylornets.reproduction.claims import Claim, ClaimContext, Outcome, register
+from taylornets.records import Figure, Plot, Series, Table
 
 WIDTHS = tuple(2**power for power in range(11, 17))
 PREDICTED = {"noise": -0.25, "bias": -0.5}

@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Array
 
 import taylornets as tn
-from taylornets import statistics
 from taylornets._fit import default_method, natural_point
+from taylornets import statistics
 from taylornets.learning import problems
-from taylornets.records import Figure, Plot, Series, Table
 from taylornets.reproduction.claims import Claim, ClaimContext, Outcome, register
+from taylornets.records import Figure, Plot, Series, Table
 
 INPUTS, EXAMPLES, WIDTH, POWER = 10, 200, 256, 8
 # At 1e-6, the penalty of the width study, the coupling error of 256 units alone is about 5e-2 (see the table by width).

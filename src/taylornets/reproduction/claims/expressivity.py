@@ -14,8 +14,8 @@ from jaxtyping import Array, PRNGKeyArray
 import taylornets as tn
 from taylornets import statistics
 from taylornets.learning import problems
-from taylornets.records import Figure, Plot, Series, Table
 from taylornets.reproduction.claims import Claim, ClaimContext, Outcome, register
+from taylornets.records import Figure, Plot, Series, Table
 
 SLOPE, TOLERANCE, ERRORS = -0.5, 0.1, 3.0
 BLOCK, WIDEST = 2**10, 2**16

@@ -13,9 +13,9 @@ from scipy.optimize import minimize
 import taylornets as tn
 from taylornets import statistics
 from taylornets.learning import problems
-from taylornets.records import Figure, Plot, Series, Table
 from taylornets.reproduction.claims import Claim, ClaimContext, Outcome, register
 from taylornets.reproduction.claims._classifiers import Certified, certificates
+from taylornets.records import Figure, Plot, Series, Table
 
 TOLERANCE = 0.1
 REACHED = 1e-6

@@ -11,9 +11,10 @@ from jaxtyping import Array, PRNGKeyArray
 
 import taylornets as tn
 from taylornets import statistics
-from taylornets.learning import Cell, problems, run_cell
-from taylornets.records import Figure, Plot, Series, Table
+from taylornets.learning import problems
 from taylornets.reproduction.claims import Claim, ClaimContext, Outcome, register
+from taylornets.learning import Cell, run_cell
+from taylornets.records import Figure, Plot, Series, Table
 
 WIDTHS = {"quick": tuple(2**e for e in (11, 13, 15, 17)), "full": tuple(2**e for e in range(11, 18))}
 INPUTS, EXAMPLES = 4, 32

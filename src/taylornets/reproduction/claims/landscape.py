@@ -12,9 +12,9 @@ import taylornets as tn
 from taylornets._fit import natural_point
 from taylornets.certificates import curvature_inequality, landscape_objective
 from taylornets.learning import problems
-from taylornets.objectives import Objective
-from taylornets.records import Figure, Plot, Series, Surface, Table
 from taylornets.reproduction.claims import Claim, ClaimContext, Outcome, register
+from taylornets.records import Figure, Plot, Series, Surface, Table
+from taylornets.objectives import Objective
 
 # Few examples and a weak penalty: where theory leaves room for bad minima at small width. The power 4 is weaker still.
 INPUTS, EXAMPLES, PENALTY, POWER = 6, 60, 1e-6, 8

@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 
 import taylornets as tn
-from taylornets import statistics
 from taylornets._fit import minimize
 from taylornets.certificates import certify_objective
+from taylornets import statistics
 from taylornets.learning import problems
-from taylornets.randomization import Signs, expected_loss
-from taylornets.records import Figure, Plot, Series, Table
 from taylornets.reproduction.claims import Claim, ClaimContext, Outcome, register
+from taylornets.records import Figure, Plot, Series, Table
+from taylornets.randomization import Signs, expected_loss
 
 INPUTS, EXAMPLES, PENALTY, POWER = 10, 200, 1e-6, 8
 PREDICTED, TOLERANCE = -0.5, 0.1

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from taylornets.records import Figure, Plot, Series, Table
 from taylornets.reproduction.claims import Claim, ClaimContext, Outcome, register
 from taylornets.reproduction.claims._studies import GOAL, Curves, Grid, Study, run_study
+from taylornets.records import Figure, Plot, Series, Table
 
 NTK_AT_LEAST, QUADRATIC_AT_MOST = 1.8, 1.5
 NAMES = {"ntk": "NTK", "quadratic": "quadratic model", "randomized": "randomized network"}
