@@ -5,7 +5,6 @@ What computes calls the protocol; the command line implements it, as bars on a t
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from functools import partial
 from typing import Protocol, runtime_checkable
 
 Tell = Callable[[float, str], None]  # `tell(fraction, message)` of one part
@@ -19,12 +18,12 @@ class Progress(Protocol):
         >>> class Printed:
         ...     def started(self, name): print(name, "begins")
         ...     def progressed(self, name, fraction, message): print(name, fraction, message)
-        ...     def finished(self, name, message): print(name, "finished")
+        ...     def finished(self, name, message): print(name, message)
         >>> with stage(Printed(), "training") as tell:
         ...     tell(0.5, "step 1 of 2")
         training begins
         training 0.5 step 1 of 2
-        training finished
+        training step 1 of 2
     """
 
     def started(self, name: str) -> None:
@@ -36,7 +35,7 @@ class Progress(Protocol):
         ...
 
     def finished(self, name: str, message: str) -> None:
-        """A part is done; one that never began was kept from an earlier run. The message is its result, or empty."""
+        """A part is done, with its result or last message, or none; a part that never began is kept from an earlier run."""
         ...
 
 
@@ -62,8 +61,16 @@ def stage(progress: Progress, name: str) -> Generator[Tell]:
         name: of the part.
 
     Yields:
-        A function `tell(fraction, message)`; a block that raises is not reported as finished.
+        A function `tell(fraction, message)`, whose last message also ends the part; a block that raises is not reported as
+        finished.
     """
+    last = ""
+
+    def tell(fraction: float, message: str) -> None:
+        nonlocal last
+        last = message
+        progress.progressed(name, fraction, message)
+
     progress.started(name)
-    yield partial(progress.progressed, name)
-    progress.finished(name, "")
+    yield tell
+    progress.finished(name, last)

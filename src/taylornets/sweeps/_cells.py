@@ -1,7 +1,6 @@
 """Named cells that are computed once: what has a result in the folder's database is read, the rest is computed and kept."""
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -51,7 +50,7 @@ def run_cells(
 def collect(
     store: Store,
     names: Sequence[str],
-    results: Callable[[list[str]], Generator[tuple[str, Result | BaseException]]],
+    results: Callable[[list[str]], Iterable[tuple[str, Result | BaseException]]],
     *,
     cost: Callable[[str], float] = lambda _: 1.0,
     label: Callable[[str], str] = str,
@@ -62,8 +61,7 @@ def collect(
     Args:
         store: of the results.
         names: of the cells.
-        results: called with the names without a result; yields each name with its result or with the error that it raised, and
-            is closed when a result cannot be kept.
+        results: called with the names without a result; yields each name with its result or with the error that it raised.
         cost: of a cell, in any unit; the fraction done is a fraction of the cost.
         label: a cell in words.
         progress: receives the part `"cells"`.
@@ -79,14 +77,13 @@ def collect(
     progress.started(PART)
     if missing:
         progress.progressed(PART, 0.0, f"{done} of {count}")
-        with closing(results(missing)) as finished:
-            for name, found in finished:
-                if isinstance(found, BaseException):
-                    errors.append(f"{name}: {type(found).__name__}: {found}")
-                else:
-                    store.save(name, found)
-                    done += 1
-                spent += cost(name)
-                progress.progressed(PART, spent / total, f"{done} of {count}, the last: {label(name)}")
+        for name, found in results(missing):
+            if isinstance(found, BaseException):
+                errors.append(f"{name}: {type(found).__name__}: {found}")
+            else:
+                store.save(name, found)
+                done += 1
+            spent += cost(name)
+            progress.progressed(PART, spent / total, f"{done} of {count}, the last: {label(name)}")
     progress.finished(PART, f"{done} of {count} finished")
     return errors

@@ -1,7 +1,7 @@
 """Runs the cells of a sweep that have no result yet, on dask.distributed, and keeps each as it comes."""
 
 import logging
-from collections.abc import Generator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from importlib import metadata
 from pathlib import Path
@@ -71,34 +71,32 @@ def sweep(
         cell = cells[name]
         return f"{cell.model}, d = {cell.d}, n = {cell.n}, seed {cell.seed}"
 
-    with Store(out, metadata.version("taylornets")) as store:
+    with Store(out, metadata.version("taylornets")) as store, ExitStack() as stack:
+        missing = len(store.missing(cells))
+        client = _connect(stack, scheduler, workers, missing) if missing else None
         errors = collect(
             store,
             tuple(cells),
-            lambda missing: _computed([cells[name] for name in missing], scheduler, workers),
+            lambda names: _computed([cells[name] for name in names], client),
             cost=lambda name: _cost(cells[name]),
             label=label,
             progress=progress,
         )
         if errors:
-            raise CellError(f"{len(errors)} of {len(cells)} cells failed; the others are kept. The first: {errors[0]}")
+            raise CellError(f"{len(errors)} of {missing} cells failed; the others are kept. The first: {errors[0]}")
         export(out, [(cells[name], result) for name, result in store.finished() if name in cells])
     return out
 
 
-def _computed(
-    missing: Sequence[Cell], scheduler: str | None, workers: int | None
-) -> Generator[tuple[str, dict[str, Any] | BaseException]]:
+def _computed(missing: Sequence[Cell], client: Any) -> Iterator[tuple[str, dict[str, Any] | BaseException]]:
     """The results of cells in the order in which they are finished."""
-    with ExitStack() as stack:
-        client = _connect(stack, scheduler, workers, len(missing))
-        # Largest first, so that no long cell is left alone at the end; results do not depend on the order.
-        order = sorted(missing, key=_cost, reverse=True)
-        futures = {client.submit(compute, cell.name, key=f"cell {cell.name}"): cell.name for cell in order}
-        for future in as_completed(futures):
-            error = future.exception()
-            yield futures[future], error if error is not None else future.result()
-            future.release()
+    # Largest first, so that no long cell is left alone at the end; results do not depend on the order.
+    order = sorted(missing, key=_cost, reverse=True)
+    futures = {client.submit(compute, cell.name, key=f"cell {cell.name}"): cell.name for cell in order}
+    for future in as_completed(futures):
+        error = future.exception()
+        yield futures[future], error if error is not None else future.result()
+        future.release()
 
 
 def _cost(cell: Cell) -> float:
