@@ -5,9 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from taylornets.estimators import TaylorClassifier
+from taylornets.estimators import PENALTIES, TaylorClassifier
 from taylornets.estimators._ntk import _DECOMPOSED
-from taylornets.estimators._taylor import PENALTIES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "choosing.md").read_text()
 
