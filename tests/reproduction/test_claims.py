@@ -330,7 +330,7 @@ def test_longest_claim_starts_first(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
     def alone(found: Sequence[Claim], stamp: Stamp, workers: int, progress: Progress) -> Generator[ClaimRecord]:
         begun[:] = [claim.name for claim in found]
-        return run_claims(found, stamp, 1, listener)
+        return run_claims(found, stamp, 1, progress)
 
     monkeypatch.setattr(runner, "run_claims", alone)
     monkeypatch.setattr(claims, "_registry", {})

@@ -14,9 +14,9 @@ import numpy as np
 from sklearn.datasets import load_breast_cancer, load_digits
 
 import taylornets as tn
-from taylornets.reproduction.claims import ClaimContext
-from taylornets.learning import penalty_path
 from taylornets.generalization import GeneralizationCertificate
+from taylornets.learning import penalty_path
+from taylornets.reproduction.claims import ClaimContext
 
 WIDTH, STEPS = 64, 200
 ROWS, COLUMNS = 3000, 64
