@@ -22,9 +22,9 @@ def chunks(x: Any, size: int | None) -> list[Any]:
         x: a tree of arrays of shape `(n, ...)`.
         size: rows of a chunk.
     """
-    count = jax.tree.leaves(x)[0].shape[0]
-    size = count if size is None else size
-    return [jax.tree.map(lambda a, i=i: a[i : i + size], x) for i in range(0, count, size)]
+    count: int = jax.tree.leaves(x)[0].shape[0]
+    step = count if size is None else size
+    return [jax.tree.map(lambda a, i=i: a[i : i + step], x) for i in range(0, count, step)]
 
 
 def said(error: Exception) -> str:

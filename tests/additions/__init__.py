@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +13,7 @@ from taylornets._discover import import_modules
 
 
 @contextmanager
-def added(room: ModuleType, registry: str, file: str, folder: Path) -> Iterator[None]:
+def added(room: ModuleType, registry: str, file: str, folder: Path) -> Generator[None]:
     """One more file of a room, in a folder of its own that the room also looks in; afterwards all is as before.
 
     Args:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.core import Tracer
 
 import taylornets as tn
 from taylornets import _checks
@@ -104,7 +105,7 @@ def test_data_are_checked_once(symmetric: bool, monkeypatch: pytest.MonkeyPatch)
     check = _checks.array
 
     def counted(argument: str, value: Any, *rest: Any) -> jax.Array:
-        counts[argument] += not isinstance(value, jax.core.Tracer)
+        counts[argument] += not isinstance(value, Tracer)
         return check(argument, value, *rest)
 
     monkeypatch.setattr(_checks, "array", counted)

@@ -210,8 +210,9 @@ def test_a_run_ends_as_its_method_reports():
     assert found[True].status is tn.Status.SECOND_ORDER
     assert found[False].status is tn.Status.STATIONARY
     assert found[True].steps <= found[None].steps < found[False].steps
-    assert found[True].stationarity is not None
-    assert found[True].stationarity.min_eigenvalue == pytest.approx(2)
+    test = found[True].stationarity
+    assert test is not None
+    assert test.min_eigenvalue == pytest.approx(2)
 
 
 @pytest.mark.usefixtures("x64")

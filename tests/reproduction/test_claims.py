@@ -127,7 +127,7 @@ def landscape(module: ModuleType, context: ClaimContext, monkeypatch: pytest.Mon
     assert outcome.holds
     points = importlib.import_module("taylornets.reproduction.claims._stationary_points")
     net, x, y, _ = points._problem(context, 4, 8)
-    (saddle,) = (row for row in list(outcome.tables)[1].rows if row[1] == "saddle at 0")
+    (saddle,) = (row for row in map(tuple, list(outcome.tables)[1].rows) if row[1] == "saddle at 0")
     assert saddle[2:4] == pytest.approx([smallest_eigenvalue_at_zero(net, x, y)] * 2, rel=1e-9)
     assert outcome.control is not None
     assert outcome.control.measured["least relative slack, squared loss"] < -0.01
@@ -372,4 +372,4 @@ def test_new_claim_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         assert set(CHECKS) != set(claims.names())  # so `test_checks_are_those_of_the_claims` asks for its check
     finally:
         sys.modules.pop(name, None)
-        vars(claims).pop("half_again", None)
+        claims.__dict__.pop("half_again", None)

@@ -32,7 +32,8 @@ def pair(params):
 def train(f, params, optimizer, **settings):
     dtype = params["b"].dtype
     settings = {"orders": (1, 2), "loss": "squared", "evaluate_every": 2, "ntk_inputs": 3} | settings
-    data = [(X.astype(dtype), Y.astype(dtype))] * settings.pop("count", 4)
+    count: Any = settings.pop("count", 4)
+    data = [(X.astype(dtype), Y.astype(dtype))] * count
     return taylorized(f, params, data, optimizer=optimizer, together=True, **settings)
 
 

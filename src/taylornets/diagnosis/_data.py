@@ -41,7 +41,7 @@ class Data:
     classes: tuple[str, ...] = ()
 
 
-def named(source: str, target: str | None, task: str) -> dict[str, Any]:
+def named(source: str, target: str | None, task: str = "auto") -> dict[str, Any]:
     """Data that the user names: an NPZ file with arrays `x` and `y` of any shape, or a table of numbers.
 
     The columns of a table are standardized (those of the digits, which are images, divided by their largest value). Which

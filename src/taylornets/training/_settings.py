@@ -65,7 +65,8 @@ class Probe:
             if value is not None:
                 integer(name, value, least)
         choice("task", self.task, TASKS)
-        if not isinstance(self.callbacks, Sequence) or not all(map(callable, self.callbacks)):
+        given: Any = self.callbacks
+        if not isinstance(given, Sequence) or not all(map(callable, given)):
             advice = "Put it into a list." if callable(self.callbacks) else ""
             raise ArgumentError("callbacks", "a list of functions of a Snapshot", shown(self.callbacks), advice)
 
