@@ -8,8 +8,8 @@ certificate, the initial displacement, and how predictions are formed. A new mod
 
     models.register(models.Model("cubic", (3,), Term(3)))
 
-**Initialization.** At the natural norm of a unit, `m^{-1/(2k)}/B_x`, the term of order `k` is O(1). Training starts at zero for the
-linear model and the full network. For the other models zero is a saddle, and training starts at a small random displacement.
+**Initialization.** At the natural norm of a unit, `m^{-1/(2k)}/B_x`, the term of order `k` is O(1). Training starts at zero for
+the linear model and the full network. For other models zero is a saddle, and training starts at a small random displacement.
 """
 
 import dataclasses
@@ -125,7 +125,9 @@ class Model(eqx.Module):
         return prepared.apply(response, w)
 
     def start(self, net: Network, key: PRNGKeyArray, rank: int = 1) -> Array:
-        """The initial displacement of `fit`: zero, or random with `‖w_r‖ ≈ 0.09^{1/k} m^{-1/(2k)}/B_x`, so that all orders are equally small.
+        """The initial displacement of `fit`: zero, or random with `‖w_r‖ ≈ 0.09^{1/k} m^{-1/(2k)}/B_x`.
+
+        Terms of all orders are then equally small.
 
         Args:
             net: the network.
@@ -140,7 +142,7 @@ class Model(eqx.Module):
         return natural_point(net, self.order, key, rank, _TERM_START ** (1 / self.order))
 
     def host_start(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        """The initial displacement of the estimators: zero, or random with `‖w_r‖ ≈ 0.3 m^{-1/(2k)}`; drawn by NumPy, for `B_x = 1`.
+        """The initial displacement of the estimators: zero, or random with `‖w_r‖ ≈ 0.3 m^{-1/(2k)}`; for `B_x = 1`.
 
         Args:
             generator: of random numbers.
