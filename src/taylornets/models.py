@@ -1,15 +1,15 @@
-"""The models: what `"quadratic"` means, decided once (theory 3).
+"""The registry of models: what `"quadratic"` means is defined here and nowhere else (theory 3).
 
-A model is one value: how outputs respond to the projections of the displacement, the order of its penalty, whether it can be
-certified, where training starts, and how a prediction is formed. Everything else asks it. To add a model, write one file:
+A `Model` specifies how outputs depend on the projections of the displacement, the order of its penalty, whether it has a
+certificate, the initial displacement, and how predictions are formed. A new model takes one file:
 
     from taylornets import models
     from taylornets.two_layer import Term
 
     models.register(models.Model("cubic", (3,), Term(3)))
 
-**Start.** At the natural norm of a unit, `m^{-1/(2k)}/B_x`, the term of order `k` is O(1). Training starts at zero where the
-objective is convex or starts at a network. Elsewhere zero is a saddle, and training starts at a small random displacement.
+**Initialization.** At the natural norm of a unit, `m^{-1/(2k)}/B_x`, the term of order `k` is O(1). Training starts at zero for
+the linear model and the full network. For other models zero is a saddle, and training starts at a small random displacement.
 """
 
 import dataclasses
@@ -28,9 +28,9 @@ from taylornets.two_layer import Full, Network, Response, Term, TwoLayerNetwork,
 
 __all__ = ["Model", "get", "names", "register"]
 
-# The size of a term at the start relative to that at the natural norm: small, and off the saddle at 0. A heuristic.
+# Initial size of a term relative to its size at the natural norm: small, and off the saddle at 0. A heuristic.
 _TERM_START = 0.09
-# Norm of a unit at the estimators' start relative to the natural one, whatever the order. A heuristic.
+# Initial norm of a unit in the estimators relative to the natural norm, for every order. A heuristic.
 _UNIT_START = 0.3
 
 
@@ -38,13 +38,13 @@ class Model(eqx.Module):
     """A model of the outputs as a function of the displacement; an immutable value.
 
     Attributes:
-        name: under which `get` returns it.
+        name: the name under which `get` returns it.
         orders: the orders `k ≥ 1` of the penalty's norms `‖W‖_{2,2k}`, one for each displacement.
         response: the outputs as an elementwise function of the projections, see `taylornets.two_layer`.
         certifiable: whether `taylornets.certify` has a dual bound for it: single orders 1 and 2, and random signs.
         starts_at_zero: whether training starts at `w = 0`.
-        randomization: of which the loss's expectation is taken; None for outputs that are not random.
-        sampled: whether an objective fixes one draw of a random response.
+        randomization: over which the loss is averaged; None for deterministic outputs.
+        sampled: whether the objective draws the random response once and keeps the draw.
 
     Example:
         >>> from taylornets import models
@@ -72,12 +72,12 @@ class Model(eqx.Module):
 
     @property
     def copies(self) -> bool:
-        """Whether displacements of rank above one are more than those of rank one."""
+        """Whether displacements of rank above one, shape `(m, R, d)`, are meaningful."""
         return self.response.copies and self.order > 1
 
     @property
     def random(self) -> bool:
-        """Whether there is something to draw: signs or multipliers."""
+        """Whether the response has signs or multipliers to draw."""
         return isinstance(self.response, Random)
 
     def pointwise(self, loss: losses.Loss) -> Any:
@@ -89,7 +89,7 @@ class Model(eqx.Module):
         return OfOutputs(loss) if self.randomization is None else example_expectation(loss, self.randomization)
 
     def check(self, net: TwoLayerNetwork, x: Array) -> None:
-        """Refuses networks that the model does not serve."""
+        """Rejects networks that the model does not support."""
         if self.randomization is not None:
             self.randomization.check(net, None, x)
 
@@ -106,11 +106,11 @@ class Model(eqx.Module):
         return dataclasses.replace(self, response=drawn, certifiable=False, randomization=None, sampled=True)
 
     def mean_output(self, outputs: Any) -> Array:
-        """Predictions, shape `(n, outputs)`, from what the response returns: the mean where that is random."""
+        """Predictions, shape `(n, outputs)`, from the outputs of the response: their mean for randomized models."""
         return outputs.mean if isinstance(outputs, Moments) else outputs
 
     def outputs(self, net: Network, w: ArrayLike, x: ArrayLike) -> Any:
-        """What the response returns at a displacement.
+        """Evaluates the response at a displacement.
 
         Args:
             net: the network.
@@ -125,7 +125,9 @@ class Model(eqx.Module):
         return prepared.apply(response, w)
 
     def start(self, net: Network, key: PRNGKeyArray, rank: int = 1) -> Array:
-        """Where `fit` starts: zero, or random with `‖w_r‖ ≈ 0.09^{1/k} m^{-1/(2k)}/B_x`, so that all orders are equally small.
+        """The initial displacement of `fit`: zero, or random with `‖w_r‖ ≈ 0.09^{1/k} m^{-1/(2k)}/B_x`.
+
+        Terms of all orders are then equally small.
 
         Args:
             net: the network.
@@ -140,7 +142,7 @@ class Model(eqx.Module):
         return natural_point(net, self.order, key, rank, _TERM_START ** (1 / self.order))
 
     def host_start(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        """Where the estimators start: zero, or random with `‖w_r‖ ≈ 0.3 m^{-1/(2k)}`; drawn by NumPy, for `B_x = 1`.
+        """The initial displacement of the estimators: zero, or random with `‖w_r‖ ≈ 0.3 m^{-1/(2k)}`; for `B_x = 1`.
 
         Args:
             generator: of random numbers.
@@ -171,7 +173,7 @@ _models: dict[str, Model] = {}
 
 
 def register(model: Model) -> None:
-    """Makes a model available to `get` under its name, and everywhere where a model is chosen.
+    """Makes a model available under its name in `get`, `taylornets.fit`, the estimators and wherever a model is chosen.
 
     Args:
         model: the model.
@@ -199,7 +201,7 @@ def get(model: ModelLike) -> Model:
     Args:
         model: one of `names()`; an integer `k ≥ 1` for the single term of order `k`; a randomization, whose expected loss is
             penalized with its order; a response of `taylornets.two_layer`, penalized with `k = 1`; or a model, which is
-            returned as it is.
+            returned unchanged.
 
     Returns:
         The model.

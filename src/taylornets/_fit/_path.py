@@ -49,7 +49,7 @@ def fit_path(
         loss: a name of `taylornets.losses`, or a loss.
         power: `p ≥ 2k`.
         method: a name, or a method object of `taylornets.optimizers`.
-        w_init: start of the first penalty, shape `(m, d)` or `(m, R, d)`.
+        w_init: initial displacement for the first penalty, shape `(m, d)` or `(m, R, d)`.
         key: JAX random key.
         rank: copies `R` of every unit.
         tol: at which the run at each penalty stops.
@@ -104,14 +104,14 @@ def regularization_path(
 ) -> Iterator[FitResult]:
     """Trains a prepared objective at each penalty in turn, from where the last one ended.
 
-    Zero is stationary for every term of order 2 or more: a strong penalty can draw the path into it, where it would stay.
+    Zero is a stationary point of every term of order 2 or more; a path that a strong penalty has driven to zero stays there.
 
     Args:
         risk: the objective; its own penalty is replaced.
         penalties: from strong to weak.
-        solve: trains an objective from a start.
-        w: start; None leaves it to `solve`.
-        restart_below: the path begins anew from `w` where less than this share of the norm of `w` is left.
+        solve: trains an objective from an initial displacement.
+        w: initial displacement; None lets `solve` choose it.
+        restart_below: the path restarts from `w` when its norm falls below this fraction of the norm of `w`.
 
     Yields:
         A result for each penalty.
