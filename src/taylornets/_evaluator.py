@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
+from jaxtyping import Array
 
 from taylornets._checks import ArgumentError, cut
 from taylornets._measures import one_minus_cosine
@@ -60,7 +62,8 @@ class KernelDrift:
         settings: dict[str, Any],
     ):
         self._fixed, self._start = fixed, start
-        self._kernel = self._first = None
+        self._kernel: Callable[..., Array] | None = None
+        self._first: Array | None = None
         self._reason = ""
         count, columns = outputs.shape[0], outputs.size // outputs.shape[0]
         taken = min(_INPUTS, count, _COLUMNS // columns) if inputs is None else min(inputs, count)
@@ -73,17 +76,28 @@ class KernelDrift:
         if inputs is not None:
             self._refuse_large(taken, columns)
 
+    def begin(self) -> str:
+        """Computes the kernel at the initialization, once; returns why there is none, or an empty text."""
+        if self._kernel is not None and self._first is None:
+            try:
+                first = self._kernel(self._fixed, self._start)
+            except Exception as error:  # whatever it is: nothing else needs the kernel
+                self._kernel, self._reason = None, said(error)
+            else:
+                if 0 < float(np.linalg.norm(np.asarray(first, np.float64).ravel())) < math.inf:
+                    self._first = first
+                else:
+                    self._kernel, self._reason = None, "the kernel at the initialization is zero or not finite"
+        return self._reason
+
     def __call__(self, moved: Any) -> tuple[float, str]:
-        """The drift at other parameters and an empty reason, or NaN and the reason."""
-        if self._kernel is None:
+        """The drift at other parameters and an empty text, or NaN and the reason."""
+        self.begin()
+        if self._kernel is None or self._first is None:
             return math.nan, self._reason
         try:
-            if self._first is None:
-                self._first = self._kernel(self._fixed, self._start)
             drift = float(one_minus_cosine(self._first, self._kernel(self._fixed, moved)))
-        except Exception as error:  # whatever it is: nothing else needs the kernel
-            if self._first is None:
-                self._kernel, self._reason = None, said(error)
+        except Exception as error:
             return math.nan, said(error)
         return drift, "" if math.isfinite(drift) else "a kernel is zero or not finite"
 

@@ -48,6 +48,7 @@ class ProbeEvaluator:
         if study.include_full and probe.ntk_inputs != 0:
             how = {"custom_vjp": "rule", "max_bytes": study.settings.max_bytes}
             self._drift = KernelDrift(full, self._arrays, self._start, x, self._first, probe.ntk_inputs, how)
+            self._note(self._drift.begin())
 
     @property
     def start_outputs(self) -> np.ndarray:
@@ -104,4 +105,9 @@ class ProbeEvaluator:
         if self._drift is not None:
             drift, why = self._drift(params[-1])
             history.ntk_drift.append(drift)
-            self.reasons |= {"ntk_drift": why} if why else {}
+            self._note(why)
+
+    def _note(self, why: str) -> None:
+        """Keeps the reason for a drift that is NaN."""
+        if why:
+            self.reasons["ntk_drift"] = why

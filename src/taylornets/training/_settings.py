@@ -65,10 +65,10 @@ class Probe:
             if value is not None:
                 integer(name, value, least)
         choice("task", self.task, TASKS)
-        given: Any = self.callbacks
-        if not isinstance(given, Sequence) or not all(map(callable, given)):
-            advice = "Put it into a list." if callable(self.callbacks) else ""
-            raise ArgumentError("callbacks", "a list of functions of a Snapshot", shown(self.callbacks), advice)
+        callbacks: Any = self.callbacks
+        if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
+            advice = "Put it into a list." if callable(callbacks) else ""
+            raise ArgumentError("callbacks", "a list of functions of a Snapshot", shown(callbacks), advice)
 
 
 @dataclass(frozen=True)
