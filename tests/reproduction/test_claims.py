@@ -101,7 +101,7 @@ def coupling(module: ModuleType, context: ClaimContext, monkeypatch: pytest.Monk
 def randomized_risk(module: ModuleType, context: ClaimContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """The closed form is the mean over all sign vectors, from the definition; the rest as at full size."""
     monkeypatch.setattr(module, "PENALTY", 1e-4)
-    monkeypatch.setattr(module, "EXAMPLES", 60)
+    monkeypatch.setattr(module, "EXAMPLES", 40)
     ((_, closed, _, _),) = module._enumeration(context, (4,), "randomized")
     keys = jax.random.split(jax.random.fold_in(context.key, 4), 3)
     net = tn.TwoLayerNetwork.init(keys[0], module.INPUTS, 4)
@@ -111,7 +111,7 @@ def randomized_risk(module: ModuleType, context: ClaimContext, monkeypatch: pyte
     risks = [np.mean(((relu(u + v * s) ** 3 / 6) @ a - y) ** 2) for s in itertools.product((1.0, -1.0), repeat=4)]
     assert closed == pytest.approx(np.mean(risks), rel=1e-12)
 
-    sizes = {"enumerated": (4,), "samples": 200, "sampled": 16, "widths": (64, 256), "control": (64, 256)}
+    sizes = {"enumerated": (4,), "samples": 200, "sampled": 16, "widths": (32, 128), "control": (32, 128)}
     outcome = run(module, context, data_sets=2, **sizes)
     # The standard deviation of the slope over two data sets is 0.03.
     assert outcome.measured["slope"] == pytest.approx(-0.5, abs=0.2)
@@ -123,11 +123,16 @@ def randomized_risk(module: ModuleType, context: ClaimContext, monkeypatch: pyte
 @check
 def landscape(module: ModuleType, context: ClaimContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """The smallest eigenvalue at zero is in closed form."""
-    outcome = run(module, context, triples=500, widths=(4,), starts=4, powers=(8,), sliced=4, control=250)
+    outcome = run(module, context, triples=500, widths=(4,), starts=4, powers=(8,), sliced=4, control=10)
     assert outcome.holds
     points = importlib.import_module("taylornets.reproduction.claims._stationary_points")
+<<<<<<< HEAD
     net, x, y, _ = points._problem(context, 4, 8)
     (saddle,) = (row for row in map(tuple, list(outcome.tables)[1].rows) if row[1] == "saddle at 0")
+=======
+    net, x, y, _ = points.problem(context, 4, 8)
+    (saddle,) = (row for row in list(outcome.tables)[1].rows if row[1] == "saddle at 0")
+>>>>>>> c1
     assert saddle[2:4] == pytest.approx([smallest_eigenvalue_at_zero(net, x, y)] * 2, rel=1e-9)
     assert outcome.control is not None
     assert outcome.control.measured["least relative slack, squared loss"] < -0.01
@@ -155,7 +160,7 @@ def certificate(module: ModuleType, context: ClaimContext, monkeypatch: pytest.M
 @check
 def escape(module: ModuleType, context: ClaimContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """The saddle's eigenvalue is in closed form; gradient descent stays there, negative curvature escapes."""
-    methods = ("gradient_descent", "lbfgs", "negative_curvature")
+    methods = ("gradient_descent", "negative_curvature")
     outcome = run(module, context, problems=1, widths=(16, 32), all_methods=(), data_sets=2, width=32, methods=methods)
     net, x, y = module._problem(context, 0, 32)
     assert outcome.detail["smallest_eigenvalue_at_zero"] == pytest.approx(smallest_eigenvalue_at_zero(net, x, y))

@@ -34,18 +34,20 @@ class Point(NamedTuple):
 
 
 @eqx.filter_jit
-def _hessian(risk: Objective, w: Array) -> Array:
+def hessian(risk: Objective, w: Array) -> Array:
+    """The Hessian, from its columns."""
     basis = jnp.eye(w.size, dtype=w.dtype).reshape(w.size, *w.shape)
     columns = jax.lax.map(lambda direction: risk.hessian_vector_product(w, direction), basis, batch_size=16)
     return columns.reshape(w.size, w.size)
 
 
 def _dense(risk: Objective, w: Array) -> np.ndarray:
-    """All eigenvalues of the Hessian, from its columns."""
-    return np.linalg.eigvalsh(np.asarray(_hessian(risk, w)))
+    """All eigenvalues of the Hessian."""
+    return np.linalg.eigvalsh(np.asarray(hessian(risk, w)))
 
 
-def _problem(context: ClaimContext, width: int, power: int) -> tuple[tn.TwoLayerNetwork, Array, Array, Objective]:
+def problem(context: ClaimContext, width: int, power: int) -> tuple[tn.TwoLayerNetwork, Array, Array, Objective]:
+    """Network, inputs, targets and objective at a width."""
     keys = jax.random.split(context.key, 2)
     x, y = problems.noisy_product(keys[0], EXAMPLES, INPUTS)
     net = tn.TwoLayerNetwork.init(jax.random.fold_in(keys[1], width), INPUTS, width)
@@ -181,7 +183,7 @@ def study(
     for j, (width, power) in enumerate((width, power) for width in widths for power in powers):
         message = f"second-order stationary points, width {width}, power {power}"
         context.progress(0.2 + 0.8 * j / (len(widths) * len(powers)), message)
-        net, x, y, risk = _problem(context, width, power)
+        net, x, y, risk = problem(context, width, power)
         points = _stationary_points(context, risk, starts)
         best = min(points, key=lambda point: point.objective)
         landscape = landscape_objective(risk, best.w, best.test)

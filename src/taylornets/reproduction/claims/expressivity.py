@@ -87,7 +87,7 @@ def holds(found: Sequence[Planted], identity: float) -> bool:
 
 @partial(jax.jit, static_argnums=(1, 2, 3, 4))
 def _blocks(
-    keys: PRNGKeyArray, width: int, activation: tn.activations.Activation, order: int, power: int, x: Array
+    keys: Array, width: int, activation: tn.activations.Activation, order: int, power: int, x: Array
 ) -> tuple[Array, Array]:
     """Errors at the examples and `‖W‖^{2k}` of networks, one for each key."""
     target = tn.targets.Polynomial(jnp.ones((1, INPUTS)) / math.sqrt(INPUTS), (power,), jnp.ones(1))

@@ -173,7 +173,7 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
     values = _scaling(context, sizes)
     fits = {
         (order, name): statistics.bootstrap_slope(
-            np.array(list(points)), np.stack(list(points.values()), axis=1), context.seed
+            np.array(list(points), float), np.stack(list(points.values()), axis=1), context.seed
         )
         for (order, name), points in values.items()
     }
