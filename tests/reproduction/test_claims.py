@@ -126,13 +126,8 @@ def landscape(module: ModuleType, context: ClaimContext, monkeypatch: pytest.Mon
     outcome = run(module, context, triples=500, widths=(4,), starts=4, powers=(8,), sliced=4, control=10)
     assert outcome.holds
     points = importlib.import_module("taylornets.reproduction.claims._stationary_points")
-<<<<<<< HEAD
-    net, x, y, _ = points._problem(context, 4, 8)
-    (saddle,) = (row for row in map(tuple, list(outcome.tables)[1].rows) if row[1] == "saddle at 0")
-=======
     net, x, y, _ = points.problem(context, 4, 8)
-    (saddle,) = (row for row in list(outcome.tables)[1].rows if row[1] == "saddle at 0")
->>>>>>> c1
+    (saddle,) = (row for row in map(tuple, list(outcome.tables)[1].rows) if row[1] == "saddle at 0")
     assert saddle[2:4] == pytest.approx([smallest_eigenvalue_at_zero(net, x, y)] * 2, rel=1e-9)
     assert outcome.control is not None
     assert outcome.control.measured["least relative slack, squared loss"] < -0.01

@@ -14,9 +14,6 @@ from taylornets._fit import natural_point
 from taylornets.certificates import curvature_inequality
 from taylornets.records import Figure, Plot, Series, Table
 from taylornets.reproduction.claims import Claim, ClaimContext, NegativeControl, Outcome, register
-<<<<<<< HEAD
-from taylornets.reproduction.claims._stationary_points import BAD, EXAMPLES, INPUTS, PENALTY, POWER, PointStudy, study
-=======
 from taylornets.reproduction.claims._stationary_points import (
     BAD,
     EXAMPLES,
@@ -24,12 +21,11 @@ from taylornets.reproduction.claims._stationary_points import (
     PENALTY,
     POWER,
     SCALES,
-    Study,
+    PointStudy,
     hessian,
     problem,
     study,
 )
->>>>>>> c1
 
 TRIPLE_SIZES = 20, 4, 8  # examples, inputs, width
 ROUNDING = 1e-12
