@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Array
 
 import taylornets as tn
-from taylornets._fit import natural_point
 from taylornets.certificates import curvature_inequality
 from taylornets.records import Figure, Plot, Series, Table
 from taylornets.reproduction.claims import Claim, ClaimContext, NegativeControl, Outcome, register
@@ -91,7 +90,7 @@ def _control(context: ClaimContext, sizes: _Sizes, found: _Found) -> NegativeCon
     *_, risk = problem(context, sizes.widths[0], POWER)
     slacks = np.zeros(sizes.control)
     for i in range(sizes.control):
-        w = natural_point(risk, jax.random.fold_in(context.key, 10_000 + i), scale=SCALES[i % len(SCALES)])
+        w = risk.natural_point(jax.random.fold_in(context.key, 10_000 + i), scale=SCALES[i % len(SCALES)])
         there, flat = curvature_inequality(risk, w, w), np.ravel(w)
         size = abs(float(there.expected_curvature)) + 2 * float(there.objective)
         slacks[i] = float(there.slack + there.expected_curvature) - flat @ np.asarray(hessian(risk, w)) @ flat
