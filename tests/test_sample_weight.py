@@ -43,10 +43,10 @@ def repeated(values: Any) -> Any:
 @pytest.mark.parametrize(
     ("model", "loss"),
     [
-        *(("quadratic", loss) for loss in LOSSES),
-        *((model, "squared") for model in ("linear", "randomized", "full")),
+        *(("quadratic", loss) for loss in ("squared", "softmax")),
+        *((model, "squared") for model in ("linear", "full")),
         ("randomized", "logistic"),
-        (3, "softmax"),
+        (3, "huber"),
     ],
 )
 def test_objective_and_certificate_are_those_of_repeated_rows(model: str | int, loss: str):
@@ -71,10 +71,8 @@ def test_objective_and_certificate_are_those_of_repeated_rows(model: str | int, 
     ("model", "loss", "activation"),
     [
         ("linear", "logistic", "tanh"),
-        ("quadratic", "squared", "tanh"),
         ("quadratic", "logistic", "cubic_relu"),
-        ("randomized", "squared", "cubic_relu"),
-        ("randomized", "logistic", "tanh"),
+        ("randomized", "squared", "tanh"),
     ],
 )
 def test_weak_duality_for_any_weights(model: str, loss: str, activation: str):

@@ -129,7 +129,7 @@ def residual_block_with_frozen_statistics_in_linen(keys):
     return f, variables["params"], x
 
 
-@model()
+@model(order=4)
 def layer_norm_and_rms_norm_in_equinox(keys):
     norms = (eqx.nn.Linear(3, 4, key=next(keys)), eqx.nn.LayerNorm(4), eqx.nn.RMSNorm(4))
 
@@ -140,7 +140,7 @@ def layer_norm_and_rms_norm_in_equinox(keys):
     return f, norms, draw(keys, 2, 3, scale=1.0)
 
 
-@model()
+@model(order=4)
 def attention_with_mask_in_equinox(keys):
     attention = eqx.nn.MultiheadAttention(2, 4, dropout_p=0.0, inference=True, key=next(keys))
     mask = jnp.tril(jnp.ones((3, 3), bool))
@@ -156,7 +156,7 @@ def embedding_lookup(keys):
     return f, (draw(keys, 7, 3), draw(keys, 3, 3)), jnp.array([1, 4, 4, 0])
 
 
-@model()
+@model(order=4)
 def gru_by_scan_in_equinox(keys):
     cell = eqx.nn.GRUCell(2, 2, key=next(keys))
 
@@ -210,7 +210,7 @@ def rematerialized(keys):
     return jax.checkpoint(lambda w, x: jnp.sin(jnp.tanh(x @ w) @ w)), draw(keys, 3, 3), draw(keys, 2, 3)
 
 
-@model()
+@model(order=4)
 def log_sum_exp_and_cumulative(keys):
     def f(w, x):
         z = x @ w
@@ -219,7 +219,7 @@ def log_sum_exp_and_cumulative(keys):
     return f, draw(keys, 3, 3), draw(keys, 3, 3)
 
 
-@model()
+@model(order=4)
 def sort_and_top_k(keys):
     def f(w, x):
         z = jnp.tanh(x @ w)
@@ -242,7 +242,7 @@ def _definite(w):
     return w @ w.T + 2 * jnp.eye(w.shape[0])
 
 
-@model()
+@model(order=4)
 def linear_solves_and_cholesky(keys):
     def f(w, x):
         a = _definite(w)
@@ -253,7 +253,7 @@ def linear_solves_and_cholesky(keys):
     return f, draw(keys, 2, 2), draw(keys, 2, 2)
 
 
-@model()
+@model(order=4)
 def orthogonal_factors(keys):
     def f(w, x):
         values, vectors = jnp.linalg.eigh(w @ w.T + jnp.diag(jnp.array([2.0, 5.0])))
@@ -280,7 +280,7 @@ def float32_weights_bfloat16_products(keys):
     return f, draw(keys, 3, 3).astype(jnp.float32), draw(keys, 2, 3).astype(jnp.float32)
 
 
-@model()
+@model(order=4)
 def complex_weights(keys):
     def f(w, x):
         z = jnp.tanh(0.3 * (x @ w))
