@@ -145,7 +145,7 @@ def certificate(module: ModuleType, context: ClaimContext, monkeypatch: pytest.M
     assert solved.best <= module.WEAK.target
     assert solved.violations == 0
 
-    outcome = run(module, context, shapes=((20, 4, 4),), count=1, families=(module.FAMILIES[0], module.WEAK))
+    outcome = run(module, context, shapes=((20, 4, 4),), count=1, families=(module.WEAK,))
     assert outcome.holds
     assert outcome.control is not None
     assert outcome.control.measured["largest relative gap"] > 1e-3
@@ -192,9 +192,11 @@ def generalization(module: ModuleType, context: ClaimContext, monkeypatch: pytes
     one = {1: np.ones(1), 2: np.ones(1)}
     passing = module._Found(one, one, theory, [known])
     assert module.holds(passing)
-    control = module._control(context, replace(module.SIZES["quick"], seeds=2, control=(8, 16), **sizes), passing)
-    assert control.fails
-    assert control.measured["quadratic model: exponent in d"] == pytest.approx(0, abs=0.05)
+    # Two networks: the exponent has a standard deviation of about 0.1.
+    assert outcome.control is not None
+    exponent = outcome.control.measured["quadratic model: exponent in d"]
+    assert exponent == pytest.approx(0, abs=0.2)
+    assert not module.holds(passing._replace(exponents=theory | {(2, "d"): exponent}))
 
 
 @check
@@ -274,6 +276,7 @@ def real_data(module: ModuleType, context: ClaimContext, monkeypatch: pytest.Mon
     """The NTK's predictions from its kernel in closed form; the quadratic model does as well, and not by chance."""
     monkeypatch.setattr(module, "LEARNING_RATES", (3e-3,))
     monkeypatch.setattr(module, "PENALTIES", (6e-5,))
+    monkeypatch.setattr(module, "TARGET_GAP", 0.1)  # the last percents take most of the time
     data, split = module.load(0, 100)
     trained = module._ntk_ridge(split)
     ridge = float(trained.setting.split()[1])
@@ -294,6 +297,7 @@ def real_data(module: ModuleType, context: ClaimContext, monkeypatch: pytest.Mon
     assert accuracy == pytest.approx(trained.accuracy(data["y_test"]), abs=0.12)
     assert outcome.control is not None
     assert outcome.control.measured["test accuracy"] < 0.3
+    assert outcome.measured["certified relative gap"] <= 0.1
     assert module.holds(1e-4, 0.99)
 
 

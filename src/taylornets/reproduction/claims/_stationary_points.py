@@ -159,7 +159,7 @@ def _claim(test: tn.Stationarity) -> float:
     return test.lower_bound - 1e-12 * test.spectral_radius
 
 
-class Study(NamedTuple):
+class FoundPoints(NamedTuple):
     """The points of all widths and powers.
 
     Rows of the table of points, rows of the table of eigenvalues, relative excesses by power, the number of points whose
@@ -173,7 +173,9 @@ class Study(NamedTuple):
     figure: Figure
 
 
-def study(context: ClaimContext, widths: tuple[int, ...], powers: tuple[int, ...], starts: int, sliced: int) -> Study:
+def study(
+    context: ClaimContext, widths: tuple[int, ...], powers: tuple[int, ...], starts: int, sliced: int
+) -> FoundPoints:
     """Points from random starts at every width and power; the slice is drawn at the width `sliced`."""
     rows: list[list[Any]] = []
     eigenvalues: list[list[Any]] = []
@@ -200,4 +202,4 @@ def study(context: ClaimContext, widths: tuple[int, ...], powers: tuple[int, ...
             saddle = tn.stationarity(risk, jnp.zeros_like(best.w), key=context.key)
             figure = _slice(risk, best.w, saddle.direction)
     assert figure is not None
-    return Study(rows, eigenvalues, excesses, below_claim, figure)
+    return FoundPoints(rows, eigenvalues, excesses, below_claim, figure)

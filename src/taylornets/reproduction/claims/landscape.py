@@ -21,7 +21,7 @@ from taylornets.reproduction.claims._stationary_points import (
     PENALTY,
     POWER,
     SCALES,
-    Study,
+    FoundPoints,
     hessian,
     problem,
     study,
@@ -144,7 +144,7 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
     )
 
 
-def _tables(points: Study) -> tuple[Table, Table]:
+def _tables(points: FoundPoints) -> tuple[Table, Table]:
     return Table(
         "stationary_points",
         "Second-order stationary points from random starts: relative excess over the certified lower bound, the share "

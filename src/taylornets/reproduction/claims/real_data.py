@@ -16,7 +16,15 @@ import taylornets as tn
 from taylornets import kernels
 from taylornets.records import Figure, Plot, Series
 from taylornets.reproduction.claims import Claim, ClaimContext, NegativeControl, Outcome, register
-from taylornets.reproduction.claims._digits import CLASSES, Split, Trained, comparison, confusion, disagreements, load
+from taylornets.reproduction.claims._digits import (
+    CLASSES,
+    DigitSplit,
+    Trained,
+    comparison,
+    confusion,
+    disagreements,
+    load,
+)
 
 POWER, RANK = 4, 2
 PENALTIES = (6e-5, 2e-5, 6e-6, 2e-6)
@@ -49,7 +57,7 @@ def _risk(outputs: Array, targets: Array) -> float:
     return float(jnp.mean(jnp.sum((outputs - targets) ** 2, axis=1)))
 
 
-def _ntk_ridge(split: Split) -> Trained:
+def _ntk_ridge(split: DigitSplit) -> Trained:
     started = time.perf_counter()
     gram, cross = (
         kernels.infinite_width_ntk("cubic_relu", x, split.x_train) for x in (split.x_train, split.x_validation)
@@ -64,7 +72,7 @@ def _ntk_ridge(split: Split) -> Trained:
 
 
 def _quadratic(
-    context: ClaimContext, split: Split, net: tn.TwoLayerNetwork
+    context: ClaimContext, split: DigitSplit, net: tn.TwoLayerNetwork
 ) -> tuple[Trained, tn.FitResult, list[float]]:
     """A warm-started path of penalties at rank one chooses `λ`; the final fit on all data is of rank two, certified."""
     started = time.perf_counter()
@@ -121,7 +129,7 @@ def _adam(
     return outputs, w
 
 
-def _full_network(context: ClaimContext, split: Split, net: tn.TwoLayerNetwork, epochs: int) -> Trained:
+def _full_network(context: ClaimContext, split: DigitSplit, net: tn.TwoLayerNetwork, epochs: int) -> Trained:
     """Learning rate and number of epochs by validation, then once more on all training data."""
     started = time.perf_counter()
     train = partial(jax.jit(_adam, static_argnames=("rate", "epochs")), net, context.key, epochs=epochs)
@@ -147,7 +155,7 @@ def _wilson(successes: float, count: int) -> tuple[float, float]:
 
 
 def _control(
-    context: ClaimContext, split: Split, net: tn.TwoLayerNetwork, labels: np.ndarray, gap: float
+    context: ClaimContext, split: DigitSplit, net: tn.TwoLayerNetwork, labels: np.ndarray, gap: float
 ) -> NegativeControl:
     shuffled = jax.random.permutation(jax.random.fold_in(context.key, 1), split.t_train)
     result = tn.fit(
