@@ -35,7 +35,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class DigitsSplit:
+class DigitSplit:
     """Arrays of one split: one-hot targets, and training and validation joined for the final fit."""
 
     x_train: Array
@@ -51,12 +51,12 @@ class DigitsSplit:
         return float(np.mean(np.argmax(np.asarray(outputs), axis=1) == self.y_validation))
 
 
-def load(seed: int, images: int | None) -> tuple[dict[str, np.ndarray], DigitsSplit]:
+def load(seed: int, images: int | None) -> tuple[dict[str, np.ndarray], DigitSplit]:
     """The digits, at most so many of each part, and the arrays of their split."""
     data = {name: part[:images] for name, part in problems.digits(seed).items()}
     one_hot = np.eye(CLASSES)
     joined = {name: np.concatenate([data[f"{name}_train"], data[f"{name}_validation"]]) for name in ("x", "y")}
-    return data, DigitsSplit(
+    return data, DigitSplit(
         x_train=jnp.asarray(data["x_train"]),
         t_train=jnp.asarray(one_hot[data["y_train"]]),
         x_validation=jnp.asarray(data["x_validation"]),

@@ -158,7 +158,7 @@ def _claim(test: tn.Stationarity) -> float:
     return test.lower_bound - 1e-12 * test.spectral_radius
 
 
-class PointStudy(NamedTuple):
+class FoundPoints(NamedTuple):
     """The points of all widths and powers.
 
     Rows of the table of points, rows of the table of eigenvalues, relative excesses by power, the number of points whose
@@ -174,7 +174,7 @@ class PointStudy(NamedTuple):
 
 def study(
     context: ClaimContext, widths: tuple[int, ...], powers: tuple[int, ...], starts: int, sliced: int
-) -> PointStudy:
+) -> FoundPoints:
     """Points from random starts at every width and power; the slice is drawn at the width `sliced`."""
     rows: list[list[Any]] = []
     eigenvalues: list[list[Any]] = []
@@ -201,4 +201,4 @@ def study(
             saddle = tn.stationarity(risk, jnp.zeros_like(best.w), key=context.key)
             figure = _slice(risk, best.w, saddle.direction)
     assert figure is not None
-    return PointStudy(rows, eigenvalues, excesses, below_claim, figure)
+    return FoundPoints(rows, eigenvalues, excesses, below_claim, figure)

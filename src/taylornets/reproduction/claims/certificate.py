@@ -193,7 +193,7 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
             "rank one is then real, and a second copy of each unit closes it. The required rank is reported; at width 32 and "
             "the weakest penalties, this happens for p = 8 too.",
             "The theory page expects rank one to suffice for one output and p = 8. It did in "
-            f"{sum(item.gap(1) <= FAMILIES[0].target for item in solved[FAMILIES[0]])} of {count} problems; the verdict "
+            f"{sum(item.gap(1) <= families[0].target for item in solved[families[0]])} of {count} problems; the verdict "
             "allows the rank that a problem requires, so it says nothing about rank one.",
             f"Weak duality was tried on {pairs:,} pairs of a dual vector and a displacement (trained, scaled, random).",
         ),
@@ -205,7 +205,7 @@ def _figure(solved: dict[_Family, list[Solved]], sizes: _Sizes) -> Figure:
         Series(family.name, [item.penalty for item in items], [item.best for item in items])
         for family, items in solved.items()
     ]
-    history = max(solved[FAMILIES[0]], key=lambda item: item.shape[2]).results[1].history
+    history = max(next(iter(solved.values())), key=lambda item: item.shape[2]).results[1].history
     course = [
         Series("certified gap", history.steps, history.relative_gap, kind="line"),
         Series("target $10^{-8}$", history.steps, [1e-8] * len(history.steps), kind="theory"),

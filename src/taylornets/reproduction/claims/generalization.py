@@ -47,7 +47,7 @@ class _Sizes:
     base_n: int = 32768
     base_d: int = 32
     many: int = 65536
-    control: tuple[int, ...] = (64, 128, 256)
+    control: tuple[int, ...] = (64, 256)
     data: tuple[str, ...] = tuple(DATA)
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -112,8 +112,9 @@ def _errors(
 
 
 def _control(context: ClaimContext, sizes: _Sizes) -> NegativeControl:
-    order, widths = CONTROL_ORDER, np.asarray(sizes.widths, float)
-    errors = dict(zip(KINDS, _errors(context, sizes, order, (0.97, 1.0), 2), strict=True))["signed"]
+    order, small = CONTROL_ORDER, replace(sizes, widths=sizes.widths[:2])
+    widths = np.asarray(small.widths, float)
+    errors = dict(zip(KINDS, _errors(context, small, order, (0.97, 1.0), 2), strict=True))["signed"]
     slopes = {
         part: statistics.bootstrap_slope(widths, values, context.seed)[0]
         for part, values in zip(("noise", "bias"), errors, strict=True)

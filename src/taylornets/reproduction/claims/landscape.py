@@ -20,7 +20,7 @@ from taylornets.reproduction.claims._stationary_points import (
     PENALTY,
     POWER,
     SCALES,
-    PointStudy,
+    FoundPoints,
     hessian,
     problem,
     study,
@@ -143,7 +143,7 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
     )
 
 
-def _tables(points: PointStudy) -> tuple[Table, Table]:
+def _tables(points: FoundPoints) -> tuple[Table, Table]:
     return Table(
         "stationary_points",
         "Second-order stationary points from random starts: relative excess over the certified lower bound, the share "
@@ -213,6 +213,6 @@ register(
         predicted="slack ≥ 0; Lanczos eigenvalues within 1e-6 of the dense ones and none below its claimed bound; reported, "
         "not judged: the widths with bad second-order stationary points (none at large width)",
         run=run,
-        seconds=60,
+        seconds=120,
     )
 )

@@ -17,7 +17,7 @@ from taylornets.records import Figure, Plot, Series
 from taylornets.reproduction.claims import Claim, ClaimContext, NegativeControl, Outcome, register
 from taylornets.reproduction.claims._digits import (
     CLASSES,
-    DigitsSplit,
+    DigitSplit,
     Trained,
     comparison,
     confusion,
@@ -56,7 +56,7 @@ def _risk(outputs: Array, targets: Array) -> float:
     return float(jnp.mean(jnp.sum((outputs - targets) ** 2, axis=1)))
 
 
-def _ntk_ridge(split: DigitsSplit) -> Trained:
+def _ntk_ridge(split: DigitSplit) -> Trained:
     started = time.perf_counter()
     gram, cross = (
         kernels.infinite_width_ntk("cubic_relu", x, split.x_train) for x in (split.x_train, split.x_validation)
@@ -71,7 +71,7 @@ def _ntk_ridge(split: DigitsSplit) -> Trained:
 
 
 def _quadratic(
-    context: ClaimContext, split: DigitsSplit, net: tn.TwoLayerNetwork
+    context: ClaimContext, split: DigitSplit, net: tn.TwoLayerNetwork
 ) -> tuple[Trained, tn.FitResult, list[float]]:
     """A warm-started path of penalties at rank one chooses `λ`; the final fit on all data is of rank two, certified."""
     started = time.perf_counter()
@@ -124,7 +124,7 @@ def _adam(
     return outputs, w
 
 
-def _full_network(context: ClaimContext, split: DigitsSplit, net: tn.TwoLayerNetwork, epochs: int) -> Trained:
+def _full_network(context: ClaimContext, split: DigitSplit, net: tn.TwoLayerNetwork, epochs: int) -> Trained:
     """Learning rate and number of epochs by validation, then once more on all training data."""
     started = time.perf_counter()
     train = partial(jax.jit(_adam, static_argnames=("rate", "epochs")), net, context.key, epochs=epochs)
@@ -142,7 +142,7 @@ def _full_network(context: ClaimContext, split: DigitsSplit, net: tn.TwoLayerNet
 
 
 def _control(
-    context: ClaimContext, split: DigitsSplit, net: tn.TwoLayerNetwork, labels: np.ndarray, gap: float
+    context: ClaimContext, split: DigitSplit, net: tn.TwoLayerNetwork, labels: np.ndarray, gap: float
 ) -> NegativeControl:
     shuffled = jax.random.permutation(jax.random.fold_in(context.key, 1), split.t_train)
     result = tn.fit(
