@@ -64,7 +64,7 @@ def test_table_says_what_planting_does(activation):
             assert tn.expressivity.planted_norm(activation, square, row.order) == pytest.approx(row.norm)
             assert row.power in found.powers(row.order)
         else:
-            with pytest.raises(tn.ArgumentError, match=r"target\.powers: .* lists what it can"):
+            with pytest.raises(tn.ArgumentError, match=r"target\.powers: .* lists the supported powers"):
                 tn.expressivity.planted_norm(activation, square, row.order)
 
 

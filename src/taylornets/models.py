@@ -1,15 +1,17 @@
-"""The models: what `"quadratic"` means, decided once (theory 3).
+"""Definitions of the models, such as `"quadratic"` (theory 3).
 
-A model is one value: how outputs respond to the projections of the displacement, the order of its penalty, whether it can be
-certified, where training starts, and how a prediction is formed. Everything else asks it. To add a model, write one file:
+A `Model` defines the response of the outputs to the projections of the displacement, the order of the penalty, whether a
+certificate exists, the initialization, and the predictions. All other modules use this definition. Adding a model takes one
+file:
 
     from taylornets import models
     from taylornets.two_layer import Term
 
     models.register(models.Model("cubic", (3,), Term(3)))
 
-**Start.** At the natural norm of a unit, `m^{-1/(2k)}/B_x`, the term of order `k` is O(1). Training starts at zero where the
-objective is convex or starts at a network. Elsewhere zero is a saddle, and training starts at a small random displacement.
+**Initialization.** At the natural norm of a unit, `m^{-1/(2k)}/B_x`, the term of order `k` is O(1). Training starts at zero if
+the objective is convex or the model is the network itself. Otherwise zero is a saddle point, and training starts at a small
+random displacement.
 """
 
 import dataclasses
@@ -28,9 +30,9 @@ from taylornets.two_layer import Full, Network, Response, Term, TwoLayerNetwork,
 
 __all__ = ["Model", "get", "names", "register"]
 
-# The size of a term at the start relative to that at the natural norm: small, and off the saddle at 0. A heuristic.
+# Size of a term at the initialization relative to that at the natural norm: small, but away from the saddle at 0. A heuristic.
 _TERM_START = 0.09
-# Norm of a unit at the estimators' start relative to the natural one, whatever the order. A heuristic.
+# Norm of a unit at the initialization of the estimators relative to the natural norm, for every order. A heuristic.
 _UNIT_START = 0.3
 
 
@@ -38,12 +40,12 @@ class Model(eqx.Module):
     """A model of the outputs as a function of the displacement; an immutable value.
 
     Attributes:
-        name: under which `get` returns it.
-        orders: the orders `k ≥ 1` of the penalty's norms `‖W‖_{2,2k}`, one for each displacement.
+        name: the name under which `get` returns the model.
+        orders: the orders `k ≥ 1` of the penalty norms `‖W‖_{2,2k}`, one for each displacement.
         response: the outputs as an elementwise function of the projections, see `taylornets.two_layer`.
         certifiable: whether `taylornets.certify` has a dual bound for it: single orders 1 and 2, and random signs.
         starts_at_zero: whether training starts at `w = 0`.
-        randomization: of which the loss's expectation is taken; None for outputs that are not random.
+        randomization: the randomization over which the loss is averaged; None for deterministic outputs.
         sampled: whether an objective fixes one draw of a random response.
 
     Example:
@@ -62,26 +64,26 @@ class Model(eqx.Module):
 
     @property
     def order(self) -> int:
-        """The order `k` of the penalty's norm."""
+        """The order `k` of the penalty norm."""
         return self.orders[0]
 
     @property
     def term(self) -> int | None:
-        """The order of the single term that the model is; None for other models."""
+        """The order of a single-term model; None for other models."""
         return self.response.k if isinstance(self.response, Term) else None
 
     @property
     def copies(self) -> bool:
-        """Whether displacements of rank above one are more than those of rank one."""
+        """Whether displacements of rank above one extend the model."""
         return self.response.copies and self.order > 1
 
     @property
     def random(self) -> bool:
-        """Whether there is something to draw: signs or multipliers."""
+        """Whether the model draws random signs or multipliers."""
         return isinstance(self.response, Random)
 
     def pointwise(self, loss: losses.Loss) -> Any:
-        """The loss of each example as a function of what the response returns: its expectation for randomized models.
+        """Returns the loss of each example as a function of the response: its expectation for randomized models.
 
         Raises:
             ArgumentError: for a loss whose expectation has no closed form.
@@ -89,28 +91,28 @@ class Model(eqx.Module):
         return OfOutputs(loss) if self.randomization is None else example_expectation(loss, self.randomization)
 
     def check(self, net: TwoLayerNetwork, x: Array) -> None:
-        """Refuses networks that the model does not serve."""
+        """Raises for networks that the model does not support."""
         if self.randomization is not None:
             self.randomization.check(net, None, x)
 
     def redrawn(self, key: PRNGKeyArray, net: Network) -> "Model":
-        """The model under one fresh draw of its signs or multipliers.
+        """Returns the model under a new draw of its signs or multipliers.
 
         Raises:
             ArgumentError: for models without a randomization.
         """
         if not isinstance(self.response, Random):
-            needed = "'randomized', 'sampled' or a randomization, which have something to draw"
+            needed = "'randomized', 'sampled' or a randomization, the models with random draws"
             raise _checks.ArgumentError("model", needed, type(self.response).__name__)
         drawn = self.response.redrawn(key, net)
         return dataclasses.replace(self, response=drawn, certifiable=False, randomization=None, sampled=True)
 
     def mean_output(self, outputs: Any) -> Array:
-        """Predictions, shape `(n, outputs)`, from what the response returns: the mean where that is random."""
+        """Returns predictions, shape `(n, outputs)`, from the response: the mean for randomized models."""
         return outputs.mean if isinstance(outputs, Moments) else outputs
 
     def outputs(self, net: Network, w: ArrayLike, x: ArrayLike) -> Any:
-        """What the response returns at a displacement.
+        """Evaluates the response at a displacement.
 
         Args:
             net: the network.
@@ -125,12 +127,14 @@ class Model(eqx.Module):
         return prepared.apply(response, w)
 
     def start(self, net: Network, key: PRNGKeyArray, rank: int = 1) -> Array:
-        """Where `fit` starts: zero, or random with `‖w_r‖ ≈ 0.09^{1/k} m^{-1/(2k)}/B_x`, so that all orders are equally small.
+        """Returns the initial displacement of `fit`: zero, or random with `‖w_r‖ ≈ 0.09^{1/k} m^{-1/(2k)}/B_x`.
+
+        The random initialization makes the terms of all orders equally small.
 
         Args:
             net: the network.
             key: JAX random key.
-            rank: copies `R` of every unit.
+            rank: number `R` of copies of every unit.
 
         Returns:
             Shape `(m, d)`, or `(m, R, d)` for `rank > 1`.
@@ -140,10 +144,10 @@ class Model(eqx.Module):
         return natural_point(net, self.order, key, rank, _TERM_START ** (1 / self.order))
 
     def host_start(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        """Where the estimators start: zero, or random with `‖w_r‖ ≈ 0.3 m^{-1/(2k)}`; drawn by NumPy, for `B_x = 1`.
+        """Returns the initial displacement of the estimators for `B_x = 1`: zero, or random with `‖w_r‖ ≈ 0.3 m^{-1/(2k)}`.
 
         Args:
-            generator: of random numbers.
+            generator: NumPy random generator.
             shape: `(m, d)` or `(m, R, d)`.
         """
         if self.starts_at_zero:
@@ -153,25 +157,25 @@ class Model(eqx.Module):
 
 
 def natural_norm(net: Network, order: int) -> float:
-    """The norm of a displacement whose units all have the natural norm: `m^{1/2 - 1/(2k)}/B_x`."""
+    """Returns the norm of a displacement whose units all have the natural norm: `m^{1/2 - 1/(2k)}/B_x`."""
     return net.width ** (0.5 - 1 / (2 * order)) / net.input_norm
 
 
 def natural_point(net: Network, order: int, key: PRNGKeyArray, rank: int = 1, scale: float = 1.0) -> Array:
-    """A random displacement whose units (all copies together) have a norm of about `scale · m^{-1/(2k)}/B_x`."""
+    """Draws a displacement whose units (all copies together) have a norm of about `scale · m^{-1/(2k)}/B_x`."""
     shape = (net.width, net.inputs) if rank == 1 else (net.width, rank, net.inputs)
     deviation = scale * natural_norm(net, order) / (net.width * net.inputs * rank) ** 0.5
     return deviation * jax.random.normal(key, shape, net.w0.dtype)
 
 
-# A model, or what `get` makes one of: a name, an order, a randomization, a response.
+# A model, or a value that `get` converts to one: a name, an order, a randomization, a response.
 ModelLike = str | int | Randomization | Response | Model
 
 _models: dict[str, Model] = {}
 
 
 def register(model: Model) -> None:
-    """Makes a model available to `get` under its name, and everywhere where a model is chosen.
+    """Registers a model under its name, for `get` and every function with a `model` argument.
 
     Args:
         model: the model.
@@ -180,10 +184,10 @@ def register(model: Model) -> None:
 
 
 def names(certifiable: bool = False) -> tuple[str, ...]:
-    """The names of all registered models, sorted.
+    """Returns the names of all registered models, sorted.
 
     Args:
-        certifiable: whether to list only those that have a certificate.
+        certifiable: whether to list only models with a certificate.
 
     Example:
         >>> from taylornets import models
@@ -194,18 +198,18 @@ def names(certifiable: bool = False) -> tuple[str, ...]:
 
 
 def get(model: ModelLike) -> Model:
-    """The model of a name, or made of something else.
+    """Returns a model by name, or converts a value to a model.
 
     Args:
         model: one of `names()`; an integer `k ≥ 1` for the single term of order `k`; a randomization, whose expected loss is
             penalized with its order; a response of `taylornets.two_layer`, penalized with `k = 1`; or a model, which is
-            returned as it is.
+            returned unchanged.
 
     Returns:
         The model.
 
     Raises:
-        ArgumentError: for an unknown name, with the nearest one, or an order below 1.
+        ArgumentError: for an unknown name, suggesting the closest one, or an order below 1.
 
     Example:
         >>> import taylornets as tn

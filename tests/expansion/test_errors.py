@@ -1,4 +1,4 @@
-"""Every error says what was expected and what it got."""
+"""Every error message states the expected value and the value passed."""
 
 import re
 
@@ -69,7 +69,9 @@ def test_outputs_that_are_not_arrays(mode):
 
 @pytest.mark.parametrize("mode", ["taylor", "nested"])
 def test_a_forgotten_return(mode):
-    with pytest.raises(tn.ArgumentError, match=r"f: expected a model that returns arrays.*got None, which holds none"):
+    with pytest.raises(
+        tn.ArgumentError, match=r"f: expected a model that returns arrays.*got None, which contains no array"
+    ):
         tn.taylor_expand(lambda p: None, W, 2, mode=mode)(W)
 
 
