@@ -14,8 +14,8 @@ def guessed_task(y: Any) -> str:
     """Infers the task from the targets for `task="auto"`; the single rule for tables, diagnoses and training.
 
     Strings, booleans, categories and integers are class labels by type. Floating-point targets (all numeric columns of a
-    table) are class labels if there is one per example, all values are whole numbers, and 2 to 10 of them are distinct. All
-    other targets define a regression.
+    table) are class labels if there is one per example, all values are whole numbers, and there are 2 to 10 distinct values.
+    All other targets define a regression.
 
     Args:
         y: targets: an array or a column of a table, shape `(n, ...)`; trees of arrays define a regression.
@@ -38,7 +38,7 @@ def guessed_task(y: Any) -> str:
 
 
 def classes(outputs: Array) -> Array:
-    """Returns the predicted classes: the argmax over the last axis, or the sign of a single output.
+    """Returns the predicted classes: the argmax over the last axis, or 1 where a single output is positive.
 
     Args:
         outputs: shape `(n, ..., C)`, or `(n,)` for one output.

@@ -226,7 +226,7 @@ def get(model: ModelLike) -> Model:
     elif isinstance(model, str):
         return _models[_checks.choice("model", model, _models)]
     else:
-        order = _checks.integer("model", model, 1, f"Or one of {', '.join(map(repr, _models))}.")
+        order = _checks.integer("model", model, 1, f"The named models are {', '.join(map(repr, _models))}.")
         made = Model(f"order {order}", (order,), Term(order))
     same = (known for known in _models.values() if not known.sampled and _meaning(known) == _meaning(made))
     return next(same, made)

@@ -209,7 +209,7 @@ def concrete(tree: Any) -> bool:
 
 
 def refuse_nan(outputs: Any, inputs: Mapping[str, Any], name: str = "f") -> None:
-    """Raises for NaN in the outputs at the initial parameters, blaming an input that contains NaN, otherwise the model.
+    """Raises for NaN in the outputs at the initial parameters, naming an input that contains NaN, or else the model.
 
     Args:
         outputs: outputs at finite parameters; traced outputs pass, and inputs are inspected only if the outputs contain NaN.

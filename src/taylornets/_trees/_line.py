@@ -161,7 +161,7 @@ def _mask(params: Any, trainable: Any, count: int, argument: str) -> tuple[bool,
             argument,
             "a tree of booleans that is a prefix of params",
             f"a tree of {jax.tree_util.tree_structure(trainable).num_leaves} leaves with other containers or keys",
-            "True or False for a whole subtree is enough.",
+            "A single True or False applies to a whole subtree.",
         ) from None
     for m in mask:
         if not isinstance(m, bool | np.bool_):

@@ -29,7 +29,7 @@ def warn_of_other_slopes(
         model: the outputs as a function of the moving leaves.
         start: the moving leaves at the initialization.
         move: the direction, like `start`.
-        stacklevel: of the warning, counted from here.
+        stacklevel: stack level of the warning, relative to this function.
 
     Returns:
         Whether the two derivatives differ.

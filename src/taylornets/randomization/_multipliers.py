@@ -19,7 +19,7 @@ from taylornets import _checks
 from taylornets.randomization._randomization import Moments, MultiplierRule, Randomization
 from taylornets.two_layer import BlockFeatures, Network, TwoLayerNetwork, contract
 
-_INTEGER_NODES = {4: (1.0, 2.0)}  # from docs/theory.md; for orders 2 and 3 the general rule yields integers
+_INTEGER_NODES = {4: (1.0, 2.0)}  # from theory 2; for orders 2 and 3 the general rule yields integers
 
 
 class NodeMoments(eqx.Module):

@@ -132,7 +132,7 @@ def _peak(jaxpr: Any, factor: int) -> int:
 
 
 def live_bytes(jaxpr: Any, factor: int = 1) -> int:
-    """Returns a lower estimate of the peak memory in bytes: results that a compiler can fuse are not counted.
+    """Returns an optimistic estimate of the peak memory in bytes: results that a compiler can fuse are not counted.
 
     Args:
         jaxpr: an open program.
