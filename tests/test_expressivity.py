@@ -97,7 +97,7 @@ def test_tails_against_quadrature():
         (lambda: tn.targets.Polynomial(jnp.ones((2, 3)), (2,), jnp.ones(2)), "powers: expected 2 powers"),
         (
             lambda: tn.targets.Polynomial(jnp.zeros((1, 3)), (2,), jnp.ones(1)),
-            "directions: expected directions that are not",
+            "directions: expected nonzero directions",
         ),
     ],
 )

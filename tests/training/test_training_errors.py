@@ -38,7 +38,7 @@ REFUSED = {
     "two outputs": ({"f": lambda p, x: (x, x)}, r"f: expected a model that returns one real array of shape \(8, ...\), .*2 ar"),
     "classes": ({"f": lambda p, x: PROBLEM.f(p, x).argmax(1)}, "f: expected .* got dtype int32. Return the logits, not"),
     "complex": ({"f": lambda p, x: 1j * PROBLEM.f(p, x)}, "f: expected .* got dtype complex64"),
-    "a number": ({"f": one_example}, r"f: expected .* got shape \(\). For a model of one example pass lambda params, x: jax"),
+    "a number": ({"f": one_example}, r"f: expected .* got shape \(\). For a model of one example, pass lambda params, x: jax"),
     "transposed": ({"f": lambda p, x: PROBLEM.f(p, x).T}, r"f: expected .* got shape \(4, 8\). The examples are on the last"),
     "f_eval": (
         {"f_eval": lambda p, x: PROBLEM.f(p, x)[:3]}, r"f_eval: expected .* got shape \(3, 4\). .*jax.vmap\(lambda one: f_eval"
