@@ -93,7 +93,9 @@ def test_an_order_too_high_for_memory(monkeypatch):
         return jnp.tanh(jnp.tanh(x @ w) @ w)
 
     assert jax.eval_shape(tn.taylor_expand(model, w, 2), w, x).shape == (40, 50)
-    with pytest.raises(tn.ArgumentError, match=r"degree: expected an order .* 0.0001 GB.*, got order 40, which requires about"):
+    with pytest.raises(
+        tn.ArgumentError, match=r"degree: expected an order .* 0.0001 GB.*, got order 40, which requires about"
+    ):
         tn.taylor_expand(model, w, 40)(w, x)
 
 

@@ -169,9 +169,7 @@ def refuse_outputs(name: str, outputs: Any, examples: int) -> None:
     if 0 in outputs.shape:
         raise ArgumentError(name, expected, f"shape {outputs.shape}", "There must be at least one output.")
     if outputs.ndim == 0 or outputs.shape[0] != examples:
-        advice = (
-            f"For a model of one example, pass lambda params, x: jax.vmap(lambda one: {name}(params, one))(x)."
-        )
+        advice = f"For a model of one example, pass lambda params, x: jax.vmap(lambda one: {name}(params, one))(x)."
         if outputs.ndim > 1 and outputs.shape[-1] == examples:
             advice = "The examples are on the last axis: return the transpose."
         raise ArgumentError(name, expected, f"shape {outputs.shape}", advice)
