@@ -1,17 +1,15 @@
-"""Definitions of the models, such as `"quadratic"` (theory 3).
+"""The registry of models: what `"quadratic"` means is defined here and nowhere else (theory 3).
 
-A `Model` defines the response of the outputs to the projections of the displacement, the order of the penalty, whether a
-certificate exists, the initialization, and the predictions. All other modules use this definition. Adding a model takes one
-file:
+A `Model` specifies how outputs depend on the projections of the displacement, the order of its penalty, whether it has a
+certificate, the initial displacement, and how predictions are formed. A new model takes one file:
 
     from taylornets import models
     from taylornets.two_layer import Term
 
     models.register(models.Model("cubic", (3,), Term(3)))
 
-**Initialization.** At the natural norm of a unit, `m^{-1/(2k)}/B_x`, the term of order `k` is O(1). Training starts at zero if
-the objective is convex or the model is the network itself. Otherwise zero is a saddle point, and training starts at a small
-random displacement.
+**Initialization.** At the natural norm of a unit, `m^{-1/(2k)}/B_x`, the term of order `k` is O(1). Training starts at zero for
+the linear model and the full network. For other models zero is a saddle, and training starts at a small random displacement.
 """
 
 import dataclasses
@@ -30,9 +28,9 @@ from taylornets.two_layer import Full, Network, Response, Term, TwoLayerNetwork,
 
 __all__ = ["Model", "get", "names", "register"]
 
-# Size of a term at the initialization relative to that at the natural norm: small, but away from the saddle at 0. A heuristic.
+# Initial size of a term relative to its size at the natural norm: small, and off the saddle at 0. A heuristic.
 _TERM_START = 0.09
-# Norm of a unit at the initialization of the estimators relative to the natural norm, for every order. A heuristic.
+# Initial norm of a unit in the estimators relative to the natural norm, for every order. A heuristic.
 _UNIT_START = 0.3
 
 
@@ -40,13 +38,13 @@ class Model(eqx.Module):
     """A model of the outputs as a function of the displacement; an immutable value.
 
     Attributes:
-        name: the name under which `get` returns the model.
-        orders: the orders `k ≥ 1` of the penalty norms `‖W‖_{2,2k}`, one for each displacement.
+        name: the name under which `get` returns it.
+        orders: the orders `k ≥ 1` of the penalty's norms `‖W‖_{2,2k}`, one for each displacement.
         response: the outputs as an elementwise function of the projections, see `taylornets.two_layer`.
         certifiable: whether `taylornets.certify` has a dual bound for it: single orders 1 and 2, and random signs.
         starts_at_zero: whether training starts at `w = 0`.
-        randomization: the randomization over which the loss is averaged; None for deterministic outputs.
-        sampled: whether an objective fixes one draw of a random response.
+        randomization: over which the loss is averaged; None for deterministic outputs.
+        sampled: whether the objective draws the random response once and keeps the draw.
 
     Example:
         >>> from taylornets import models
@@ -74,12 +72,12 @@ class Model(eqx.Module):
 
     @property
     def copies(self) -> bool:
-        """Whether displacements of rank above one extend the model."""
+        """Whether displacements of rank above one, shape `(m, R, d)`, are meaningful."""
         return self.response.copies and self.order > 1
 
     @property
     def random(self) -> bool:
-        """Whether the model draws random signs or multipliers."""
+        """Whether the response has signs or multipliers to draw."""
         return isinstance(self.response, Random)
 
     def pointwise(self, loss: losses.Loss) -> Any:
@@ -91,7 +89,7 @@ class Model(eqx.Module):
         return OfOutputs(loss) if self.randomization is None else example_expectation(loss, self.randomization)
 
     def check(self, net: TwoLayerNetwork, x: Array) -> None:
-        """Raises for networks that the model does not support."""
+        """Rejects networks that the model does not support."""
         if self.randomization is not None:
             self.randomization.check(net, None, x)
 
@@ -108,7 +106,7 @@ class Model(eqx.Module):
         return dataclasses.replace(self, response=drawn, certifiable=False, randomization=None, sampled=True)
 
     def mean_output(self, outputs: Any) -> Array:
-        """Returns predictions, shape `(n, outputs)`, from the response: the mean for randomized models."""
+        """Predictions, shape `(n, outputs)`, from the outputs of the response: their mean for randomized models."""
         return outputs.mean if isinstance(outputs, Moments) else outputs
 
     def outputs(self, net: Network, w: ArrayLike, x: ArrayLike) -> Any:
@@ -127,9 +125,9 @@ class Model(eqx.Module):
         return prepared.apply(response, w)
 
     def start(self, net: Network, key: PRNGKeyArray, rank: int = 1) -> Array:
-        """Returns the initial displacement of `fit`: zero, or random with `‖w_r‖ ≈ 0.09^{1/k} m^{-1/(2k)}/B_x`.
+        """The initial displacement of `fit`: zero, or random with `‖w_r‖ ≈ 0.09^{1/k} m^{-1/(2k)}/B_x`.
 
-        The random initialization makes the terms of all orders equally small.
+        Terms of all orders are then equally small.
 
         Args:
             net: the network.
@@ -144,7 +142,7 @@ class Model(eqx.Module):
         return natural_point(net, self.order, key, rank, _TERM_START ** (1 / self.order))
 
     def host_start(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        """Returns the initial displacement of the estimators for `B_x = 1`: zero, or random with `‖w_r‖ ≈ 0.3 m^{-1/(2k)}`.
+        """The initial displacement of the estimators: zero, or random with `‖w_r‖ ≈ 0.3 m^{-1/(2k)}`; for `B_x = 1`.
 
         Args:
             generator: NumPy random generator.
@@ -175,7 +173,7 @@ _models: dict[str, Model] = {}
 
 
 def register(model: Model) -> None:
-    """Registers a model under its name, for `get` and every function with a `model` argument.
+    """Makes a model available under its name in `get`, `taylornets.fit`, the estimators and wherever a model is chosen.
 
     Args:
         model: the model.
