@@ -64,7 +64,7 @@ def test_table_says_what_planting_does(activation):
             assert tn.expressivity.planted_norm(activation, square, row.order) == pytest.approx(row.norm)
             assert row.power in found.powers(row.order)
         else:
-            with pytest.raises(tn.ArgumentError, match=r"target\.powers: .* lists what it can"):
+            with pytest.raises(tn.ArgumentError, match=r"target\.powers: .* lists the supported powers"):
                 tn.expressivity.planted_norm(activation, square, row.order)
 
 
@@ -97,7 +97,7 @@ def test_tails_against_quadrature():
         (lambda: tn.targets.Polynomial(jnp.ones((2, 3)), (2,), jnp.ones(2)), "powers: expected 2 powers"),
         (
             lambda: tn.targets.Polynomial(jnp.zeros((1, 3)), (2,), jnp.ones(1)),
-            "directions: expected directions that are not",
+            "directions: expected nonzero directions",
         ),
     ],
 )

@@ -57,7 +57,7 @@ def test_registry_names():
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        (Huber(delta=2.0), r"^loss: expected a name that is free, got 'huber'"),
+        (Huber(delta=2.0), r"^loss: expected an unused name, got 'huber'"),
         (Huber, r"^loss: expected an instance of taylornets\.losses\.Loss, got .*Pass an instance, such as Huber\(\)"),
         ("hinge", r"^loss: expected an instance of taylornets\.losses\.Loss, got 'hinge'"),
     ],
@@ -409,22 +409,22 @@ def test_real_targets(name: str):
             "logistic",
             [1.0, 2.0],
             1,
-            r"^y: expected labels -1 and \+1, or 0 and 1.*got the label 2 among others\. Map your two",
+            r"^y: expected labels -1 and \+1, or 0 and 1.*got the label 2\. Map your two",
         ),
         (
             "logistic",
             [-1, 0, 1],
             1,
-            r"^y: expected labels -1 and \+1, or 0 and 1.*got all of -1, 0 and \+1\. .*softmax",
+            r"^y: expected labels -1 and \+1, or 0 and 1.*got a mix of -1, 0 and \+1\. .*softmax",
         ),
         ("logistic", [1.0, math.nan], 1, r"^y: expected finite numbers"),
         (
             "softmax",
             [0, 1, 3],
             3,
-            r"^y: expected labels from 0 to 2, got the label 3 among others\. Give labels 0 to 2",
+            r"^y: expected labels from 0 to 2, got the label 3\. Pass labels 0 to 2",
         ),
-        ("softmax", [0, -1], 3, r"^y: expected labels from 0 to 2, got the label -1 among others"),
+        ("softmax", [0, -1], 3, r"^y: expected labels from 0 to 2, got the label -1"),
         (
             "softmax",
             [0.0, 1.0],
@@ -439,7 +439,7 @@ def test_real_targets(name: str):
             "softmax",
             [[0.5, 0.6]],
             2,
-            r"^y: expected rows of nonnegative probabilities that sum to 1, got a row with the sum 1\.1",
+            r"^y: expected rows of nonnegative probabilities that sum to 1, got a row that sums to 1\.1",
         ),
         ("softmax", [[1.5, -0.5]], 2, r"^y: expected rows of nonnegative probabilities.*got the entry -0\.5"),
         (

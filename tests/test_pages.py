@@ -60,7 +60,7 @@ def five_minutes(names: dict[str, Any], out: str) -> None:
 
 def generalization(names: dict[str, Any], out: str) -> None:
     assert "vacuous: the bound" in out
-    assert "positive semidefinite to rounding" in out
+    assert "positive semidefinite up to rounding" in out
     assert out.splitlines()[-1].startswith("True ")
 
 

@@ -195,7 +195,7 @@ def test_bad_penalties(order: int, power: float, message: str):
 def test_bad_strength(strength: float):
     penalty = GroupPenalty()
     for call in (penalty.value, penalty.value_and_gradient, penalty.conjugate):
-        with pytest.raises(tn.ArgumentError, match=r"^penalty: expected a finite number > 0, got .*above zero"):
+        with pytest.raises(tn.ArgumentError, match=r"^penalty: expected a finite number > 0, got .*λ must be positive"):
             call(jnp.ones((2, 2)) if call != penalty.conjugate else jnp.ones(2), strength)
 
 

@@ -137,8 +137,8 @@ def test_curvature_inequality_holds_under_weights():
     ("weight", "message"),
     [
         (np.ones(N - 1), r"sample_weight: expected shape \(12,\), got shape \(11,\)"),
-        (np.zeros(N), "sample_weight: expected at least one weight above 0, got zeros only"),
-        (-np.ones(N), "sample_weight: expected weights ≥ 0, got -1"),
+        (np.zeros(N), "sample_weight: expected at least one positive weight, got only zeros"),
+        (-np.ones(N), "sample_weight: expected weights ≥ 0, got the weight -1"),
         (np.full(N, np.nan), "sample_weight: expected finite numbers, got 12 NaN"),
     ],
 )

@@ -1,8 +1,8 @@
 """Taylor models of wide neural networks of any order, beyond the neural tangent kernel.
 
 The subject is Bai & Lee, "Beyond Linearization: On Quadratic and Higher-Order Approximation of Wide Neural Networks"
-(ICLR 2020): terms of any order of a two-layer network, random signs that couple the network with its quadratic term,
-and training with a proof of global optimality.
+(ICLR 2020): Taylor terms of any order of a two-layer network, random signs that couple the network to its quadratic term,
+and training with a certificate of global optimality.
 
 Example:
     >>> import jax, jax.numpy as jnp, taylornets as tn
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# What users reach from here; rooms whose name a public function has (`_fit`, `_regime`) are private.
+# The public names. Subpackages that share a name with a public function (`_fit`, `_regime`) are private.
 __all__ = [
     "ArgumentError", "Certificate", "FitError", "FitResult", "NTKClassifier", "NTKRegressor", "Objective", "Regime",
     "Stationarity", "Status", "TaylorClassifier", "TaylorRegressor", "TaylorizedTraining", "TwoLayerNetwork",
@@ -55,7 +55,7 @@ __all__ = [
     "regime", "save", "stationarity", "targets", "taylor_expand", "taylor_terms", "taylorized_training", "training",
 ]  # fmt: skip
 
-# Loaded when they are asked for: they need scikit-learn, which the library does not.
+# Imported on first access: only the estimators depend on scikit-learn.
 _ESTIMATORS = ("NTKClassifier", "NTKRegressor", "TaylorClassifier", "TaylorRegressor", "load", "save")
 
 

@@ -1,4 +1,4 @@
-"""Validation at the entry of every public function: the argument, what was expected, what it got, what to do."""
+"""Validation of the arguments of public functions, with messages of the form "expected ..., got ..., advice"."""
 
 import difflib
 import operator
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-# Orders above this are slips of the keyboard: tracing alone would take minutes.
+# Higher orders are almost certainly typos: tracing alone would take minutes.
 HIGHEST_ORDER = 256
 _LONGEST = 600  # characters of a message
 _SHOWN = 80  # characters of a value in a message
@@ -18,16 +18,16 @@ _QUOTED = 60  # characters of a value from a file
 
 
 class ArgumentError(ValueError):
-    """An argument that cannot be used; the message names it, what was expected, what it got and what to do.
+    """An invalid argument; the message states its name, the expected value, the value passed and how to fix it.
 
-    A message has 600 characters at most: what is too long is cut in the middle, so that the advice is kept. The attributes
-    are never cut. Whoever shows an error under another name uses `renamed`; nobody reads the message.
+    A message has at most 600 characters: longer parts are truncated in the middle, so that the advice is kept. The attributes
+    are never truncated. To report the error under another argument name, call `renamed` instead of parsing the message.
 
     Args:
         argument: name of the argument, as the caller writes it.
-        expected: what can be used, as a noun phrase.
-        got: what was passed instead.
-        advice: what to do, as sentences. It writes arguments as in a call: `` `drop` `` or `` `order=2` ``.
+        expected: description of valid values, a noun phrase.
+        got: description of the value passed.
+        advice: how to fix the call, in full sentences. Arguments appear as in a call: `` `drop` `` or `` `order=2` ``.
 
     Attributes:
         argument: as passed.
@@ -45,7 +45,7 @@ class ArgumentError(ValueError):
     """
 
     def __init__(self, argument: str, expected: str, got: str, advice: str = ""):
-        super().__init__(argument, expected, got, advice)  # what pickle and copy call the class with
+        super().__init__(argument, expected, got, advice)  # pickle and copy reconstruct from these arguments
         self.argument = argument
         self.expected = expected
         self.got = got
@@ -59,12 +59,12 @@ class ArgumentError(ValueError):
         return f"{self.argument}: expected {expected}, got {got}.{tail}"[:_LONGEST]
 
     def renamed(self, argument: str) -> "ArgumentError":
-        """The same error about an argument of another name."""
+        """Returns the same error under another argument name."""
         return type(self)(argument, self.expected, self.got, self.advice)
 
 
 def cut(text: str, length: int) -> str:
-    """`text`, or its beginning and end where it is longer than `length`."""
+    """Returns `text`, truncated in the middle if it is longer than `length`."""
     if len(text) <= length:
         return text
     half = max((length - 5) // 2, 1)
@@ -72,7 +72,7 @@ def cut(text: str, length: int) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value for a message: arrays by shape and dtype, everything else by its `repr`, cut."""
+    """Formats a value for a message: arrays by shape and dtype, everything else by its truncated `repr`."""
     if isinstance(value, jax.Array | np.ndarray) and value.ndim:
         return f"an array of shape {value.shape}, dtype {value.dtype}"
     if isinstance(value, dict | list | tuple | set) and jax.tree_util.tree_leaves(value):
@@ -85,22 +85,22 @@ def shown(value: Any) -> str:
 
 
 def short(value: Any) -> str:
-    """A value of a file for a message: quoted, not too long, on one line."""
+    """Formats a value read from a file for a message: quoted, truncated, on one line."""
     text = repr(value)
     return text if len(text) <= _QUOTED else f"{text[: _QUOTED - 4]}...{text[-1]}"
 
 
 def order_of(argument: str, value: Any, minimum: int = 0, advice: str = "") -> int:
-    """`value` as an order of a Taylor model: an integer from `minimum` to 256."""
+    """Returns `value` as the order of a Taylor model: an integer from `minimum` to 256."""
     number = integer(argument, value, minimum, advice)
     if number > HIGHEST_ORDER:
         what = f"an order of at most {HIGHEST_ORDER}"
-        raise ArgumentError(argument, what, shown(value), "Orders up to 8 are what networks need.")
+        raise ArgumentError(argument, what, shown(value), "Networks rarely need orders above 8.")
     return number
 
 
 def integer(argument: str, value: Any, minimum: int, advice: str = "") -> int:
-    """`value` as an int not below `minimum`; booleans and floats are rejected."""
+    """Returns `value` as an int ≥ `minimum`; rejects booleans and floats."""
     expected = f"an integer ≥ {minimum}"
     try:
         number = operator.index(value)
@@ -112,7 +112,7 @@ def integer(argument: str, value: Any, minimum: int, advice: str = "") -> int:
 
 
 def positive(argument: str, value: Any, advice: str = "") -> None:
-    """Raises for numbers that are not finite and above zero; traced values pass."""
+    """Raises unless the number is finite and positive; traced values pass."""
     if isinstance(value, Tracer):
         return
     if not isinstance(value, int | float | np.number | np.ndarray | jax.Array) or isinstance(value, bool):
@@ -123,7 +123,7 @@ def positive(argument: str, value: Any, advice: str = "") -> None:
 
 
 def choice(argument: str, value: Any, names: Iterable[str], otherwise: str = "") -> str:
-    """`value` if it is one of `names`; else an error that offers the nearest one, or says what holds `otherwise`."""
+    """Returns `value` if it is one of `names`; otherwise raises, suggesting the closest name or the advice `otherwise`."""
     known = sorted(names)
     if isinstance(value, str) and value in known:
         return value
@@ -133,19 +133,19 @@ def choice(argument: str, value: Any, names: Iterable[str], otherwise: str = "")
 
 
 def array(argument: str, value: Any, shape: tuple[int | str, ...], advice: str = "") -> jax.Array:
-    """`value` as a real floating-point array of the given shape, finite unless traced.
+    """Returns `value` as a real floating-point array of the given shape, finite unless traced.
 
     Args:
         argument: name for messages.
         value: array-like.
-        shape: an int fixes an axis, a string names one whose length is free but not zero.
+        shape: an int fixes the length of an axis; a string names an axis of any nonzero length.
         advice: what to do, appended to the message.
 
     Returns:
-        The array; integers and booleans become the default floating type, floating types are kept.
+        The array; integers and booleans are converted to the default floating type, floating types are kept.
 
     Raises:
-        ArgumentError: for another number of axes, another length, an empty axis, complex or non-numeric
+        ArgumentError: for a wrong number of axes, a wrong length, an empty axis, complex or non-numeric
             entries, NaN or infinity.
     """
     wanted = "(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"

@@ -1,4 +1,4 @@
-"""Imports the modules of a package that holds a registry, so that a new entry is one new file."""
+"""Imports all modules of a package with a registry, so that adding an entry takes one new file."""
 
 import importlib
 import pkgutil
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def import_modules(package: str, path: Iterable[str]) -> None:
-    """Imports every module of a package, each once and in alphabetical order: they register themselves.
+    """Imports every module of a package once, in alphabetical order; each module registers its own entries.
 
     Args:
         package: full name of the package.

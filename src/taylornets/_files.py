@@ -1,4 +1,4 @@
-"""Files that are whole or absent."""
+"""Atomic file writes: a file is either complete or absent."""
 
 import os
 import tempfile
@@ -8,14 +8,14 @@ _TEMPORARY = ".taylornets-tmp"
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Writes a file atomically: under another name in the same folder, flushed to the disk, then renamed.
+    """Writes a file atomically: writes a temporary file in the same folder, flushes it to disk, then renames it.
 
     Args:
-        path: the file; its folder is made if absent.
-        data: what it will hold.
+        path: the file; its folder is created if absent.
+        data: the contents.
 
     Raises:
-        OSError: where the file cannot be written; what was there before is still there.
+        OSError: if the file cannot be written; an existing file is left unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_TEMPORARY)
@@ -24,7 +24,7 @@ def write_bytes(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)  # mkstemp's files are the owner's alone; a report is for others too
+        Path(temporary).chmod(0o644)  # mkstemp creates files readable by the owner only; reports are shared
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -32,5 +32,5 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether `path` is what a killed `write_bytes` left behind."""
+    """Returns whether `path` is a temporary file left by an interrupted `write_bytes`."""
     return path.name.endswith(_TEMPORARY)

@@ -1,4 +1,4 @@
-"""Small measures of outputs and kernels that training and the regime share."""
+"""Measures of outputs and kernels shared by training and the regime diagnostics."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ _MOST_WHOLE = 10
 
 
 def guessed_task(y: Any) -> str:
-    """What `task="auto"` means for targets: the one rule of tables, diagnoses and training.
+    """Infers the task from the targets for `task="auto"`; the single rule for tables, diagnoses and training.
 
-    Strings, booleans, categories and integers are classes: their type says so. Floating-point numbers, which all numbers of a
-    table are, are classes if there is one per example, all of them are whole, and from 2 to 10 of them differ. All other
-    targets are regressed.
+    Strings, booleans, categories and integers are class labels by type. Floating-point targets (all numeric columns of a
+    table) are class labels if there is one per example, all values are whole numbers, and there are 2 to 10 distinct values.
+    All other targets define a regression.
 
     Args:
-        y: targets: an array or a column of a table, shape `(n, ...)`; trees of arrays are regressed.
+        y: targets: an array or a column of a table, shape `(n, ...)`; trees of arrays define a regression.
 
     Returns:
         `"classification"` or `"regression"`.
@@ -38,7 +38,7 @@ def guessed_task(y: Any) -> str:
 
 
 def classes(outputs: Array) -> Array:
-    """The predicted classes: the largest of several outputs on the last axis, or whether a single one is positive.
+    """Returns the predicted classes: the argmax over the last axis, or 1 where a single output is positive.
 
     Args:
         outputs: shape `(n, ..., C)`, or `(n,)` for one output.
@@ -53,11 +53,11 @@ def classes(outputs: Array) -> Array:
 
 
 def true_classes(y: Array, outputs: Array) -> Array:
-    """The classes that targets name: integer labels, rows of probabilities, or signs for one output.
+    """Returns the classes encoded by the targets: integer labels, rows of probabilities, or signs for one output.
 
     Args:
         y: labels of the shape of `classes(outputs)`, or targets of the shape of the outputs.
-        outputs: what they are compared with, shape `(n, ..., C)`.
+        outputs: the predictions to compare with, shape `(n, ..., C)`.
 
     Returns:
         Integers, shape of `classes(outputs)`.
@@ -69,11 +69,11 @@ def true_classes(y: Array, outputs: Array) -> Array:
 
 
 def rms(difference: Array) -> Array:
-    """The distance of two functions on the probe inputs: the root mean square over examples of the norm of the outputs."""
+    """Returns the distance of two functions on the probe inputs: the root mean square over examples of the output norm."""
     return jnp.sqrt(jnp.sum(difference**2) / difference.shape[0])
 
 
 def one_minus_cosine(first: Array, second: Array) -> Array:
-    """1 − ⟨A, B⟩/(‖A‖ ‖B‖) of two kernel matrices: 0 for the same up to a factor. By differences, to keep small drifts."""
+    """Returns 1 − ⟨A, B⟩/(‖A‖ ‖B‖) of two kernel matrices, from differences to resolve small drifts; 0 if proportional."""
     a, b = first / jnp.linalg.norm(first.ravel()), second / jnp.linalg.norm(second.ravel())
     return jnp.sum((a - b) ** 2) / 2

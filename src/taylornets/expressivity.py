@@ -1,6 +1,6 @@
-"""Weights of order `k` for a given target (theory 6; BL20 section 5).
+"""Weights whose term of order `k` is a given target (theory 6; Bai & Lee (2020), section 5).
 
-By Hermite expansion `E_w0[σ^{(k)}(⟨w0, x⟩) He_q(⟨w0, β⟩ B_x)] = c_{k,q} ⟨β, x̂⟩^q` on `‖x‖ = B_x`, with unit `β` and
+By Hermite expansion, `E_w0[σ^{(k)}(⟨w0, x⟩) He_q(⟨w0, β⟩ B_x)] = c_{k,q} ⟨β, x̂⟩^q` on `‖x‖ = B_x`, with unit `β` and
 `x̂ = x/B_x`. So with `q = p - k` and `h(w0) = α He_q(⟨w0, β⟩ B_x)/c_{k,q}`, displacements `w_± = ρ_± β` of the two
 units of each pair whose powers differ by `ρ_+^k - ρ_-^k = 2 k! m^{-1/2} h(w0)/B_x^k` make `f^(k)` an average over the pairs
 that tends to `α ⟨β, x̂⟩^p` with error `O(m^{-1/2})`.
@@ -25,18 +25,18 @@ from taylornets.two_layer import TwoLayerNetwork
 
 __all__ = ["planted_norm", "planted_weights", "table"]
 
-# Below this, relative to the norm of σ^{(k)}, a Hermite coefficient is a rounding error of zero.
+# A Hermite coefficient below this value, relative to the norm of σ^{(k)}, counts as zero up to rounding.
 _ZERO = 1e-9
 
 
 def planted_weights(net: TwoLayerNetwork, target: Polynomial, order: int = 2) -> Float[Array, "m d"]:
-    """A displacement whose term of the given order is the target, up to `O(m^{-1/2})`.
+    """Returns a displacement whose term of the given order equals the target up to `O(m^{-1/2})`.
 
-    The pairs are dealt out to the directions in turn; with `J` directions each gets a `J`-th of them and `J` times the
-    weight, so norms grow by the factor `J` in `‖W‖_{2,2k}^{2k}`.
+    Pairs are assigned to the directions in turn. Each of `J` directions has a fraction `1/J` of the pairs and `J` times the
+    weight, so `‖W‖_{2,2k}^{2k}` grows by the factor `J`.
 
     Args:
-        net: a network with symmetric initialization and one output; the target is met on `‖x‖ = net.input_norm`.
+        net: a network with symmetric initialization and one output; the target is approximated on `‖x‖ = net.input_norm`.
         target: a polynomial in `net.inputs` variables.
         order: `k ≥ 1`, at most the smallest power of the target.
 
@@ -45,7 +45,7 @@ def planted_weights(net: TwoLayerNetwork, target: Polynomial, order: int = 2) ->
 
     Raises:
         ArgumentError: for a power that the activation cannot express at this order (`c_{k,q} = 0`), a network without
-            pairs or with several outputs, directions of another dimension.
+            pairs or with several outputs, or directions of the wrong dimension.
 
     Source: theory 6.
 
@@ -90,10 +90,10 @@ def planted_weights(net: TwoLayerNetwork, target: Polynomial, order: int = 2) ->
 def planted_norm(
     activation: str | activations.Activation, target: Polynomial, order: int = 2, input_norm: float = 1.0
 ) -> float:
-    """The limit of `‖W‖_{2,2k}^{2k}` of planted weights for width to infinity.
+    """Returns the infinite-width limit of `‖W‖_{2,2k}^{2k}` for planted weights.
 
-    A pair's `‖w_+‖^{2k} + ‖w_-‖^{2k}` is `(2 k! J h)²/(m B_x^{2k})` for even `k` and half of that for odd `k`; a direction has
-    `m/(2J)` pairs and `E h² = α² q!/c_{k,q}²`. So with `J` directions
+    For each pair, `‖w_+‖^{2k} + ‖w_-‖^{2k}` is `(2 k! J h)²/(m B_x^{2k})` for even `k` and half of that for odd `k`. Each
+    direction has `m/(2J)` pairs and `E h² = α² q!/c_{k,q}²`. Hence, for `J` directions,
 
         ‖W‖_{2,2k}^{2k} → 2 k!² J Σ_j α_j² (‖β_j‖ B_x)^{2 p_j} q_j!/c_{k,q_j}² / B_x^{2k}      (half of that for odd k).
 
@@ -104,7 +104,7 @@ def planted_norm(
         input_norm: `B_x`.
 
     Returns:
-        The limit, to the power `2k`: take the root `1/(2k)` for the norm.
+        The limit of the norm raised to the power `2k`.
 
     Raises:
         ArgumentError: for a power that the activation cannot express at this order.
@@ -130,14 +130,14 @@ def planted_norm(
 
 @dataclass(frozen=True)
 class Power:
-    """Whether and at what price an activation expresses `⟨β, x̂⟩^p` by its term of order `k`.
+    """Whether the term of order `k` of an activation can express `⟨β, x̂⟩^p`, and the norm of the weights required.
 
     Attributes:
         order: `k`.
         power: `p`.
-        coefficient: `c_{k,q}`, `q = p - k`; 0 where the power cannot be expressed.
-        norm: the limit of `‖W‖_{2,2k}^{2k}` for `α = 1`; infinite where it cannot be expressed.
-        tail: `E He_q⁴/(E He_q²)²`. At width `m`, `‖W‖^{2k}` scatters by `(2 (tail - 1)/m)^{1/2}` relative to its limit.
+        coefficient: `c_{k,q}`, `q = p - k`; 0 if the power cannot be expressed.
+        norm: the limit of `‖W‖_{2,2k}^{2k}` for `α = 1`; infinite if the power cannot be expressed.
+        tail: `E He_q⁴/(E He_q²)²`. At width `m`, `‖W‖^{2k}` has a relative standard deviation of `(2 (tail - 1)/m)^{1/2}`.
     """
 
     order: int
@@ -154,18 +154,18 @@ class Power:
 
 @dataclass(frozen=True)
 class Expressible:
-    """What an activation can express; made by `table`. Printed, it is a table with the norms `‖W‖_{2,2k}^{2k}`.
+    """The powers that an activation can express; created by `table`. It prints as a table of the norms `‖W‖_{2,2k}^{2k}`.
 
     Attributes:
-        activation: its name.
-        rows: one entry for each order and power.
+        activation: name of the activation.
+        rows: one entry per order and power.
     """
 
     activation: str
     rows: tuple[Power, ...]
 
     def powers(self, order: int) -> tuple[int, ...]:
-        """The powers that the term of that order expresses."""
+        """Returns the powers that the term of the given order can express."""
         return tuple(row.power for row in self.rows if row.order == order and row.expressible)
 
     def __str__(self) -> str:
@@ -180,7 +180,7 @@ class Expressible:
 def table(
     activation: str | activations.Activation, *, orders: tuple[int, ...] = (1, 2, 3, 4), largest: int = 8
 ) -> Expressible:
-    """What an activation can express: for every order and power, the coefficient and the norm of the weights.
+    """Tabulates the powers that an activation can express: coefficient and weight norm for every order and power.
 
     Args:
         activation: a name of `taylornets.activations`, or an activation.
@@ -188,7 +188,7 @@ def table(
         largest: the largest power `p`.
 
     Returns:
-        The table; print it, or ask it for `powers(k)`.
+        The table; print it, or call `powers(k)`.
 
     Raises:
         ArgumentError: for an unknown activation, an order below 1, or `largest` below the largest order.
@@ -220,13 +220,13 @@ def table(
 
 
 def _tail(q: int) -> float:
-    """`E He_q⁴/q!²`, from `He_q² = Σ_j j! C(q,j)² He_{2q-2j}` and orthogonality."""
+    """Computes `E He_q⁴/q!²` from `He_q² = Σ_j j! C(q,j)² He_{2q-2j}` and orthogonality."""
     terms = ((math.factorial(j) * math.comb(q, j) ** 2) ** 2 * math.factorial(2 * q - 2 * j) for j in range(q + 1))
     return sum(terms) / math.factorial(q) ** 2
 
 
 def _value(sigma: activations.Activation, order: int, power: int) -> float:
-    """`c_{k,q}` with `q = power - k`, rounding errors of zero made zero."""
+    """Returns `c_{k,q}` with `q = power - k`; values within rounding error of zero become zero."""
     value = sigma.hermite_coefficient(order, power - order)
     others = [sigma.hermite_coefficient(order, q) / math.sqrt(math.factorial(q)) for q in range(8)]
     size = np.linalg.norm(others) * math.sqrt(math.factorial(power - order))
@@ -234,7 +234,7 @@ def _value(sigma: activations.Activation, order: int, power: int) -> float:
 
 
 def _coefficient(sigma: activations.Activation, order: int, power: int) -> float:
-    """`c_{k,q}` with `q = power - k`, refused where it vanishes."""
+    """Returns `c_{k,q}` with `q = power - k`; raises if it vanishes."""
     if power < order:
         raise _checks.ArgumentError("order", f"at most the smallest power of the target, {power}", str(order))
     value = _value(sigma, order, power)
@@ -244,6 +244,6 @@ def _coefficient(sigma: activations.Activation, order: int, power: int) -> float
             f"powers p with E[σ^({order})(g) He_(p-{order})(g)] ≠ 0 for {sigma.name}",
             str(power),
             "Use another order or activation: this one cannot express that power. `taylornets.expressivity.table` "
-            "lists what it can.",
+            "lists the supported powers.",
         )
     return value

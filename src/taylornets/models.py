@@ -62,12 +62,12 @@ class Model(eqx.Module):
 
     @property
     def order(self) -> int:
-        """The order `k` of the penalty's norm."""
+        """The order `k` of the penalty norm."""
         return self.orders[0]
 
     @property
     def term(self) -> int | None:
-        """The order of the single term that the model is; None for other models."""
+        """The order of a single-term model; None for other models."""
         return self.response.k if isinstance(self.response, Term) else None
 
     @property
@@ -81,7 +81,7 @@ class Model(eqx.Module):
         return isinstance(self.response, Random)
 
     def pointwise(self, loss: losses.Loss) -> Any:
-        """The loss of each example as a function of what the response returns: its expectation for randomized models.
+        """Returns the loss of each example as a function of the response: its expectation for randomized models.
 
         Raises:
             ArgumentError: for a loss whose expectation has no closed form.
@@ -94,13 +94,13 @@ class Model(eqx.Module):
             self.randomization.check(net, None, x)
 
     def redrawn(self, key: PRNGKeyArray, net: Network) -> "Model":
-        """The model under one fresh draw of its signs or multipliers.
+        """Returns the model under a new draw of its signs or multipliers.
 
         Raises:
             ArgumentError: for models without a randomization.
         """
         if not isinstance(self.response, Random):
-            needed = "'randomized', 'sampled' or a randomization, which have something to draw"
+            needed = "'randomized', 'sampled' or a randomization, the models with random draws"
             raise _checks.ArgumentError("model", needed, type(self.response).__name__)
         drawn = self.response.redrawn(key, net)
         return dataclasses.replace(self, response=drawn, certifiable=False, randomization=None, sampled=True)
@@ -132,7 +132,7 @@ class Model(eqx.Module):
         Args:
             net: the network.
             key: JAX random key.
-            rank: copies `R` of every unit.
+            rank: number `R` of copies of every unit.
 
         Returns:
             Shape `(m, d)`, or `(m, R, d)` for `rank > 1`.
@@ -145,7 +145,7 @@ class Model(eqx.Module):
         """The initial displacement of the estimators: zero, or random with `‖w_r‖ ≈ 0.3 m^{-1/(2k)}`; for `B_x = 1`.
 
         Args:
-            generator: of random numbers.
+            generator: NumPy random generator.
             shape: `(m, d)` or `(m, R, d)`.
         """
         if self.starts_at_zero:
@@ -155,18 +155,18 @@ class Model(eqx.Module):
 
 
 def natural_norm(net: Network, order: int) -> float:
-    """The norm of a displacement whose units all have the natural norm: `m^{1/2 - 1/(2k)}/B_x`."""
+    """Returns the norm of a displacement whose units all have the natural norm: `m^{1/2 - 1/(2k)}/B_x`."""
     return net.width ** (0.5 - 1 / (2 * order)) / net.input_norm
 
 
 def natural_point(net: Network, order: int, key: PRNGKeyArray, rank: int = 1, scale: float = 1.0) -> Array:
-    """A random displacement whose units (all copies together) have a norm of about `scale · m^{-1/(2k)}/B_x`."""
+    """Draws a displacement whose units (all copies together) have a norm of about `scale · m^{-1/(2k)}/B_x`."""
     shape = (net.width, net.inputs) if rank == 1 else (net.width, rank, net.inputs)
     deviation = scale * natural_norm(net, order) / (net.width * net.inputs * rank) ** 0.5
     return deviation * jax.random.normal(key, shape, net.w0.dtype)
 
 
-# A model, or what `get` makes one of: a name, an order, a randomization, a response.
+# A model, or a value that `get` converts to one: a name, an order, a randomization, a response.
 ModelLike = str | int | Randomization | Response | Model
 
 _models: dict[str, Model] = {}
@@ -182,10 +182,10 @@ def register(model: Model) -> None:
 
 
 def names(certifiable: bool = False) -> tuple[str, ...]:
-    """The names of all registered models, sorted.
+    """Returns the names of all registered models, sorted.
 
     Args:
-        certifiable: whether to list only those that have a certificate.
+        certifiable: whether to list only models with a certificate.
 
     Example:
         >>> from taylornets import models
@@ -196,7 +196,7 @@ def names(certifiable: bool = False) -> tuple[str, ...]:
 
 
 def get(model: ModelLike) -> Model:
-    """The model of a name, or made of something else.
+    """Returns a model by name, or converts a value to a model.
 
     Args:
         model: one of `names()`; an integer `k ≥ 1` for the single term of order `k`; a randomization, whose expected loss is
@@ -207,7 +207,7 @@ def get(model: ModelLike) -> Model:
         The model.
 
     Raises:
-        ArgumentError: for an unknown name, with the nearest one, or an order below 1.
+        ArgumentError: for an unknown name, suggesting the closest one, or an order below 1.
 
     Example:
         >>> import taylornets as tn
@@ -224,7 +224,7 @@ def get(model: ModelLike) -> Model:
     elif isinstance(model, str):
         return _models[_checks.choice("model", model, _models)]
     else:
-        order = _checks.integer("model", model, 1, f"Or one of {', '.join(map(repr, _models))}.")
+        order = _checks.integer("model", model, 1, f"The named models are {', '.join(map(repr, _models))}.")
         made = Model(f"order {order}", (order,), Term(order))
     same = (known for known in _models.values() if not known.sampled and _meaning(known) == _meaning(made))
     return next(same, made)

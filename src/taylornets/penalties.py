@@ -1,7 +1,7 @@
 """Penalties of order `k` and power `p`: `λ ‖W‖_{2,2k}^p` (theory sections 1, 3 and 5).
 
-`‖W‖_{2,2k} = (Σ_r ‖w_r‖^{2k})^{1/(2k)}` is the Frobenius norm for `k = 1` and `‖W‖_{2,4}` for `k = 2`. With `R` copies
-of a unit, which share a budget, `‖w_r‖² = Σ_j ‖w_rj‖²`.
+`‖W‖_{2,2k} = (Σ_r ‖w_r‖^{2k})^{1/(2k)}` is the Frobenius norm for `k = 1` and `‖W‖_{2,4}` for `k = 2`. For `R` copies
+of a unit, `‖w_r‖² = Σ_j ‖w_rj‖²`.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ def _squared_norms(w: Array) -> Float[Array, " m"]:
 
 
 def _checked(w: Any) -> Array:
-    """`w` as a floating array of shape `(m, d)` or `(m, R, d)`; NaN passes, since an optimizer must see it."""
+    """Validates `w`, a floating-point array of shape `(m, d)` or `(m, R, d)`; NaN passes, for optimizers to detect it."""
     w = jnp.asarray(w)
     if w.ndim not in {2, 3} or not jnp.issubdtype(w.dtype, jnp.floating):
         raise _checks.ArgumentError(
@@ -31,10 +31,10 @@ def _checked(w: Any) -> Array:
 
 
 def _safe_power(base: Array, exponent: float) -> Array:
-    """`base^exponent` for `base ≥ 0` and `exponent ≥ 1`, with derivatives 0 where it underflows to 0.
+    """Computes `base^exponent` for `base ≥ 0` and `exponent ≥ 1`, with derivatives 0 where it underflows to 0.
 
-    `jnp.power` has a second derivative `base^{exponent-2}`, which at 0 is infinite for exponents below 2 and meets a
-    factor 0 in the chain rule. NaN stays NaN.
+    The second derivative of `jnp.power` contains `base^{exponent-2}`, which is infinite at 0 for exponents below 2 and is
+    multiplied by 0 in the chain rule. NaN stays NaN.
     """
     if exponent == round(exponent):
         return base ** round(exponent)
@@ -43,9 +43,9 @@ def _safe_power(base: Array, exponent: float) -> Array:
 
 
 def group_norm(w: Displacement, order: int) -> Scalar:
-    """The norm of order `k`, `‖W‖_{2,2k} = (Σ_r ‖w_r‖^{2k})^{1/(2k)}`.
+    """Computes the norm of order `k`, `‖W‖_{2,2k} = (Σ_r ‖w_r‖^{2k})^{1/(2k)}`.
 
-    Scaled by the largest unit, so that it neither overflows nor underflows. At `W = 0` its gradient is given as 0.
+    The computation is scaled by the largest unit to avoid overflow and underflow. The gradient at `W = 0` is defined as 0.
 
     Args:
         w: displacement, shape `(m, d)`, or `(m, R, d)` with `R` copies of each unit.
@@ -55,9 +55,9 @@ def group_norm(w: Displacement, order: int) -> Scalar:
         The norm, a scalar.
 
     Raises:
-        ArgumentError: for another shape, or `order` below 1.
+        ArgumentError: for a wrong shape, or `order` below 1.
 
-    Source: theory section 1; BL20 section 3.
+    Source: theory section 1; Bai & Lee (2020), section 3.
 
     Example:
         >>> import jax.numpy as jnp
@@ -75,7 +75,7 @@ def group_norm(w: Displacement, order: int) -> Scalar:
 
 @dataclasses.dataclass(frozen=True)
 class GroupPenalty:
-    """The penalty `λ ‖W‖_{2,2k}^p` of order `k` and power `p ≥ 2k`; BL20 uses `k = 2`, `p = 8`.
+    """The penalty `λ ‖W‖_{2,2k}^p` of order `k` and power `p ≥ 2k`; Bai & Lee (2020) use `k = 2`, `p = 8`.
 
     `p ≥ 2k` makes it convex and continuously differentiable in the squared norms, so that derivatives at `W = 0` exist
     and are 0 (for `k = 1`, `p = 2`: the Hessian there is `2λ I`).
@@ -114,7 +114,7 @@ class GroupPenalty:
         object.__setattr__(self, "power", float(self.power))
 
     def value(self, w: Displacement, strength: float | Array) -> Scalar:
-        """`λ ‖W‖_{2,2k}^p`; its gradient and Hessian at `W = 0` are finite.
+        """Computes `λ ‖W‖_{2,2k}^p`; its gradient and Hessian at `W = 0` are finite.
 
         Args:
             w: displacement, shape `(m, d)` or `(m, R, d)`.
@@ -124,14 +124,14 @@ class GroupPenalty:
             The penalty, a scalar of the type of `w`.
 
         Raises:
-            ArgumentError: for another shape, or a strength that is not a finite number > 0.
+            ArgumentError: for a wrong shape, or a strength that is not a finite number > 0.
         """
         w = _checked(w)
         strength = self._strength(strength, w)
         return strength * _safe_power(jnp.sum(_squared_norms(w) ** self.order), self.power / (2 * self.order))
 
     def value_and_gradient(self, w: Displacement, strength: float | Array) -> tuple[Scalar, Array]:
-        """`value` and its gradient `λ p S^{p/(2k) - 1} ‖w_r‖^{2k-2} w_r`, `S = Σ_r ‖w_r‖^{2k}`.
+        """Computes `value` and its gradient `λ p S^{p/(2k) - 1} ‖w_r‖^{2k-2} w_r`, `S = Σ_r ‖w_r‖^{2k}`.
 
         Args:
             w: displacement, shape `(m, d)` or `(m, R, d)`.
@@ -141,7 +141,7 @@ class GroupPenalty:
             The penalty, a scalar, and its gradient, of the shape of `w`.
 
         Raises:
-            ArgumentError: as `value`.
+            ArgumentError: as in `value`.
         """
         w = _checked(w)
         strength = self._strength(strength, w)
@@ -151,7 +151,7 @@ class GroupPenalty:
         return strength * _safe_power(total, exponent), factors.reshape(-1, *(1,) * (w.ndim - 1)) * w
 
     def hessian_vector_product(self, w: Displacement, direction: Displacement, strength: float | Array) -> Array:
-        """The Hessian of `value` at `w` times a direction, elementwise in the units; finite at `W = 0`.
+        """Computes the Hessian of `value` at `w` times a direction; finite at `W = 0`.
 
         With `s_r = ‖w_r‖²`, `S = Σ s_r^k`, `e = p/(2k)` and `i_r = ⟨w_r, d_r⟩` it is, for unit `r`,
 
@@ -166,7 +166,7 @@ class GroupPenalty:
             The product, of the shape of `w`.
 
         Raises:
-            ArgumentError: as `value`.
+            ArgumentError: as in `value`.
         """
         w = _checked(w)
         strength = self._strength(strength, w)
@@ -175,7 +175,7 @@ class GroupPenalty:
         powers = squares ** (k - 1)
         total = jnp.sum(squares**k)
         vanishes = total == 0
-        # At W = 0 the first term tends to 0 like ‖W‖^{p-2}, though S^{e-2} alone is infinite for e < 2.
+        # At W = 0 the first term tends to 0 like ‖W‖^{p-2}, although S^{e-2} alone is infinite for e < 2.
         outer = jnp.where(vanishes, 0, jnp.where(vanishes, 1, total) ** (exponent - 2))
         along = 2 * k * (exponent - 1) * outer * jnp.sum(powers * inner) * powers
         level = total ** (exponent - 1)
@@ -185,15 +185,15 @@ class GroupPenalty:
         return strength * self.power * (along.reshape(shape) * w + (level * powers).reshape(shape) * direction)
 
     def dual_norm(self, c: Float[Array, "*m"]) -> Scalar:
-        """`C = sup Σ_r c_r t_r` over `t ≥ 0`, `‖t‖_k ≤ 1`: the norm `‖max(c, 0)‖_{k/(k-1)}`.
+        """Computes `C = sup Σ_r c_r t_r` over `t ≥ 0`, `‖t‖_k ≤ 1`: the norm `‖max(c, 0)‖_{k/(k-1)}`.
 
-        With `t_r = ‖w_r‖²`, `‖t‖_k = ‖W‖_{2,2k}²`. The largest entry for `k = 1`, the Euclidean norm for `k = 2`.
+        For `t_r = ‖w_r‖²`, `‖t‖_k = ‖W‖_{2,2k}²`. It is the largest entry for `k = 1` and the Euclidean norm for `k = 2`.
 
         Args:
-            c: one number a unit, shape `(m,)`, or a scalar.
+            c: one number per unit, shape `(m,)`, or a scalar.
 
         Returns:
-            The norm, a scalar; its gradient at 0 is given as 0.
+            The norm, a scalar; its gradient at 0 is defined as 0.
         """
         positive = jnp.maximum(c, 0).ravel()
         largest = jnp.max(positive, initial=0)
@@ -205,13 +205,13 @@ class GroupPenalty:
         return jnp.where(zero, 0, scale * jnp.where(zero, 1, total) ** (1 / exponent))
 
     def conjugate(self, c: Float[Array, "*m"] | float, strength: float | Array) -> Scalar:
-        """`R^*(C) = sup_{s ≥ 0} sC - λ s^{p/2}`, `s` standing for `‖W‖_{2,2k}²`.
+        """Computes the conjugate `R^*(C) = sup_{s ≥ 0} sC - λ s^{p/2}`, where `s` represents `‖W‖_{2,2k}²`.
 
-        `C²/(4λ)` for `p = 4`. In general, `q = p/2`: the maximizer is `s = (C/(qλ))^{1/(q-1)}` and the value
-        `(1 - 1/q) C s`. For `p = 2`: 0 if `C ≤ λ`, infinite otherwise.
+        It equals `C²/(4λ)` for `p = 4`. In general, for `q = p/2`, the maximizer is `s = (C/(qλ))^{1/(q-1)}` and the value
+        is `(1 - 1/q) C s`. For `p = 2` it is 0 if `C ≤ λ`, and infinite otherwise.
 
         Args:
-            c: the scalar `C ≥ 0`, or a number `c_r` for each unit, shape `(m,)`, of which `dual_norm` is taken.
+            c: the scalar `C ≥ 0`, or one number `c_r` per unit, shape `(m,)`, replaced by its `dual_norm`.
             strength: `λ > 0`.
 
         Returns:
@@ -233,9 +233,9 @@ class GroupPenalty:
         norm, q = self.dual_norm(c), self.power / 2
         if q == 1:
             return jnp.where(norm > strength, jnp.inf, 0 * norm)
-        # As one power of C with an exponent above 1, so that the gradient at C = 0 is 0.
+        # Written as one power of C with an exponent above 1, so that the gradient at C = 0 is 0.
         return (1 - 1 / q) * (q * strength) ** (-1 / (q - 1)) * _safe_power(norm, q / (q - 1))
 
     def _strength(self, strength: float | Array, like: Array) -> Array:
-        _checks.positive("penalty", strength, "The penalty's strength λ must be above zero.")
+        _checks.positive("penalty", strength, "The penalty strength λ must be positive.")
         return jnp.asarray(strength, like.dtype)

@@ -1,4 +1,4 @@
-"""Fits and intervals that claims and reports share."""
+"""Statistical fits and intervals shared by claims and reports."""
 
 import math
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ _Z = 1.959964  # the normal quantile of 97.5 %
 
 
 def wilson(successes: float, count: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a probability, from the successes among `count` independent cases.
+    """Returns Wilson's 95 % interval for a probability, from the number of successes in `count` independent trials.
 
     Args:
-        successes: between 0 and `count`.
-        count: of the cases, at least 1.
+        successes: number of successes, between 0 and `count`.
+        count: number of trials, at least 1.
 
     Returns:
         The interval `(low, high)`, within [0, 1].
@@ -31,15 +31,15 @@ def wilson(successes: float, count: int) -> tuple[float, float]:
 
 
 def crossing(points: Sequence[tuple[float, float]], goal: float) -> float:
-    """Where a curve first falls below a goal, by interpolation of `log y` over `log x`.
+    """Returns the point at which a curve first falls below a goal, by interpolating `log y` over `log x`.
 
     Args:
         points: pairs `(x, y)` of positive numbers, `x` ascending.
         goal: a positive number.
 
     Returns:
-        The abscissa; infinite if no point lies below the goal, or if there is one point only. A curve that begins below
-        the goal is extended backward by its first two points.
+        The abscissa; infinite if no point lies below the goal, or for a single point. A curve that begins below
+        the goal is extrapolated backward from its first two points.
 
     Example:
         >>> round(crossing([(1, 1.0), (10, 0.1), (100, 0.01)], 0.05), 6)
@@ -54,19 +54,19 @@ def crossing(points: Sequence[tuple[float, float]], goal: float) -> float:
 
 
 def loglog_slope(x: Float[np.ndarray, "points"], y: Float[np.ndarray, "points"]) -> float:
-    """The least-squares slope of `log y` over `log x`."""
+    """Returns the least-squares slope of `log y` over `log x`."""
     return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
 def bootstrap_slope(
     x: Float[np.ndarray, "points"], y: Float[np.ndarray, "seeds points"], seed: int, resamples: int = 2000
 ) -> tuple[float, tuple[float, float]]:
-    """Slope of the geometric mean over seeds, with a 95 % percentile interval from resampling the seeds.
+    """Returns the slope of the geometric mean over seeds, with a 95 % percentile bootstrap interval over the seeds.
 
     Args:
         x: abscissas, shape `(points,)`.
-        y: one row a seed, shape `(seeds, points)`, positive.
-        seed: of the resampling.
+        y: positive values, one row per seed, shape `(seeds, points)`.
+        seed: random seed of the bootstrap.
         resamples: number of bootstrap samples.
 
     Returns:
@@ -80,7 +80,7 @@ def bootstrap_slope(
 
 
 def spread(y: Float[np.ndarray, "seeds points"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean over seeds and a 95 % normal interval of the mean: `(mean, low, high)`, each of shape `(points,)`."""
+    """Returns the mean over seeds with its 95 % normal interval: `(mean, low, high)`, each of shape `(points,)`."""
     mean = y.mean(axis=0)
     half = 1.96 * y.std(axis=0, ddof=1) / np.sqrt(len(y))
     return mean, mean - half, mean + half
@@ -89,12 +89,12 @@ def spread(y: Float[np.ndarray, "seeds points"]) -> tuple[np.ndarray, np.ndarray
 def bootstrap_independent_slope(
     x: Float[np.ndarray, "points"], y: Float[np.ndarray, "seeds points"], seed: int, resamples: int = 2000
 ) -> tuple[float, tuple[float, float]]:
-    """As `bootstrap_slope`, for data that are independent from point to point: each point resamples its own seeds.
+    """Returns the slope and interval of `bootstrap_slope` for independent points, resampling the seeds of each point.
 
     Args:
         x: abscissas, shape `(points,)`.
-        y: one row a seed, shape `(seeds, points)`, positive; rows mean nothing across points.
-        seed: of the resampling.
+        y: positive values, shape `(seeds, points)`; each column has its own independent seeds.
+        seed: random seed of the bootstrap.
         resamples: number of bootstrap samples.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Functions to learn (theory 6).
+"""Target functions (theory 6).
 
 Example:
     >>> import jax.numpy as jnp, taylornets as tn
@@ -19,14 +19,14 @@ __all__ = ["Polynomial"]
 
 
 class Polynomial(eqx.Module):
-    """A sum of powers of a few directions, `f*(x) = Σ_j α_j ⟨β_j, x⟩^{p_j}`.
+    """A sum of powers of linear functions, `f*(x) = Σ_j α_j ⟨β_j, x⟩^{p_j}`.
 
     Args:
         directions: `β`, shape `(J, d)`.
         powers: `p`, `J` integers ≥ 1.
         coefficients: `α`, shape `(J,)`.
 
-    Source: theory 6; BL20 section 5.
+    Source: theory 6; Bai & Lee (2020), section 5.
 
     Example:
         >>> import jax.numpy as jnp
@@ -47,10 +47,10 @@ class Polynomial(eqx.Module):
         self.powers = tuple(_checks.integer("powers", power, 1) for power in powers)
         self.coefficients = _checks.array("coefficients", coefficients, (count,))
         if not isinstance(self.directions, Tracer) and not np.all(np.linalg.norm(self.directions, axis=1)):
-            raise _checks.ArgumentError("directions", "directions that are not zero", "a zero row")
+            raise _checks.ArgumentError("directions", "nonzero directions", "a zero row")
 
     def __call__(self, x: Array) -> Float[Array, "n 1"]:
-        """Values at `x` of shape `(n, d)`."""
+        """Returns the values at `x` of shape `(n, d)`."""
         x = _checks.array("x", x, ("n", self.directions.shape[1]))
         powers = jnp.stack([(x @ beta) ** p for beta, p in zip(self.directions, self.powers, strict=True)], axis=1)
         return (powers @ self.coefficients)[:, None]

@@ -1,4 +1,4 @@
-"""References in arbitrary precision, written without a look at the library."""
+"""Reference implementations in arbitrary precision, independent of the library."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +20,7 @@ RELU_POWERS = {"relu": 1, "relu_power_2": 2, "cubic_relu": 3, "relu_power_4": 4,
 
 
 def reference(name: str) -> Callable[[Any], Any]:
-    """The function of a name; its test is skipped where there is none."""
+    """Returns the reference for a name, or skips the test without one."""
     if name not in REFERENCES:
         pytest.skip(f"no reference for {name}")
     return REFERENCES[name]
@@ -28,7 +28,7 @@ def reference(name: str) -> Callable[[Any], Any]:
 
 @pytest.fixture(scope="session")
 def taylor_values() -> Callable[[str, float, int], list[Any]]:
-    """`σ(t), σ'(t), ..., σ^{(highest)}(t)` in 60 digits."""
+    """Computes `σ(t), σ'(t), ..., σ^{(highest)}(t)` with 60 digits."""
 
     def values(name: str, t: float, highest: int) -> list[Any]:
         with mp.workdps(60):
@@ -46,7 +46,7 @@ def taylor_values() -> Callable[[str, float, int], list[Any]]:
 
 @pytest.fixture(scope="session")
 def complex_values() -> Callable[[str, Any, int], list[Any]]:
-    """`σ(z), σ'(z), ..., σ^{(highest)}(z)` for complex `z` in 60 digits."""
+    """Computes `σ(z), σ'(z), ..., σ^{(highest)}(z)` for complex `z` with 60 digits."""
 
     def values(name: str, z: Any, highest: int) -> list[Any]:
         with mp.workdps(60):
@@ -57,5 +57,5 @@ def complex_values() -> Callable[[str, Any, int], list[Any]]:
 
 @pytest.fixture(scope="session")
 def smooth_reference() -> Callable[[str], Callable[[Any], Any]]:
-    """The function of a name, for arbitrary-precision arguments."""
+    """Returns the reference for a name, for arbitrary-precision arguments."""
     return reference

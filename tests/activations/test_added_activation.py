@@ -1,4 +1,4 @@
-"""An activation is one file: `additions/cos.py`, put into the room for these tests, is one of a name."""
+"""Adding an activation takes one file: these tests add `additions/cos.py` to the package and look it up by name."""
 
 from collections.abc import Iterator
 

@@ -24,14 +24,14 @@ ORDERS = (0, 1, 2, 4)
 
 @functools.cache
 def _values(name: str) -> Callable[[np.ndarray], np.ndarray]:
-    """The derivatives of `ORDERS`, stacked."""
+    """Returns the derivatives of `ORDERS`, stacked."""
     function = jax.jit(lambda t: jnp.stack(tn.activations.get(name).derivatives(t, ORDERS)))
     return lambda t: np.asarray(function(jnp.asarray(t, jnp.float64)))
 
 
 @functools.cache
 def _duals(name: str) -> np.ndarray:
-    """`κ_k` in float64 for the orders, one row each, at the correlations."""
+    """Computes `κ_k` in float64 at the correlations, one row per order."""
     sigma = tn.activations.get(name)
     with jax.enable_x64(True):
         return np.asarray(
@@ -40,7 +40,7 @@ def _duals(name: str) -> np.ndarray:
 
 
 def _gaussian_rule(edge: float, panels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Composite Gauss-Legendre nodes and weights for `E[·]`, with a panel's end at the kink 0."""
+    """Returns composite Gauss-Legendre nodes and weights for `E[·]`, with a panel boundary at the kink 0."""
     nodes, weights = np.polynomial.legendre.leggauss(24)
     edges = np.linspace(-edge, edge, 2 * panels + 1)
     half, middle = np.diff(edges) / 2, (edges[1:] + edges[:-1]) / 2
@@ -140,7 +140,7 @@ def test_too_large_a_degree():
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("name", NAMES)
 def test_duals_match_two_dimensional_quadrature(name: str):
-    """`g' = ρ g + √(1-ρ²) h`; the inner integral over `h` is broken where `g'` passes the kink."""
+    """`g' = ρ g + √(1-ρ²) h`; the inner integral over `h` is split where `g'` crosses the kink."""
     values, found = _values(name), _duals(name)
     g, weights = _gaussian_rule(11.0, 11)
     nodes, inner_weights = np.polynomial.legendre.leggauss(24)

@@ -384,7 +384,7 @@ BAD = {
     "no_optimizer": WHERE + "an optax optimizer, such as .*got a float",
     "unknown_loss": WHERE + r"one of .*got 'sofmax'\. Did you mean 'softmax'",
     "broken_loss": WHERE + r"a function loss\(outputs, y\) .*got one that fails on outputs \(18, 2\) and targets",
-    "not_a_number": r"params: expected numbers in every leaf, got 1 NaN of 8 in the leaf at hidden\.b",
+    "not_a_number": r"params: expected no NaN in any leaf, got 1 NaN of 8 in the leaf at hidden\.b",
     "no_parameters": WHERE + "parameters with arrays of floats",
     "wide_inputs": WHERE + r"a model that takes inputs of shape \(18, 17\) float32, got TypeError: .* in line \d+",
     "short_labels": WHERE + r"as many targets as inputs in the training data, got x of \(90, 16\) and y of \(50,\)",

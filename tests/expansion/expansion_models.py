@@ -1,4 +1,4 @@
-"""The models whose expansions are compared with nested derivatives; a new one is tested under every transformation."""
+"""Models whose expansions are compared with nested derivatives; new models are tested under every transformation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from jax import lax
 
 @dataclass(frozen=True)
 class Model:
-    """`build(keys)` gives `f`, `params` and `x`, where `keys` is an iterator; made in double precision."""
+    """`build(keys)` returns `f`, `params` and `x` in double precision; `keys` is an iterator."""
 
     build: Callable[[Any], tuple[Callable[..., Any], Any, Any]]
     tolerance: float = 1e-10
@@ -38,7 +38,7 @@ def draw(keys, *shape, scale=0.5):
 
 
 def direction(params, size=0.3):
-    """Parameters that differ from `params` in every leaf that may move."""
+    """Returns parameters that differ from `params` in every leaf that may move."""
     leaves, structure = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.key(99), len(leaves))
     new = [
@@ -290,15 +290,15 @@ def complex_weights(keys):
 
 
 def built(name):
-    """`f`, `params`, `new_params`, `x` of a model; call it in double precision."""
+    """Returns `f`, `params`, `new_params`, `x` of a model; requires double precision."""
     f, params, x = REGISTRY[name].build(iter(jax.random.split(jax.random.key(7), 12)))
     return f, params, direction(params), x
 
 
 def disagreement(ours, reference):
-    """The largest relative difference of two tuples of terms, each term against its own largest entry.
+    """Returns the largest relative difference of two tuples of terms, each term relative to its own largest entry.
 
-    A term far below the largest one (a zero that rounding filled) is measured against 1e-4 of that.
+    A term far below the largest one (a zero with rounding errors) is measured relative to 1e-4 of the largest.
     """
     largest = 0.0
     ours, reference = (

@@ -1,4 +1,4 @@
-"""Every registered model against nested derivatives, the definition of its Taylor terms: orders 0 to 6, under `jit`."""
+"""Taylor terms of every registered model against nested derivatives, for orders 0 to 6 under `jit`."""
 
 import equinox as eqx
 import jax

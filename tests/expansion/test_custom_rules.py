@@ -1,4 +1,4 @@
-"""The warning where a reverse rule is not the derivative of its function, against JAX's own gradient and closed forms."""
+"""Warnings for reverse rules that are not the derivative of their function, against JAX's gradient and closed forms."""
 
 import warnings
 from functools import partial
@@ -19,14 +19,14 @@ X = jnp.asarray(RNG.normal(size=(4, 3)), jnp.float32)
 
 
 def with_rule(function, reverse):
-    """A `custom_vjp` function of one array; the rule takes the input and the cotangent."""
+    """Returns a `custom_vjp` function of one array; the rule takes the input and the cotangent."""
     wrapped = jax.custom_vjp(function)
     wrapped.defvjp(lambda a: (function(a), a), lambda a, g: (reverse(a, g),))
     return wrapped
 
 
 def scaled(slope):
-    """A rule with `nondiff_argnums`: 2 sin a, with its derivative times `slope` for the rule."""
+    """Computes 2 sin a with `nondiff_argnums`; the rule is the derivative times `slope`."""
 
     @partial(jax.custom_vjp, nondiff_argnums=(1,))
     def sine(a, factor):
@@ -88,7 +88,7 @@ def test_a_rule_that_is_not_the_derivative(name):
 
 
 def test_the_distance_is_that_of_the_gradients():
-    """Half of the outputs through the step: J v by the rule is X v, by the function 0 there."""
+    """Half of the outputs pass through the step, where J v is X v by the rule and 0 by the function."""
     step = with_rule(lambda a: a.astype(jnp.int8).astype(a.dtype), lambda _, g: g)
     slopes = np.asarray(X @ MOVE[0])
     expected = 100 * np.linalg.norm(slopes[:, 0]) / np.linalg.norm(slopes)
@@ -105,7 +105,7 @@ def test_nothing_is_computed_without_a_rule_or_for_traced_values(monkeypatch):
 
 
 def test_complex_and_half_precision():
-    """Rounding in bfloat16 is no difference, and complex weights move in both parts."""
+    """Rounding in bfloat16 is not reported, and complex weights move in both parts."""
     half, move = ([a.astype(jnp.bfloat16) for a in leaves] for leaves in (START, MOVE))
     assert not warn_of_other_slopes(lambda leaves: SAME["tanh"](X.astype(jnp.bfloat16) @ leaves[0]), half, move)
     step = with_rule(lambda a: jnp.round(a), lambda _, g: g)

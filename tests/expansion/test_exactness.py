@@ -1,4 +1,4 @@
-"""Truths about Taylor polynomials that need no other implementation."""
+"""Exact identities of Taylor polynomials, without a reference implementation."""
 
 import jax
 import jax.numpy as jnp
@@ -89,7 +89,7 @@ def test_dtype_is_kept(dtype):
 
 
 def test_gradient_grows_linearly_in_the_order():
-    """Operations counted in the program itself: each order adds the same number of matrix products."""
+    """Counts operations in the program: each order adds the same number of matrix products."""
     w = [weights(i, 64, 64) for i in range(3)]
     x = weights(9, 128, 64)
 

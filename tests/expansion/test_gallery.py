@@ -1,4 +1,4 @@
-"""The gallery script at a small size: higher orders win near the weights."""
+"""The gallery script at a small size: higher orders are more accurate near the expansion point."""
 
 import importlib.util
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which leaves move: masks, integers, settings, static parts of modules."""
+"""Moving and fixed leaves: masks, integers, settings, static parts of modules."""
 
 import equinox as eqx
 import jax
@@ -100,7 +100,7 @@ def test_a_setting_that_differs_is_never_ignored(which):
         return value(params["s"]) * params["w"] ** 2
 
     start, end = {"s": first, "w": jnp.ones(())}, {"s": second, "w": jnp.full((), 2.0)}
-    with pytest.raises(tn.ArgumentError, match=r'new_params: .* another value at s\. Pass fixed="start"'):
+    with pytest.raises(tn.ArgumentError, match=r'new_params: .* a different value at s\. Pass fixed="start"'):
         tn.taylor_terms(f, start, 2)(end)
     for fixed, s in (("start", first), ("end", second)):
         terms = tn.taylor_terms(f, start, 2, fixed=fixed)(end)
@@ -123,7 +123,7 @@ def test_functions_that_are_built_twice_are_the_same():
 
     terms = tn.taylor_terms(lambda p: p["activation"](p["w"]), build(1.0), 1)(build(2.0))
     np.testing.assert_allclose(terms, [np.sin(1.0), np.cos(1.0)], rtol=1e-12)
-    with pytest.raises(tn.ArgumentError, match="another value at activation"):
+    with pytest.raises(tn.ArgumentError, match="a different value at activation"):
         tn.taylor_terms(lambda p: p["activation"](p["w"]), build(1.0), 1)(build(2.0) | {"activation": jnp.cos})
 
 

@@ -1,7 +1,7 @@
 """`vmap`, `grad` and `grad` of `grad` of every registered model's expansion.
 
-An expansion of order K is a polynomial of degree K in the new parameters, so along any line its first and second
-derivatives follow exactly from its values at K + 1 points: no automatic differentiation is needed to check one.
+An expansion of order K is a polynomial of degree K in the new parameters. Along any line, its values at K + 1 points determine
+its first and second derivatives exactly, so the reference requires no automatic differentiation.
 """
 
 import equinox as eqx
@@ -19,7 +19,7 @@ CUBIC = ("mlp_relu", "mlp_gelu", "mlp_tanh", "embedding_lookup", "branches", "re
 
 
 def scalar(tree):
-    """A fixed real functional of the floating-point leaves."""
+    """Computes a fixed real functional of the floating-point leaves."""
     total = 0.0
     for leaf in jax.tree.leaves(tree):
         if jnp.issubdtype(leaf.dtype, jnp.inexact):
@@ -29,7 +29,7 @@ def scalar(tree):
 
 
 def along(name, order):
-    """A functional of the expansion along a line in parameter space, a polynomial of degree `order`; and the data."""
+    """Returns a functional of the expansion along a line in parameter space, a polynomial of degree `order`, and the data."""
     f, params, new, x = built(name)
     moving, fixed = eqx.partition(new, eqx.is_inexact_array)
     way = jax.tree.map(lambda a, b: b - a, moving, eqx.filter(direction(moving, 0.2), eqx.is_inexact_array))

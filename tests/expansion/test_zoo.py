@@ -1,4 +1,4 @@
-"""Models as their libraries write them, judged without automatic differentiation: a fit of their values along the line."""
+"""Models written with common libraries, against a polynomial fit of their values along the line."""
 
 import equinox as eqx
 import equinox.internal as eqxi

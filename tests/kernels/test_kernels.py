@@ -52,7 +52,7 @@ def test_arc_cosine_kernel():
 
 
 def by_parts(function, kinks, low=-12.0, high=12.0):
-    """Adaptive integration cut at the kinks."""
+    """Integrates adaptively, splitting at the kinks."""
     edges = [low, *sorted(point for point in kinks if low < point < high), high]
     return sum(quad(function, a, b, epsabs=1e-12, epsrel=1e-12, limit=200)[0] for a, b in itertools.pairwise(edges))
 
@@ -116,7 +116,7 @@ def test_spectrum_reports_condition_and_semidefiniteness():
     spectrum = kernels.kernel_ridge(gram, y).spectrum
     np.testing.assert_allclose(spectrum.condition_number, np.linalg.cond(gram), rtol=1e-6)
     assert bool(spectrum.positive_semidefinite)
-    assert "positive semidefinite to rounding" in str(spectrum)
+    assert "positive semidefinite up to rounding" in str(spectrum)
     twice = jnp.concatenate([x, x])  # singular: eigenvalues at zero are a rounding error of either sign
     singular = kernels.kernel_ridge(kernels.infinite_width_ntk("relu", twice), jnp.concatenate([y, y])).spectrum
     assert bool(singular.positive_semidefinite)
@@ -160,7 +160,7 @@ def test_conjugate_gradients_equal_the_decomposition(kernel):
 
 
 def test_conjugate_gradients_stall_in_single_precision_and_stay_finite():
-    """Along a path of ridges whose last one is below what rounding leaves of the least eigenvalues."""
+    """The last ridge of the path is below the rounding error of the smallest eigenvalues."""
     x, y = sphere(300, 3).astype(jnp.float32), jax.random.normal(jax.random.key(4), (300, 1), jnp.float32)
     gram, start = kernels.infinite_width_ntk("cubic_relu", x), None
     for ridge, error in ((1e-4, 1e-3), (1e-5, 1e-2), (1e-6, 0.1)):

@@ -1,4 +1,4 @@
-"""The kernel of any model against its Jacobian, contracted."""
+"""The NTK of any model against the product of explicit Jacobians."""
 
 import equinox as eqx
 import jax
@@ -21,7 +21,7 @@ def model(params, x):
 
 
 def jacobian(f, params, x):
-    """Rows are pairs of an example and an output."""
+    """Returns the Jacobian; rows are pairs of an example and an output."""
     leaves = jax.tree.leaves(jax.jacrev(lambda p: f(p, x).ravel())(params))
     return np.concatenate([np.reshape(leaf, (leaf.shape[0], -1)) for leaf in leaves], axis=1)
 
@@ -69,7 +69,7 @@ def test_under_jit_and_outputs_of_other_shapes():
 
 
 def test_parameters_that_are_settings_do_not_count():
-    """A module with a number beside its weights, and inputs that are a tree."""
+    """A module with a number alongside its weights, and inputs that are a tree."""
 
     class Net(eqx.Module):
         weight: jax.Array
@@ -83,7 +83,7 @@ def test_parameters_that_are_settings_do_not_count():
 
 
 def tanh_twice(w, x):
-    """A loop whose number of steps is traced: forward mode alone."""
+    """Applies a loop with a traced number of steps, which supports only forward mode."""
     last = jax.lax.while_loop(lambda s: s[0] < 2, lambda s: (s[0] + 1, jnp.tanh(s[1] @ w)), (0, x))
     return last[1][:, :2]
 
@@ -101,7 +101,7 @@ SQUARE = RNG.normal(size=(3, 3))
 @pytest.mark.parametrize("batch_size", [None, 4])
 @pytest.mark.parametrize("x2", [None, X2], ids=["itself", "others"])
 def test_a_model_without_reverse_mode(x2, batch_size):
-    """A pass for each parameter, against the same loop unrolled."""
+    """One forward pass per parameter, against the same loop unrolled."""
 
     def unrolled(w, x):
         return jnp.tanh(jnp.tanh(x @ w) @ w)[:, :2]
@@ -122,7 +122,7 @@ def test_many_parameters_without_reverse_mode(monkeypatch):
 
 @pytest.mark.parametrize("x2", [None, X2], ids=["itself", "others"])
 def test_custom_vjp(x2):
-    """The author's rule by default, in both factors; the function's slope on request."""
+    """Both factors use the author's rule by default, and the derivative of the function on request."""
     others = X1 if x2 is None else x2
     rule = model_ntk(lambda w, x: straight(x @ w), PARAMS["w"], X1, x2)
     linear = np.einsum("ni,mi,ab->namb", X1, others, np.eye(5))
@@ -141,7 +141,7 @@ def test_custom_vjp_in_a_model_without_reverse_mode(custom_vjp):
 
 
 def test_an_adjoint_with_a_rule_of_its_own():
-    """y' = w y, so y(1) = x exp w, whose slope is itself; the reverse rule calls a function with a rule again."""
+    """y' = w y, so y(1) = x exp w is its own derivative; the reverse rule calls a function with a custom rule."""
 
     def flow(w, x):
         return odeint(lambda y, t, w: w * y, x, jnp.array([0.0, 1.0]), w)[1]
@@ -152,13 +152,13 @@ def test_an_adjoint_with_a_rule_of_its_own():
 
 
 def halved_and_doubled(_, g):
-    """The cotangent itself, by a loop that cannot be transposed."""
+    """Returns the cotangent itself, by a loop that cannot be transposed."""
     return jax.lax.while_loop(lambda s: s[0] < 1, lambda s: (s[0] + 1, 2 * (s[1] / 2)), (0, g))[1]
 
 
 @pytest.mark.parametrize("x2", [None, X2], ids=["itself", "others"])
 def test_a_reverse_pass_that_runs_once(x2):
-    """Whole Jacobians, of real and of complex parameters."""
+    """Full Jacobians, for real and complex parameters."""
     once = with_rule(lambda a: a, halved_and_doubled)
     weights = {"w": PARAMS["w"], "z": SQUARE + 1j * SQUARE.T}
 
@@ -173,12 +173,14 @@ def test_a_reverse_pass_that_runs_once(x2):
 
 
 def test_rules_that_are_no_derivatives():
-    """What a rule adds to the gradient (a penalty) is left out; a rule that is not linear has no kernel."""
+    """Terms that a rule adds to the gradient (a penalty) are ignored; a nonlinear rule raises."""
     penalty = with_rule(lambda a: a, lambda a, g: g + 0.1 * a)
     found = model_ntk(lambda w, x: penalty(x @ w), PARAMS["w"], X1)
     np.testing.assert_allclose(found, model_ntk(lambda w, x: x @ w, PARAMS["w"], X1), rtol=1e-12, atol=1e-13)
     clipped = with_rule(lambda a: a, lambda _, g: jnp.clip(g, -1, 1))
-    said = 'custom_vjp: expected a reverse rule that is linear in the cotangent.*clips or rounds.*Pass custom_vjp="function"'
+    said = (
+        'custom_vjp: expected a reverse rule that is linear in the cotangent.*clip or round.*Pass custom_vjp="function"'
+    )
     with pytest.raises(tn.ArgumentError, match=said):
         model_ntk(lambda w, x: clipped(x @ w), PARAMS["w"], X1)
     function = model_ntk(lambda w, x: clipped(x @ w), PARAMS["w"], X1, custom_vjp="function")
@@ -243,7 +245,7 @@ def test_single_precision_stays():
 
 
 def test_strict_options():
-    """All three ways with half-precision weights, under JAX's options that raise, in single precision."""
+    """All three algorithms with half-precision weights and in single precision, under JAX's strict options."""
     once = with_rule(lambda a: a, halved_and_doubled)
 
     def unrolled(w, x):
@@ -298,7 +300,7 @@ def test_refused():
     ids=["dense outputs", "many rows"],
 )
 def test_sizes_are_asked_for(f, x, shape):
-    """Nothing is allocated: under a trace, where only shapes are known."""
+    """The check allocates nothing and runs under a trace, where only shapes are known."""
     said = rf"x1: expected a kernel of shape \({shape}\).*got about .* GB, more than .*x1 and x2.*trainable.*max_bytes="
     with pytest.raises(tn.ArgumentError, match=said) as caught:
         jax.eval_shape(lambda x: model_ntk(f, jnp.ones(2), x, max_bytes=1e11), x)

@@ -48,7 +48,7 @@ def test_stencil_isolates_an_order(order):
 
 
 def test_row_signs_in_the_mean():
-    """All signs of three rows: the mean is the even part in the displacement of `first`; other leaves move as they are."""
+    """All signs of three rows: the mean is the even part in the displacement of `first`; other leaves are unaffected."""
     start, end, x = problem()
     only = {"first": True, "second": False}
     drawn = jax.vmap(lambda key: row_signs(model, start, matrices=only)(key, end, x))(

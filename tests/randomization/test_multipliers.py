@@ -27,7 +27,7 @@ def draw(activation, symmetric, m=4, outputs=2):
 
 
 def all_draws(randomization, net, w, x):
-    """Probabilities and outputs of every draw."""
+    """Returns probabilities and outputs of every draw."""
     rule, prepared = randomization.rule, prepare_signs(net, x)
     chances = np.abs(rule.weights) / rule.total
     for numbers in itertools.product(range(len(rule.nodes)), repeat=rule.count(net)):
@@ -78,7 +78,7 @@ def test_moments_are_those_of_all_draws(randomization, activation, symmetric):
 
 @pytest.mark.parametrize(("randomization", "activation", "symmetric"), CASES)
 def test_lower_orders_leave_the_mean_and_order_k_stays(randomization, activation, symmetric):
-    """With `W` scaled by `t` the mean is `t^k f^(k) + O(t^{k+1})`, for the term of order 0 aside."""
+    """For `W` scaled by `t`, the mean is `t^k f^(k) + O(t^{k+1})`, apart from the term of order 0."""
     net, w, x = draw(activation, symmetric)
     k, t = randomization.order, 1e-2
     rest = randomization.mean(net, t * w, x) - net.term(0, w, x) * (1 - symmetric)

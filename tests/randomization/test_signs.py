@@ -1,4 +1,4 @@
-"""Random signs against all 2^m of them."""
+"""Random signs against enumeration of all 2^m sign vectors."""
 
 import itertools
 
@@ -112,7 +112,7 @@ class TestExpectedLoss:
         assert loss != "squared" or bound == 0
 
     def test_normal_error_is_a_real_one(self):
-        """Where few units carry the randomness, the normal method is off by more than rounding, as its bound says."""
+        """If few units contribute to the randomness, the error of the normal method exceeds rounding, as its bound predicts."""
         net, w, x = draw(2, 1, scale=1.5)
         y = targets("logistic", 1)
         normal, enumerated = (

@@ -374,7 +374,9 @@ def test_an_end_that_does_not_fit(which, x64):
 
 
 def test_containers_that_differ(x64):
-    with pytest.raises(tn.ArgumentError, match="params1: expected the containers of params0, got others with the same"):
+    with pytest.raises(
+        tn.ArgumentError, match="params1: expected the containers of params0, got other containers with the same"
+    ):
         tn.regime(lambda p, x: x @ p[0], (START["w"], START["v"]), [END["w"], END["v"]], X, ntk_inputs=0)
 
 

@@ -40,7 +40,9 @@ def test_a_setting_that_differs(kind, x64):
         return f(params["s"], params["w"], x)
 
     ends = {"s": first, "w": W}, {"s": last, "w": MOVED}
-    with pytest.raises(tn.ArgumentError, match=r'params1: .*params0 .*another value at s\. Pass fixed="start" .*"end"'):
+    with pytest.raises(
+        tn.ArgumentError, match=r'params1: .*params0 .*a different value at s\. Pass fixed="start" .*"end"'
+    ):
         tn.regime(model, *ends, X, ntk_inputs=0)
     for fixed, value in (("start", first), ("end", last)):
         found = tn.regime(model, *ends, X, max_order=1, ntk_inputs=0, fixed=fixed)
@@ -100,5 +102,5 @@ def test_refused(x64):
 
     with pytest.raises(tn.ArgumentError, match=r"^fixed: expected one of 'end', 'start', got 'first'\."):
         call({"s": 1.0, "w": MOVED}, "first")
-    with pytest.raises(tn.ArgumentError, match=r"^params1: .*another value at s\."):
+    with pytest.raises(tn.ArgumentError, match=r"^params1: .*a different value at s\."):
         call({"s": 2.0, "w": MOVED}, None)

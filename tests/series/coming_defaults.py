@@ -1,4 +1,4 @@
-"""Prints, for programs that one of JAX's coming defaults changes, whether the terms are those of a closed form.
+"""Compares terms with closed forms for programs affected by one of JAX's upcoming defaults, and prints the result.
 
 `python coming_defaults.py OPTION` with the option set in the environment; `test_versions` runs it.
 """
@@ -70,7 +70,7 @@ slope_of_two.defjvp(lambda p, t: (slope_of_two(*p), 2 * jnp.cos(p[0]) * t[0]))
 
 
 def sine_terms(w, v):
-    """y' = 2 cos(x) x', by hand to order 3: the value is that of the body, the slope the author's."""
+    """y' = 2 cos(x) x', by hand to order 3: the value comes from the body, the derivative from the author's rule."""
     cosines = (np.cos(w), -np.sin(w) * v, -np.cos(w) * v**2 / 2)
     return [[np.sin(w)]] + [[2 * cosines[k - 1] * v / k] for k in range(1, 4)]
 

@@ -1,4 +1,4 @@
-"""Cases of the primitives that act element by element."""
+"""Cases of elementwise primitives."""
 
 import operator
 from collections.abc import Callable, Iterator

@@ -12,7 +12,7 @@ from jax import lax
 
 
 def plain(x: Any) -> Any:
-    """What follows is not differentiated through complex numbers: the values of a factorization of a Hermitian matrix."""
+    """Applies a function without complex differentiation, for factorizations of a Hermitian matrix."""
     return jnp.swapaxes(x, -1, -2)
 
 
@@ -21,7 +21,7 @@ def square_shapes() -> tuple[tuple[int, ...], ...]:
 
 
 def regular(shape: tuple[int, ...], salt: int = 0, kind: str = "real") -> np.ndarray:
-    """A matrix far from singular, with different eigenvalues."""
+    """Returns a well-conditioned matrix with distinct eigenvalues."""
     values = between if kind == "real" else complex_between
     return values(-0.4, 0.4, shape, salt) + np.diag(2.0 + 1.5 * np.arange(shape[-1]))
 
@@ -53,7 +53,7 @@ def triangular() -> Iterator[Case]:
 
 
 def eigenvalues(a: Any) -> tuple[Any, Any]:
-    """The eigenvalues, and a matrix that does not depend on the signs or phases of the eigenvectors."""
+    """Returns the eigenvalues and a matrix independent of the signs or phases of the eigenvectors."""
     vectors, values = lax.linalg.eigh(a, symmetrize_input=False)
     scaled = vectors * jnp.expand_dims(jnp.exp(-values).astype(a.dtype), -2)
     return values, lax.batch_matmul(scaled, jnp.conj(plain(vectors)), precision=lax.Precision.HIGHEST)
@@ -67,7 +67,7 @@ def hermitian() -> Iterator[Case]:
 
 
 def orthogonal(a: Any, full: bool) -> tuple[Any, Any]:
-    """The two factors as matrices that do not depend on the signs or phases of their rows and columns."""
+    """Returns the two factors in a form independent of the signs or phases of their rows and columns."""
     q, r = lax.linalg.qr(a, full_matrices=full)
     size = min(r.shape[-2:])
     left, top = q[..., :size], r[..., :size, :]

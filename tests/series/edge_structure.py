@@ -1,4 +1,4 @@
-"""Cases of the primitives that move, add up, multiply and pick elements."""
+"""Cases of primitives that move, sum, multiply and select elements."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -123,7 +123,7 @@ def window_min(x: Any, settings: Any) -> Any:
 
 
 def chosen(transformed: Callable[[Callable[[Any], Any]], Callable[[Any, Any], Any]]) -> Iterator[Case]:
-    """The derivatives of pooling, which pick the elements that pooling picks."""
+    """Returns cases of the derivatives of pooling, which select the same elements as pooling."""
     for settings, pool in product(WINDOWS[:3], (window_max, window_min)):
 
         def f(x: Any, v: Any, settings: Any = settings, pool: Any = pool) -> Any:

@@ -1,4 +1,4 @@
-"""The terms of a series by the interpreter, and by nested `jax.jvp`, the definition itself."""
+"""Computes the terms of a series with the interpreter, and with nested `jax.jvp` as a reference."""
 
 import math
 
@@ -19,7 +19,7 @@ no_batch_of_scan3 = pytest.mark.skipif(
 
 
 def terms(f, order=3, *, start=W, move=V, **context):
-    """A list, by order, of the list of output leaves: d^k/dt^k f(start + t move) / k! at t = 0."""
+    """Returns a list of output leaves for every order: d^k/dt^k f(start + t move) / k! at t = 0."""
     closed = jax.make_jaxpr(f)(start)
     operands = [make([jnp.asarray(start), jnp.asarray(move), *[None] * (order - 1)])]
     outs = [coefficients(v, order) for v in evaluate_closed(RuleContext(order, **context), closed, operands)]
@@ -27,7 +27,7 @@ def terms(f, order=3, *, start=W, move=V, **context):
 
 
 def nested(f, order=3, *, start=W, move=V):
-    """The same by differentiating again and again."""
+    """Returns the same terms by repeated differentiation."""
 
     def leaves(w):
         return [y for y in map(jnp.asarray, jax.tree.leaves(f(w))) if jnp.issubdtype(y.dtype, jnp.inexact)]
@@ -52,7 +52,7 @@ def assert_terms(ours, reference, tolerance=1e-10):
 
 
 def agree(f, order=3, *, by_hand=None, **context):
-    """Asserts that both give the same, compiled; returns the terms. `by_hand` is the same function, written plainly."""
+    """Asserts that both agree under `jit`; returns the terms. `by_hand` is the same function, written explicitly."""
     ours = jax.jit(lambda: terms(f, order, **context))()
     assert_terms(ours, jax.jit(lambda: nested(by_hand or f, order))())
     assert any(np.abs(np.asarray(y)).max() > 0 for y in ours[order])

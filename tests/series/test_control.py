@@ -1,4 +1,4 @@
-"""Programs inside programs and functions with rules of their own, against nested derivatives or closed forms."""
+"""Nested programs and functions with custom rules, against nested derivatives or closed forms."""
 
 from functools import partial
 from typing import Any
@@ -136,7 +136,7 @@ def test_a_reverse_rule_that_is_not_linear_is_refused():
 
     clipped.defvjp(lambda x: (x, None), lambda _, ct: (jnp.clip(ct, -0.1, 0.1),))
     with pytest.raises(
-        ValueError, match=r"custom_vjp: .* reverse rule that is linear in the cotangent, got one that is not"
+        ValueError, match=r"custom_vjp: .* reverse rule that is linear in the cotangent, got a nonlinear rule"
     ):
         terms(clipped, 2, custom_vjp="rule")
     assert_terms(terms(clipped, 2), [[W], [V], [0 * W]])
@@ -274,7 +274,7 @@ def test_shard_map(name, check):
 
 
 def products(closed):
-    """How many equations `mul` a program has, those of its programs included."""
+    """Counts the `mul` equations of a program and its nested programs."""
     count = 0
     for equation in closed.eqns:
         count += equation.primitive.name in ("mul", "dot_general")

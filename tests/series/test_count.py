@@ -91,7 +91,9 @@ def test_nothing_is_counted_for_what_nobody_reads():
 def test_refusal_and_what_overrides_it():
     jaxpr = program(lambda x, w: jnp.tanh(x @ w), X, W)
     refuse_too_large(jaxpr, 2, ARGUMENTS + 3 * ARRAY)
-    with pytest.raises(ValueError, match=r"degree: .* order 40 with about .* pass max_bytes=\.\.\. to override"):
+    with pytest.raises(
+        ValueError, match=r"degree: .* order 40, which requires about .* pass max_bytes=\.\.\. to override"
+    ):
         refuse_too_large(jaxpr, 40, ARGUMENTS + 3 * ARRAY)
     refuse_too_large(jaxpr, 40, math.inf)
 

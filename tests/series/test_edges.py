@@ -1,4 +1,4 @@
-"""Every rule over the space of its primitive's parameters, against values alone; a rule without a generator fails."""
+"""Every rule over its primitive's parameters, against function values only; a rule without a case generator fails."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -43,14 +43,14 @@ def direction(like: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 def all_moving(case: Case) -> Curve:
-    """Start and two coefficients of each operand; integers stay."""
+    """Returns the start and two coefficients for each operand; integers are constant."""
     generator = np.random.default_rng(7)
     drawn = [[direction(x, generator) for _ in range(2)] if moves(x) else [None, None] for x in case.operands]
     return [(x, *d) for x, d in zip(case.operands, drawn, strict=True)]
 
 
 def some_moving(case: Case) -> list[Curve]:
-    """Each operand alone, and all of them without a term of order 1."""
+    """Returns curves in each operand alone, and in all operands without a term of order 1."""
     curve = all_moving(case)
     moving = [i for i, v in enumerate(curve) if v[1] is not None]
     alone = [[v if i == j else (v[0], None, None) for j, v in enumerate(curve)] for i in moving]
@@ -58,14 +58,14 @@ def some_moving(case: Case) -> list[Curve]:
 
 
 def curves(cases: Sequence[Case]) -> list[tuple[Case, Curve]]:
-    """All operands moving in every case; the other patterns, which do not interact with parameters, in the first few."""
+    """Moves all operands in every case; the first cases also cover the other patterns, which are independent of parameters."""
     others = [(case, some_moving(case)) for case in cases]
     partly = [(case, rows[i]) for i, (case, rows) in enumerate(others) if i < len(rows)]
     return [*[(case, all_moving(case)) for case in cases], *partly]
 
 
 def across(case: Case, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function for each row or device, or itself."""
+    """Maps the function over rows or devices, if the case requires it."""
     if case.across == "row":
         return jax.vmap(function, axis_name="i")
     if case.across == "device":
@@ -74,7 +74,7 @@ def across(case: Case, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def series(case: Case, curve: Curve) -> list[tuple[Any, ...]]:
-    """The coefficients of each output by the rules."""
+    """Computes the coefficients of each output with the rules."""
 
     def flat(*operands: Any) -> list[Any]:
         return jax.tree.leaves(case.function(*operands))
@@ -136,7 +136,7 @@ def test_coefficients(names):
 
 
 def primitives(jaxpr: Any) -> set[str]:
-    """The names in a program and in the programs among its parameters."""
+    """Returns the names of the primitives in a program and its nested programs."""
     found = {equation.primitive.name for equation in jaxpr.eqns}
     for equation in jaxpr.eqns:
         for value in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda v: hasattr(v, "eqns")):
@@ -216,7 +216,7 @@ def test_no_nan_on_the_way(name):
 
 
 def rows(function: Any, *operands: Any, order: int = ORDER) -> list[Any]:
-    """The coefficients of the first output by the rules; an operand is a tuple of coefficients or a constant."""
+    """Computes the coefficients of the first output; an operand is a tuple of coefficients or a constant."""
     starts = [jnp.asarray(x[0] if isinstance(x, tuple) else x) for x in operands]
     given = [
         make([*map(jnp.asarray, x), *[None] * (order + 1 - len(x))]) if isinstance(x, tuple) else start

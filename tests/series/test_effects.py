@@ -1,4 +1,4 @@
-"""What a program does beside returning arrays: mutable arrays, callbacks, randomness."""
+"""Programs with side effects: mutable arrays, callbacks, randomness."""
 
 from typing import Any
 
@@ -250,7 +250,7 @@ def test_what_moves_is_not_written_to_state_from_outside():
         return w**2
 
     with pytest.raises(
-        tn.ArgumentError, match=r"f: .* writes nothing that depends on params.*shape \(3,\).*return the"
+        tn.ArgumentError, match=r"f: .* does not write values depending on params.*shape \(3,\).*return the"
     ):
         terms(f, 2)
     np.testing.assert_array_equal(last[...], 0)

@@ -1,7 +1,7 @@
-"""Compositions that public test suites of Taylor expansion and of higher derivatives cover, against values alone.
+"""Programs covered by public test suites for Taylor expansions and higher derivatives, against function values only.
 
-The kinds of program are those that the tests of `neural_tangents` and of `jax.experimental.jet` go through; functions and
-numbers are our own. The reference is a Chebyshev fit along the line, so no derivative of JAX decides what is right.
+The kinds of programs follow the tests of `neural_tangents` and `jax.experimental.jet`; functions and numbers are our own.
+The reference is a Chebyshev fit along the line, independent of JAX's derivatives.
 """
 
 import jax
@@ -32,7 +32,7 @@ def convolutional(w):
 
 
 def normalized(w):
-    """A batch normalization with the statistics of the batch, and one of each row."""
+    """Applies batch normalization and layer normalization."""
     x = jnp.sin(w) * 2 + W
     batch = (x - x.mean(0)) / jnp.sqrt(x.var(0) + 0.5)
     centered = batch - batch.mean(1, keepdims=True)
@@ -45,14 +45,14 @@ def attention(w):
 
 
 def double_where(w):
-    """The square root of a number that may be 0, as libraries guard it."""
+    """Computes the square root of a number that may be 0, with the usual double-where guard."""
     distance = jnp.square(w + 2).at[0, 1].set(0.0)
     positive = distance > 1e-3
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, distance, 1.0)), 0.0)
 
 
 def recurrent(w):
-    """A loop whose weights are constants of its body; the carry begins as a constant, with a counter."""
+    """Runs a loop whose weights are constants of its body; the initial carry is constant and includes a counter."""
 
     def step(carry, x):
         hidden, count = carry
@@ -64,7 +64,7 @@ def recurrent(w):
 
 
 def gated(w):
-    """A cell with gates, on several rows at once, backwards."""
+    """Runs a gated recurrent cell on several rows in reverse order."""
 
     def step(carry, x):
         cell, hidden = carry
@@ -76,7 +76,7 @@ def gated(w):
 
 
 def newton(w):
-    """A square root by a loop that runs until it has converged; the matrix is a constant of the body."""
+    """Computes a square root by a loop that runs until convergence; the matrix is a constant of the body."""
 
     def step(state):
         count, x = state
@@ -86,7 +86,7 @@ def newton(w):
 
 
 def mixed(w):
-    """Integers, booleans and numbers of weak type among what moves."""
+    """Mixes integers, booleans and weakly typed numbers with moving values."""
     state = {"w": w, "steps": jnp.arange(3), "mask": jnp.asarray(MASK), "rate": 0.5, "weak": jnp.asarray(1.5)}
     state = jax.jit(lambda s: {**s, "steps": s["steps"] + 1, "w": s["w"] * s["rate"]})(state)
     return jnp.where(state["mask"], state["w"] ** 2, 0) * state["steps"] + state["weak"] * w

@@ -1,4 +1,4 @@
-"""Compositions of the rules, and the local fall-back, against nested derivatives; a program's rule without a sample fails."""
+"""Compositions of rules, and the local fall-back, against nested derivatives; a control-flow rule without a sample fails."""
 
 import jax
 import jax.numpy as jnp

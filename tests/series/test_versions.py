@@ -1,4 +1,4 @@
-"""JAX's coming defaults, one option at a time, in a process of its own: the terms are right, or JAX itself refuses."""
+"""JAX's upcoming defaults, one option per subprocess: the terms are correct, or JAX itself raises."""
 
 import os
 import subprocess
@@ -83,7 +83,7 @@ def test_types_that_are_no_arrays_are_refused(monkeypatch):
         return WithForwardRule(jax.typeof(w))(w)
 
     class Packed:
-        """A type of values without a dtype, as a quantized array would be."""
+        """A value type without a dtype, such as a quantized array."""
 
     closed = jax.make_jaxpr(f)(W)
     (equation,) = closed.jaxpr.eqns

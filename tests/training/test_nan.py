@@ -38,10 +38,10 @@ REFUSED = {
     "later, of NumPy": ({"batches": [(X, Y), (X, Y), (HOLED, Y)]}, "x of batch 2: expected inputs without NaN, got NaN, and a"),
     "later, of JAX": ({"batches": iter([(X, Y), (jnp.asarray(HOLED), Y)])}, "x of batch 1: expected inputs without NaN, got"),
     "probe": ({"probe": (HOLED, Y)}, "probe: expected inputs without NaN, got 1 NaN of 24, and 1 NaN in the outputs"),
-    "model": ({"f": lambda w, x: jnp.log(x @ w)}, "f: expected a model whose outputs at the initial parameters are numbers"),
+    "model": ({"f": lambda w, x: jnp.log(x @ w)}, "f: expected a model without NaN in its outputs at the initial parameters"),
     "model under noise": (
         {"f": lambda w, x, key: jnp.log(x @ w), "f_eval": linear, "stochastic": True, "key": jax.random.key(0)},
-        "f: expected a model whose outputs at the initial parameters are numbers",
+        "f: expected a model without NaN in its outputs at the initial parameters",
     ),
     "loss": (
         {"loss": lambda o, y: squared(jnp.log(-jnp.abs(o)), y)},

@@ -38,7 +38,7 @@ REFUSED = {
     "two outputs": ({"f": lambda p, x: (x, x)}, r"f: expected a model that returns one real array of shape \(8, ...\), .*2 ar"),
     "classes": ({"f": lambda p, x: PROBLEM.f(p, x).argmax(1)}, "f: expected .* got dtype int32. Return the logits, not"),
     "complex": ({"f": lambda p, x: 1j * PROBLEM.f(p, x)}, "f: expected .* got dtype complex64"),
-    "a number": ({"f": one_example}, r"f: expected .* got shape \(\). For a model of one example pass lambda params, x: jax"),
+    "a number": ({"f": one_example}, r"f: expected .* got shape \(\). For a model of one example, pass lambda params, x: jax"),
     "transposed": ({"f": lambda p, x: PROBLEM.f(p, x).T}, r"f: expected .* got shape \(4, 8\). The examples are on the last"),
     "f_eval": (
         {"f_eval": lambda p, x: PROBLEM.f(p, x)[:3]}, r"f_eval: expected .* got shape \(3, 4\). .*jax.vmap\(lambda one: f_eval"
@@ -62,7 +62,7 @@ REFUSED = {
     "later": ({"batches": [(X, Y), X]}, r"batches: expected pairs \(x, y\), got a ndarray in step 1"),
     "lengths": ({"batches": [(X, Y), (X, Y[:-1])]}, "batches: expected as many targets as inputs, got 8 and 7 in step 1"),
     "no rows": ({"batches": [(X[0, 0], Y)]}, r"x of batch 0: expected an array .* got shapes \(\)"),
-    "labels": ({"batches": [(X, Y + 1)]}, "y: expected labels from 0 to 3, got the label 4 among others"),
+    "labels": ({"batches": [(X, Y + 1)]}, "y: expected labels from 0 to 3, got the label 4"),
     "labels of the second batch": (
         {"batches": [(X, Y), (X, Y + 1)]},
         r"y of batch 1: expected labels from 0 to 3, got the label 4",
@@ -71,7 +71,7 @@ REFUSED = {
         {"batches": LATER},
         r"y of batches: expected labels from 0 to 3, got the label 4",
     ),
-    "negative": ({"batches": [(X, Y - 1)]}, "y: expected labels from 0 to 3, got the label -1 among others"),
+    "negative": ({"batches": [(X, Y - 1)]}, "y: expected labels from 0 to 3, got the label -1"),
     "floats": ({"batches": [(X, Y * 1.0)]}, "y: expected integer labels for the softmax loss, got dtype float"),
     "shape": ({"batches": [(X, np.eye(3)[Y % 3])]}, r"y: expected shape \(8,\) or \(8, 4\) for outputs \(8, 4\), got \(8, 3\)"),
     "NaN in y": (
@@ -79,7 +79,7 @@ REFUSED = {
     ),
     "half a probe": ({"probe": (X, None)}, "probe: expected inputs x and targets y, got one of the two. Without both"),
     "lengths of probe": ({"probe": (X, Y[:-1])}, "probe: expected 8 examples as x has, got 7"),
-    "labels of probe": ({"probe": (X, Y + 1)}, "y: expected labels from 0 to 3, got the label 4 among others"),
+    "labels of probe": ({"probe": (X, Y + 1)}, "y: expected labels from 0 to 3, got the label 4"),
     # What is trained, and how.
     "one order": ({"orders": 2}, "orders: expected a list of integers ≥ 1, got 2"),
     "order 0": ({"orders": (0, 1)}, "orders: expected an integer ≥ 1, got 0"),

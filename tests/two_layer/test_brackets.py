@@ -1,4 +1,4 @@
-"""Brackets of tensor norms: closed where the norm is known, on the right sides of brute force elsewhere."""
+"""Bounds on tensor norms: tight where the norm is known, otherwise valid against brute-force search."""
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("x64")
 
 @pytest.mark.parametrize("order", [3, 4, 5])
 def test_orthogonally_decomposable(order):
-    """`Σ λ_j q_j^{⊗k}`: the largest λ for even k, the largest |λ| for odd k."""
+    """The supremum of `Σ λ_j q_j^{⊗k}` is the largest λ for even k, the largest |λ| for odd k."""
     q = np.linalg.qr(np.random.default_rng(order).normal(size=(5, 5)))[0]
     values = np.array([1.5, -2.0, 1.0, 0.5, -0.3])
     found = tensor_bracket(jnp.asarray(q.T), jnp.asarray(values)[None], order)
@@ -22,7 +22,7 @@ def test_orthogonally_decomposable(order):
 
 @pytest.mark.parametrize("order", [3, 4, 5])
 def test_rank_one_and_noise(order):
-    """Between them lies the best of 20,000 random vectors, and the bracket is narrow."""
+    """The best of 20,000 random vectors lies between the bounds, which are close to each other."""
     generator = np.random.default_rng(order)
     x = generator.normal(size=(21, 4))
     x /= np.linalg.norm(x, axis=1, keepdims=True)

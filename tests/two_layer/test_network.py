@@ -57,7 +57,7 @@ class TestTerms:
 
     @pytest.mark.parametrize("k", range(5))
     def test_error_slope(self, k):
-        """The error of the order-k model along a line falls with the step to the power k+1."""
+        """The error of the order-k model along a line is of order k + 1 in the step."""
         net, w, x = draw(4, activation="sin", symmetric=False)
         errors = [float(jnp.linalg.norm(net(t * w, x) - net.taylor(k, t * w, x))) for t in (0.2, 0.1)]
         assert math.log2(errors[0] / errors[1]) == pytest.approx(k + 1, abs=0.25)
@@ -69,7 +69,7 @@ class TestTerms:
         np.testing.assert_array_equal(net.a[:5], -net.a[5:])
 
     def test_initial_weights_have_the_stated_variance(self):
-        """Standard normal over `B_x`: mean square within 5 standard errors (false alarm 1e-6)."""
+        """The weights are standard normal over `B_x`: mean square within 5 standard errors (false alarm 1e-6)."""
         net = tn.TwoLayerNetwork.init(jax.random.key(0), 50, 2000, symmetric=False, input_norm=2.5)
         assert float(jnp.mean(net.w0**2)) * 2.5**2 == pytest.approx(1, abs=5 * math.sqrt(2 / 1e5))
         assert set(np.unique(net.a)) == {-1.0, 1.0}
@@ -92,7 +92,7 @@ class TestTerms:
             np.testing.assert_allclose(found, expected, rtol=0, atol=1e-14 * float(jnp.abs(expected).max()))
 
     def test_more_examples_than_a_block(self):
-        """Blocks with padding at the end give what single examples give."""
+        """Padded blocks give the same outputs as single examples."""
         net, w, x = draw(8, n=1500, m=2000)
         prepared = net.prepare(x, 2)
         assert prepared.blocks.x.shape[0] > 1

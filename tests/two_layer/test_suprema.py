@@ -21,7 +21,7 @@ def draw(symmetric, outputs=2, width=6):
 @pytest.mark.parametrize("chunk_size", [None, 7])
 @pytest.mark.parametrize("width", [6, 40])
 def test_moment_matrices_by_definition(symmetric, chunk_size, width):
-    """Few units and many take different ways."""
+    """Small and large numbers of units use different algorithms."""
     net, x, q = draw(symmetric, width=width)
     second = net.activation.derivative(2)(x @ net.w0.T)
     expected = jnp.einsum("ic,rc,ir,id,ie->rde", q, net.a, second, x, x) / (2 * np.sqrt(width))

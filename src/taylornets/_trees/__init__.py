@@ -1,4 +1,4 @@
-"""Trees of parameters and the user's function of them: what moves, what stays, and what cannot be used."""
+"""Parameter trees and the user's model: moving leaves, fixed leaves, and input validation."""
 
 from taylornets._trees._function import (
     ask_for_bytes,

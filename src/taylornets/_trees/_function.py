@@ -1,7 +1,7 @@
-"""The user's function: how it is called, and one sentence for each way in which it cannot be used.
+"""Calls and validates the user's model; each kind of invalid model has one error message.
 
-Every public entry that takes a model calls it through `run` and checks it by the functions here, so that the same mistake
-gives the same message everywhere.
+Every public function that takes a model calls it through `run` and validates it with the functions below, so that the same
+mistake raises the same error everywhere.
 """
 
 import inspect
@@ -17,7 +17,7 @@ from taylornets._checks import ArgumentError, shown
 from taylornets._trees._leaves import leaf_name, moves
 
 _EXPECTED = "a function f(params, *args, **kwargs)"
-_TORCH = "Convert tensors by jnp.asarray(t.detach().numpy()) and write the model in JAX; PyTorch modules are not expanded here."
+_TORCH = "Convert tensors with jnp.asarray(t.detach().numpy()) and write the model in JAX; PyTorch modules are not supported."
 
 
 def _library(value: Any) -> str:
@@ -25,17 +25,17 @@ def _library(value: Any) -> str:
 
 
 def _is_a(value: Any, module: str, name: str) -> bool:
-    """Whether a value's class descends from one of another library, which is not imported for the question."""
+    """Returns whether a value is an instance of a class of another library, without importing that library."""
     return any(c.__module__.startswith(module) and c.__name__ == name for c in type(value).__mro__)
 
 
 def refuse_unusable(f: Any, params: Any, args: tuple[Any, ...] | None = None, kwargs: Any = None) -> None:
-    """Raises for what is not a function of parameters: modules instead of their application, tensors of PyTorch.
+    """Raises if the model is not a function of parameters, such as a module object or a PyTorch model.
 
     Args:
         f: the model.
         params: its parameters.
-        args: further arguments, where they are known; then the signature is checked too.
+        args: further arguments, if known; the signature is then checked too.
         kwargs: keyword arguments.
     """
     if _is_a(f, "torch", "Module"):
@@ -63,7 +63,7 @@ def refuse_unusable(f: Any, params: Any, args: tuple[Any, ...] | None = None, kw
 def _refuse_arity(f: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     try:
         signature = inspect.signature(f)
-    except (TypeError, ValueError):  # built-in functions have none
+    except (TypeError, ValueError):  # built-in functions have no signature
         return
     try:
         signature.bind(None, *args, **kwargs)
@@ -73,10 +73,10 @@ def _refuse_arity(f: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> N
 
 
 def run(f: Callable[..., Any], params: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """The model's outputs, every leaf a JAX array.
+    """Evaluates the model and returns its outputs, with every leaf a JAX array.
 
-    The model gets containers of its own, so that it may consume them (`batch.pop("labels")`). A draw from a global generator
-    would be frozen into the program, and is an error.
+    The model receives copies of all containers, so that it may modify them (`batch.pop("labels")`). A draw from NumPy's global
+    generator raises, because tracing would freeze it into the program.
     """
     refuse_unusable(f, params, args, kwargs)
     fresh_args, fresh_kwargs = jax.tree_util.tree_map(lambda leaf: leaf, (args, dict(kwargs)))
@@ -90,40 +90,40 @@ def run(f: Callable[..., Any], params: Any, args: tuple[Any, ...], kwargs: Mappi
         raise
     if _generator() != before:
         advice = "Draw with jax.random and a key among the arguments."
-        raise ArgumentError("f", "a pure function", "one that draws from the global generator of NumPy", advice)
+        raise ArgumentError("f", "a pure function", "one that draws from NumPy's global random generator", advice)
     return _arrays(out)
 
 
 def refuse_kept_tracer(error: Exception | None) -> NoReturn:
-    """Raises for a model that stores what JAX traces, such as a global random key that it splits."""
-    advice = "Pass random keys as arguments, and return state instead of storing it."
-    got = "one that keeps traced values in a global variable (a random key that it splits?)"
+    """Raises for a model that stores traced values, for example by splitting a global random key."""
+    advice = "Pass random keys as arguments and return state instead of storing it."
+    got = "one that stores traced values in a global variable (does it split a global random key?)"
     raise ArgumentError("f", "a pure function", got, advice) from error
 
 
 def _generator() -> tuple[Any, ...]:
-    """The state of NumPy's global generator; Python's own is left alone, since run-time type checkers draw from it."""
-    kind, words, *rest = np.random.get_state()  # noqa: NPY002 (the global generator is what is watched)
+    """Returns the state of NumPy's global generator. Python's generator is ignored: run-time type checkers draw from it."""
+    kind, words, *rest = np.random.get_state()  # noqa: NPY002 (the global generator is monitored on purpose)
     return kind, np.asarray(words).tobytes(), *rest
 
 
 def _refuse_swapped(f: Any, params: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], error: Exception) -> None:
-    """Raises where the function fails by itself, and runs once its first two arguments are exchanged."""
+    """Raises if the function fails as called but succeeds with its first two arguments swapped."""
     if isinstance(error, ArgumentError | jax.errors.JAXTypeError | jax.errors.JAXIndexError) or not args:
         return
     if _shapes(lambda p, x: f(p, x, *args[1:], **kwargs), params, args[0]) is not None:
-        return  # what failed is a derivative, or an evaluation under way
+        return  # the failure comes from a derivative or an enclosing evaluation
     out = _shapes(lambda p, x: f(x, p, *args[1:], **kwargs), params, args[0])
     if out is None:
         return
     if all(hasattr(leaf, "dtype") for leaf in jax.tree_util.tree_leaves(out)):
         said = " ".join(str(error).split())[:160]
-        got = f"one that fails so and runs with its first two arguments exchanged ({type(error).__name__}: {said})"
-        raise ArgumentError("f", "a function that takes params first", got, "Exchange them.") from error
+        got = f"one that runs only with its first two arguments swapped ({type(error).__name__}: {said})"
+        raise ArgumentError("f", "a function that takes params first", got, "Swap them.") from error
 
 
 def _shapes(function: Callable[..., Any], *operands: Any) -> Any:
-    """Shapes of a function's outputs, or None where it fails."""
+    """Returns the output shapes of a function, or None if it raises."""
     try:
         return jax.eval_shape(function, *operands)
     except Exception:  # the user's code can raise anything
@@ -131,30 +131,28 @@ def _shapes(function: Callable[..., Any], *operands: Any) -> Any:
 
 
 def _arrays(out: Any) -> Any:
-    """Outputs with every leaf as a JAX array; raises for leaves that are not numbers."""
+    """Converts every leaf of the outputs to a JAX array; raises for non-numeric leaves."""
     expected = "a model that returns arrays (or a tree of them)"
     with_paths, structure = jax.tree_util.tree_flatten_with_path(out)
     if not with_paths:
         raise ArgumentError(
-            "f", expected, f"{shown(out)}, which holds none", "Does the function end with a return statement?"
+            "f", expected, f"{shown(out)}, which contains no array", "Does the function end with a return statement?"
         )
     for path, leaf in with_paths:
         if not isinstance(leaf, jax.Array | np.ndarray | np.generic | bool | int | float | complex):
             where = jax.tree_util.keystr(path) or "its only output"
-            advice = (
-                _TORCH if _library(leaf) == "torch" else "Return the arrays and keep the rest outside of the model."
-            )
+            advice = _TORCH if _library(leaf) == "torch" else "Return only arrays; keep other values outside the model."
             raise ArgumentError("f", expected, f"a {type(leaf).__name__} at {where}", advice)
     return jax.tree_util.tree_unflatten(structure, [jnp.asarray(leaf) for _, leaf in with_paths])
 
 
 def refuse_outputs(name: str, outputs: Any, examples: int) -> None:
-    """Raises for what is not one real array with one example per row; only shapes and types are read.
+    """Raises unless the outputs are one real array with one example per row; inspects shapes and dtypes only.
 
     Args:
-        name: of the model in the caller's signature.
-        outputs: of the model, arrays or their shapes.
-        examples: the number of rows expected.
+        name: name of the model in the caller's signature.
+        outputs: outputs of the model, arrays or their shapes.
+        examples: the expected number of rows.
     """
     expected = f"a model that returns one real array of shape ({examples}, ...), one example per row"
     leaves = jax.tree_util.tree_leaves(outputs)
@@ -171,22 +169,22 @@ def refuse_outputs(name: str, outputs: Any, examples: int) -> None:
     if 0 in outputs.shape:
         raise ArgumentError(name, expected, f"shape {outputs.shape}", "There must be at least one output.")
     if outputs.ndim == 0 or outputs.shape[0] != examples:
-        advice = f"For a model of one example pass lambda params, x: jax.vmap(lambda one: {name}(params, one))(x)."
+        advice = f"For a model of one example, pass lambda params, x: jax.vmap(lambda one: {name}(params, one))(x)."
         if outputs.ndim > 1 and outputs.shape[-1] == examples:
             advice = "The examples are on the last axis: return the transpose."
         raise ArgumentError(name, expected, f"shape {outputs.shape}", advice)
 
 
 def refuse_batch_axis(name: str, model: Callable[[Any], Any], x: Any, outputs: Any) -> None:
-    """Raises where the first axis of the outputs only happens to be as long as the batch.
+    """Raises if the first axis of the outputs matches the batch size only by coincidence.
 
-    With one more example the outputs must have one more row. A model that takes batches of one size only is left alone.
+    One more example must add one output row. Models that accept a single batch size are not checked.
 
     Args:
-        name: of the model in the caller's signature.
+        name: name of the model in the caller's signature.
         model: the outputs as a function of the inputs; it is traced, not run.
         x: inputs, a tree of arrays with one example per row.
-        outputs: shapes of the outputs for `x`, which `refuse_outputs` has passed.
+        outputs: shapes of the outputs for `x`, already validated by `refuse_outputs`.
     """
     count = outputs.shape[0]
 
@@ -195,26 +193,26 @@ def refuse_batch_axis(name: str, model: Callable[[Any], Any], x: Any, outputs: A
 
     try:
         more = jax.eval_shape(model, jax.tree_util.tree_map(longer, x))
-    except Exception:  # the model is the user's: any error says only that this size is not taken
+    except Exception:  # user code: any exception means that the model rejects this batch size
         return
     if hasattr(more, "shape") and more.shape[:1] != (count + 1,):
         got = f"shape {outputs.shape} for {count} examples and {more.shape} for {count + 1}"
-        advice = "The first axis must be the examples: is the output transposed, pooled over the batch or swapped?"
+        advice = "The first axis must index the examples: is the output transposed, or pooled over the batch?"
         raise ArgumentError(name, "a model that returns one row per example", got, advice)
 
 
 def concrete(tree: Any) -> bool:
-    """Whether all arrays of a tree are known, not traced."""
+    """Returns whether all arrays of a tree are concrete, that is, not traced."""
     return not any(isinstance(leaf, Tracer) for leaf in jax.tree_util.tree_leaves(tree))
 
 
 def refuse_nan(outputs: Any, inputs: Mapping[str, Any], name: str = "f") -> None:
-    """Raises for NaN in the outputs at the initial parameters: names the input that holds it, or else the model.
+    """Raises for NaN in the outputs at the initial parameters, naming an input that contains NaN, or else the model.
 
     Args:
-        outputs: at finite parameters; traced ones pass, and nothing else is looked at where they hold no NaN.
-        inputs: arguments of the model by the names that the caller knows.
-        name: of the model.
+        outputs: outputs at finite parameters; traced outputs pass, and inputs are inspected only if the outputs contain NaN.
+        inputs: arguments of the model under the names used by the caller.
+        name: name of the model.
     """
     wrong = _count(outputs, jnp.isnan)
     if not wrong:
@@ -230,17 +228,17 @@ def refuse_nan(outputs: Any, inputs: Mapping[str, Any], name: str = "f") -> None
     total = sum(np.size(leaf) for leaf in jax.tree_util.tree_leaves(outputs))
     advice = "Look for 0/0, the logarithm or root of a negative number, or an overflow in the model."
     got = f"{wrong} NaN of {total} from finite parameters and inputs without NaN"
-    raise ArgumentError(name, "a model whose outputs at the initial parameters are numbers", got, advice)
+    raise ArgumentError(name, "a model without NaN in its outputs at the initial parameters", got, advice)
 
 
 def refuse_nan_inputs(model: Callable[[Any], Any], start: Any, inputs: Mapping[str, Any]) -> None:
-    """`refuse_nan` for an entry that computes nothing: the model runs once, and only where an input holds NaN."""
+    """Applies `refuse_nan` without other computation: runs the model once, and only if an input contains NaN."""
     if any(_count(tree, jnp.isnan) for tree in inputs.values()):
         refuse_nan(model(start), inputs)
 
 
 def _count(tree: Any, which: Callable[[Any], Any]) -> int:
-    """How many entries of the known floating arrays of a tree are NaN, or infinite."""
+    """Counts the NaN or infinite entries in the concrete floating-point arrays of a tree."""
     total = 0
     for leaf in jax.tree_util.tree_leaves(tree):
         if moves(leaf) and not isinstance(leaf, Tracer):
@@ -250,24 +248,24 @@ def _count(tree: Any, which: Callable[[Any], Any]) -> int:
 
 
 def ask_for_bytes(argument: str, expected: str, needed: float, limit: float, advice: str) -> None:
-    """Raises before an allocation that is beyond a limit.
+    """Raises before an allocation that exceeds a memory limit.
 
     Args:
-        argument: what makes it large.
-        expected: in words, what fits.
-        needed: bytes, an estimate.
-        limit: bytes.
-        advice: which arguments make it smaller.
+        argument: the argument that determines its size.
+        expected: description of an allocation that fits.
+        needed: estimated size in bytes.
+        limit: limit in bytes.
+        advice: which arguments reduce the size.
     """
     if needed > limit:
         got = f"about {needed / 1e9:.3g} GB, more than the {limit / 1e9:.3g} GB allowed"
         raise ArgumentError(
-            argument, expected, got, f"{advice} The count is an estimate: max_bytes=float('inf') overrides it."
+            argument, expected, got, f"{advice} This is an estimate: max_bytes=float('inf') overrides it."
         )
 
 
 def inputs_by_name(f: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of a model under the names of its signature, for messages."""
+    """Maps the arguments of a model to the names in its signature, for messages."""
     names: list[str] = []
     try:
         kinds = inspect.signature(f).parameters.values()

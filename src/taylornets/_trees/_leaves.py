@@ -1,4 +1,4 @@
-"""Leaves of a tree of parameters: which of them move, their names, and how two trees differ."""
+"""Leaves of a parameter tree: which leaves move, their names, and differences between two trees."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,28 +15,28 @@ _LISTED = 5  # names in a message
 
 
 def is_array(leaf: Any) -> bool:
-    """Whether a leaf is an array; NumPy scalars and Python numbers are settings."""
+    """Returns whether a leaf is an array; NumPy scalars and Python numbers are settings."""
     return isinstance(leaf, jax.Array | np.ndarray)
 
 
 def moves(leaf: Any) -> bool:
-    """The one definition of what moves: arrays with a floating or complex dtype (if `trainable` lets them)."""
+    """Returns whether a leaf moves: it does if it is an array of floating or complex dtype (subject to `trainable`)."""
     return is_array(leaf) and bool(jnp.issubdtype(leaf.dtype, jnp.inexact))
 
 
 def leaf_name(path: Any) -> str:
-    """A leaf's path in words, such as `layers.0.weight`."""
+    """Formats the path of a leaf, such as `layers.0.weight`."""
     return jax.tree_util.keystr(path, simple=True, separator=".") or "params"
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names for a message, a few at most."""
+    """Joins names for a message, listing only the first few."""
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return ", ".join(names[:_LISTED]) + more
 
 
 def rows(argument: str, x: Any) -> int:
-    """The number of examples: the common length of the first axis of all leaves."""
+    """Returns the number of examples: the common length of the first axis of all leaves."""
     leaves = jax.tree_util.tree_leaves(x)
     lengths = {int(leaf.shape[0]) if getattr(leaf, "ndim", 0) else 0 for leaf in leaves}
     if len(lengths) != 1 or 0 in lengths:
@@ -46,10 +46,10 @@ def rows(argument: str, x: Any) -> int:
 
 
 def same(first: Any, second: Any) -> bool:
-    """Whether two leaves hold the same value; traced ones, whose values are not known, are taken to.
+    """Returns whether two leaves have the same value; traced leaves, whose values are unknown, count as equal.
 
-    Functions are compared by name, since a module that is built twice holds two copies of a lambda; objects of other types
-    that do not compare equal by themselves are compared by type.
+    Functions are compared by name, since a module built twice contains two copies of a lambda. Objects of other types
+    without an equality of their own are compared by type.
     """
     if first is second or isinstance(first, Tracer) or isinstance(second, Tracer):
         return True
@@ -75,23 +75,23 @@ def _qualified(function: Any) -> tuple[str, str]:
 
 
 def refuse_not_finite(argument: str, leaves: Sequence[Any], paths: Sequence[str]) -> None:
-    """Raises for NaN and infinity in parameters, naming the leaf."""
+    """Raises for NaN or infinity in the parameters, naming the leaf."""
     for leaf, path in zip(leaves, paths, strict=True):
         if moves(leaf) and not isinstance(leaf, Tracer):
             wrong = int(jnp.sum(~jnp.isfinite(jnp.asarray(leaf))))
             if wrong:
                 got = f"{wrong} NaN or infinite of {leaf.size} in the leaf at {path}"
                 raise ArgumentError(
-                    argument, "finite numbers in every leaf", got, "Look for the step that produced them."
+                    argument, "finite numbers in every leaf", got, "Find the training step that produced them."
                 )
 
 
 def displacements(start: Any, end: Any) -> dict[str, Array]:
-    """The Euclidean distance of two trees of parameters, leaf by leaf, under the leaves' names.
+    """Returns the Euclidean distance between two parameter trees for each leaf, keyed by leaf name.
 
     Args:
-        start: arrays, and None or anything else, which is left out.
-        end: the same.
+        start: tree of arrays; leaves that are not arrays are skipped.
+        end: a tree of the same structure.
     """
     first = jax.tree_util.tree_flatten_with_path(start)[0]
     second = jax.tree_util.tree_leaves(end)
@@ -103,19 +103,19 @@ def displacements(start: Any, end: Any) -> dict[str, Array]:
 
 
 def refuse_other_tree(argument: str, start: Any, other: Any, reference: str = "params0") -> None:
-    """Raises for a tree that is not like the initial parameters, naming the first leaf that is missing, extra or different.
+    """Raises if a tree does not match the initial parameters, naming the first missing, extra or different leaf.
 
     Args:
         argument: name of the other tree.
         start: the initial parameters.
-        other: what is compared with them.
+        other: the tree to compare with them.
         reference: name of the initial parameters.
     """
     mine, theirs = (
         {leaf_name(path): leaf for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
         for tree in (start, other)
     )
-    advice = f"Build it from {reference}, for example by jax.tree.map or an optimizer's update."
+    advice = f"Build it from {reference}, for example with jax.tree.map or an optimizer update."
     for name, leaf in mine.items():
         if name not in theirs:
             raise ArgumentError(argument, f"the leaf {name} of {reference}", "a tree without it", advice)
@@ -125,11 +125,11 @@ def refuse_other_tree(argument: str, start: Any, other: Any, reference: str = "p
         if name not in mine:
             raise ArgumentError(argument, f"no leaves besides those of {reference}", f"the leaf {name}", advice)
     if jax.tree_util.tree_structure(start) != jax.tree_util.tree_structure(other):
-        raise ArgumentError(argument, f"the containers of {reference}", "others with the same leaves", advice)
+        raise ArgumentError(argument, f"the containers of {reference}", "other containers with the same leaves", advice)
 
 
 def refuse_other_leaf(argument: str, leaf: Any, new: Any, reference: str) -> None:
-    """Raises for a leaf whose shape or dtype is not that of the initial parameters."""
+    """Raises if the shape or dtype of a leaf differs from that of the initial parameters."""
     shape, dtype = getattr(new, "shape", None), getattr(new, "dtype", None)
     if shape is None and isinstance(new, bool | int | float | complex):
         shape = ()
@@ -138,5 +138,5 @@ def refuse_other_leaf(argument: str, leaf: Any, new: Any, reference: str) -> Non
         got = f"a {type(new).__name__}" if shape is None else f"shape {shape}"
         raise ArgumentError(argument, f"shape {leaf.shape} as in {reference}", got)
     if dtype != leaf.dtype:
-        advice = "Cast one side: nothing is cast silently."
+        advice = "Cast one of them: dtypes are never converted silently."
         raise ArgumentError(argument, f"dtype {leaf.dtype} as in {reference}", f"dtype {dtype}", advice)

@@ -1,4 +1,4 @@
-"""The straight line in parameter space along which a model is expanded, and the program that runs along it."""
+"""The straight line in parameter space along which a model is expanded, and the model restricted to it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,15 +18,15 @@ FIXED = ("start", "end")
 
 @dataclass(frozen=True)
 class Line:
-    """θ(t) = params + t (new_params − params), for the leaves that may move.
+    """The line θ(t) = params + t (new_params − params), for the leaves that may move.
 
     Attributes:
         f: the model `f(params, *args, **kwargs)`.
         leaves: leaves of `params`.
-        paths: where each leaf sits, for messages.
+        paths: path of each leaf, for messages.
         structure: tree structure of `params`.
-        trainable: for each leaf, whether the caller lets it move.
-        fixed: whose value a leaf takes that does not move but differs: `"start"`, `"end"`, or `None` where that is an error.
+        trainable: for each leaf, whether the caller allows it to move.
+        fixed: the end that provides the value of a fixed leaf that differs: `"start"`, `"end"`, or `None` to raise.
     """
 
     f: Callable[..., Any]
@@ -38,7 +38,7 @@ class Line:
 
     @staticmethod
     def through(f: Any, params: Any, trainable: Any, argument: str = "trainable", fixed: str | None = None) -> "Line":
-        """The lines through `params`; checks `f`, `params`, `fixed` and `trainable`, which the caller knows as `argument`."""
+        """Validates `f`, `params`, `fixed` and `trainable` (reported as `argument`) and returns the line through `params`."""
         refuse_unusable(f, params)
         if fixed is not None:
             choice("fixed", fixed, FIXED)
@@ -50,12 +50,12 @@ class Line:
 
     @property
     def movable(self) -> tuple[bool, ...]:
-        """Which leaves move: the trainable ones among the arrays with a floating or complex dtype."""
+        """For each leaf, whether it moves: trainable arrays of floating or complex dtype do."""
         return tuple(m and moves(leaf) for m, leaf in zip(self.trainable, self.leaves, strict=True))
 
     @property
     def mask(self) -> Any:
-        """`movable` as a tree of booleans like the parameters."""
+        """`movable` as a tree of booleans with the structure of the parameters."""
         return jax.tree_util.tree_unflatten(self.structure, self.movable)
 
     @property
@@ -69,11 +69,11 @@ class Line:
         return [jnp.asarray(self.leaves[i]) for i in self.moving]
 
     def with_moved(self, moved: Sequence[Any], leaves: Sequence[Any] | None = None) -> Any:
-        """The parameters with other values for the leaves that move.
+        """Returns the parameters with new values for the moving leaves.
 
         Args:
-            moved: their values.
-            leaves: all leaves, of which the moving ones are replaced; by default those of `params`.
+            moved: values of the moving leaves.
+            leaves: all leaves, whose moving ones are replaced; by default those of `params`.
         """
         full = list(self.leaves if leaves is None else leaves)
         for i, value in zip(self.moving, moved, strict=True):
@@ -81,7 +81,7 @@ class Line:
         return jax.tree_util.tree_unflatten(self.structure, full)
 
     def differing(self, new_leaves: Sequence[Any]) -> tuple[list[str], list[str]]:
-        """Leaves that do not move but differ at the other end: those that `trainable` freezes, and those that cannot move."""
+        """Returns the paths of fixed leaves that differ at the other end: frozen by `trainable`, and unable to move."""
         frozen: list[str] = []
         settings: list[str] = []
         for path, old, new, trainable in zip(self.paths, self.leaves, new_leaves, self.trainable, strict=True):
@@ -90,7 +90,7 @@ class Line:
         return frozen, settings
 
     def to(self, new_params: Any, argument: str = "new_params", reference: str = "params") -> "Segment":
-        """The segment to other parameters; checks that they fit and that what does not move does not differ."""
+        """Returns the segment to other parameters; raises if the trees do not match or a fixed leaf differs."""
         new_leaves, structure = jax.tree_util.tree_flatten(new_params)
         if structure != self.structure:
             old = jax.tree_util.tree_unflatten(self.structure, self.leaves)
@@ -100,8 +100,8 @@ class Line:
         if settings and self.fixed is None:
             raise ArgumentError(
                 argument,
-                f"leaves that do not move to be as in {reference} (only arrays of a floating or complex dtype move)",
-                f"another value at {listed(settings)}",
+                f"non-moving leaves to equal those of {reference} (only arrays of floating or complex dtype move)",
+                f"a different value at {listed(settings)}",
                 f'Pass fixed="start" to keep the value of {reference}, fixed="end" to use that of {argument} at both ends, '
                 "or store the leaf as a floating-point array to let it move.",
             )
@@ -112,7 +112,7 @@ class Line:
         return Segment(self, still, start, [end - begin for begin, end in zip(start, ends, strict=True)])
 
     def here(self) -> "Segment":
-        """The segment of length zero, for what depends on `params` alone."""
+        """Returns the segment of length zero, for quantities that depend on `params` alone."""
         start = self.start
         return Segment(self, self.leaves, start, start)
 
@@ -126,12 +126,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Segment:
-    """The way from `params` to other parameters.
+    """The segment from `params` to other parameters.
 
     Attributes:
-        line: the line that it lies on.
-        still: leaves at both ends, of which those that move are replaced.
-        start: the moving leaves at the beginning.
+        line: the line that contains the segment.
+        still: all leaves; the values of the fixed ones apply at both ends, the moving ones are replaced.
+        start: the moving leaves at the initial parameters.
         move: their displacements.
     """
 
@@ -141,7 +141,7 @@ class Segment:
     move: list[Any]
 
     def model(self, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Callable[[Sequence[Any]], Any]:
-        """The model as a function of the moving leaves alone; everything else is closed over as it came."""
+        """Returns the model as a function of the moving leaves alone; everything else is closed over unchanged."""
 
         def along(moved: Sequence[Any]) -> Any:
             return run(self.line.f, self.line.with_moved(moved, self.still), args, kwargs or {})
@@ -161,11 +161,11 @@ def _mask(params: Any, trainable: Any, count: int, argument: str) -> tuple[bool,
             argument,
             "a tree of booleans that is a prefix of params",
             f"a tree of {jax.tree_util.tree_structure(trainable).num_leaves} leaves with other containers or keys",
-            "True or False for a whole subtree is enough.",
+            "A single True or False applies to a whole subtree.",
         ) from None
     for m in mask:
         if not isinstance(m, bool | np.bool_):
-            raise ArgumentError(argument, "booleans as leaves", shown(m), "True chooses a leaf, False does not.")
+            raise ArgumentError(argument, "booleans as leaves", shown(m), "True selects a leaf, False freezes it.")
     return tuple(map(bool, mask))
 
 
@@ -173,12 +173,12 @@ def _refuse_nan(argument: str, leaves: Sequence[Any], paths: Sequence[str]) -> N
     for leaf, path in zip(leaves, paths, strict=True):
         if isinstance(leaf, Tracer) or not moves(leaf):
             continue
-        with jax.ensure_compile_time_eval():  # the leaf is known, even where an enclosing `jit` is being traced
+        with jax.ensure_compile_time_eval():  # the leaf is concrete, even inside an enclosing `jit`
             count = int(jnp.sum(jnp.isnan(jnp.asarray(leaf))))
         if count:
             raise ArgumentError(
                 argument,
-                "numbers in every leaf",
+                "no NaN in any leaf",
                 f"{count} NaN of {np.size(leaf)} in the leaf at {path}",
-                "Look for the step that produced them: an expansion around NaN is NaN at every order.",
+                "Find the step that produced them: an expansion around NaN is NaN at every order.",
             )

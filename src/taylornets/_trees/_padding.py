@@ -1,18 +1,18 @@
-"""Sizes that arrays are padded to, so that programs compiled for one data set serve the next."""
+"""Sizes for padding arrays, so that a program compiled for one data set is reused for the next."""
 
 
 def padded_size(number: int, *, least: int, doubled: int, multiple: int, grown: int = 0) -> int:
-    """The size that `number` rows or columns are padded to.
+    """Returns the padded size for `number` rows or columns.
 
-    Sizes double from `least` to `doubled`, grow by a factor of 1.5 (rounded up to a multiple) for a `number` up to `grown`, and
-    are the next multiple of `multiple` beyond.
+    Sizes double from `least` to `doubled`, then grow by a factor of 1.5 (rounded up to a multiple of `multiple`) while
+    `number ≤ grown`. Larger numbers are rounded up to the next multiple of `multiple`.
 
     Args:
-        number: of rows or columns.
+        number: number of rows or columns.
         least: the smallest size.
-        doubled: the largest power-of-two step.
-        multiple: that larger sizes are multiples of.
-        grown: up to which number sizes grow by a factor; 0 for no such sizes.
+        doubled: the largest size reached by doubling.
+        multiple: divisor of the larger sizes.
+        grown: the largest `number` for growth by a factor of 1.5; 0 disables it.
 
     Returns:
         A size of at least `number`.

@@ -1,10 +1,10 @@
 """Activations: derivatives of every order, Hermite coefficients, dual activations (theory sections 1, 6 and 9).
 
-A two-layer network's Taylor terms need `σ^{(k)}` at many points, planted weights its Hermite coefficients,
-infinite-width kernels its dual activation, and proofs its supremum. An `Activation` has them all.
+An `Activation` provides the derivatives `σ^{(k)}` for Taylor terms, the Hermite coefficients for planted weights, the dual
+activation for infinite-width kernels, and suprema for certificates.
 
-**A new activation** is one more file in this folder, which defines a class and registers a name; every module of the folder
-is imported with the package.
+**Adding an activation** takes one new file in this folder, which defines a class and registers a name. All modules of the
+folder are imported with the package.
 
 Example:
     >>> import taylornets as tn

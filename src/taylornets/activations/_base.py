@@ -13,26 +13,26 @@ from taylornets import _checks
 from taylornets.activations._traits import Traits
 
 Elementwise = Callable[[ArrayLike], Array]
-"""A function applied to every entry of an array; shape and floating type are kept."""
+"""An elementwise function of an array; it preserves shape and dtype."""
 
 MAX_DEGREE = 170
-"""Largest degree of a Hermite coefficient: `170!` is the last factorial in float64's range."""
+"""Largest degree of a Hermite coefficient: `170!` is the largest factorial in the range of float64."""
 
 
 def as_inexact(t: ArrayLike) -> Array:
-    """`t` as an array of floating or complex type; only integers and booleans change type."""
+    """Converts `t` to an array of floating or complex dtype; only integers and booleans change dtype."""
     array = jnp.asarray(t)
     return array if jnp.issubdtype(array.dtype, jnp.inexact) else array.astype(jnp.result_type(float))
 
 
 class Activation(abc.ABC):
-    """An activation σ with everything that the theory asks of it.
+    """An activation σ with its derivatives, Gaussian moments, dual activations and bounds.
 
-    Instances are immutable, hashable and equal by value. A new activation is one class that fills in `traits` and the
-    methods below that are abstract, and registers a name with `taylornets.activations.register`.
+    Instances are immutable, hashable and compared by value. To add an activation, define a subclass that implements `traits`
+    and the abstract methods, and register a name with `taylornets.activations.register`.
 
-    All functions of an array are elementwise, keep its shape and floating type, and can be jitted, vmapped and
-    differentiated. The gradient of `derivative(k)` is `derivative(k + 1)`, at kinks too.
+    All functions of an array are elementwise, preserve shape and dtype, and support `jit`, `vmap` and differentiation. The
+    gradient of `derivative(k)` is `derivative(k + 1)`, including at kinks.
 
     Source: theory sections 1, 6 and 9.
 
@@ -50,23 +50,23 @@ class Activation(abc.ABC):
 
     @abc.abstractmethod
     def evaluate(self, t: Array, orders: tuple[int, ...]) -> tuple[Array, ...]:
-        """The derivatives of the given orders, computed together; `derivatives` adds checks and gradients."""
+        """Computes the derivatives of the given orders jointly; `derivatives` adds validation and gradients."""
 
     @abc.abstractmethod
     def gaussian_moment(self, k: int, q: int) -> float:
-        """`E[σ^{(k)}(g) He_q(g)]` for integers that have been checked."""
+        """Computes `E[σ^{(k)}(g) He_q(g)]` for validated integers."""
 
     @abc.abstractmethod
     def dual_value(self, k: int, rho: Array) -> Array:
-        """`κ_k(ρ)` for `ρ` in [-1, 1]."""
+        """Computes `κ_k(ρ)` for `ρ` in [-1, 1]."""
 
     @abc.abstractmethod
     def dual_slope(self, k: int, rho: Array) -> Array:
-        """`dκ_k/dρ` for `ρ` in [-1, 1], itself differentiable."""
+        """Computes `dκ_k/dρ` for `ρ` in [-1, 1], itself differentiable."""
 
     @abc.abstractmethod
     def supremum(self, k: int) -> float:
-        """An upper bound on `sup_t |σ^{(k)}(t)|` for an integer that has been checked."""
+        """Computes an upper bound on `sup_t |σ^{(k)}(t)|` for a validated integer."""
 
     @property
     def name(self) -> str:
@@ -75,12 +75,12 @@ class Activation(abc.ABC):
 
     @property
     def analytic(self) -> bool:
-        """Whether σ is real analytic, so that complex arguments are accepted inside `strip`."""
+        """Whether σ is real analytic and accepts complex arguments inside `strip`."""
         return self.traits.analytic
 
     @property
     def strip(self) -> float:
-        """Half-width of the strip around the real axis on which σ is analytic: 0 if nowhere, infinite if entire."""
+        """Half-width of the strip around the real axis on which σ is analytic: 0 if not analytic, infinite if entire."""
         return self.traits.strip
 
     @property
@@ -94,11 +94,11 @@ class Activation(abc.ABC):
         return self.traits.smoothness
 
     def __call__(self, t: ArrayLike) -> Array:
-        """σ at every entry of `t`."""
+        """Applies σ to every entry of `t`."""
         return self.derivatives(t, (0,))[0]
 
     def derivative(self, k: int) -> Elementwise:
-        """The function `t ↦ σ^{(k)}(t)`, elementwise.
+        """Returns the elementwise function `t ↦ σ^{(k)}(t)`.
 
         Args:
             k: order, an integer ≥ 0.
@@ -117,17 +117,17 @@ class Activation(abc.ABC):
         return _derivative(self, _checks.integer("k", k, 0, "The order of a derivative is 0, 1, 2, ..."))
 
     def derivatives(self, t: ArrayLike, orders: tuple[int, ...]) -> tuple[Array, ...]:
-        """Several derivatives at the same points; what they have in common is computed once.
+        """Computes several derivatives at the same points, sharing common subexpressions.
 
         Args:
             t: points, any shape; complex only if the activation is `analytic`.
-            orders: orders of derivative, integers ≥ 0 in any sequence.
+            orders: orders of the derivatives, integers ≥ 0 in any order.
 
         Returns:
             One array of the shape of `t` for each order.
 
         Raises:
-            ArgumentError: for a bad order, or complex points of an activation that is not analytic.
+            ArgumentError: for an invalid order, or complex points with an activation that is not analytic.
         """
         points = as_inexact(t)
         if not self.analytic and jnp.issubdtype(points.dtype, jnp.complexfloating):
@@ -140,20 +140,20 @@ class Activation(abc.ABC):
         return _joint(self, tuple(_checks.integer("orders", k, 0) for k in orders))(points)
 
     def hermite_coefficient(self, k: int, q: int) -> float:
-        """The Hermite coefficient `c_{k,q} = E[σ^{(k)}(g) He_q(g)]`, `g ~ N(0, 1)`.
+        """Computes the Hermite coefficient `c_{k,q} = E[σ^{(k)}(g) He_q(g)]`, `g ~ N(0, 1)`.
 
-        `He_q` is the probabilists' Hermite polynomial. `σ^{(k)}` is the derivative almost everywhere, which is what
-        `derivative(k)` computes and a network sees: a ReLU power `p` has `c_{k,q} = 0` for all `k > p`, although the
-        distribution `σ^{(p+1)}` is a point mass. For smooth activations `c_{k,q} = c_{0,k+q}`.
+        `He_q` is the probabilists' Hermite polynomial. `σ^{(k)}` is the almost-everywhere derivative, as computed by
+        `derivative(k)` and used in a network: a ReLU power `p` has `c_{k,q} = 0` for all `k > p`, although the
+        distributional derivative `σ^{(p+1)}` is a point mass. For smooth activations `c_{k,q} = c_{0,k+q}`.
 
-        Computed in float64 on the host, whatever JAX's floating type. In closed form for ReLU powers, erf, GELU, sin,
-        exp and polynomials. Otherwise by composite Gauss-Legendre quadrature, with an error of about
-        `1e-15 √q! (E σ^{(k)}(g)²)^{1/2}`; a result below the rounding error of the sum is returned as exactly 0, so
-        that coefficients that vanish by symmetry do vanish.
+        The computation runs in float64 on the host, regardless of JAX's default dtype. It uses a closed form for ReLU powers,
+        erf, GELU, sin, exp and polynomials, and otherwise composite Gauss-Legendre quadrature with an error of about
+        `1e-15 √q! (E σ^{(k)}(g)²)^{1/2}`. A result below the rounding error of the sum is returned as exactly 0, so that
+        coefficients that vanish by symmetry are exact.
 
         Args:
             k: order of the derivative, an integer ≥ 0.
-            q: degree of the Hermite polynomial, an integer from 0 to 170 (beyond, `He_q` leaves float64).
+            q: degree of the Hermite polynomial, an integer from 0 to 170 (higher degrees overflow float64).
 
         Returns:
             The coefficient.
@@ -161,7 +161,7 @@ class Activation(abc.ABC):
         Raises:
             ArgumentError: if `k` or `q` is not such an integer.
 
-        Source: theory section 6; BL20 section 5.
+        Source: theory section 6; Bai & Lee (2020), section 5.
 
         Example:
             >>> import taylornets as tn
@@ -170,19 +170,19 @@ class Activation(abc.ABC):
         """
         order, degree = _checks.integer("k", k, 0), _checks.integer("q", q, 0)
         if degree > MAX_DEGREE:
-            raise _checks.ArgumentError("q", f"a degree ≤ {MAX_DEGREE}", str(q), "Its moments are beyond float64.")
+            raise _checks.ArgumentError("q", f"a degree ≤ {MAX_DEGREE}", str(q), "Higher moments overflow float64.")
         return _moment(self, order, degree)
 
     def dual(self, k: int) -> Elementwise:
-        """The dual activation of `σ^{(k)}`: `κ_k(ρ) = E[σ^{(k)}(g) σ^{(k)}(g')] = Σ_q c_{k,q}²/q! ρ^q`.
+        """Returns the dual activation of `σ^{(k)}`: `κ_k(ρ) = E[σ^{(k)}(g) σ^{(k)}(g')] = Σ_q c_{k,q}²/q! ρ^q`.
 
-        `g` and `g'` are standard normal with correlation `ρ`. In closed form for ReLU powers (the arc-cosine
-        kernels), erf, sin, exp and polynomials. Otherwise the power series, with coefficients by Gauss quadrature,
-        cut where the rest of at most 1,024 terms is below the rounding error at every `ρ`; only a custom function with
-        a kink uses them up, with an error of about `1e-4` for a jump of the first derivative. `ρ` is clipped to
-        [-1, 1], so that correlations that left it by rounding are harmless.
+        `g` and `g'` are standard normal with correlation `ρ`. ReLU powers (the arc-cosine kernels), erf, sin, exp and
+        polynomials have a closed form. Other activations use the power series with coefficients from Gauss quadrature,
+        truncated where the remainder is below the rounding error at every `ρ`, or after 1,024 terms. Only custom functions
+        with kinks reach this limit, with an error of about `1e-4` for a jump of the first derivative. `ρ` is clipped to
+        [-1, 1], to allow for rounding errors in the correlations.
 
-        For smooth activations the gradient of `dual(k)` is `dual(k + 1)` (Price's theorem), at `ρ = ±1` too. For a
+        For smooth activations the gradient of `dual(k)` is `dual(k + 1)` (Price's theorem), including at `ρ = ±1`. For a
         ReLU power `p` it is that of the arc-cosine kernel, which is infinite at `±1` for `k = p`.
 
         Args:
@@ -204,15 +204,15 @@ class Activation(abc.ABC):
         return _dual(self, _checks.integer("k", k, 0))
 
     def derivative_bound(self, k: int) -> float:
-        """An upper bound on `sup_t |σ^{(k)}(t)|`, infinite when unbounded.
+        """Computes an upper bound on `sup_t |σ^{(k)}(t)|`, infinite if unbounded.
 
-        It is made for remainders of Taylor's theorem, so it is also a Lipschitz constant of `σ^{(k-1)}`: infinite if
-        that function jumps, as for a ReLU power `p` and every `k > p`, where the derivative almost everywhere is 0.
+        The bound applies to remainders of Taylor's theorem, so it is also a Lipschitz constant of `σ^{(k-1)}`: it is infinite
+        if that function jumps, as for a ReLU power `p` and every `k > p`, although the almost-everywhere derivative is 0.
 
-        Exact where a closed form is at hand. Otherwise the largest value on a grid of spacing `h` plus `h²/8` times a
-        bound on `|σ^{(k+2)}|`: the derivative vanishes at an interior maximum, so the nearest grid point, at most
-        `h/2` away, cannot be lower by more. Beyond the grid an analytic tail bound is used. The result is enlarged
-        by a relative `1e-9` for rounding.
+        The bound is exact if a closed form is available. Otherwise it is the largest value on a grid of spacing `h` plus
+        `h²/8` times a bound on `|σ^{(k+2)}|`: the derivative vanishes at an interior maximum, so the value at the nearest grid
+        point, at most `h/2` away, is lower by at most this amount. An analytic tail bound covers points beyond the grid. The
+        result is increased by a relative `1e-9` for rounding.
 
         Args:
             k: order, an integer ≥ 0.
@@ -233,8 +233,8 @@ class Activation(abc.ABC):
         return _bound(self, _checks.integer("k", k, 0))
 
 
-# Functions below are cached by value, so that an activation hands out the same function every time and jitted code that
-# received it as a static argument is not compiled again.
+# The functions below are cached by value, so that an activation always returns the same function object and jitted code that
+# receives it as a static argument is not recompiled.
 
 
 @functools.lru_cache(maxsize=1024)
@@ -247,7 +247,7 @@ def _derivative(activation: Activation, k: int) -> Elementwise:
 
 @functools.lru_cache(maxsize=1024)
 def _joint(activation: Activation, orders: tuple[int, ...]) -> Callable[[Array], tuple[Array, ...]]:
-    """All orders at once; the rule of differentiation evaluates them and the next ones together."""
+    """Computes all orders jointly; the differentiation rule evaluates them together with the next orders."""
     needed = tuple(sorted({*orders, *(k + 1 for k in orders)}))
 
     @jax.custom_jvp
@@ -275,7 +275,7 @@ def _bound(activation: Activation, k: int) -> float:
 
 @functools.lru_cache(maxsize=1024)
 def _dual(activation: Activation, k: int) -> Elementwise:
-    # Clipping stays inside: the gradient of `clip` at its ends is not 1, that of κ_k at ρ = ±1 is wanted whole.
+    # Clip inside the function: the gradient of `clip` at its ends is not 1, but κ_k needs its full gradient at ρ = ±1.
     @jax.custom_jvp
     def dual(rho: Array) -> Array:
         return activation.dual_value(k, jnp.clip(rho, -1, 1))

@@ -18,19 +18,19 @@ from taylornets.activations._traits import Traits
 
 @dataclasses.dataclass(frozen=True)
 class Custom(Activation):
-    """An activation from a JAX function of a real scalar, its derivatives by nested forward differentiation.
+    """An activation defined by a JAX function of a real scalar, with derivatives by nested forward differentiation.
 
-    The cost of order `k` grows like `2^k`. Two are equal if their functions are the same object; so pass the same
-    function, not a new lambda, to code that is compiled for an activation.
+    The cost of order `k` grows like `2^k`. Two instances are equal if their functions are the same object. To avoid
+    recompilation, pass the same function object instead of a new lambda.
 
     Args:
-        function: takes a real scalar and returns a real scalar of the same type.
-        kinks_at: points where some derivative jumps, for quadrature; at a kink JAX's own derivative is used.
+        function: takes a real scalar and returns a real scalar of the same dtype.
+        kinks_at: points where some derivative jumps, for quadrature; at a kink, JAX's own derivative is used.
         continuous: number of continuous derivatives, None for all.
-        complex_arguments: whether complex arguments may be handed to it.
+        complex_arguments: whether the function accepts complex arguments.
         strip_width: half-width of the strip on which it is then analytic.
-        bounds: `bounds[k]` a Lipschitz constant of `σ^{(k-1)}` (for `k = 0` a bound on `|σ|`) that you know;
-            orders beyond have the bound infinity.
+        bounds: `bounds[k]` is a known Lipschitz constant of `σ^{(k-1)}` (for `k = 0` a bound on `|σ|`);
+            higher orders have an infinite bound.
 
     Raises:
         ArgumentError: if the function does not map a scalar to a real scalar.
@@ -102,5 +102,5 @@ class Custom(Activation):
 
     @override
     def supremum(self, k: int) -> float:
-        """The bound that was handed in: nothing can be proved about a function from values at points."""
+        """Returns the bound passed by the user: pointwise values alone imply no bound."""
         return float(self.bounds[k]) if k < len(self.bounds) else math.inf

@@ -40,12 +40,12 @@ class Sin(Activation):
 
     @override
     def gaussian_moment(self, k: int, q: int) -> float:
-        """`E sin(g + s) = e^{-1/2} sin s`, derivative of order `k + q` at 0."""
+        """Differentiates `E sin(g + s) = e^{-1/2} sin s` to order `k + q` at 0."""
         return math.exp(-0.5) * (0.0, 1.0, 0.0, -1.0)[(k + q) % 4]
 
     @override
     def dual_value(self, k: int, rho: Array) -> Array:
-        """`e^{-1} sinh ρ`, and for the cosine `e^{-1} cosh ρ`."""
+        """Returns `e^{-1} sinh ρ`, and for the cosine `e^{-1} cosh ρ`."""
         return math.exp(-1) * (jnp.cosh(rho) if k % 2 else jnp.sinh(rho))
 
     @override
@@ -60,7 +60,7 @@ class Sin(Activation):
 
 @dataclasses.dataclass(frozen=True)
 class Exp(Activation):
-    """`σ(t) = exp t`; entire. It overflows where the floating type does (`t > 88` in float32).
+    """`σ(t) = exp t`; entire. It overflows the floating-point range (for `t > 88` in float32).
 
     Source: theory sections 1 and 2.
 
@@ -81,12 +81,12 @@ class Exp(Activation):
 
     @override
     def gaussian_moment(self, k: int, q: int) -> float:
-        """`E exp(g + s) = exp(s + 1/2)`."""
+        """Uses `E exp(g + s) = exp(s + 1/2)`."""
         return math.exp(0.5)
 
     @override
     def dual_value(self, k: int, rho: Array) -> Array:
-        """`exp(1 + ρ)`."""
+        """Returns `exp(1 + ρ)`."""
         return jnp.exp(1 + rho)
 
     @override
@@ -107,7 +107,7 @@ class PolynomialActivation(Activation):
         coefficients: `(c_0, c_1, ...)`, finite numbers; trailing zeros are dropped.
 
     Raises:
-        ArgumentError: for no coefficient, or one that is not a finite real number.
+        ArgumentError: for an empty sequence, or a coefficient that is not a finite real number.
 
     Source: theory section 1.
 
@@ -143,7 +143,7 @@ class PolynomialActivation(Activation):
 
     @override
     def gaussian_moment(self, k: int, q: int) -> float:
-        """`E[g^a He_q(g)] = a!/((a-q)/2)!/2^{(a-q)/2}` for `a - q` even and not negative, 0 otherwise."""
+        """Uses `E[g^a He_q(g)] = a!/((a-q)/2)!/2^{(a-q)/2}` for `a - q` even and nonnegative, 0 otherwise."""
         return math.fsum(
             c * math.factorial(a) / (math.factorial((a - q) // 2) * 2 ** ((a - q) // 2))
             for a, c in enumerate(self._derivative_coefficients(k))
@@ -152,7 +152,7 @@ class PolynomialActivation(Activation):
 
     @override
     def dual_value(self, k: int, rho: Array) -> Array:
-        """The finite sum `Σ_q c_{k,q}²/q! ρ^q`."""
+        """Returns the finite sum `Σ_q c_{k,q}²/q! ρ^q`."""
         degree = max(0, len(self.coefficients) - 1 - k)
         return _quadrature.horner(
             tuple(self.gaussian_moment(k, q) ** 2 / math.factorial(q) for q in range(degree + 1)), rho

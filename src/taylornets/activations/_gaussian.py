@@ -1,4 +1,4 @@
-"""erf and GELU: derivatives are Hermite polynomials times a Gaussian density.
+"""erf and GELU, whose derivatives are Hermite polynomials times a Gaussian density.
 
 `He_j` is the probabilists' Hermite polynomial and `φ` the standard normal density, `φ^{(j)} = (-1)^j He_j φ`.
 """
@@ -21,10 +21,10 @@ from taylornets.activations._traits import Traits
 
 
 def _density_derivatives(u: Array, orders: tuple[int, ...]) -> dict[int, Array]:
-    """`φ^{(j)}(u)` for the given orders, by the three-term recurrence of the Hermite polynomials.
+    """Computes `φ^{(j)}(u)` for the given orders, by the three-term recurrence of the Hermite polynomials.
 
-    Real arguments of the polynomials are clipped where the density is 0 in this floating type anyway, so that a power
-    that overflows never meets a density of 0.
+    Real arguments of the polynomials are clipped where the density underflows to 0, so that an overflowing power is never
+    multiplied by a zero density.
     """
     if not orders:
         return {}
@@ -39,14 +39,14 @@ def _density_derivatives(u: Array, orders: tuple[int, ...]) -> dict[int, Array]:
 
 
 def _density_bound(j: int, u: float = 0.0) -> float:
-    """A bound on `|φ^{(j)}|` beyond `±u`, by Cramér's inequality."""
+    """Bounds `|φ^{(j)}|` beyond `±u`, by Cramér's inequality."""
     return _quadrature.CRAMER * math.sqrt(math.factorial(j)) * math.exp(-u * u / 4) / math.sqrt(2 * math.pi)
 
 
 def _erf(z: Array) -> Array:
-    """The error function; complex arguments by a series, accurate to rounding while `exp(|Im z|²)` is finite.
+    """Computes the error function; complex arguments use a series accurate to rounding while `exp(|Im z|²)` is finite.
 
-    With `z = x + iy` (Abramowitz and Stegun 7.1.29, after Salzer 1951, in terms of decaying exponentials):
+    For `z = x + iy` (Abramowitz and Stegun 7.1.29, after Salzer 1951, in terms of decaying exponentials):
     `erf z = erf x + e^{-x²}(1 - cos 2xy + i sin 2xy)/(2πx) + (2/π) e^{-x²} Σ_n e^{-n²/4} (f_n + i g_n)/(n² + 4x²)`,
     `f_n = 2x(1 - cosh ny cos 2xy) + n sinh ny sin 2xy`, `g_n = 2x cosh ny sin 2xy + n sinh ny cos 2xy`.
     """
@@ -89,13 +89,13 @@ class Erf(Activation):
 
     @override
     def evaluate(self, t: Array, orders: tuple[int, ...]) -> tuple[Array, ...]:
-        """`erf(t) = 2Φ(√2 t) - 1`, so order `k ≥ 1` is `2 · 2^{k/2} φ^{(k-1)}(√2 t)`."""
+        """Uses `erf(t) = 2Φ(√2 t) - 1`, so order `k ≥ 1` is `2 · 2^{k/2} φ^{(k-1)}(√2 t)`."""
         density = _density_derivatives(math.sqrt(2) * t, tuple(k - 1 for k in orders if k > 0))
         return tuple(2 * 2 ** (k / 2) * density[k - 1] if k > 0 else _erf(t) for k in orders)
 
     @override
     def gaussian_moment(self, k: int, q: int) -> float:
-        """`E erf(g + s) = erf(s/√3)`; its derivative of order `k + q` at 0."""
+        """Differentiates `E erf(g + s) = erf(s/√3)` to order `k + q` at 0."""
         j = k + q
         if j % 2 == 0:
             return 0.0
@@ -103,7 +103,7 @@ class Erf(Activation):
 
     @override
     def dual_value(self, k: int, rho: Array) -> Array:
-        """Derivatives of `(2/π) arcsin(2ρ/3)`."""
+        """Computes derivatives of `(2/π) arcsin(2ρ/3)`."""
         if k == 0:
             return 2 / math.pi * jnp.arcsin(2 * rho / 3)
         root = jax.lax.rsqrt(9 - 4 * rho * rho)
@@ -124,7 +124,7 @@ class Erf(Activation):
 
 @functools.cache
 def _arcsine_polynomial(k: int) -> tuple[float, ...]:
-    """`P_k` with `d^{k-1}/dρ^{k-1} (9 - 4ρ²)^{-1/2} = (9 - 4ρ²)^{-(2k-1)/2} P_k(ρ)`, lowest degree first."""
+    """Returns `P_k`, lowest degree first, with `d^{k-1}/dρ^{k-1} (9 - 4ρ²)^{-1/2} = (9 - 4ρ²)^{-(2k-1)/2} P_k(ρ)`."""
     polynomial = NumpyPolynomial([1.0])
     square, rho = NumpyPolynomial([9.0, 0.0, -4.0]), NumpyPolynomial([0.0, 1.0])
     for j in range(1, k):
@@ -134,7 +134,7 @@ def _arcsine_polynomial(k: int) -> tuple[float, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class Gelu(Activation):
-    """`σ(t) = t Φ(t)`, `Φ` the standard normal distribution function (not the tanh approximation); entire.
+    """`σ(t) = t Φ(t)` with the standard normal distribution function `Φ` (not the tanh approximation); entire.
 
     Source: theory section 1; Hendrycks and Gimpel (2016).
 
@@ -151,7 +151,7 @@ class Gelu(Activation):
 
     @override
     def evaluate(self, t: Array, orders: tuple[int, ...]) -> tuple[Array, ...]:
-        """`σ' = Φ + tφ`; with `t He_{k-1} = He_k + (k-1) He_{k-2}`, order `k ≥ 2` is `φ^{(k-2)} - φ^{(k)}`."""
+        """Uses `σ' = Φ + tφ`; by `t He_{k-1} = He_k + (k-1) He_{k-2}`, order `k ≥ 2` is `φ^{(k-2)} - φ^{(k)}`."""
         needed = {0} if 1 in orders else set[int]()
         needed |= {j for k in orders if k > 1 for j in (k - 2, k)}
         density = _density_derivatives(t, tuple(needed))
@@ -166,9 +166,9 @@ class Gelu(Activation):
 
     @override
     def gaussian_moment(self, k: int, q: int) -> float:
-        """`E σ(g + s) = sΦ(s/√2) + φ(s/√2)/√2`, derivative of order `j = k + q` at 0.
+        """Differentiates `E σ(g + s) = sΦ(s/√2) + φ(s/√2)/√2` to order `j = k + q` at 0.
 
-        With `r = 1/√2` it is `j r^{j-1} Φ^{(j-1)}(0) + r^{j+1} φ^{(j)}(0)`.
+        For `r = 1/√2` the result is `j r^{j-1} Φ^{(j-1)}(0) + r^{j+1} φ^{(j)}(0)`.
         """
         j, r = k + q, math.sqrt(0.5)
 

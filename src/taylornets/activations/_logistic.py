@@ -1,8 +1,8 @@
-"""tanh and its kin: sigmoid `(1 + tanh(t/2))/2` and softplus, whose derivative is the sigmoid.
+"""tanh, the sigmoid `(1 + tanh(t/2))/2`, and softplus, whose derivative is the sigmoid.
 
-With `T = tanh` and `s = sech²`, `T' = s`, `s' = -2 T s`, `T² = 1 - s`: every derivative is `R(s)` (odd order) or
-`T R(s)` (even order) with a polynomial `R`. Written in `s` instead of `T` nothing cancels in the tails, where `s` is
-small and known to full relative accuracy as `4e/(1+e)²`, `e = exp(-2|t|)`.
+For `T = tanh` and `s = sech²`, `T' = s`, `s' = -2 T s`, `T² = 1 - s`: every derivative is `R(s)` (odd order) or
+`T R(s)` (even order) with a polynomial `R`. Writing `R` in `s` instead of `T` avoids cancellation in the tails, where `s` is
+small and computed to full relative accuracy as `4e/(1+e)²`, `e = exp(-2|t|)`.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from taylornets.activations._traits import Traits
 
 @functools.cache
 def _polynomial(k: int) -> tuple[int, ...]:
-    """Coefficients of `R` for order `k ≥ 1`, lowest degree first: `(R)' = T·(-2 s R')`, `(T R)' = sR - 2s(1-s)R'`."""
+    """Returns the coefficients of `R`, by increasing degree, for `k ≥ 1`: `(R)' = T·(-2 s R')`, `(T R)' = sR - 2s(1-s)R'`."""
     if k == 1:
         return (0, 1)
     below = _polynomial(k - 1)
@@ -36,10 +36,10 @@ def _polynomial(k: int) -> tuple[int, ...]:
 
 
 def _tanh_derivatives(x: Array, orders: tuple[int, ...], scale: tuple[float, ...]) -> tuple[Array, ...]:
-    """`scale · tanh^{(k)}(x)` for orders `k ≥ 1`."""
+    """Computes `scale · tanh^{(k)}(x)` for orders `k ≥ 1`."""
     if not orders:
         return ()
-    # s is even, and e must not overflow; `where` on the real part also serves complex arguments.
+    # s is even, and e must not overflow; selecting by the real part also handles complex arguments.
     decay = jnp.exp(-2 * jnp.where(jnp.real(x) < 0, -x, x))
     s = 4 * decay / (1 + decay) ** 2
     tangent = jnp.tanh(x) if any(k % 2 == 0 for k in orders) else x
@@ -52,7 +52,7 @@ def _tanh_derivatives(x: Array, orders: tuple[int, ...], scale: tuple[float, ...
 
 
 def _tanh_supremum(k: int, activation: Activation, order: int, scale: float, width: float) -> float:
-    """A bound on `scale · sup|tanh^{(k)}|`: `activation` has the derivative `scale · tanh^{(k)}(t/width)`."""
+    """Bounds `scale · sup|tanh^{(k)}|`, where the derivative of `activation` is `scale · tanh^{(k)}(t/width)`."""
     edge = 20.0 * width
     # |T| ≤ 1 and 0 ≤ s ≤ 1 bound the polynomial by the sum of its coefficients; s ≤ 4 exp(-2|x|) in the tail.
     curvature = scale / width**2 * sum(map(abs, _polynomial(k + 2)))

@@ -1,10 +1,10 @@
 """Gaussian expectations, dual activations and suprema of activations without a closed form.
 
-Everything here is computed once, in float64 on the host, and kept: what depends on data is only the evaluation of the
-power series of a dual activation.
+All values are computed once in float64 on the host and cached; only the power series of a dual activation is evaluated on
+data.
 
-The normalized Hermite functions `ψ_q(t) = He_q(t) √(φ(t)/q!)`, `φ` the standard normal density, are bounded by 1.09 for
-all `q` and `t`, so with `He_q φ = √q! ψ_q ψ_0` nothing overflows before the factor `√q!`.
+The normalized Hermite functions `ψ_q(t) = He_q(t) √(φ(t)/q!)`, where `φ` is the standard normal density, are bounded by 1.09
+for all `q` and `t`. Since `He_q φ = √q! ψ_q ψ_0`, only the factor `√q!` can overflow.
 """
 
 import concurrent.futures
@@ -23,12 +23,12 @@ from scipy import special
 from taylornets.activations._base import Activation
 
 RANGE = 20.0
-"""Half the range of integration: `ψ_0(20) < 1e-43` leaves nothing outside for functions of moderate growth."""
+"""Half the range of integration: `ψ_0(20) < 1e-43`, so the rest is negligible for functions of moderate growth."""
 PANEL = 0.5
 NODES = 20
-"""Width of a panel and Gauss points in it: a function analytic in a strip of half-width 0.2 is integrated to 1e-13."""
+"""Panel width and Gauss points per panel: the error is 1e-13 for functions analytic in a strip of half-width 0.2."""
 TERMS = 1024
-"""Most terms of the series of a dual activation."""
+"""Maximum number of terms in the series of a dual activation."""
 CRAMER = 1.0865
 """Cramér's constant: `|He_q(t)| exp(-t²/4) ≤ CRAMER √q!` for all `q` and `t`."""
 
@@ -36,16 +36,16 @@ Vector = Float[np.ndarray, " nodes"]
 
 
 def host_values(activation: Activation, k: int, points: Vector) -> Vector:
-    """`σ^{(k)}` at the given points in float64, also while a float32 computation is being traced.
+    """Evaluates `σ^{(k)}` at the given points in float64, even while a float32 computation is being traced.
 
-    In a thread of its own, since JAX's traces belong to threads: `jax.ensure_compile_time_eval` does not take a
-    function with a derivative rule out of an enclosing `vmap`.
+    The evaluation runs in a separate thread, since JAX traces are thread-local: `jax.ensure_compile_time_eval` does not
+    detach a function with a custom derivative rule from an enclosing `vmap`.
     """
 
     def evaluate() -> Vector:
         with contextlib.ExitStack() as stack:
             stack.enter_context(jax.enable_x64(True))
-            # Without a CPU backend (JAX_PLATFORMS=cuda) the accelerator's float64 serves as well.
+            # Without a CPU backend (JAX_PLATFORMS=cuda), use float64 on the accelerator.
             with contextlib.suppress(RuntimeError):
                 stack.enter_context(jax.default_device(jax.local_devices(backend="cpu")[0]))
             return np.asarray(activation.derivative(k)(jnp.asarray(points, jnp.float64)), np.float64)
@@ -56,7 +56,7 @@ def host_values(activation: Activation, k: int, points: Vector) -> Vector:
 
 @functools.lru_cache(maxsize=64)
 def _rule(kinks: tuple[float, ...]) -> tuple[Vector, Vector]:
-    """Nodes and weights of composite Gauss-Legendre quadrature over [-RANGE, RANGE], panels ending at the kinks."""
+    """Returns nodes and weights of composite Gauss-Legendre quadrature over [-RANGE, RANGE], with panels ending at kinks."""
     grid = np.arange(-RANGE, RANGE + PANEL / 2, PANEL)
     edges = np.unique(np.concatenate([grid, [kink for kink in kinks if abs(kink) < RANGE]]))
     points, weights = special.roots_legendre(NODES)
@@ -66,7 +66,7 @@ def _rule(kinks: tuple[float, ...]) -> tuple[Vector, Vector]:
 
 @functools.lru_cache(maxsize=64)
 def _samples(activation: Activation, k: int) -> tuple[Vector, Vector]:
-    """Nodes, and `weight · σ^{(k)} · ψ_0` at them."""
+    """Returns the nodes, and `weight · σ^{(k)} · ψ_0` at the nodes."""
     nodes, weights = _rule(activation.kinks)
     ground = (2 * math.pi) ** -0.25 * np.exp(-(nodes**2) / 4)
     return nodes, weights * host_values(activation, k, nodes) * ground
@@ -92,7 +92,7 @@ class _HermiteFunctions:
 
 
 def hermite_coefficient(activation: Activation, k: int, q: int) -> float:
-    """`E[σ^{(k)}(g) He_q(g)]`; exactly 0 where the sum is below its rounding error."""
+    """Computes `E[σ^{(k)}(g) He_q(g)]`; exactly 0 if the sum is below its rounding error."""
     nodes, samples = _samples(activation, k)
     terms = samples * next(itertools.islice(_HermiteFunctions(nodes), q, None))
     total, noise = math.fsum(terms), 4 * np.finfo(float).eps * float(np.abs(terms).sum())
@@ -101,9 +101,9 @@ def hermite_coefficient(activation: Activation, k: int, q: int) -> float:
 
 @functools.lru_cache(maxsize=256)
 def _dual_coefficients(activation: Activation, k: int, tolerance: float) -> tuple[float, ...]:
-    """Coefficients `c_{k,q}²/q!`, cut where the rest of the series is below `tolerance` of its sum.
+    """Returns the coefficients `c_{k,q}²/q!`, truncated where the remainder is below `tolerance` times the sum.
 
-    All are nonnegative, so the rest at any `ρ` in [-1, 1] is at most the rest at 1.
+    All are nonnegative, so the remainder at any `ρ` in [-1, 1] is at most the remainder at 1.
     """
     nodes, samples = _samples(activation, k)
     found = np.array([float(samples @ psi) ** 2 for psi in itertools.islice(_HermiteFunctions(nodes), TERMS)])
@@ -112,13 +112,13 @@ def _dual_coefficients(activation: Activation, k: int, tolerance: float) -> tupl
 
 
 def dual_series(activation: Activation, k: int, rho: Array) -> Array:
-    """`κ_k(ρ)` by its power series, Horner's rule."""
+    """Evaluates the power series of `κ_k(ρ)` by Horner's rule."""
     coefficients = _dual_coefficients(activation, k, float(jnp.finfo(rho.dtype).eps))
     return jnp.polyval(jnp.asarray(coefficients[::-1], rho.dtype), rho, unroll=16)
 
 
 def grid_supremum(activation: Activation, k: int, *, edge: float, curvature: float, tail: float) -> float:
-    """An upper bound on `sup |σ^{(k)}|` from a grid.
+    """Computes an upper bound on `sup |σ^{(k)}|` from values on a grid.
 
     Args:
         activation: the activation.
@@ -128,7 +128,7 @@ def grid_supremum(activation: Activation, k: int, *, edge: float, curvature: flo
         tail: a bound on `|σ^{(k)}|` beyond the grid.
 
     Returns:
-        The bound: see `Activation.derivative_bound`.
+        The bound; see `Activation.derivative_bound`.
     """
     points, spacing = np.linspace(-edge, edge, 200_001, retstep=True)
     largest = float(np.abs(host_values(activation, k, points)).max())
@@ -136,17 +136,17 @@ def grid_supremum(activation: Activation, k: int, *, edge: float, curvature: flo
 
 
 def absolute_moment(j: int) -> float:
-    """`E|g|^j = (j-1)!!`, times `√(2/π)` for odd `j`."""
+    """Returns `E|g|^j = (j-1)!!`, times `√(2/π)` for odd `j`."""
     return math.prod(range(j - 1, 0, -2)) * (math.sqrt(2 / math.pi) if j % 2 else 1.0)
 
 
 def hermite_at_zero(q: int) -> float:
-    """`He_q(0)`: 0 for odd `q`, `(-1)^{q/2} (q-1)!!` for even `q`."""
+    """Returns `He_q(0)`: 0 for odd `q`, `(-1)^{q/2} (q-1)!!` for even `q`."""
     return 0.0 if q % 2 else float((-1) ** (q // 2) * math.prod(range(1, q, 2)))
 
 
 def horner(coefficients: tuple[float, ...], x: Any) -> Any:
-    """`Σ_j coefficients[j] x^j`, for numbers and arrays; the type of `x` is kept."""
+    """Returns `Σ_j coefficients[j] x^j` for numbers and arrays, in the dtype of `x`."""
     total = coefficients[-1] + 0 * x
     for coefficient in coefficients[-2::-1]:
         total = total * x + coefficient

@@ -1,4 +1,4 @@
-"""Activations by name."""
+"""The registry of activations."""
 
 import inspect
 from collections.abc import Callable
@@ -13,7 +13,7 @@ _parsers: dict[str, Callable[[str], Activation | None]] = {}
 
 
 def register(name: str, factory: Callable[[], Activation]) -> None:
-    """Makes an activation available to `get` under a name.
+    """Registers an activation under a name, for `get`.
 
     Args:
         name: the name; `factory().name` should equal it.
@@ -30,22 +30,22 @@ def register(name: str, factory: Callable[[], Activation]) -> None:
         True
     """
     if name in _factories:
-        raise _checks.ArgumentError("name", "a name that is free", repr(name))
+        raise _checks.ArgumentError("name", "an unused name", repr(name))
     _factories[name] = factory
 
 
 def register_pattern(pattern: str, parser: Callable[[str], Activation | None]) -> None:
-    """Makes a family of activations available to `get`.
+    """Registers a parametric family of activations, for `get`.
 
     Args:
-        pattern: how a user writes a member, for error messages.
-        parser: the activation of a name, or None if the name is not of this family.
+        pattern: the form of the names of members, for error messages.
+        parser: returns the activation for a name, or None if the name does not belong to this family.
     """
     _parsers[pattern] = parser
 
 
 def names() -> tuple[str, ...]:
-    """The names of all registered activations, sorted.
+    """Returns the names of all registered activations, sorted.
 
     Example:
         >>> import taylornets as tn
@@ -56,18 +56,18 @@ def names() -> tuple[str, ...]:
 
 
 def get(activation: Any) -> Activation:
-    """The activation of a name, or made of a function.
+    """Returns an activation by name, or converts a function to an activation.
 
     Args:
         activation: one of `names()`; or a member of a family, `"relu_power_P"` for `relu(t)^P/P!` and
             `"polynomial(c0, c1, ...)"`; or any smooth JAX function of a real scalar (see `Custom`); or an
-            activation, which is returned as it is.
+            activation, which is returned unchanged.
 
     Returns:
         The activation.
 
     Raises:
-        ArgumentError: for an unknown name, with the nearest one, or for something that is none of these.
+        ArgumentError: for an unknown name, suggesting the closest one, or a value of another type.
 
     Example:
         >>> import jax.numpy as jnp, taylornets as tn
@@ -88,5 +88,5 @@ def get(activation: Any) -> Activation:
         "activation",
         "a name, an activation or a JAX function of a real scalar",
         repr(activation),
-        "Names are listed by taylornets.activations.names().",
+        "taylornets.activations.names() lists the names.",
     )

@@ -1,4 +1,4 @@
-"""ReLU powers `relu(t)^p/p!`, the cubic ReLU of BL20 among them, and the arc-cosine kernels."""
+"""ReLU powers `relu(t)^p/p!`, including the cubic ReLU of Bai & Lee (2020), and the arc-cosine kernels."""
 
 import dataclasses
 import functools
@@ -22,10 +22,10 @@ _NAMES = {1: "relu", 3: "cubic_relu"}
 
 @dataclasses.dataclass(frozen=True)
 class ReluPower(Activation):
-    """`σ(t) = relu(t)^p/p!`, so that each derivative is the ReLU power below.
+    """`σ(t) = relu(t)^p/p!`, normalized so that each derivative is the next lower ReLU power.
 
-    `σ^{(k)} = relu^{p-k}/(p-k)!` for `k < p`, a step for `k = p`, and 0 for `k > p`: the derivative almost everywhere.
-    At the kink the value from the left is taken, `step(0) = 0`. Powers 1 and 3 are named `"relu"` and
+    `σ^{(k)} = relu^{p-k}/(p-k)!` for `k < p`, a step function for `k = p`, and 0 for `k > p` (the almost-everywhere
+    derivative). At the kink, the value is the limit from the left: `step(0) = 0`. Powers 1 and 3 are named `"relu"` and
     `"cubic_relu"`, others `"relu_power_P"`.
 
     Args:
@@ -34,7 +34,7 @@ class ReluPower(Activation):
     Raises:
         ArgumentError: if `power` is not an integer ≥ 1.
 
-    Source: theory section 1; BL20 section 2. The duals are the arc-cosine kernels of Cho and Saul (2009).
+    Source: theory section 1; Bai & Lee (2020), section 2. The duals are the arc-cosine kernels of Cho and Saul (2009).
 
     Example:
         >>> import taylornets as tn
@@ -84,7 +84,7 @@ class ReluPower(Activation):
 
     @override
     def dual_slope(self, k: int, rho: Array) -> Array:
-        """`κ_{k+1}`, and for a step `1/(2π √(1-ρ²))`, which the almost-everywhere derivative misses."""
+        """Returns `κ_{k+1}`, and for a step `1/(2π √(1-ρ²))`, which the almost-everywhere derivative misses."""
         if k != self.power:
             return self.dual(k + 1)(rho)
         clipped = jnp.clip(rho, -1, 1)
@@ -92,15 +92,15 @@ class ReluPower(Activation):
 
     @override
     def supremum(self, k: int) -> float:
-        """Exact; infinite beyond `p`, where `σ^{(k-1)}` jumps or is no function, so that no remainder bound holds."""
+        """Returns the exact supremum; infinite for `k > p`, where `σ^{(k-1)}` jumps or is only a distribution."""
         return 1.0 if k == self.power else math.inf
 
 
 @functools.cache
 def _arc_cosine_polynomials(n: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Polynomials `A_n`, `B_n` of `J_n(θ) = A_n(ρ) sin θ + B_n(ρ) (π - θ)`, `ρ = cos θ`, lowest degree first.
+    """Returns polynomials `A_n`, `B_n` of `J_n(θ) = A_n(ρ) sin θ + B_n(ρ) (π - θ)`, `ρ = cos θ`, lowest degree first.
 
-    `J_n = s^{2n+1} d^n/dρ^n [(π - θ)/s]` with `s = sin θ`, `ds/dρ = -ρ/s`, `dθ/dρ = -1/s` gives
+    `J_n = s^{2n+1} d^n/dρ^n [(π - θ)/s]` with `s = sin θ`, `ds/dρ = -ρ/s`, `dθ/dρ = -1/s` implies
     `A_{n+1} = (1-ρ²) A_n' + 2nρ A_n + B_n` and `B_{n+1} = (1-ρ²) B_n' + (2n+1)ρ B_n`.
     """
     a, b = NumpyPolynomial([0.0]), NumpyPolynomial([1.0])
@@ -111,7 +111,7 @@ def _arc_cosine_polynomials(n: int) -> tuple[tuple[float, ...], tuple[float, ...
 
 
 def _arc_cosine(n: int, rho: Array) -> Array:
-    """`E[r(g) r(g')]`, `r = relu^n/n!`: `J_n(θ)/(2π n!²)`."""
+    """Computes `E[r(g) r(g')] = J_n(θ)/(2π n!²)` for `r = relu^n/n!`."""
     a, b = _arc_cosine_polynomials(n)
     sine = jnp.sqrt((1 - rho) * (1 + rho))
     rest = math.pi - jnp.arctan2(sine, rho)

@@ -1,16 +1,16 @@
-"""Facts about an activation."""
+"""Properties of an activation."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Traits:
-    """What is known about an activation without evaluating it.
+    """Static properties of an activation.
 
     Attributes:
-        name: the name `taylornets.activations.get` accepts (of a custom one: the name of its function).
-        analytic: whether it is real analytic, and complex arguments are accepted.
-        strip: half-width of the strip around the real axis on which it is analytic; 0 if it is not.
+        name: the name accepted by `taylornets.activations.get` (for a custom activation, the name of its function).
+        analytic: whether it is real analytic and accepts complex arguments.
+        strip: half-width of the strip around the real axis on which it is analytic; 0 if it is not analytic.
         kinks: points where some derivative jumps.
         smoothness: number of continuous derivatives, or None for all.
 

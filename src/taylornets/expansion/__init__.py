@@ -1,4 +1,4 @@
-"""Taylor models of any function `f(params, *args, **kwargs)` in its parameters."""
+"""Taylor models of any function `f(params, *args, **kwargs)` with respect to its parameters."""
 
 from taylornets.expansion._cost import Cost, cost
 from taylornets.expansion._custom import warn_of_other_slopes as warn_of_other_slopes

@@ -1,4 +1,4 @@
-"""`cost`: what an expansion will take, before it runs."""
+"""`cost`: estimates the cost of an expansion before it runs."""
 
 import math
 from collections.abc import Callable
@@ -15,14 +15,14 @@ from taylornets.series import live_bytes, operations
 
 @dataclass(frozen=True)
 class Cost:
-    """What one evaluation of a Taylor model takes, counted from its program.
+    """The cost of one evaluation of a Taylor model, counted from its program.
 
     Attributes:
         operations: floating-point operations of the Taylor model.
-        bytes: estimate of the bytes of its largest live set, in which results that a compiler fuses are not stored.
-        ratio: `operations` over those of the model itself.
-        model_operations: floating-point operations of the model itself.
-        model_bytes: bytes of the largest live set of the model itself.
+        bytes: estimated peak memory in bytes, not counting results that a compiler fuses.
+        ratio: `operations` divided by `model_operations`.
+        model_operations: floating-point operations of the original model.
+        model_bytes: estimated peak memory of the original model in bytes.
     """
 
     operations: int
@@ -33,8 +33,8 @@ class Cost:
 
     def __str__(self) -> str:
         return (
-            f"{self.operations / 1e9:.4g} Gflop, {self.ratio:.2f} times the model's; "
-            f"at most {self.bytes / 1e6:.4g} MB alive, the model {self.model_bytes / 1e6:.4g} MB"
+            f"{self.operations / 1e9:.4g} Gflop, {self.ratio:.2f} times the original model; "
+            f"peak memory about {self.bytes / 1e6:.4g} MB, original model {self.model_bytes / 1e6:.4g} MB"
         )
 
 
@@ -48,26 +48,26 @@ def cost(
     mode: str = "auto",
     **kwargs: Any,
 ) -> Cost:
-    """Estimates the cost of `taylor_expand(f, params, degree)(new_params, x, *args, **kwargs)`; nothing is computed.
+    """Estimates the cost of `taylor_expand(f, params, degree)(new_params, x, *args, **kwargs)` without evaluating it.
 
-    A product of matrices counts 2 operations for each multiply-add, everything else 1 for each element of the result; a
-    `while` loop counts as one pass.
+    A matrix product counts 2 operations per multiply-add; any other operation counts 1 per element of its result. A `while`
+    loop counts as a single iteration.
 
     Args:
         f: the model `f(params, x, *args, **kwargs)`.
-        params: where to expand.
-        x: its first argument; `jax.ShapeDtypeStruct` leaves do.
-        degree: the order.
+        params: the parameters around which to expand.
+        x: the first argument of the model; `jax.ShapeDtypeStruct` leaves are sufficient.
+        degree: the order of the Taylor model.
         *args: further arguments of the model.
         trainable: as in `taylor_terms`.
         mode: as in `taylor_terms`.
         **kwargs: keyword arguments of the model.
 
     Returns:
-        A `Cost`; printing it gives one line.
+        A `Cost`, which prints as one line.
 
     Raises:
-        ArgumentError: as `taylor_terms`.
+        ArgumentError: as in `taylor_terms`.
 
     Example:
         >>> import jax.numpy as jnp, taylornets as tn

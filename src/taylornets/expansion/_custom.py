@@ -1,4 +1,4 @@
-"""Whether the author's reverse rules give the derivative of the function, along one line."""
+"""Compares custom reverse rules with the derivative of the function along one line."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -12,27 +12,27 @@ from jax.extend import core
 from taylornets._trees import concrete
 from taylornets.series import RuleContext, coefficients, contains, evaluate_closed, make, precision
 
-# Derivatives that agree to a third of the digits are taken for the same: rounding, or the tolerance of a solver whose
-# reverse rule solves another equation (the adjoint one). A heuristic; rules that mean another derivative differ by far more.
+# Derivatives that agree to a third of the digits count as equal: they differ by rounding, or by the tolerance of a solver whose
+# reverse rule solves the adjoint equation. A heuristic; rules that define a different derivative differ by far more.
 _DIGITS = 1 / 3
 
 
 def warn_of_other_slopes(
     model: Callable[[list[Any]], Any], start: Sequence[Any], move: Sequence[Any], stacklevel: int = 3
 ) -> bool:
-    """Warns where the reverse rules of `jax.custom_vjp` functions give another directional derivative than the function.
+    """Warns if the reverse rules of `jax.custom_vjp` functions define a different directional derivative than the functions.
 
-    A straight-through estimator is one: the function is a step, its rule that of the identity. Programs without
-    `jax.custom_vjp`, and traced values, are left alone.
+    An example is a straight-through estimator: the function is a step, its rule that of the identity. Programs without
+    `jax.custom_vjp` and traced values are not checked.
 
     Args:
         model: the outputs as a function of the moving leaves.
         start: the moving leaves at the initialization.
         move: the direction, like `start`.
-        stacklevel: of the warning, counted from here.
+        stacklevel: stack level of the warning, relative to this function.
 
     Returns:
-        Whether the two differ.
+        Whether the two derivatives differ.
     """
     start, move = list(start), list(move)
     if not start or not concrete((start, move)):
@@ -41,12 +41,12 @@ def warn_of_other_slopes(
     if not contains(closed, "custom_vjp_call"):
         return False
     distance = _distance(closed, start, move)
-    if distance <= precision(closed) ** _DIGITS:  # false for NaN, which one of the two may be alone
+    if distance <= precision(closed) ** _DIGITS:  # false for NaN, which may occur in only one of the two
         return False
     apart = f"by {100 * distance:.3g} %" if np.isfinite(distance) else "(one of them is not finite)"
     warnings.warn(
         f"The reverse rule of a jax.custom_vjp function in the model is not the derivative of that function: along this "
-        f'line the two differ {apart}. Pass custom_vjp="rule" to use the rule, as jax.grad does (a straight-through '
+        f'line they differ {apart}. Pass custom_vjp="rule" to use the rule, as jax.grad does (a straight-through '
         f'estimator), or custom_vjp="function" to use the derivative of the function.',
         UserWarning,
         stacklevel=stacklevel,
@@ -55,20 +55,20 @@ def warn_of_other_slopes(
 
 
 def _distance(closed: Any, start: list[Any], move: list[Any]) -> float:
-    """‖J v − J' v‖ over the larger of the norms, where J is the function's Jacobian and J' that of the rules."""
+    """Returns ‖J v − J' v‖ relative to the larger norm, where J is the Jacobian of the function and J' that of the rules."""
     function = jax.jit(lambda a, v: _slopes(closed, a, v, "function"))(start, move)
     try:
         rule = jax.jit(lambda a, v: _slopes(closed, a, v, "rule"))(start, move)
-    except Exception:  # rules that cannot be transposed: some are not linear, some run loops
+    except Exception:  # rules without a transpose: nonlinear ones, or ones with loops
         try:
             return _projected(closed, start, move, function)
-        except Exception:  # a program without reverse mode has no other derivative than that of the function
+        except Exception:  # without reverse mode, the only derivative is that of the function
             return 0.0
     return _relative(*(np.concatenate([_double(part) for part in parts]) for parts in (function, rule)))
 
 
 def _slopes(closed: Any, start: list[Any], move: list[Any], custom_vjp: str) -> list[Any]:
-    """The coefficients of order 1 of the outputs that have one."""
+    """Returns the coefficients of order 1 of those outputs that have one."""
     context = RuleContext(1, None, custom_vjp)
     outs = evaluate_closed(context, closed, [make([a, v]) for a, v in zip(start, move, strict=True)])
     smooth = [v for v, aval in zip(outs, closed.out_avals, strict=True) if jnp.issubdtype(aval.dtype, jnp.inexact)]
@@ -77,7 +77,7 @@ def _slopes(closed: Any, start: list[Any], move: list[Any], custom_vjp: str) -> 
 
 
 def _projected(closed: Any, start: list[Any], move: list[Any], slopes: list[Any]) -> float:
-    """The distance seen through random signs u of the outputs: ⟨u, J v⟩ against ⟨J'ᵀ u, v⟩, one reverse pass."""
+    """Estimates the distance with random output signs u: compares ⟨u, J v⟩ with ⟨J'ᵀ u, v⟩, at the cost of one reverse pass."""
     smooth = [i for i, aval in enumerate(closed.out_avals) if jnp.issubdtype(aval.dtype, jnp.inexact)]
     signs = np.random.default_rng(0)
     u = [jnp.asarray(signs.choice([-1.0, 1.0], s.shape), s.dtype) for s in slopes]
@@ -97,7 +97,7 @@ def _projected(closed: Any, start: list[Any], move: list[Any], slopes: list[Any]
 
 
 def _relative(first: np.ndarray, second: np.ndarray) -> float:
-    """The distance of two vectors over the larger of their norms; entries that are NaN in both do not count."""
+    """Returns the distance of two vectors relative to the larger norm, ignoring entries that are NaN in both."""
     known = ~(np.isnan(first) & np.isnan(second))
     first, second = first[known], second[known]
     scale = max(np.linalg.norm(first), np.linalg.norm(second))

@@ -1,4 +1,4 @@
-"""`taylor_terms`, `taylor_expand`, `linearize`: the Taylor model of any function of a tree of parameters."""
+"""`taylor_terms`, `taylor_expand`, `linearize`: Taylor models of any function of a parameter tree."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,8 +15,7 @@ from taylornets.series import RuleContext, coefficients, evaluate_closed, make
 
 MODES = ("auto", "taylor", "nested")
 CUSTOM_VJP = ("function", "rule")
-# A program whose Python code branches on the values of parameters cannot be traced; nested `jvp` can run it, outside of
-# `jit`.
+# A model whose Python code branches on parameter values cannot be traced; nested `jvp` can evaluate it, outside `jit`.
 _UNTRACEABLE = (
     jax.errors.ConcretizationTypeError,
     jax.errors.TracerArrayConversionError,
@@ -36,42 +35,42 @@ def taylor_terms(
     custom_vjp: str = "function",
     max_bytes: float | None = None,
 ) -> Callable[..., tuple[Any, ...]]:
-    """The Taylor terms of a model in its parameters, one by one.
+    """Returns the individual Taylor terms of a model in its parameters.
 
-    With Δ = new_params − params, the term of order k is
+    For Δ = new_params − params, the term of order k is
 
         f_k = (1/k!) d^k/dt^k f(params + t Δ, *args, **kwargs) at t = 0,
 
     so that f_0 + .. + f_K approximates f(new_params, ...) with an error of order ‖Δ‖^(K+1). Truncated power series are
-    pushed through the model once ("Taylor mode"): the number of matrix products grows linearly in the degree.
+    propagated through the model once ("Taylor mode"): the number of matrix products grows linearly in the degree.
 
     Args:
         f: any function `f(params, *args, **kwargs)` of pytrees that returns a pytree of arrays.
-        params: where to expand. Only arrays with a floating or complex dtype move; integers, masks, random keys, NumPy
-            scalars and Python numbers are settings.
+        params: the parameters around which to expand. Only arrays with a floating or complex dtype move; integers, masks,
+            random keys, NumPy scalars and Python numbers are settings.
         degree: the highest order K, from 0 to 256.
-        trainable: a tree of booleans, or a prefix of one: the leaves that may move. The others stay at `params`,
-            whatever `new_params` holds. All by default.
-        mode: "taylor" pushes series; "nested" nests `jax.jvp`, a reference whose cost doubles with each order; "auto"
+        trainable: a tree of booleans, or a prefix of one, that selects the leaves that may move. The other leaves stay at
+            `params`, regardless of `new_params`. All by default.
+        mode: "taylor" propagates series; "nested" nests `jax.jvp`, a reference whose cost doubles with each order; "auto"
             is "taylor", except for a model that cannot be traced because Python branches on parameter values.
-        fixed: whose value a setting takes that differs between `params` and `new_params`: "start" or "end" (then frozen
-            leaves are those of `new_params` too). By default such a difference is an error, where it can be seen: values
-            traced by an enclosing `jit` cannot.
+        fixed: for settings that differ between `params` and `new_params`, the end whose value is used: "start" or "end"
+            ("end" also takes frozen leaves from `new_params`). By default, a difference raises if it is detectable; values
+            traced by an enclosing `jit` are not compared.
         custom_vjp: derivatives of a `jax.custom_vjp` function: "function" differentiates the function itself, "rule" uses
-            the author's reverse rule (a straight-through estimator).
-        max_bytes: limit of an estimate of the memory, in bytes; by default the memory of the device.
+            the author's reverse rule (as for a straight-through estimator).
+        max_bytes: limit on the estimated memory, in bytes; by default the memory of the device.
 
     Returns:
         A function of `(new_params, *args, **kwargs)` that returns the tuple (f_0, .., f_K). It can be transformed by
-        `jit`, `grad` and `vmap`; wrap it in `jax.jit` when it runs more than once. Integer and boolean outputs have
-        their value in f_0 and zeros in the rest.
+        `jit`, `grad` and `vmap`; wrap it in `jax.jit` if it runs more than once. For integer and boolean outputs, f_0 is
+        the value and all other terms are zero.
 
     Raises:
         ArgumentError: for a degree that is not an integer from 0 to 256, trees that do not match, settings that differ, NaN
             in the parameters or in the outputs at `params`, a model that is not a pure function or returns something other
-            than arrays, or a degree whose coefficients cannot fit into memory.
+            than arrays, or a degree whose coefficients do not fit into memory.
 
-    Source: section 10 of the theory; Griewank and Walther, Evaluating Derivatives, chapter 13 (Taylor coefficients).
+    Source: theory 10; Griewank and Walther, Evaluating Derivatives, chapter 13 (Taylor coefficients).
 
     Example:
         >>> import jax.numpy as jnp, taylornets as tn
@@ -79,11 +78,11 @@ def taylor_terms(
         >>> [float(t) for t in terms(jnp.array([2.0, 2.0]), jnp.array([1.0, 1.0]))]  # (3 + t)² = 9 + 6 t + t²
         [9.0, 6.0, 1.0]
     """
-    order = order_of("degree", degree, 0, "The degree is the number of derivatives to keep.")
+    order = order_of("degree", degree, 0, "The degree is the highest order of derivatives.")
     choice("mode", mode, MODES)
     choice("custom_vjp", custom_vjp, CUSTOM_VJP)
     line = Line.through(f, params, trainable, fixed=fixed)
-    checked: list[bool] = []  # a function is traced twice when it is first called, to see that it is pure
+    checked: list[bool] = []  # the first call traces the function twice, to check that it is pure
 
     def terms(new_params: Any, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
         way = line.to(new_params)
@@ -116,13 +115,13 @@ def taylor_expand(
     custom_vjp: str = "function",
     max_bytes: float | None = None,
 ) -> Callable[..., Any]:
-    """The Taylor model of order `degree` of `f` around `params`: the sum of `taylor_terms`.
+    """Returns the Taylor model of order `degree` of `f` around `params`: the sum of `taylor_terms`.
 
-    The call is the one of `neural_tangents.taylor_expand`; errors are those of `taylor_terms`.
+    The signature is compatible with `neural_tangents.taylor_expand`; errors are those of `taylor_terms`.
 
     Args:
         f: a function `f(params, *args, **kwargs)`.
-        params: where to expand, a pytree.
+        params: the parameters around which to expand, a pytree.
         degree: the order, an integer from 0 to 256.
         trainable: as in `taylor_terms`.
         mode: as in `taylor_terms`.
@@ -160,13 +159,13 @@ def linearize(
     custom_vjp: str = "function",
     max_bytes: float | None = None,
 ) -> Callable[..., Any]:
-    """The first-order Taylor model (the neural tangent model) of `f` around `params`.
+    """Returns the first-order Taylor model (the linearized or NTK model) of `f` around `params`.
 
-    The call is the one of `neural_tangents.linearize`; errors are those of `taylor_terms`.
+    The signature is compatible with `neural_tangents.linearize`; errors are those of `taylor_terms`.
 
     Args:
         f: a function `f(params, *args, **kwargs)`.
-        params: where to expand, a pytree.
+        params: the parameters around which to expand, a pytree.
         trainable: as in `taylor_terms`.
         mode: as in `taylor_terms`.
         fixed: as in `taylor_terms`.
@@ -197,14 +196,14 @@ def _total(parts: Sequence[Any]) -> Any:
 
 @dataclass(frozen=True)
 class Expansion:
-    """How a model is expanded.
+    """Options of an expansion.
 
     Attributes:
         order: the highest order.
         record: called with each primitive and the family of its rule, or `None`.
         custom_vjp: as in `taylor_terms`.
         max_bytes: as in `taylor_terms`.
-        check: whether the model is traced a second time to see that it is a pure function.
+        check: whether to trace the model a second time to check that it is a pure function.
     """
 
     order: int
@@ -217,7 +216,7 @@ class Expansion:
 def series_terms(
     model: Callable[..., Any], start: Sequence[Any], move: Sequence[Any], expand: Expansion
 ) -> tuple[Any, ...]:
-    """The terms by series: parameters enter with two coefficients, everything else with one."""
+    """Computes the terms from series: parameters enter with two coefficients, everything else with one."""
     order = expand.order
     closed, shapes = jax.make_jaxpr(model, return_shape=True)(list(start))
     if expand.check:
@@ -227,13 +226,13 @@ def series_terms(
     structure = jax.tree_util.tree_structure(shapes)
     operands = [make([a, b, *[None] * (order - 1)]) if order else a for a, b in zip(start, move, strict=True)]
     outs = [coefficients(v, order) for v in evaluate_closed(context, closed, operands)]
-    # An output that is a constant of the program comes as a literal of JAX's own type.
+    # An output that is a constant of the program is a literal of a type internal to JAX.
     filled = [[jnp.zeros_like(row[0]) if c is None else jnp.asarray(c) for c in row] for row in outs]
     return tuple(jax.tree_util.tree_unflatten(structure, [row[k] for row in filled]) for k in range(order + 1))
 
 
 def nested_terms(model: Callable[..., Any], start: Sequence[Any], move: Sequence[Any], order: int) -> tuple[Any, ...]:
-    """The terms by differentiating the directional derivative again and again, the definition itself."""
+    """Computes the terms from their definition, by repeated directional derivatives."""
     structures: list[Any] = []
 
     def numbers(moved: list[Any]) -> list[Any]:
@@ -246,7 +245,7 @@ def nested_terms(model: Callable[..., Any], start: Sequence[Any], move: Sequence
     smooth = [i for i, leaf in enumerate(first) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
 
     def stack(k: int) -> Callable[[list[Any]], list[list[Any]]]:
-        """All directional derivatives up to order k, as a function of the moving leaves."""
+        """Returns all directional derivatives up to order k, as a function of the moving leaves."""
         if k == 0:
             return lambda moved: [[numbers(moved)[i] for i in smooth]]
         below = stack(k - 1)

@@ -1,4 +1,4 @@
-"""`explain`: which path each primitive of a model takes."""
+"""`explain`: reports how each primitive of a model is expanded."""
 
 import math
 from collections import Counter
@@ -15,18 +15,18 @@ from taylornets.series import FALL_BACK
 
 @dataclass(frozen=True)
 class Coverage:
-    """The paths that the primitives of a model take in Taylor mode.
+    """The rules that apply to the primitives of a model in Taylor mode.
 
     Attributes:
         rows: (primitive, path, number of equations), sorted by path and name. The path is a family of rules, or
-            "fall-back" for a primitive without a rule, which is expanded by its own derivative along its input curve.
+            "fall-back" for a primitive without a rule, which is expanded by its derivative along the input curve.
     """
 
     rows: tuple[tuple[str, str, int], ...]
 
     @property
     def fall_backs(self) -> tuple[str, ...]:
-        """The primitives that have no rule of their own."""
+        """The primitives without a rule."""
         return tuple(name for name, path, _ in self.rows if path == FALL_BACK)
 
     def __str__(self) -> str:
@@ -38,24 +38,24 @@ class Coverage:
 
 
 def explain(f: Callable[..., Any], params: Any, *args: Any, trainable: Any = None, **kwargs: Any) -> Coverage:
-    """Reports which path each primitive of a model takes when it is expanded.
+    """Reports which rule each primitive of a model uses when the model is expanded.
 
-    Nothing is computed, except the model once where an input holds NaN, to see whether it can stand it.
+    The model is only traced. It is evaluated once if an input contains NaN, to check its outputs for NaN.
 
-    Only equations that depend on a moving parameter are counted: the others run as they are.
+    Only equations that depend on a moving parameter are counted; all others are evaluated unchanged.
 
     Args:
         f: the model `f(params, *args, **kwargs)`.
-        params: where to expand.
+        params: the parameters around which to expand.
         *args: arguments of the model.
         trainable: as in `taylor_terms`.
         **kwargs: keyword arguments of the model.
 
     Returns:
-        A `Coverage`; printing it gives the table.
+        A `Coverage`, which prints as a table.
 
     Raises:
-        ArgumentError: as `taylor_terms`.
+        ArgumentError: as in `taylor_terms`.
 
     Example:
         >>> import jax, jax.numpy as jnp, taylornets as tn

@@ -1,4 +1,4 @@
-"""Refusing an order that cannot fit into memory. What counts lives in the interpreter's room."""
+"""Rejects orders that do not fit into memory, using the counts of `taylornets.series`."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ from taylornets.series import live_bytes, memory_limit
 
 
 def refuse_too_large(jaxpr: Any, order: int, limit: float | None = None) -> None:
-    """Raises when the order's coefficients alone, by an optimistic count from shapes, are beyond the memory.
+    """Raises if the coefficients of the given order, by an optimistic count from shapes, exceed the memory.
 
     Args:
         jaxpr: the open program of the model.
         order: the order.
-        limit: bytes that are there; the memory of the device unless given, and `math.inf` lets everything pass.
+        limit: available bytes; by default the memory of the device. `math.inf` disables the check.
 
     Raises:
         ArgumentError: naming the degree, before anything is allocated.
@@ -25,7 +25,7 @@ def refuse_too_large(jaxpr: Any, order: int, limit: float | None = None) -> None
         raise ArgumentError(
             "degree",
             f"an order whose coefficients fit into the {limit / 1e9:.3g} GB of this device",
-            f"order {order} with about {count / 1e9:.3g} GB alive at once",
-            f"Order 1 takes about {live_bytes(jaxpr, 2) / 1e9:.3g} GB. Lower the degree, split the batch, or pass "
+            f"order {order}, which requires about {count / 1e9:.3g} GB",
+            f"Order 1 requires about {live_bytes(jaxpr, 2) / 1e9:.3g} GB. Lower the degree, split the batch, or pass "
             "max_bytes=... to override.",
         )

@@ -1,4 +1,4 @@
-"""Whether a model is a pure function: traced twice, it must give one program with the same constants."""
+"""Checks that a model is a pure function: two traces must give the same program with the same constants."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from taylornets.series import is_tracing, programs
 
 
 def refuse_impure(model: Callable[..., Any], start: Any, first: Any) -> None:
-    """Raises for a model whose second trace has other constants than the first: noise drawn in Python, a key kept outside.
+    """Raises if the constants of a second trace differ from the first, as with noise drawn in Python or a global key.
 
     Args:
         model: the function that was traced.
@@ -21,7 +21,7 @@ def refuse_impure(model: Callable[..., Any], start: Any, first: Any) -> None:
         first: the closed program of the first trace.
     """
 
-    def again(moved: Any) -> Any:  # another function object: JAX would return the first trace of the same one
+    def again(moved: Any) -> Any:  # a new function object: JAX caches the trace of the old one
         return model(moved)
 
     try:
@@ -29,7 +29,7 @@ def refuse_impure(model: Callable[..., Any], start: Any, first: Any) -> None:
     except jax.errors.UnexpectedTracerError as error:
         refuse_kept_tracer(error)
     mine, theirs = (list(_constants(closed.jaxpr, closed.consts)) for closed in (first, second))
-    # Outside of every transformation a tracer is one that was kept; inside of one, it is if the first trace had a value there.
+    # Outside all transformations, any tracer was leaked by the model; inside one, it was if the first trace had a value there.
     traced = [
         isinstance(b, Tracer) and (not is_tracing() or not isinstance(a, Tracer))
         for a, b in zip(mine, theirs, strict=False)
@@ -37,19 +37,19 @@ def refuse_impure(model: Callable[..., Any], start: Any, first: Any) -> None:
     if any(traced):
         refuse_kept_tracer(None)
     if len(mine) != len(theirs) or not all(same(a, b) for a, b in zip(mine, theirs, strict=True)):
-        got = "one whose constants differ between two calls (noise drawn in Python, or a counter?)"
+        got = "one whose constants differ between two calls (does it draw noise in Python or update a counter?)"
         raise ArgumentError("f", "a pure function", got, "Draw with jax.random and a key among the arguments.")
 
 
 def _constants(jaxpr: Any, consts: Any, wanted: Sequence[bool] | None = None) -> Iterator[Any]:
-    """The numbers of a program that its outputs or effects need, those of the programs inside it included.
+    """Returns the constants of a program and its nested programs that affect its outputs or effects.
 
-    Others are left out: libraries number things in every trace (error codes of `checkify`) that nothing reads.
+    Unused constants are ignored: some libraries create new ones in every trace (error codes of `checkify`).
 
     Args:
         jaxpr: an open program.
         consts: values of its constants.
-        wanted: for each output whether it is needed; all by default.
+        wanted: for each output, whether it is needed; all by default.
     """
     chosen = [True] * len(jaxpr.outvars) if wanted is None else wanted
     needed = {id(v) for v, w in zip(jaxpr.outvars, chosen, strict=True) if w}

@@ -1,7 +1,7 @@
 """Neural tangent kernels of two-layer networks and of any model, and ridge regression with them (theory 9, 10).
 
-`ntk`, `infinite_width_ntk` and `model_ntk` (any model) make Gram matrices. `kernel_ridge` decomposes one once and then
-solves for any number of ridges; `kernel_ridge_cg` never forms it, for data whose `n²` numbers do not fit.
+`ntk`, `infinite_width_ntk` and `model_ntk` (any model) compute Gram matrices. `kernel_ridge` factorizes a Gram matrix once and
+solves for any number of ridge parameters. `kernel_ridge_cg` avoids the full matrix if its `n²` entries do not fit into memory.
 
 Example:
     >>> import jax.numpy as jnp, taylornets as tn

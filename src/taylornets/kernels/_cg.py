@@ -1,4 +1,4 @@
-"""Kernel ridge regression by conjugate gradients (lineax), the Gram matrix formed and dropped chunk by chunk."""
+"""Kernel ridge regression by conjugate gradients (lineax), computing the Gram matrix chunk by chunk without storing it."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -23,9 +23,9 @@ class ConjugateGradient(NamedTuple):
 
     Attributes:
         coefficients: `c`, shape `(n, outputs)`.
-        steps: iterations done.
-        residual: `‖(K + nλ I) c - y‖/‖y‖`, computed anew at the end.
-        converged: whether it is at most ten times the tolerance asked for.
+        steps: number of iterations.
+        residual: `‖(K + nλ I) c - y‖/‖y‖`, recomputed at the end.
+        converged: whether the residual is at most ten times the requested tolerance.
     """
 
     coefficients: Float[Array, "n outputs"]
@@ -49,21 +49,21 @@ def kernel_ridge_cg(
 
     Args:
         kernel: an activation or its name for the infinite-width NTK, a network for its finite-width NTK, or a function of
-            `x1`, shape `(c, d)`, and `x2`, shape `(n, d)`, that gives a positive semidefinite Gram matrix, shape `(c, n)`;
-            or that matrix itself, shape `(n, n)`, where it fits but decomposing it would take too long.
-        x: examples, shape `(n, d)`; on one sphere for an infinite width.
+            `x1`, shape `(c, d)`, and `x2`, shape `(n, d)`, that returns a positive semidefinite Gram matrix, shape `(c, n)`;
+            or the full matrix, shape `(n, n)`, if it fits into memory but is too large to factorize.
+        x: examples, shape `(n, d)`; on one sphere for the infinite-width NTK.
         y: targets, shape `(n, outputs)`.
         ridge: `λ > 0`.
-        chunk_size: rows of the Gram matrix formed at a time.
+        chunk_size: number of rows of the Gram matrix computed at a time.
         tol: relative residual at which the iteration stops.
-        max_steps: iterations at most; each evaluates the kernel `n²` times.
-        start: a guess of the coefficients, shape `(n, outputs)`, such as those of a larger ridge.
+        max_steps: maximum number of iterations; each evaluates the kernel `n²` times.
+        start: initial coefficients, shape `(n, outputs)`, such as the solution for a larger ridge.
 
     Returns:
-        The coefficients for `predict`, and how the iteration ended.
+        The coefficients for `predict`, and the convergence status.
 
     Raises:
-        ArgumentError: for arguments that do not fit.
+        ArgumentError: for invalid arguments.
 
     Source: theory 9.
 
@@ -96,20 +96,20 @@ def predict(
     *,
     chunk_size: int = 1024,
 ) -> Float[Array, "n_new outputs"]:
-    """The predictions `K(x_new, x) c`, a chunk of rows at a time.
+    """Computes the predictions `K(x_new, x) c`, one chunk of rows at a time.
 
     Args:
         kernel: as in `kernel_ridge_cg`.
         x_new: examples, shape `(n_new, d)`.
         x: the training examples, shape `(n, d)`.
         coefficients: `c`, shape `(n, outputs)`.
-        chunk_size: rows formed at a time.
+        chunk_size: number of rows computed at a time.
 
     Returns:
         Predictions, shape `(n_new, outputs)`.
 
     Raises:
-        ArgumentError: for arguments that do not fit.
+        ArgumentError: for invalid arguments.
 
     Source: theory 9.
 
@@ -128,7 +128,7 @@ def predict(
 
 
 def _resolve(kernel: Any, *data: Array) -> tuple[Callable[..., Array], Any]:
-    """The kernel as a function that compiles once per kind, and what it depends on beside the data."""
+    """Returns the kernel as a function that is compiled once per kind, and its inputs other than the data."""
     if isinstance(kernel, TwoLayerNetwork):
         return ntk, kernel
     if isinstance(kernel, str | activations.Activation):
@@ -161,7 +161,7 @@ class _Given(eqx.Module):
 
 @eqx.filter_jit
 def _product(function: Callable, parameter: object, rows: Array, x: Array, v: Array, size: int) -> Array:
-    """`K(rows, x) v` by chunks of rows; the last one is filled up with the last row."""
+    """Computes `K(rows, x) v` by chunks of rows; the last chunk is padded with the last row."""
     count = -(-rows.shape[0] // size)
     padded = jnp.pad(rows, ((0, count * size - rows.shape[0]), (0, 0)), mode="edge")
     products = lax.map(lambda chunk: function(parameter, chunk, x) @ v, padded.reshape(count, size, -1))
@@ -184,8 +184,8 @@ def _solve(
         product = parameter @ v if function is None else _product(function, parameter, x, x, v, size)
         return product + shift * v
 
-    # lineax compares residual and step with `atol + rtol |·|` entry by entry: targets of unit size give both a meaning.
-    # And it gives up, with NaN, where `⟨p, A p⟩ ≤ 100 n eps ⟨p, p⟩`: a factor lifts the least eigenvalue, which is the shift.
+    # lineax compares residual and step with `atol + rtol |·|` entrywise, so the targets are scaled to unit size. It also stops
+    # with NaN if `⟨p, A p⟩ ≤ 100 n eps ⟨p, p⟩`, so the system is scaled to raise its smallest eigenvalue, the shift.
     scale = jnp.sqrt(jnp.mean(y**2))
     scale = jnp.where(scale > 0, scale, 1)
     factor = max(1.0, 1000 * y.size * float(jnp.finfo(y.dtype).eps)) / shift
@@ -193,8 +193,8 @@ def _solve(
         lambda v: factor * apply(v), jax.eval_shape(lambda: y), lineax.positive_semidefinite_tag
     )
     solver = lineax.CG(rtol=tol, atol=tol, norm=_root_mean_square, max_steps=steps, stabilise_every=None)
-    # Residuals computed anew every few steps break the recurrence in single precision: it diverges where it should stall.
-    # `throw=False`: how it ended is reported by the residual.
+    # Recomputing the residual every few steps breaks the recurrence in single precision: it diverges instead of stalling.
+    # `throw=False`: the residual reports convergence.
     solution = lineax.linear_solve(operator, y / scale, solver, options={"y0": guess / (scale * factor)}, throw=False)
     value = solution.value * (scale * factor)
     residual = jnp.linalg.norm(apply(value) - y) / (scale * jnp.sqrt(y.size))

@@ -1,4 +1,4 @@
-"""All pairs ⟨J₁, J₂⟩ of two batches, from whichever products with their Jacobians exist."""
+"""Gram matrices ⟨J₁, J₂⟩ of two batches, from the Jacobian products available for the model."""
 
 import math
 from typing import Any, cast
@@ -12,23 +12,23 @@ from taylornets._checks import ArgumentError
 from taylornets._trees import ask_for_bytes
 from taylornets.kernels._products import Backward, Forward, Leaves, Products
 
-# One forward pass for each parameter: with more of them it takes hours. A heuristic.
+# One forward pass per parameter: more parameters would take hours. A heuristic.
 _PASSES = 100_000
 
-SMALLER = "Pass fewer examples in x1 and x2, fewer outputs (a part of them), or fewer parameters by trainable."
+SMALLER = "Pass fewer examples in x1 and x2, fewer outputs, or fewer parameters by trainable."
 
 
 def gram(one: Products, two: Products, batch_size: int | None, limit: float) -> Array:
-    """K = Re(J₁ J₂ᴴ), shape `(outputs of one, outputs of two)`.
+    """Computes K = Re(J₁ J₂ᴴ), shape `(outputs of one, outputs of two)`.
 
     Args:
-        one: the products on the first batch.
-        two: those on the second.
-        batch_size: passes at the same time; one by default.
-        limit: of the memory, in bytes.
+        one: the Jacobian products on the first batch.
+        two: the Jacobian products on the second batch.
+        batch_size: number of simultaneous passes; one by default.
+        limit: memory limit in bytes.
 
     Raises:
-        ArgumentError: for a model without reverse mode and many parameters, or a Jacobian that is beyond the limit.
+        ArgumentError: for a model without reverse mode and with many parameters, or a Jacobian that exceeds the limit.
     """
     if two.values.size < one.values.size:
         return gram(two, one, batch_size, limit).T
@@ -40,33 +40,33 @@ def gram(one: Products, two: Products, batch_size: int | None, limit: float) -> 
 
 
 def _unit(i: Array, size: int, dtype: Any) -> Array:
-    """The i-th unit vector; zeros outside of the range."""
+    """Returns the i-th unit vector; zeros outside the range."""
     return (jnp.arange(size) == i).astype(dtype)
 
 
 def _by_rows(one: Products, two: Products, batch_size: int | None) -> Array:
-    """One reverse and one forward pass for each row."""
+    """Computes K with one reverse and one forward pass per row."""
     backward, forward, first = cast(Backward, one.backward), cast(Forward, two.forward), one.values
 
     def row(i: Array) -> Array:
         gradient = backward(_unit(i, first.size, first.dtype))
-        # J v is Re(d v) for a complex parameter with d = ∂/∂Re − i ∂/∂Im, which is what the reverse pass returns.
+        # For a complex parameter, J v is Re(d v) with d = ∂/∂Re − i ∂/∂Im, the value returned by the reverse pass.
         return forward([jnp.conj(leaf) for leaf in gradient])
 
     return lax.map(row, jnp.arange(first.size), batch_size=batch_size)
 
 
 def _by_parameters(one: Products, two: Products, batch_size: int | None, limit: float) -> Array:
-    """One forward pass for each real parameter: K = Σ_p ∂_p f ∂_p f'ᵀ."""
+    """Computes K = Σ_p ∂_p f ∂_p f'ᵀ with one forward pass per real parameter."""
     sizes = [leaf.size * (2 if jnp.iscomplexobj(leaf) else 1) for leaf in one.start]
     count, batch = sum(sizes), batch_size or 1
     if count > _PASSES and math.isfinite(limit):
         raise ArgumentError(
             "f",
             f"a model with a reverse mode, or at most {_PASSES} parameters",
-            f"{count} parameters, a forward pass for each ({one.lacking})",
-            "Use lax.scan or a fori_loop of known length (or diffrax) for the loop, or choose parameters by trainable; "
-            "max_bytes=float('inf') runs it all the same.",
+            f"{count} parameters, which require one forward pass each ({one.lacking})",
+            "Use lax.scan or a fori_loop of known length (or diffrax) for the loop, or select parameters by trainable; "
+            "max_bytes=float('inf') disables this check.",
         )
     offsets = [sum(sizes[:i]) for i in range(len(sizes))]
 
@@ -92,7 +92,7 @@ def _by_parameters(one: Products, two: Products, batch_size: int | None, limit: 
 
 
 def _by_jacobians(one: Products, two: Products, batch_size: int | None, limit: float) -> Array:
-    """One reverse pass for each output of either batch: the product of two whole Jacobians."""
+    """Computes K as a product of two full Jacobians, with one reverse pass per output of either batch."""
     sides = [one] if one is two else [one, two]
     numbers = sum(side.values.size for side in sides)
     needed = numbers * sum(leaf.size * leaf.dtype.itemsize for leaf in one.start)
@@ -116,7 +116,7 @@ def _by_jacobians(one: Products, two: Products, batch_size: int | None, limit: f
 
 
 def _wide(dtype: Any) -> Any:
-    """The type in which a sum over parameters is kept: half precision would lose its terms."""
+    """Returns the dtype for sums over parameters: half precision would lose small terms."""
     return dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32
 
 

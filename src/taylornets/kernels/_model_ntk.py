@@ -1,4 +1,4 @@
-"""The neural tangent kernel of any model, without its Jacobian where both modes of differentiation exist."""
+"""The neural tangent kernel of any model, without storing the Jacobian if both modes of differentiation are available."""
 
 import math
 from collections.abc import Callable
@@ -38,36 +38,36 @@ def model_ntk(
     custom_vjp: str = "rule",
     max_bytes: float | None = None,
 ) -> Float[Array, "n1 c n2 c"]:
-    """The empirical kernel `K(x, x')[a, b] = ⟨∂f_a(x)/∂θ, ∂f_b(x')/∂θ⟩` of any model, all pairs of outputs.
+    """Computes the empirical NTK `K(x, x')[a, b] = ⟨∂f_a(x)/∂θ, ∂f_b(x')/∂θ⟩` of any model for all pairs of outputs.
 
-    Each row is one reverse pass followed by one forward pass, so that memory grows with the parameters and not with
-    parameters × examples: `2 min(n1, n2) c` passes over the batches. Nothing is averaged over outputs. A complex
-    parameter counts as two real ones: K = Re(J Jᴴ), where J holds the derivatives ∂/∂Re − i ∂/∂Im.
+    Each row costs one reverse pass followed by one forward pass, `2 min(n1, n2) c` passes over the batches in total. Memory
+    therefore grows with the number of parameters, not with parameters × examples. The kernel is not averaged over outputs.
+    A complex parameter counts as two real ones: K = Re(J Jᴴ), where J contains the derivatives ∂/∂Re − i ∂/∂Im.
 
-    A model without reverse mode (`lax.while_loop`) takes one forward pass for each parameter instead; one whose reverse
-    pass cannot be differentiated again takes one reverse pass for each output, and stores the Jacobian.
+    A model without reverse mode (`lax.while_loop`) requires one forward pass per parameter instead. If the reverse pass
+    cannot be differentiated, the kernel requires one reverse pass per output and stores the Jacobian.
 
     Args:
         f: a model `f(params, x)` that returns one real array of shape `(n, ...)`; the `c` outputs of an example are
             flattened.
         params: the parameters, a pytree.
-        x1: examples, `(n1, ...)` on the first axis, an array or a tree of arrays.
-        x2: examples, `(n2, ...)`, a tree like `x1`; by default `x1`.
-        trainable: as in `taylornets.taylor_terms`: the parameters that count.
-        batch_size: rows at the same time (parameters, without reverse mode); one by default.
-        custom_vjp: derivatives of a `jax.custom_vjp` function: "rule" is the author's reverse rule, which `jax.grad` uses
-            and gradient descent follows; "function" is the derivative of the function itself. Either is used for both
-            factors, so that the kernel is symmetric and positive semidefinite.
-        max_bytes: limit of an estimate of the memory, in bytes; by default the memory of the device.
+        x1: examples along the first axis, shape `(n1, ...)`, an array or a tree of arrays.
+        x2: examples, shape `(n2, ...)`, a tree like `x1`; by default `x1`.
+        trainable: the parameters to differentiate, as in `taylornets.taylor_terms`.
+        batch_size: number of rows computed at a time (parameters, without reverse mode); one by default.
+        custom_vjp: derivatives of a `jax.custom_vjp` function: "rule" is the author's reverse rule, as used by `jax.grad`
+            and gradient descent; "function" is the derivative of the function itself. Both factors use the same
+            derivative, so that the kernel is symmetric and positive semidefinite.
+        max_bytes: limit on the estimated memory, in bytes; by default the memory of the device.
 
     Returns:
         The kernel, shape `(n1, c, n2, c)`, in the dtype of the outputs.
 
     Raises:
-        ArgumentError: for parameters that hold NaN or do not move, a mask that does not fit, a model that is not a pure
-            function or does not return one row per example, NaN in the outputs, trees `x1` and `x2` that differ, a
-            kernel that cannot fit into memory, a reverse rule that is not linear, or a model without reverse mode and
-            with more than 100 000 parameters.
+        ArgumentError: for parameters that contain NaN or cannot move, a mask that does not match, a model that is not a pure
+            function or does not return one row per example, NaN in the outputs, `x1` and `x2` with different tree
+            structures, a kernel that does not fit into memory, a reverse rule that is not linear, or a model without
+            reverse mode and with more than 100 000 parameters.
 
     Source: theory 10.
 
@@ -99,15 +99,15 @@ def model_ntk(
 
 @dataclass(frozen=True)
 class _Side:
-    """The model on one batch, checked.
+    """The validated model on one batch.
 
     Attributes:
-        name: of the batch in the signature.
+        name: name of the batch in the signature.
         x: the batch.
-        shape: of the outputs.
-        dtype: of the outputs.
+        shape: shape of the outputs.
+        dtype: dtype of the outputs.
         function: the flattened outputs as a function of the moving leaves.
-        closed: the program, or `None` where Python branches on the values of parameters.
+        closed: the program, or `None` if Python branches on parameter values.
     """
 
     name: str
@@ -118,7 +118,7 @@ class _Side:
     closed: Any
 
     def products(self, start: Leaves, custom_vjp: str) -> Products:
-        """The Jacobian at the parameters; raises for NaN in the outputs."""
+        """Returns the Jacobian products at the parameters; raises for NaN in the outputs."""
         made = products(self.function, self.closed, start, custom_vjp)
         refuse_nan(made.values, {self.name: self.x})
         return made
@@ -130,7 +130,7 @@ def _side(here: Segment, name: str, x: Any) -> _Side:
     try:
         closed, outputs = jax.make_jaxpr(model, return_shape=True)(start)
         refuse_impure(model, start, closed)
-    except jax.errors.ConcretizationTypeError:  # Python branches on values, which are known outside of `jit`
+    except jax.errors.ConcretizationTypeError:  # Python branches on values, which are concrete outside `jit`
         closed, outputs = None, model(start)
     refuse_outputs("f", outputs, count)
     refuse_batch_axis("f", lambda x: here.model((x,))(start), x, outputs)
@@ -143,7 +143,7 @@ def _side(here: Segment, name: str, x: Any) -> _Side:
 
 
 def _ask(shape: tuple[int, ...], batch: int, start: Leaves, dtype: Any, limit: float) -> None:
-    """Raises where the kernel, a copy of it on the way, and one batch of rows and gradients do not fit."""
+    """Raises if the kernel, a temporary copy, and one batch of rows and gradients do not fit into memory."""
     gradient = sum(leaf.size * leaf.dtype.itemsize for leaf in start)
     item = jnp.dtype(dtype).itemsize
     needed = 2 * math.prod(shape) * item + batch * (gradient + math.prod(shape[2:]) * item)

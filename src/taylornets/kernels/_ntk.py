@@ -12,7 +12,7 @@ from taylornets.two_layer import TwoLayerNetwork
 
 
 def ntk(net: TwoLayerNetwork, x1: ArrayLike, x2: ArrayLike | None = None) -> Float[Array, "n1 n2"]:
-    """The finite-width kernel `K(x, x') = m^{-1} Σ_r σ'(u_r) σ'(u'_r) ⟨x, x'⟩` of every output: two matrix products.
+    """Computes the finite-width NTK `K(x, x') = m^{-1} Σ_r σ'(u_r) σ'(u'_r) ⟨x, x'⟩` of each output with two matrix products.
 
     Args:
         net: the network (signs `±1`, so that `a_r² = 1`).
@@ -40,7 +40,7 @@ def ntk(net: TwoLayerNetwork, x1: ArrayLike, x2: ArrayLike | None = None) -> Flo
 def infinite_width_ntk(
     activation: str | activations.Activation, x1: ArrayLike, x2: ArrayLike | None = None
 ) -> Float[Array, "n1 n2"]:
-    """The limit of `ntk` for width to infinity, `⟨x, x'⟩ κ_1(⟨x, x'⟩/B_x²)`, on a sphere of radius `B_x = input_norm`.
+    """Computes the infinite-width limit of `ntk`, `⟨x, x'⟩ κ_1(⟨x, x'⟩/B_x²)`, on a sphere of radius `B_x = input_norm`.
 
     Args:
         activation: a name of `taylornets.activations`, or an activation.
@@ -51,7 +51,7 @@ def infinite_width_ntk(
         The Gram matrix, shape `(n1, n2)`.
 
     Raises:
-        ArgumentError: when the examples do not lie on one sphere.
+        ArgumentError: if the examples do not lie on one sphere.
 
     Source: theory 9.
 
@@ -67,7 +67,7 @@ def infinite_width_ntk(
 
 
 def on_sphere(activation: activations.Activation, squared_radius: Array) -> Callable[[Array, Array], Array]:
-    """The kernel of infinite width for examples whose squared norm is known."""
+    """Computes the infinite-width NTK for examples of known squared norm."""
     dual = activation.dual(1)
 
     def kernel(x1: Array, x2: Array) -> Array:
@@ -78,10 +78,10 @@ def on_sphere(activation: activations.Activation, squared_radius: Array) -> Call
 
 
 def squared_radius(*data: Array) -> Array:
-    """The common squared norm of all examples, refused where they do not lie on one sphere (not checked if traced)."""
+    """Returns the common squared norm of all examples; raises if they do not lie on one sphere (not checked if traced)."""
     squares = jnp.concatenate([jnp.sum(x**2, axis=1) for x in data])
     radius, spread = squares.mean(), squares.max() - squares.min()
     if not isinstance(spread, Tracer) and float(spread) > 1e-4 * float(radius):
         came = f"squared norms from {squares.min():.4g} to {squares.max():.4g}"
-        raise _checks.ArgumentError("x1", "examples on one sphere", came, "Scale them.")
+        raise _checks.ArgumentError("x1", "examples on one sphere", came, "Normalize them.")
     return radius

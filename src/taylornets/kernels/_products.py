@@ -1,4 +1,4 @@
-"""Products J v and Jᵀ u with the Jacobian of a model at one point, wherever JAX has either of them."""
+"""Products J v and Jᵀ u with the Jacobian of a model at one point, as far as JAX provides them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ Backward: TypeAlias = Callable[[Array], Leaves]
 
 @dataclass(frozen=True)
 class Products:
-    """The Jacobian J of the flattened outputs, as the linear maps that are known.
+    """The Jacobian J of the flattened outputs, represented by the available linear maps.
 
-    A complex parameter is two real ones: J is linear over the real numbers, and Jᵀ u holds ∂/∂Re − i ∂/∂Im.
+    A complex parameter counts as two real ones: J is linear over the real numbers, and Jᵀ u contains ∂/∂Re − i ∂/∂Im.
 
     Attributes:
         values: the outputs, flattened.
-        start: where, a list of arrays.
-        forward: v to J v, or `None`.
-        backward: u to Jᵀ u, or `None`; one of the two is there.
-        lacking: in words, why one is not there.
+        start: the point of differentiation, a list of arrays.
+        forward: the map v ↦ J v, or `None`.
+        backward: the map u ↦ Jᵀ u, or `None`; at least one of the two is available.
+        lacking: the reason why one of the maps is missing.
     """
 
     values: Array
@@ -39,16 +39,16 @@ class Products:
 
 
 def products(function: Callable[[Leaves], Array], closed: Any, start: Leaves, custom_vjp: str) -> Products:
-    """The products of a model.
+    """Returns the Jacobian products of a model.
 
-    Where the program has no `jax.custom_vjp` function, forward mode gives J, and its transpose is Jᵀ. With one, the
-    reverse rule gives Jᵀ and its transpose J ("rule"), or a series of order 1 through the body gives J and its
-    transpose Jᵀ ("function").
+    Without `jax.custom_vjp` functions, forward mode provides J, and its transpose is Jᵀ. Otherwise, the reverse rule
+    provides Jᵀ and its transpose J ("rule"), or a series of order 1 through the body provides J and its transpose Jᵀ
+    ("function").
 
     Args:
         function: the flattened outputs as a function of the moving leaves.
-        closed: its program, whose only output may have another shape; `None` for a function that cannot be traced.
-        start: where.
+        closed: its program, whose single output may have another shape; `None` for a function that cannot be traced.
+        start: the point of differentiation.
         custom_vjp: "rule" or "function".
 
     Raises:
@@ -59,7 +59,7 @@ def products(function: Callable[[Leaves], Array], closed: Any, start: Leaves, cu
         try:
             pull_back = jax.vjp(function, start)[1]
             jax.eval_shape(pull_back, values)
-        except Exception as error:  # which primitive has no reverse mode decides the type of the error
+        except Exception as error:  # the exception type depends on the primitive without reverse mode
             return Products(values, start, forward, None, _reason(closed, error))
         return Products(values, start, forward, lambda u: pull_back(u)[0])
     if custom_vjp == "function":
@@ -68,14 +68,14 @@ def products(function: Callable[[Leaves], Array], closed: Any, start: Leaves, cu
     try:
         values, pull_back = jax.vjp(function, start)
         jax.eval_shape(pull_back, values)
-    except Exception as error:  # no reverse mode elsewhere in the program; the rules can be used one by one
+    except Exception as error:  # another part of the program has no reverse mode; the rules can be used one by one
         values, forward = _by_series(closed, start, custom_vjp)
         return Products(values, start, forward, None, _reason(closed, error))
     return _by_rule(values, pull_back, start)
 
 
 def _by_series(closed: Any, start: Leaves, custom_vjp: str) -> tuple[Array, Forward]:
-    """The outputs and v to J v, where the coefficient of order 1 of the outputs is linear in the one of the parameters."""
+    """Returns the outputs and v ↦ J v, using that order 1 of the outputs is linear in order 1 of the parameters."""
 
     def slopes(move: Leaves) -> Array:
         operands = [make([a, v]) for a, v in zip(start, move, strict=True)]
@@ -83,7 +83,7 @@ def _by_series(closed: Any, start: Leaves, custom_vjp: str) -> tuple[Array, Forw
         return (jnp.zeros_like(value) if slope is None else slope).reshape(-1)
 
     values = core.jaxpr_as_fun(closed)(*start)[0].reshape(-1)
-    return values, jax.linearize(slopes, start)[1]  # what does not depend on v is computed once
+    return values, jax.linearize(slopes, start)[1]  # parts that do not depend on v are computed once
 
 
 def _by_rule(values: Array, pull_back: Any, start: Leaves) -> Products:
@@ -94,12 +94,12 @@ def _by_rule(values: Array, pull_back: Any, start: Leaves) -> Products:
     def forward(move: Leaves) -> Array:
         return push((move,))
 
-    # The transpose of J leaves out what a rule adds to the gradient; where there is none, the reverse pass itself.
+    # The transpose of J ignores terms that a rule adds to the gradient; without a transpose, use the reverse pass itself.
     backward = transpose(forward, start, values) or (lambda u: pull_back(u)[0])
     return Products(values, start, forward, backward)
 
 
 def _reason(closed: Any, error: Exception | str = "") -> str:
     if closed is not None and contains(closed, "while"):
-        return "the primitive while, a loop whose number of steps is not known before it runs, has no reverse mode"
+        return "the primitive while, a loop of unknown length, has no reverse mode"
     return f"it has no reverse mode: {cut(' '.join(str(error).split()), 120)}"

@@ -1,4 +1,4 @@
-"""Ridge regression for a whole path of ridges from one eigendecomposition."""
+"""Kernel ridge regression for a path of ridge parameters from one eigendecomposition."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,17 +10,17 @@ from jaxtyping import Array, Float
 
 from taylornets import _checks
 
-# Eigenvalues of an n × n matrix are computed to about n ε ‖K‖; a heuristic factor for the sums that made the entries.
+# Eigenvalues of an n × n matrix have an error of about n ε ‖K‖; a heuristic factor for the rounding errors of the entries.
 _ROUNDING = 4
 
 
 class Spectrum(NamedTuple):
-    """What the eigenvalues of a Gram matrix say about it.
+    """Extreme eigenvalues of a Gram matrix, and their accuracy.
 
     Attributes:
         smallest: smallest eigenvalue.
         largest: largest eigenvalue.
-        rounding: size of the eigenvalues' rounding error, `4 n ε` times the largest.
+        rounding: rounding error of the eigenvalues, `4 n ε` times the largest.
     """
 
     smallest: Float[Array, ""]
@@ -29,24 +29,24 @@ class Spectrum(NamedTuple):
 
     @property
     def condition_number(self) -> Array:
-        """Largest over smallest eigenvalue; infinite when the smallest is not positive."""
+        """Largest over smallest eigenvalue; infinite if the smallest is not positive."""
         return jnp.where(self.smallest > 0, self.largest / self.smallest, jnp.inf)
 
     @property
     def positive_semidefinite(self) -> Array:
-        """Whether the smallest eigenvalue is negative by no more than rounding."""
+        """Whether the smallest eigenvalue is nonnegative up to rounding."""
         return self.smallest >= -self.rounding
 
     def __str__(self) -> str:
         kind = "positive semidefinite" if bool(self.positive_semidefinite) else "NOT positive semidefinite"
         return (
             f"eigenvalues from {float(self.smallest):.3g} to {float(self.largest):.3g}, condition number "
-            f"{float(self.condition_number):.3g}, {kind} to rounding ({float(self.rounding):.1e})"
+            f"{float(self.condition_number):.3g}, {kind} up to rounding ({float(self.rounding):.1e})"
         )
 
 
 class KernelRidge(NamedTuple):
-    """Ridge regression with one eigendecomposition for all ridges; made by `kernel_ridge`.
+    """Kernel ridge regression with one eigendecomposition for all ridge parameters; created by `kernel_ridge`.
 
     Attributes:
         values: eigenvalues of the Gram matrix, ascending, shape `(n,)`.
@@ -65,11 +65,11 @@ class KernelRidge(NamedTuple):
     projected: Float[Array, "n outputs"]
 
     def coefficients(self, ridge: float | Array) -> Float[Array, "n outputs"]:
-        """The dual coefficients `(K + nλ I)^{-1} y` for one ridge: `f(x) = K(x, x_train) c`."""
+        """Computes the dual coefficients `(K + nλ I)^{-1} y` for one ridge: `f(x) = K(x, x_train) c`."""
         return self.vectors @ (self.projected / (self.values + self.values.shape[0] * ridge)[:, None])
 
     def path(self, ridges: ArrayLike | Sequence[float]) -> Float[Array, "ridges n outputs"]:
-        """The coefficients for every ridge: `n²` multiplications each.
+        """Computes the coefficients for every ridge, at a cost of `n²` multiplications each.
 
         Args:
             ridges: `λ > 0`, shape `(ridges,)`.
@@ -78,8 +78,8 @@ class KernelRidge(NamedTuple):
             Coefficients, shape `(ridges, n, outputs)`.
 
         Raises:
-            ArgumentError: for ridges that are not positive, or so small that an eigenvalue of the Gram matrix that is
-                negative makes the system singular or indefinite.
+            ArgumentError: for ridges that are not positive, or too small to compensate a negative eigenvalue of the Gram
+                matrix, so that the system is singular or indefinite.
         """
         ridges = _checks.array("ridges", ridges, ("ridges",))
         n = self.values.shape[0]
@@ -94,10 +94,10 @@ class KernelRidge(NamedTuple):
         return self.vectors @ shrunk
 
     def leave_one_out(self, ridge: float | Array) -> Float[Array, "n outputs"]:
-        """Residual of each example under the fit without it, `c_i/((K + nλ I)^{-1})_ii`; needs no further fit.
+        """Computes the leave-one-out residual of each example, `c_i/((K + nλ I)^{-1})_ii`, without refitting.
 
         Args:
-            ridge: `λ > 0` of the fits, with `n λ` held fixed as the example leaves.
+            ridge: `λ > 0`; `n λ` stays fixed when an example is removed.
 
         Returns:
             `y_i - f_{-i}(x_i)`, shape `(n, outputs)`.
@@ -107,29 +107,29 @@ class KernelRidge(NamedTuple):
 
     @property
     def spectrum(self) -> Spectrum:
-        """Extreme eigenvalues, condition number, and whether the kernel is positive semidefinite to rounding."""
+        """Extreme eigenvalues, condition number, and whether the kernel is positive semidefinite up to rounding."""
         size = jnp.maximum(jnp.abs(self.values[0]), jnp.abs(self.values[-1]))
         rounding = _ROUNDING * self.values.shape[0] * jnp.finfo(self.values.dtype).eps * size
         return Spectrum(self.values[0], self.values[-1], rounding)
 
     @property
     def condition_number(self) -> Array:
-        """Largest over smallest eigenvalue of the Gram matrix; infinite when the smallest is not positive."""
+        """Largest over smallest eigenvalue of the Gram matrix; infinite if the smallest is not positive."""
         return self.spectrum.condition_number
 
 
 def kernel_ridge(gram: ArrayLike, y: ArrayLike) -> KernelRidge:
-    """Prepares ridge regression, which minimizes `(1/n) Σ ‖f(x_i) - y_i‖² + λ ‖f‖²`, for every `λ`.
+    """Prepares kernel ridge regression, which minimizes `(1/n) Σ ‖f(x_i) - y_i‖² + λ ‖f‖²`, for all `λ`.
 
     Args:
         gram: symmetric Gram matrix of the training examples, shape `(n, n)`.
         y: targets, shape `(n, outputs)`.
 
     Returns:
-        The eigendecomposition; `spectrum` says whether the kernel is positive semidefinite and how well conditioned.
+        The eigendecomposition; `spectrum` reports definiteness and condition number of the kernel.
 
     Raises:
-        ArgumentError: for other shapes, NaN, or a matrix that is not symmetric.
+        ArgumentError: for wrong shapes, NaN, or a matrix that is not symmetric.
 
     Source: theory 9.
 

@@ -1,19 +1,19 @@
 """Convex losses: value, derivative, curvature and convex conjugate, per example (theory sections 3 and 5).
 
-Predictions `v` and prepared targets `y` have shape `(n, C)`; results that are one number an example have shape `(n,)`.
-The objective averages over examples elsewhere. Everything keeps the floating type of what comes in.
+Predictions `v` and prepared targets `y` have shape `(n, C)`; results with one number per example have shape `(n,)`.
+The average over examples is part of the objective. All functions preserve the dtype of their inputs.
 
-**Conjugates as proofs.** `conjugate(s, y)` enters lower bounds on an optimum, so it must never be too small:
+**Conjugates in certificates.** `conjugate(s, y)` enters lower bounds on the optimum, so it must never be too small:
 
-- The domain is decided strictly, on the numbers as they come; outside the value is `+inf`. The one exception is the
-  equation `Σ_c s_c = 0` of the softmax loss, which floating-point numbers cannot meet exactly: it is granted within
-  `(C + 8) eps`, and the value is then at least that of the point rescaled onto the simplex.
-- A point that left the domain by rounding is brought back by the caller, with `project`, and the bound is then computed
-  from the projected point throughout.
-- The value is rounded outward: a bound on the rounding error of its own formula is added.
+- Domain membership is tested exactly on the given floating-point numbers; outside the domain the value is `+inf`. The one
+  exception is the constraint `Σ_c s_c = 0` of the softmax loss, which cannot hold exactly in floating point: it is tested
+  with tolerance `(C + 8) eps`, and the value is then at least that of the point rescaled onto the simplex.
+- If rounding moves a point outside the domain, the caller applies `project` and computes the entire bound from the projected
+  point.
+- The value is rounded upward: it includes a bound on its own rounding error.
 
-**A new loss** is one more file in this folder, which defines a class and registers an instance; every module of the folder
-is imported with the package.
+**Adding a loss** takes one new file in this folder, which defines a class and registers an instance. All modules of the folder
+are imported with the package.
 
 Example:
     >>> import jax.numpy as jnp, taylornets as tn

@@ -1,4 +1,4 @@
-"""The interface of every loss, and what their conjugates share."""
+"""The interface of every loss, and shared functions for conjugates and targets."""
 
 import abc
 from typing import Any, ClassVar
@@ -18,17 +18,17 @@ Scalar = Float[Array, ""]
 
 
 class Loss(abc.ABC):
-    """A convex loss `ℓ(v, y)`. Instances are immutable, hashable and equal by value.
+    """A convex loss `ℓ(v, y)`. Instances are immutable, hashable and compared by value.
 
-    A new loss is one class that defines the abstract methods below and the attributes that have no default, and registers
-    an instance with `taylornets.losses.register`.
+    To add a loss, define a subclass with the abstract methods below and the attributes without default, and register an
+    instance with `taylornets.losses.register`.
 
     Attributes:
         separable: whether `ℓ` is a sum over the outputs, so that only the marginal distribution of each output matters.
         quadratic: whether the Hessian of `ℓ` in `v` is `curvature_bound` times the identity everywhere.
-        classifies: whether the targets are class labels: ±1 in every output if `ℓ` is separable, otherwise the numbers
-            `0, ..., C - 1` of classes with one output each.
-        probabilistic: whether `ℓ` is the negative log-likelihood of a class, so that outputs are logits.
+        classifies: whether the targets are class labels: ±1 in every output if `ℓ` is separable, otherwise integers
+            `0, ..., C - 1` for classes with one output each.
+        probabilistic: whether `ℓ` is the negative log-likelihood of a class, so that the outputs are logits.
 
     Source: theory sections 3 and 5.
 
@@ -53,21 +53,21 @@ class Loss(abc.ABC):
     @property
     @abc.abstractmethod
     def curvature_bound(self) -> float:
-        """The largest eigenvalue that the Hessian of `ℓ` in one example's `v` can have."""
+        """The supremum of the largest eigenvalue of the Hessian of `ℓ` in the `v` of one example."""
 
     @property
     @abc.abstractmethod
     def fourth_derivative_bound(self) -> float:
-        """A bound on the fourth derivative of `ℓ` along unit directions of one example's `v`; infinite without one."""
+        """A bound on the fourth derivative of `ℓ` along unit directions of `v` for one example; infinite if none exists."""
 
     @property
     @abc.abstractmethod
     def output_lipschitz(self) -> float:
-        """The Lipschitz constant of `ℓ` in one output, the others fixed; infinite for the squared loss."""
+        """The Lipschitz constant of `ℓ` in one output with the others fixed; infinite for the squared loss."""
 
     @abc.abstractmethod
     def lipschitz(self, outputs: int = 1) -> float:
-        """The Lipschitz constant of `ℓ` in one example's `v`, Euclidean norm; infinite for the squared loss.
+        """Returns the Lipschitz constant of `ℓ` in the `v` of one example (Euclidean norm); infinite for the squared loss.
 
         Args:
             outputs: number of outputs `C`.
@@ -75,23 +75,23 @@ class Loss(abc.ABC):
 
     @abc.abstractmethod
     def prepare_targets(self, y: Any, outputs: int, dtype: DTypeLike | None = None) -> Predictions:
-        """Checks a user's targets and brings them into the form the other methods take.
+        """Validates targets passed by the user and converts them to the form expected by the other methods.
 
         Args:
-            y: targets; see the class for what it takes.
+            y: targets in one of the forms documented in the class.
             outputs: number of outputs `C`.
-            dtype: floating type of the result; by default that of `y`, or JAX's default if `y` has none.
+            dtype: floating dtype of the result; by default that of `y`, or JAX's default if `y` has none.
 
         Returns:
             Targets, shape `(n, C)`.
 
         Raises:
-            ArgumentError: for another shape, NaN, infinity, no examples, or labels that are none.
+            ArgumentError: for a wrong shape, NaN, infinity, no examples, or invalid labels.
         """
 
     @abc.abstractmethod
     def value(self, v: Predictions, y: Predictions) -> PerExample:
-        """`ℓ(v_i, y_i)` of every example.
+        """Computes `ℓ(v_i, y_i)` for every example.
 
         Args:
             v: predictions, shape `(n, C)`.
@@ -103,17 +103,17 @@ class Loss(abc.ABC):
 
     @abc.abstractmethod
     def derivative(self, v: Predictions, y: Predictions) -> Predictions:
-        """The gradient of `ℓ(v_i, y_i)` in `v_i`, of every example; arguments as `value`, result `(n, C)`."""
+        """Computes the gradient of `ℓ(v_i, y_i)` in `v_i` for every example; arguments as in `value`, result `(n, C)`."""
 
     @abc.abstractmethod
     def hessian_product(self, v: Predictions, y: Predictions, u: Predictions) -> Predictions:
-        """The Hessian of `ℓ(v_i, y_i)` in `v_i` times `u_i`, of every example; all of shape `(n, C)`."""
+        """Computes the Hessian of `ℓ(v_i, y_i)` in `v_i` times `u_i` for every example; all of shape `(n, C)`."""
 
     @abc.abstractmethod
     def conjugate(self, s: Predictions, y: Predictions) -> PerExample:
-        """The convex conjugate `ℓ*(s_i) = sup_v ⟨s_i, v⟩ - ℓ(v, y_i)`; infinite outside its domain.
+        """Computes the convex conjugate `ℓ*(s_i) = sup_v ⟨s_i, v⟩ - ℓ(v, y_i)`; infinite outside its domain.
 
-        Never below the true value, up to the conditions in the module's docstring.
+        The result is never below the true value, under the conditions in the docstring of `taylornets.losses`.
 
         Args:
             s: dual points, shape `(n, C)`.
@@ -125,17 +125,17 @@ class Loss(abc.ABC):
 
     @abc.abstractmethod
     def project(self, s: Predictions, y: Predictions) -> Predictions:
-        """A point of the conjugate's domain near `s`, by clipping (for softmax: clipping, then rescaling).
+        """Maps `s` to a nearby point of the domain of the conjugate, by clipping (for softmax: clipping and rescaling).
 
-        Points of the domain stay where they are, up to rounding. Arguments as `conjugate`, result `(n, C)`.
+        Points of the domain are unchanged up to rounding. Arguments as in `conjugate`, result `(n, C)`.
         """
 
     @abc.abstractmethod
     def scale_range(self, s: Predictions, y: Predictions) -> tuple[Scalar, Scalar]:
-        """The interval of `t ≥ 0` for which `t s_i` is in the conjugate's domain for all examples.
+        """Returns the interval of `t ≥ 0` for which `t s_i` is in the domain of the conjugate for all examples.
 
-        Arguments as `conjugate`. 0 is always in the domain. At the upper end `t s` may be outside by rounding; see
-        `project`.
+        Arguments as in `conjugate`. Zero is always in the domain. At the upper end, rounding may move `t s` outside the
+        domain; see `project`.
 
         Returns:
             `(0, hi)`; `hi` may be infinite.
@@ -143,35 +143,35 @@ class Loss(abc.ABC):
 
 
 def outward(terms: Array, sizes: Array) -> Array:
-    """The sum of `terms` over outputs plus a bound on its rounding error.
+    """Sums `terms` over outputs and adds a bound on the rounding error.
 
-    Each term is known to a few units in the last place of its entry in `sizes`, and a sum of `C` numbers adds at most
-    `C - 1` more; twice that is taken.
+    Each term is accurate to a few units in the last place of its entry in `sizes`, and summing `C` numbers adds at most
+    `C - 1` more; the bound is twice the total.
     """
     slack = (terms.shape[1] + 4) * jnp.finfo(terms.dtype).eps
     return jnp.sum(terms, axis=1) + jax.lax.stop_gradient(slack * jnp.sum(sizes, axis=1))
 
 
 def entropy(q: Array) -> Array:
-    """`q log q` with `0 log 0 = 0`, of `q ≥ 0`; its gradient at 0 is taken as 0. NaN stays NaN."""
+    """Computes `q log q` for `q ≥ 0`, with `0 log 0 = 0`; the gradient at 0 is defined as 0. NaN stays NaN."""
     inside = jnp.where(q <= 0, 1, q)
     return inside * jnp.log(inside)
 
 
 def entropy_of_rest(u: Array) -> Array:
-    """`(1 - u) log(1 - u)` of `u ≤ 1`, to full relative accuracy near `u = 0`; its gradient at 1 is taken as 0."""
+    """Computes `(1 - u) log(1 - u)` for `u ≤ 1`, with full relative accuracy near `u = 0`; the gradient at 1 is 0."""
     inside = jnp.where(u >= 1, 0, u)
     return (1 - inside) * jnp.log1p(-inside)
 
 
 def interval_end(limit: Array, slope: Array) -> Array:
-    """The largest `t` with `t slope ≤ limit` for all entries; `limit ≥ 0`."""
+    """Returns the largest `t` with `t slope ≤ limit` for all entries; `limit ≥ 0`."""
     rising = slope > 0
     return jnp.min(jnp.where(rising, limit / jnp.where(rising, slope, 1), jnp.inf))
 
 
 def real_targets(y: Any, outputs: int, dtype: DTypeLike | None, kind: str) -> Array:
-    """`y` as an array of shape `(n, C)`; `(n,)` is taken for one output."""
+    """Converts `y` to an array of shape `(n, C)`; shape `(n,)` is one output."""
     outputs = _checks.integer("outputs", outputs, 1)
     one_axis = outputs == 1 and axes(y) == 1
     shape = ("n",) if one_axis else ("n", outputs)
@@ -182,7 +182,7 @@ def real_targets(y: Any, outputs: int, dtype: DTypeLike | None, kind: str) -> Ar
 
 
 def axes(y: Any) -> int:
-    """Number of axes of `y`; 0 for ragged lists, which are refused later."""
+    """Returns the number of axes of `y`; 0 for ragged lists, which raise later."""
     try:
         return np.ndim(y)
     except ValueError:
@@ -190,7 +190,7 @@ def axes(y: Any) -> int:
 
 
 def unless_not_finite(y: Any, advice: str) -> str:
-    """No advice about shapes where the numbers are the trouble."""
+    """Returns the advice about shapes if all values are finite, otherwise advice about missing values."""
     if isinstance(y, Tracer):
         return advice
     try:
@@ -200,8 +200,8 @@ def unless_not_finite(y: Any, advice: str) -> str:
 
 
 def refuse_labels(needed: str, y: Array, wrong: Array, advice: str) -> None:
-    """Raises if `wrong` is true anywhere, naming the first such label; traced labels pass."""
+    """Raises if `wrong` is true anywhere, reporting the first invalid label; traced labels pass."""
     if isinstance(wrong, Tracer) or not bool(jnp.any(wrong)):
         return
     first = int(jnp.argmax(wrong.ravel()))
-    raise _checks.ArgumentError("y", needed, f"the label {y.ravel()[first].item():g} among others", advice)
+    raise _checks.ArgumentError("y", needed, f"the label {y.ravel()[first].item():g}", advice)

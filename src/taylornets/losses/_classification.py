@@ -1,4 +1,4 @@
-"""Losses of class labels: logistic and softmax."""
+"""Losses for class labels: logistic and softmax."""
 
 import dataclasses
 import math
@@ -30,11 +30,11 @@ from taylornets.losses._registry import register
 
 @dataclasses.dataclass(frozen=True)
 class Logistic(Loss):
-    """`ℓ(v, y) = Σ_c log(1 + exp(-y_c v_c))`, `y_c = ±1`.
+    """The logistic loss `ℓ(v, y) = Σ_c log(1 + exp(-y_c v_c))`, `y_c = ±1`.
 
-    Targets: labels -1 and +1, or 0 and 1 (or booleans), where 0 becomes -1; `(n, C)`, or `(n,)` with one output.
+    Targets: labels -1 and +1, or 0 and 1 (or booleans), where 0 is mapped to -1; `(n, C)`, or `(n,)` with one output.
 
-    Conjugate, with `u = -s y`: `Σ_c u_c log u_c + (1 - u_c) log(1 - u_c)` for `0 ≤ u ≤ 1`.
+    Conjugate, for `u = -s y`: `Σ_c u_c log u_c + (1 - u_c) log(1 - u_c)` for `0 ≤ u ≤ 1`.
     """
 
     separable: ClassVar[bool] = True
@@ -73,7 +73,7 @@ class Logistic(Loss):
         advice = "Map your two classes to -1 and +1; for more classes use loss='softmax'."
         refuse_labels(needed, labels, ~((jnp.abs(labels) == 1) | (labels == 0)), advice)
         if not isinstance(labels, Tracer) and bool(jnp.any(labels == 0) & jnp.any(labels == -1)):
-            raise _checks.ArgumentError("y", needed, "all of -1, 0 and +1", advice)
+            raise _checks.ArgumentError("y", needed, "a mix of -1, 0 and +1", advice)
         return jnp.where(labels > 0, 1, -1).astype(labels.dtype)
 
     @override
@@ -109,12 +109,12 @@ class Logistic(Loss):
 
 @dataclasses.dataclass(frozen=True)
 class Softmax(Loss):
-    """Cross-entropy: `ℓ(v, y) = log Σ_c exp(v_c) - ⟨y, v⟩`, `y` in the simplex.
+    """The softmax cross-entropy `ℓ(v, y) = log Σ_c exp(v_c) - ⟨y, v⟩`, `y` in the simplex.
 
-    Targets: integer labels `(n,)` from 0 to `C - 1`; or rows of probabilities `(n, C)` (one-hot rows among them), which
+    Targets: integer labels `(n,)` from 0 to `C - 1`; or rows of probabilities `(n, C)` (including one-hot rows), which
     are rescaled to sum to 1.
 
-    Conjugate, with `q = y + s`: `Σ_c q_c log q_c` for `q` in the simplex. For probability targets likewise.
+    Conjugate, for `q = y + s`: `Σ_c q_c log q_c` for `q` in the simplex, for both kinds of targets.
     """
 
     separable: ClassVar[bool] = False
@@ -129,15 +129,15 @@ class Softmax(Loss):
     @property
     @override
     def curvature_bound(self) -> float:
-        """`diag(p) - p p^T` has eigenvalues at most 1/2."""
+        """The matrix `diag(p) - p p^T` has eigenvalues of at most 1/2."""
         return 0.5
 
     @property
     @override
     def fourth_derivative_bound(self) -> float:
-        """A fourth cumulant.
+        """The derivative is a fourth cumulant.
 
-        Of a variable with range `R`, here `√2`, it is between `-2 μ_2² ≥ -R⁴/8` and `μ_4 ≤ R⁴/12`.
+        For a random variable of range `R`, here `√2`, it lies between `-2 μ_2² ≥ -R⁴/8` and `μ_4 ≤ R⁴/12`.
         """
         return 0.5
 
@@ -148,14 +148,14 @@ class Softmax(Loss):
 
     @override
     def lipschitz(self, outputs: int = 1) -> float:
-        """The diameter `√2` of the simplex."""
+        """Returns the diameter `√2` of the simplex."""
         _checks.integer("outputs", outputs, 1)
         return math.sqrt(2)
 
     @override
     def prepare_targets(self, y: Any, outputs: int, dtype: DTypeLike | None = None) -> Predictions:
         outputs = _checks.integer("outputs", outputs, 1)
-        advice = f"Give labels 0 to {outputs - 1} of shape (n,), or probabilities of shape (n, {outputs})."
+        advice = f"Pass labels 0 to {outputs - 1} of shape (n,), or probabilities of shape (n, {outputs})."
         if outputs == 1:
             raise _checks.ArgumentError(
                 "outputs", "at least 2 for the softmax loss", "1", "For two classes and one output use loss='logistic'."
@@ -168,10 +168,10 @@ class Softmax(Loss):
         if not isinstance(rows, Tracer):
             if bool(jnp.any(rows < 0)):
                 raise _checks.ArgumentError("y", needed, f"the entry {float(jnp.min(rows)):g}", advice)
-            # A heuristic: rows printed with four digits pass, logits and counts do not.
+            # A heuristic tolerance: it accepts rows rounded to four digits and rejects logits and counts.
             if bool(jnp.any(jnp.abs(sums - 1) > 1e-3)):
                 worst = sums.ravel()[int(jnp.argmax(jnp.abs(sums - 1)))]
-                raise _checks.ArgumentError("y", needed, f"a row with the sum {float(worst):g}", advice)
+                raise _checks.ArgumentError("y", needed, f"a row that sums to {float(worst):g}", advice)
         return rows / sums
 
     def _one_hot(self, y: Any, outputs: int, dtype: DTypeLike | None, advice: str) -> Predictions:
@@ -186,7 +186,7 @@ class Softmax(Loss):
 
     @override
     def value(self, v: Predictions, y: Predictions) -> PerExample:
-        # Centering on the predicted mean keeps a confident, right prediction from cancelling.
+        # Centering on the predicted mean avoids cancellation for confident, correct predictions.
         return jax.nn.logsumexp(v - jnp.sum(y * v, axis=1, keepdims=True), axis=1)
 
     @override
@@ -195,7 +195,7 @@ class Softmax(Loss):
 
     @override
     def hessian_product(self, v: Predictions, y: Predictions, u: Predictions) -> Predictions:
-        """`(diag(p) - p p^T) u`, the same for all `y`."""
+        """Computes `(diag(p) - p p^T) u`, which does not depend on `y`."""
         p = jax.nn.softmax(v, axis=1)
         return p * (u - jnp.sum(p * u, axis=1, keepdims=True))
 
@@ -206,10 +206,10 @@ class Softmax(Loss):
         tolerance = (q.shape[1] + 8) * jnp.finfo(q.dtype).eps
         outside = jnp.any(q < 0, axis=1) | (jnp.abs(total - 1) > tolerance)
         inside = jnp.maximum(q, 0)
-        # Rescaled to the sum 1: Σ (q/t) log(q/t) = E/t - log t with E = Σ q log q, which differs from E by at most
-        # 2 |t - 1| (1 + |E|) in the tolerance.
+        # After rescaling to sum 1: Σ (q/t) log(q/t) = E/t - log t with E = Σ q log q, which differs from E by at most
+        # 2 |t - 1| (1 + |E|) within the tolerance.
         terms = entropy(inside)
-        sizes = jnp.where(inside == 1, 0, inside + jnp.abs(terms))  # the rounding of q moves q log q by q (1 + |log q|)
+        sizes = jnp.where(inside == 1, 0, inside + jnp.abs(terms))  # rounding q changes q log q by q (1 + |log q|)
         slack = 2 * jnp.abs(total - 1) * (1 + jnp.abs(jnp.sum(terms, axis=1)))
         return jnp.where(outside, jnp.inf, outward(terms, sizes) + jax.lax.stop_gradient(slack))
 
@@ -222,7 +222,7 @@ class Softmax(Loss):
 
     @override
     def scale_range(self, s: Predictions, y: Predictions) -> tuple[Scalar, Scalar]:
-        """`y + t s ≥ 0`, and `hi = 0` if some `s_i` does not sum to 0 within rounding."""
+        """Requires `y + t s ≥ 0`; `hi = 0` if some `s_i` does not sum to 0 up to rounding."""
         tolerance = (s.shape[1] + 8) * jnp.finfo(s.dtype).eps * jnp.maximum(1, jnp.max(jnp.abs(s)))
         unbalanced = jnp.any(jnp.abs(jnp.sum(s, axis=1)) > tolerance)
         return jnp.zeros((), s.dtype), jnp.where(unbalanced, 0, interval_end(y, -s)).astype(s.dtype)

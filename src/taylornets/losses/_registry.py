@@ -1,4 +1,4 @@
-"""Losses by name."""
+"""The registry of losses."""
 
 from typing import Any
 
@@ -9,34 +9,34 @@ _losses: dict[str, Loss] = {}
 
 
 def register(loss: Any) -> None:
-    """Makes a loss available under its name, wherever a loss is chosen by name.
+    """Registers a loss under its name, for `get` and every function with a `loss` argument.
 
     Args:
-        loss: a `Loss`, the one that `get(loss.name)` returns from now on.
+        loss: the `Loss` to be returned by `get(loss.name)`.
 
     Raises:
-        ArgumentError: for something that is not a `Loss`, or if another loss has its name.
+        ArgumentError: if the argument is not a `Loss`, or if another loss has its name.
 
     Example:
         >>> import taylornets as tn
         >>> tn.losses.register(tn.losses.Huber(delta=2.0))
         Traceback (most recent call last):
         ...
-        taylornets._checks.ArgumentError: loss: expected a name that is free, got 'huber'.
+        taylornets._checks.ArgumentError: loss: expected an unused name, got 'huber'.
     """
     if not isinstance(loss, Loss):
         advice = "Pass an instance, such as Huber()." if isinstance(loss, type) else ""
         raise _checks.ArgumentError("loss", "an instance of taylornets.losses.Loss", repr(loss), advice)
     if loss.name in _losses:
-        raise _checks.ArgumentError("loss", "a name that is free", repr(loss.name))
+        raise _checks.ArgumentError("loss", "an unused name", repr(loss.name))
     _losses[loss.name] = loss
 
 
 def names(**traits: bool) -> tuple[str, ...]:
-    """The names of all registered losses, sorted.
+    """Returns the names of all registered losses, sorted.
 
     Args:
-        **traits: attributes of `Loss` with the value that they must have, such as `separable=True`; by default none.
+        **traits: required values of attributes of `Loss`, such as `separable=True`; by default no restriction.
 
     Returns:
         The names.
@@ -53,16 +53,16 @@ def names(**traits: bool) -> tuple[str, ...]:
 
 
 def get(loss: Any) -> Loss:
-    """The loss of a name.
+    """Returns a loss by name.
 
     Args:
-        loss: one of `names()`, or a loss, which is returned as it is (`Huber(delta=0.5)`, say).
+        loss: one of `names()`, or a loss, which is returned unchanged (such as `Huber(delta=0.5)`).
 
     Returns:
         The loss.
 
     Raises:
-        ArgumentError: for an unknown name, with the nearest one.
+        ArgumentError: for an unknown name, suggesting the closest one.
 
     Example:
         >>> import taylornets as tn

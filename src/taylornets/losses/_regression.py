@@ -1,4 +1,4 @@
-"""Losses of real targets: squared and Huber."""
+"""Losses for real targets: squared and Huber."""
 
 import dataclasses
 import math
@@ -23,9 +23,9 @@ from taylornets.losses._registry import register
 
 @dataclasses.dataclass(frozen=True)
 class Squared(Loss):
-    """`ℓ(v, y) = Σ_c (v_c - y_c)²`. Targets: real numbers, `(n, C)`, or `(n,)` with one output.
+    """The squared loss `ℓ(v, y) = Σ_c (v_c - y_c)²`. Targets: real numbers, `(n, C)`, or `(n,)` with one output.
 
-    Conjugate: `Σ_c s_c²/4 + s_c y_c`, everywhere finite.
+    Conjugate: `Σ_c s_c²/4 + s_c y_c`, finite everywhere.
     """
 
     separable: ClassVar[bool] = True
@@ -70,7 +70,7 @@ class Squared(Loss):
 
     @override
     def hessian_product(self, v: Predictions, y: Predictions, u: Predictions) -> Predictions:
-        """Constant in `v` and `y`."""
+        """The Hessian is constant in `v` and `y`."""
         return 2 * u
 
     @override
@@ -79,7 +79,7 @@ class Squared(Loss):
 
     @override
     def project(self, s: Predictions, y: Predictions) -> Predictions:
-        """Every `s` is in the domain."""
+        """Returns `s`, since every point is in the domain."""
         return s
 
     @override
@@ -90,9 +90,9 @@ class Squared(Loss):
 
 @dataclasses.dataclass(frozen=True)
 class Huber(Loss):
-    """`ℓ(v, y) = Σ_c h(v_c - y_c)`: `h(r) = r²/2` for `|r| ≤ δ`, `δ|r| - δ²/2` beyond.
+    """The Huber loss `ℓ(v, y) = Σ_c h(v_c - y_c)`: `h(r) = r²/2` for `|r| ≤ δ`, otherwise `δ|r| - δ²/2`.
 
-    Targets as for the squared loss. Conjugate: `Σ_c s_c²/2 + s_c y_c` for `|s_c| ≤ δ`.
+    Targets: as for the squared loss. Conjugate: `Σ_c s_c²/2 + s_c y_c` for `|s_c| ≤ δ`.
 
     Args:
         delta: the threshold `δ > 0`.
@@ -150,7 +150,7 @@ class Huber(Loss):
 
     @override
     def hessian_product(self, v: Predictions, y: Predictions, u: Predictions) -> Predictions:
-        """At the threshold the curvature of the inner part is taken."""
+        """Uses the curvature of the quadratic part at the threshold."""
         return jnp.where(jnp.abs(v - y) <= self.delta, u, 0)
 
     @override

@@ -2,10 +2,10 @@
 
     P(W) = (1/n) Σ_i ℓ(f(W; x_i), y_i) + λ ‖W‖_{2,2k}^p
 
-With weights `s_i ≥ 0` of the examples, `s_i/Σ s` stands in place of `1/n`: a weight of 2 is the row twice, a weight of 0 a row
-that is absent.
+For example weights `s_i ≥ 0`, `s_i/Σ s` replaces `1/n`: a weight of 2 is equivalent to repeating the row, a weight of 0 to
+removing it.
 
-`f` is a single term `f^(0) + f^(k)`, the network, or, for the randomized model, `ℓ` is replaced by its expectation over
+`f` is a single term `f^(0) + f^(k)` or the network. For the randomized model, `ℓ` is replaced by its expectation over
 random signs.
 """
 

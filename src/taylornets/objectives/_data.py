@@ -1,4 +1,4 @@
-"""Data as they enter: checked once, brought to the device, and passed on as one value."""
+"""Training data, validated once and transferred to the device."""
 
 from typing import Any, NamedTuple
 
@@ -13,12 +13,12 @@ from taylornets.two_layer import TwoLayerNetwork
 
 
 class Dataset(NamedTuple):
-    """Examples, targets and weights, checked and on the device; made by `Dataset.checked`.
+    """Validated examples, targets and weights on the device; created by `Dataset.checked`.
 
     Attributes:
         x: examples, shape `(n, d)`.
-        y: targets in the form that the loss takes, shape `(n, outputs)`.
-        weight: of the examples, shape `(n,)`; they sum to 1.
+        y: targets in the form expected by the loss, shape `(n, outputs)`.
+        weight: weights of the examples, shape `(n,)`; they sum to 1.
     """
 
     x: Float[Array, "n d"]
@@ -29,20 +29,20 @@ class Dataset(NamedTuple):
     def checked(
         cls, net: TwoLayerNetwork, loss: losses.Loss, x: ArrayLike, y: Any, sample_weight: ArrayLike | None = None
     ) -> "Dataset":
-        """Checks a user's data, once.
+        """Validates data passed by the user.
 
         Args:
-            net: the network; it fixes the number of inputs and outputs.
-            loss: what the targets are for.
+            net: the network, which determines the number of inputs and outputs.
+            loss: the loss, which determines the valid targets.
             x: examples, shape `(n, d)`.
-            y: targets as the loss takes them.
+            y: targets in the form expected by the loss.
             sample_weight: `s_i ≥ 0`, shape `(n,)`; by default all equal.
 
         Returns:
             The data.
 
         Raises:
-            ArgumentError: for data or labels that do not fit.
+            ArgumentError: for invalid data or labels.
         """
         examples = _checks.array("x", x, ("n", net.inputs))
         targets = loss.prepare_targets(y, net.outputs, dtype=net.a.dtype)
@@ -56,24 +56,24 @@ class Dataset(NamedTuple):
 
 
 def normalized_weights(weight: ArrayLike, examples: int, dtype: DTypeLike) -> Float[Array, " n"]:
-    """Weights of the examples, divided by their sum.
+    """Normalizes the weights of the examples to sum 1.
 
     Args:
         weight: `s_i ≥ 0`, not all zero, shape `(n,)`.
         examples: `n`.
-        dtype: of the result.
+        dtype: dtype of the result.
 
     Returns:
         `s_i/Σ s`, shape `(n,)`.
 
     Raises:
-        ArgumentError: for another shape, negative weights, NaN, or weights that are all zero.
+        ArgumentError: for a wrong shape, negative weights, NaN, or weights that are all zero.
     """
     found = _checks.array("sample_weight", weight, (examples,), "One weight for each example of x.").astype(dtype)
     if not isinstance(found, Tracer):
         values = np.asarray(found)
         if values.min() < 0:
-            raise _checks.ArgumentError("sample_weight", "weights ≥ 0", f"{values.min():g} among others")
+            raise _checks.ArgumentError("sample_weight", "weights ≥ 0", f"the weight {values.min():g}")
         if not values.any():
-            raise _checks.ArgumentError("sample_weight", "at least one weight above 0", "zeros only")
+            raise _checks.ArgumentError("sample_weight", "at least one positive weight", "only zeros")
     return found / jnp.sum(found)

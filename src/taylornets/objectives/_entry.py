@@ -1,4 +1,4 @@
-"""The entry `objective`: a model, a loss and a penalty on data that are checked once."""
+"""The function `objective`, which combines a model, a loss and a penalty on validated data."""
 
 from typing import Any
 
@@ -29,24 +29,24 @@ def objective(
     key: PRNGKeyArray | None = None,
     sample_weight: ArrayLike | None = None,
 ) -> Objective:
-    """The penalized risk of a model on data.
+    """Returns the penalized risk of a model on data.
 
     Args:
         net: the network.
         x: examples, shape `(n, d)`.
-        y: targets as the loss takes them: `(n,)`, `(n, outputs)` or labels.
+        y: targets in the form expected by the loss: `(n,)`, `(n, outputs)` or labels.
         model: `"linear"` and `"quadratic"` are the single orders 1 and 2, an integer `k ≥ 1` is the single order `k`
-            (each with `f^(0)`, which is zero under symmetric initialization), `"full"` the network, `"randomized"` the
-            exact expected risk of the network under random signs, `"sampled"` its risk under one draw of them (any loss;
-            `with_signs` draws anew). A randomization such as `SignedMoments(3)` is the network under its multipliers,
-            penalized with its order; `Signs()` is `"randomized"`. Any response of `taylornets.two_layer`, such as
-            `Taylor(4)`, is penalized with `k = 1`.
+            (each with `f^(0)`, which is zero under symmetric initialization), `"full"` is the network, `"randomized"` the
+            exact expected risk of the network under random signs, and `"sampled"` its risk under one draw of the signs (any
+            loss; `with_signs` draws new ones). A randomization such as `SignedMoments(3)` is the network under its
+            multipliers, penalized with its order; `Signs()` is `"randomized"`. Any response of `taylornets.two_layer`, such
+            as `Taylor(4)`, is penalized with `k = 1`.
         loss: a name of `taylornets.losses`, or a loss.
         penalty: `λ > 0`.
         power: `p ≥ 2k`; `k` is the order of a term or a randomization, 1 for `"linear"` and `"full"`, 2 for
             `"quadratic"`, `"randomized"` and `"sampled"`.
-        chunk_size: examples handled at a time, see `TwoLayerNetwork.prepare`; `None` keeps the features.
-        key: JAX random key of the signs of `"sampled"`; by default `jax.random.key(0)`.
+        chunk_size: examples processed at a time, see `TwoLayerNetwork.prepare`; `None` stores the features.
+        key: JAX random key for the signs of `"sampled"`; by default `jax.random.key(0)`.
         sample_weight: weights `s_i ≥ 0` of the examples, shape `(n,)`; by default all equal. The risk is
             `Σ_i s_i ℓ_i/Σ_i s_i`.
 
@@ -54,9 +54,9 @@ def objective(
         A differentiable function of `w`, shape `(m, d)`, with value and gradient in the dtype of the network.
 
     Raises:
-        ArgumentError: for data, labels, names or numbers that do not fit.
+        ArgumentError: for invalid data, labels, names or numbers.
 
-    Source: theory 3; BL20 section 4.
+    Source: theory 3; Bai & Lee (2020), section 4.
 
     Example:
         >>> import jax, taylornets as tn

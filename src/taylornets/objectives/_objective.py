@@ -26,15 +26,15 @@ from taylornets.two_layer import weighted_moments as moments_of
 
 
 class Objective(eqx.Module):
-    """The penalized risk `P` as a differentiable function of `w`; made by `taylornets.objective`.
+    """The penalized risk `P` as a differentiable function of `w`; created by `taylornets.objective`.
 
     Call it on `w` of shape `(m, d)` (single terms: also `(m, R, d)`) for the value, a scalar. All JAX transformations
-    apply; the gradient in `w` costs one matrix product more than the value, and so does
-    `value_and_gradient`, which is the same pass without the transformation.
+    apply. The gradient in `w` costs one matrix product more than the value. `value_and_gradient` performs the same
+    computation without the transformation.
 
     Attributes:
-        penalty: the penalty's norm and power.
-        strength: its strength `λ`.
+        penalty: norm and power of the penalty.
+        strength: strength `λ` of the penalty.
 
     Example:
         >>> import jax, jax.numpy as jnp, taylornets as tn
@@ -52,7 +52,7 @@ class Objective(eqx.Module):
 
     @property
     def model(self) -> Model:
-        """What is trained."""
+        """The model."""
         return self.empirical.model
 
     @property
@@ -72,43 +72,43 @@ class Objective(eqx.Module):
 
     @property
     def count(self) -> int:
-        """Number of examples `n`."""
+        """The number of examples `n`."""
         return self.empirical.prepared.examples
 
     @property
     def order(self) -> int:
-        """The order `k` of the penalty's norm."""
+        """The order `k` of the penalty norm."""
         return self.penalty.order
 
     def __call__(self, w: Array) -> Array:
-        """`P(w)`, a scalar."""
+        """Returns `P(w)`, a scalar."""
         return self.risk(w) + self.penalty_value(w)
 
     def risk(self, w: Array) -> Array:
-        """The first term of `P`, a scalar."""
+        """Returns the first term of `P`, a scalar."""
         return compiled_risk(self.displacement(w), self.empirical)
 
     def penalty_value(self, w: Array) -> Array:
-        """The second term of `P`, a scalar."""
+        """Returns the second term of `P`, a scalar."""
         return self.penalty.value(w, self.strength)
 
     def value_and_gradient(self, w: Array) -> tuple[Array, Array]:
-        """`P(w)` and `∇P(w)` in one pass: two matrix products of size `n × m × d`."""
+        """Returns `P(w)` and `∇P(w)` from one pass: two matrix products of size `n × m × d`."""
         return _value_and_gradient(self, self.displacement(w))
 
     def hessian_vector_product(self, w: Array, direction: Array) -> Array:
-        """`∇²P(w)[direction]`: three matrix products of size `n × m × d`, two of them forward.
+        """Returns `∇²P(w)[direction]`: three matrix products of size `n × m × d`, two of them forward.
 
-        Almost everywhere, where the activation has kinks; see `require_second_derivative`.
+        For activations with kinks, this is the Hessian almost everywhere; see `require_second_derivative`.
         """
         return _hessian_vector_product(self, self.displacement(w), direction)
 
     def displacement(self, w: ArrayLike) -> Array:
-        """`w`, checked: shape `(m, d)` or, for models that allow copies, `(m, R, d)`."""
+        """Validates `w`: shape `(m, d)` or, for models that allow copies, `(m, R, d)`."""
         return self.empirical.prepared.displacement(w, self.model.response)
 
     def require_second_derivative(self) -> None:
-        """Refuses networks whose activation has a kink in itself or its slope: almost-everywhere Hessians miss it."""
+        """Raises if the activation or its derivative has a kink, whose curvature the almost-everywhere Hessian misses."""
         activation = self.net.activation
         smooth = activation.smoothness is None or activation.smoothness >= 2
         if not smooth and not isinstance(self.model.response, Term | Taylor):
@@ -116,12 +116,12 @@ class Objective(eqx.Module):
                 "activation",
                 "two continuous derivatives for Hessians and second-order methods",
                 f"{activation.name!r} with {activation.smoothness}",
-                "The Hessian almost everywhere misses the curvature of the kinks. Use 'cubic_relu' or a smooth activation, "
+                "The almost-everywhere Hessian misses the curvature at kinks. Use 'cubic_relu' or a smooth activation, "
                 "a first-order method, or the Taylor models, which are polynomials in w.",
             )
 
     def minibatch(self, key: PRNGKeyArray, size: int) -> "Objective":
-        """The same objective on `size` examples drawn without replacement; its mean over draws is this objective.
+        """Returns the objective on `size` examples drawn without replacement, whose expectation is the full objective.
 
         Args:
             key: JAX random key.
@@ -129,28 +129,28 @@ class Objective(eqx.Module):
 
         Returns:
             An objective whose risk is the average over the drawn examples, each with its weight times `n`. It may be
-            formed inside `jax.jit`.
+            created inside `jax.jit`.
 
         Raises:
-            ArgumentError: for another size.
+            ArgumentError: for a size outside this range.
         """
         return dataclasses.replace(self, empirical=self.empirical.minibatch(key, size))
 
     def with_signs(self, key: PRNGKeyArray) -> "Objective":
-        """The risk of the network under fresh signs (or multipliers) `s`, `(1/n) Σ_i ℓ(f(sW; x_i), y_i)`, penalty included.
+        """Returns the penalized risk under new signs (or multipliers) `s`, `(1/n) Σ_i ℓ(f(sW; x_i), y_i) + λ ‖W‖_{2,2k}^p`.
 
-        Its mean over draws is the randomized objective (for the losses that have no closed form: up to that form's error).
+        Its expectation is the randomized objective (for losses without an exact formula: up to the approximation error).
 
         Args:
             key: JAX random key.
 
         Returns:
-            An objective. It may be formed inside `jax.jit`.
+            An objective. It may be created inside `jax.jit`.
 
         Raises:
             ArgumentError: for models without a randomization.
 
-        Source: theory 2; the algorithm of BL20, section 4, draws so in every step.
+        Source: theory 2; the algorithm of Bai & Lee (2020), section 4, draws new signs in every step.
         """
         model, pointwise = self.model.redrawn(key, self.net), randomization.OfOutputs(self.loss)
         return dataclasses.replace(
@@ -158,16 +158,16 @@ class Objective(eqx.Module):
         )
 
     def with_weights(self, weight: ArrayLike) -> "Objective":
-        """The same objective under other weights of the examples; features are kept and nothing is compiled anew.
+        """Returns the objective with different example weights, reusing features and compiled programs.
 
         Args:
-            weight: `s_i ≥ 0`, not all zero, shape `(n,)`; `s_i/Σ s` is what counts.
+            weight: `s_i ≥ 0`, not all zero, shape `(n,)`; normalized to `s_i/Σ s`.
 
         Returns:
             An objective.
 
         Raises:
-            ArgumentError: for another shape, negative weights, NaN, or weights that are all zero.
+            ArgumentError: for a wrong shape, negative weights, NaN, or weights that are all zero.
         """
         empirical = self.empirical
         weight = normalized_weights(weight, self.count, empirical.examples.weight.dtype)
@@ -175,7 +175,7 @@ class Objective(eqx.Module):
         return dataclasses.replace(self, empirical=dataclasses.replace(empirical, examples=examples))
 
     def with_penalty(self, penalty: float | Array) -> "Objective":
-        """The same objective under another strength of the penalty; features are kept and nothing is compiled anew.
+        """Returns the objective with a different penalty strength, reusing features and compiled programs.
 
         Args:
             penalty: `λ > 0`.
@@ -184,13 +184,13 @@ class Objective(eqx.Module):
             An objective.
 
         Raises:
-            ArgumentError: for a number that is not finite and above zero.
+            ArgumentError: unless the number is finite and positive.
         """
         _checks.positive("penalty", penalty)
         return dataclasses.replace(self, strength=jnp.asarray(penalty, self.strength.dtype))
 
     def outputs(self, w: Array) -> Any:
-        """What the model predicts on the training examples, `f^(0)` included; `(n, outputs)` unless randomized."""
+        """Returns the outputs on the training examples, including `f^(0)`; `(n, outputs)` unless randomized."""
         empirical = self.empirical
         outputs = empirical.prepared.apply(self.model.response, w)
         if empirical.examples.offset is None:
@@ -198,60 +198,60 @@ class Objective(eqx.Module):
         return outputs + empirical.examples.offset.reshape(-1, self.net.outputs)[: self.count]
 
     def mean_outputs(self, w: Array) -> Float[Array, "n outputs"]:
-        """`outputs`, their mean for randomized models; shape `(n, outputs)`."""
+        """Returns `outputs`, or their mean for randomized models; shape `(n, outputs)`."""
         return self.model.mean_output(self.outputs(w))
 
     def initial_outputs(self) -> Float[Array, "n outputs"]:
-        """`f^(0)` on the examples, shape `(n, outputs)`."""
+        """Returns `f^(0)` on the examples, shape `(n, outputs)`."""
         return initial_outputs(self.net, self.x)
 
     def targets(self) -> Float[Array, "n outputs"]:
-        """The targets as the loss takes them."""
+        """Returns the targets in the form expected by the loss."""
         return self.empirical.examples.y.reshape(-1, self.net.outputs)[: self.count]
 
     def weights(self) -> Float[Array, "n"]:
-        """The weights `p_i` of the examples in the risk; without any, `1/n`."""
+        """Returns the weights `p_i` of the examples in the risk; `1/n` by default."""
         return self.empirical.examples.weight.reshape(-1)[: self.count]
 
     def scaled_derivative(self, block: Block, k: int) -> Float[Array, "h b"]:
-        """`σ^{(k)}(u)/(k! √m)` of the distinct units on one block of examples."""
+        """Returns `σ^{(k)}(u)/(k! √m)` of the distinct units on one block of examples."""
         return self.empirical.prepared.features(block, Term(k)).scaled[k]
 
     def preactivations(self, block: Block) -> Float[Array, "h b"]:
-        """`u` of the distinct units on one block of examples, for models that read it."""
+        """Returns `u` of the distinct units on one block of examples, for models that use it."""
         return jnp.asarray(self.empirical.prepared.features(block, self.model.response).u)
 
     def projections(self, w: Array, block: Block) -> Float[Array, "m b"]:
-        """`⟨w_r, x_i⟩` of rank-one displacements on one block of examples."""
+        """Returns `⟨w_r, x_i⟩` of rank-one displacements on one block of examples."""
         return self.empirical.prepared.project(self.model.response, w, block.x).reshape(self.net.width, -1)
 
     def term(self, k: int, w: Array) -> Float[Array, "n outputs"]:
-        """`f^(k)` on the examples, for an order that the model reads; shape `(n, outputs)`."""
+        """Returns `f^(k)` on the examples, for an order that the model uses; shape `(n, outputs)`."""
         return self.empirical.prepared.term(k, w)
 
     def moment_matrices(self, coefficients: Float[Array, "n outputs"]) -> Float[Array, "h d d"]:
-        """`taylornets.two_layer.moment_matrices` of the examples."""
+        """Returns `taylornets.two_layer.moment_matrices` of the examples."""
         return matrices_of(self.empirical.prepared, coefficients)
 
     def weighted_moments(self, weigh: Any, values: Float[Array, "n ..."]) -> Float[Array, "units d d"]:
-        """`taylornets.two_layer.weighted_moments` of the examples."""
+        """Returns `taylornets.two_layer.weighted_moments` of the examples."""
         return moments_of(self.empirical.prepared, weigh, values)
 
     def unit_suprema(self, coefficients: Float[Array, "n outputs"]) -> Float[Array, "m"]:
-        """`taylornets.two_layer.unit_suprema` of the examples, for the order of the penalty."""
+        """Returns `taylornets.two_layer.unit_suprema` of the examples, for the order of the penalty."""
         return suprema_of(self.empirical.prepared, self.order, coefficients)
 
     @property
     def natural_norm(self) -> float:
-        """The norm of a displacement whose units all have the natural norm: `m^{1/2 - 1/(2k)}/B_x`."""
+        """Returns the norm of a displacement whose units all have the natural norm: `m^{1/2 - 1/(2k)}/B_x`."""
         return models.natural_norm(self.net, self.order)
 
     def natural_point(self, key: PRNGKeyArray, scale: float = 1.0) -> Float[Array, "m d"]:
-        """A random displacement whose units have a norm of about `scale · m^{-1/(2k)}/B_x`, shape `(m, d)`."""
+        """Draws a displacement whose units have a norm of about `scale · m^{-1/(2k)}/B_x`, shape `(m, d)`."""
         return models.natural_point(self.net, self.order, key, scale=scale)
 
     def start(self, key: PRNGKeyArray, rank: int = 1) -> Array:
-        """Where `taylornets.fit` starts: zero, or small and random; shape `(m, d)`, or `(m, R, d)` for `rank > 1`."""
+        """Returns the initial displacement of `taylornets.fit`, zero or random; `(m, d)`, or `(m, R, d)` if `rank > 1`."""
         return self.model.start(self.net, key, rank)
 
 

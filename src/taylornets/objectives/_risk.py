@@ -1,7 +1,7 @@
-"""The empirical risk of a model and the passes over the blocks of the prepared data that compute it.
+"""The empirical risk of a model, computed in passes over the blocks of the prepared data.
 
-One pass gives the value and the gradient: in each block the projections `V_b = W X_bᵀ` (one matrix product), the risk and its
-derivative in `V_b` (elementwise, in cache), and `G += (∂/∂V_b) X_b` (the second product).
+One pass computes the value and the gradient. Each block forms the projections `V_b = W X_bᵀ` (one matrix product), the risk
+and its derivative in `V_b` (elementwise, in cache), and `G += (∂/∂V_b) X_b` (the second product).
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from taylornets.two_layer import Network, Prepared, Response, Term, TwoLayerNetw
 
 
 class Examples(NamedTuple):
-    """Targets, weights (their sum is 1, on average over minibatches) and `f^(0)`, cut into blocks like the features."""
+    """Targets, weights (which sum to 1, for minibatches in expectation) and `f^(0)`, in blocks like the features."""
 
     y: Float[Array, "blocks b outputs"]
     weight: Float[Array, "blocks b"]
@@ -31,9 +31,9 @@ class EmpiricalRisk(eqx.Module):
     """The weighted mean of the losses: the model, its features on the data, and the targets.
 
     Attributes:
-        model: how outputs respond.
+        model: the model.
         prepared: the features.
-        pointwise: the loss of each example from what the response returns.
+        pointwise: the loss of each example as a function of the response.
         examples: targets and weights.
     """
 
@@ -46,7 +46,7 @@ class EmpiricalRisk(eqx.Module):
     def of(
         cls, model: Model, net: TwoLayerNetwork, pointwise: Any, data: Dataset, chunk_size: int | None
     ) -> "EmpiricalRisk":
-        """The risk of a model on checked data."""
+        """Creates the risk of a model on validated data."""
         response = model.response
         prepared = prepare_checked(net, data.x, response.orders, chunk_size, preactivations=response.preactivations)
         has_offset = isinstance(response, Term) and not net.symmetric
@@ -80,12 +80,12 @@ class EmpiricalRisk(eqx.Module):
 
 
 def initial_outputs(net: Network, x: Float[Array, "n d"]) -> Float[Array, "n outputs"]:
-    """`f^(0)` on examples that have been checked."""
+    """Returns `f^(0)` on validated examples."""
     return prepare_checked(net, x, (0,), None).term(0, jnp.zeros_like(net.w0))
 
 
 def _block_risk(v: Array, item: tuple[Any, Examples], risk: EmpiricalRisk) -> Array:
-    """Weighted losses of one block, summed, from its projections."""
+    """Sums the weighted losses of one block, given its projections."""
     block, examples = item
     prepared = risk.prepared
     outputs = risk.response(prepared.net, prepared.features(block, risk.response), v)
@@ -95,7 +95,7 @@ def _block_risk(v: Array, item: tuple[Any, Examples], risk: EmpiricalRisk) -> Ar
 
 
 def _plain_risk(w: Array, risk: EmpiricalRisk) -> Array:
-    """The risk as an ordinary scan: what every transformation other than the gradient in `w` sees."""
+    """Computes the risk as an ordinary scan, used by every transformation other than the gradient in `w`."""
     prepared = risk.prepared
 
     @jax.checkpoint
@@ -108,7 +108,7 @@ def _plain_risk(w: Array, risk: EmpiricalRisk) -> Array:
 
 
 def risk_and_gradient(w: Array, risk: EmpiricalRisk) -> tuple[Array, Array]:
-    """Value and gradient in one pass over the blocks."""
+    """Computes value and gradient in one pass over the blocks."""
     prepared = risk.prepared
 
     def body(carry: tuple[Array, Array], item: tuple[Any, Examples]) -> tuple[tuple[Array, Array], None]:
@@ -125,7 +125,7 @@ def risk_and_gradient(w: Array, risk: EmpiricalRisk) -> tuple[Array, Array]:
 
 
 def risk_hessian_vector_product(w: Array, direction: Array, risk: EmpiricalRisk) -> Array:
-    """One pass: `V_b` and its change `dV_b` (two products), the slope's derivative along it, and `H += (...) X_b`."""
+    """Computes in one pass `V_b` and its tangent `dV_b` (two products), the derivative of the slope, and `H += (...) X_b`."""
     prepared = risk.prepared
     rows = direction.reshape(-1, direction.shape[-1])
 
@@ -148,8 +148,8 @@ def _risk(w: Array, risk: EmpiricalRisk) -> Array:
 
 @_risk.def_jvp
 def _risk_jvp(primals: tuple[Array, EmpiricalRisk], tangents: tuple[Any, Any]) -> tuple[Array, Array]:
-    # In the displacement alone (training, Hessians) the gradient of the single pass is the derivative; transposed, it
-    # costs nothing more. Any other direction (data, initial weights, targets) goes through the ordinary scan.
+    # With respect to the displacement alone (training, Hessians), the derivative is the gradient from the single pass, and its
+    # transpose costs nothing more. Derivatives in data, initial weights or targets use the ordinary scan.
     w, risk = primals
     dw, drisk = tangents
     if dw is not None and not jax.tree.leaves(drisk):
@@ -160,5 +160,5 @@ def _risk_jvp(primals: tuple[Array, EmpiricalRisk], tangents: tuple[Any, Any]) -
 
 @eqx.filter_jit
 def compiled_risk(w: Array, risk: EmpiricalRisk) -> Array:
-    """The risk at `w`, a scalar; its derivative in `w` costs one pass."""
+    """Computes the risk at `w`, a scalar; its derivative in `w` costs one pass."""
     return _risk(w, risk)

@@ -1,4 +1,4 @@
-"""Randomization: multipliers that remove the low orders in the mean, exact moments, expected losses (theory 2).
+"""Randomization: multipliers that cancel the low orders in expectation, exact moments, expected losses (theory 2).
 
 Example:
     >>> import jax, jax.numpy as jnp, taylornets as tn

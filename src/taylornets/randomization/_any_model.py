@@ -1,7 +1,7 @@
-"""The tools of the two-layer networks for any model of a tree of parameters (theory 2).
+"""Randomization of any model with a parameter tree (theory 2).
 
-With `Δ = new_params - params`: two evaluations remove all odd orders, row signs do so in the mean, and a stencil of `k + 1`
-evaluations keeps order `k` and removes the lower ones.
+For `Δ = new_params - params`, two evaluations cancel all odd orders, row signs cancel them in expectation, and a stencil of
+`k + 1` evaluations isolates order `k` from the lower orders.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,21 +20,21 @@ from taylornets.randomization._multipliers import SignedMoments
 def symmetrized(
     f: Callable[..., Any], params: Any, *, trainable: Any = None, fixed: str | None = None
 ) -> Callable[..., Any]:
-    """The even part of a model around its start: `[f(θ0 + Δ) + f(θ0 - Δ)]/2`, at the cost of two evaluations.
+    """Returns the even part of a model around its initialization: `[f(θ0 + Δ) + f(θ0 - Δ)]/2`, from two evaluations.
 
-    All odd orders vanish, the even ones are untouched: `f_0 + f_2 + f_4 + ...`.
+    All odd orders vanish, and the even orders are unchanged: `f_0 + f_2 + f_4 + ...`.
 
     Args:
         f: any function `f(params, *args, **kwargs)` of pytrees that returns a pytree of arrays.
-        params: the start `θ0`.
-        trainable: as in `taylornets.taylor_terms`: the leaves that may move.
-        fixed: as in `taylornets.taylor_terms`: whose value a setting takes that differs between the two ends.
+        params: the initial parameters `θ0`.
+        trainable: the leaves that may move, as in `taylornets.taylor_terms`.
+        fixed: the end whose value is used for settings that differ, as in `taylornets.taylor_terms`.
 
     Returns:
         A function of `(new_params, *args, **kwargs)`.
 
     Raises:
-        ArgumentError: for parameters that do not fit.
+        ArgumentError: for parameters that do not match.
 
     Source: theory 2.
 
@@ -57,15 +57,15 @@ def stencil(
     trainable: Any = None,
     fixed: str | None = None,
 ) -> Callable[..., Any]:
-    """The term of order `k` from `k + 1` evaluations of the model: `Σ_t c_t f(θ0 + h z_t Δ)/h^k`.
+    """Approximates the term of order `k` from `k + 1` evaluations of the model: `Σ_t c_t f(θ0 + h z_t Δ)/h^k`.
 
-    Nodes and weights are those of `SignedMoments(order)`, for even `k` with the node 0 so that order 0 vanishes too. All lower
-    orders vanish, and those of the other parity; what is left is `h² Σ_t c_t z_t^{k+2} f_{k+2}` and so on. Rounding grows as
-    `ε T/h^k`. The exact term is `taylornets.taylor_terms`, which costs one pass of Taylor mode.
+    Nodes and weights are those of `SignedMoments(order)`, for even `k` with an additional node 0 that cancels order 0. All
+    lower orders and those of opposite parity vanish; the leading error is `h² Σ_t c_t z_t^{k+2} f_{k+2}`. Rounding errors
+    grow as `ε T/h^k`. `taylornets.taylor_terms` computes the exact term in one pass of Taylor mode.
 
     Args:
         f: as in `symmetrized`.
-        params: the start `θ0`.
+        params: the initial parameters `θ0`.
         order: `k ≥ 1`.
         step: `h > 0`.
         trainable: as in `symmetrized`.
@@ -75,7 +75,7 @@ def stencil(
         A function of `(new_params, *args, **kwargs)` with outputs like those of `f`.
 
     Raises:
-        ArgumentError: for parameters, an order or a step that do not fit.
+        ArgumentError: for parameters that do not match, or an invalid order or step.
 
     Source: theory 2.
 
@@ -94,7 +94,7 @@ def stencil(
 
 
 def stencil_rule(order: int) -> tuple[np.ndarray, np.ndarray]:
-    """`k + 1` nodes and their weights: `Σ_t c_t z_t^j` is 1 for `j = k` and 0 for every other `j < k + 2`."""
+    """Returns `k + 1` nodes and weights such that `Σ_t c_t z_t^j` is 1 for `j = k` and 0 for every other `j < k + 2`."""
     if order == 1:
         return np.array([1.0, -1.0]), np.array([0.5, -0.5])
     rule = SignedMoments(order).rule
@@ -113,24 +113,25 @@ def row_signs(
     trainable: Any = None,
     fixed: str | None = None,
 ) -> Callable[..., Any]:
-    """A model whose displacement has a random sign in every row of chosen matrices.
+    """Returns a model with random signs on the rows of the displacement of selected matrices.
 
-    In the mean over the signs all orders that are odd in some row vanish. For two-layer networks with their units on `axis`
+    In expectation over the signs, all orders that are odd in some row vanish. For two-layer networks with units along `axis`,
     these are the random signs of `taylornets.randomization.Signs`.
 
     Args:
         f: as in `symmetrized`.
-        params: the start `θ0`.
-        matrices: a boolean pytree prefix of `params`: the leaves whose rows get signs; by default all with two axes or more.
-        axis: the axis that counts the rows.
+        params: the initial parameters `θ0`.
+        matrices: a boolean pytree prefix of `params` that selects the leaves with row signs; by default all leaves with at
+            least two axes.
+        axis: the axis that indexes the rows.
         trainable: as in `symmetrized`.
         fixed: as in `symmetrized`.
 
     Returns:
-        A function of `(key, new_params, *args, **kwargs)`: one draw.
+        A function of `(key, new_params, *args, **kwargs)` that returns the outputs under one draw of the signs.
 
     Raises:
-        ArgumentError: for parameters that do not fit, and chosen leaves without that axis.
+        ArgumentError: for parameters that do not match, or selected leaves without that axis.
 
     Source: theory 2.
 
@@ -174,7 +175,7 @@ def _combined(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
-    """`Σ_t c_t f(θ0 + z_t Δ)`."""
+    """Computes `Σ_t c_t f(θ0 + z_t Δ)`."""
     way = line.to(new_params)
     model = way.model(args, kwargs)
 

@@ -1,4 +1,4 @@
-"""Expected loss of a randomized network (theory 2): exact, by normal quadrature, by enumeration, by sampling."""
+"""Expected loss of a randomized network (theory 2): exact, by normal approximation, by enumeration, or by sampling."""
 
 import itertools
 from collections.abc import Callable
@@ -18,37 +18,37 @@ from taylornets.randomization._signs import Signs
 from taylornets.two_layer import TwoLayerNetwork
 
 _METHODS = ("auto", "exact", "normal", "enumerate", "monte_carlo")
-_ENUMERATION_LIMIT = 2**20  # draws whose outputs fit in memory with ease
+_ENUMERATION_LIMIT = 2**20  # this many draws easily fit into memory
 _FEW_DRAWS = 2**14
 _HERMITE_NODES = 64
 _SAMPLES = 4096
 
 
 class ExactSquared(eqx.Module):
-    """`E ‖f - y‖² = ‖E f - y‖² + Σ_c Var f_c` per example, from the moments of a block.
+    """The expected loss `E ‖f - y‖² = ‖E f - y‖² + Σ_c Var f_c` per example, from the moments of a block.
 
-    Of a quadratic loss with the Hessian `b I`: `E ℓ(f, y) = ℓ(E f, y) + (b/2) Σ_c Var f_c`.
+    For any quadratic loss with Hessian `b I`: `E ℓ(f, y) = ℓ(E f, y) + (b/2) Σ_c Var f_c`.
     """
 
     loss: losses.Loss = eqx.field(static=True)
 
     def __call__(self, moments: Moments, y: Float[Array, "b outputs"]) -> Float[Array, "b"]:
-        """Expected loss of each example; moments of shape `(outputs, b)`."""
+        """Computes the expected loss of each example; moments of shape `(outputs, b)`."""
         return self.loss.value(moments.mean.T, y) + self.loss.curvature_bound / 2 * jnp.sum(moments.variance, axis=0)
 
 
 class NormalExpected(eqx.Module):
-    """`E ℓ(μ + σ g, y)` for a loss that is a sum over outputs, by Gauss-Hermite quadrature in every output.
+    """The expectation `E ℓ(μ + σ g, y)` for a loss that is a sum over outputs, by Gauss-Hermite quadrature for each output.
 
-    The square root in `σ` has an infinite slope at zero variance, where the expectation itself is smooth
-    (`∂/∂σ² = E ℓ''/2`); adding the machine epsilon to the variance keeps the slope finite and changes the value by at
+    The square root in `σ` has an infinite slope at zero variance, although the expectation is smooth there
+    (`∂/∂σ² = E ℓ''/2`). Adding the machine epsilon to the variance keeps the slope finite and changes the value by at
     most `ε sup ℓ''/2`.
     """
 
     loss: losses.Loss = eqx.field(static=True)
 
     def __call__(self, moments: Moments, y: Float[Array, "b outputs"]) -> Float[Array, "b"]:
-        """Expected loss of each example; moments of shape `(outputs, b)`."""
+        """Computes the expected loss of each example; moments of shape `(outputs, b)`."""
         mean, variance = moments.mean.T, moments.variance.T
         deviation = jnp.sqrt(variance + jnp.finfo(mean.dtype).eps)
         nodes, weights = np.polynomial.hermite_e.hermegauss(_HERMITE_NODES)
@@ -58,12 +58,12 @@ class NormalExpected(eqx.Module):
 
 
 class OfOutputs(eqx.Module):
-    """Loss of each example from the outputs of one draw."""
+    """The loss of each example under one draw."""
 
     loss: losses.Loss = eqx.field(static=True)
 
     def __call__(self, outputs: Array, y: Float[Array, "b outputs"]) -> Float[Array, "b"]:
-        """Losses of the examples; outputs of shape `(outputs, b)`. Of complex ones: `|v - y|²`."""
+        """Computes the losses of the examples; outputs of shape `(outputs, b)`. For complex outputs, `|v - y|²`."""
         if jnp.iscomplexobj(outputs):
             half = self.loss.curvature_bound / 2
             return self.loss.value(outputs.real.T, y) + half * jnp.sum(outputs.imag**2, axis=0)
@@ -71,7 +71,7 @@ class OfOutputs(eqx.Module):
 
 
 def sampled_loss(randomization: Randomization, loss: losses.Loss) -> OfOutputs:
-    """The loss of one draw.
+    """Returns the loss under one draw.
 
     Raises:
         ArgumentError: for complex outputs under a loss that is not quadratic.
@@ -83,12 +83,12 @@ def sampled_loss(randomization: Randomization, loss: losses.Loss) -> OfOutputs:
 def _check_loss(randomization: Randomization, loss: losses.Loss) -> None:
     complex_outputs = not randomization.rule.real
     if complex_outputs and not loss.quadratic:
-        why = "Outputs under roots of unity are complex. Use SignedMoments."
+        why = "Roots of unity yield complex outputs. Use SignedMoments."
         raise _checks.ArgumentError("loss", "'squared', |v - y|², for complex outputs", repr(loss.name), why)
 
 
 def example_expectation(loss: losses.Loss, randomization: Randomization) -> ExactSquared | NormalExpected:
-    """The deterministic expectation used for training: exact for a quadratic loss, else the normal limit.
+    """Returns the deterministic expectation used for training: exact for a quadratic loss, otherwise the normal limit.
 
     Raises:
         ArgumentError: for a loss that is not a sum over outputs (softmax): its expectation needs the joint
@@ -117,24 +117,24 @@ def expected_loss(
     method: str = "auto",
     key: Any = None,
 ) -> Array:
-    """Expected loss `(1/n) Σ_i E_s ℓ(f(sW; x_i), y_i)` of a randomized network.
+    """Computes the expected loss `(1/n) Σ_i E_s ℓ(f(sW; x_i), y_i)` of a randomized network.
 
     Methods:
         - `"exact"`: squared loss, `(E_s f - y)² + Var_s f`; one pass, no error.
         - `"normal"`: losses that are sums over outputs; the random part is replaced by a normal variable of the same
-          variance, integrated by Gauss-Hermite quadrature with 64 nodes. `normal_error_bound` bounds the replacement.
-        - `"enumerate"`: any loss, all draws, up to 2^20 of them: `m ≤ 20` for signs.
-        - `"monte_carlo"`: any loss, mean over 4096 draws; needs `key`.
-        - `"auto"`: exact for the squared loss, else enumerate up to 2^14 draws, else normal where it exists, else Monte Carlo.
+          variance, integrated by Gauss-Hermite quadrature with 64 nodes. `normal_error_bound` bounds the error.
+        - `"enumerate"`: any loss; averages over all draws, up to 2^20 of them (`m ≤ 20` for signs).
+        - `"monte_carlo"`: any loss; averages over 4096 draws and requires `key`.
+        - `"auto"`: exact for the squared loss; otherwise enumeration up to 2^14 draws, normal if available, or Monte Carlo.
 
     Args:
         loss: a name of `taylornets.losses`, or a loss.
-        randomization: `Signs()`, `SignedMoments(k)`, or `RootsOfUnity(k)` (whose outputs are complex from `k = 3` on, so that
-            only the squared loss `|v - y|²` makes sense).
+        randomization: `Signs()`, `SignedMoments(k)`, or `RootsOfUnity(k)` (with complex outputs for `k ≥ 3`, which support
+            only the squared loss `|v - y|²`).
         net: the network.
         w: displacement, shape `(m, d)`.
         x: examples, shape `(n, d)`.
-        y: targets as the loss takes them, `n` of them.
+        y: `n` targets in the form expected by the loss.
         method: see above.
         key: a JAX random key, for `"monte_carlo"`.
 
@@ -142,7 +142,7 @@ def expected_loss(
         The expected loss, averaged over examples, a scalar.
 
     Raises:
-        ArgumentError: for a method that the loss, the width or a missing key does not allow.
+        ArgumentError: if the method does not support the loss or the width, or requires a missing key.
 
     Source: theory 2.
 
@@ -193,13 +193,13 @@ def expected_loss(
 
 
 def _chances(randomization: Randomization) -> Array:
-    """Probabilities of the nodes."""
+    """Returns the probabilities of the nodes."""
     weights = jnp.abs(randomization.weights)
     return weights / jnp.sum(weights)
 
 
 def _outputs(randomization: Randomization, net: TwoLayerNetwork, w: Array, x: Array) -> Callable[[Array], Array]:
-    """Outputs, shape `(n, outputs)`, as a function of the numbers of the nodes that were drawn."""
+    """Returns the outputs, shape `(n, outputs)`, as a function of the indices of the drawn nodes."""
     if isinstance(randomization, Signs):
         mean, odd = randomization.odd_parts(net, w, x)
         return lambda draw: mean + odd @ ((1 - 2 * draw)[:, None] * net.a)
@@ -214,12 +214,12 @@ def _outputs(randomization: Randomization, net: TwoLayerNetwork, w: Array, x: Ar
 
 
 def normal_error_bound(loss: str | losses.Loss, net: TwoLayerNetwork, w: Array, x: Array) -> Array:
-    """Bound on `|E_s ℓ - E_g ℓ|`, the error of replacing random signs by a normal variable, per example.
+    """Bounds `|E_s ℓ - E_g ℓ|`, the error of replacing random signs by a normal variable, for each example.
 
-    With `c_r = m^{-1/2} a_r o_r`, the terms `s_r c_r` and `g_r c_r` share their first three moments, so exchanging
-    them one at a time (Lindeberg) costs at most `sup|ℓ''''| (E s⁴ + E g⁴) c_r⁴/24 = sup|ℓ''''| c_r⁴/6` each. For a loss
-    with a Lipschitz constant only (Huber), the Wasserstein distance of the normal limit, `Σ|c_r|³/Σ c_r²` (Goldstein
-    2010, constant 1), times that constant. The smaller of the two is returned; the quadrature's own error comes on top.
+    For `c_r = m^{-1/2} a_r o_r`, the terms `s_r c_r` and `g_r c_r` have the same first three moments, so exchanging
+    them one at a time (Lindeberg) costs at most `sup|ℓ''''| (E s⁴ + E g⁴) c_r⁴/24 = sup|ℓ''''| c_r⁴/6` each. A second bound is
+    the Lipschitz constant of the loss times the Wasserstein distance to the normal limit, `Σ|c_r|³/Σ c_r²` (Goldstein
+    2010, constant 1), which also applies to the Huber loss. The result is the smaller bound, excluding the quadrature error.
 
     Args:
         loss: a name of `taylornets.losses`, or a loss, that is a sum over outputs.

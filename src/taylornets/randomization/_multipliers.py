@@ -1,8 +1,9 @@
-"""Multipliers that keep order `k` and remove the lower ones: signed moments, roots of unity (theory 2).
+"""Multipliers that preserve order `k` and cancel the lower orders: signed moments, roots of unity (theory 2).
 
 A rule has nodes `z_t` and weights `c_t` with `Σ_t c_t z_t^j = 0` for `1 ≤ j < k` and `Σ_t c_t z_t^k = 1`. A unit draws node `t`
-with probability `|c_t|/T`, `T = Σ_t |c_t|`; its displacement is multiplied by `z_t`, its output weight by `T c_t/|c_t|`. So
-its mean is `Σ_t c_t σ(u + z_t v)`, whose terms of order `1..k-1` vanish, and whose term of order `k` is that of the network.
+with probability `|c_t|/T`, `T = Σ_t |c_t|`; its displacement is multiplied by `z_t`, its output weight by `T c_t/|c_t|`. The
+mean of its output is `Σ_t c_t σ(u + z_t v)`, whose terms of orders `1..k-1` vanish and whose term of order `k` is that of the
+network.
 """
 
 import math
@@ -18,14 +19,14 @@ from taylornets import _checks
 from taylornets.randomization._randomization import Moments, MultiplierRule, Randomization
 from taylornets.two_layer import BlockFeatures, Network, TwoLayerNetwork, contract
 
-_INTEGER_NODES = {4: (1.0, 2.0)}  # of the theory page; for orders 2 and 3 the general rule gives integers
+_INTEGER_NODES = {4: (1.0, 2.0)}  # from theory 2; for orders 2 and 3 the general rule yields integers
 
 
 class NodeMoments(eqx.Module):
     """Response whose outputs are the exact mean and variance over independent multipliers.
 
-    With `E_r = Σ_t c_t g_rt` for `g_rt = σ(u_r + z_t v_r)`, of units that share a draw the difference of theirs: mean
-    `m^{-1/2} Σ_r a_r E_r`, variance `m^{-1} Σ_r a_r² T Σ_t |c_t| |g_rt - E_r sign(c_t)/T|²`.
+    Let `E_r = Σ_t c_t g_rt` with `g_rt = σ(u_r + z_t v_r)` (the difference of the two units if a pair shares its draw). The
+    mean is `m^{-1/2} Σ_r a_r E_r` and the variance is `m^{-1} Σ_r a_r² T Σ_t |c_t| |g_rt - E_r sign(c_t)/T|²`.
     """
 
     rule: MultiplierRule = eqx.field(static=True)
@@ -35,7 +36,7 @@ class NodeMoments(eqx.Module):
     copies: bool = eqx.field(static=True, default=False, init=False)
 
     def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h 1 b"]) -> Moments:
-        """Moments of the block, each of shape `(outputs, b)`."""
+        """Computes the moments of the block, each of shape `(outputs, b)`."""
         nodes, total = self.rule.upper(), self.rule.total
         values = [[net.activation(_argument(features.u, z, part)) for z, _ in nodes] for part in v[:, :, 0]]
         means: list[Any] = [sum(c * value.real for (_, c), value in zip(nodes, row, strict=True)) for row in values]
@@ -52,17 +53,17 @@ class NodeMoments(eqx.Module):
         return Moments(contract(net, [scale * mean for mean in means]), scale**2 * fused)
 
     def redrawn(self, key: PRNGKeyArray, net: Network) -> "SampledNodes":
-        """The response under one draw."""
+        """Returns the response under one draw."""
         return SampledNodes.draw(key, net, self.rule)
 
 
 class SampledNodes(eqx.Module):
-    """Response under one draw of the multipliers: the outputs of the network whose units carry them.
+    """Response under one draw of the multipliers: the outputs of the network with multiplied displacements.
 
     Attributes:
-        rule: that they are drawn from.
-        multipliers: of the displacements, shape `(m,)`.
-        factors: of the output weights, shape `(m,)`.
+        rule: rule from which the multipliers are drawn.
+        multipliers: multipliers of the displacements, shape `(m,)`.
+        factors: factors of the output weights, shape `(m,)`.
     """
 
     rule: MultiplierRule = eqx.field(static=True)
@@ -75,12 +76,12 @@ class SampledNodes(eqx.Module):
 
     @classmethod
     def draw(cls, key: PRNGKeyArray, net: Network, rule: MultiplierRule) -> "SampledNodes":
-        """Fresh multipliers for the units of a network."""
+        """Draws new multipliers for the units of a network."""
         return cls.of(rule.draws(key, net, ()), net, rule)
 
     @classmethod
     def of(cls, drawn: Array, net: Network, rule: MultiplierRule) -> "SampledNodes":
-        """The multipliers of the nodes with these numbers, one for each draw: shape `(m,)`, or `(m/2,)` if pairs share."""
+        """Returns the multipliers for given node indices, one per draw: shape `(m,)`, or `(m/2,)` if pairs share draws."""
         drawn = jnp.tile(drawn, net.width // drawn.shape[0])
         dtype = net.w0.dtype
         kind = dtype if rule.real else _complex(dtype)
@@ -88,7 +89,7 @@ class SampledNodes(eqx.Module):
         return cls(rule, jnp.asarray(np.asarray(rule.nodes), kind)[drawn], jnp.asarray(factors, dtype)[drawn])
 
     def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h 1 b"]) -> Array:
-        """Outputs of shape `(outputs, b)`, complex where the multipliers are."""
+        """Returns outputs of shape `(outputs, b)`, complex if the multipliers are complex."""
         shape, scale = (*v.shape[:2], 1), 1 / math.sqrt(net.width)
         kind = self.multipliers.dtype
         moved = v[:, :, 0].astype(kind) * self.multipliers.reshape(shape)
@@ -97,12 +98,12 @@ class SampledNodes(eqx.Module):
         return contract(net, [factor * value for factor, value in zip(factors, values, strict=True)])
 
     def redrawn(self, key: PRNGKeyArray, net: Network) -> "SampledNodes":
-        """The response under another draw."""
+        """Returns the response under a new draw."""
         return SampledNodes.draw(key, net, self.rule)
 
 
 class NodeValues(eqx.Module):
-    """Response that keeps every unit's value at every node: `m^{-1/2} T sign(c_t) σ(u_r + z_t v_r)`, shape `(nodes, m, b)`."""
+    """Response with the value of every unit at every node: `m^{-1/2} T sign(c_t) σ(u_r + z_t v_r)`, shape `(nodes, m, b)`."""
 
     rule: MultiplierRule = eqx.field(static=True)
     orders: tuple[int, ...] = eqx.field(static=True, default=(), init=False)
@@ -111,7 +112,7 @@ class NodeValues(eqx.Module):
     copies: bool = eqx.field(static=True, default=False, init=False)
 
     def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h 1 b"]) -> Array:
-        """Values of the block."""
+        """Computes the values of the block."""
         scale = self.rule.total / math.sqrt(net.width)
         pairs = zip(self.rule.nodes, self.rule.weights, strict=True)
         rows = [
@@ -125,7 +126,7 @@ def _complex(dtype: Any) -> Any:
 
 
 def _argument(u: Any, z: complex, part: Array) -> Array:
-    """`u + z v`, complex where the multiplier is; types are not left to promotion, which may be strict."""
+    """Computes `u + z v`, complex if `z` is complex, with explicit casts since type promotion may be strict."""
     if not isinstance(z, complex):
         return u + z * part
     kind = _complex(part.dtype)
@@ -133,18 +134,18 @@ def _argument(u: Any, z: complex, part: Array) -> Array:
 
 
 def _squared(value: Array) -> Array:
-    """`|z|²`, without the square root that has no slope at 0."""
+    """Computes `|z|²` without a square root, which is not differentiable at 0."""
     return value.real**2 + value.imag**2 if jnp.iscomplexobj(value) else value**2
 
 
 class SignedMoments(Randomization):
     """Real multipliers with signed output weights, for any activation and symmetric initialization.
 
-    Nodes lie in `[-⌈k/2⌉, ⌈k/2⌉]`, symmetric, with weights of the parity of `k`. There they have the least `T` of all rules
-    (for `k = 4`, where the nodes ±1, ±2 are kept, 0.417 in place of 0.364): by duality `1/T` is the least maximum of a monic
-    polynomial of degree `k` and its parity, without constant term, so the nodes are the extrema of a Chebyshev polynomial (of
-    `z` for odd `k`; of `z²`, moved so that its first zero lies at 0, for even `k`). A pair shares its draw: order 0, whose
-    weight `Σ c_t` is not 1, cancels in every sample.
+    The nodes are symmetric in `[-⌈k/2⌉, ⌈k/2⌉]`, with weights of the parity of `k`. Among all such rules they minimize `T`
+    (except for `k = 4`, which uses the nodes ±1, ±2: 0.417 instead of 0.364). By duality, `1/T` is the smallest maximum of a
+    monic polynomial of degree and parity `k` without constant term, so the nodes are the extrema of a Chebyshev polynomial (in
+    `z` for odd `k`; in `z²`, shifted so that its first zero is at 0, for even `k`). The two units of a pair share a draw, so
+    that order 0, whose weight `Σ c_t` is not 1, cancels in every sample.
 
     Source: theory 2.
 
@@ -159,19 +160,19 @@ class SignedMoments(Randomization):
 
     @property
     def response(self) -> NodeMoments:
-        """The exact moments as a function of the projections."""
+        """Returns the response that computes the exact moments."""
         return NodeMoments(self.rule)
 
     @property
     def rule(self) -> MultiplierRule:
-        """Nodes from the largest to the smallest, and their weights."""
+        """Returns the nodes in descending order, and their weights."""
         positive, weights = _half_rule(self.order)
         both = np.concatenate([positive, -positive[::-1]])
         signed = np.concatenate([weights, (-1) ** self.order * weights[::-1]]) / 2
         return MultiplierRule(tuple(map(float, both)), tuple(map(float, signed)), True)
 
     def check(self, net: TwoLayerNetwork, w: Array | None, x: Array) -> None:
-        """Refuses networks without pairs, whose order 0 would not cancel."""
+        """Raises for networks without pairs, whose order 0 would not cancel."""
         del w
         if net.symmetric:
             return
@@ -185,7 +186,7 @@ class SignedMoments(Randomization):
 
 
 def _half_rule(order: int) -> tuple[np.ndarray, np.ndarray]:
-    """Positive nodes, descending, and twice their weights: the conditions of the parity of `order` alone."""
+    """Returns the positive nodes in descending order and twice their weights, from the conditions of one parity."""
     half = -(-order // 2)
     if order in _INTEGER_NODES:
         nodes = np.array(_INTEGER_NODES[order])[::-1]
@@ -195,16 +196,16 @@ def _half_rule(order: int) -> tuple[np.ndarray, np.ndarray]:
         zero = -math.cos(math.pi / (2 * half))
         nodes = half * np.sqrt((np.cos(np.arange(half) * np.pi / half) - zero) / (1 - zero))
     powers = np.arange(order % 2 or 2, order + 1, 2)
-    # The nodes over the largest one: a Vandermonde matrix of numbers up to 1, its last condition scaled with them.
+    # Nodes relative to the largest one: the entries of the Vandermonde matrix are at most 1, and its last row is rescaled.
     matrix = (nodes / half) ** powers[:, None]
     wanted = np.where(powers == order, float(half) ** -order, 0.0)
     return nodes, np.linalg.solve(matrix, wanted)
 
 
 class RootsOfUnity(Randomization):
-    """Multipliers uniform on the `k`-th roots of unity: order `k` is untouched in every sample, for analytic activations.
+    """Multipliers uniform on the `k`-th roots of unity: order `k` is unchanged in every sample, for analytic activations.
 
-    In the mean only orders divisible by `k` survive. Outputs of a sample are complex from `k = 3` on; `k = 2` are random signs.
+    In expectation, only orders divisible by `k` remain. Outputs of a sample are complex for `k ≥ 3`; `k = 2` is random signs.
 
     Source: theory 2.
 
@@ -218,22 +219,22 @@ class RootsOfUnity(Randomization):
 
     @property
     def response(self) -> NodeMoments:
-        """The exact moments as a function of the projections."""
+        """Returns the response that computes the exact moments."""
         return NodeMoments(self.rule)
 
     @property
     def rule(self) -> MultiplierRule:
-        """Roots by increasing angle, all of weight `1/k`."""
+        """Returns the roots by increasing angle, all with weight `1/k`."""
         weights = (1 / self.order,) * self.order
         if self.order == 2:
             return MultiplierRule((1.0, -1.0), weights, False)
         angles = 2 * np.pi * np.arange(self.order) / self.order
-        # Exact where a root lies on an axis, so that conjugates are recognized.
+        # Exact for roots on an axis, so that conjugates are recognized.
         real, imaginary = (np.where(np.abs(part) < 1e-15, 0.0, part) for part in (np.cos(angles), np.sin(angles)))
         return MultiplierRule(tuple(map(complex, real, imaginary)), weights, False)
 
     def check(self, net: TwoLayerNetwork, w: Array | None, x: Array) -> None:
-        """Refuses activations with kinks, and displacements that leave the strip on which the activation is analytic."""
+        """Raises for activations with kinks, and for displacements outside the strip on which the activation is analytic."""
         sigma = net.activation
         if self.order == 2:
             return
@@ -242,7 +243,7 @@ class RootsOfUnity(Randomization):
             why = f", which has a kink at {kinks}" if kinks else ", which is not known to be analytic"
             raise _checks.ArgumentError(
                 "net", f"an analytic activation, since roots of unity of order {self.order} are complex",
-                f"{sigma.name!r}{why}", "Use SignedMoments, which serve any activation.",
+                f"{sigma.name!r}{why}", "Use SignedMoments, which supports any activation.",
             )  # fmt: skip
         if w is None or isinstance(w, Tracer) or isinstance(x, Tracer) or math.isinf(sigma.strip):
             return

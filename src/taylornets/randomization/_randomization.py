@@ -1,4 +1,4 @@
-"""What every randomization shares: the rule its multipliers are drawn by, samples, exact moments (theory 2)."""
+"""The base of all randomizations: rules for multipliers, samples, exact moments (theory 2)."""
 
 import abc
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -14,7 +14,7 @@ from taylornets.two_layer import Network, Prepared, TwoLayerNetwork, prepare
 
 
 class Moments(NamedTuple):
-    """First two moments of every output over the signs; a block has shape `(outputs, b)`, a data set `(n, outputs)`."""
+    """Mean and variance of every output over the signs; shape `(outputs, b)` for a block, `(n, outputs)` for a data set."""
 
     mean: Array
     variance: Array
@@ -22,10 +22,10 @@ class Moments(NamedTuple):
 
 @runtime_checkable
 class Random(Protocol):
-    """A response that belongs to a randomization: moments over all draws, or the outputs under one."""
+    """A response of a randomized network: moments over all draws, or the outputs under one draw."""
 
     def redrawn(self, key: PRNGKeyArray, net: Network) -> Any:
-        """The response under a fresh draw."""
+        """Returns the response under a new draw."""
         ...
 
 
@@ -33,7 +33,7 @@ class MultiplierRule(NamedTuple):
     """Nodes and weights of a multiplier.
 
     Attributes:
-        nodes: `z_t`, real or complex; complex ones come with their conjugates.
+        nodes: `z_t`, real or complex; complex nodes come in conjugate pairs.
         weights: `c_t`, real.
         shared: whether the two units of a pair share one draw, which cancels order 0 in every sample.
     """
@@ -49,20 +49,20 @@ class MultiplierRule(NamedTuple):
 
     @property
     def real(self) -> bool:
-        """Whether all nodes are."""
+        """Whether all nodes are real."""
         return not np.iscomplexobj(self.nodes)
 
     def count(self, net: Network) -> int:
-        """How many independent draws a network takes."""
+        """Returns the number of independent draws for a network."""
         return net.pairs if self.shared else net.width
 
     def draws(self, key: PRNGKeyArray, net: Network, shape: tuple[int, ...]) -> Array:
-        """Numbers of nodes, shape `(*shape, count)`."""
+        """Draws node indices, shape `(*shape, count)`."""
         chances = jnp.abs(jnp.asarray(self.weights, net.w0.dtype)) / self.total
         return jax.random.choice(key, len(self.nodes), (*shape, self.count(net)), p=chances)
 
     def upper(self) -> list[tuple[Any, float]]:
-        """Nodes with `Im z ≥ 0` and their weights, doubled where the conjugate stands for itself.
+        """Returns nodes with `Im z ≥ 0` and their weights, doubled for nodes that also represent their conjugates.
 
         Activations are real on the real axis, so conjugate nodes have conjugate values.
         """
@@ -74,7 +74,7 @@ class Randomization(eqx.Module):
     """Base of all randomizations: independent multipliers of the units' displacements.
 
     Attributes:
-        order: `k ≥ 2`, the lowest order above 0 that survives in the mean.
+        order: `k ≥ 2`, the lowest order above 0 that remains in expectation.
 
     Example:
         >>> import taylornets as tn
@@ -85,30 +85,30 @@ class Randomization(eqx.Module):
     order: eqx.AbstractVar[int]
 
     def __check_init__(self) -> None:
-        _checks.integer("order", self.order, 2, "Order 1 is the network itself: nothing lies below it.")
+        _checks.integer("order", self.order, 2, "Order 1 is the network itself, without lower orders to cancel.")
 
     @property
     @abc.abstractmethod
     def rule(self) -> MultiplierRule:
-        """Nodes and weights as numbers of double precision."""
+        """Returns nodes and weights in double precision."""
 
     @property
     @abc.abstractmethod
     def response(self) -> Any:
-        """The exact moments as a function of the projections."""
+        """Returns the response that computes the exact moments."""
 
     @abc.abstractmethod
     def check(self, net: TwoLayerNetwork, w: Array | None, x: Array) -> None:
-        """Refuses networks that the construction does not serve."""
+        """Raises for networks that the construction does not support."""
 
     @property
     def nodes(self) -> Array:
-        """Values `z_t` of a multiplier."""
+        """The values `z_t` of a multiplier."""
         return jnp.asarray(np.asarray(self.rule.nodes))
 
     @property
     def weights(self) -> Array:
-        """Signed weights `c_t` of the nodes: `Σ c_t z_t^j = 0` for `1 ≤ j < k`, `Σ c_t z_t^k = 1`."""
+        """The signed weights `c_t` of the nodes: `Σ c_t z_t^j = 0` for `1 ≤ j < k`, `Σ c_t z_t^k = 1`."""
         return jnp.asarray(self.rule.weights)
 
     @property
@@ -117,7 +117,7 @@ class Randomization(eqx.Module):
         return self.rule.total
 
     def sample(self, key: PRNGKeyArray, net: TwoLayerNetwork, w: Array, x: Array) -> Array:
-        """One draw of the network, with fresh multipliers for every unit.
+        """Evaluates one draw of the network, with new multipliers for every unit.
 
         Args:
             key: a JAX random key.
@@ -129,25 +129,25 @@ class Randomization(eqx.Module):
             Outputs, shape `(n, outputs)`; complex for roots of unity of order ≥ 3.
 
         Raises:
-            ArgumentError: for a network that the construction does not serve.
+            ArgumentError: for a network that the construction does not support.
         """
         self.check(net, w, x)
         return prepare_signs(net, x).apply(self.response.redrawn(key, net), w)
 
     def mean(self, net: TwoLayerNetwork, w: Array, x: Array) -> Array:
-        """The mean over all draws, exact and real; arguments as in `sample`. Shape `(n, outputs)`."""
+        """Computes the exact mean over all draws, which is real; arguments as in `sample`. Shape `(n, outputs)`."""
         return self.moments(net, w, x).mean
 
     def variance(self, net: TwoLayerNetwork, w: Array, x: Array) -> Array:
-        """`E|f - E f|²` of every output, exact; arguments as in `sample`. Shape `(n, outputs)`."""
+        """Computes the exact variance `E|f - E f|²` of every output; arguments as in `sample`. Shape `(n, outputs)`."""
         return self.moments(net, w, x).variance
 
     def moments(self, net: TwoLayerNetwork, w: Array, x: Array) -> Moments:
-        """Mean and variance from one pass, each of shape `(n, outputs)`."""
+        """Computes mean and variance in one pass, each of shape `(n, outputs)`."""
         self.check(net, w, x)
         return prepare_signs(net, x).apply(self.response, w)
 
 
 def prepare_signs(net: TwoLayerNetwork, x: Array, chunk_size: int | None = None) -> Prepared:
-    """Features that the responses of randomizations read."""
+    """Prepares the features used by the responses of randomizations."""
     return prepare(net, x, (), chunk_size, preactivations=True)

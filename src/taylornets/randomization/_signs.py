@@ -1,4 +1,4 @@
-"""Random signs: the randomization that removes the odd orders (theory 2; BL20 section 3)."""
+"""Random signs: the randomization that cancels the odd orders (theory 2; Bai & Lee (2020), section 3)."""
 
 import math
 from typing import Any
@@ -16,7 +16,7 @@ from taylornets.two_layer import BlockFeatures, Network, TwoLayerNetwork, contra
 class SignMoments(eqx.Module):
     """Response whose outputs are the exact mean and variance of `f(sW; x)` over independent signs.
 
-    With `e_r` and `o_r` the even and odd parts of `v ↦ σ(u_r + v)`: mean `m^{-1/2} Σ_r a_r e_r`, variance
+    For the even and odd parts `e_r` and `o_r` of `v ↦ σ(u_r + v)`, the mean is `m^{-1/2} Σ_r a_r e_r` and the variance is
     `m^{-1} Σ_r a_r² o_r²`.
     """
 
@@ -26,7 +26,7 @@ class SignMoments(eqx.Module):
     copies: bool = eqx.field(static=True, default=False, init=False)
 
     def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h 1 b"]) -> Moments:
-        """Moments of the block, each of shape `(outputs, b)`."""
+        """Computes the moments of the block, each of shape `(outputs, b)`."""
         scale = 1 / (2 * math.sqrt(net.width))
         parts = [_even_and_square(part[:, 0], features.u, net.activation, scale) for part in v]
         # Paired units have the same a², so their squares are added before the contraction.
@@ -36,7 +36,7 @@ class SignMoments(eqx.Module):
         return Moments(contract(net, [even for even, _ in parts]), fused)
 
     def redrawn(self, key: PRNGKeyArray, net: Network) -> "SampledSigns":
-        """The response under one draw of the signs."""
+        """Returns the response under one draw of the signs."""
         return SampledSigns.draw(key, net)
 
 
@@ -55,21 +55,21 @@ class SampledSigns(eqx.Module):
 
     @classmethod
     def draw(cls, key: PRNGKeyArray, net: Network) -> "SampledSigns":
-        """Fresh signs for the units of a network."""
+        """Draws new signs for the units of a network."""
         return cls(jax.random.rademacher(key, (net.width,), net.w0.dtype))
 
     def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h 1 b"]) -> Array:
-        """Outputs of shape `(outputs, b)`."""
+        """Returns outputs of shape `(outputs, b)`."""
         signed = v[:, :, 0] * self.signs.reshape(*v.shape[:2], 1)
         return contract(net, [net.activation(features.u + part) / math.sqrt(net.width) for part in signed])
 
     def redrawn(self, key: PRNGKeyArray, net: Network) -> "SampledSigns":
-        """The response under another draw of the signs."""
+        """Returns the response under a new draw of the signs."""
         return SampledSigns.draw(key, net)
 
 
 class OddParts(eqx.Module):
-    """Response that keeps every unit's part: mean `(outputs, b)` and `m^{-1/2} o_r` of shape `(m, b)`."""
+    """Response with the part of every unit: the mean, shape `(outputs, b)`, and `m^{-1/2} o_r`, shape `(m, b)`."""
 
     orders: tuple[int, ...] = eqx.field(static=True, default=(), init=False)
     preactivations: bool = eqx.field(static=True, default=True, init=False)
@@ -77,7 +77,7 @@ class OddParts(eqx.Module):
     copies: bool = eqx.field(static=True, default=False, init=False)
 
     def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h 1 b"]) -> tuple[Array, Array]:
-        """Mean and scaled odd parts of the block."""
+        """Computes the mean and the scaled odd parts of the block."""
         scale = 1 / (2 * math.sqrt(net.width))
         ends = [(net.activation(features.u + t) * scale, net.activation(features.u - t) * scale) for t in v[:, :, 0]]
         mean = contract(net, [plus + minus for plus, minus in ends])
@@ -88,16 +88,17 @@ class OddParts(eqx.Module):
 def _even_and_square(
     t: Float[Array, "h b"], u: Float[Array, "h b"], activation: Activation, scale: float
 ) -> tuple[Float[Array, "h b"], Float[Array, "h b"]]:
-    """`e` and `o²` for the even and odd parts of `σ(u + ·)` at `t`, times `2 scale` and its square."""
+    """Computes `e` and `o²` for the even and odd parts of `σ(u + ·)` at `t`, times `2 scale` and its square."""
     plus, minus = activation(u + t), activation(u - t)
     return (plus + minus) * scale, ((plus - minus) * scale) ** 2
 
 
 @_even_and_square.def_jvp
 def _even_and_square_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
-    """With `σ'_± = σ'(u ± t)`: `de = σ'_+ (du + dt) + σ'_- (du - dt)`, `d(o²) = 2 o (σ'_+ (du + dt) - σ'_- (du - dt))`.
+    """Differentiates `e` and `o²` with `σ'_± = σ'(u ± t)`.
 
-    Written out, the pass keeps two arrays for its way back, where automatic differentiation keeps five.
+    `de = σ'_+ (du + dt) + σ'_- (du - dt)` and `d(o²) = 2 o (σ'_+ (du + dt) - σ'_- (du - dt))`.
+    This form stores two arrays for the backward pass, whereas automatic differentiation stores five.
     """
     t, u, activation, scale = primals
     dt, du, _, _ = tangents
@@ -114,10 +115,10 @@ def _even_and_square_jvp(primals: Any, tangents: Any) -> tuple[Any, Any]:
 class Signs(Randomization):
     """Independent random signs `s_r = ±1` on the displacement: `f(sW; x)`.
 
-    `E_s f^(1) = 0` and `f^(2)` does not change for any draw: every odd term has mean zero, every even one is untouched.
-    Mean and variance are exact for the whole network and any activation.
+    Every odd term has mean zero (`E_s f^(1) = 0`), and every even term is the same for all draws.
+    Mean and variance are exact for the full network and any activation.
 
-    Source: theory 2; BL20 section 3.
+    Source: theory 2; Bai & Lee (2020), section 3.
 
     Example:
         >>> import jax, taylornets as tn
@@ -131,18 +132,18 @@ class Signs(Randomization):
 
     @property
     def rule(self) -> MultiplierRule:
-        """The nodes ±1, each of weight 1/2."""
+        """Returns the nodes ±1, each with weight 1/2."""
         return MultiplierRule((1.0, -1.0), (0.5, 0.5), False)
 
     @property
     def response(self) -> SignMoments:
-        """The exact moments as a function of the projections."""
+        """Returns the response that computes the exact moments."""
         return SignMoments()
 
     def check(self, net: TwoLayerNetwork, w: Array | None, x: Array) -> None:
-        """Signs serve every network."""
+        """Accepts every network."""
         del net, w, x
 
     def odd_parts(self, net: TwoLayerNetwork, w: Array, x: Array) -> tuple[Array, Array]:
-        """The two parts of `f(sW) = mean + Σ_r s_r a_r m^{-1/2} o_r`: mean `(n, outputs)`, `m^{-1/2} o_r` `(n, m)`."""
+        """Computes the parts of `f(sW) = mean + Σ_r s_r a_r m^{-1/2} o_r`: mean `(n, outputs)`, `m^{-1/2} o_r` `(n, m)`."""
         return prepare_signs(net, x).apply(OddParts(), w)

@@ -1,4 +1,4 @@
-"""Truncated power series pushed through any JAX program (Taylor mode): one rule a primitive."""
+"""Truncated power series propagated through any JAX program (Taylor mode), with one rule per primitive."""
 
 from taylornets.series import (
     _bilinear,
@@ -41,7 +41,7 @@ __all__ = [
     "transpose",
 ]
 
-# Importing a module of rules enters them into the table.
+# Importing a rule module registers its rules.
 RULE_MODULES = (
     _linear,
     _bilinear,
@@ -56,4 +56,4 @@ RULE_MODULES = (
     _linalg,
 )
 
-warn_of_untested()  # once a process: here the library first meets what differs between versions
+warn_of_untested()  # once per process, on the first import of version-dependent code

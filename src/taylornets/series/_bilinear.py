@@ -1,4 +1,4 @@
-"""Rules of products: Cauchy's formula over the pairs of coefficients that are present, and what is built from it."""
+"""Rules for products and operations built from them: the Cauchy product over pairs of nonzero coefficients."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ FAMILY = "bilinear"
 
 
 def product(a: Value, b: Value, order: int, times: Callable[[Any, Any], Any]) -> Value:
-    """The series of a(t)·b(t) for a bilinear `times`."""
+    """Returns the series of a(t)·b(t) for a bilinear `times`."""
     p, q = coefficients(a, order), coefficients(b, order)
     return make([cauchy(p, q, k, times) for k in range(order + 1)])
 
@@ -39,9 +39,9 @@ def _mul(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[V
     return [product(a, b, ctx.order, lambda p, q: bind1(equation, p, q))]
 
 
-# Below this many rows a product reads its matrix more slowly than it multiplies, so the coefficients that meet the same
-# matrix go through in one product. Above it, the copy into one array costs more than it saves. Measured on two cores
-# (`benchmarks/taylor_mode.py`, table "stacking"); a heuristic, without influence on the result.
+# Below this many rows a product is limited by reading the matrix, so coefficients multiplied by the same matrix are stacked
+# into one product. Above it, the copy into one array costs more than it saves. Measured on two cores
+# (`benchmarks/taylor_mode.py`, table "stacking"); a heuristic that does not affect the result.
 STACK_ROWS = 32
 
 
@@ -72,11 +72,11 @@ def _pair(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[
 
 @register(FAMILY, "scatter-mul")
 def _scatter_mul(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    # With the updates spread over the operand (1 where there is none), this is an ordinary product.
+    # With the updates scattered into an array of ones, this is an ordinary product.
     x, at, updates = values[0], primal(values[1]), values[2]
     if not isinstance(updates, TaylorSeries):
         return [make([None if c is None else bind1(equation, c, at, updates) for c in coefficients(x, ctx.order)])]
-    if not equation.params["unique_indices"]:  # products of updates among themselves: JAX has no derivative of them
+    if not equation.params["unique_indices"]:  # updates multiply each other: JAX defines no derivative
         return along_curve(ctx, lambda *operands: bind(equation, *operands), values)
     factor = [bind1(equation, jnp.ones_like(primal(x)), at, updates[0])]
     factor += [None if c is None else accumulate(equation, primal(x), at, c) for c in updates.coefficients[1:]]
@@ -95,14 +95,14 @@ def _contraction(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Se
 
 
 def _rows(equation: Any, side: int) -> int:
-    """Elements of one operand of a `dot_general` along the axes that are neither summed nor shared."""
+    """Returns the size of one operand of a `dot_general` along the axes that are neither contracted nor batched."""
     contracted, shared = equation.params["dimension_numbers"]
     shape = equation.invars[side].aval.shape
     return math.prod(n for i, n in enumerate(shape) if i not in (*contracted[side], *shared[side]))
 
 
 def _stacked(order: int, equation: Any, sides: tuple[Sequence[Any], Sequence[Any]], few: int) -> Value:
-    """The product when one side has few coefficients: each meets all those of the other side, stacked, at once."""
+    """Returns the product if one side has few coefficients: each multiplies all stacked coefficients of the other side."""
     short, long = sides[few], sides[1 - few]
     total: list[Any] = [None] * (order + 1)
     for i, matrix in enumerate(short):
@@ -120,13 +120,13 @@ def _stacked(order: int, equation: Any, sides: tuple[Sequence[Any], Sequence[Any
 
 
 def square(x: Value, order: int) -> Value:
-    """x(t)²; each unordered pair of coefficients is multiplied once."""
+    """Returns x(t)², multiplying each unordered pair of coefficients once."""
     c = coefficients(x, order)
     return make([square_coefficient(c, k) for k in range(order + 1)])
 
 
 def square_coefficient(c: Sequence[Any], k: int, start: int = 0) -> Any:
-    """Σ_{j=start..k-start} c_j c_{k-j}."""
+    """Returns Σ_{j=start..k-start} c_j c_{k-j}."""
     # Index pairs j < k - j occur twice, the middle one once.
     total = cauchy(c, c, k, mul, start, (k + 1) // 2 - 1)
     total = None if total is None else 2 * total
@@ -149,7 +149,7 @@ def _one_minus_square(ctx: RuleContext, equation: Any, values: Sequence[Value]) 
 
 @register(FAMILY, "polynomial")
 def _polynomial(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    # Horner's scheme: the operands are x and the coefficients, that of the lowest degree first.
+    # Horner's scheme: the operands are x and the coefficients, lowest degree first.
     x, *rest, total = values
     for term in reversed(rest):
         shifted = product(total, x, ctx.order, mul)
@@ -166,14 +166,14 @@ def _integer_pow(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Se
     start = bind1(equation, primal(values[0]))
     if exponent == 0:
         return [start]
-    # 1/x first: x^n may overflow where x^-n is a small number.
+    # Invert first: x^n may overflow where x^-n is small but representable.
     base = values[0] if exponent > 0 else quotient(None, values[0], ctx.order)
     power = _power(base, abs(exponent), ctx.order)
     return [make([start, *coefficients(power, ctx.order)[1:]])]
 
 
 def _power(x: Value, exponent: int, order: int) -> Value:
-    """x(t)^exponent for an exponent ≥ 1 by repeated squaring; no division, so it is right where x_0 = 0."""
+    """Returns x(t)^exponent for an exponent ≥ 1 by repeated squaring; without division, so it is correct at x_0 = 0."""
     if exponent == 1:
         return x
     half = square(_power(x, exponent // 2, order), order)
@@ -181,7 +181,7 @@ def _power(x: Value, exponent: int, order: int) -> Value:
 
 
 def quotient(numerator: Value, denominator: Value, order: int) -> Value:
-    """n(t)/d(t), from d(t) q(t) = n(t): q_k = (n_k − Σ_{j≥1} d_j q_{k-j}) / d_0. A numerator of `None` is one."""
+    """Returns n(t)/d(t) from d(t) q(t) = n(t): q_k = (n_k − Σ_{j≥1} d_j q_{k-j}) / d_0. `None` is the numerator 1."""
     d, n = coefficients(denominator, order), coefficients(numerator, order)
     q = [1 / d[0] if numerator is None else n[0] / d[0]]
     for k in range(1, order + 1):

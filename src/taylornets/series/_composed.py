@@ -1,4 +1,4 @@
-"""Rules of functions whose derivatives of every order are known in closed form: the series by composition."""
+"""Rules for functions with closed-form derivatives of every order, by composition of series."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from taylornets.series._univariate import FAMILY
 
 
 def compose(x: Value, derivatives: Sequence[Any], order: int) -> Value:
-    """φ(x(t)) from derivatives[j] = φ^(j)(x_0)/j!, by Horner's scheme in the moving part of x."""
+    """Returns φ(x(t)) from derivatives[j] = φ^(j)(x_0)/j!, by Horner's scheme in the non-constant part of x."""
     if not isinstance(x, TaylorSeries):
         return derivatives[0]
     move = (None, *x.coefficients[1:])
@@ -30,7 +30,7 @@ def compose(x: Value, derivatives: Sequence[Any], order: int) -> Value:
 
 @jax.custom_jvp
 def _monomial(x: Any, exponent: Any) -> Any:
-    """x^exponent, whose derivative where the exponent is zero is zero for x = 0 too (JAX's is 0 · 0^-1 there)."""
+    """Computes x^exponent; for a zero exponent its derivative is zero even at x = 0 (JAX computes 0 · 0^-1)."""
     return lax.pow(x, exponent)
 
 
@@ -53,11 +53,11 @@ _monomial.defjvp(_monomial_tangent, symbolic_zeros=True)
 @register(FAMILY, "pow")
 def _pow(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     x, r = values
-    if isinstance(r, TaylorSeries):  # x^r = exp(r log x) has its own conventions at x = 0: JAX's derivative keeps them
+    if isinstance(r, TaylorSeries):  # x^r = exp(r log x) follows the conventions of JAX's derivative at x = 0
         return along_curve(ctx, lambda *operands: bind(equation, *operands), values)
-    # φ^(j)(x_0)/j! = binom(r, j) x_0^(r-j); where the binomial vanishes (r a natural number) the term does, at 0 too.
+    # φ^(j)(x_0)/j! = binom(r, j) x_0^(r-j); if the binomial vanishes (r a natural number), so does the term, even at x_0 = 0.
     derivatives = [bind1(equation, primal(x), r)]
-    # The operation itself converts an exponent of another type.
+    # As in `lax.pow`, an exponent of another dtype is converted.
     exponent = jnp.broadcast_to(lax.convert_element_type(r, derivatives[0].dtype), derivatives[0].shape)
     base = jnp.broadcast_to(primal(x), derivatives[0].shape)
     binomial = jnp.ones_like(exponent)
@@ -72,7 +72,7 @@ def _gamma(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence
     # lgamma' = digamma = polygamma of order 0, and each further derivative raises the order by one.
     *index, x = values
     at = primal(x)
-    if any(isinstance(m, TaylorSeries) for m in index):  # JAX has no derivative in the order
+    if any(isinstance(m, TaylorSeries) for m in index):  # JAX defines no derivative in the order
         return along_curve(ctx, lambda *operands: bind(equation, *operands), values)
     derivatives = [bind1(equation, *index, at)]
     lowest: Any = index[0] if index else 0  # of φ itself

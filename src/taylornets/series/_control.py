@@ -1,4 +1,4 @@
-"""Rules of programs inside programs: calls, rematerialization, cond, scan, while. What they keep in mutable arrays too."""
+"""Rules for nested programs (calls, rematerialization, cond, scan, while) and for mutable arrays."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -19,7 +19,7 @@ FAMILY = "control flow"
 
 @register("call", "jit", "scan3", "root_linear_map", "opt_remat", state=True)
 def expanded(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    """The program inside of an equation, or what JAX says that the equation stands for."""
+    """Evaluates the program inside an equation, or its expansion by JAX."""
     program = body(equation) if equation.primitive.name != HIGH else None
     if program is not None:
         return evaluate_closed(ctx, program, values)
@@ -41,7 +41,7 @@ def _remat(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence
         return evaluate_closed(ctx, program, [next(given) if p else v for p, v in zip(plain, values, strict=True)])
 
     barrier = params.get("prevent_cse", True)
-    if not isinstance(barrier, bool):  # one flag an operand
+    if not isinstance(barrier, bool):  # one flag per operand
         barrier = (any(barrier), *compress(barrier, plain))
     wrapped = jax.checkpoint(pure(cells, run), prevent_cse=barrier, policy=params["policy"])
     held, outs = wrapped(contents(cells), *compress(values, plain))
@@ -68,7 +68,7 @@ def _cond(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[
 
     given = (contents(cells), *compress(operands, plain))
     shapes = [jax.eval_shape(branch(ctx.silent(), closed), *given) for closed in equation.params["branches"]]
-    # Every branch returns the coefficients that any of them has.
+    # All branches must return the same set of coefficients: the union over the branches.
     wanted = [None] * len(shapes[0])
     for shape in shapes:
         wanted = [join(w, pattern(s)) for w, s in zip(wanted, shape, strict=True)]
@@ -81,15 +81,15 @@ def _cond(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[
     return outs[len(cells) :]
 
 
-# After so many rounds the carry is filled from its lowest coefficient up. In a loop that raises the degree by one each
-# time around, one round an order would be traced, and each costs as much as tracing the loop.
+# After this many rounds, all coefficients above the lowest nonzero one are made explicit. A loop that raises the degree by one
+# per iteration would otherwise need one round per order, each as expensive as tracing the loop.
 ROUNDS = 6
 
 
 def stable_carry(step: Callable[[list[Value]], list[Value]], carry: Sequence[Value]) -> list[Value]:
-    """The carry with explicit zeros for every coefficient that some iteration of `step` will produce.
+    """Returns the carry with explicit zeros for every coefficient that some iteration of `step` produces.
 
-    The set of present coefficients only grows from one iteration to the next and is finite, so this ends. No number is
+    The set of present coefficients is finite and can only grow between iterations, so this terminates. Nothing is
     computed: `step` is traced for shapes only.
     """
     carry, rounds = list(carry), 0
@@ -125,7 +125,7 @@ def _scan(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[
         return [*held, *outs[:carried]], outs[carried:]
 
     def outline(full: list[Value]) -> list[Value]:
-        slices = jax.tree.map(lambda leaf: lax.full_like(leaf, 0, shape=leaf.shape[1:]), xs)  # there may be none
+        slices = jax.tree.map(lambda leaf: lax.full_like(leaf, 0, shape=leaf.shape[1:]), xs)  # the length may be zero
         return advance(ctx.silent(), full, slices)[0]
 
     start = stable_carry(outline, [*contents(cells), *carry])
@@ -154,7 +154,7 @@ def _while(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence
     start = stable_carry(partial(advance, quiet), [*contents(cells), *carry])
 
     def going(full: list[Value]) -> Any:
-        # How often the loop runs is decided by the primal alone; it is locally constant.
+        # The number of iterations depends on the primal alone and is locally constant.
         fixed = [primal(v) for v in full]
         operands = [primal(v) for v in cond_consts] + fixed[count:]
         run = pure(cells, lambda: evaluate_closed(quiet, params["cond_jaxpr"], operands)[0])
@@ -162,7 +162,7 @@ def _while(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence
 
     def step(full: list[Value]) -> list[Value]:
         after = _match(advance(ctx, full), full)
-        # `vmap` makes one loop of many, each with a predicate of its own: those that are done stay where they are.
+        # Under `vmap`, each batch element has its own predicate; finished elements keep their values.
         alive = going(full)
         return [jax.tree.map(partial(_select, alive), new, old) for new, old in zip(after, full, strict=True)]
 
@@ -172,7 +172,7 @@ def _while(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence
 
 
 def _select(predicate: Any, new: Any, old: Any) -> Any:
-    """`new` where the predicate of each loop holds, else `old`; a single predicate holds wherever a step runs."""
+    """Selects `new` where the predicate of a batch element holds, else `old`; a scalar predicate holds whenever a step runs."""
     return (
         jnp.where(lax.expand_dims(predicate, range(predicate.ndim, jnp.ndim(new))), new, old) if predicate.ndim else new
     )

@@ -1,4 +1,4 @@
-"""Counting operations, bytes and rounding of a program without running it."""
+"""Counts operations and bytes of a program and finds its precision, without running it."""
 
 import math
 import os
@@ -18,7 +18,7 @@ _MOVES = frozenset((
     "copy", "dynamic_slice", "dynamic_update_slice", "convert_element_type", "split", "scatter", "stop_gradient",
     "name", "stack", "unstack", "tile",
 ))  # fmt: skip
-# Operations that a compiler computes where their results are read, entry by entry.
+# Elementwise operations that a compiler fuses into their consumers.
 _FUSED = frozenset((
     "abs", "acos", "acosh", "add", "add_any", "and", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil", "clamp",
     "complex", "conj", "cos", "cosh", "digamma", "div", "eq", "erf", "erf_inv", "erfc", "exp", "exp2", "expm1", "floor",
@@ -26,16 +26,16 @@ _FUSED = frozenset((
     "ne", "neg", "not", "or", "pow", "real", "reduce_precision", "rem", "round", "rsqrt", "select_n", "sign", "sin",
     "sinh", "sqrt", "square", "sub", "tan", "tanh", "xor",
 )) | (_MOVES - {"gather", "scatter", "dynamic_update_slice"})  # fmt: skip
-# Operations that read such results entry by entry into something smaller.
+# Reductions, into which elementwise operations are fused.
 _REDUCTIONS = frozenset((
     "reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "reduce_xor", "argmax", "argmin",
 ))  # fmt: skip
-# Programs that a compiler puts in place of the call.
+# Calls that a compiler inlines.
 _INLINE = frozenset(("jit", "custom_jvp_call", "custom_vjp_call", "closed_call", "core_call", "remat2"))
 
 
 def size_bytes(variable: Any) -> int:
-    """Bytes of the array that a variable of a program stands for."""
+    """Returns the size in bytes of a program variable."""
     aval = variable.aval
     shape = getattr(aval, "shape", ())
     try:
@@ -51,7 +51,7 @@ def _inexact(variable: Any) -> bool:
 
 @dataclass(frozen=True)
 class _Step:
-    """An equation with its values by number: those that it reads and those that it writes."""
+    """An equation with the numbers of the values it reads and writes."""
 
     equation: Any
     reads: tuple[int, ...]
@@ -65,7 +65,7 @@ class _Step:
 def _flat(
     jaxpr: Any, operands: Sequence[int | None], sizes: dict[int, int], factor: int
 ) -> tuple[list[_Step], list[int | None]]:
-    """The equations of a program with calls put in place, and its outputs; `sizes` takes the bytes of each new value."""
+    """Returns the equations of a program with calls inlined, and its outputs; adds the bytes of each new value to `sizes`."""
     names: dict[Any, int | None] = dict(zip([*jaxpr.constvars, *jaxpr.invars], operands, strict=True))
     steps: list[_Step] = []
 
@@ -89,9 +89,9 @@ def _flat(
 
 
 def _needed(steps: Sequence[_Step], outputs: set[int]) -> tuple[set[int], dict[int, int]]:
-    """The values that are stored, and the step after which each is not needed any more.
+    """Returns the stored values, and the last step that needs each value.
 
-    What a fused operation computes is stored only if something other than fused operations and reductions reads it.
+    The result of a fused operation is stored only if it is read by an operation that is neither fused nor a reduction.
     """
     last = dict.fromkeys(outputs, len(steps))
     stored, whole = set(outputs), set(outputs)
@@ -111,7 +111,7 @@ def _needed(steps: Sequence[_Step], outputs: set[int]) -> tuple[set[int], dict[i
 
 
 def _peak(jaxpr: Any, factor: int) -> int:
-    """Bytes that a program needs at once beside its arguments and constants."""
+    """Returns the peak bytes of a program in addition to its arguments and constants."""
     sizes: dict[int, int] = {}
     arguments = [*jaxpr.constvars, *jaxpr.invars]
     sizes.update((number, 0) for number in range(len(arguments)))
@@ -125,26 +125,26 @@ def _peak(jaxpr: Any, factor: int) -> int:
         inside = max((_peak(inner, factor) for inner in programs(step.equation)), default=0)
         new = sum(sizes[w] for w in step.writes if w in stored)
         freed = sum(sizes[v] for v in ends.get(position, ()))
-        # A fused operation can write where it reads.
+        # A fused operation can work in place.
         largest = max(largest, alive + inside, alive + new + (-min(freed, new) if step.fused else inside))
         alive += new - freed
     return largest
 
 
 def live_bytes(jaxpr: Any, factor: int = 1) -> int:
-    """The largest number of bytes alive at once, by an optimistic count: what a compiler can fuse is not stored.
+    """Returns an optimistic estimate of the peak memory in bytes: results that a compiler can fuse are not counted.
 
     Args:
         jaxpr: an open program.
-        factor: how many arrays stand for each result of real or complex numbers; arguments and constants count once.
+        factor: number of arrays per real or complex result; arguments and constants count once.
     """
     return sum(size_bytes(v) for v in (*jaxpr.constvars, *jaxpr.invars)) + _peak(jaxpr, factor)
 
 
 def operations(jaxpr: Any) -> int:
-    """Floating-point operations: 2 for each multiply-add of a product, 1 for each element of any other result.
+    """Counts floating-point operations: 2 per multiply-add of a product, 1 per element of any other result.
 
-    A `scan` counts its body times its length, a `while` loop once, a `cond` its most expensive branch.
+    A `scan` counts its body once per iteration, a `while` loop its body once, and a `cond` its most expensive branch.
     """
     return sum(_operations(equation) for equation in jaxpr.eqns)
 
@@ -155,7 +155,7 @@ def _operations(equation: Any) -> int:
     out = sum(math.prod(getattr(v.aval, "shape", ())) for v in equation.outvars)
     if name in ("scan", "scan3"):
         return parameters(equation)["length"] * sum(inner)
-    if inner:  # of the branches of a cond, or the four programs of a linear solve, one runs
+    if inner:  # only one branch of a cond, or one of the four programs of a linear solve, runs
         return max(inner) if name in ("cond", "custom_linear_solve") else sum(inner)
     if name == "dot_general":
         (contracted, _), _ = equation.params["dimension_numbers"]
@@ -169,10 +169,10 @@ def _operations(equation: Any) -> int:
 
 
 def precision(program: Any) -> float:
-    """The coarsest machine epsilon among the results of a program and of the programs inside it; 0 if it has none.
+    """Returns the largest machine epsilon among the results of a program and its nested programs; 0 without such results.
 
-    What is computed decides, not what comes in: a network with weights in single precision that multiplies in half
-    precision rounds like half precision.
+    The dtypes of the computation count, not those of the inputs: a network with single-precision weights that multiplies in
+    half precision has the rounding errors of half precision.
 
     Args:
         program: an open or a closed program.
@@ -190,7 +190,7 @@ def _roundings(jaxpr: Any) -> Iterator[float]:
 
 
 def memory_limit() -> int:
-    """Bytes of memory of the default device, or of this machine where the device does not say."""
+    """Returns the memory of the default device in bytes, or that of the host if the device does not report it."""
     stats = jax.devices()[0].memory_stats() or {}
     if "bytes_limit" in stats:
         return int(stats["bytes_limit"])

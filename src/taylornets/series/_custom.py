@@ -1,4 +1,4 @@
-"""Rules of functions with a derivative of their own: custom forward and reverse rules, roots, linear solves."""
+"""Rules for functions with custom derivatives: custom forward and reverse rules, roots, linear solves."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,14 +13,14 @@ FAMILY = "custom derivative rule"
 
 @register(FAMILY, "custom_jvp_call", "custom_root")
 def _custom_jvp(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    # The author's rule is the derivative, as it is for nested `jvp`; the body only gives the value.
+    # As in nested `jvp`, the author's rule defines the derivative; the body only provides the value.
     return along_curve(ctx.silent(), lambda *operands: bind(equation, *operands), values)
 
 
 @register(FAMILY, "custom_vjp_call", state=True)
 def _custom_vjp(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    # A reverse rule cannot be run forward (nested `jvp` refuses these functions), so the body is expanded; or, on
-    # request, the transpose of the reverse rule.
+    # A reverse rule cannot run in forward mode (nested `jvp` raises for these functions), so the body is expanded or, on
+    # request, the reverse rule is transposed.
     if ctx.custom_vjp == "rule" and not cells_of(values):
         return along_curve(ctx.silent(), lambda *operands: bind(equation, *operands), values, reverse)
     return expanded(ctx.silent(), equation, values)
@@ -36,7 +36,7 @@ def _linear_solve(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> S
     matrix = consts[: params["const_lengths"].matvec]
     moves = any(isinstance(v, TaylorSeries) for v in matrix)
     first = bind(equation, *fixed, *[primal(v) for v in b])
-    x, aux = [[c] for c in first[: len(b)]], first[len(b) :]  # what the solver says beside the solution stands still
+    x, aux = [[c] for c in first[: len(b)]], first[len(b) :]  # auxiliary outputs of the solver are constant
     for k in range(1, ctx.order + 1):
         right = [coefficient(v, k) for v in b]
         if moves:
@@ -53,5 +53,5 @@ def _linear_solve(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> S
 
 
 def _or_zeros(value: Any, like: Value) -> Any:
-    """`value`, or zeros of the shape of `like` where it is absent."""
+    """Returns `value`, or zeros of the shape of `like` if it is absent."""
     return zeros_like(primal(like)) if value is None else value

@@ -1,8 +1,8 @@
-"""Mutable arrays: what a program keeps in one becomes a value that it passes on.
+"""Mutable arrays, converted to explicit values.
 
-A reference is read and written by equations without a data flow between them. While a program is evaluated, a `StateCell`
-stands for it and holds what it contains now, an array or a series. Where a program is run by JAX (a loop, a branch, a
-checkpoint), `pure` turns the contents into arguments and results of it.
+Equations read and write a reference without data flow between them. During evaluation, a `StateCell` represents the
+reference and stores its current contents, an array or a series. For programs run by JAX (loops, branches, checkpoints),
+`pure` turns the contents into arguments and results.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -18,10 +18,10 @@ from taylornets.series._series import TaylorSeries, Value, primal
 
 
 class StateCell:
-    """A mutable array of the program that is being evaluated.
+    """A mutable array of the program under evaluation.
 
     Attributes:
-        value: what it holds now.
+        value: its current contents.
     """
 
     def __init__(self, value: Value):
@@ -29,12 +29,12 @@ class StateCell:
 
 
 def cells_of(values: Sequence[Any]) -> list[StateCell]:
-    """The cells among operands, each once."""
+    """Returns the distinct cells among the operands."""
     return list({id(v): v for v in values if isinstance(v, StateCell)}.values())
 
 
 def contents(cells: Sequence[StateCell]) -> list[Value]:
-    """What each cell holds."""
+    """Returns the contents of each cell."""
     return [cell.value for cell in cells]
 
 
@@ -45,11 +45,11 @@ def put(cells: Sequence[StateCell], values: Sequence[Value]) -> None:
 
 
 def pure(cells: Sequence[StateCell], function: Callable[..., Any]) -> Callable[..., tuple[list[Value], Any]]:
-    """`function`, which reads and writes the cells, as a function of their contents.
+    """Turns `function`, which reads and writes the cells, into a pure function of their contents.
 
     Returns:
-        A function of `(contents, *args)` that returns the contents afterwards and what `function(*args)` returns; it
-        leaves the cells as they are.
+        A function of `(contents, *args)` that returns the final contents and the result of `function(*args)`; the cells
+        themselves are unchanged.
     """
 
     def run(held: Sequence[Value], *args: Any) -> tuple[list[Value], Any]:
@@ -66,11 +66,11 @@ def pure(cells: Sequence[StateCell], function: Callable[..., Any]) -> Callable[.
 
 @contextmanager
 def inside(consts: Sequence[Any]) -> Generator[list[Any]]:
-    """Constants of a program with a cell for each reference that exists outside of it; written back at the end.
+    """Yields the constants of a program with a cell for each external reference; writes the contents back at the end.
 
     Raises:
-        ArgumentError: when the program leaves something there that moves with the parameters. Nobody outside could
-            read more of it than its value; JAX's own derivatives refuse it as well.
+        ArgumentError: if the program writes a value that depends on the parameters to such a reference. Outside code could
+            read only its order-0 coefficient; JAX's own derivatives raise in this case as well.
     """
     known = {id(c): (c, StateCell(c[...])) for c in consts if isinstance(c, Ref)}
     before = {key: cell.value for key, (_, cell) in known.items()}
@@ -79,21 +79,21 @@ def inside(consts: Sequence[Any]) -> Generator[list[Any]]:
         if isinstance(cell.value, TaylorSeries):
             raise ArgumentError(
                 "f",
-                "a function that writes nothing that depends on params to a reference from outside",
+                "a function that does not write values depending on params to an external reference",
                 f"a write to a reference of shape {jnp.shape(cell.value.primal)}",
-                "Create the reference inside of the function, or return the value.",
+                "Create the reference inside the function, or return the value.",
             )
         if cell.value is not before[key]:
             reference[...] = cell.value
 
 
 def on_contents(function: Callable[..., Sequence[Any]], values: Sequence[Any]) -> tuple[Any, list[Value]]:
-    """A function of references as a program of what they contain, and its operands.
+    """Traces a function of references as a program of their contents; returns the program and its operands.
 
-    The program returns what the function returns and, after that, the contents of each cell at the end.
+    The program returns the results of the function, followed by the final contents of each cell.
 
     Args:
-        function: takes plain arrays, and references where `values` has cells.
+        function: takes plain arrays, and references in place of the cells in `values`.
         values: the operands.
     """
     cells = cells_of(values)

@@ -1,4 +1,4 @@
-"""The interpreter: walks a program equation by equation and asks the table for the rule of each primitive."""
+"""The interpreter: evaluates a program equation by equation, looking up the rule of each primitive."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,17 +14,17 @@ from taylornets.series._reverse import push_forward
 from taylornets.series._series import TaylorSeries, Value, derivative, integral, primal, truncate
 from taylornets.series._versions import is_reference, kind
 
-# Told of every equation that series pass through: the primitive's name and the family that handled it.
+# Called for every equation with a series operand, with the name of the primitive and the family of its rule.
 Record: TypeAlias = Callable[[str, str], None]
 
 
 @dataclass(frozen=True)
 class RuleContext:
-    """What a rule may ask for besides its operands.
+    """The context of an evaluation, passed to every rule alongside its operands.
 
     Attributes:
-        order: order of truncation of every series of this run.
-        record: told of each equation, or `None`.
+        order: truncation order of all series in this evaluation.
+        record: called for each equation, or `None`.
         custom_vjp: "function" expands the body of a `jax.custom_vjp` function, "rule" uses the author's reverse rule.
     """
 
@@ -33,7 +33,7 @@ class RuleContext:
     custom_vjp: str = "function"
 
     def silent(self) -> "RuleContext":
-        """The same without a record: for work that an enclosing rule has already reported."""
+        """Returns the same context without `record`, for equations already recorded by an enclosing rule."""
         return replace(self, record=None)
 
 
@@ -42,13 +42,13 @@ RuleFunction: TypeAlias = Callable[[RuleContext, Any, Sequence[Value]], Sequence
 
 @dataclass(frozen=True)
 class Rule:
-    """How series pass through one primitive.
+    """The rule that propagates series through one primitive.
 
     Attributes:
-        primitive: the primitive's name as a printed program shows it.
-        family: the group of rules it belongs to.
+        primitive: the name of the primitive, as in a printed program.
+        family: the group that the rule belongs to.
         apply: takes the context, the equation and its operands (at least one a `TaylorSeries`); returns the outputs.
-        state: whether operands may be mutable arrays (a `StateCell`).
+        state: whether operands may be mutable arrays (`StateCell`).
     """
 
     primitive: str
@@ -61,7 +61,7 @@ RULES: dict[str, Rule] = {}
 
 
 def register(family: str, *primitives: str, state: bool = False) -> Callable[[RuleFunction], RuleFunction]:
-    """Enters a function into the table as the rule of each named primitive; `state` if it takes mutable arrays."""
+    """Registers a function as the rule of each named primitive; `state` if it accepts mutable arrays."""
 
     def enter(function: RuleFunction) -> RuleFunction:
         for name in primitives:
@@ -74,18 +74,18 @@ def register(family: str, *primitives: str, state: bool = False) -> Callable[[Ru
 
 
 def bind(equation: Any, *operands: Any) -> list[Any]:
-    """The equation's own operation on plain arrays; always a list of outputs."""
+    """Applies the operation of an equation to plain arrays; always returns a list of outputs."""
     out = equation.primitive.bind(*operands, **equation.primitive.get_bind_params(equation.params))
     return list(out) if equation.primitive.multiple_results else [out]
 
 
 def bind1(equation: Any, *operands: Any) -> Any:
-    """`bind` for an operation with a single output."""
+    """Applies `bind` to an operation with a single output."""
     return bind(equation, *operands)[0]
 
 
 def evaluate(ctx: RuleContext, jaxpr: Any, consts: Sequence[Value], operands: Sequence[Value]) -> list[Value]:
-    """Runs a program on series.
+    """Evaluates a program on series.
 
     Args:
         ctx: the context.
@@ -103,7 +103,7 @@ def evaluate(ctx: RuleContext, jaxpr: Any, consts: Sequence[Value], operands: Se
 
     for equation in live_equations(jaxpr):
         values = [read(atom) for atom in equation.invars]
-        # A mutable array that holds a constant now may hold a series later.
+        # A mutable array that contains a constant may contain a series later.
         followed = any(isinstance(v, TaylorSeries | StateCell) for v in values) or any(
             is_reference(v.aval) for v in equation.outvars
         )
@@ -113,13 +113,13 @@ def evaluate(ctx: RuleContext, jaxpr: Any, consts: Sequence[Value], operands: Se
 
 
 def evaluate_closed(ctx: RuleContext, closed: Any, operands: Sequence[Value]) -> list[Value]:
-    """`evaluate` for a program that carries its constants."""
+    """Applies `evaluate` to a closed program."""
     with inside(closed.consts) as consts:
         return evaluate(ctx, closed.jaxpr, consts, operands)
 
 
 def live_equations(jaxpr: Any) -> list[Any]:
-    """The equations that an output or an effect needs, in order. One with a mutable array may write to it."""
+    """Returns the equations needed by an output or an effect, in order; those with mutable arrays may write to them."""
     needed = {id(v) for v in jaxpr.outvars if not isinstance(v, core.Literal)}
     kept: list[Any] = []
     for equation in reversed(jaxpr.eqns):
@@ -131,15 +131,15 @@ def live_equations(jaxpr: Any) -> list[Any]:
 
 
 def apply(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    """The outputs of one equation with a series or a mutable array among its operands."""
+    """Returns the outputs of an equation that has a series or a mutable array among its operands."""
     name = kind(equation)
     rule = RULES.get(name)
     if _refused(equation, values, rule):
         raise ArgumentError(
             "f",
             "operations on arrays",
-            f"the primitive {name} on a mutable array or another type that no rule knows",
-            'Pass mode="nested", or keep mutable arrays to loops, conditionals, jit and checkpoints.',
+            f"the primitive {name} on a mutable array or another unsupported type",
+            'Pass mode="nested", or use mutable arrays only in loops, conditionals, jit and checkpoints.',
         )
     moves = any(isinstance(v.value if isinstance(v, StateCell) else v, TaylorSeries) for v in values)
     if _locally_constant(equation, values, name):
@@ -157,25 +157,25 @@ def apply(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[
 
 
 def inexact(value: Any) -> bool:
-    """Whether a value, or a variable's type, is one of real or complex numbers."""
+    """Returns whether a value or variable has a floating or complex dtype."""
     return jnp.issubdtype(value.dtype, jnp.inexact)
 
 
 def _refused(equation: Any, values: Sequence[Value], rule: Rule | None) -> bool:
-    """Whether there are types that neither a rule nor the fall-back can take: nothing may be called constant then."""
+    """Returns whether a value has a type unsupported by rules and fall-back, so that it may not count as constant."""
     if not all(hasattr(v.aval, "dtype") for v in equation.outvars):
         return True
     mutable = any(isinstance(v, StateCell) for v in values) or any(is_reference(v.aval) for v in equation.outvars)
     return mutable and not (rule is not None and rule.state)
 
 
-# They show values and change nothing. Every other effect goes through a rule or through JAX's own derivative, which
-# refuses what has none.
+# Effects that only display values. Any other effect requires a rule or goes through JAX's own derivative, which raises if it
+# is undefined.
 _WITNESSES = frozenset(("debug_callback", "debug_print"))
 
 
 def _locally_constant(equation: Any, values: Sequence[Value], name: str) -> bool:
-    """Comparisons, indices, rounding to integers: no output can move, and nothing else happens."""
+    """Returns whether an equation is locally constant without effects (comparisons, indices, rounding to integers)."""
     if any(isinstance(v, StateCell) for v in values) or any(inexact(v.aval) for v in equation.outvars):
         return False
     return name in _WITNESSES or (not equation.effects and name != "pure_callback")
@@ -189,15 +189,15 @@ Product: TypeAlias = Callable[[Callable[..., Sequence[Any]], tuple[Any, ...], tu
 
 
 def forward(function: Callable[..., Sequence[Any]], point: tuple[Any, ...], way: tuple[Any, ...]) -> Sequence[Any]:
-    """J v by JAX's forward mode."""
+    """Computes J v in JAX's forward mode."""
     return jax.jvp(function, point, way)[1]
 
 
 def reverse(function: Callable[..., Sequence[Any]], point: tuple[Any, ...], way: tuple[Any, ...]) -> Sequence[Any]:
-    """J v as the transpose of the linear map u ↦ J^T u that reverse mode gives: for functions with a reverse rule alone.
+    """Computes J v by transposing the reverse pass u ↦ J^T u, for functions that have only a reverse rule.
 
     Raises:
-        ArgumentError: for a rule that is not linear, or whose reverse pass can be run only once.
+        ArgumentError: if the rule is not linear, or its reverse pass can be run only once.
     """
     outs, pull_back = jax.vjp(function, *point)
     push = push_forward(pull_back, outs, point)
@@ -214,20 +214,20 @@ def reverse(function: Callable[..., Sequence[Any]], point: tuple[Any, ...], way:
 def along_curve(
     ctx: RuleContext, function: Callable[..., Sequence[Any]], values: Sequence[Value], product: Product = forward
 ) -> list[Value]:
-    """Any differentiable function of series, by its own derivative along the curve.
+    """Propagates series through any differentiable function by its own derivative along the curve.
 
-    With y(t) = F(x(t)) the chain rule gives y'(t) = J(x(t), x'(t)), where J is the Jacobian-vector product that JAX
-    knows for F. J is a program of its own, so it is run on the series x and x', which are one order shorter, and
-    y = F(x_0) + ∫ y'. Where J contains F again the same argument applies, one order lower each time, so this ends at
-    order 0. If J contains F at most once, the number of operations is polynomial in the order; if it does twice (a
-    Bessel function), it doubles with each order as it does for nested `jvp`, but for this primitive alone. Since J is
-    the derivative that nested differentiation would use, custom derivative rules are honored.
+    For y(t) = F(x(t)) the chain rule gives y'(t) = J(x(t), x'(t)), where J is JAX's Jacobian-vector product of F. Since J
+    is itself a program, it is evaluated on the series x and x', one order shorter, and y = F(x_0) + ∫ y'. If J contains F
+    again, the same argument applies at one order lower, so the recursion ends at order 0. If J contains F at most once,
+    the number of operations is polynomial in the order. If it contains F twice (a Bessel function), the number doubles
+    with each order as in nested `jvp`, but only for this primitive. Since nested differentiation uses the same J, custom
+    derivative rules are respected.
 
     Args:
         ctx: the context.
         function: takes plain arrays, returns a sequence of plain arrays.
         values: its operands.
-        product: how J is had.
+        product: computes the Jacobian-vector product.
     """
     moving = [i for i, v in enumerate(values) if isinstance(v, TaylorSeries)]
     start = list(map(primal, values))
@@ -242,12 +242,12 @@ def along_curve(
         return product(restricted, tuple(operands[i] for i in moving), tuple(directions))
 
     shorter = replace(ctx, order=ctx.order - 1, record=None)
-    closed = jax.make_jaxpr(tangents)(start, [start[i] for i in moving])  # refuses what JAX cannot differentiate
+    closed = jax.make_jaxpr(tangents)(start, [start[i] for i in moving])  # raises if JAX cannot differentiate it
     outputs = list(function(*start))
     operands = [truncate(v, shorter.order) for v in values] + [derivative(values[i]) for i in moving]
     try:
         slopes = iter(evaluate_closed(shorter, closed, operands))
-    except RecursionError:  # J contains F, and so on down to order 0
-        got = "a derivative rule that calls its own function at so many orders that Python's stack ends"
-        raise ArgumentError("degree", "a lower order", got, "Orders up to 50 pass.") from None
+    except RecursionError:  # J contains F at every order down to 0
+        got = "a recursive derivative rule that exceeds Python's recursion limit"
+        raise ArgumentError("degree", "a lower order", got, "Orders up to 50 are supported.") from None
     return [integral(y, next(slopes), ctx.order) if inexact(y) else y for y in outputs]

@@ -1,4 +1,4 @@
-"""Rules of factorizations: the equation that defines each, solved order by order with the factors of order 0."""
+"""Rules for factorizations: the defining equation of each is solved order by order with the factors of order 0."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +26,7 @@ def _complex(values: Sequence[Value]) -> bool:
 
 @register(FAMILY, "triangular_solve")
 def _triangular_solve(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    # op(A) x = b or x op(A) = b:  x_k solves the same with b_k − Σ_{j≥1} op(A_j) x_{k-j}. One triangle is read.
+    # op(A) x = b or x op(A) = b:  x_k solves it for b_k − Σ_{j≥1} op(A_j) x_{k-j}. Only one triangle is read.
     params = equation.params
     skip = 1 if params["unit_diagonal"] else 0
 
@@ -54,7 +54,7 @@ def _cholesky(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Seque
     # lower triangle of the right-hand side with half its diagonal.
     a = coefficients(values[0], ctx.order)
     start = bind1(equation, a[0])
-    factor: list[Any] = [jnp.tril(start)]  # what stands above the diagonal of the raw result is not defined
+    factor: list[Any] = [jnp.tril(start)]  # the raw result is undefined above the diagonal
     for k in range(1, ctx.order + 1):
         right = minus(a[k], cauchy(factor, [*factor, None], k, lambda p, q: _matmul(p, _adjoint(q)), 1, k - 1))
         factor.append(None if right is None else _matmul(factor[0], _half_lower(_two_sided(factor[0], right))))
@@ -71,7 +71,7 @@ def _half_lower(a: Any) -> Any:
 
 
 def _diagonal(a: Any) -> Any:
-    """The diagonal of each matrix, zero elsewhere."""
+    """Returns the diagonal part of each matrix."""
     return jnp.tril(jnp.triu(a))
 
 

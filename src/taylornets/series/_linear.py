@@ -1,4 +1,4 @@
-"""Rules of operations that are linear in the operands that vary: each coefficient passes through by itself."""
+"""Rules for operations that are linear in the varying operands: they apply to each coefficient separately."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from taylornets.series._series import TaylorSeries, Value, coefficient, make, mi
 
 FAMILY = "linear"
 
-# Linear in the first operand; what follows are indices.
+# Linear in the first operand; the others are indices.
 UNARY = (
     "neg", "reshape", "broadcast_in_dim", "transpose", "squeeze", "rev", "slice", "reduce_sum",
     "convert_element_type", "real", "imag", "conj", "copy", "cumsum", "reduce_window_sum", "fft",
@@ -19,7 +19,7 @@ UNARY = (
     "all_to_all", "ppermute", "reduce_scatter", "split", "tile", "unstack",
     "pvary", "psum_invariant",
 )  # fmt: skip
-# Linear in the operands at the named positions together.
+# Jointly linear in the operands at the given positions.
 JOINT = {
     "concatenate": None,
     "stack": None,
@@ -36,11 +36,11 @@ JOINT = {
 @register(FAMILY, *UNARY)
 def _unary(_: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     x, *rest = values
-    if not isinstance(x, TaylorSeries):  # only the indices moved, and indices are locally constant
+    if not isinstance(x, TaylorSeries):  # only the indices vary, and they are locally constant
         return bind(equation, *map(primal, values))
     rest = [primal(v) for v in rest]
     homogeneous = equation
-    if equation.primitive.name == "gather":  # what it puts at indices out of bounds does not depend on the operand
+    if equation.primitive.name == "gather":  # the fill value for out-of-bounds indices does not depend on the operand
         homogeneous = equation.replace(params={**equation.params, "fill_value": 0})
     rows = [bind(equation, x.primal, *rest)]
     rows += [None if c is None else bind(homogeneous, c, *rest) for c in x.coefficients[1:]]
@@ -54,7 +54,7 @@ def _barrier(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequen
 
 
 def _present(equation: Any, column: Sequence[Any]) -> list[Any]:
-    """The operation on the coefficients of one order that are there; each has an output of its own."""
+    """Applies the operation to the nonzero coefficients of one order, each of which has its own output."""
     chosen = [c for c in column if c is not None]
     outs = iter(equation.primitive.bind(*chosen) if chosen else ())
     return [None if c is None else next(outs) for c in column]
@@ -62,7 +62,7 @@ def _present(equation: Any, column: Sequence[Any]) -> list[Any]:
 
 @register(FAMILY, "device_put")
 def _device_put(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    # Several arrays at once, each with an output and with parameters of its own: an absent one goes along as zeros.
+    # Several arrays at once, each with its own output and parameters: absent coefficients are passed as zeros.
     rows: list[list[Any]] = [[] for _ in values]
     for k in range(ctx.order + 1):
         column = [coefficient(v, k) for v in values]
@@ -80,7 +80,7 @@ def _device_put(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Seq
 @register(FAMILY, *JOINT)
 def _joint(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     name = equation.primitive.name
-    if name == "scatter" and equation.params["update_jaxpr"] is not None:  # a function is applied in place: not linear
+    if name == "scatter" and equation.params["update_jaxpr"] is not None:  # applies a function in place: not linear
         return along_curve(ctx, lambda *operands: bind(equation, *operands), values)
     chosen = JOINT[name]
     positions = range(name == "select_n", len(values)) if chosen is None else chosen
@@ -100,7 +100,7 @@ def _joint(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence
 
 
 def accumulate(equation: Any, shape: Any, indices: Any, updates: Any) -> Any:
-    """Zeros of the shape and type of `shape` with updates added where a scatter would put them."""
+    """Returns zeros of the shape and dtype of `shape` with the updates added at the scatter indices."""
     params = equation.params
     settings = {name: params[name] for name in ("indices_are_sorted", "unique_indices", "mode")}
     return lax.scatter_add(zeros_like(shape), indices, updates, params["dimension_numbers"], **settings)
@@ -121,6 +121,6 @@ def _sub(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[V
 
 
 def _same_shape(coefs: Sequence[Any], equation: Any) -> list[Any]:
-    # A literal scalar may stand for a whole array on one side only; then a lone coefficient is too small.
+    # One side may be a scalar literal in place of an array; a coefficient of that side alone must be broadcast.
     shape = equation.outvars[0].aval.shape
     return [c if c is None or jnp.shape(c) == shape else jnp.broadcast_to(c, shape) for c in coefs]

@@ -1,4 +1,4 @@
-"""Rules of programs that run on every device of a mesh (`shard_map`, and `pmap`, which is one)."""
+"""Rules for programs that run on every device of a mesh (`shard_map`, including `pmap`)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from taylornets.series._versions import body, manual_axes
 
 @register("call", "shard_map")
 def _shard_map(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    # A coefficient has the shape of its series, so it is split and put together as the series is.
+    # Coefficients have the shape of their series and are sharded in the same way.
     params, program = equation.params, body(equation)
 
     def run(*operands: Value) -> tuple[Value, ...]:

@@ -1,4 +1,4 @@
-"""Rules of piecewise linear operations: the primal decides the piece, the rest its linear map."""
+"""Rules for piecewise linear operations: the primal selects the piece, whose linear map applies to higher coefficients."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,9 +21,9 @@ PIECEWISE = (
 
 @register(FAMILY, *PIECEWISE)
 def _piecewise(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    # Linearizing the operation at the primal takes over what JAX decides at a tie (the mean of both slopes for `max`,
-    # an equal share of all maxima for `reduce_max`), and the permutation for `sort`. All second derivatives vanish.
-    # An operand without elements does not move, whatever its share of the maxima (0/0) would be.
+    # Linearizing the operation at the primal inherits JAX's convention at ties (the mean of both slopes for `max`, equal
+    # weights of all maxima for `reduce_max`), and the permutation for `sort`. All second derivatives vanish.
+    # An empty operand has no derivative; its weights (0/0) are never formed.
     moving = [i for i, v in enumerate(values) if isinstance(v, TaylorSeries) and v.primal.size]
     start = [primal(v) for v in values]
     if not moving:
@@ -54,7 +54,7 @@ def _piecewise(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequ
 def _extremum(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     if not jnp.issubdtype(equation.outvars[0].aval.dtype, jnp.complexfloating):
         return _piecewise(ctx, equation, values)
-    # Complex numbers are ordered by their real, then their imaginary parts; from 0.12 on, JAX has no derivative of it.
+    # Complex numbers are ordered lexicographically by real and imaginary part; since 0.12, JAX defines no derivative of it.
     start = bind1(equation, *map(primal, values))
     hits = [(primal(v) == start).astype(start.dtype) for v in values]
 
@@ -77,14 +77,14 @@ def _clamp(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence
 
 @register(FAMILY, "scatter-max", "scatter-min")
 def _scatter_extremum(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    # Whoever attains the extremum of a place, the operand or an update, moves it; several share it equally.
+    # The derivative belongs to the operand or update that attains the extremum; ties are weighted equally.
     x, at, updates = values[0], primal(values[1]), values[2]
     start = bind1(equation, primal(x), at, primal(updates))
 
     def spread(update: Any) -> Any:
         return accumulate(equation, start, at, update)
 
-    # The transpose of spreading reads the places of the updates, in the scatter's own way out of bounds.
+    # The transposed scatter gathers the updated entries, with the scatter's own out-of-bounds mode.
     (here,) = jax.linear_transpose(spread, primal(updates))(start)
     hits = (primal(updates) == here).astype(start.dtype)
     kept = (primal(x) == start).astype(start.dtype)
@@ -124,6 +124,6 @@ def _sign(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[
 
 
 def _phase(z: Any) -> list[Any]:
-    """The sign of a complex number as z / |z|: before 0.11, JAX took it for locally constant."""
+    """Computes the sign of a complex number as z / |z|; before 0.11, JAX treated the sign as locally constant."""
     modulus = lax.abs(z)
     return [z / jnp.where(modulus == 0, 1, modulus).astype(z.dtype)]

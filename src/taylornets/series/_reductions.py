@@ -1,4 +1,4 @@
-"""Rules of products and log-sum-exps over an axis: no division, so a factor of zero is a factor like any other."""
+"""Rules for products and log-sum-exps over an axis; without division, so zero factors need no special treatment."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ FAMILY = "reduction"
 
 @register(FAMILY, "reduce_prod")
 def _reduce_prod(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    # A tree of products: about n in all, each a Cauchy product, in log2(n) steps.
+    # A binary tree of about n Cauchy products, in log2(n) steps.
     (x,) = values
     axes, shape = equation.params["axes"], primal(x).shape
     start = bind1(equation, primal(x))
@@ -35,7 +35,7 @@ def _reduce_prod(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Se
 
 
 def _joined(first: Value, second: Value) -> Value:
-    """Two series one after the other along the first axis; `second` has no coefficient that `first` lacks."""
+    """Concatenates two series along the first axis; `first` must have all coefficients of `second`."""
     coefs = coefficients(first, first.order)
     tail = coefficients(fill(second, tuple(c is not None for c in coefs)), first.order)
     return make([None if a is None else jnp.concatenate([a, b]) for a, b in zip(coefs, tail, strict=True)])
@@ -45,7 +45,7 @@ def _joined(first: Value, second: Value) -> Value:
 def _cumprod(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     (x,) = values
     start = bind1(equation, primal(x))
-    # Every partial product has the coefficients whose order is a sum of orders present in x.
+    # A partial product has coefficients at all orders that are sums of orders present in x.
     present = [True] + [False] * ctx.order
     for k in range(1, ctx.order + 1):
         present[k] = any(x[j] is not None and present[k - j] for j in range(1, k + 1))
@@ -72,13 +72,13 @@ def _cumlogsumexp(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> S
     def add(a: tuple[Any, TaylorSeries], b: tuple[Any, TaylorSeries]) -> tuple[Any, Value]:
         (first, p), (second, q) = a, b
         top = lax.max(first, second)
-        finite = jnp.where(top == -jnp.inf, 0, top)  # nothing but −∞ so far: the sum is zero
+        finite = jnp.where(top == -jnp.inf, 0, top)  # all terms so far are −∞: the sum is zero
         left, right = lax.exp(first - finite), lax.exp(second - finite)
         pairs = zip(p.coefficients, q.coefficients, strict=True)
         return top, make([None if c is None else c * left + d * right for c, d in pairs])
 
     params = equation.params
     _, total = lax.associative_scan(add, (at, growth), reverse=params["reverse"], axis=params["axis"])
-    # A sum of nothing but e^(−∞) stays zero: −∞ does not move.
+    # If all terms are e^(−∞), the sum stays zero: −∞ is constant.
     total = TaylorSeries((jnp.where(total[0] == 0, 1, total[0]), *total.coefficients[1:]))
     return [logarithm(total, bind1(equation, at), ctx.order)]

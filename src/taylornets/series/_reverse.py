@@ -1,4 +1,4 @@
-"""Transposes of linear maps, and J v for functions that have a reverse rule alone."""
+"""Transposes of linear maps, and J v for functions that have only a reverse rule."""
 
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -11,20 +11,20 @@ from taylornets.series._versions import contains
 
 Linear: TypeAlias = Callable[[Any], Any]
 
-# JAX's transpose of a linear program can forget what passes through mutable arrays that the program makes, and then returns
-# zeros (JAX 0.10 to 0.12).
+# JAX's transpose of a linear program can lose cotangents through mutable arrays created by the program and return zeros
+# (JAX 0.10 to 0.12).
 _STATE = ("new_ref", "empty_ref", "scan3")
-# Programs with these can be linear and yet have no transpose.
+# Linear programs that contain these may have no transpose.
 _OPAQUE = ("custom_vjp_call", "while", "pure_callback", "io_callback", *_STATE)
 
 
 def transpose(linear: Linear, operand: Any, cotangent: Any) -> Linear | None:
-    """The transpose of a linear map, or `None` where JAX has none.
+    """Returns the transpose of a linear map, or `None` if JAX cannot transpose it.
 
     Args:
         linear: a function of one tree.
-        operand: that tree, of which shapes and types are read.
-        cotangent: of the outputs, likewise.
+        operand: that tree; only shapes and dtypes are used.
+        cotangent: a cotangent of the outputs; only shapes and dtypes are used.
     """
     if contains(jax.make_jaxpr(linear)(operand), *_STATE):
         return None
@@ -32,20 +32,20 @@ def transpose(linear: Linear, operand: Any, cotangent: Any) -> Linear | None:
 
 
 def push_forward(pull_back: Linear, outs: Any, point: tuple[Any, ...]) -> Linear | None:
-    """The map v ↦ J v, from the reverse pass u ↦ Jᵀ u.
+    """Returns the map v ↦ J v, from the reverse pass u ↦ Jᵀ u.
 
     Args:
-        pull_back: the reverse pass, as `jax.vjp` returns it.
-        outs: outputs of the function, of which shapes and types are read.
-        point: its operands, likewise.
+        pull_back: the reverse pass, as returned by `jax.vjp`.
+        outs: outputs of the function; only shapes and dtypes are used.
+        point: its operands; only shapes and dtypes are used.
 
     Returns:
-        The transpose of the reverse pass, which leaves out what a rule adds to a gradient (a penalty: that is no
-        derivative); where the reverse pass has rules of its own (`odeint`), its reverse pass; `None` where it can be run
-        only once.
+        The transpose of the reverse pass, which ignores terms that a rule adds to the gradient (such as a penalty, which is
+        not part of the derivative). If the reverse pass has custom rules itself (`odeint`), its own reverse pass; `None` if
+        the reverse pass can be run only once.
 
     Raises:
-        ArgumentError: for a rule that is not linear, such as one that clips gradients; there is no J then.
+        ArgumentError: for a rule that is not linear, such as gradient clipping, which defines no J.
     """
     push = transpose(pull_back, outs, point)
     if push is not None:
@@ -54,7 +54,7 @@ def push_forward(pull_back: Linear, outs: Any, point: tuple[Any, ...]) -> Linear
         raise ArgumentError(
             "custom_vjp",
             "a reverse rule that is linear in the cotangent",
-            "one that is not (it clips or rounds gradients?)",
+            "a nonlinear rule (does it clip or round gradients?)",
             'Pass custom_vjp="function" to use the derivative of the function itself.',
         )
     nothing = jax.tree_util.tree_map(jnp.zeros_like, outs)
@@ -64,6 +64,6 @@ def push_forward(pull_back: Linear, outs: Any, point: tuple[Any, ...]) -> Linear
 def _possible(function: Linear, operand: Any) -> Linear | None:
     try:
         jax.eval_shape(function, operand)
-    except Exception:  # which operation is in the way decides the type of the error
+    except Exception:  # the exception type depends on the operation without a transpose
         return None
     return function

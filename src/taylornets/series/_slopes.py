@@ -1,4 +1,4 @@
-"""Rules of functions whose derivative is elementary: form it as a series, multiply by z' and integrate."""
+"""Rules for functions with elementary derivatives: form the derivative as a series, multiply by z' and integrate."""
 
 import math
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ def _from_slope(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Seq
     # u is elementary in z: form it to order K − 1, multiply by z' and integrate.
     (z,) = values
     name = equation.primitive.name
-    # Branch cuts are left to JAX's own derivative, except where it has the wrong sign (acosh, left of the imaginary axis).
+    # Branch cuts follow JAX's own derivative, except where its sign is wrong (acosh, left of the imaginary axis).
     if jnp.issubdtype(primal(z).dtype, jnp.complexfloating) and name != "acosh":
         return along_curve(ctx, lambda *operands: bind(equation, *operands), values)
     if name == "erf_inv":  # y' = (√π/2) exp(y²) z'
@@ -56,16 +56,16 @@ def _from_slope(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Seq
 
 
 def _slope(name: str, z: Value, order: int) -> Value:
-    """φ'(z) as a series."""
+    """Returns φ'(z) as a series."""
     zz = square(z, order)
     if name in ("erf", "erfc"):
         sign = 2 / math.sqrt(math.pi) if name == "erf" else -2 / math.sqrt(math.pi)
         minus_zz = each(zz, lambda c: -c)
         gauss = solve(minus_zz, lax.exp(primal(minus_zz)), order, SLOPES["exp"])
         return each(gauss, lambda c: c * sign)
-    if name == "acosh":  # not the root of z² − 1, which is another function for complex z
+    if name == "acosh":  # not √(z² − 1), which is a different function for complex z
         return product(_inverse_root(shifted(z, -1), order), _inverse_root(shifted(z, 1), order), order, mul)
-    # The square under the root, or the denominator itself.
+    # The argument of the square root, or the denominator itself.
     base = {
         "atan": lambda: shifted(zz, 1),
         "atanh": lambda: shifted(each(zz, lambda c: -c), 1),
@@ -80,7 +80,7 @@ def _slope(name: str, z: Value, order: int) -> Value:
 
 
 def _inverse_root(x: Value, order: int) -> Value:
-    """x(t)^(-1/2), by 1/√x."""
+    """Returns x(t)^(-1/2), computed as 1/√x."""
     return quotient(None, square_root(x, lax.sqrt(primal(x)), order), order)
 
 

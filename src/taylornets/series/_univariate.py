@@ -1,11 +1,11 @@
-"""Rules of functions of one variable, by the differential equation that each of them solves.
+"""Rules for functions of one variable, based on the differential equation that each function satisfies.
 
-With z(t) the operand, y = φ(z) and u = φ'(z), the chain rule y' = u z' gives, coefficient by coefficient,
+For the operand z(t), y = φ(z) and u = φ'(z), the chain rule y' = u z' gives, coefficient by coefficient,
 
     k y_k = Σ_{j=1..k} j z_j u_{k-j},
 
-so y_k needs u only up to order k − 1. A rule states how u follows from y and z (for tanh, u = 1 − y²). The cost is two
-Cauchy products a function, whatever the order.
+so y_k depends on u only up to order k − 1. A rule expresses u in terms of y and z (for tanh, u = 1 − y²). Each function
+costs two Cauchy products.
 """
 
 import math
@@ -36,18 +36,18 @@ FAMILY = "univariate"
 
 
 def scaled_orders(z: Sequence[Any]) -> list[Any]:
-    """The products j z_j."""
+    """Returns the products j z_j."""
     return [c if c is None or j <= 1 else j * c for j, c in enumerate(z)]
 
 
 def next_order(scaled: Sequence[Any], u: Sequence[Any], k: int) -> Any:
-    """y_k from j z_j and u_0..u_{k-1}."""
+    """Computes y_k from j z_j and u_0..u_{k-1}."""
     total = cauchy(scaled, u, k, mul, 1)
     return total if total is None or k == 1 else total / k
 
 
 def solve(z: Value, start: Any, order: int, slope: Callable[[list[Any], int], Any]) -> Value:
-    """Y with y_0 = start and y' = u z', where `slope(y, k)` gives u_k from y_0..y_k."""
+    """Solves y' = u z' with y_0 = start, where `slope(y, k)` returns u_k from y_0..y_k."""
     scaled = scaled_orders(coefficients(z, order))
     y: list[Any] = [start]
     u: list[Any] = []
@@ -60,16 +60,16 @@ def solve(z: Value, start: Any, order: int, slope: Callable[[list[Any], int], An
 def smooth(
     z: Value, order: int, value: Callable[[Value, int], Value], slope: Callable[[Value, Value, int], Value]
 ) -> Value:
-    """Y = φ(z) with a derivative of its own: the tangent of y(t) is φ'(z(t)) times the tangent of z(t).
+    """Computes y = φ(z) with a custom derivative: the tangent of y(t) is φ'(z(t)) times the tangent of z(t).
 
-    Without it, reverse mode would walk back through the recurrence and keep every partial sum of it; with it, it keeps
-    the series of φ'(z) alone and costs one Cauchy product.
+    Without it, reverse mode would differentiate the recurrence and store every partial sum; with it, reverse mode stores
+    only the series of φ'(z) and costs one Cauchy product.
 
     Args:
         z: the operand.
-        order: order of truncation.
-        value: gives φ(z) to an order.
-        slope: gives φ'(z) to an order, from z and y = φ(z).
+        order: truncation order.
+        value: computes φ(z) up to an order.
+        slope: computes φ'(z) up to an order, from z and y = φ(z).
     """
 
     @jax.custom_jvp
@@ -79,7 +79,7 @@ def smooth(
     def tangent(primals: Any, tangents: Any) -> tuple[Any, Any]:
         y = run(*primals)
         u = coefficients(slope(make(*primals), make(y), order), order)
-        # A tangent that is zero for lack of dependence (the primal of a model in the displacement) is not multiplied.
+        # A symbolically zero tangent (such as that of the primal with respect to the displacement) is not multiplied.
         dz = [None if isinstance(t, SymbolicZero) else t for t in tangents[0]]
         dy = [cauchy(u, dz, k, mul) for k in range(order + 1)]
         return y, tuple(_missing(v, d) for v, d in zip(y, dy, strict=True))
@@ -93,7 +93,7 @@ def _missing(value: Any, tangent: Any) -> Any:
 
 
 def shifted(x: Value, number: int) -> Value:
-    """The series plus a number."""
+    """Adds a number to a series."""
     if not isinstance(x, TaylorSeries):
         return x + number
     return TaylorSeries((x[0] + number, *x.coefficients[1:]))
@@ -113,7 +113,7 @@ def _autonomous(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Seq
 
 
 def _one(k: int, value: Any) -> Any:
-    """`value` + 1 at order 0, `value` at the others."""
+    """Returns `value` + 1 at order 0, `value` at all other orders."""
     return value + 1 if k == 0 else value
 
 
@@ -149,7 +149,7 @@ def _log(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[V
 
 
 def logarithm(z: Value, start: Any, order: int) -> Value:
-    """Log z(t) from log z_0. z y' = z':  y_k = (z_k − (1/k) Σ_{j=1..k-1} j y_j z_{k-j}) / z_0."""
+    """Returns log z(t) from log z_0. z y' = z':  y_k = (z_k − (1/k) Σ_{j=1..k-1} j y_j z_{k-j}) / z_0."""
     c = coefficients(z, order)
     y: list[Any] = [start]
     scaled: list[Any] = [None]
@@ -163,7 +163,7 @@ def logarithm(z: Value, start: Any, order: int) -> Value:
 
 @register(FAMILY, "sin", "cos", "sinh", "cosh")
 def _pair(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
-    # s' = c z' and c' = ∓s z', solved together.
+    # s' = c z' and c' = ∓s z', solved jointly.
     (z,) = values
     name = equation.primitive.name
     odd, even = (lax.sin, lax.cos) if name in ("sin", "cos") else (lax.sinh, lax.cosh)
@@ -187,7 +187,7 @@ def _sqrt(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[
 
 
 def square_root(z: Value, start: Any, order: int) -> Value:
-    """√z(t) from √z_0."""
+    """Returns √z(t) from √z_0."""
     c = coefficients(z, order)
     y: list[Any] = [start]
     for k in range(1, order + 1):
@@ -217,7 +217,7 @@ def _cbrt(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[
 
 
 def _root(z: Value, start: Any, inverse: Any, exponent: float, order: int) -> Value:
-    """z^r from z_0^r and 1/z_0. z y' = r z' y:  k z_0 y_k = Σ_{j=1..k} (r j − (k − j)) z_j y_{k-j}."""
+    """Returns z^r from z_0^r and 1/z_0. z y' = r z' y:  k z_0 y_k = Σ_{j=1..k} (r j − (k − j)) z_j y_{k-j}."""
     c = coefficients(z, order)
     y: list[Any] = [start]
     for k in range(1, order + 1):

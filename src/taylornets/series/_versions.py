@@ -1,8 +1,8 @@
-"""What each version of JAX calls what, and where it keeps the programs inside an equation: the only place that knows.
+"""Differences between JAX versions, in one place: names of primitives, and the location of nested programs.
 
-JAX moves its operations with programs inside (loops, checkpoints, custom rules) from primitives of their own to classes
-behind a single primitive, `call_hi_primitive`. Both forms get the older name here, so a rule is written once. No rule
-compares version numbers: what an equation holds tells its form.
+JAX is replacing its primitives with nested programs (loops, checkpoints, custom rules) by classes behind a single primitive,
+`call_hi_primitive`. This module maps both forms to the older name, so that each rule is written once. The form is inferred
+from the equation itself, not from version numbers.
 """
 
 import warnings
@@ -15,13 +15,13 @@ from jax._src.state import discharge
 from jax.extend import core
 from jax.ref import AbstractRef
 
-# The newest version that the tests have run with.
+# The newest tested version.
 TESTED = "0.12"
 
 HIGH = "call_hi_primitive"
 
-# Classes behind `call_hi_primitive` and the primitives that they replace. The first four replace one each when the
-# option `jax_scan3`, `jax_remat3`, `jax_custom_vjp3` or `jax_custom_jvp3` is set.
+# Classes behind `call_hi_primitive` and the primitives that they replace. Each of the first four is enabled by the
+# option `jax_scan3`, `jax_remat3`, `jax_custom_vjp3` or `jax_custom_jvp3`, respectively.
 _CLASSES = {
     "Scan3": "scan3",
     "RematTraced": "remat2",
@@ -36,7 +36,7 @@ _CLASSES = {
 
 
 def is_untested(version: str) -> bool:
-    """Whether a version of JAX is newer than any that the tests have run with; its third number does not count."""
+    """Returns whether a JAX version is newer than the newest tested one, ignoring the patch number."""
     return _release(version) > _release(TESTED)
 
 
@@ -45,46 +45,44 @@ def _release(version: str) -> tuple[int, ...]:
 
 
 def warn_of_untested() -> None:
-    """Says so where the installed JAX is newer than any that the tests have run with."""
+    """Warns if the installed JAX is newer than the newest tested version."""
     if is_untested(jax.__version__):
         major, minor = _release(TESTED)
-        text = (
-            f"taylornets is tested with JAX up to {TESTED}, and this is JAX {jax.__version__}. If a result or an error"
-        )
-        text += f" looks wrong, compare with an older one: pip install 'jax<{major}.{minor + 1}'"
+        text = f"taylornets is tested with JAX up to {TESTED}, but JAX {jax.__version__} is installed. If any result or error"
+        text += f" looks wrong, compare with an older version: pip install 'jax<{major}.{minor + 1}'"
         warnings.warn(text, UserWarning, stacklevel=2)
 
 
 def is_tracing() -> bool:
-    """Whether an enclosing transformation is under way, whose tracers a function may close over."""
+    """Returns whether an enclosing transformation is active, whose tracers a function may close over."""
     return not trace_state_clean()
 
 
 def kind(equation: Any) -> str:
-    """The name by which an equation's operation is known to the table of rules, whatever form JAX gives it."""
+    """Returns the name of an equation's operation in the table of rules, independent of the JAX version."""
     name = equation.primitive.name
     return _kind_of_class(equation.params["_prim"]) if name == HIGH else name
 
 
 def _kind_of_class(operation: Any) -> str:
     name = type(operation).__name__
-    if name == "VmapOf":  # JAX 0.10: a batch of another one, with the derivative of that
+    if name == "VmapOf":  # JAX 0.10: a batched operation, with the derivative of the original one
         inner = _kind_of_class(operation.prim)
         return inner if inner in ("custom_vjp_call", "custom_jvp_call") else HIGH
     if name in _CLASSES:
         return _CLASSES[name]
-    # Anybody can define one. Without a forward derivative it has at most a reverse rule.
+    # A user-defined class. Without a forward derivative it has at most a reverse rule.
     base = next(cls for cls in type(operation).__mro__ if cls.__name__ in ("HiPrim", "VJPHiPrimitive"))
     return "custom_vjp_call" if type(operation).jvp is base.jvp else HIGH
 
 
 def parameters(equation: Any) -> dict[str, Any]:
-    """The parameters of the equation, or of the class behind it."""
+    """Returns the parameters of the equation, or of the class behind it."""
     return equation.params["_prim"].params if equation.primitive.name == HIGH else equation.params
 
 
 def scan_sizes(params: dict[str, Any]) -> tuple[int, int]:
-    """How many operands of a `scan` are constants and how many are carried."""
+    """Returns the numbers of constant and of carried operands of a `scan`."""
     if "ft_in" in params:  # JAX 0.11 and later: flat trees
         constants, carried, _ = params["ft_in"].unpack()
         return len(constants), len(carried)
@@ -92,18 +90,18 @@ def scan_sizes(params: dict[str, Any]) -> tuple[int, int]:
 
 
 def manual_axes(params: dict[str, Any]) -> Any:
-    """The axes of the mesh over which a `shard_map` runs."""
+    """Returns the mesh axes of a `shard_map`."""
     return params["newly_manual_axes"] if "newly_manual_axes" in params else params["manual_axes"]
 
 
 def body(equation: Any) -> Any:
-    """The program that a call, a checkpoint or a function with a custom rule holds, closed; `None` if it holds none."""
+    """Returns the closed program inside a call, a checkpoint or a function with a custom rule; `None` without one."""
     params = parameters(equation)
     return next((closed(params[name]) for name in ("jaxpr", "call_jaxpr") if name in params), None)
 
 
 def expansion(equation: Any) -> Callable[..., list[Any]]:
-    """What a class behind `call_hi_primitive` stands for: a function of the flat operands to the flat outputs."""
+    """Returns the expansion of a class behind `call_hi_primitive`: a function from flat operands to flat outputs."""
     operation = equation.params["_prim"]
 
     def expand(*flat: Any) -> list[Any]:
@@ -113,25 +111,25 @@ def expansion(equation: Any) -> Callable[..., list[Any]]:
 
 
 def closed(program: Any) -> Any:
-    """The program with its constants; what comes without has none."""
+    """Returns the program in closed form; an open program has no constants."""
     return program if getattr(program, "consts", None) is not None else core.ClosedJaxpr(program, ())
 
 
 def is_reference(aval: Any) -> bool:
-    """Whether a type is that of a mutable array."""
+    """Returns whether a type is that of a mutable array."""
     return isinstance(aval, AbstractRef)
 
 
 def without_state(program: Any) -> Any:
-    """The same program with its mutable arrays turned into values, by JAX itself."""
-    # JAX 0.10.0 has another function under the newer name.
+    """Returns the same program with its mutable arrays converted to values, by JAX's own discharge."""
+    # In JAX 0.10.0 the newer name refers to a different function.
     return getattr(discharge, "discharge_state2", discharge.discharge_state)(program)
 
 
 def programs(equation: Any) -> Iterator[Any]:
-    """The open programs inside an equation.
+    """Iterates over the open programs inside an equation.
 
-    Of a class behind `call_hi_primitive` whose program is a Python function alone, that function is traced.
+    If a class behind `call_hi_primitive` stores its program only as a Python function, the function is traced.
     """
     if equation.primitive.name != HIGH:
         yield from _among(equation.params.values())
@@ -150,12 +148,12 @@ def _among(values: Any) -> Iterator[Any]:
             inner = getattr(inner, "jaxpr", inner)
             if hasattr(inner, "eqns"):
                 yield inner
-            elif hasattr(item, "expand"):  # one operation inside another: a batch of it
+            elif hasattr(item, "expand"):  # a batched operation
                 yield from _among(item.params.values())
 
 
 def contains(program: Any, *names: str) -> bool:
-    """Whether an equation of one of the given kinds occurs in a program or inside one of its equations."""
+    """Returns whether an equation of one of the given kinds occurs in a program or its nested programs."""
     return any(
         kind(equation) in names or any(contains(inner, *names) for inner in programs(equation))
         for equation in getattr(program, "jaxpr", program).eqns

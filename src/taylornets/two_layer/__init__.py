@@ -2,8 +2,8 @@
 
 With `u_r = ⟨w0_r, x⟩` and `v_r = ⟨w_r, x⟩` the network `m^{-1/2} Σ_r a_r σ(u_r + v_r)` has the terms
 `f^(k) = m^{-1/2} Σ_r a_r σ^{(k)}(u_r)/k! · v_r^k`. All of them, and the network itself, are an elementwise function
-of `v` contracted with the signs: a *response*. One pass over the data serves every response, so each costs one matrix product
-forward and one backward.
+of `v` contracted with the signs: a *response*. All responses share one implementation of the pass over the data, so each costs
+one matrix product forward and one backward.
 """
 
 from taylornets.two_layer._brackets import Bracket as Bracket

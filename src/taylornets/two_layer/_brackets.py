@@ -1,9 +1,9 @@
-"""Brackets of per-unit suprema for orders from 3 on, where they are norms of symmetric tensors (theory 7).
+"""Lower and upper bounds on per-unit suprema for orders k ≥ 3, where they are norms of symmetric tensors (theory 7).
 
-Below: `g_r(w) = Σ_i c_ri ⟨w, x_i⟩^k` at a unit `w`, found by shifted symmetric power iteration (Kolda and Mayo 2011) from many
-starts; the shift makes every step an ascent. Above: with `φ_j(x)` the monomials of degree `j`, weighted so that
+Lower bound: `g_r(w) = Σ_i c_ri ⟨w, x_i⟩^k` at a unit `w`, found by shifted symmetric power iteration (Kolda and Mayo 2011) from
+many starts; the shift makes every step an ascent. Upper bound: for the monomials `φ_j(x)` of degree `j`, weighted so that
 `⟨φ_j(x), φ_j(w)⟩ = ⟨x, w⟩^j`, `g_r(w) = ⟨φ_a(w), A_r φ_b(w)⟩` for `A_r = Σ_i c_ri φ_a(x_i) φ_b(x_i)ᵀ`, `a + b = k`: at most the
-largest singular value, for `a = b` the largest eigenvalue. Where `A_r` has rank one the two meet.
+largest singular value, for `a = b` the largest eigenvalue. If `A_r` has rank one, the two bounds coincide.
 """
 
 import itertools
@@ -24,7 +24,7 @@ _STEPS = 60
 
 
 class Bracket(NamedTuple):
-    """Bounds of the suprema of all units, each of shape `(m,)`: `lower ≤ τ_r ≤ upper`."""
+    """Bounds on the suprema of all units, each of shape `(m,)`: `lower ≤ τ_r ≤ upper`."""
 
     lower: Array
     upper: Array
@@ -33,16 +33,16 @@ class Bracket(NamedTuple):
 def unit_brackets(
     prepared: Prepared, order: int, coefficients: Float[Array, "n outputs"], starts: int = _STARTS
 ) -> Bracket:
-    """Bounds on `τ_r = max(0, sup_{‖w‖=1} Σ_i ⟨q_i, a_r⟩ σ^{(k)}(u_ir)/(k!√m) ⟨w, x_i⟩^k)`.
+    """Computes bounds on `τ_r = max(0, sup_{‖w‖=1} Σ_i ⟨q_i, a_r⟩ σ^{(k)}(u_ir)/(k!√m) ⟨w, x_i⟩^k)`.
 
-    The lower one is the value at a vector that was found, so it holds whatever the search did; the upper one takes
-    eigenvalues of a matrix with `C(d+a-1, a)` rows, `a = ⌊k/2⌋`, for each unit.
+    The lower bound is the value at an explicit vector, so it is valid even if the search does not converge. The upper bound
+    requires eigenvalues of a matrix with `C(d+a-1, a)` rows, `a = ⌊k/2⌋`, for each unit.
 
     Args:
         prepared: features that include `order`.
         order: `k ≥ 3`.
         coefficients: `q`, shape `(n, outputs)`.
-        starts: of the power iteration, beside the eigenvectors of `Σ_i c_ri ‖x_i‖^{k-2} x_i x_iᵀ`.
+        starts: random starts of the power iteration, in addition to the eigenvectors of `Σ_i c_ri ‖x_i‖^{k-2} x_i x_iᵀ`.
 
     Returns:
         The bounds.
@@ -61,13 +61,13 @@ def unit_brackets(
 def tensor_bracket(
     x: Float[Array, "n d"], weights: Float[Array, "units n"], order: int, starts: int = _STARTS
 ) -> Bracket:
-    """Bounds on `max(0, sup_{‖w‖=1} Σ_i c_ri ⟨w, x_i⟩^k)` for every row of weights `c`.
+    """Computes bounds on `max(0, sup_{‖w‖=1} Σ_i c_ri ⟨w, x_i⟩^k)` for every row of weights `c`.
 
     Args:
         x: vectors, shape `(n, d)`.
         weights: `c`, shape `(units, n)`.
         order: `k ≥ 1`.
-        starts: of the power iteration.
+        starts: random starts of the power iteration.
 
     Returns:
         The bounds, each of shape `(units,)`.
@@ -87,7 +87,7 @@ def tensor_bracket(
         else:
             ends = jnp.linalg.eigvalsh(matrix)
             upper, norm = ends[-1], jnp.maximum(ends[-1], -ends[0])
-        # |T(w, .., w, u, u)| ≤ norm for unit vectors: with (k - 1) norm ‖w‖² k/2 added, g is convex, and every step climbs.
+        # |T(w, .., w, u, u)| ≤ norm for unit vectors: with (k - 1) norm ‖w‖² k/2 added, g is convex, and every step ascends.
         shift = jnp.maximum((order - 1) * norm, jnp.finfo(w.dtype).tiny)
 
         def step(w: Array, _: None) -> tuple[Array, None]:
@@ -96,7 +96,7 @@ def tensor_bracket(
 
         w = lax.scan(step, w, None, length=_STEPS)[0]
         lower = jnp.max((w @ x.T) ** order @ c)
-        # Below by rounding is no contradiction: the bracket is closed.
+        # An upper bound below the lower bound is due to rounding: the two coincide.
         lower, upper = jnp.maximum(lower, 0), jnp.maximum(upper, 0)
         return lower, jnp.maximum(upper, lower)
 
@@ -104,7 +104,7 @@ def tensor_bracket(
 
 
 def _monomials(x: Float[Array, "n d"], degree: int) -> Float[Array, "n features"]:
-    """All monomials of a degree, weighted by roots of multinomial coefficients."""
+    """Returns all monomials of a degree, weighted by square roots of multinomial coefficients."""
     if degree == 0:
         return jnp.ones((x.shape[0], 1), x.dtype)
     chosen = np.array(list(itertools.combinations_with_replacement(range(x.shape[1]), degree)))

@@ -1,4 +1,4 @@
-"""The two-layer network of theory 1 and BL20 section 2: initialization, full output, Taylor terms."""
+"""The two-layer network of theory 1 and Bai & Lee (2020), section 2: initialization, full output, Taylor terms."""
 
 import equinox as eqx
 import jax
@@ -13,7 +13,7 @@ from taylornets.two_layer._prepared import Prepared, prepare
 class TwoLayerNetwork(eqx.Module):
     """A two-layer network `f(W; x) = m^{-1/2} Σ_r a_r σ(⟨w0_r + w_r, x⟩)` and its Taylor terms in the displacement `W`.
 
-    Only the displacement `w` is trained; `w0` and `a` stay as drawn. The term of order `k` is
+    Only the displacement `w` is trained; `w0` and `a` are fixed. The term of order `k` is
     `f^(k)(W; x) = m^{-1/2} Σ_r a_r σ^{(k)}(⟨w0_r, x⟩)/k! · ⟨w_r, x⟩^k`: order 1 is the neural tangent (linearized)
     model, order 2 the quadratic one.
 
@@ -24,7 +24,7 @@ class TwoLayerNetwork(eqx.Module):
         symmetric: whether unit `r + m/2` repeats `w0_r` with the signs `-a_r`, so that `f^(0) ≡ 0`.
         input_norm: the bound `B_x` on `‖x‖` that scales `w0`.
 
-    Source: Bai & Lee, "Beyond Linearization" (ICLR 2020), section 2.
+    Source: Bai & Lee (2020), section 2.
 
     Example:
         >>> import jax, taylornets as tn
@@ -93,43 +93,43 @@ class TwoLayerNetwork(eqx.Module):
 
     @property
     def inputs(self) -> int:
-        """Dimension `d` of an example."""
+        """The dimension `d` of an example."""
         return self.w0.shape[1]
 
     @property
     def width(self) -> int:
-        """Number of hidden units `m`."""
+        """The number of hidden units `m`."""
         return self.w0.shape[0]
 
     @property
     def outputs(self) -> int:
-        """Number of outputs `C`."""
+        """The number of outputs `C`."""
         return self.a.shape[1]
 
     @property
     def pairs(self) -> int:
-        """Number of units with initial weights of their own: the `m/2` pairs, or all `m` units where there are none."""
+        """The number of distinct initial weight vectors: `m/2` if units come in pairs, otherwise `m`."""
         return self.width // 2 if self.symmetric else self.width
 
     @property
     def halves(self) -> int:
-        """Number of units that share initial weights: 2 where units come in pairs, else 1."""
+        """The number of units that share initial weights: 2 if units come in pairs, otherwise 1."""
         return self.width // self.pairs
 
     @property
     def signs(self) -> Float[Array, "h outputs"]:
-        """Output signs of the first unit of every pair, shape `(pairs, outputs)`; the second has their negatives."""
+        """The output signs of the first unit of every pair, shape `(pairs, outputs)`; the second has their negatives."""
         return self.a[: self.pairs]
 
     def both_halves(self, first: Array, second: Array | None = None) -> Array:
-        """Values of all `m` units from those of the first unit of every pair.
+        """Combines the values of the two units of every pair into values of all `m` units.
 
         Args:
             first: values of the first units, shape `(pairs, ...)`.
             second: values of the second units, of the same shape; by default equal to `first`.
 
         Returns:
-            Shape `(m, ...)`; `first` itself where units do not come in pairs.
+            Shape `(m, ...)`; `first` itself if units do not come in pairs.
 
         Example:
             >>> import jax, taylornets as tn
@@ -142,7 +142,7 @@ class TwoLayerNetwork(eqx.Module):
         return jnp.concatenate([first, first if second is None else second])
 
     def __call__(self, w: ArrayLike, x: ArrayLike) -> Array:
-        """The full network at the weights `w0 + w`.
+        """Evaluates the full network at the weights `w0 + w`.
 
         Args:
             w: displacement, shape `(m, d)`.
@@ -154,7 +154,7 @@ class TwoLayerNetwork(eqx.Module):
         return self.prepare(x, ()).full(w)
 
     def term(self, k: int, w: ArrayLike, x: ArrayLike) -> Array:
-        """The Taylor term `f^(k)(w; x)`.
+        """Evaluates the Taylor term `f^(k)(w; x)`.
 
         Args:
             k: order, an integer ≥ 0.
@@ -168,7 +168,7 @@ class TwoLayerNetwork(eqx.Module):
         return self.prepare(x, (k,)).term(k, w)
 
     def taylor(self, k: int, w: ArrayLike, x: ArrayLike) -> Array:
-        """The Taylor model of order `k`: the sum of the terms of orders `0..k`.
+        """Evaluates the Taylor model of order `k`: the sum of the terms of orders `0..k`.
 
         Args:
             k: order, an integer ≥ 0.
@@ -181,14 +181,14 @@ class TwoLayerNetwork(eqx.Module):
         return self.prepare(x, _checks.integer("k", k, 0)).taylor(k, w)
 
     def prepare(self, x: ArrayLike, order: int | tuple[int, ...], chunk_size: int | None = None) -> Prepared:
-        """Does the work that depends on `x` alone, once.
+        """Computes all features that depend on `x` alone, once.
 
         Args:
             x: examples, shape `(n, d)`.
-            order: `K` prepares the orders `0..K`; a tuple prepares exactly the orders named in it.
-            chunk_size: number of examples handled at a time. When given, nothing of size `n × m` is kept: each chunk's
-                activations are computed anew in every pass (one more matrix product), and memory stays at
-                `O(chunk_size · m)`. By default the activations of all orders are kept.
+            order: `K` prepares the orders `0..K`; a tuple prepares exactly the given orders.
+            chunk_size: number of examples processed at a time. If given, nothing of size `n × m` is stored: the
+                activations of each chunk are recomputed in every pass (one more matrix product), and memory stays at
+                `O(chunk_size · m)`. By default the activations of all orders are stored.
 
         Returns:
             An object with `term(k, w)`, `taylor(k, w)` and `full(w)`.

@@ -1,11 +1,11 @@
-"""Features of a data set, prepared once, and the pass over its blocks that every model shares.
+"""Features of a data set, prepared once, and the pass over its blocks, shared by all models.
 
-**Layout.** The arrays of size `n × m` are cut into blocks of examples, small enough for the cache, with the units on
-the first axis: a block's product `W X_bᵀ` is used up (activation, residual, gradient) before the next is formed, so nothing
-of size `n × m` travels through memory but the features themselves. Paired units share theirs, which halves them.
+**Layout.** Arrays of size `n × m` are split into blocks of examples that fit into the cache, with the units on the first axis.
+Each product `W X_bᵀ` is consumed (activation, residual, gradient) before the next block, so that the features are the only
+arrays of size `n × m` in memory. Paired units share their features, which halves them.
 
 **Shapes** inside a block of `b` examples: pre-activations `u` and features `(h, b)` with `h = m/2` distinct units
-(`h = m` without pairs); projections `v = ⟨w_r, x⟩` of shape `(halves, h, R, b)`, `halves` being 2 or 1 and `R` the rank.
+(`h = m` without pairs); projections `v = ⟨w_r, x⟩` of shape `(halves, h, R, b)`, where `halves` is 2 or 1 and `R` is the rank.
 """
 
 import math
@@ -21,26 +21,26 @@ from jaxtyping import Array, Float
 from taylornets import _checks
 from taylornets.two_layer._responses import BlockFeatures, Full, Network, Response, Taylor, Term
 
-# A block of projections should stay in the second-level cache; a heuristic, flat within a factor of two.
+# A block of projections should fit into the L2 cache; a heuristic, insensitive to a factor of two.
 _BLOCK_BYTES = 2**21
 _BLOCK_EXAMPLES = (32, 512)
 
 
 class Block(NamedTuple):
-    """One block as the pass over the data sees it."""
+    """One block of the prepared data."""
 
     x: Float[Array, "b d"]
     stored: BlockFeatures | None
 
 
 class Prepared(eqx.Module):
-    """A network's features on a data set; made by `TwoLayerNetwork.prepare`.
+    """The features of a network on a data set; created by `TwoLayerNetwork.prepare`.
 
     Attributes:
         net: the network.
         examples: number of examples `n`.
-        orders: the orders that were prepared.
-        blocks: the data and, unless chunked, the features, cut into blocks of equal size (zero rows at the end).
+        orders: the prepared orders.
+        blocks: the data and, unless chunked, the features, in blocks of equal size (padded with zero rows).
     """
 
     net: Network
@@ -54,31 +54,31 @@ class Prepared(eqx.Module):
         return self.blocks.x.reshape(-1, self.net.inputs)[: self.examples]
 
     def term(self, k: int, w: ArrayLike) -> Array:
-        """`f^(k)(w; x)` for the prepared `x`; see `TwoLayerNetwork.term`. Shape `(n, outputs)`."""
+        """Evaluates `f^(k)(w; x)` for the prepared `x`; see `TwoLayerNetwork.term`. Shape `(n, outputs)`."""
         return self.apply(Term(self._order(k)), w)
 
     def taylor(self, k: int, w: ArrayLike) -> Array:
-        """The sum of the terms of orders `0..k`; see `TwoLayerNetwork.taylor`. Shape `(n, outputs)`."""
+        """Evaluates the sum of the terms of orders `0..k`; see `TwoLayerNetwork.taylor`. Shape `(n, outputs)`."""
         return self.apply(Taylor(self._order(k)), w)
 
     def full(self, w: ArrayLike) -> Array:
-        """The network at `w0 + w`. Shape `(n, outputs)`."""
+        """Evaluates the network at `w0 + w`. Shape `(n, outputs)`."""
         return self.apply(Full(), w)
 
     def apply(self, response: Response, w: ArrayLike) -> Any:
-        """Outputs of any response on all examples: its pytree, the examples moved from the last axis to the first."""
+        """Evaluates a response on all examples; moves the examples from the last axis to the first."""
         return _apply(self, response, self.displacement(w, response))
 
     def displacement(self, w: ArrayLike, response: Response) -> Array:
-        """`w` with the checked shape `(m, d)` or, for responses that allow copies, `(m, R, d)`."""
+        """Validates the shape of `w`: `(m, d)` or, for responses that allow copies, `(m, R, d)`."""
         m, d = self.net.width, self.net.inputs
         if response.copies and jnp.ndim(w) == 3:
             return _checks.array("w", w, (m, "R", d))
-        advice = "" if response.copies else "Copies (m, R, d) exist for single terms of order ≥ 1 only."
+        advice = "" if response.copies else "Copies (m, R, d) are supported for single terms of order ≥ 1 only."
         return _checks.array("w", w, (m, d), advice if jnp.ndim(w) == 3 else "")
 
     def project(self, response: Response, w: Array, x: Float[Array, "b d"]) -> Float[Array, "halves h R b"]:
-        """The one matrix product of a block: `⟨w_r, x_i⟩` of shape `(halves, h, R, b)`."""
+        """Computes the projections of a block with one matrix product: `⟨w_r, x_i⟩` of shape `(halves, h, R, b)`."""
         net = self.net
         if response.shifted:
             w = net.w0 + w
@@ -86,7 +86,7 @@ class Prepared(eqx.Module):
         return product.reshape(net.halves, net.pairs, -1, x.shape[0])
 
     def features(self, block: Block, response: Response) -> BlockFeatures:
-        """The block's features: stored, or formed from its examples."""
+        """Returns the features of a block, stored or computed from its examples."""
         if block.stored is not None:
             stored = block.stored
             if set(response.orders) <= set(stored.scaled) and (stored.u is not None or not response.preactivations):
@@ -94,13 +94,13 @@ class Prepared(eqx.Module):
         return form_features(self.net, block.x, response.orders, response.preactivations)
 
     def per_example(self, values: Array) -> Array:
-        """Cuts an array `(n, ...)` like the data: `(blocks, b, ...)`, zeros at the end."""
+        """Splits an array `(n, ...)` like the data: `(blocks, b, ...)`, padded with zeros."""
         count, size = self.blocks.x.shape[:2]
         padding = [(0, count * size - self.examples)] + [(0, 0)] * (values.ndim - 1)
         return jnp.pad(values, padding).reshape(count, size, *values.shape[1:])
 
     def unblock(self, values: Array) -> Array:
-        """Undoes the cut of outputs `(blocks, ..., b)`: `(n, ...)`."""
+        """Joins outputs of shape `(blocks, ..., b)` to shape `(n, ...)`."""
         moved = jnp.moveaxis(values, -1, 1)
         return moved.reshape(-1, *moved.shape[2:])[: self.examples]
 
@@ -113,14 +113,14 @@ class Prepared(eqx.Module):
         return k
 
 
-# Compiled once per shape: an eager loop would be compiled anew in every call.
+# Compiled once per shape: an eager loop would be recompiled in every call.
 @eqx.filter_jit
 def _apply(prepared: Prepared, response: Response, w: Array) -> Any:
     def outputs(block: Block) -> Any:
         v = prepared.project(response, w, block.x)
         return response(prepared.net, prepared.features(block, response), v)
 
-    # Without stored features the backward pass forms them again rather than keep n × m numbers.
+    # Without stored features, the backward pass recomputes them instead of storing n × m numbers.
     body = outputs if prepared.blocks.stored is not None else jax.checkpoint(outputs)
     return jax.tree.map(prepared.unblock, lax.map(body, prepared.blocks))
 
@@ -133,7 +133,7 @@ def _store_features(
 
 
 def form_features(net: Network, x: Float[Array, "b d"], orders: tuple[int, ...], preactivations: bool) -> BlockFeatures:
-    """Features of some examples: `u = ⟨w0_r, x⟩` of the distinct units and the scaled derivatives."""
+    """Computes features of examples: `u = ⟨w0_r, x⟩` of the distinct units and the scaled derivatives."""
     if not orders and not preactivations:
         return BlockFeatures(None, {})
     u = net.w0[: net.pairs] @ x.T
@@ -151,7 +151,7 @@ def prepare(
     chunk_size: int | None,
     preactivations: bool = False,
 ) -> Prepared:
-    """See `TwoLayerNetwork.prepare`; `preactivations` keeps `u` too, for responses that read it."""
+    """See `TwoLayerNetwork.prepare`; `preactivations` also stores `u`, for responses that use it."""
     x = _checks.array("x", x, ("n", net.inputs))
     orders = tuple(range(_checks.integer("order", order, 0) + 1)) if not isinstance(order, tuple) else order
     orders = tuple(sorted({_checks.integer("order", k, 0) for k in orders}))
@@ -165,7 +165,7 @@ def prepare_checked(
     chunk_size: int | None,
     preactivations: bool = False,
 ) -> Prepared:
-    """`prepare` for examples that have been checked; `orders` without repetition, ascending."""
+    """Applies `prepare` to validated examples; `orders` are distinct and ascending."""
     examples = x.shape[0]
     if chunk_size is None:
         size = _block_size(examples, net.width * x.dtype.itemsize)
@@ -180,7 +180,7 @@ def prepare_checked(
 
 
 def _block_size(examples: int, bytes_per_example: int) -> int:
-    """Examples per block: a power-of-two share of the cache, then evened out over the blocks."""
+    """Returns the number of examples per block: small enough for the cache, balanced over the blocks."""
     low, high = _BLOCK_EXAMPLES
     size = min(max(_BLOCK_BYTES // bytes_per_example, low), high)
     return -(-examples // -(-examples // size))

@@ -14,7 +14,7 @@ from taylornets import activations
 
 @runtime_checkable
 class Network(Protocol):
-    """What this room reads of a `TwoLayerNetwork` (which is defined on top of it)."""
+    """The interface of `TwoLayerNetwork` used in this module (the class is defined on top of it)."""
 
     w0: Array
     a: Array
@@ -39,7 +39,7 @@ class Network(Protocol):
 
 
 class BlockFeatures(NamedTuple):
-    """What a response may read of one block: `u` and the scaled derivatives `σ^{(k)}(u)/(k! √m)`."""
+    """Features of one block, available to a response: `u` and the scaled derivatives `σ^{(k)}(u)/(k! √m)`."""
 
     u: Float[Array, "h b"] | None
     scaled: dict[int, Float[Array, "h b"]]
@@ -49,8 +49,8 @@ class BlockFeatures(NamedTuple):
 class Response(Protocol):
     """A model of the outputs as an elementwise function of the projections `v`, contracted with the signs.
 
-    `orders` names the derivatives it reads, `preactivations` whether it reads `u`, `shifted` whether its projections
-    are those of `w0 + w` in place of `w`, `copies` whether a displacement of rank above one makes sense.
+    `orders` lists the derivatives that the response uses, `preactivations` states whether it uses `u`, `shifted` whether its
+    projections are those of `w0 + w` instead of `w`, and `copies` whether it supports displacements of rank above one.
     """
 
     @property
@@ -62,15 +62,15 @@ class Response(Protocol):
     @property
     def copies(self) -> bool: ...
     def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h R b"]) -> Any:
-        """Outputs of the block: a pytree of arrays whose last axis is `b`."""
+        """Returns the outputs of the block: a pytree of arrays whose last axis is `b`."""
         ...
 
 
 def contract(net: Network, responses: Sequence[Inexact[Array, "h b"]]) -> Inexact[Array, "outputs b"]:
-    """`Σ_r a_r response_r`, the responses of a pair given one after the other.
+    """Returns `Σ_r a_r response_r`; `responses` has one array for each unit of a pair.
 
-    Paired units have opposite signs, so theirs are subtracted first. A single output is a weighted sum, which XLA fuses
-    with what made the responses; the matrix product for several outputs it does not.
+    Paired units have opposite signs, so their responses are subtracted first. A single output is a weighted sum, which XLA
+    fuses with the computation of the responses; it does not fuse the matrix product for several outputs.
     """
     total = responses[0] - responses[1] if net.symmetric else responses[0]
     signs = net.a[: total.shape[0]].astype(total.dtype)
@@ -86,16 +86,16 @@ class Term(eqx.Module):
 
     @property
     def orders(self) -> tuple[int, ...]:
-        """The one derivative that is read."""
+        """The only derivative in use."""
         return (self.k,)
 
     @property
     def copies(self) -> bool:
-        """The term of order 0 does not depend on `w`, so copies of it have no meaning."""
+        """False for order 0, which does not depend on `w`."""
         return self.k > 0
 
     def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h R b"]) -> Array:
-        """Outputs of shape `(outputs, b)`."""
+        """Returns outputs of shape `(outputs, b)`."""
         scaled = features.scaled[self.k]
         return contract(net, [scaled * jnp.sum(part**self.k, axis=1) for part in v])
 
@@ -110,11 +110,11 @@ class Taylor(eqx.Module):
 
     @property
     def orders(self) -> tuple[int, ...]:
-        """All derivatives up to `k`."""
+        """All orders of derivatives up to `k`."""
         return tuple(range(self.k + 1))
 
     def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h 1 b"]) -> Array:
-        """Outputs of shape `(outputs, b)`."""
+        """Returns outputs of shape `(outputs, b)`."""
         scaled = features.scaled
 
         def horner(t: Array) -> Array:
@@ -135,6 +135,6 @@ class Full(eqx.Module):
     copies: bool = eqx.field(static=True, default=False, init=False)
 
     def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h 1 b"]) -> Array:
-        """Outputs of shape `(outputs, b)`."""
+        """Returns outputs of shape `(outputs, b)`."""
         del features
         return contract(net, [net.activation(part[:, 0]) / math.sqrt(net.width) for part in v])

@@ -1,6 +1,6 @@
-"""Per-unit suprema of a linear functional of `f^(k)`: the one routine behind dual bounds and Rademacher complexities.
+"""Per-unit suprema of a linear functional of `f^(k)`, used for dual bounds and Rademacher complexities.
 
-For coefficients `q ∈ R^{n×C}` the functional `Σ_i ⟨q_i, f^(k)(W; x_i)⟩` splits over the units, and a unit contributes
+For coefficients `q ∈ R^{n×C}` the functional `Σ_i ⟨q_i, f^(k)(W; x_i)⟩` is a sum over the units, and a unit contributes
 at most `τ_r ‖w_r‖^k` with
 
     τ_r = max(0, sup_{‖w‖=1} Σ_i ⟨q_i, a_r⟩ σ^{(k)}(u_ir)/(k!√m) ⟨w, x_i⟩^k).
@@ -20,14 +20,14 @@ from taylornets import _checks
 from taylornets.two_layer._prepared import Block, Prepared
 from taylornets.two_layer._responses import Term
 
-# From a block and its rows of the per-example array, the weights of its examples in each unit's sum: shape (units, b).
+# Maps a block and its rows of a per-example array to the weights of its examples in each unit's sum, shape (units, b).
 Weigh = Callable[[Block, Array], Array]
-# Up to so many units, products formed for each cost less than the upper triangles of `x_i x_iᵀ`, which all share.
+# Up to this many units, one product per unit is cheaper than sharing the upper triangles of `x_i x_iᵀ`.
 _FEW_UNITS = 16
 
 
 def moment_matrices(prepared: Prepared, coefficients: Float[Array, "n outputs"]) -> Float[Array, "h d d"]:
-    """The matrices `M_r(q)` of the distinct units; the second unit of a pair has `-M_r(q)`.
+    """Returns the matrices `M_r(q)` of the distinct units; the second unit of a pair has `-M_r(q)`.
 
     Args:
         prepared: features that include order 2.
@@ -42,14 +42,14 @@ def moment_matrices(prepared: Prepared, coefficients: Float[Array, "n outputs"])
 
 
 def weighted_moments(prepared: Prepared, weigh: Weigh, values: Float[Array, "n ..."]) -> Float[Array, "units d d"]:
-    """`Σ_i c_ri x_i x_iᵀ` for every unit, with weights `c` that are formed block by block.
+    """Computes `Σ_i c_ri x_i x_iᵀ` for every unit, with weights `c` that are computed block by block.
 
-    Cost: `n (units + 1) d (d+1)/2` multiplications, as one matrix product per block of the upper triangles of `x_i x_iᵀ`; for
-    up to 16 units `n units d²`, as one product for each.
+    Cost: `n (units + 1) d (d+1)/2` multiplications, as one matrix product per block with the upper triangles of `x_i x_iᵀ`; for
+    up to 16 units `n units d²`, as one product per unit.
 
     Args:
         prepared: the data.
-        weigh: from a block and its rows of `values`, the weights `c`, shape `(units, b)`.
+        weigh: maps a block and its rows of `values` to the weights `c`, shape `(units, b)`.
         values: an array with one row per example.
 
     Returns:
@@ -68,7 +68,7 @@ def weighted_moments(prepared: Prepared, weigh: Weigh, values: Float[Array, "n .
 
 
 def unit_suprema(prepared: Prepared, order: int, coefficients: Float[Array, "n outputs"]) -> Float[Array, "m"]:
-    """The `τ_r` of all units, for `order` 1 or 2.
+    """Computes the `τ_r` of all units, for `order` 1 or 2.
 
     Args:
         prepared: features that include `order`.
@@ -79,7 +79,7 @@ def unit_suprema(prepared: Prepared, order: int, coefficients: Float[Array, "n o
         `τ`, shape `(m,)`, entries ≥ 0.
 
     Raises:
-        ArgumentError: for another order, where `τ_r` is a tensor norm and has no exact polynomial-time formula.
+        ArgumentError: for any other order, where `τ_r` is a tensor norm without an exact polynomial-time formula.
 
     Source: theory 5 and 7.
     """
@@ -93,27 +93,27 @@ def unit_suprema(prepared: Prepared, order: int, coefficients: Float[Array, "n o
         spectra = jnp.linalg.eigvalsh(moment_matrices(prepared, coefficients))
         top = jnp.maximum(spectra[:, -1], 0)
         return net.both_halves(top, jnp.maximum(-spectra[:, 0], 0))
-    raise _checks.ArgumentError("order", "1 or 2", repr(order), "Higher orders lead to tensor norms.")
+    raise _checks.ArgumentError("order", "1 or 2", repr(order), "For higher orders these are NP-hard tensor norms.")
 
 
 def term_weights(prepared: Prepared, order: int) -> Weigh:
-    """`⟨q_i, a_r⟩ σ^{(k)}(u_ir)/(k!√m)` of the distinct units."""
+    """Returns `⟨q_i, a_r⟩ σ^{(k)}(u_ir)/(k!√m)` of the distinct units."""
     net, term = prepared.net, Term(order)
     return lambda block, q: (net.signs @ q.T) * prepared.features(block, term).scaled[order]
 
 
 def _products(x: Float[Array, "b d"], weights: Float[Array, "units b"]) -> Float[Array, "units d d"]:
-    """`Σ_i c_ri x_i x_iᵀ` of one block, unit by unit."""
+    """Computes `Σ_i c_ri x_i x_iᵀ` of one block, unit by unit."""
     return jnp.einsum("rb,bd,be->rde", weights, x, x, optimize=[(0, 1), (0, 1)])
 
 
 def _first(prepared: Prepared, values: Array) -> tuple[Block, Array]:
-    """The first block and its rows."""
+    """Returns the first block and its rows."""
     return jax.tree.map(lambda leaf: leaf[0], (prepared.blocks, prepared.per_example(values)))
 
 
 def _accumulate(prepared: Prepared, one: Callable[[Block, Array], Array], values: Array) -> Array:
-    """Sums over the blocks what each and its rows of `values` give."""
+    """Sums a function of each block and its rows of `values` over the blocks."""
     blocks = (prepared.blocks, prepared.per_example(values))
     start = jnp.zeros_like(jax.eval_shape(lambda: one(*_first(prepared, values))))
     total, _ = lax.scan(lambda total, item: (total + one(*item), None), start, blocks)
