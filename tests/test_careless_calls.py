@@ -12,6 +12,7 @@ import careless
 import taylornets as tn
 from careless import CARELESS, GOOD
 from taylornets import diagnosis
+from taylornets.records.progress import NoProgress
 
 
 def expansion(entry, call):
@@ -77,7 +78,7 @@ def diagnose(tmp_path, monkeypatch):
         file.write_text(f"import careless\nfactory = careless.factory(careless.CARELESS[{name!r}].changes)\n")
         return diagnosis.diagnose(
             diagnosis.DiagnosisRequest(f"{file}:factory", tmp_path / "out", "diagnose", steps=2, max_order=2),
-            lambda *_: None,
+            NoProgress(),
         )
 
     return run

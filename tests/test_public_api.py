@@ -16,7 +16,7 @@ import pytest
 import taylornets as tn
 
 LARGEST_SURFACE = 95
-REGISTRIES = ("taylornets.activations._registry", "taylornets.losses._registry")
+REGISTRIES = ("taylornets.activations._registry", "taylornets.losses._registry", "taylornets.models")
 
 
 def surface(room: Any = tn, prefix: str = "") -> dict[str, Any]:

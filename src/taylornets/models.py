@@ -8,6 +8,12 @@ certificate, the initial displacement, and how predictions are formed. A new mod
 
     models.register(models.Model("cubic", (3,), Term(3)))
 
+Example:
+    >>> import taylornets as tn
+    >>> quadratic = tn.models.get("quadratic")
+    >>> quadratic.order, quadratic.certifiable
+    (2, True)
+
 **Initialization.** At the natural norm of a unit, `m^{-1/(2k)}/B_x`, the term of order `k` is O(1). Training starts at zero for
 the linear model and the full network. For other models zero is a saddle, and training starts at a small random displacement.
 """
@@ -177,7 +183,19 @@ def register(model: Model) -> None:
 
     Args:
         model: the model.
+
+    Raises:
+        ArgumentError: if another model has the name.
+
+    Example:
+        >>> import taylornets as tn
+        >>> from taylornets.two_layer import Term
+        >>> tn.models.register(tn.models.Model("cubic", (3,), Term(3)))
+        >>> tn.models.get("cubic").order
+        3
     """
+    if model.name in _models:
+        raise _checks.ArgumentError("model", "an unused name", repr(model.name))
     _models[model.name] = model
 
 

@@ -27,14 +27,14 @@ def number(option: str, metavar: str, text: str) -> Any:
     return typer.Option(option, metavar=metavar, help=text, parser=_number)
 
 
-def _integer(text: str) -> int:
+def _integer(text: str | int) -> int:  # defaults come as numbers
     try:
         return int(text)
     except ValueError:
         raise typer.BadParameter(f"expected an integer, got {text!r}") from None
 
 
-def _number(text: str) -> float:
+def _number(text: str | float) -> float:
     try:
         return float(text)
     except ValueError:
