@@ -111,8 +111,8 @@ def changed(data: bytes, **changes: object) -> bytes:
 
 BROKEN: dict[str, tuple[Any, str]] = {
     "empty": (lambda data: b"", "of 0 bytes"),
-    "foreign": (lambda data: b"PK\x03\x04" + bytes(100), "which is none"),
-    "another's tensors": (lambda data: pack({"w": np.zeros(3)}), "which is none"),
+    "foreign": (lambda data: b"PK\x03\x04" + bytes(100), "which is not a model file"),
+    "another's tensors": (lambda data: pack({"w": np.zeros(3)}), "which is not a model file"),
     "cut in the header": (lambda data: data[:300], "which is damaged"),
     "cut in the tensors": (lambda data: data[:-40], "which is damaged"),
     "one bit of a tensor": (lambda data: data[:-5] + bytes([data[-5] ^ 1]) + data[-4:], "the checksum differs"),
@@ -123,7 +123,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
         "a model of format 1 or earlier, got .* of format 2",
     ),
     "an endless header": (lambda data: struct.pack("<Q", 2**62) + data[8:], "damaged"),
-    "nested without end": (lambda data: struct.pack("<Q", 200_000) + b"[" * 200_000, "which is none"),
+    "nested without end": (lambda data: struct.pack("<Q", 200_000) + b"[" * 200_000, "which is not a model file"),
 }
 
 

@@ -85,7 +85,7 @@ def test_says_when_it_is_vacuous():
     assert str(good).startswith(f"test error at most {good.bound:.3f} with probability 0.95 (train risk")
     bad = generalization.certificate(NET, linear_weights(NET), x, y[::-1], order=1, key=jax.random.key(0))
     assert bad.vacuous
-    assert str(bad).startswith(f"vacuous: the bound {bad.bound:.3f} is no better than a coin")
+    assert str(bad).startswith(f"vacuous: the bound {bad.bound:.3f} is no better than random guessing")
     nothing = generalization.certificate(NET, 0 * NET.w0, x, y, key=jax.random.key(0))
     assert nothing.vacuous
     assert nothing.train_error == 1  # f = 0 decides nothing, which counts as an error

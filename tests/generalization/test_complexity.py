@@ -145,7 +145,7 @@ def test_blocks_do_not_matter():
             lambda net, x: generalization.suprema(net, x, jnp.ones((2, 5)), order=1, radius=1.0),
             r"signs: expected shape \(draws, 6, 1\), got shape \(2, 5, 1\)",
         ),
-        (lambda net, x: generalization.operator_norm_ratio(0 * x), "x: expected an example that is not zero"),
+        (lambda net, x: generalization.operator_norm_ratio(0 * x), "x: expected at least one nonzero example"),
     ],
 )
 def test_errors(call, message):

@@ -120,7 +120,7 @@ def test_path_is_warm_started():
         ({"target": "cube"}, "target: expected one of"),
         ({"decay": -1}, "decay: expected a number ≥ 0, got -1"),
         ({"noise": True}, "noise: expected a number ≥ 0, got True"),
-        ({"penalties": (1e-3, 1e-2)}, r"penalties: expected a path from strong to weak, got \[0.001, 0.01\]"),
+        ({"penalties": (1e-3, 1e-2)}, r"penalties: expected a decreasing path of penalties, got \[0.001, 0.01\]"),
         ({"penalties": (-1.0,)}, "penalties: expected a finite number > 0"),
         ({"activation": "rule"}, "relu"),
     ],

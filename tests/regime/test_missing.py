@@ -24,13 +24,13 @@ def perceptron(w, x):
 
 
 def test_a_derivative_that_does_not_exist(x64):
-    """|w x| for w from 0 to 1 in rows 0, 2, 5, where x is not 0: a movement of |x|, and no order 1."""
+    """|w x| for w from 0 to 1: rows 0, 2 and 5, where x is not 0, change by |x| and have no derivative at 0."""
     x = np.array([1.0, 0.0, -2.0, 0.0, 0.0, 3.0])[:, None]
     found = tn.regime(lambda w, x: jnp.sqrt((w * x) ** 2), np.array(0.0), np.array(1.0), x[[0, 2, 5]], ntk_inputs=0)
     assert found.movement == pytest.approx(math.sqrt(14 / 3))
     assert found.verdict == (
         "no Taylor series: order 1 is not finite at the initialization for 3 of 3 inputs (rows 0, 1, 2), and the outputs have "
-        "moved by 2.16"
+        "changed by 2.16"
     )
     assert found.order is None
     assert all(map(math.isnan, (*found.error, *found.share, *found.radius)))
@@ -75,7 +75,7 @@ def test_refused(kind, x64):
 
 
 def places(model):
-    """Where a scalar parameter has been while the regime of the movement from 1 to 2 was found, in order."""
+    """The values of a scalar parameter at which the regime from 1 to 2 evaluates the model, in order."""
     seen = []
 
     def f(w, x):
@@ -98,7 +98,7 @@ def test_points_between_the_ends_come_first(x64):
 
 
 def halving(w, x):
-    """w x, by a loop that runs as long as it has something to halve."""
+    """w x, computed by a loop that runs until the remainder is negligible."""
     state = jax.lax.while_loop(lambda s: jnp.abs(s[1]) > 1e-12, lambda s: (s[0] + s[1] / 2, s[1] / 2), (0 * w, w))
     return state[0] * x
 
@@ -106,7 +106,7 @@ def halving(w, x):
 def test_a_loop_is_not_looked_at_outside(x64):
     found, seen = places(halving)
     assert (seen.min(), seen.max()) == (1.0, 2.0)
-    assert found.verdict == "lazy: order 1 explains 100 % of the movement"
+    assert found.verdict == "lazy: order 1 explains 100 % of the output change"
     assert (found.radius, found.radius_limit) == ((1.0,), 1.0)
     assert math.isnan(found.odd)
     assert math.isnan(found.even)
@@ -115,14 +115,18 @@ def test_a_loop_is_not_looked_at_outside(x64):
     lines = str(found).splitlines()
     assert lines[1].split()[-3:-1] != ["≥", "4"]
     assert "odd orders –, even orders –, NTK drift –" in lines
-    assert lines[-1].startswith("odd orders, even orders, radius beyond the end: not looked at outside of the ends")
+    assert lines[-1].startswith(
+        "odd orders, even orders, radius beyond the end point: not evaluated outside the segment"
+    )
 
 
 def test_outside_of_where_the_model_is_defined(x64):
-    """log(1 + t (c - 1)): at c = 5/2 the mirror image is the logarithm of a negative number, at c = 2/3 so is t = 3.36."""
+    """log(1 + t (c - 1)) is undefined at the mirror image for c = 5/2, and at t = 3.36 for c = 2/3."""
     far = tn.regime(lambda w, x: jnp.log(w * x), np.array(1.0), np.array(2.5), np.ones(2), ntk_inputs=0, max_order=1)
     assert math.isnan(far.even)
-    assert far.reasons["even"] == far.reasons["odd"] == "the outputs at the mirror image of the end are not finite"
+    assert (
+        far.reasons["even"] == far.reasons["odd"] == "the outputs at the mirror image of the end point are not finite"
+    )
     assert far.radius[0] > 0
     near = np.array(2 / 3)
     with jax.debug_nans(True):
@@ -168,7 +172,9 @@ def test_kernels_of_many_outputs():
         np.ones((3, 20, 600), "float32"),
     )
     found = tn.regime(*call, max_order=1)
-    assert found.reasons["ntk_drift"] == "left out by default for 12,000 outputs per input (ntk_inputs asks for it)"
+    assert (
+        found.reasons["ntk_drift"] == "skipped by default for 12,000 outputs per input (set ntk_inputs to compute it)"
+    )
     with pytest.raises(
         tn.ArgumentError, match=r"^ntk_inputs: expected .*got 2 of 12,000 outputs each, a kernel of 5.76e\+08"
     ):

@@ -64,7 +64,7 @@ def test_radii_of_outputs_that_cancel(kind):
 def test_a_movement_within_rounding():
     """Far below the spacing of bfloat16 nothing is explained, and no number is made of it."""
     found = tn.regime(inside("bfloat16"), START, moved(1e-4), X, ntk_inputs=0)
-    assert found.verdict.startswith("no movement beyond rounding: the outputs differ from those of the initialization")
+    assert found.verdict.startswith("no output change beyond rounding: the outputs differ from those at initialization")
     assert 0 < found.movement < 0.01
     assert all(map(math.isnan, (*found.error, *found.radius)))
     single = tn.regime(inside("float32"), START, moved(1e-4), X, ntk_inputs=0)
@@ -83,8 +83,8 @@ def test_rounding_that_hides_the_verdict():
     assert exact.verdict.startswith("lazy: order 1 explains")
     assert exact.reasons == {}
     assert found.order is None
-    assert found.verdict.startswith("no movement beyond rounding") or found.verdict.endswith(
-        "rounding in the computation alone may account for what is not explained"
+    assert found.verdict.startswith("no output change beyond rounding") or found.verdict.endswith(
+        "the unexplained part may be due to rounding alone"
     )
     assert not any(radius == 0 for radius in found.radius)
 

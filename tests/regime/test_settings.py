@@ -33,7 +33,7 @@ SETTINGS = {
 
 @pytest.mark.parametrize("kind", SETTINGS)
 def test_a_setting_that_differs(kind, x64):
-    """The movement is that of the model with one value at both ends; nothing else is measured in silence."""
+    """The output change is measured with the same value at both end points, and the result reports that value."""
     first, last, f = SETTINGS[kind]
 
     def model(params, x):
@@ -51,7 +51,7 @@ def test_a_setting_that_differs(kind, x64):
 
 
 def test_everything_uses_the_same_setting(x64):
-    """Terms, kernel, radius and mirror image are those of the model with the value written into it; each end has its own."""
+    """Terms, kernel, radius and parity equal those of a model with the value hard-coded, separately for each end point."""
 
     def model(params, x):
         return jnp.tanh(params["s"] * (x @ params["w"]))

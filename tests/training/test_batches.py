@@ -58,7 +58,7 @@ def test_trees_of_arrays():
 
 
 REFUSED = {
-    "lengths": ({"y": Y[:-1]}, "y: expected 10 examples as x has, got 9"),
+    "lengths": ({"y": Y[:-1]}, "y: expected 10 examples, as in x, got 9"),
     "lengths within x": ({"x": (X, Y[:-1])}, r"x: expected an array \(or a tree of them\) with one example per row, got"),
     "a number": ({"x": 3.0}, r"x: expected an array .* got shapes \(\)"),
     "no examples": ({"x": X[:0]}, r"x: expected an array .* got shapes \(0, 2\)"),

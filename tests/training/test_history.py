@@ -187,7 +187,7 @@ def train_wide(outputs, width=1.0, **settings):
 
 
 NO_DRIFT = {
-    "many outputs": ({"outputs": 10_001}, r"left out by default for 10,001 outputs per input \(ntk_inputs asks for it\)"),
+    "many outputs": ({"outputs": 10_001}, r"skipped by default for 10,001 outputs per input \(set ntk_inputs to compute it\)"),
     "memory": ({"outputs": 3, "max_bytes": 500}, r"x1: .* kernel of shape \(4, 3, 4, 3\) .*max_bytes"),
     "zero": ({"outputs": 3, "width": 0.0}, "a kernel is zero or not finite"),
 }  # fmt: skip

@@ -251,7 +251,7 @@ def test_a_model_that_diverges_stops_and_the_others_go_on():
             if order not in found.params:
                 continue
             assert found.steps[order] == taken
-            assert found.status[order] == f"diverged in step {taken + 1}: its last finite state is kept"
+            assert found.status[order] == f"diverged in step {taken + 1}; the last finite state is kept"
             # What overflows in the end has multiplied its rounding in every step; a few digits are left.
             assert_close(found.params[order], kept, 1e-2)
             distances = found.history.displacement[order]["0.w"]

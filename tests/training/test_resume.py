@@ -147,7 +147,7 @@ def test_a_model_that_diverged_stays_so(tmp_path):
         )  # fmt: skip
 
     expected, file = run(), tmp_path / "run"
-    assert set(expected.status.values()) == {"diverged in step 2: its last finite state is kept"}
+    assert set(expected.status.values()) == {"diverged in step 2; the last finite state is kept"}
     assert np.isnan(expected.history.train_loss["full"][1])
     with pytest.raises(KilledError):
         run(checkpoint=file, callbacks=killing(4))
@@ -173,12 +173,12 @@ def with_head(data, change):
 
 
 DAMAGE = {
-    "empty": (lambda data: b"", "which is none. Choose another file"),
-    "text": (lambda data: b"hello\nworld", "which is none. Choose another file"),
-    "a list": (lambda data: b"[1]\n", "which is none. Choose another file"),
-    "other format": (lambda data: data.replace(b"training/1", b"training/9"), "which is none. Choose another file"),
+    "empty": (lambda data: b"", "which is not a checkpoint. Choose another file"),
+    "text": (lambda data: b"hello\nworld", "which is not a checkpoint. Choose another file"),
+    "a list": (lambda data: b"[1]\n", "which is not a checkpoint. Choose another file"),
+    "other format": (lambda data: data.replace(b"training/1", b"training/9"), "which is not a checkpoint. Choose another file"),
     "without an identity": (
-        lambda data: with_head(data, lambda head: {"format": head["format"]}), "which is none. Choose another file"
+        lambda data: with_head(data, lambda head: {"format": head["format"]}), "which is not a checkpoint. Choose another file"
     ),
     "head alone": (lambda data: data.split(b"\n", 1)[0] + b"\n", r"which is damaged \(.*\). Start anew with resume=False"),
     "half": (lambda data: data[: len(data) // 2], r"which is (damaged|none)"),
@@ -218,12 +218,12 @@ def other_batches():
 
 
 OTHERS = {
-    "another start": (lambda: other(params=other_start()), "start parameters at 1.b differs"),
-    "other orders": (lambda: other(orders=(3,)), "models differs"),
-    "other data": (lambda: other(batches=other_batches()), "first batch differs"),
-    "another probe set": (lambda: other(probe=perceptron().batches[1]), "probe set differs"),
-    "another optimizer": (lambda: other(optimizer=optax.adam(0.1)), "optimizer differs"),
-    "another key": (lambda: other(key=jax.random.key(0)), "key differs"),
+    "another initialization": (lambda: other(params=other_start()), "initial parameters at 1.b"),
+    "other orders": (lambda: other(orders=(3,)), "models"),
+    "other data": (lambda: other(batches=other_batches()), "first batch"),
+    "another probe set": (lambda: other(probe=perceptron().batches[1]), "probe set"),
+    "another optimizer": (lambda: other(optimizer=optax.adam(0.1)), "optimizer"),
+    "another key": (lambda: other(key=jax.random.key(0)), "key"),
 }
 
 
@@ -232,5 +232,7 @@ def test_a_file_of_another_run(which, kept, tmp_path):
     build, message = OTHERS[which]
     file = tmp_path / "run"
     file.write_bytes(kept)
-    with pytest.raises(tn.ArgumentError, match=f"got .*run, whose {message}. Start anew with resume=False, or choose"):
+    with pytest.raises(
+        tn.ArgumentError, match=f"got .*run, which differs in the {message}. Restart with resume=False, or choose"
+    ):
         build()(file)

@@ -51,7 +51,7 @@ def test_leaves_that_do_not_move_stay_as_they_are(tmp_path):
     np.testing.assert_allclose(found.history.ntk_drift, expected.history.ntk_drift, rtol=1e-3, atol=1e-7)
     # A number is part of what a checkpoint belongs to, and so is a key.
     for setting, other in (("scale", np.float32(3)), ("key", jax.random.key(1))):
-        with pytest.raises(tn.ArgumentError, match=f"whose start parameters at {setting} differs"):
+        with pytest.raises(tn.ArgumentError, match=f"which differs in the initial parameters at {setting}"):
             train(with_settings, w | SETTINGS | {setting: other}, checkpoint=tmp_path / "run", resume=True)
 
 
