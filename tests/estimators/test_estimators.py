@@ -1,4 +1,4 @@
-"""What the estimators promise beyond scikit-learn's checks: weights, frames, outputs, probabilities, seeds, certificates."""
+"""Properties of the estimators beyond scikit-learn's checks: weights, frames, outputs, probabilities, certificates."""
 
 import pickle
 from typing import Any

@@ -1,4 +1,4 @@
-"""Saved models: the same predictions bit for bit, and nothing but our own whole files is read."""
+"""Saved models: predictions are equal bit for bit, and only complete taylornets files are loaded."""
 
 import json
 import struct

@@ -1,4 +1,4 @@
-"""The certificate's parts against their definitions, and its promise on fresh data."""
+"""The components of the certificate against their definitions, and its validity on new data."""
 
 import dataclasses
 import math
@@ -60,7 +60,7 @@ def test_probabilities_of_the_grid_sum_to_one():
 
 @pytest.mark.parametrize("order", [1, 2])
 def test_bound_holds_on_fresh_data(order):
-    """It may fail in 1 of 20; with 5 % of the labels flipped it is not met by luck."""
+    """The bound may fail in 1 of 20 cases; with 5 % of the labels flipped, it does not hold by chance."""
     x, y = problem(1, flips=0.05)
     new, labels = problem(2, flips=0.05)
     w = linear_weights(NET) if order == 1 else 0.5 * NET.w0
@@ -69,7 +69,7 @@ def test_bound_holds_on_fresh_data(order):
 
 
 def test_scaling_the_weights_changes_nothing():
-    """A classifier does not change with the scale of its weights; its certificate may by one grid step."""
+    """Scaling the weights does not change the classifier; its certificate may change by one grid step."""
     x, y = problem(3)
     w = linear_weights(NET)
     bounds = [

@@ -1,4 +1,4 @@
-"""What cannot be had costs a number and never the verdict; what makes the verdict impossible is one sentence."""
+"""Missing values never suppress the verdict; if no verdict is possible, one sentence explains why."""
 
 import math
 
@@ -141,7 +141,7 @@ def test_outside_of_where_the_model_is_defined(x64):
 
 
 def test_a_kernel_by_forward_mode_alone(x64):
-    """A loop has no reverse mode; its kernel is that of the same function without a loop, which does not drift."""
+    """A loop has no reverse mode; its kernel equals that of the same function without a loop, which does not drift."""
     found = tn.regime(halving, np.array(1.0), np.array(2.0), X, max_order=1)
     assert found.ntk_drift == pytest.approx(0, abs=1e-12)
 
@@ -160,7 +160,7 @@ def test_a_drift_that_cannot_be_had():
 
 
 def test_kernels_of_many_outputs():
-    """By default left out; by request, a sentence that names the argument."""
+    """Skipped by default; an explicit request raises an error that names the argument."""
 
     def pixelwise(w, x):
         return jnp.tanh(w[0] * x + w[1])
@@ -193,7 +193,7 @@ def test_memory_of_the_series():
 
 @jax.custom_vjp
 def doubled(a):
-    """The function a², whose rule is that of 2 a²."""
+    """The function a² with the reverse rule of 2 a²."""
     return a**2
 
 
@@ -201,7 +201,7 @@ doubled.defvjp(lambda a: (a**2, a), lambda a, g: (4 * a * g,))
 
 
 def test_a_rule_that_is_another_derivative(x64):
-    """(w + v)² = w² + 2 w v + v² by the function; the rule says 4 w v + 2 v². Said once for all ends."""
+    """The function gives (w + v)² = w² + 2 w v + v²; the rule gives 4 w v + 2 v². One warning covers all end points."""
     start, ends = np.array(1.0), [np.array(1.0), np.array(1.5), np.array(1.6)]
     evaluator = RegimeEvaluator(lambda w, x: doubled(w) * x, start, X, RegimeSettings(max_order=2))
     with pytest.warns(UserWarning, match="custom_vjp") as caught:

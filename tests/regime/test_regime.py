@@ -24,7 +24,7 @@ def perceptron(params, x):
 
 
 def expected(terms, movement):
-    """Shares, errors, explained parts and sizes of terms, from the terms themselves."""
+    """Contributions, errors, explained fractions and norms, computed directly from the terms."""
     square, sums = np.sum(movement**2), np.cumsum(terms, axis=0)
     errors = [np.linalg.norm(movement - s) / math.sqrt(square) for s in sums]
     return {
@@ -57,7 +57,7 @@ def test_linear_in_its_parameters(x64):
 
 
 def squares(w, x):
-    """`Σ_r a_r ⟨w_r, x⟩²` with signs that alternate."""
+    """`Σ_r a_r ⟨w_r, x⟩²` with alternating signs."""
     return ((x @ w) ** 2) @ jnp.array([1.0, -1.0, 1.0, 1.0])
 
 
@@ -72,7 +72,7 @@ def test_a_sum_of_squares(x64):
 
 
 def test_a_product_of_two_matrices(x64):
-    """`x (W + dW)(V + dV)`: first order `x dW V + x W dV`, second `x dW dV`; in one leaf there is no second order."""
+    """`x (W + dW)(V + dV)`: first order `x dW V + x W dV`, second `x dW dV`; with one trainable leaf, no second order."""
 
     def f(params, x):
         return x @ params["w"] @ params["v"]
@@ -88,7 +88,7 @@ def test_a_product_of_two_matrices(x64):
 
 @pytest.mark.parametrize("degree", [1, 2, 3, 4])
 def test_polynomials(degree, x64):
-    """`(u + v)^p = Σ_k C(p, k) u^(p-k) v^k`: orders up to the degree are all there is."""
+    """`(u + v)^p = Σ_k C(p, k) u^(p-k) v^k`: no contribution above the degree."""
     found = tn.regime(lambda w, x: (x @ w) ** degree, START["w"], END["w"], X, max_order=5, ntk_inputs=0)
     u, v = X @ START["w"], X @ (END["w"] - START["w"])
     terms = [math.comb(degree, k) * u ** max(degree - k, 0) * v**k for k in range(1, 6)]
@@ -162,7 +162,7 @@ def test_agreement_of_classes(x64):
 
 
 def test_checkpoints_batches_and_the_start(x64):
-    """One evaluator serves several ends; probe inputs in parts give the same; the start has not moved."""
+    """One evaluator for several end points; batched probe inputs give the same result; the initialization does not change."""
     evaluator = RegimeEvaluator(perceptron, START, X, RegimeSettings())
     found = [evaluator(end) for end in (START, END)]
     assert found[0].verdict == "no output change: the outputs equal those at initialization"
@@ -238,7 +238,7 @@ def test_an_equinox_module(x64):
 
 
 def test_randomization_leaves_the_lazy_regime(x64):
-    """Theory 2 and 4: the two-layer network, trained by the randomized risk and with its signs drawn, is quadratic."""
+    """Theory 2 and 4: the two-layer network, trained on the randomized risk with sampled signs, is quadratic."""
     keys = jax.random.split(jax.random.key(0), 3)
     net = tn.TwoLayerNetwork.init(keys[0], inputs=4, width=512, activation="cubic_relu")
     x = jax.random.normal(keys[1], (40, 4))
@@ -256,7 +256,7 @@ def test_randomization_leaves_the_lazy_regime(x64):
 
 
 def trained(width, coherent):
-    """What order 1 leaves after gradient descent of theory 1's network, from weights in pairs of opposite signs."""
+    """The remainder of order 1 after gradient descent on the network of theory 1, with weights in antisymmetric pairs."""
     d = 3
     keys = jax.random.split(jax.random.key(width), 2)
     w0 = jax.random.normal(keys[0], (width // 2, d))
@@ -279,7 +279,7 @@ def trained(width, coherent):
 
 @pytest.mark.parametrize(("coherent", "slope"), [(True, -0.5), (False, -1.0)])
 def test_wide_networks_are_lazy(coherent, slope, x64):
-    """What order 1 leaves falls with the width `m` at the rate of the first order that survives.
+    """The remainder of order 1 decreases with the width `m` at the rate of the first nonvanishing order.
 
     Gradient descent moves the units by `v_r = ⟨w_r, x⟩ = a_r O(m^{-1/2})`, so that `f^(1) = m^{-1/2} Σ_r a_r σ'(u_r) v_r`
     is a sum of `m` terms of one sign, O(1). Where only units with `a_r = +1` move, so is
@@ -294,7 +294,7 @@ def test_wide_networks_are_lazy(coherent, slope, x64):
 
 
 def numbers(*explained, error=None, threshold=0.9):
-    """A regime with the given explained parts."""
+    """A regime with the given explained fractions."""
     count = len(explained)
     return tn.Regime(
         max_order=count, movement=1.0, share=explained, remainder=0.0,
@@ -346,7 +346,7 @@ def test_table():
 
 
 def test_an_end_that_is_not_finite():
-    """Outputs that overflow, from parameters that do not."""
+    """Finite parameters whose outputs overflow."""
     found = tn.regime(lambda w, x: jnp.exp(w * x), jnp.ones(()), jnp.array(200.0), jnp.ones(3), ntk_inputs=0)
     assert found.verdict.startswith("not finite")
     assert found.order is None

@@ -1,4 +1,4 @@
-"""Leaves that do not move: where they differ between the ends, the evaluator says so, and uses the requested value."""
+"""Fixed leaves: if they differ between the end points, the evaluator reports it and uses the requested value."""
 
 import math
 
@@ -76,7 +76,7 @@ def test_frozen_leaves_that_differ_are_stated(x64):
 
 
 def test_a_module_that_is_built_twice(x64):
-    """Two copies of one lambda, a text and None are no difference."""
+    """Two copies of a lambda, a string and None do not count as differences."""
 
     class Net(eqx.Module):
         w: jax.Array

@@ -1,4 +1,4 @@
-"""Sweeps: the grid of a configuration, what is kept and exported, kills and resumption, errors in one line."""
+"""Sweeps: configuration, storage and export, interruption and resumption, one-line errors."""
 
 import json
 import math
@@ -63,7 +63,7 @@ def table(folder: Path) -> polars.DataFrame:
 
 
 def finished(folder: Path) -> int:
-    """Cells with a result, as another program reads the database."""
+    """Cells with a result, read from the database independently."""
     try:
         database = f"file:{folder / 'sweep.sqlite'}?mode=ro"
         with closing(sqlite3.connect(database, uri=True, timeout=30)) as connection:
@@ -168,7 +168,7 @@ def test_damaged_database_is_named_and_left_alone(damage: str, tmp_path: Path):
 
 
 def test_full_disk_loses_nothing(tmp_path: Path):
-    """SQLite's own limit on the file's size gives the error of a full disk."""
+    """SQLite's limit on the file size triggers the error for a full disk."""
     with Store(tmp_path, "1") as store:
         store.plan(CELLS)
         store.save(CELLS[0], {"error": 1.0})
@@ -328,7 +328,7 @@ def test_wrong_requests_are_one_line(undisturbed: Path, tmp_path: Path, capsys: 
 
 
 def test_disk_without_room_is_one_line(tmp_path: Path):
-    """The system refuses to let files grow: the message is one line, and what is finished stays."""
+    """The system limits the file size: the message is one line, and finished cells are kept."""
     out = tmp_path / "out"
     process = start(write(tmp_path), "--out", out, "--workers", 1)
     psutil.Process(process.pid).rlimit(psutil.RLIMIT_FSIZE, (24_000, 24_000))

@@ -1,4 +1,4 @@
-"""Minibatches: every example once an epoch, and each batch by its number alone."""
+"""Minibatches: every example occurs once per epoch, and each batch depends only on its number."""
 
 import jax
 import numpy as np
@@ -30,7 +30,7 @@ def test_what_does_not_fill_a_batch_is_left_out():
 
 
 def test_a_batch_depends_on_its_number_alone():
-    """Backwards, at random, by slices, through several iterators at once: the same batches."""
+    """Reverse access, random access, slices and concurrent iterators give the same batches."""
     expected = [y.tolist() for _, y in batches()]
     assert len(expected) == len(batches()) == 12
     data = batches()

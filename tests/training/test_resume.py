@@ -1,4 +1,4 @@
-"""A run that was killed goes on to the last bit."""
+"""A killed run resumes bit for bit."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ import taylornets as tn
 
 
 class KilledError(Exception):
-    """What a callback raises."""
+    """Raised by a callback."""
 
 
 def killing(step):
@@ -42,7 +42,7 @@ def assert_same_run(found, expected):
 
 
 def test_a_process_that_is_killed_at_random_moments(tmp_path):
-    """Three processes, one after the other, the first two killed while they train; seeded."""
+    """Three consecutive processes, of which the first two are killed during training; seeded."""
     expected = killed_run.plain(killed_run.run())
     draw, checkpoint, seen, found = random.Random(5), tmp_path / "run", [], None
     command = [sys.executable, str(Path(killed_run.__file__)), str(checkpoint)]
@@ -78,7 +78,7 @@ def train(**settings):
 
 @pytest.mark.parametrize("step", [4, 7])
 def test_interrupted_at_a_measurement(step, undisturbed, tmp_path):
-    """Measured every second step, kept every third: what was done after the last checkpoint is done again."""
+    """Measured every second step, checkpoint every third: steps after the last checkpoint are repeated."""
     file = tmp_path / "run"
     with pytest.raises(KilledError):
         train(checkpoint=file, callbacks=killing(step))
@@ -90,7 +90,7 @@ def test_interrupted_at_a_measurement(step, undisturbed, tmp_path):
 
 
 def test_a_run_that_is_done(undisturbed, tmp_path):
-    """The file of another run is written over without resume; going on from the end gives the same, doing nothing."""
+    """Without `resume` the file of another run is overwritten; resuming a finished run does no work."""
     file = tmp_path / "run"
     file.write_bytes(b"something else")
     assert_same_run(train(checkpoint=file), undisturbed)
@@ -109,7 +109,7 @@ def mixed_model(params, x):
 
 
 def test_leaves_of_all_kinds(tmp_path):
-    """Half precision in parameters and single in the moments of the same, a typed key in the optimizer's state."""
+    """Float16 parameters with float32 moments, and a typed key in the optimizer state."""
     optimizer = optax.chain(
         optax.add_noise(0.1, 0.5, key=jax.random.key(1)), optax.scale_by_adam(mu_dtype=jnp.float32, eps=1e-4),
         optax.sgd(0.01, momentum=0.9),

@@ -1,4 +1,4 @@
-"""Every error of `taylorized_training` says what was expected and what it got."""
+"""Every error of `taylorized_training` states what was expected and what it got."""
 
 import inspect
 
@@ -33,7 +33,7 @@ REFUSED = {
     "NaN": ({"params": NAN}, r"params: expected .* got 2 NaN of 4 in the leaf at 1\.b"),
     "infinity": ({"params": INFINITE}, r"params: expected finite .* got 1 NaN or infinite of 4 in the leaf at 1\.b"),
     "nothing to train": ({"params": {"n": jnp.arange(3)}}, "params: expected at least one trainable leaf, .* got none. Check"),
-    "all frozen": ({"trainable": False}, "params: expected at least one trainable .* got none. Check trainable: is it all False"),
+    "all frozen": ({"trainable": False}, "params: expected at least one trainable .* got none. Check trainable: is it"),
     "mask": ({"trainable": [True]}, "trainable: expected a tree of booleans that is a prefix of params"),
     "two outputs": ({"f": lambda p, x: (x, x)}, r"f: expected a model that returns one real array of shape \(8, ...\), .*2 ar"),
     "classes": ({"f": lambda p, x: PROBLEM.f(p, x).argmax(1)}, "f: expected .* got dtype int32. Return the logits, not"),
@@ -156,7 +156,7 @@ def test_a_name_of_no_model_in_a_callback():
 
 
 def test_an_order_too_high_for_memory(monkeypatch):
-    """Refused before anything is trained, as `taylor_expand` does; the estimate can be overridden."""
+    """Rejected before training, as in `taylor_expand`; the memory limit can be overridden."""
     from taylornets.expansion import _memory  # noqa: PLC0415
 
     def train(**settings):

@@ -1,4 +1,4 @@
-"""Leaves that do not move, and the switches of JAX under which all must run."""
+"""Fixed leaves, and training under strict JAX settings."""
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ SETTINGS = {
 
 
 def with_settings(params, x):
-    """Python branches on numbers and words, a mask chooses columns, a step counter ends a loop."""
+    """Python branches on numbers and strings, a mask selects columns, a step counter ends a loop."""
     assert params["nothing"] is None
     assert params["rate"] == 0.5
     hidden = params["function"](x[:, params["units"]] @ params["w"]) if params["name"] == "tanh" else x
@@ -61,7 +61,7 @@ def mixed(params, x):
 
 
 def test_strict_switches_change_nothing():
-    """Labels of a byte, leaves of two precisions, sums of booleans: nothing is promoted, no rank, no NaN on the way."""
+    """8-bit labels, leaves of two precisions, sums of booleans: no implicit promotion and no intermediate NaN."""
     rng = np.random.default_rng(2)
     params = {
         "half": jnp.asarray(rng.normal(size=(3, 4)), jnp.bfloat16), "single": jnp.asarray(rng.normal(size=(4, 2)), jnp.float32),
