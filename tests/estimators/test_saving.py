@@ -140,7 +140,7 @@ def test_every_cut_is_refused(saved: Path, tmp_path: Path):
     data, path = saved.read_bytes(), tmp_path / "model"
     for length in range(0, len(data), 97):
         path.write_bytes(data[:length])
-        with pytest.raises(tn.ArgumentError, match=r"^path: expected a model that taylornets"):
+        with pytest.raises(tn.ArgumentError, match=r"^path: expected a model file written by taylornets"):
             tn.load(path)
 
 
@@ -149,7 +149,7 @@ def test_preparation_belongs_to_a_version_of_scikit_learn(tmp_path: Path, monkey
     kernel = tn.save(FITTED["kernel"](), tmp_path / "kernel")
     monkeypatch.setattr("sklearn.__version__", "1.0")
     with pytest.raises(
-        tn.ArgumentError, match=r"path: expected a model of scikit-learn 1\.0, got .* Install that version"
+        tn.ArgumentError, match=r"path: expected a model saved with scikit-learn 1\.0, got .* Install that version"
     ):
         tn.load(path)
     assert tn.load(kernel).n_features_in_ == 3

@@ -58,7 +58,7 @@ REFUSED = {
     "NaN in x": (perceptron, W, np.where(np.eye(6, 3) > 0, np.nan, X), r"x: expected inputs without NaN, got 3 NaN of 18"),
     "NaN in a leaf of x": (lambda w, x: perceptron(w, x["a"]), W, {"a": np.full((6, 3), np.nan)}, r"x: .* 18 NaN of 18 at a"),
     "NaN at the initialization": (lambda w, x: jnp.log(x @ w), W, X, r"f: expected .*at the initial parameters are numbers"),
-    "infinite": (lambda w, x: (x @ w).at[:, 0].set(-jnp.inf), W, X, r"f: expected finite outputs .* 6 infinite of 12\. Leave"),
+    "infinite": (lambda w, x: (x @ w).at[:, 0].set(-jnp.inf), W, X, r"f: expected finite outputs .* 6 infinite of 12\. Drop"),
     "transposed": (lambda w, x: (x @ w).T, W, X[:2], r"f: expected .* one row per example, got shape \(2, 2\) for 2 examples"),
     "complex": (lambda w, x: 1j * (x @ w), W, X, r"f: expected a model that returns one real array .* got dtype complex128"),
 }  # fmt: skip

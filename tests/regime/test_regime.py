@@ -192,7 +192,7 @@ SERIES = {
 def test_a_list_of_ends_is_refused(which):
     f, start, ends, count = SERIES[which]
     message = (
-        f"^params1: expected one tree like params0, got a list of {count} trees. For a sequence .* see tn.regime_path.$"
+        f"^params1: expected one tree like params0, got a list of {count} trees. For a sequence .* use tn.regime_path.$"
     )
     with pytest.raises(tn.ArgumentError, match=message):
         tn.regime(f, start, ends, X)

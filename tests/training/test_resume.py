@@ -180,9 +180,9 @@ DAMAGE = {
     "without an identity": (
         lambda data: with_head(data, lambda head: {"format": head["format"]}), "which is not a checkpoint. Choose another file"
     ),
-    "head alone": (lambda data: data.split(b"\n", 1)[0] + b"\n", r"which is damaged \(.*\). Start anew with resume=False"),
+    "head alone": (lambda data: data.split(b"\n", 1)[0] + b"\n", r"which is damaged \(.*\). Restart with resume=False"),
     "half": (lambda data: data[: len(data) // 2], r"which is (damaged|none)"),
-    "last byte missing": (lambda data: data[:-1], r"which is damaged \(.*\). Start anew with resume=False"),
+    "last byte missing": (lambda data: data[:-1], r"which is damaged \(.*\). Restart with resume=False"),
 }  # fmt: skip
 
 

@@ -23,8 +23,8 @@ class Status(enum.Enum):
         "The relative gap of the certificate is at most tol: the displacement is globally optimal to this accuracy."
     )
     STATIONARY = (
-        "The gradient vanishes to tol. This model has no certificate of global optimality, and the point may be a saddle: "
-        "check it with taylornets.stationarity, or use method='negative_curvature' to escape saddles."
+        "The gradient is zero to within tol. This model has no certificate of global optimality, and the point may be a "
+        "saddle: check it with taylornets.stationarity, or use method='negative_curvature' to escape saddles."
     )
     SECOND_ORDER = (
         "The gradient vanishes and the Hessian has no negative eigenvalue beyond the tolerance (see stationarity), so the "
