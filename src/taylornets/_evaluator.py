@@ -74,14 +74,14 @@ class KernelDrift:
             self._refuse_large(taken, columns)
 
     def __call__(self, moved: Any) -> tuple[float, str]:
-        """Returns the drift at other parameters with an empty reason, or NaN with the reason."""
+        """The drift at other parameters and an empty reason, or NaN and the reason."""
         if self._kernel is None:
             return math.nan, self._reason
         try:
             if self._first is None:
                 self._first = self._kernel(self._fixed, self._start)
             drift = float(one_minus_cosine(self._first, self._kernel(self._fixed, moved)))
-        except Exception as error:  # any error: no other result depends on the kernel
+        except Exception as error:  # whatever it is: nothing else needs the kernel
             if self._first is None:
                 self._kernel, self._reason = None, said(error)
             return math.nan, said(error)

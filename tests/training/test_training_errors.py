@@ -128,7 +128,7 @@ def test_refused(which):
 MISTYPED = {
     "an int for a key": (TrainingSettings, {"key": 0}, "key: expected a JAX random key, got 0. For example"),
     "a callback": (
-        Probe, {"callbacks": print}, "callbacks: expected a list of functions that take a Snapshot, got a .*Wrap it in a list"
+        Probe, {"callbacks": print}, "callbacks: expected a list of functions of a Snapshot, got a .*Put it into a list"
     ),
 }  # fmt: skip
 

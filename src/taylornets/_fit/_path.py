@@ -104,14 +104,14 @@ def regularization_path(
 ) -> Iterator[FitResult]:
     """Trains a prepared objective at each penalty, warm-started from the previous solution.
 
-    Zero is stationary for every term of order ≥ 2, so a strong penalty can pull the path to zero, where it would remain.
+    Zero is a stationary point of every term of order 2 or more; a path that a strong penalty has driven to zero stays there.
 
     Args:
-        risk: the objective; its penalty is replaced.
-        penalties: strengths in decreasing order.
+        risk: the objective; its own penalty is replaced.
+        penalties: from strong to weak.
         solve: trains an objective from an initial displacement.
-        w: initial displacement; None for the default of `solve`.
-        restart_below: the path restarts from `w` if the norm falls below this fraction of the norm of `w`.
+        w: initial displacement; None lets `solve` choose it.
+        restart_below: the path restarts from `w` when its norm falls below this fraction of the norm of `w`.
 
     Yields:
         One result per penalty.

@@ -35,9 +35,9 @@ class Training(NamedTuple):
         scaling: of the inputs.
         w0: initial weights, shape `(m, d)`.
         signs: output signs, shape `(m, outputs)`.
-        risk: the objective, with the penalty still to be set.
-        start: initial displacement, with padded columns.
-        generator: generator of further random numbers.
+        risk: the objective; its penalty is set later.
+        start: initial displacement, columns padded.
+        generator: source of further random numbers.
     """
 
     settings: TaylorSettings
@@ -190,7 +190,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
 
         results = regularization_path(training.risk, penalties, solve, training.start)
         for penalty in penalties:
-            # The consumer of the generator may use a different precision.
+            # Entered at every step, so that the caller's precision applies between steps.
             with precision_of(x.dtype):
                 result = next(results)
                 self._keep(training, result, float(penalty), result.steps)

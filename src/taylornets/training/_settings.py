@@ -68,8 +68,8 @@ class Probe:
                 integer(name, value, least)
         choice("task", self.task, TASKS)
         if not isinstance(self.callbacks, Sequence) or not all(map(callable, self.callbacks)):
-            advice = "Wrap it in a list." if callable(self.callbacks) else ""
-            raise ArgumentError("callbacks", "a list of functions that take a Snapshot", shown(self.callbacks), advice)
+            advice = "Put it into a list." if callable(self.callbacks) else ""
+            raise ArgumentError("callbacks", "a list of functions of a Snapshot", shown(self.callbacks), advice)
 
 
 @dataclass(frozen=True)
