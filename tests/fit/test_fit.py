@@ -232,7 +232,7 @@ NAN = jnp.full((40, 4), jnp.nan)
         ({"method": "lbgfs"}, "method: expected one of .*'lbfgs', .*, got 'lbgfs'. Did you mean 'lbfgs'"),
         ({"model": "quadratc"}, "model: .* Did you mean 'quadratic'"),
         ({"loss": "hubber"}, "loss: .* Did you mean 'huber'"),
-        ({"rank": 2, "model": "full"}, "rank: expected 1 for model='full', got 2. Copies"),
+        ({"rank": 2, "model": "full"}, "rank: expected 1 for model='full', got 2. Only"),
         ({"rank": 2, "model": "randomized"}, "rank: expected 1 for model='randomized', got 2"),
         ({"rank": 2, "model": "linear"}, "rank: expected 1 for model='linear', got 2"),
         ({"rank": 0}, "rank: expected an integer ≥ 1, got 0"),
