@@ -69,7 +69,7 @@ class TestOneFile:
             tn.ArgumentError, match=r"model: .* one of 'linear', 'quadratic', 'randomized', got 'up to two'"
         ):
             tn.certify(net, w, x, y, model="up to two", penalty=1e-3)
-        with pytest.raises(tn.ArgumentError, match=r"model: .* a model that has a certificate, got 'up to two'"):
+        with pytest.raises(tn.ArgumentError, match=r"model: .* a model with a certificate, got 'up to two'"):
             tn.certificates.certify_objective(tn.objective(net, x, y, model="up to two", penalty=1e-3), w)
 
     def test_estimator(self, added: ModuleType):

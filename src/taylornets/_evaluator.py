@@ -1,4 +1,4 @@
-"""A model at probe inputs, for `regime` and for Taylorized training: chunks of inputs, drift of the kernel (theory 10)."""
+"""Evaluation on probe inputs for `regime` and Taylorized training: chunks of inputs and kernel drift (theory 10)."""
 
 import math
 from collections.abc import Callable
@@ -18,11 +18,11 @@ _LONGEST = 240  # characters of a reason
 
 
 def chunks(x: Any, size: int | None) -> list[Any]:
-    """Inputs in chunks of `size` rows, the last one perhaps smaller; one chunk for None.
+    """Splits inputs into chunks of `size` rows; the last chunk may be smaller. None gives a single chunk.
 
     Args:
         x: a tree of arrays of shape `(n, ...)`.
-        size: rows of a chunk.
+        size: rows per chunk.
     """
     count: int = jax.tree.leaves(x)[0].shape[0]
     step = count if size is None else size
@@ -30,25 +30,25 @@ def chunks(x: Any, size: int | None) -> list[Any]:
 
 
 def said(error: Exception) -> str:
-    """An exception as a reason, in one line."""
+    """Formats an exception as a one-line reason."""
     text = " ".join(str(error).split())
     return cut(text if isinstance(error, ArgumentError) else f"{type(error).__name__}: {text}", _LONGEST)
 
 
 class KernelDrift:
-    """1 − cosine between a model's kernels at the initialization and at other parameters.
+    """1 − cosine similarity between the kernels of a model at the initialization and at other parameters.
 
     Args:
-        model: `model(fixed, moved, x)`, with the leaves that stay and those that move.
-        fixed: what stays: an argument of the compiled program, in which it would otherwise be a constant.
-        start: what moves, at the initialization.
+        model: `model(fixed, moved, x)`, with the fixed and the trainable leaves.
+        fixed: the fixed leaves, passed to the compiled program as an argument so that they are not compiled in as constants.
+        start: the trainable leaves at the initialization.
         x: probe inputs, a tree of arrays of shape `(n, ...)`.
-        outputs: the outputs there, of which only the shape `(n, ...)` is read.
-        inputs: how many of the first probe inputs; None for 8, or fewer where outputs are many.
-        settings: of `model_ntk`.
+        outputs: the outputs at `x`; only their shape `(n, ...)` is used.
+        inputs: number of leading probe inputs; None for 8, or fewer if there are many outputs.
+        settings: settings of `model_ntk`.
 
     Raises:
-        ArgumentError: for a kernel that was asked for and does not fit into memory.
+        ArgumentError: if a requested kernel does not fit into memory.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class KernelDrift:
         taken = min(_INPUTS, count, _COLUMNS // columns) if inputs is None else min(inputs, count)
         if not taken:
             if inputs is None:
-                self._reason = f"left out by default for {columns:,} outputs per input (ntk_inputs asks for it)"
+                self._reason = f"skipped by default for {columns:,} outputs per input (set ntk_inputs to compute it)"
             return
         few = jax.tree.map(lambda a: a[:taken], x)
         self._kernel = jax.jit(lambda fixed, moved: model_ntk(lambda p, x: model(fixed, p, x), moved, few, **settings))
@@ -102,15 +102,15 @@ class KernelDrift:
         return drift, "" if math.isfinite(drift) else "a kernel is zero or not finite"
 
     def _refuse_large(self, inputs: int, columns: int) -> None:
-        """What was asked for and does not fit into memory is an error, before anything is computed."""
+        """Raises before any computation if a requested kernel does not fit into memory."""
         assert self._kernel is not None
         try:
             jax.eval_shape(self._kernel, self._fixed, self._start)
         except ArgumentError as error:
             if error.argument not in ("x1", "x2"):
-                return  # a kernel that does not exist: the reason comes with the result
+                return  # the kernel does not exist: the result carries the reason
             got = f"{inputs} of {columns:,} outputs each, a kernel of {(inputs * columns) ** 2:.3g} numbers"
-            advice = "Ask for fewer, or pass max_bytes=float('inf')."
+            advice = "Use fewer inputs, or pass max_bytes=float('inf')."
             raise ArgumentError("ntk_inputs", "inputs whose kernel fits into memory", got, advice) from None
         except Exception:  # the same
             return

@@ -1,4 +1,4 @@
-"""The curvature inequality against all sign vectors, and the bounds that it gives."""
+"""The curvature inequality against all sign vectors, and the resulting bounds."""
 
 import itertools
 
@@ -25,7 +25,7 @@ def problem(loss: str = "squared", outputs: int = 2, power: float = 8, symmetric
 @pytest.mark.parametrize(("loss", "outputs"), [("squared", 2), ("logistic", 1), ("softmax", 3)])
 @pytest.mark.parametrize("power", [4, 6])
 def test_expected_curvature_is_the_mean_over_all_signs(loss, outputs, power):
-    """2^6 sign vectors with the Hessian of automatic differentiation; and the inequality itself."""
+    """All 2^6 sign vectors with the Hessian from automatic differentiation, and the inequality itself."""
     risk = problem(loss, outputs, power, symmetric=outputs == 1)[3]
     w, comparator = 0.5 * jax.random.normal(jax.random.key(3), (2, 6, 3))
     hessian = jax.hessian(risk)(w)
@@ -44,7 +44,7 @@ def test_expected_curvature_is_the_mean_over_all_signs(loss, outputs, power):
 
 @pytest.mark.parametrize("power", [4, 8])
 def test_bound_covers_every_comparator(power):
-    """No displacement lies further below `w` than the bound says; in a ball, none of the ball."""
+    """No displacement (in the ball) improves on `w` by more than the bound."""
     net, x, y, risk = problem(outputs=1, power=power)
     w = 0.3 * jax.random.normal(jax.random.key(5), (6, 3))
     options = {"key": jax.random.key(0), "penalty": 0.01, "power": power}
@@ -62,7 +62,7 @@ def test_bound_covers_every_comparator(power):
 
 
 def test_loss_curvature_falls_with_the_width():
-    """O(1/m) on bounded ‖W‖_{2,4}: sixteen times the width, a sixteenth, within a third; means of 20 draws."""
+    """O(1/m) for bounded ‖W‖_{2,4}: sixteen times the width gives a sixteenth, within a third; means of 20 draws."""
     rng = np.random.default_rng(1)
     x = rng.normal(size=(60, 4))
     x /= np.linalg.norm(x, axis=1, keepdims=True)

@@ -107,7 +107,7 @@ class TestLinearModel:
         assert float(jnp.max(dual)) >= 0.95 * float(jnp.min(primal))
 
     def test_copies_are_refused(self):
-        """Copies of a linear unit are one unit under a weaker penalty: the bound would not hold for them."""
+        """Copies of a linear unit are equivalent to one unit under a weaker penalty, for which the bound does not hold."""
         net, x, y = draw(40, 4, 16)
         with pytest.raises(tn.ArgumentError, match=r"w: expected shape \(m, d\)"):
             tn.certify(net, jnp.ones((16, 2, 4)), x, y, model="linear", penalty=1e-3, power=2)
@@ -115,7 +115,7 @@ class TestLinearModel:
 
 @pytest.mark.usefixtures("x64")
 def test_dual_vector_of_higher_rank_proves_more():
-    """Theory 5, m = 32, λ = 1e-6, p = 4: a rank-one solution is closer to the optimum than its own slopes prove."""
+    """Theory 5, m = 32, λ = 1e-6, p = 4: a rank-one solution is closer to the optimum than its own slopes certify."""
     net, x, y = draw(60, 6, 32)
     arguments: dict[str, Any] = {"penalty": 1e-6, "power": 4}
     single = tn.fit(net, x, y, **arguments, throw=False)

@@ -1,4 +1,4 @@
-"""No dual value exceeds any primal value: every pair of many dual vectors and many displacements is compared."""
+"""No dual value exceeds any primal value, for all pairs of many dual vectors and many displacements."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ def draw(loss: str, outputs: int, symmetric: bool, *, width: int = WIDTH, activa
 
 @eqx.filter_jit
 def descend(fun: Any, w: Array, steps: int = 1000):
-    """Adam, an optimizer of another library: displacements that fit, so that primal and dual values come close."""
+    """Displacements trained by Adam (optax), so that primal and dual values are close."""
     adam = optax.adam(optax.cosine_decay_schedule(0.03, steps))
 
     def step(carry: Any, _: Any):
@@ -60,7 +60,7 @@ def descend(fun: Any, w: Array, steps: int = 1000):
 
 
 def displacements(trained: Array, key: Array):
-    """Random ones of all scales, the trained one, multiples of it and its neighbors."""
+    """Random displacements of all scales, the trained one, its multiples and its neighbors."""
     keys = jax.random.split(key, 2)
     noise = jax.random.normal(keys[0], (SCALES.size, *trained.shape)) * SCALES.reshape(-1, *(1,) * trained.ndim)
     multiples = trained * jnp.linspace(0, 2, 41).reshape(-1, *(1,) * trained.ndim)
@@ -99,7 +99,7 @@ def test_no_primal_value_lies_below_a_dual_value(loss: str, outputs: int, symmet
 
 @eqx.filter_jit
 def randomized_duals(risk: tn.Objective, points: Array, noise: Array):
-    """The bounds that hold below the objective of each point, from its slopes and from noise; and all objectives."""
+    """Lower bounds on the objective of each point, from its slopes and from noise, and all objectives."""
     values = lax.map(risk, points, batch_size=100)
     slopes = jax.vmap(lambda w: dual_candidate(risk, w))(points[SCALES.size : SCALES.size + 61 : 4])
     ceilings = jnp.concatenate([values[SCALES.size : SCALES.size + 61 : 4], jnp.resize(values, noise.shape[0])])
@@ -135,7 +135,7 @@ def test_randomized_network(activation: str, symmetric: bool, power: int, loss: 
 
 
 def test_randomized_certificate_is_sharp():
-    """Cubic ReLU at width 64: the trained network is proved to 2 %."""
+    """Cubic ReLU at width 64: the trained network is certified to 2 %."""
     net, x, y = draw("squared", 1, True, width=64)
     risk = tn.objective(net, x, y, model="randomized", penalty=STRENGTH)
     trained = descend(risk, 0.3 * jax.random.normal(jax.random.key(3), (64, INPUTS)))
@@ -144,7 +144,7 @@ def test_randomized_certificate_is_sharp():
 
 @pytest.mark.parametrize("u", [-0.7, 0.4, 1.5])
 def test_even_remainder_and_variance_of_cubic_relu(u: float):
-    """`e - σ(u) - σ''(u) v²/2 = (|v| - |u|)_+³/12` and `o² ≥ σ'(u)² v²`, which the bound takes as they stand."""
+    """`e - σ(u) - σ''(u) v²/2 = (|v| - |u|)_+³/12` and `o² ≥ σ'(u)² v²`, which the bound uses directly."""
     sigma = tn.activations.get("cubic_relu")
     v = jnp.linspace(-4, 4, 1001)
     even, odd = (sigma(u + v) + sigma(u - v)) / 2, (sigma(u + v) - sigma(u - v)) / 2
@@ -168,7 +168,7 @@ def test_unit_suprema_lie_above_a_fine_grid(activation: str):
     doubled = jnp.concatenate([variances, variances])
 
     def forms(t: Array) -> Array:
-        """Both bounds of the variance; cubic ReLU knows only the first, whose remainder is zero."""
+        """Both bounds on the variance; cubic ReLU uses only the first, whose remainder is zero."""
         even = _even_remainder(risk, vector, t)
         return jnp.stack([signed + even - doubled + (0 if odd is None else t * odd), signed + even])
 

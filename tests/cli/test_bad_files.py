@@ -124,11 +124,11 @@ NEW = {"a": A, "b": B, "c": ["s"] * 24}
 MODELS: dict[str, tuple[Callable[[Path, Path], str], str]] = {
     "absent": (lambda model, folder: "nothing", r"MODEL: .*No such file"),
     "folder without a model": (lambda model, folder: ".", r"MODEL: .*No such file"),
-    "table": (lambda model, folder: "new.csv", r"MODEL: .*which is none"),
+    "table": (lambda model, folder: "new.csv", r"MODEL: .*which is not a model file"),
     "cut": (lambda model, folder: saved(folder, (model / "model.safetensors").read_bytes()[:-9]), r"MODEL: .*damaged"),
     "one bit": (lambda model, folder: saved(folder, flip((model / "model.safetensors").read_bytes())), r"MODEL: .*damaged"),
     "empty": (lambda model, folder: saved(folder, b""), r"MODEL: .*of 0 bytes"),
-    "pickle": (lambda model, folder: saved(folder, b"\x80\x04N."), r"MODEL: .*of 4 bytes|which is none"),
+    "pickle": (lambda model, folder: saved(folder, b"\x80\x04N."), r"MODEL: .*of 4 bytes|which is not a model file"),
     "device": (lambda model, folder: "/dev/zero", r"MODEL: .*a device or a pipe"),
     "loop": (lambda model, folder: bad_files.loop(folder), r"MODEL: .*symbolic links"),
     "estimator without a table": (lambda model, folder: plain(folder), r"MODEL: .*does not know its table"),

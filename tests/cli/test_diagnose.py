@@ -306,7 +306,7 @@ def test_settings_that_differ_and_numbers_that_are_missing(run: Run, tmp_path: P
     assert page is not None
     for said in (out, " ".join(next(iter(page.sections)).paragraphs)):
         assert re.search("[Ff]ixed at the initialization: sweeps", said)
-        assert re.search("[Oo]dd orders, even orders, radius beyond the end: .*while loop", said)
+        assert re.search("[Oo]dd orders, even orders, radius beyond the end point: .*while loop", said)
     found = tables(tmp_path / "diagnosis")
     assert tuple(next(iter(found["regimes"].rows)))[-3:-1] == (None, None)
     assert tuple(next(iter(found["orders"].rows)))[4] == "≥ 1"
@@ -544,5 +544,5 @@ def test_resuming_another_run_is_refused(run: Run, tmp_path: Path):
     code, _, error = run("images", "--steps", "4", "--orders", "1,2", "--max-order", "1", "--resume")
     assert code == 2
     assert "--resume: expected the run that was interrupted, got " in error
-    assert "whose models differs" in error
+    assert "which differs in the models" in error
     assert (tmp_path / "diagnosis" / "training.checkpoint").exists()

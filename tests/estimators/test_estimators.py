@@ -1,4 +1,4 @@
-"""What the estimators promise beyond scikit-learn's checks: weights, frames, outputs, probabilities, seeds, certificates."""
+"""Properties of the estimators beyond scikit-learn's checks: weights, frames, outputs, probabilities, certificates."""
 
 import pickle
 from typing import Any
@@ -213,8 +213,8 @@ ERRORS: list[tuple[type, dict[str, Any], str]] = [
     (tn.TaylorRegressor, {"order": 0}, "order: expected an integer ≥ 1, got 0"),
     (tn.TaylorRegressor, {"model": "cubic"}, "model: expected one of"),
     (tn.TaylorRegressor, {"penalty": "aic"}, "penalty: expected one of 'cv'"),
-    (tn.TaylorRegressor, {"penalty": -1.0}, "penalty: expected a finite number > 0, got -1.0. Or 'cv'"),
-    (tn.TaylorRegressor, {"penalties": (1e-3, 1e-2)}, "penalties: expected a path from strong to weak"),
+    (tn.TaylorRegressor, {"penalty": -1.0}, "penalty: expected a finite number > 0, got -1.0. Or use 'cv'"),
+    (tn.TaylorRegressor, {"penalties": (1e-3, 1e-2)}, "penalties: expected a decreasing path of penalties"),
     (tn.TaylorRegressor, {"penalties": (0.0,)}, "penalties: expected a finite number > 0"),
     (tn.TaylorRegressor, {"power": 3}, "power: expected at least 4 for order 2, got 3"),
     (tn.TaylorRegressor, {"rank": 2, "order": 1}, "rank: expected 1 for model=1, got 2"),
@@ -228,7 +228,7 @@ ERRORS: list[tuple[type, dict[str, Any], str]] = [
     (tn.TaylorRegressor, {"activation": "tanhh"}, "tanh"),
     (tn.TaylorClassifier, {"loss": "hinge"}, "loss: expected one of"),
     (tn.NTKRegressor, {"width": 5}, "width: expected an even number"),
-    (tn.NTKRegressor, {"ridge": 0}, "ridge: expected a finite number > 0, got 0. Or 'cv'"),
+    (tn.NTKRegressor, {"ridge": 0}, "ridge: expected a finite number > 0, got 0. Or use 'cv'"),
     (tn.NTKRegressor, {"ridge": "gcv"}, "ridge: expected one of 'cv'"),
     (tn.NTKRegressor, {"ridges": (-1.0,), "ridge": "cv"}, "ridges: expected a finite number > 0"),
     (tn.NTKClassifier, {"bias": -1}, "bias: expected a finite number > 0"),
@@ -247,7 +247,7 @@ def test_bad_data_are_named():
     with pytest.raises(tn.ArgumentError, match="y: expected at least two classes, got 1 class"):
         tn.NTKClassifier().fit(X, np.ones(90, int))
     for model in (tn.TaylorRegressor(**SMALL | {"penalty": "cv"}), tn.NTKRegressor(ridge="cv")):
-        with pytest.raises(tn.ArgumentError, match="n_samples=1 leaves nothing to choose by"):
+        with pytest.raises(tn.ArgumentError, match="n_samples=1 does not allow cross-validation"):
             model.fit(X[:1], Y[:1])
 
 

@@ -1,4 +1,4 @@
-"""Saved models: the same predictions bit for bit, and nothing but our own whole files is read."""
+"""Saved models: predictions are equal bit for bit, and only complete taylornets files are loaded."""
 
 import json
 import struct
@@ -111,8 +111,8 @@ def changed(data: bytes, **changes: object) -> bytes:
 
 BROKEN: dict[str, tuple[Any, str]] = {
     "empty": (lambda data: b"", "of 0 bytes"),
-    "foreign": (lambda data: b"PK\x03\x04" + bytes(100), "which is none"),
-    "another's tensors": (lambda data: pack({"w": np.zeros(3)}), "which is none"),
+    "foreign": (lambda data: b"PK\x03\x04" + bytes(100), "which is not a model file"),
+    "another's tensors": (lambda data: pack({"w": np.zeros(3)}), "which is not a model file"),
     "cut in the header": (lambda data: data[:300], "which is damaged"),
     "cut in the tensors": (lambda data: data[:-40], "which is damaged"),
     "one bit of a tensor": (lambda data: data[:-5] + bytes([data[-5] ^ 1]) + data[-4:], "the checksum differs"),
@@ -123,7 +123,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
         "a model of format 1 or earlier, got .* of format 2",
     ),
     "an endless header": (lambda data: struct.pack("<Q", 2**62) + data[8:], "damaged"),
-    "nested without end": (lambda data: struct.pack("<Q", 200_000) + b"[" * 200_000, "which is none"),
+    "nested without end": (lambda data: struct.pack("<Q", 200_000) + b"[" * 200_000, "which is not a model file"),
 }
 
 
@@ -140,7 +140,7 @@ def test_every_cut_is_refused(saved: Path, tmp_path: Path):
     data, path = saved.read_bytes(), tmp_path / "model"
     for length in range(0, len(data), 97):
         path.write_bytes(data[:length])
-        with pytest.raises(tn.ArgumentError, match=r"^path: expected a model that taylornets"):
+        with pytest.raises(tn.ArgumentError, match=r"^path: expected a model file written by taylornets"):
             tn.load(path)
 
 
@@ -149,7 +149,7 @@ def test_preparation_belongs_to_a_version_of_scikit_learn(tmp_path: Path, monkey
     kernel = tn.save(FITTED["kernel"](), tmp_path / "kernel")
     monkeypatch.setattr("sklearn.__version__", "1.0")
     with pytest.raises(
-        tn.ArgumentError, match=r"path: expected a model of scikit-learn 1\.0, got .* Install that version"
+        tn.ArgumentError, match=r"path: expected a model saved with scikit-learn 1\.0, got .* Install that version"
     ):
         tn.load(path)
     assert tn.load(kernel).n_features_in_ == 3

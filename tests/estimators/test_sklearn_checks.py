@@ -1,4 +1,4 @@
-"""scikit-learn's own checks: all of them on the four estimators, and on a second configuration those that it can change."""
+"""scikit-learn's checks: all of them on the four estimators, and the affected ones on a second configuration."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Training: proved optimality on random problems, statuses and their sentences, errors."""
+"""Training: certified optimality on random problems, statuses and their messages, errors."""
 
 import itertools
 from typing import Any
@@ -43,7 +43,7 @@ def gap(result: tn.FitResult):
 
 @pytest.mark.usefixtures("x64")
 class TestProvedOptimality:
-    """All at the defaults of `fit`."""
+    """With the defaults of `fit`."""
 
     @pytest.mark.parametrize(
         ("strength", "seed"),
@@ -56,7 +56,7 @@ class TestProvedOptimality:
         assert gap(result) <= 1e-8
 
     def test_local_minimum_is_left(self):
-        """A start that ends in a local minimum, and its own restarts, which do not; a given `w_init` is not restarted."""
+        """An initialization that ends in a local minimum, and restarts that do not; a given `w_init` is not restarted."""
         net, x, y = draw(seed=0)
         start = 0.3 * 64**-0.25 * jax.random.normal(jax.random.key(0), net.w0.shape) / net.inputs**0.5
         stuck = tn.fit(net, x, y, penalty=1e-6, w_init=start)
@@ -93,7 +93,7 @@ class TestProvedOptimality:
         assert result.objective == pytest.approx(float(expected), rel=1e-12)
 
     def test_rank_one_stays_where_units_need_rank_two(self):
-        """Theory 5: at small width and penalty the lifted optimum has moment matrices of rank above one."""
+        """Theory 5: at small width and penalty, the moment matrices of the lifted optimum have rank above one."""
         rng = np.random.default_rng(0)
         x = rng.normal(size=(60, 6))
         x /= np.linalg.norm(x, axis=1, keepdims=True)
@@ -121,7 +121,7 @@ class TestModels:
         ],
     )
     def test_statuses_and_gradients(self, model: str | int, status: tn.Status):
-        """Without a certificate the gradient decides; the randomized network's gap has a floor set by the width."""
+        """Without a certificate the gradient is the criterion; the gap of the randomized network is limited by the width."""
         net, x, y = small()
         tol = 1e-4 if status is tn.Status.STATIONARY else 1e-8
         result = tn.fit(net, x, y, model=model, penalty=1e-3, tol=tol)
@@ -194,7 +194,7 @@ class TestRuns:
         result = tn.fit(net, x, y, **arguments, throw=False)
         assert result.status is tn.Status.DIVERGED
         assert bool(jnp.all(jnp.isfinite(result.w)))
-        with pytest.raises(tn.FitError, match="objective is not finite any more"):
+        with pytest.raises(tn.FitError, match="objective became infinite or NaN"):
             tn.fit(net, x, y, **arguments)
 
     @pytest.mark.parametrize("chunk_size", [7, 40])
@@ -232,7 +232,7 @@ NAN = jnp.full((40, 4), jnp.nan)
         ({"method": "lbgfs"}, "method: expected one of .*'lbfgs', .*, got 'lbgfs'. Did you mean 'lbfgs'"),
         ({"model": "quadratc"}, "model: .* Did you mean 'quadratic'"),
         ({"loss": "hubber"}, "loss: .* Did you mean 'huber'"),
-        ({"rank": 2, "model": "full"}, "rank: expected 1 for model='full', got 2. Copies"),
+        ({"rank": 2, "model": "full"}, "rank: expected 1 for model='full', got 2. Only"),
         ({"rank": 2, "model": "randomized"}, "rank: expected 1 for model='randomized', got 2"),
         ({"rank": 2, "model": "linear"}, "rank: expected 1 for model='linear', got 2"),
         ({"rank": 0}, "rank: expected an integer ≥ 1, got 0"),

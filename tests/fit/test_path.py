@@ -1,4 +1,4 @@
-"""The regularization path, and data that are checked once."""
+"""The regularization path, and the single check of the data."""
 
 import collections
 import dataclasses
@@ -28,7 +28,7 @@ def problem(dtype: Any = jnp.float64):
 class TestPath:
     @pytest.mark.parametrize("model", ["quadratic", "linear", 3])
     def test_is_fits_that_start_from_each_other(self, model: str | int):
-        """Bit for bit."""
+        """Results are equal bit for bit."""
         net, x, y = problem()
         options: dict[str, Any] = {"model": model, "power": 6, "tol": 1e-3, "throw": False, "max_steps": 200}
         path = tn.fit_path(net, x, y, (1e-2, 1e-3), **options)
@@ -59,7 +59,7 @@ class TestPath:
         assert [result.status for result in path] == [tn.Status.MAX_STEPS] * 2
 
     def test_a_collapsed_path_begins_anew(self):
-        """A strong penalty draws the quadratic model into the saddle at zero: what follows starts where the path did."""
+        """A strong penalty pulls the quadratic model to the saddle at zero; the path then restarts from its initial point."""
         net, x, y = problem()
         risk, start = tn.objective(net, x, y, penalty=1.0), 0.3 * net.w0
         starts: list[Any] = []

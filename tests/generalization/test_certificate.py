@@ -1,4 +1,4 @@
-"""The certificate's parts against their definitions, and its promise on fresh data."""
+"""The components of the certificate against their definitions, and its validity on new data."""
 
 import dataclasses
 import math
@@ -60,7 +60,7 @@ def test_probabilities_of_the_grid_sum_to_one():
 
 @pytest.mark.parametrize("order", [1, 2])
 def test_bound_holds_on_fresh_data(order):
-    """It may fail in 1 of 20; with 5 % of the labels flipped it is not met by luck."""
+    """The bound may fail in 1 of 20 cases; with 5 % of the labels flipped, it does not hold by chance."""
     x, y = problem(1, flips=0.05)
     new, labels = problem(2, flips=0.05)
     w = linear_weights(NET) if order == 1 else 0.5 * NET.w0
@@ -69,7 +69,7 @@ def test_bound_holds_on_fresh_data(order):
 
 
 def test_scaling_the_weights_changes_nothing():
-    """A classifier does not change with the scale of its weights; its certificate may by one grid step."""
+    """Scaling the weights does not change the classifier; its certificate may change by one grid step."""
     x, y = problem(3)
     w = linear_weights(NET)
     bounds = [
@@ -85,7 +85,7 @@ def test_says_when_it_is_vacuous():
     assert str(good).startswith(f"test error at most {good.bound:.3f} with probability 0.95 (train risk")
     bad = generalization.certificate(NET, linear_weights(NET), x, y[::-1], order=1, key=jax.random.key(0))
     assert bad.vacuous
-    assert str(bad).startswith(f"vacuous: the bound {bad.bound:.3f} is no better than a coin")
+    assert str(bad).startswith(f"vacuous: the bound {bad.bound:.3f} is no better than random guessing")
     nothing = generalization.certificate(NET, 0 * NET.w0, x, y, key=jax.random.key(0))
     assert nothing.vacuous
     assert nothing.train_error == 1  # f = 0 decides nothing, which counts as an error

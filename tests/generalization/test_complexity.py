@@ -24,7 +24,7 @@ def draw(seed=0, symmetric=True, activation="softplus", outputs=1):
 
 
 def brute_force(net, x, signs, order, radius, seed):
-    """The largest mean of `ε f^(k)` that BFGS finds over the ball, from many starts; plain NumPy, by definition."""
+    """The largest mean of `ε f^(k)` found by BFGS over the ball with many restarts; plain NumPy, by definition."""
     x, signs = np.asarray(x), np.asarray(signs)
     derivative = np.asarray(net.activation.derivative(order)(x @ net.w0.T))
     weights = signs[:, None] * np.asarray(net.a).T * derivative / (math.factorial(order) * math.sqrt(M) * N)
@@ -52,7 +52,7 @@ def test_no_weights_exceed_the_supremum_and_some_reach_it(order, symmetric):
 
 @pytest.mark.parametrize("order", [1, 2])
 def test_monte_carlo_meets_the_enumeration_of_all_signs(order):
-    """Within 4 standard errors: a false alarm in 1 of 16,000."""
+    """Within 4 standard errors: a false-alarm rate of 1 in 16,000."""
     net, x = draw(5)
     exact = generalization.suprema(net, x, ALL_SIGNS, order=order, radius=2.0).mean()
     found = generalization.rademacher(net, x, order=order, radius=2.0, draws=400, key=jax.random.key(1))
@@ -65,7 +65,7 @@ def test_monte_carlo_meets_the_enumeration_of_all_signs(order):
 
 @pytest.mark.parametrize(("order", "reached"), [(1, 0.99), (2, 0.99 * (0.5 / (2 * (1 + math.log(D)))) ** 0.5)])
 def test_bounds_are_above_the_exact_complexity(order, reached):
-    """All signs enumerated, 100 data sets of uneven scale: no Monte Carlo on either side.
+    """All signs enumerated, 100 data sets of varying scale: no Monte Carlo on either side.
 
     Where one example dominates, order 1 is met and order 2 is off by `(1/2)^{1/2}` (of a pair, one unit gains) and the
     matrix bound's factor `(2(1 + log d))^{1/2}`.
@@ -145,7 +145,7 @@ def test_blocks_do_not_matter():
             lambda net, x: generalization.suprema(net, x, jnp.ones((2, 5)), order=1, radius=1.0),
             r"signs: expected shape \(draws, 6, 1\), got shape \(2, 5, 1\)",
         ),
-        (lambda net, x: generalization.operator_norm_ratio(0 * x), "x: expected an example that is not zero"),
+        (lambda net, x: generalization.operator_norm_ratio(0 * x), "x: expected at least one nonzero example"),
     ],
 )
 def test_errors(call, message):

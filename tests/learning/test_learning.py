@@ -1,4 +1,4 @@
-"""Cells of a learning problem: what is drawn, what is trained, what is refused."""
+"""Cells of a learning problem: data, training and errors."""
 
 import jax
 import numpy as np
@@ -27,7 +27,7 @@ def test_draws_are_nested_and_depend_on_their_cell_alone():
 
 @pytest.mark.parametrize("inputs", sorted(learning.INPUTS))
 def test_inputs_have_the_spectrum_of_their_name(inputs):
-    """Second moments of 20,000 points; Gaussian ones have norm 1 in the mean square, the others exactly."""
+    """Second moments of 20,000 points; Gaussian points have root mean square norm 1, the others norm exactly 1."""
     x, _ = draw(Cell(**SMALL | {"inputs": inputs, "decay": 1.0, "model": "quadratic"}), "train", 20_000)
     moments = np.diag(x.T @ x / len(x))
     assert moments.sum() == pytest.approx(1, abs=0.02)
@@ -53,7 +53,7 @@ def test_targets_are_orthogonal_to_lower_degrees_under_a_gaussian(target):
 # The quadratic model is trained below; "full" and "linear" differ in a name that `tn.objective` is tested for.
 @pytest.mark.parametrize("model", ["ntk", "finite_ntk", "linear", "randomized"])
 def test_every_model_learns(model):
-    """Better than the mean of the target, for a target that even the linear model of width 32 can express."""
+    """Beats the mean predictor on a target that even the linear model of width 32 can express."""
     found = run_cell(Cell(**SMALL | {"model": model, "target": "square"}))
     assert 0 < found["error"] < 0.7
     assert found["penalty"] in Cell(**SMALL | {"model": model}).penalties
@@ -65,7 +65,7 @@ def test_every_model_learns(model):
     ("limits", "error"), [({}, 1e-3), ({"_DECOMPOSED": 0}, 2e-2), ({"_DECOMPOSED": 0, "_STORED": 0}, 2e-2)]
 )
 def test_kernel_cells_equal_plain_ridge_regression(limits, error, monkeypatch):
-    """Against NumPy's solve on the arrays as they are, without filling up; two ridges, the better one chosen.
+    """Against NumPy's solve on the unpadded arrays; the better of two ridges is selected.
 
     By the decomposition, by CG on the stored Gram matrix, by CG without it (which stop at a residual of 1e-4).
     """
@@ -93,7 +93,7 @@ def test_rows_are_filled_up_to_few_sizes(n, rows):
 
 
 def test_padding_changes_nothing_but_rounding():
-    """Zero rows of weight zero: the same minimum, to the tolerance of training."""
+    """Padding with zero rows of weight zero gives the same minimum, to the tolerance of training."""
     errors = [run_cell(Cell(**SMALL | {"padded": rows, "penalties": (1e-3,)}))["error"] for rows in (64, 0)]
     assert errors[0] == pytest.approx(errors[1], rel=0.02)
     assert errors[0] < 1
@@ -120,7 +120,7 @@ def test_path_is_warm_started():
         ({"target": "cube"}, "target: expected one of"),
         ({"decay": -1}, "decay: expected a number ≥ 0, got -1"),
         ({"noise": True}, "noise: expected a number ≥ 0, got True"),
-        ({"penalties": (1e-3, 1e-2)}, r"penalties: expected a path from strong to weak, got \[0.001, 0.01\]"),
+        ({"penalties": (1e-3, 1e-2)}, r"penalties: expected a decreasing path of penalties, got \[0.001, 0.01\]"),
         ({"penalties": (-1.0,)}, "penalties: expected a finite number > 0"),
         ({"activation": "rule"}, "relu"),
     ],

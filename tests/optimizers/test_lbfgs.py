@@ -1,4 +1,4 @@
-"""L-BFGS on functions whose minimum is known."""
+"""L-BFGS on functions with known minima."""
 
 import itertools
 from typing import Any
@@ -28,7 +28,7 @@ class Rosenbrock(eqx.Module):
 
 
 class Cliff(eqx.Module):
-    """Falls without end, and is not finite beyond 10."""
+    """Unbounded below, and not finite beyond 10."""
 
     def __call__(self, w: Array) -> Array:
         return jnp.sum(jnp.where(w > 10, jnp.nan, -(w**2)))
@@ -43,7 +43,7 @@ def quadratic(dtype: Any = jnp.float64, size: int = 12, condition: float = 100.0
 
 @pytest.mark.parametrize(("dtype", "accuracy"), [("float32", 1e-3), ("float64", 1e-7)])
 def test_quadratic_is_solved_to_rounding(dtype: Any, accuracy: float):
-    """The value is known to rounding `ε`, hence the minimizer to `√ε`; shape and dtype of the start are kept."""
+    """The value is known to rounding `ε`, hence the minimizer to `√ε`; shape and dtype of the initial point are preserved."""
     with jax.enable_x64(dtype == "float64"):
         fun, method = quadratic(dtype), LBFGS()
         state = method.advance(fun, method.init(fun, jnp.zeros((3, 4), dtype)), 200)
@@ -65,7 +65,7 @@ def test_rosenbrock(start: list[float]):
 
 @pytest.mark.usefixtures("x64")
 def test_a_run_ends_when_nothing_falls_any_more():
-    """A constant above the minimum makes the decrease vanish in rounding long before 10,000 steps."""
+    """A large constant offset makes the decrease vanish in rounding long before 10,000 steps."""
     fun, method = quadratic(), LBFGS()
     shifted = Shifted(fun, jnp.asarray(1.0))
     state = method.advance(shifted, method.init(shifted, jnp.zeros(12)), 10_000)
@@ -101,7 +101,7 @@ def test_a_start_that_is_not_finite_ends_at_once():
 
 @pytest.mark.usefixtures("x64")
 def test_an_objective_without_a_minimum_ends():
-    """It walks to the edge of where the objective is finite, and the number of steps stays bounded."""
+    """The method reaches the boundary of the domain where the objective is finite, in a bounded number of steps."""
     fun, method = Cliff(), LBFGS()
     state = method.advance(fun, method.init(fun, jnp.array([1.0])), 500)
     assert int(state.steps) <= 500

@@ -1,4 +1,4 @@
-"""The saddle-escaping methods: scale of their noise, leaving a saddle, claims of second-order stationarity."""
+"""The saddle-escaping methods: scale of their noise, escape from a saddle, claims of second-order stationarity."""
 
 from dataclasses import dataclass
 
@@ -50,7 +50,7 @@ class TestTransformations:
         assert jumps == [False, True, False, False, False, True, False]
 
     def test_scale_of_the_noise(self):
-        """A step moves every coordinate by noise of standard deviation η √variance, which falls as (1 + t)^{-decay/2}."""
+        """A step adds noise of standard deviation η √variance to every coordinate, which decays as (1 + t)^{-decay/2}."""
         method = noisy_sgd(0.1, variance=0.04, decay=1.0, key=jax.random.key(0))
         gradient = jnp.full(20_000, 3.0)
         state = method.init(gradient)
@@ -120,7 +120,7 @@ class TestFromZero:
         assert float(result.certificate.relative_gap) <= 1e-6
 
     def test_noisy_sgd_with_fresh_signs(self):
-        """Close to what L-BFGS finds on the exact randomized risk, and the same for the same key."""
+        """Close to the L-BFGS solution of the exact randomized risk, and reproducible for the same key."""
         first, net = self.fit("noisy_sgd", "randomized", max_steps=1000, key=jax.random.key(4))
         again, _ = self.fit("noisy_sgd", "randomized", max_steps=1000, key=jax.random.key(4))
         exact, _ = self.fit("lbfgs", "randomized", w_init=0.3 * net.w0)
@@ -128,7 +128,7 @@ class TestFromZero:
         assert exact.objective * (1 - 1e-9) <= first.objective <= 1.03 * exact.objective
 
     def test_a_degenerate_saddle_is_no_strict_one(self):
-        """Order 3 at 0: the Hessian vanishes, and the method says so instead of calling it a minimum."""
+        """Order 3 at 0: the Hessian vanishes, and the method reports this instead of a minimum."""
         result, _ = self.fit("negative_curvature", 3)
         assert result.status is tn.Status.SECOND_ORDER
         assert result.stationarity is not None
@@ -138,7 +138,7 @@ class TestFromZero:
 
 @pytest.mark.usefixtures("x64")
 def test_claims_of_second_order_stationarity_hold():
-    """Of the points at which the method stops, none has a dense smallest eigenvalue below the claim, and all are stationary."""
+    """All points at which the method stops are stationary, and no smallest dense eigenvalue is below the claimed bound."""
     x, y = data()
     method = tn.optimizers.negative_curvature()
     net = network(12)
@@ -156,7 +156,7 @@ def test_claims_of_second_order_stationarity_hold():
 
 @pytest.mark.usefixtures("x64")
 def test_negative_curvature_on_another_function():
-    """Rosenbrock in two variables, and a start on the ridge of a double well."""
+    """Rosenbrock in two variables, and an initial point on the ridge of a double well."""
     method = tn.optimizers.negative_curvature()
     rosenbrock = jax.tree_util.Partial(lambda w: (1 - w[0]) ** 2 + 100 * (w[1] - w[0] ** 2) ** 2)
     state = method.advance(rosenbrock, method.init(rosenbrock, jnp.array([-1.2, 1.0]), jax.random.key(0)), 200)
@@ -169,7 +169,7 @@ def test_negative_curvature_on_another_function():
 
 @pytest.mark.usefixtures("x64")
 def test_curvature_that_rounding_hides_is_not_called_second_order():
-    """A saddle on top of 1e16: no move lowers the value by more than rounding hides, and the test has seen the saddle."""
+    """A saddle on top of 1e16: no move lowers the value by more than rounding, and the test has detected the saddle."""
     method = tn.optimizers.negative_curvature()
     hidden = jax.tree_util.Partial(lambda w: 1e16 + w[0] ** 2 - w[1] ** 2 + w[1] ** 4)
     state = method.advance(hidden, method.init(hidden, jnp.zeros(2), jax.random.key(0)), 50)
@@ -181,7 +181,7 @@ def test_curvature_that_rounding_hides_is_not_called_second_order():
 
 @dataclass(frozen=True)
 class Reporting:
-    """L-BFGS that reports the result of a second-order test, as a method of a user's own may."""
+    """L-BFGS that reports the result of a second-order test, as a user-defined method may."""
 
     second_order: bool | None
     scales_inputs: bool = False
@@ -199,7 +199,7 @@ class Reporting:
 
 @pytest.mark.usefixtures("x64")
 def test_a_run_ends_as_its_method_reports():
-    """Without a second-order test a small gradient ends the run; with one, its result or a stall does."""
+    """Without a second-order test, a small gradient ends the run; with one, its result or a stall ends it."""
     x, y = data()
     net = network()
     found = {

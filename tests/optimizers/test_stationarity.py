@@ -1,4 +1,4 @@
-"""Second-order stationarity against dense Hessians, and functions whose spectrum is known."""
+"""Second-order stationarity against dense Hessians, and functions with known spectra."""
 
 import jax
 import jax.numpy as jnp
@@ -66,7 +66,7 @@ def test_repeated_and_zero_eigenvalues(size):
 
 
 def test_not_converged_is_said():
-    """A smallest eigenvalue that rounding hides: 1 part in 10^18 of the largest."""
+    """A smallest eigenvalue below the rounding level: 1 part in 10^18 of the largest."""
     scales = jnp.concatenate([jnp.full(1, 1e-18), jnp.linspace(0.5, 1, 99)])
     found = tn.stationarity(lambda w: jnp.sum(scales * w**2), jnp.ones(100), key=jax.random.key(0), max_products=400)
     assert not found.converged
@@ -75,7 +75,7 @@ def test_not_converged_is_said():
 
 
 def test_claims_are_no_sharper_than_the_tolerance_of_lanczos(monkeypatch: pytest.MonkeyPatch):
-    """Neighbors closer than that are not told apart: the residual alone may be that of the second smallest."""
+    """Eigenvalues closer than the resolution are not separated: the residual may belong to the second smallest."""
     monkeypatch.setattr(_stationarity, "_RUNGS", (1e-3,))
     scales = jnp.concatenate([jnp.asarray([0.1, 0.105]), jnp.linspace(0.2, 1, 200)])
     found = tn.stationarity(lambda w: jnp.sum(scales * w**2) / 2, jnp.ones(202), key=jax.random.key(0))
@@ -86,7 +86,7 @@ def test_claims_are_no_sharper_than_the_tolerance_of_lanczos(monkeypatch: pytest
 
 
 def test_too_few_products_claim_nothing():
-    """No eigenvector found: an infinite residual, so that the lower bound says nothing, and a true Rayleigh quotient."""
+    """No eigenvector found: an infinite residual, so that the lower bound is trivial, and an exact Rayleigh quotient."""
     scales = jnp.concatenate([jnp.full(200, -1.0), jnp.linspace(-0.999, 1, 2000)])
     found = tn.stationarity(lambda w: jnp.sum(scales * w**2) / 2, jnp.ones(2200), key=jax.random.key(0), max_products=1)
     assert not found.converged

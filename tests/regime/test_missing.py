@@ -1,4 +1,4 @@
-"""What cannot be had costs a number and never the verdict; what makes the verdict impossible is one sentence."""
+"""Missing values never suppress the verdict; if no verdict is possible, one sentence explains why."""
 
 import math
 
@@ -24,13 +24,13 @@ def perceptron(w, x):
 
 
 def test_a_derivative_that_does_not_exist(x64):
-    """|w x| for w from 0 to 1 in rows 0, 2, 5, where x is not 0: a movement of |x|, and no order 1."""
+    """|w x| for w from 0 to 1: rows 0, 2 and 5, where x is not 0, change by |x| and have no derivative at 0."""
     x = np.array([1.0, 0.0, -2.0, 0.0, 0.0, 3.0])[:, None]
     found = tn.regime(lambda w, x: jnp.sqrt((w * x) ** 2), np.array(0.0), np.array(1.0), x[[0, 2, 5]], ntk_inputs=0)
     assert found.movement == pytest.approx(math.sqrt(14 / 3))
     assert found.verdict == (
         "no Taylor series: order 1 is not finite at the initialization for 3 of 3 inputs (rows 0, 1, 2), and the outputs have "
-        "moved by 2.16"
+        "changed by 2.16"
     )
     assert found.order is None
     assert all(map(math.isnan, (*found.error, *found.share, *found.radius)))
@@ -58,7 +58,7 @@ REFUSED = {
     "NaN in x": (perceptron, W, np.where(np.eye(6, 3) > 0, np.nan, X), r"x: expected inputs without NaN, got 3 NaN of 18"),
     "NaN in a leaf of x": (lambda w, x: perceptron(w, x["a"]), W, {"a": np.full((6, 3), np.nan)}, r"x: .* 18 NaN of 18 at a"),
     "NaN at the initialization": (lambda w, x: jnp.log(x @ w), W, X, r"f: expected .*without NaN in its outputs at"),
-    "infinite": (lambda w, x: (x @ w).at[:, 0].set(-jnp.inf), W, X, r"f: expected finite outputs .* 6 infinite of 12\. Leave"),
+    "infinite": (lambda w, x: (x @ w).at[:, 0].set(-jnp.inf), W, X, r"f: expected finite outputs .* 6 infinite of 12\. Drop"),
     "transposed": (lambda w, x: (x @ w).T, W, X[:2], r"f: expected .* one row per example, got shape \(2, 2\) for 2 examples"),
     "complex": (lambda w, x: 1j * (x @ w), W, X, r"f: expected a model that returns one real array .* got dtype complex128"),
 }  # fmt: skip
@@ -75,7 +75,7 @@ def test_refused(kind, x64):
 
 
 def places(model):
-    """Where a scalar parameter has been while the regime of the movement from 1 to 2 was found, in order."""
+    """The values of a scalar parameter at which the regime from 1 to 2 evaluates the model, in order."""
     seen = []
 
     def f(w, x):
@@ -98,7 +98,7 @@ def test_points_between_the_ends_come_first(x64):
 
 
 def halving(w, x):
-    """w x, by a loop that runs as long as it has something to halve."""
+    """w x, computed by a loop that runs until the remainder is negligible."""
     state = jax.lax.while_loop(lambda s: jnp.abs(s[1]) > 1e-12, lambda s: (s[0] + s[1] / 2, s[1] / 2), (0 * w, w))
     return state[0] * x
 
@@ -106,7 +106,7 @@ def halving(w, x):
 def test_a_loop_is_not_looked_at_outside(x64):
     found, seen = places(halving)
     assert (seen.min(), seen.max()) == (1.0, 2.0)
-    assert found.verdict == "lazy: order 1 explains 100 % of the movement"
+    assert found.verdict == "lazy: order 1 explains 100 % of the output change"
     assert (found.radius, found.radius_limit) == ((1.0,), 1.0)
     assert math.isnan(found.odd)
     assert math.isnan(found.even)
@@ -115,14 +115,18 @@ def test_a_loop_is_not_looked_at_outside(x64):
     lines = str(found).splitlines()
     assert lines[1].split()[-3:-1] != ["≥", "4"]
     assert "odd orders –, even orders –, NTK drift –" in lines
-    assert lines[-1].startswith("odd orders, even orders, radius beyond the end: not looked at outside of the ends")
+    assert lines[-1].startswith(
+        "odd orders, even orders, radius beyond the end point: not evaluated outside the segment"
+    )
 
 
 def test_outside_of_where_the_model_is_defined(x64):
-    """log(1 + t (c - 1)): at c = 5/2 the mirror image is the logarithm of a negative number, at c = 2/3 so is t = 3.36."""
+    """log(1 + t (c - 1)) is undefined at the mirror image for c = 5/2, and at t = 3.36 for c = 2/3."""
     far = tn.regime(lambda w, x: jnp.log(w * x), np.array(1.0), np.array(2.5), np.ones(2), ntk_inputs=0, max_order=1)
     assert math.isnan(far.even)
-    assert far.reasons["even"] == far.reasons["odd"] == "the outputs at the mirror image of the end are not finite"
+    assert (
+        far.reasons["even"] == far.reasons["odd"] == "the outputs at the mirror image of the end point are not finite"
+    )
     assert far.radius[0] > 0
     near = np.array(2 / 3)
     with jax.debug_nans(True):
@@ -137,7 +141,7 @@ def test_outside_of_where_the_model_is_defined(x64):
 
 
 def test_a_kernel_by_forward_mode_alone(x64):
-    """A loop has no reverse mode; its kernel is that of the same function without a loop, which does not drift."""
+    """A loop has no reverse mode; its kernel equals that of the same function without a loop, which does not drift."""
     found = tn.regime(halving, np.array(1.0), np.array(2.0), X, max_order=1)
     assert found.ntk_drift == pytest.approx(0, abs=1e-12)
 
@@ -156,7 +160,7 @@ def test_a_drift_that_cannot_be_had():
 
 
 def test_kernels_of_many_outputs():
-    """By default left out; by request, a sentence that names the argument."""
+    """Skipped by default; an explicit request raises an error that names the argument."""
 
     def pixelwise(w, x):
         return jnp.tanh(w[0] * x + w[1])
@@ -168,7 +172,9 @@ def test_kernels_of_many_outputs():
         np.ones((3, 20, 600), "float32"),
     )
     found = tn.regime(*call, max_order=1)
-    assert found.reasons["ntk_drift"] == "left out by default for 12,000 outputs per input (ntk_inputs asks for it)"
+    assert (
+        found.reasons["ntk_drift"] == "skipped by default for 12,000 outputs per input (set ntk_inputs to compute it)"
+    )
     with pytest.raises(
         tn.ArgumentError, match=r"^ntk_inputs: expected .*got 2 of 12,000 outputs each, a kernel of 5.76e\+08"
     ):
@@ -187,7 +193,7 @@ def test_memory_of_the_series():
 
 @jax.custom_vjp
 def doubled(a):
-    """The function a², whose rule is that of 2 a²."""
+    """The function a² with the reverse rule of 2 a²."""
     return a**2
 
 
@@ -195,7 +201,7 @@ doubled.defvjp(lambda a: (a**2, a), lambda a, g: (4 * a * g,))
 
 
 def test_a_rule_that_is_another_derivative(x64):
-    """(w + v)² = w² + 2 w v + v² by the function; the rule says 4 w v + 2 v². Said once for all ends."""
+    """The function gives (w + v)² = w² + 2 w v + v²; the rule gives 4 w v + 2 v². One warning covers all end points."""
     start, ends = np.array(1.0), [np.array(1.0), np.array(1.5), np.array(1.6)]
     evaluator = RegimeEvaluator(lambda w, x: doubled(w) * x, start, X, RegimeSettings(max_order=2))
     with pytest.warns(UserWarning, match="custom_vjp") as caught:

@@ -1,4 +1,4 @@
-"""What counts as rounding is read from the computation: numbers near those of single precision, or NaN with a reason."""
+"""The rounding level is inferred from the computation: results match float32, or are NaN with a reason."""
 
 import math
 
@@ -15,13 +15,13 @@ START = {"w": RNG.normal(size=(8, 32)).astype("float32") / 3, "v": RNG.normal(si
 
 
 def moved(size, start=START):
-    """An end at a distance that is random and the same for every size, up to the size."""
+    """An end point in a random direction that is the same for every size, scaled by the size."""
     noise = np.random.default_rng(1)
     return {name: leaf + (size * noise.normal(size=leaf.shape)).astype("float32") for name, leaf in start.items()}
 
 
 def inside(kind):
-    """A network that multiplies in another type than that of its parameters."""
+    """A network that multiplies in a dtype other than that of its parameters."""
     if kind.startswith("float8"):  # products in bytes need not exist: a quantizer does
 
         def rounded(a):
@@ -32,7 +32,7 @@ def inside(kind):
 
 
 def pairs(f):
-    """The difference of two copies: the outputs begin at zero, and rounding is that of what cancels."""
+    """The difference of two copies: the initial outputs are zero, and the rounding error is that of the canceling terms."""
 
     def difference(p, x):
         first, second = (f({name: leaf[i] for name, leaf in p.items()}, x) for i in range(2))
@@ -62,9 +62,9 @@ def test_radii_of_outputs_that_cancel(kind):
 
 
 def test_a_movement_within_rounding():
-    """Far below the spacing of bfloat16 nothing is explained, and no number is made of it."""
+    """Changes far below the spacing of bfloat16 are not explained, and all ratios are NaN."""
     found = tn.regime(inside("bfloat16"), START, moved(1e-4), X, ntk_inputs=0)
-    assert found.verdict.startswith("no movement beyond rounding: the outputs differ from those of the initialization")
+    assert found.verdict.startswith("no output change beyond rounding: the outputs differ from those at initialization")
     assert 0 < found.movement < 0.01
     assert all(map(math.isnan, (*found.error, *found.radius)))
     single = tn.regime(inside("float32"), START, moved(1e-4), X, ntk_inputs=0)
@@ -73,7 +73,7 @@ def test_a_movement_within_rounding():
 
 
 def test_rounding_that_hides_the_verdict():
-    """Single precision inside of double: the types of parameters and outputs say nothing of it."""
+    """Float32 computation inside a float64 model, which the dtypes of parameters and outputs do not reveal."""
     with jax.enable_x64(True):
         start, end, x = (jax.tree.map(lambda a: np.asarray(a, float), tree) for tree in (START, moved(1e-8), X))
         found, exact = (
@@ -83,15 +83,15 @@ def test_rounding_that_hides_the_verdict():
     assert exact.verdict.startswith("lazy: order 1 explains")
     assert exact.reasons == {}
     assert found.order is None
-    assert found.verdict.startswith("no movement beyond rounding") or found.verdict.endswith(
-        "rounding in the computation alone may account for what is not explained"
+    assert found.verdict.startswith("no output change beyond rounding") or found.verdict.endswith(
+        "the unexplained part may be due to rounding alone"
     )
     assert not any(radius == 0 for radius in found.radius)
 
 
 @pytest.mark.parametrize("kind", ["float32", "bfloat16", "float16", "complex64"])
 def test_jax_s_strict_options(kind):
-    """No promotion of types or ranks is left to JAX, and no NaN arises on the way."""
+    """No implicit promotion of dtypes or ranks, and no intermediate NaN."""
     start, end = ({"w": jnp.asarray(tree["w"], kind), "b": jnp.ones(32, kind)} for tree in (START, moved(0.1)))
     x = jnp.asarray(X[:5], kind)
 
@@ -106,7 +106,7 @@ def test_jax_s_strict_options(kind):
 
 
 def test_complex_weights(x64):
-    """A complex weight is two real ones: the same terms, radii, displacement and kernels (theory 10)."""
+    """A complex weight is equivalent to two real ones: same terms, radii, displacement and kernels (theory 10)."""
     start, end = (RNG.normal(size=(8, 2)) + 1j * RNG.normal(size=(8, 2)) for _ in range(2))
     end = start + 0.3 * end
     complex_ = tn.regime(lambda w, x: jnp.tanh(jnp.abs(x @ w) ** 2 / 8), start, end, X)

@@ -1,4 +1,4 @@
-"""The evaluator on networks whose terms are known, and on movements whose regime the theory names."""
+"""The evaluator on networks with known Taylor terms, and on parameter pairs whose regime the theory predicts."""
 
 import dataclasses
 import math
@@ -24,7 +24,7 @@ def perceptron(params, x):
 
 
 def expected(terms, movement):
-    """Shares, errors, explained parts and sizes of terms, from the terms themselves."""
+    """Contributions, errors, explained fractions and norms, computed directly from the terms."""
     square, sums = np.sum(movement**2), np.cumsum(terms, axis=0)
     errors = [np.linalg.norm(movement - s) / math.sqrt(square) for s in sums]
     return {
@@ -48,7 +48,7 @@ def test_linear_in_its_parameters(x64):
     found = tn.regime(lambda w, x: jnp.sin(x) @ w + 1, START["w"], END["w"], X)
     change = np.sin(X) @ (END["w"] - START["w"])
     assert_numbers(found, [change, *[0 * change] * 3], change)
-    assert found.verdict == "lazy: order 1 explains 100 % of the movement"
+    assert found.verdict == "lazy: order 1 explains 100 % of the output change"
     assert found.order == 1
     assert found.radius == (4.0,) * 4
     assert found.odd == pytest.approx(1, abs=1e-12)
@@ -57,7 +57,7 @@ def test_linear_in_its_parameters(x64):
 
 
 def squares(w, x):
-    """`Σ_r a_r ⟨w_r, x⟩²` with signs that alternate."""
+    """`Σ_r a_r ⟨w_r, x⟩²` with alternating signs."""
     return ((x @ w) ** 2) @ jnp.array([1.0, -1.0, 1.0, 1.0])
 
 
@@ -72,7 +72,7 @@ def test_a_sum_of_squares(x64):
 
 
 def test_a_product_of_two_matrices(x64):
-    """`x (W + dW)(V + dV)`: first order `x dW V + x W dV`, second `x dW dV`; in one leaf there is no second order."""
+    """`x (W + dW)(V + dV)`: first order `x dW V + x W dV`, second `x dW dV`; with one trainable leaf, no second order."""
 
     def f(params, x):
         return x @ params["w"] @ params["v"]
@@ -88,7 +88,7 @@ def test_a_product_of_two_matrices(x64):
 
 @pytest.mark.parametrize("degree", [1, 2, 3, 4])
 def test_polynomials(degree, x64):
-    """`(u + v)^p = Σ_k C(p, k) u^(p-k) v^k`: orders up to the degree are all there is."""
+    """`(u + v)^p = Σ_k C(p, k) u^(p-k) v^k`: no contribution above the degree."""
     found = tn.regime(lambda w, x: (x @ w) ** degree, START["w"], END["w"], X, max_order=5, ntk_inputs=0)
     u, v = X @ START["w"], X @ (END["w"] - START["w"])
     terms = [math.comb(degree, k) * u ** max(degree - k, 0) * v**k for k in range(1, 6)]
@@ -100,7 +100,7 @@ def test_polynomials(degree, x64):
 
 
 def test_odd_and_even_parts(x64):
-    """By the mirror image of the end, not by the terms; the kernel's drift by its two kernels."""
+    """The parity split is checked against the mirror image, not the terms; the drift against the two kernels."""
     found = tn.regime(perceptron, START, END, X, ntk_inputs=4)
     mirror = jax.tree.map(lambda a, b: 2 * a - b, START, END)
     start, plus, minus = (np.asarray(perceptron(p, X)) for p in (START, END, mirror))
@@ -162,10 +162,10 @@ def test_agreement_of_classes(x64):
 
 
 def test_checkpoints_batches_and_the_start(x64):
-    """One evaluator serves several ends; probe inputs in parts give the same; the start has not moved."""
+    """One evaluator for several end points; batched probe inputs give the same result; the initialization does not change."""
     evaluator = RegimeEvaluator(perceptron, START, X, RegimeSettings())
     found = [evaluator(end) for end in (START, END)]
-    assert found[0].verdict == "no movement: the outputs are those of the initialization"
+    assert found[0].verdict == "no output change: the outputs equal those at initialization"
     assert all(map(math.isnan, (*found[0].share, *found[0].radius, found[0].odd)))
     assert found[0].displacement["w"] == (0.0, 0.0)
     assert found[0].order is None
@@ -192,7 +192,7 @@ SERIES = {
 def test_a_list_of_ends_is_refused(which):
     f, start, ends, count = SERIES[which]
     message = (
-        f"^params1: expected one tree like params0, got a list of {count} trees. For a sequence .* see tn.regime_path.$"
+        f"^params1: expected one tree like params0, got a list of {count} trees. For a sequence .* use tn.regime_path.$"
     )
     with pytest.raises(tn.ArgumentError, match=message):
         tn.regime(f, start, ends, X)
@@ -200,10 +200,10 @@ def test_a_list_of_ends_is_refused(which):
 
 @pytest.mark.parametrize("kind", ["float32", "bfloat16"])
 def test_other_precisions(kind):
-    """Many inputs, whose rounding adds up, and outputs that are large beside their movement."""
+    """Many inputs, whose rounding errors add up, and outputs that are large compared with their change."""
     x = jnp.asarray(np.random.default_rng(1).normal(size=(3000, 3)), kind)
     start, end = ({name: jnp.asarray(leaf, kind) for name, leaf in tree.items()} for tree in (START, END))
-    assert tn.regime(perceptron, start, start, x).verdict.startswith("no movement")
+    assert tn.regime(perceptron, start, start, x).verdict.startswith("no output change")
     found = tn.regime(perceptron, start, end, x)
     with jax.enable_x64(True):
         exact = tn.regime(perceptron, *(jax.tree.map(lambda a: np.asarray(a, float), t) for t in (start, end, x)))
@@ -238,7 +238,7 @@ def test_an_equinox_module(x64):
 
 
 def test_randomization_leaves_the_lazy_regime(x64):
-    """Theory 2 and 4: the two-layer network, trained by the randomized risk and with its signs drawn, is quadratic."""
+    """Theory 2 and 4: the two-layer network, trained on the randomized risk with sampled signs, is quadratic."""
     keys = jax.random.split(jax.random.key(0), 3)
     net = tn.TwoLayerNetwork.init(keys[0], inputs=4, width=512, activation="cubic_relu")
     x = jax.random.normal(keys[1], (40, 4))
@@ -256,7 +256,7 @@ def test_randomization_leaves_the_lazy_regime(x64):
 
 
 def trained(width, coherent):
-    """What order 1 leaves after gradient descent of theory 1's network, from weights in pairs of opposite signs."""
+    """The remainder of order 1 after gradient descent on the network of theory 1, with weights in antisymmetric pairs."""
     d = 3
     keys = jax.random.split(jax.random.key(width), 2)
     w0 = jax.random.normal(keys[0], (width // 2, d))
@@ -279,7 +279,7 @@ def trained(width, coherent):
 
 @pytest.mark.parametrize(("coherent", "slope"), [(True, -0.5), (False, -1.0)])
 def test_wide_networks_are_lazy(coherent, slope, x64):
-    """What order 1 leaves falls with the width `m` at the rate of the first order that survives.
+    """The remainder of order 1 decreases with the width `m` at the rate of the first nonvanishing order.
 
     Gradient descent moves the units by `v_r = ⟨w_r, x⟩ = a_r O(m^{-1/2})`, so that `f^(1) = m^{-1/2} Σ_r a_r σ'(u_r) v_r`
     is a sum of `m` terms of one sign, O(1). Where only units with `a_r = +1` move, so is
@@ -294,7 +294,7 @@ def test_wide_networks_are_lazy(coherent, slope, x64):
 
 
 def numbers(*explained, error=None, threshold=0.9):
-    """A regime with the given explained parts."""
+    """A regime with the given explained fractions."""
     count = len(explained)
     return tn.Regime(
         max_order=count, movement=1.0, share=explained, remainder=0.0,
@@ -305,28 +305,26 @@ def numbers(*explained, error=None, threshold=0.9):
 
 
 VERDICTS = {
-    "lazy: order 1 explains 95 % of the movement": numbers(0.95, 0.99),
-    "lazy: order 1 explains 100 % of the movement": numbers(1.0, 1.0),
-    "lazy: order 1 explains 99.99 % of the movement": numbers(0.999999, 1.0),
-    "lazy: order 1 explains 99.5 % of the movement": numbers(0.995, 1.0),
-    "lazy: order 1 explains 60 % of the movement": numbers(0.6, 0.99, threshold=0.55),
-    "quadratic: orders up to 2 explain 95 % of the movement, order 1 50 %": numbers(0.5, 0.95, 0.96),
-    "quadratic: orders up to 2 explain 95 % of the movement, order 1 is off by 2 times the movement": numbers(
+    "lazy: order 1 explains 95 % of the output change": numbers(0.95, 0.99),
+    "lazy: order 1 explains 100 % of the output change": numbers(1.0, 1.0),
+    "lazy: order 1 explains 99.99 % of the output change": numbers(0.999999, 1.0),
+    "lazy: order 1 explains 99.5 % of the output change": numbers(0.995, 1.0),
+    "lazy: order 1 explains 60 % of the output change": numbers(0.6, 0.99, threshold=0.55),
+    "quadratic: orders up to 2 explain 95 % of the output change, order 1 50 %": numbers(0.5, 0.95, 0.96),
+    "quadratic: orders up to 2 explain 95 % of the output change, order 1 is off by 2 times the output change": numbers(
         -3.0, 0.95, error=(2.0, 0.2)
     ),
-    "cubic: orders up to 3 explain 91 % of the movement, orders up to 2 80 %": numbers(0.5, 0.8, 0.91, 0.92),
-    "quartic: orders up to 4 explain 91 % of the movement, orders up to 3 80 %": numbers(0.1, 0.2, 0.8, 0.91),
-    "order 5: orders up to 5 explain 91 % of the movement, orders up to 4 80 %": numbers(0.1, 0.2, 0.3, 0.8, 0.91),
-    "beyond order 2: orders up to 2 explain 89 % of the movement": numbers(0.5, 0.89),
-    "beyond order 3: orders up to 3 explain 40 % of the movement; best: orders up to 2 explain 60 % of the movement": numbers(
-        0.5, 0.6, 0.4
-    ),
-    "beyond order 2: orders up to 2 are off by 3 times the movement": numbers(-1.0, -8.0, error=(1.4, 3.0)),
-    "beyond order 1: order 1 explains 20 % of the movement": numbers(0.2),
-    "lazy: order 1 explains 95 % of the movement; the series does not settle, orders up to 3 are off by 2 times the movement": (
-        numbers(0.95, 0.97, -3.0, error=(0.2, 0.1, 2.0))
-    ),
-    "beyond order 2: orders up to 2 are not finite; best: order 1 explains 50 % of the movement": numbers(
+    "cubic: orders up to 3 explain 91 % of the output change, orders up to 2 80 %": numbers(0.5, 0.8, 0.91, 0.92),
+    "quartic: orders up to 4 explain 91 % of the output change, orders up to 3 80 %": numbers(0.1, 0.2, 0.8, 0.91),
+    "order 5: orders up to 5 explain 91 % of the output change, orders up to 4 80 %": numbers(0.1, 0.2, 0.3, 0.8, 0.91),
+    "beyond order 2: orders up to 2 explain 89 % of the output change": numbers(0.5, 0.89),
+    "beyond order 3: orders up to 3 explain 40 % of the output change; "
+    "best: orders up to 2 explain 60 % of the output change": numbers(0.5, 0.6, 0.4),
+    "beyond order 2: orders up to 2 are off by 3 times the output change": numbers(-1.0, -8.0, error=(1.4, 3.0)),
+    "beyond order 1: order 1 explains 20 % of the output change": numbers(0.2),
+    "lazy: order 1 explains 95 % of the output change; the series does not converge, "
+    "orders up to 3 are off by 2 times the output change": numbers(0.95, 0.97, -3.0, error=(0.2, 0.1, 2.0)),
+    "beyond order 2: orders up to 2 are not finite; best: order 1 explains 50 % of the output change": numbers(
         0.5, -math.inf, error=(0.7, math.inf)
     ),
 }
@@ -344,11 +342,11 @@ def test_table():
     assert lines[2].split() == ["1", "50.0", "%", "50.0", "%", "0.707", "0.5", "–"]
     assert lines[3].split() == ["2", "95.0", "%", "95.0", "%", "0.224", "≥", "4", "–"]
     assert lines[4] == "odd orders 50.0 %, even orders 50.0 %, NTK drift 0.01"
-    assert "from 90 % on" in lines[5]
+    assert "verdict: at least 90 % explained" in lines[5]
 
 
 def test_an_end_that_is_not_finite():
-    """Outputs that overflow, from parameters that do not."""
+    """Finite parameters whose outputs overflow."""
     found = tn.regime(lambda w, x: jnp.exp(w * x), jnp.ones(()), jnp.array(200.0), jnp.ones(3), ntk_inputs=0)
     assert found.verdict.startswith("not finite")
     assert found.order is None
@@ -397,7 +395,7 @@ REFUSED = {
     "ntk_inputs": ({"ntk_inputs": -1}, "ntk_inputs: expected an integer ≥ 0, got -1"),
     "batch_size": ({"batch_size": 0}, "batch_size: expected an integer ≥ 1, got 0"),
     "trainable": ({"trainable": {"w": True}}, "trainable: expected a tree of booleans that is a prefix"),
-    "all frozen": ({"trainable": False}, "params0: expected a leaf that may move, an array of floats, got none. Is"),
+    "all frozen": ({"trainable": False}, "params0: expected at least one trainable leaf, an array of floats, got none. Check"),
 }  # fmt: skip
 
 

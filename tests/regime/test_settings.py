@@ -1,4 +1,4 @@
-"""Leaves that do not move: where they differ between the ends, the evaluator says so, and uses the requested value."""
+"""Fixed leaves: if they differ between the end points, the evaluator reports it and uses the requested value."""
 
 import math
 
@@ -33,7 +33,7 @@ SETTINGS = {
 
 @pytest.mark.parametrize("kind", SETTINGS)
 def test_a_setting_that_differs(kind, x64):
-    """The movement is that of the model with one value at both ends; nothing else is measured in silence."""
+    """The output change is measured with the same value at both end points, and the result reports that value."""
     first, last, f = SETTINGS[kind]
 
     def model(params, x):
@@ -53,7 +53,7 @@ def test_a_setting_that_differs(kind, x64):
 
 
 def test_everything_uses_the_same_setting(x64):
-    """Terms, kernel, radius and mirror image are those of the model with the value written into it; each end has its own."""
+    """Terms, kernel, radius and parity equal those of a model with the value hard-coded, separately for each end point."""
 
     def model(params, x):
         return jnp.tanh(params["s"] * (x @ params["w"]))
@@ -78,7 +78,7 @@ def test_frozen_leaves_that_differ_are_stated(x64):
 
 
 def test_a_module_that_is_built_twice(x64):
-    """Two copies of one lambda, a text and None are no difference."""
+    """Two copies of a lambda, a string and None do not count as differences."""
 
     class Net(eqx.Module):
         w: jax.Array

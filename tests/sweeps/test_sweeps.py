@@ -1,4 +1,4 @@
-"""Sweeps: the grid of a configuration, what is kept and exported, kills and resumption, errors in one line."""
+"""Sweeps: configuration, storage and export, interruption and resumption, one-line errors."""
 
 import json
 import math
@@ -63,7 +63,7 @@ def table(folder: Path) -> polars.DataFrame:
 
 
 def finished(folder: Path) -> int:
-    """Cells with a result, as another program reads the database."""
+    """Cells with a result, read from the database independently."""
     try:
         database = f"file:{folder / 'sweep.sqlite'}?mode=ro"
         with closing(sqlite3.connect(database, uri=True, timeout=30)) as connection:
@@ -116,7 +116,7 @@ def test_the_documentation_s_grid_loads(tmp_path: Path):
 
 
 def test_missing_configuration_is_named(tmp_path: Path):
-    with pytest.raises(ArgumentError, match=r"path: expected a TOML file that can be read, got .*none\.toml \(No such"):
+    with pytest.raises(ArgumentError, match=r"path: expected a readable TOML file, got .*none\.toml \(No such"):
         load(tmp_path / "none.toml")
 
 
@@ -141,7 +141,7 @@ def test_store_keeps_the_first_result_and_the_order(tmp_path: Path):
 def test_another_version_s_sweep_is_refused(tmp_path: Path):
     Store(tmp_path, "1").__exit__(None, None, None)
     with pytest.raises(
-        StoreError, match=r"expected a sweep of taylornets 2, got one of taylornets.sweep/1, taylornets 1"
+        StoreError, match=r"expected a sweep of taylornets 2, got a sweep of taylornets.sweep/1, taylornets 1"
     ):
         Store(tmp_path, "2")
 
@@ -159,7 +159,7 @@ def test_damaged_database_is_named_and_left_alone(damage: str, tmp_path: Path):
         content[at : at + 4096] = os.urandom(min(4096, len(content) - at))
     path.write_bytes(content)
     with pytest.raises(
-        StoreError, match=r"out: expected a database of a sweep in .*sweep\.sqlite, got .* Move it away"
+        StoreError, match=r"out: expected a sweep database at .*sweep\.sqlite, got .* Move it, or"
     ) as caught:
         Store(tmp_path, "1")
     assert path.read_bytes() == content
@@ -168,14 +168,14 @@ def test_damaged_database_is_named_and_left_alone(damage: str, tmp_path: Path):
 
 
 def test_full_disk_loses_nothing(tmp_path: Path):
-    """SQLite's own limit on the file's size gives the error of a full disk."""
+    """SQLite's limit on the file size triggers the error for a full disk."""
     with Store(tmp_path, "1") as store:
         store.plan(CELLS)
         store.save(CELLS[0], {"error": 1.0})
         pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
         store._connection.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(
-            StoreError, match=r"out: expected room on the disk of .*Finished cells are kept: free some space"
+            StoreError, match=r"out: expected free space on the disk of .*Finished cells are kept. Free disk space"
         ):
             store.save(CELLS[1], {"error": "x" * 100_000})
         assert store.count() == (1, 3)
@@ -308,7 +308,7 @@ def test_scheduler_with_two_workers_gives_the_same_table(undisturbed: Path, tmp_
 def test_wrong_requests_are_one_line(undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     config, elsewhere = str(write(tmp_path)), str(tmp_path / "x")
     requests = {
-        ("--out", str(undisturbed)): r"--out: expected a folder without a sweep, got .* Continue it with --resume",
+        ("--out", str(undisturbed)): r"--out: expected a folder without a sweep, got .* Resume it with --resume",
         ("--out", str(tmp_path)): r"--out: expected a new or empty folder, or one .*, got .*Choose another folder",
         ("--workers", "0", "--out", elsewhere): "--workers: expected an integer ≥ 1, got 0",
         ("--workers", "two", "--out", elsewhere): "--workers: expected an integer, got 'two'",
@@ -328,14 +328,16 @@ def test_wrong_requests_are_one_line(undisturbed: Path, tmp_path: Path, capsys: 
 
 
 def test_disk_without_room_is_one_line(tmp_path: Path):
-    """The system refuses to let files grow: the message is one line, and what is finished stays."""
+    """The system limits the file size: the message is one line, and finished cells are kept."""
     out = tmp_path / "out"
     process = start(write(tmp_path), "--out", out, "--workers", 1)
     psutil.Process(process.pid).rlimit(psutil.RLIMIT_FSIZE, (24_000, 24_000))
     code, _, error = finish(process)
     assert code == 2, error
     assert "Traceback" not in error
-    assert re.search(r"--out: expected room on the disk of .*Finished cells are kept", error.splitlines()[-1]), error
+    assert re.search(r"--out: expected free space on the disk of .*Finished cells are kept", error.splitlines()[-1]), (
+        error
+    )
     with Store(out, tn.__version__) as store:
         cells, done = [cell.name for cell in load(tmp_path / "grid.toml").cells], store.count()[0]
         assert 0 < done < 12

@@ -1,4 +1,4 @@
-"""A run for another process, which can be killed: `python killed_run.py CHECKPOINT`; says each step, and the end."""
+"""A run in a separate process that can be killed: `python killed_run.py CHECKPOINT`; prints each step and the end."""
 
 import pickle
 import sys
@@ -12,7 +12,7 @@ STEPS = 45
 
 
 def run(checkpoint=None, callbacks=()):
-    """Noise in the data and in the optimizer; measured every third step, kept every step."""
+    """Noise in the data and in the optimizer; measured every third step, with a checkpoint at every step."""
     problem = perceptron(steps=STEPS)
     optimizer = optax.chain(optax.add_noise(0.1, 0.5, key=jax.random.key(1)), sgd())
     return taylorized(
@@ -24,7 +24,7 @@ def run(checkpoint=None, callbacks=()):
 
 
 def plain(found):
-    """What is compared, without JAX."""
+    """The compared values, without JAX."""
     return jax.tree.map(np.asarray, [found.params[1], found.params["full"]]), vars(found.history)
 
 

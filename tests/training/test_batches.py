@@ -1,4 +1,4 @@
-"""Minibatches: every example once an epoch, and each batch by its number alone."""
+"""Minibatches: every example occurs once per epoch, and each batch depends only on its number."""
 
 import jax
 import numpy as np
@@ -30,7 +30,7 @@ def test_what_does_not_fill_a_batch_is_left_out():
 
 
 def test_a_batch_depends_on_its_number_alone():
-    """Backwards, at random, by slices, through several iterators at once: the same batches."""
+    """Reverse access, random access, slices and concurrent iterators give the same batches."""
     expected = [y.tolist() for _, y in batches()]
     assert len(expected) == len(batches()) == 12
     data = batches()
@@ -58,7 +58,7 @@ def test_trees_of_arrays():
 
 
 REFUSED = {
-    "lengths": ({"y": Y[:-1]}, "y: expected 10 examples as x has, got 9"),
+    "lengths": ({"y": Y[:-1]}, "y: expected 10 examples, as in x, got 9"),
     "lengths within x": ({"x": (X, Y[:-1])}, r"x: expected an array \(or a tree of them\) with one example per row, got"),
     "a number": ({"x": 3.0}, r"x: expected an array .* got shapes \(\)"),
     "no examples": ({"x": X[:0]}, r"x: expected an array .* got shapes \(0, 2\)"),

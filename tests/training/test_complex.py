@@ -1,4 +1,4 @@
-"""Complex weights are trained like the pairs of real ones that they are."""
+"""Complex weights are trained like pairs of real weights."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -42,7 +42,7 @@ def doubled():
 
 
 def test_momentum_is_that_of_two_real_weights(x64):
-    """The gradient that JAX gives is the conjugate of the direction of ascent: without conjugation nothing here agrees."""
+    """The JAX gradient is the conjugate of the direction of ascent; without conjugation these tests fail."""
     start, optimizer = doubled(), optax.sgd(0.02, momentum=0.9)
     mine, theirs = train(squares, start, optimizer), train(split, pair(start), optimizer)
     assert mine.history.loss["full"][-1] < mine.history.loss["full"][0]
@@ -58,7 +58,7 @@ def test_momentum_is_that_of_two_real_weights(x64):
 
 
 def test_adam_scales_both_parts_by_their_modulus():
-    """The first step of Adam is `lr g / |g|`: of modulus lr; separated, both parts move by lr."""
+    """The first step of Adam is `lr g / |g|`, of modulus lr; with separated parts, both change by lr."""
     for optimizer, moved in (
         (optax.adam(1e-3, eps=0), 1e-3), (optax.contrib.split_real_and_imaginary(optax.adam(1e-3, eps=0)), 1e-3 * 2**0.5)
     ):  # fmt: skip

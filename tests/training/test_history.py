@@ -1,4 +1,4 @@
-"""Every number of the history, computed again from the parameters that a callback is given."""
+"""Every value of the history is recomputed from the parameters passed to a callback."""
 
 import re
 
@@ -20,7 +20,7 @@ def root_mean_square(a):
 
 
 def kernel(f, params, x):
-    """By the Jacobian itself: rows are pairs of an example and an output."""
+    """From the explicit Jacobian, with one row per pair of example and output."""
     jacobian = jax.tree.leaves(jax.jacrev(lambda p: f(p, x).ravel())(params))
     rows = np.concatenate([np.reshape(leaf, (leaf.shape[0], -1)) for leaf in jacobian], axis=1)
     return rows @ rows.T
@@ -100,7 +100,7 @@ def test_classification(batch_size, x64):
 
 
 def test_nothing_has_moved_before_the_first_step():
-    """Series and model round differently: the distance of nothing is 0 all the same."""
+    """Series and model round differently, but the initial distance is exactly 0."""
     problem = perceptron(steps=1)
     found = taylorized(problem.f, problem.params, problem.batches, orders=(3,), loss="softmax", optimizer=sgd())
     assert found.history.relative_distance[3][0] == 0.0
@@ -108,7 +108,7 @@ def test_nothing_has_moved_before_the_first_step():
 
 
 def test_regression_has_no_classes():
-    """One output of shape `(n,)`; the loss by its object, squared and averaged over examples."""
+    """One output of shape `(n,)`; the squared loss, passed as an object and averaged over examples."""
     x = np.linspace(-1, 1, 12, dtype=np.float32)[:, None]
     params = {"w": jnp.ones((1, 3)), "v": jnp.ones(3) / 3}
 
@@ -164,7 +164,7 @@ def test_labels_of_every_place():
 
 
 def test_measurements_over_the_run():
-    """About twenty by default; without the model itself, no distances."""
+    """About twenty measurements by default; no distances without the full model."""
     problem = perceptron(steps=50)
     found = taylorized(
         problem.f, problem.params, problem.batches, orders=(1,), loss="softmax", optimizer=sgd(), include_full=False
@@ -187,7 +187,7 @@ def train_wide(outputs, width=1.0, **settings):
 
 
 NO_DRIFT = {
-    "many outputs": ({"outputs": 10_001}, r"left out by default for 10,001 outputs per input \(ntk_inputs asks for it\)"),
+    "many outputs": ({"outputs": 10_001}, r"skipped by default for 10,001 outputs per input \(set ntk_inputs to compute it\)"),
     "memory": ({"outputs": 3, "max_bytes": 500}, r"x1: .* kernel of shape \(4, 3, 4, 3\) .*max_bytes"),
     "zero": ({"outputs": 3, "width": 0.0}, "the kernel at the initialization is zero"),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Every model in lockstep is trained as it would be alone: by an ordinary loop of optax on `tn.taylor_expand`."""
+"""Training in lockstep equals separate training of each model by an ordinary optax loop on `tn.taylor_expand`."""
 
 import itertools
 import re
@@ -63,7 +63,7 @@ def test_orders_equal_a_plain_loop(name, optimizer, ways, x64):
     [("perceptron", sgd, np.float64), ("convolution", adam, np.float32)],
 )
 def test_the_model_itself_is_trained_to_the_last_bit(name, optimizer, dtype):
-    """In one program with a Taylor model, and in a program of its own."""
+    """In one program with a Taylor model, and in a separate program."""
     with jax.enable_x64(dtype is np.float64):
         problem = PROBLEMS[name](dtype)
         params, losses = loop(problem.f, problem.params, problem.batches, optimizer())
@@ -75,7 +75,7 @@ def test_the_model_itself_is_trained_to_the_last_bit(name, optimizer, dtype):
 
 
 def dropout(params, x, key):
-    """The perceptron, whose hidden units are dropped out with the noise that a key gives."""
+    """The perceptron with dropout of the hidden units, given a key."""
     hidden = jnp.tanh(x @ params[0]["w"] + params[0]["b"])
     hidden = jnp.where(jax.random.bernoulli(key, 0.7, hidden.shape), hidden / 0.7, 0)
     return hidden @ params[1]["w"] + params[1]["b"]
@@ -86,7 +86,7 @@ def shift(key, x):
 
 
 def test_all_models_share_the_noise(x64):
-    """Step `i` splits `fold_in(key, i)` into the key of the model and that of the augmentation."""
+    """Step `i` splits `fold_in(key, i)` into keys for the model and the augmentation."""
     problem, key = perceptron(np.float64, steps=4), jax.random.key(8)
     runs = [
         taylorized(
@@ -195,7 +195,7 @@ OPTIMIZERS = {
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_any_optimizer(name, x64):
-    """Those that keep the start, hold infinite best values or take the loss as a function, too."""
+    """Includes optimizers that store the initial parameters, hold infinite best values, or take the loss as a function."""
     batches = perceptron(np.float64, steps=4).batches
     params = {"w": jnp.ones((3, 4)) * jnp.arange(4) / 4, "b": jnp.zeros(4)}
     problem = Problem(lambda p, x: jnp.sin(x @ p["w"] + p["b"]), params, batches)
@@ -222,7 +222,7 @@ def test_any_optimizer(name, x64):
 
 
 def test_a_model_that_diverges_stops_and_the_others_go_on():
-    """Squared loss with a step that orders 3 and 4, polynomials of the displacement, do not stand."""
+    """Squared loss with a learning rate at which orders 3 and 4, polynomials in the displacement, diverge."""
     problem = perceptron(steps=30)
     targets = [(x, 3 * jax.nn.one_hot(y, 4)) for x, y in problem.batches]
     optimizer = optax.sgd(0.4, momentum=0.5)
@@ -250,7 +250,7 @@ def test_a_model_that_diverges_stops_and_the_others_go_on():
             if order not in found.params:
                 continue
             assert found.steps[order] == taken
-            assert found.status[order] == f"diverged in step {taken + 1}: its last finite state is kept"
+            assert found.status[order] == f"diverged in step {taken + 1}; the last finite state is kept"
             # What overflows in the end has multiplied its rounding in every step; a few digits are left.
             assert_close(found.params[order], kept, 1e-2)
             distances = found.history.displacement[order]["0.w"]
@@ -298,7 +298,7 @@ def test_one_after_the_other_where_memory_is_short(x64):
 
 
 def test_the_start_is_left_alone():
-    """Steps give memory back; what the user holds is not among it, nor what a callback was given."""
+    """Steps donate their buffers, but neither the user's arrays nor the arrays passed to callbacks."""
     problem = perceptron()
     before = jax.tree.map(np.array, problem.params)
     kept = []
@@ -312,7 +312,7 @@ def test_the_start_is_left_alone():
 
 
 def test_kinds_of_batches():
-    """A sequence of our own, a list, an iterator of unknown length: the same training."""
+    """`Batches`, a list and an iterator of unknown length give the same training."""
     problem = perceptron(steps=4)
     whole = train(problem, sgd(), orders=())
     assert whole.history.steps == [0, 4]
@@ -332,7 +332,7 @@ def test_kinds_of_batches():
 
 
 def test_a_model_that_exploded_to_finite_numbers_says_so():
-    """The gradient of (x p³)² at p = 1 is 6: the order-2 model 1 + 3 Δ + 3 Δ² goes from Δ = 0 to −1.8, and away."""
+    """The gradient of (x p³)² at p = 1 is 6: the order-2 model 1 + 3 Δ + 3 Δ² moves from Δ = 0 to −1.8 and diverges."""
     batch = (jnp.ones((4, 1)), jnp.zeros((4, 1)))
     found = taylorized(
         lambda p, x: x * p**3, jnp.array([1.0]), [batch] * 3, orders=(2, 3), loss="squared", optimizer=optax.sgd(0.3)

@@ -1,4 +1,4 @@
-"""Loss functions: what they return, and targets that broadcast against outputs."""
+"""Loss functions: return values, and targets that broadcast against outputs."""
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ FLAT, COLUMN, LABELS = np.zeros(N, np.float32), np.zeros((N, 1), np.float32), np
 
 
 def cox(outputs, y):
-    """The partial likelihood of survival times: examples do meet each other."""
+    """The partial likelihood of survival times, which legitimately couples examples."""
     risk = outputs[:, 0]
     later = y[None] >= y[:, None]
     return -jnp.mean(risk - jnp.log(jnp.sum(jnp.where(later, jnp.exp(risk)[None], 0), axis=1)))
@@ -83,7 +83,7 @@ def test_one_example_has_no_pairs():
 
 
 def test_consumed_targets_in_training():
-    """Targets and weights that the loss takes out of a dictionary, inputs of which the model does the same."""
+    """A loss that pops targets and weights from a dictionary, and a model that pops its inputs."""
     x = np.random.default_rng(0).normal(size=(N, 2)).astype(np.float32)
 
     def f(w, x):

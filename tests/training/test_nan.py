@@ -1,4 +1,4 @@
-"""NaN is blamed on what brings it: the inputs of a batch, the model, its loss; a model that copes with it is trained."""
+"""NaN is attributed to its source (inputs, model or loss); models that handle NaN inputs are trained."""
 
 import jax
 import jax.numpy as jnp
@@ -59,7 +59,7 @@ def test_named(which):
 
 
 def test_the_batch_of_an_example_that_comes_later():
-    """All examples are looked at before the first step; the message has the number of the batch that holds the one."""
+    """All examples are checked before the first step; the message contains the number of the affected batch."""
     data = tn.training.Batches(HOLED, Y, batch_size=2, steps=8, key=jax.random.key(0))
     number = next(i for i, (x, _) in enumerate(data) if np.isnan(x).any())
     assert number > 0
@@ -71,7 +71,7 @@ def test_the_batch_of_an_example_that_comes_later():
 
 
 def test_a_model_that_copes_with_nan_in_its_inputs():
-    """It is trained as on zeros."""
+    """Training equals that on zeros."""
 
     def imputing(w, x):
         return jnp.where(jnp.isnan(x), 0, x) @ w
@@ -95,7 +95,7 @@ def test_a_loss_that_copes_with_nan_in_the_targets():
 
 
 def test_divergence_is_not_blamed_on_inputs():
-    """Order 2 of `x p³` explodes at this rate, to NaN in the end; the model itself does not mind the NaN in x."""
+    """Order 2 of `x p³` diverges to NaN at this learning rate; the model itself handles the NaN in x."""
     x = np.append(np.ones(7), np.nan).astype(np.float32)[:, None]
     found = train(
         lambda p, x: jnp.nan_to_num(x) * p**3,

@@ -1,4 +1,4 @@
-"""A run that was killed goes on to the last bit."""
+"""A killed run resumes bit for bit."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ import taylornets as tn
 
 
 class KilledError(Exception):
-    """What a callback raises."""
+    """Raised by a callback."""
 
 
 def killing(step):
@@ -42,7 +42,7 @@ def assert_same_run(found, expected):
 
 
 def test_a_process_that_is_killed_at_random_moments(tmp_path):
-    """Three processes, one after the other, the first two killed while they train; seeded."""
+    """Three consecutive processes, of which the first two are killed during training; seeded."""
     expected = killed_run.plain(killed_run.run())
     draw, checkpoint, seen, found = random.Random(5), tmp_path / "run", [], None
     command = [sys.executable, str(Path(killed_run.__file__)), str(checkpoint)]
@@ -78,7 +78,7 @@ def train(**settings):
 
 @pytest.mark.parametrize("step", [4, 7])
 def test_interrupted_at_a_measurement(step, undisturbed, tmp_path):
-    """Measured every second step, kept every third: what was done after the last checkpoint is done again."""
+    """Measured every second step, checkpoint every third: steps after the last checkpoint are repeated."""
     file = tmp_path / "run"
     with pytest.raises(KilledError):
         train(checkpoint=file, callbacks=killing(step))
@@ -90,7 +90,7 @@ def test_interrupted_at_a_measurement(step, undisturbed, tmp_path):
 
 
 def test_a_run_that_is_done(undisturbed, tmp_path):
-    """The file of another run is written over without resume; going on from the end gives the same, doing nothing."""
+    """Without `resume` the file of another run is overwritten; resuming a finished run does no work."""
     file = tmp_path / "run"
     file.write_bytes(b"something else")
     assert_same_run(train(checkpoint=file), undisturbed)
@@ -109,7 +109,7 @@ def mixed_model(params, x):
 
 
 def test_leaves_of_all_kinds(tmp_path):
-    """Half precision in parameters and single in the moments of the same, a typed key in the optimizer's state."""
+    """Float16 parameters with float32 moments, and a typed key in the optimizer state."""
     optimizer = optax.chain(
         optax.add_noise(0.1, 0.5, key=jax.random.key(1)), optax.scale_by_adam(mu_dtype=jnp.float32, eps=1e-4),
         optax.sgd(0.01, momentum=0.9),
@@ -147,7 +147,7 @@ def test_a_model_that_diverged_stays_so(tmp_path):
         )  # fmt: skip
 
     expected, file = run(), tmp_path / "run"
-    assert set(expected.status.values()) == {"diverged in step 2: its last finite state is kept"}
+    assert set(expected.status.values()) == {"diverged in step 2; the last finite state is kept"}
     assert np.isnan(expected.history.train_loss["full"][1])
     with pytest.raises(KilledError):
         run(checkpoint=file, callbacks=killing(4))
@@ -173,16 +173,16 @@ def with_head(data, change):
 
 
 DAMAGE = {
-    "empty": (lambda data: b"", "which is none. Choose another file"),
-    "text": (lambda data: b"hello\nworld", "which is none. Choose another file"),
-    "a list": (lambda data: b"[1]\n", "which is none. Choose another file"),
-    "other format": (lambda data: data.replace(b"training/1", b"training/9"), "which is none. Choose another file"),
+    "empty": (lambda data: b"", "which is not a checkpoint. Choose another file"),
+    "text": (lambda data: b"hello\nworld", "which is not a checkpoint. Choose another file"),
+    "a list": (lambda data: b"[1]\n", "which is not a checkpoint. Choose another file"),
+    "other format": (lambda data: data.replace(b"training/1", b"training/9"), "which is not a checkpoint. Choose another file"),
     "without an identity": (
-        lambda data: with_head(data, lambda head: {"format": head["format"]}), "which is none. Choose another file"
+        lambda data: with_head(data, lambda head: {"format": head["format"]}), "which is not a checkpoint. Choose another file"
     ),
-    "head alone": (lambda data: data.split(b"\n", 1)[0] + b"\n", r"which is damaged \(.*\). Start anew with resume=False"),
+    "head alone": (lambda data: data.split(b"\n", 1)[0] + b"\n", r"which is damaged \(.*\). Restart with resume=False"),
     "half": (lambda data: data[: len(data) // 2], r"which is (damaged|none)"),
-    "last byte missing": (lambda data: data[:-1], r"which is damaged \(.*\). Start anew with resume=False"),
+    "last byte missing": (lambda data: data[:-1], r"which is damaged \(.*\). Restart with resume=False"),
 }  # fmt: skip
 
 
@@ -218,12 +218,12 @@ def other_batches():
 
 
 OTHERS = {
-    "another start": (lambda: other(params=other_start()), "start parameters at 1.b differs"),
-    "other orders": (lambda: other(orders=(3,)), "models differs"),
-    "other data": (lambda: other(batches=other_batches()), "first batch differs"),
-    "another probe set": (lambda: other(probe=perceptron().batches[1]), "probe set differs"),
-    "another optimizer": (lambda: other(optimizer=optax.adam(0.1)), "optimizer differs"),
-    "another key": (lambda: other(key=jax.random.key(0)), "key differs"),
+    "another initialization": (lambda: other(params=other_start()), "initial parameters at 1.b"),
+    "other orders": (lambda: other(orders=(3,)), "models"),
+    "other data": (lambda: other(batches=other_batches()), "first batch"),
+    "another probe set": (lambda: other(probe=perceptron().batches[1]), "probe set"),
+    "another optimizer": (lambda: other(optimizer=optax.adam(0.1)), "optimizer"),
+    "another key": (lambda: other(key=jax.random.key(0)), "key"),
 }
 
 
@@ -232,5 +232,7 @@ def test_a_file_of_another_run(which, kept, tmp_path):
     build, message = OTHERS[which]
     file = tmp_path / "run"
     file.write_bytes(kept)
-    with pytest.raises(tn.ArgumentError, match=f"got .*run, whose {message}. Start anew with resume=False, or choose"):
+    with pytest.raises(
+        tn.ArgumentError, match=f"got .*run, which differs in the {message}. Restart with resume=False, or choose"
+    ):
         build()(file)

@@ -37,7 +37,7 @@ def train_quantized(**settings):
 
 
 def descent(outputs):
-    """Losses of `w ← w − rate · 2/3 · (outputs(w) − 1)`, all three weights alike."""
+    """Losses of `w ← w − rate · 2/3 · (outputs(w) − 1)`, equal for all three weights."""
     w, losses = 2.0, []
     for _ in range(STEPS + 1):
         losses.append((outputs(w) - 1) ** 2)
@@ -46,7 +46,7 @@ def descent(outputs):
 
 
 def test_a_straight_through_estimator_says_so_once():
-    """The function is flat: its order-1 model stands still where the network, trained by the rule, moves."""
+    """The function is flat: its order-1 model is constant, while the network trained with the rule changes."""
     with pytest.warns(UserWarning, match=r'not the derivative.*custom_vjp="rule"') as caught:
         found = train_quantized()
     assert len(caught) == 1
@@ -77,7 +77,7 @@ def layers(activation):
 
 
 def test_models_with_reverse_mode_alone_are_trained():
-    """Like the same model without the rule; its kernel too."""
+    """Training and kernel equal those of the same model without the rule."""
     problem = perceptron(steps=3)
 
     def train(f, custom_vjp):
@@ -96,7 +96,7 @@ def test_models_with_reverse_mode_alone_are_trained():
 
 
 def newton(w, x):
-    """Square roots, by steps until they are found."""
+    """Square roots, iterated to convergence."""
     a = 1 + (x @ w) ** 2
     return jax.lax.while_loop(lambda r: jnp.any(jnp.abs(r * r - a) > 1e-3), lambda r: (r + a / r) / 2, a)
 
@@ -115,7 +115,7 @@ NO_GRADIENT = {
 
 @pytest.mark.parametrize("which", NO_GRADIENT)
 def test_a_model_without_a_gradient(which):
-    """Refused before anything is measured."""
+    """Rejected before any measurement."""
     f, settings, primitive, advice = NO_GRADIENT[which]
     x, seen = np.random.default_rng(0).normal(size=(4, 2)).astype(np.float32), []
     with pytest.raises(tn.ArgumentError) as caught:

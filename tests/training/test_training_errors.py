@@ -1,4 +1,4 @@
-"""Every error of `taylorized_training` says what was expected and what it got."""
+"""Every error of `taylorized_training` states what was expected and what it got."""
 
 import inspect
 
@@ -32,8 +32,8 @@ REFUSED = {
     "f": ({"f": 3}, r"f: expected a function f\(params, \*args, \*\*kwargs\), got 3\."),
     "NaN": ({"params": NAN}, r"params: expected .* got 2 NaN of 4 in the leaf at 1\.b"),
     "infinity": ({"params": INFINITE}, r"params: expected finite .* got 1 NaN or infinite of 4 in the leaf at 1\.b"),
-    "nothing to train": ({"params": {"n": jnp.arange(3)}}, "params: expected a leaf that may move, .* got none. Is trainable"),
-    "all frozen": ({"trainable": False}, "params: expected a leaf that may move, .* got none. Is trainable all False?"),
+    "nothing to train": ({"params": {"n": jnp.arange(3)}}, "params: expected at least one trainable leaf, .* got none. Check"),
+    "all frozen": ({"trainable": False}, "params: expected at least one trainable .* got none. Check trainable: is it"),
     "mask": ({"trainable": [True]}, "trainable: expected a tree of booleans that is a prefix of params"),
     "two outputs": ({"f": lambda p, x: (x, x)}, r"f: expected a model that returns one real array of shape \(8, ...\), .*2 ar"),
     "classes": ({"f": lambda p, x: PROBLEM.f(p, x).argmax(1)}, "f: expected .* got dtype int32. Return the logits, not"),
@@ -57,10 +57,10 @@ REFUSED = {
     "no pairs": ({"batches": 3.0}, r"batches: expected an iterable of pairs \(x, y\), got a float. taylornets.training.Batch"),
     "empty": ({"batches": []}, r"batches: expected at least one pair \(x, y\), got none"),
     "empty iterator": ({"batches": iter(())}, r"batches: expected at least one pair \(x, y\), got none"),
-    "arrays alone": ({"batches": [X]}, r"batches: expected pairs \(x, y\), got a ndarray in step 0"),
-    "three": ({"batches": [(X, Y, Y)]}, r"batches: expected pairs \(x, y\), got a tuple of 3 in step 0"),
-    "later": ({"batches": [(X, Y), X]}, r"batches: expected pairs \(x, y\), got a ndarray in step 1"),
-    "lengths": ({"batches": [(X, Y), (X, Y[:-1])]}, "batches: expected as many targets as inputs, got 8 and 7 in step 1"),
+    "arrays alone": ({"batches": [X]}, r"batches: expected pairs \(x, y\), got a ndarray at step 0"),
+    "three": ({"batches": [(X, Y, Y)]}, r"batches: expected pairs \(x, y\), got a tuple of 3 at step 0"),
+    "later": ({"batches": [(X, Y), X]}, r"batches: expected pairs \(x, y\), got a ndarray at step 1"),
+    "lengths": ({"batches": [(X, Y), (X, Y[:-1])]}, "batches: expected as many targets as inputs, got 8 and 7 at step 1"),
     "no rows": ({"batches": [(X[0, 0], Y)]}, r"x of batch 0: expected an array .* got shapes \(\)"),
     "labels": ({"batches": [(X, Y + 1)]}, "y: expected labels from 0 to 3, got the label 4"),
     "labels of the second batch": (
@@ -77,14 +77,14 @@ REFUSED = {
     "NaN in y": (
         {"loss": "squared", "batches": [(X, np.full((8, 4), np.nan))]}, "y: expected finite numbers, got 32 NaN or infinite"
     ),
-    "half a probe": ({"probe": (X, None)}, "probe: expected inputs x and targets y, got one of the two. Without both"),
-    "lengths of probe": ({"probe": (X, Y[:-1])}, "probe: expected 8 examples as x has, got 7"),
+    "half a probe": ({"probe": (X, None)}, "probe: expected inputs x and targets y, got only one of them. Omit both"),
+    "lengths of probe": ({"probe": (X, Y[:-1])}, "probe: expected 8 examples, as in x, got 7"),
     "labels of probe": ({"probe": (X, Y + 1)}, "y: expected labels from 0 to 3, got the label 4"),
     # What is trained, and how.
     "one order": ({"orders": 2}, "orders: expected a list of integers ≥ 1, got 2"),
     "order 0": ({"orders": (0, 1)}, "orders: expected an integer ≥ 1, got 0"),
     "half an order": ({"orders": (1.5,)}, "orders: expected an integer ≥ 1, got 1.5"),
-    "twice": ({"orders": (2, 2)}, r"orders: expected orders that differ, got \(2, 2\)"),
+    "twice": ({"orders": (2, 2)}, r"orders: expected distinct orders, got \(2, 2\)"),
     "no model": ({"orders": (), "include_full": False}, "orders: expected at least one order, or include_full=True, got"),
     "loss": ({"loss": "cross"}, "loss: expected one of .*'softmax'"),
     "task": ({"task": "classify"}, "task: expected one of .* Did you mean 'classification'"),
@@ -103,7 +103,7 @@ REFUSED = {
     "augment without key": ({"augment": lambda k, x: x}, "key: expected a key, since augment draws noise, got None"),
     "noise without key": ({"stochastic": True}, "key: expected a key, since stochastic draws noise, got None"),
     "noise without f_eval": (
-        {"stochastic": True, "key": jax.random.key(0)}, r"f_eval: expected a function in probe, .*got None. It is the model"
+        {"stochastic": True, "key": jax.random.key(0)}, r"f_eval: expected a function, set in probe, .*got None. Pass the model"
     ),
     # Numbers.
     "evaluate_every": ({"evaluate_every": 0}, "every: expected an integer ≥ 1, got 0"),
@@ -126,7 +126,7 @@ def test_refused(which):
 
 
 MISTYPED = {
-    "an int for a key": (TrainingSettings, {"key": 0}, "key: expected a random key of JAX, got 0. For example"),
+    "an int for a key": (TrainingSettings, {"key": 0}, "key: expected a JAX random key, got 0. For example"),
     "a callback": (
         Probe, {"callbacks": print}, "callbacks: expected a list of functions of a Snapshot, got a .*Put it into a list"
     ),
@@ -156,7 +156,7 @@ def test_a_name_of_no_model_in_a_callback():
 
 
 def test_an_order_too_high_for_memory(monkeypatch):
-    """Refused before anything is trained, as `taylor_expand` does; the estimate can be overridden."""
+    """Rejected before training, as in `taylor_expand`; the memory limit can be overridden."""
     from taylornets.expansion import _memory  # noqa: PLC0415
 
     def train(**settings):

@@ -1,4 +1,4 @@
-"""Leaves that do not move, and the switches of JAX under which all must run."""
+"""Fixed leaves, and training under strict JAX settings."""
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ SETTINGS = {
 
 
 def with_settings(params, x):
-    """Python branches on numbers and words, a mask chooses columns, a step counter ends a loop."""
+    """Python branches on numbers and strings, a mask selects columns, a step counter ends a loop."""
     assert params["nothing"] is None
     assert params["rate"] == 0.5
     hidden = params["function"](x[:, params["units"]] @ params["w"]) if params["name"] == "tanh" else x
@@ -51,7 +51,7 @@ def test_leaves_that_do_not_move_stay_as_they_are(tmp_path):
     np.testing.assert_allclose(found.history.ntk_drift, expected.history.ntk_drift, rtol=1e-3, atol=1e-7)
     # A number is part of what a checkpoint belongs to, and so is a key.
     for setting, other in (("scale", np.float32(3)), ("key", jax.random.key(1))):
-        with pytest.raises(tn.ArgumentError, match=f"whose start parameters at {setting} differs"):
+        with pytest.raises(tn.ArgumentError, match=f"which differs in the initial parameters at {setting}"):
             train(with_settings, w | SETTINGS | {setting: other}, checkpoint=tmp_path / "run", resume=True)
 
 
@@ -61,7 +61,7 @@ def mixed(params, x):
 
 
 def test_strict_switches_change_nothing():
-    """Labels of a byte, leaves of two precisions, sums of booleans: nothing is promoted, no rank, no NaN on the way."""
+    """8-bit labels, leaves of two precisions, sums of booleans: no implicit promotion and no intermediate NaN."""
     rng = np.random.default_rng(2)
     params = {
         "half": jnp.asarray(rng.normal(size=(3, 4)), jnp.bfloat16), "single": jnp.asarray(rng.normal(size=(4, 2)), jnp.float32),

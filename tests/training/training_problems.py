@@ -1,4 +1,4 @@
-"""Small networks with their minibatches, and a training loop as one writes it with optax."""
+"""Small networks with minibatches, and an ordinary optax training loop."""
 
 import dataclasses
 import itertools
@@ -17,7 +17,7 @@ import taylornets as tn
 
 @dataclass(frozen=True)
 class Problem:
-    """A model `f(params, x)`, its start, and minibatches of a classification problem with four classes."""
+    """A model `f(params, x)`, its initial parameters, and minibatches of a classification problem with four classes."""
 
     f: Callable[..., Any]
     params: Any
@@ -64,12 +64,12 @@ PROBLEMS = {"perceptron": perceptron, "convolution": convolution}
 
 
 def cross_entropy(outputs: Any, y: Any) -> Any:
-    """Without this package."""
+    """The loss, implemented without this package."""
     return optax.softmax_cross_entropy_with_integer_labels(outputs, y)
 
 
 def sgd() -> Any:
-    """Momentum, clipping that is at work, and a schedule."""
+    """Momentum, active clipping, and a schedule."""
     return optax.chain(optax.clip_by_global_norm(0.5), optax.sgd(optax.cosine_decay_schedule(0.3, 8), momentum=0.9))
 
 
@@ -95,14 +95,14 @@ def loop(model: Any, params: Any, batches: Any, optimizer: Any, loss: Any = cros
 
 
 def assert_same(found: Any, expected: Any) -> None:
-    """Two trees, bit for bit."""
+    """Asserts that two trees are equal bit for bit."""
     assert jax.tree.structure(found) == jax.tree.structure(expected)
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b), strict=True)
 
 
 def assert_close(found: Any, expected: Any, tolerance: float) -> None:
-    """Two trees, each leaf relative to its largest entry."""
+    """Compares two trees, each leaf relative to its largest entry."""
     assert jax.tree.structure(found) == jax.tree.structure(expected)
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         assert float(jnp.abs(a - b).max()) <= tolerance * float(jnp.abs(b).max())
@@ -116,7 +116,7 @@ SETTINGS = {field.name: field.name for field in dataclasses.fields(tn.training.T
 
 
 def grouped(probe: Any = None, **given: Any) -> dict[str, Any]:
-    """Keywords of `tn.taylorized_training`, made of the fields of its values; `probe` is a pair."""
+    """Builds the keywords of `tn.taylorized_training` from the fields of its option values; `probe` is a pair."""
 
     def taken(names: dict[str, str]) -> dict[str, Any]:
         return {name: given.pop(old) for old, name in names.items() if old in given}
@@ -131,5 +131,5 @@ def grouped(probe: Any = None, **given: Any) -> dict[str, Any]:
 
 
 def taylorized(f: Any, params: Any, batches: Any, **given: Any) -> tn.TaylorizedTraining:
-    """`tn.taylorized_training` with the fields of its values as keywords."""
+    """Calls `tn.taylorized_training` with the fields of its option values as keywords."""
     return tn.taylorized_training(f, params, batches, **grouped(**given))

@@ -1,4 +1,4 @@
-"""The one training entry (theory 3 to 5): a start, a method, and a certificate that says when to stop."""
+"""The training entry `fit` (theory 3 to 5): an initialization, a method, and a certificate as the stopping rule."""
 
 import time
 from collections.abc import Callable
@@ -46,41 +46,41 @@ def fit(
     chunk_size: int | None = None,
     sample_weight: ArrayLike | None = None,
 ) -> FitResult:
-    """Trains a displacement and proves how good it is.
+    """Trains a displacement and certifies its optimality gap.
 
     Args:
         net: the network.
         x: examples, shape `(n, d)`.
-        y: targets as the loss takes them.
+        y: targets in the form the loss expects.
         model: `"quadratic"`, `"randomized"`, `"linear"`, `"full"`, an integer `k ≥ 1` for the single term of order `k`, or
             a randomization such as `SignedMoments(3)`; see `taylornets.objective`.
         loss: a name of `taylornets.losses`, or a loss.
         penalty: `λ > 0`.
         power: `p ≥ 2k`.
-        method: `"lbfgs"`, `"negative_curvature"` (leaves saddles, and stops at second-order stationary points),
-            `"perturbed_gradient_descent"`, `"noisy_sgd"` (minibatches, and for randomized models fresh signs in every
-            step, with a learning rate that falls to 0 at `max_steps`), `"gradient_descent"`, or a method object of
+        method: `"lbfgs"`, `"negative_curvature"` (escapes saddles and stops at second-order stationary points),
+            `"perturbed_gradient_descent"`, `"noisy_sgd"` (minibatches, fresh signs at every step for randomized models,
+            and a learning rate that decays to 0 at `max_steps`), `"gradient_descent"`, or a method object from
             `taylornets.optimizers`.
-        w_init: start, shape `(m, d)` or `(m, R, d)`; by default zero for the linear model and the full network, and
-            small and random otherwise, since `w = 0` is a saddle of every term of order ≥ 2.
-        key: JAX random key of the method's noise, of the random start, and of up to three further ones where a gap
+        w_init: initial displacement, shape `(m, d)` or `(m, R, d)`; by default zero for the linear model and the full
+            network, and small and random otherwise, since `w = 0` is a saddle of every term of order ≥ 2.
+        key: JAX random key for the noise of the method, the random initialization, and up to three restarts if a gap
             remains (the best result is returned); by default `jax.random.key(0)`.
-        rank: copies `R` of every unit that share `w0_r` and are penalized together; `R > 1` for single terms of order
-            ≥ 2 only.
-        tol: relative gap at which a certified run stops; for the others the scale-free gradient
+        rank: number of copies `R` of each unit, which share `w0_r` and are penalized jointly; `R > 1` only for single terms
+            of order ≥ 2.
+        tol: relative gap at which a certified run stops; for other models, the threshold on the scale-free gradient
             `‖∇P‖ max(‖w‖, m^{1/2 - 1/(2k)}/B_x) / P`.
-        max_steps: iterations at most.
-        throw: whether a run that failed raises; otherwise the status says so.
-        chunk_size: examples handled at a time, see `TwoLayerNetwork.prepare`.
-        sample_weight: weights of the examples, shape `(n,)`, see `taylornets.objective`; objective and certificate are those
-            of the weighted problem.
+        max_steps: maximum number of iterations.
+        throw: whether a failed run raises; otherwise `status` reports the failure.
+        chunk_size: examples processed at a time, see `TwoLayerNetwork.prepare`.
+        sample_weight: weights of the examples, shape `(n,)`, see `taylornets.objective`; objective and certificate
+            refer to the weighted problem.
 
     Returns:
         The result with displacement, certificate and status.
 
     Raises:
-        ArgumentError: for arguments that do not fit.
-        FitError: when `max_steps` is reached or the objective is not finite, unless `throw=False`.
+        ArgumentError: for invalid arguments.
+        FitError: if `max_steps` is reached or the objective is not finite, unless `throw=False`.
 
     Source: theory 3, 5.
 
@@ -105,16 +105,16 @@ def fit(
 
 
 def check_settings(rank: Any, max_steps: Any, tol: Any) -> tuple[int, int]:
-    """Checks what does not depend on the data; gives `rank` and `max_steps` as integers."""
+    """Checks the arguments that do not depend on the data; returns `rank` and `max_steps` as integers."""
     rank, max_steps = _checks.integer("rank", rank, 1), _checks.integer("max_steps", max_steps, 1)
     _checks.positive("tol", tol)
     return rank, max_steps
 
 
 def check_copies(risk: Objective, rank: int, model: Any) -> None:
-    """Refuses a rank above one for models in which copies of a unit have no meaning."""
+    """Rejects a rank above one for models without copies of units."""
     if rank > 1 and not risk.model.copies:
-        advice = "Copies serve single terms of order ≥ 2 only."
+        advice = "Only single terms of order ≥ 2 support copies."
         raise _checks.ArgumentError("rank", f"1 for model={model!r}", str(rank), advice)
 
 
@@ -128,15 +128,15 @@ def train(
     tol: float,
     max_steps: int,
 ) -> FitResult:
-    """`fit` on a prepared objective; from `w`, or from the model's own start with restarts."""
+    """Runs `fit` on a prepared objective, from `w` or from the default initialization with restarts."""
     key = jax.random.key(0) if key is None else key
     solver = default_method(method, risk, key, max_steps) if isinstance(method, str) else method
     options: dict[str, Any] = {"certified": risk.model.certifiable, "tol": tol, "max_steps": max_steps}
     if w is not None:
         return minimize(risk, risk.displacement(w), solver, key, **options)
     result = minimize(risk, risk.start(key, rank), solver, key, **options)
-    # A gap that remains is a local minimum of a narrow network, or an optimum of higher rank. Another start tells them
-    # apart: two that end at the same objective have met the optimum of this rank.
+    # A remaining gap indicates a local minimum of a narrow network or an optimum of higher rank. A restart distinguishes
+    # the two: runs that end at the same objective have reached the optimum of this rank.
     for attempt in range(_RESTARTS):
         if result.status is not Status.GAP_REMAINS:
             break
@@ -151,8 +151,8 @@ def train(
 class _Preconditioned(eqx.Module):
     """The objective in the coordinates `z` with `w = z A`, `A = (S/‖S‖ + ε I)^{-1/2}`, `S = Σ p_i x_i x_iᵀ`.
 
-    Curvature in `w_r` goes through `⟨w_r, x_i⟩`, so inputs of uneven spread make the objective ill-conditioned. `ε`
-    bounds how far a direction is stretched; a heuristic. On digits it halves the steps, on isotropic inputs `A` is nearly `I`.
+    The curvature in `w_r` enters through `⟨w_r, x_i⟩`, so anisotropic inputs make the objective ill-conditioned. `ε` limits
+    the scaling of a direction and is a heuristic. It halves the steps on digits; for isotropic inputs `A` is nearly `I`.
     """
 
     risk: Objective
@@ -181,10 +181,10 @@ def minimize(
     max_steps: int,
     on_check: Callable[[FitHistory], None] | None = None,
 ) -> FitResult:
-    """Runs a method on a prepared objective, with checks at geometrically growing numbers of steps.
+    """Runs a method on a prepared objective, with checks at a geometric schedule of steps.
 
-    The schedule depends on nothing but the number of steps, so that the result does not depend on the machine's speed;
-    it bounds the certificates' share of the time. After every check `on_check` is handed the history so far.
+    The schedule depends only on the number of steps, so results do not depend on the speed of the machine, and it bounds
+    the fraction of time spent on certificates. `on_check` is called with the history after every check.
     """
     started = time.perf_counter()
     history = FitHistory()
@@ -199,7 +199,7 @@ def minimize(
         state = solver.advance(fun, state, min(check, max_steps) - int(state.steps))
         candidate = state.w if leave is None else state.w @ leave
         size = jnp.maximum(jnp.linalg.norm(candidate), risk.natural_norm)
-        # After numbers that are not finite, the best point known is what counts.
+        # If the objective is not finite, the best known point is used.
         diverged = not bool(jnp.isfinite(state.value))
         if jnp.isfinite(candidate).all():
             found, slope = risk.value_and_gradient(candidate)
@@ -220,7 +220,7 @@ def minimize(
 def _status(
     outcome: MethodOutcome, history: FitHistory, certificate: Certificate | None, tol: float, max_steps: int
 ) -> Status | None:
-    """How a run ends at a check, or None if it goes on."""
+    """Returns the status if the run ends at this check, otherwise None."""
     if certificate is not None:
         if history.relative_gap[-1] <= tol:
             return Status.CERTIFIED

@@ -1,9 +1,9 @@
-"""The methods that `fit` knows by name, with learning rates and noise that fit the objective.
+"""The named methods of `fit`, with learning rates and noise adapted to the objective.
 
-First-order methods need a length and a curvature. A descent from 0 never leaves the ball `λ ‖W‖_{2,2k}^p ≤ P(0)`; the
-learning rate is a fraction of one over the spectral radius of the Hessian at a random point half way to its boundary. Noise
-is a small share of the natural size of a coordinate, at which the term of order `k` is O(1): units of norm `m^{-1/(2k)}/B_x`.
-Heuristics, all of them; a method object sets its own.
+First-order methods require a length scale and a curvature. Descent from 0 stays in the ball `λ ‖W‖_{2,2k}^p ≤ P(0)`. The
+learning rate is a fraction of the inverse spectral radius of the Hessian at a random point halfway to the boundary of this
+ball. The noise is a small fraction of the natural size of a coordinate, for which the term of order `k` is O(1): units have
+norm `m^{-1/(2k)}/B_x`. All of these are heuristics; method objects use their own settings.
 """
 
 from collections.abc import Callable
@@ -26,21 +26,21 @@ from taylornets.optimizers import (
 
 _JUMP = 0.05  # radius of a perturbation relative to the natural norm
 _NOISE = 1e-3  # standard deviation of a step's noise relative to that of a coordinate
-_QUIET = 1e-6  # gradient norm that counts as stationary, relative to (natural norm)/(learning rate)
+_QUIET = 1e-6  # threshold on the gradient norm for stationarity, relative to (natural norm)/(learning rate)
 _HALF_WAY = 0.5
 _BATCH = 64
-# Learning rates times the spectral radius: a quarter of what is stable there, and less for gradients of minibatches.
+# Learning rates times the spectral radius: a quarter of the stability limit, and less for minibatch gradients.
 _STABLE, _STABLE_SAMPLED = 0.5, 0.125
 
 
 def default_method(name: str, risk: Objective, key: PRNGKeyArray, max_steps: int) -> Method:
-    """The method of that name, with the settings that fit the objective.
+    """Returns the named method with settings adapted to the objective.
 
     Args:
         name: a key of `METHODS`.
         risk: the objective whose curvature sets learning rates.
-        key: JAX random key of the point at which the curvature is measured.
-        max_steps: steps over which a falling learning rate falls.
+        key: JAX random key for the point at which the curvature is measured.
+        max_steps: number of steps over which a decaying learning rate decays.
 
     Returns:
         The method.

@@ -1,4 +1,4 @@
-"""The regularization path: training at one penalty after the other, each from the solution of the one before."""
+"""The regularization path: warm-started training along a sequence of penalties."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -36,34 +36,34 @@ def fit_path(
     chunk_size: int | None = None,
     sample_weight: ArrayLike | None = None,
 ) -> list[FitResult]:
-    """Trains at each penalty in turn, warm-started from the solution of the one before.
+    """Computes a regularization path: each penalty is warm-started from the previous solution.
 
-    Features are prepared and programs compiled once for the whole path. The first penalty is trained as by `fit`.
+    Features are prepared and programs compiled once for the whole path. The first penalty is trained as in `fit`.
 
     Args:
         net: the network.
         x: examples, shape `(n, d)`.
-        y: targets as the loss takes them.
-        penalties: strengths `λ > 0`, best from strong to weak.
+        y: targets in the form the loss expects.
+        penalties: strengths `λ > 0`, preferably in decreasing order.
         model: see `fit`; so are `loss`, `power`, `method`, `key`, `rank`, `tol`, `max_steps`, `chunk_size` and `sample_weight`.
         loss: a name of `taylornets.losses`, or a loss.
         power: `p ≥ 2k`.
         method: a name, or a method object of `taylornets.optimizers`.
         w_init: initial displacement for the first penalty, shape `(m, d)` or `(m, R, d)`.
         key: JAX random key.
-        rank: copies `R` of every unit.
-        tol: at which the run at each penalty stops.
-        max_steps: iterations at most, at each penalty.
-        throw: whether a run that failed raises; otherwise its status says so, and the path continues.
-        chunk_size: examples handled at a time.
+        rank: number of copies `R` of each unit.
+        tol: stopping tolerance at each penalty.
+        max_steps: maximum number of iterations at each penalty.
+        throw: whether a failed run raises; otherwise its status reports the failure and the path continues.
+        chunk_size: examples processed at a time.
         sample_weight: weights of the examples, shape `(n,)`.
 
     Returns:
-        One result for each penalty, in their order.
+        One result per penalty, in the same order.
 
     Raises:
-        ArgumentError: for arguments that do not fit.
-        FitError: when a run fails, unless `throw=False`.
+        ArgumentError: for invalid arguments.
+        FitError: if a run fails, unless `throw=False`.
 
     Source: theory 3.
 
@@ -102,7 +102,7 @@ def regularization_path(
     w: Array | None = None,
     restart_below: float = 0.0,
 ) -> Iterator[FitResult]:
-    """Trains a prepared objective at each penalty in turn, from where the last one ended.
+    """Trains a prepared objective at each penalty, warm-started from the previous solution.
 
     Zero is a stationary point of every term of order 2 or more; a path that a strong penalty has driven to zero stays there.
 
@@ -114,7 +114,7 @@ def regularization_path(
         restart_below: the path restarts from `w` when its norm falls below this fraction of the norm of `w`.
 
     Yields:
-        A result for each penalty.
+        One result per penalty.
     """
     start = w
     for penalty in penalties:

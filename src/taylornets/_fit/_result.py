@@ -1,4 +1,4 @@
-"""What a training run returns, and the sentences of its statuses."""
+"""The result of a training run and its statuses."""
 
 import enum
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from taylornets.optimizers import Stationarity
 
 
 class Status(enum.Enum):
-    """How a run ended; the value is the sentence a person reads.
+    """The outcome of a run; the value is its description.
 
     Example:
         >>> import taylornets as tn
@@ -20,49 +20,51 @@ class Status(enum.Enum):
     """
 
     CERTIFIED = (
-        "The relative gap of the certificate is at most tol: the displacement is globally optimal to that accuracy."
+        "The relative gap of the certificate is at most tol: the displacement is globally optimal to this accuracy."
     )
     STATIONARY = (
-        "The gradient vanishes to tol; this model has no certificate of global optimality. It may be a saddle: "
-        "taylornets.stationarity tells, and method='negative_curvature' leaves it."
+        "The gradient is zero to within tol. This model has no certificate of global optimality, and the point may be a "
+        "saddle: check it with taylornets.stationarity, or use method='negative_curvature' to escape saddles."
     )
     SECOND_ORDER = (
-        "The gradient vanishes and the Hessian has no negative eigenvalue beyond the tolerance (see stationarity): not a "
-        "strict saddle. This model has no certificate of global optimality."
+        "The gradient vanishes and the Hessian has no negative eigenvalue beyond the tolerance (see stationarity), so the "
+        "point is not a strict saddle. This model has no certificate of global optimality."
     )
     GAP_REMAINS = (
-        "No further decrease is possible in this precision, and the certificate's gap is above tol. Likely causes, in order: "
-        "the optimum needs units of higher rank (use rank=2, then 3), the precision is float32 (enable float64), "
-        "a poor start or a saddle (another key; method='negative_curvature' leaves saddles)."
+        "The objective cannot decrease further in this precision, and the gap of the certificate exceeds tol. Likely causes, "
+        "in order: the optimum requires units of higher rank (use rank=2, then 3); the precision is float32 (enable "
+        "float64); a poor initialization or a saddle (use another key, or method='negative_curvature' to escape saddles)."
     )
     STALLED = (
-        "No further decrease is possible in this precision, and the gradient is above tol. Enable float64 or raise tol."
+        "The objective cannot decrease further in this precision, and the gradient exceeds tol. Enable float64 or raise "
+        "tol."
     )
     MAX_STEPS = (
-        "max_steps was reached before tol. Raise max_steps, raise tol, or start from w_init of a larger penalty."
+        "max_steps was reached before tol. Raise max_steps, raise tol, or pass the solution of a larger penalty as "
+        "w_init."
     )
     DIVERGED = (
-        "The objective is not finite any more; the best displacement before that is returned. Lower the learning rate, or "
+        "The objective became infinite or NaN; the best displacement found before is returned. Lower the learning rate or "
         "scale the data down."
     )
 
     @property
     def is_failure(self) -> bool:
-        """Whether `fit` raises on it unless asked not to."""
+        """Whether `fit` raises an error for this status unless `throw=False`."""
         return self in (Status.MAX_STEPS, Status.DIVERGED)
 
 
 @dataclass(frozen=True)
 class FitHistory:
-    """The course of a run at its checks: equally long lists.
+    """The trajectory of a run, one list entry per check.
 
     Attributes:
-        steps: iterations done.
+        steps: iterations completed.
         objective: penalized objective.
         gradient_norm: Euclidean norm of its gradient.
         scaled_gradient: the scale-free gradient `‖∇P‖ max(‖w‖, m^{1/2 - 1/(2k)}/B_x) / P`.
-        relative_gap: of the certificate; empty where the model has none.
-        seconds: wall-clock time since the start, compilation included.
+        relative_gap: relative gap of the certificate; empty for models without a certificate.
+        seconds: wall-clock time since the run began, including compilation.
     """
 
     steps: list[int] = field(default_factory=list)
@@ -99,11 +101,11 @@ class FitResult:
     Attributes:
         w: displacement, shape `(m, d)`, or `(m, R, d)` for `rank=R > 1`.
         objective: penalized objective at `w`.
-        certificate: proof of how far `w` is from the global optimum; `None` for models that have none.
-        status: how the run ended; `status.value` is a sentence.
-        steps: iterations done.
-        history: the course of the run.
-        stationarity: the second-order test that ended the run, for `"negative_curvature"`; else `None`.
+        certificate: certified bound on the optimality gap of `w`; `None` for models without a certificate.
+        status: the outcome; `status.value` describes it in a sentence.
+        steps: iterations completed.
+        history: the trajectory of the run.
+        stationarity: the second-order test that ended the run (`"negative_curvature"` only), otherwise `None`.
 
     Example:
         >>> import jax, jax.numpy as jnp, taylornets as tn
@@ -132,7 +134,7 @@ class FitResult:
 
 
 class FitError(RuntimeError):
-    """A run that failed; `result` holds the best displacement, `throw=False` returns it instead.
+    """Raised when a run fails; `result` holds the best displacement. With `throw=False`, it is returned instead.
 
     Example:
         >>> import jax, jax.numpy as jnp, taylornets as tn
@@ -148,4 +150,4 @@ class FitError(RuntimeError):
 
     def __init__(self, result: FitResult):
         self.result = result
-        super().__init__(f"{result}\nPass throw=False to get the result all the same.")
+        super().__init__(f"{result}\nPass throw=False to return this result instead of raising.")

@@ -1,4 +1,4 @@
-"""The regime of a real network: which order of its Taylor series explains what it has learned (theory 10)."""
+"""The regime of a trained network: which Taylor orders account for its change in function space (theory 10)."""
 
 from taylornets._regime._evaluator import RegimeEvaluator as RegimeEvaluator
 from taylornets._regime._programs import RegimeSettings as RegimeSettings

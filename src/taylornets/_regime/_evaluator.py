@@ -1,4 +1,4 @@
-"""The regime of movements from one initialization to any number of ends."""
+"""Evaluates the regime at any number of parameter values that share one initialization."""
 
 import math
 from collections.abc import Callable
@@ -17,18 +17,18 @@ from taylornets._regime._result import Regime
 from taylornets._trees import Line, Segment, leaf_name, refuse_not_finite, refuse_unusable, rows, same
 from taylornets.expansion import warn_of_other_slopes
 
-_NOISE = "rounding in the computation alone may account for what is not explained"
+_NOISE = "the unexplained part may be due to rounding alone"
 
 
 class RegimeEvaluator:
-    """What `regime` does for one end, prepared for any number of them: the initialization, the probe inputs, compiled programs.
+    """Computes the regime between one initialization and any number of parameter values, with programs compiled once.
 
     Args:
         f: the model `f(params, x)`.
         params0: the initialization.
         x: probe inputs.
-        settings: what is asked for.
-        trainable: leaves that may move, as in `regime`.
+        settings: settings of the analysis.
+        trainable: mask of trainable leaves, as in `regime`.
         fixed: as in `regime`.
     """
 
@@ -45,7 +45,10 @@ class RegimeEvaluator:
         _refuse_not_finite("params0", params0)
         self._line = Line.through(f, params0, trainable, fixed=fixed)
         if not self._line.moving:
-            expected, advice = "a leaf that may move, an array of floats", "Is trainable all False?"
+            expected, advice = (
+                "at least one trainable leaf, an array of floats",
+                "Check trainable: is it all False?",
+            )
             raise ArgumentError("params0", expected, "none", advice)
         self._settings = settings
         self._count = rows("x", x)
@@ -54,16 +57,16 @@ class RegimeEvaluator:
         self._programs = None if fixed == "end" else self._prepared(self._line.here())
 
     def __call__(self, params1: Any, argument: str = "params1", stacklevel: int = 2) -> Regime:
-        """The regime of the movement to one end.
+        """Computes the regime between the initialization and `params1`.
 
         Args:
-            params1: the end, a tree like the initialization.
-            argument: its name in messages.
-            stacklevel: of warnings, 2 for the caller.
+            params1: the end point, a tree like the initialization.
+            argument: name of `params1` in error messages.
+            stacklevel: stack level of warnings, 2 for the caller.
         """
         segment, end = self._opened(params1, argument)
         programs = self._at(segment)
-        # What the verdict needs comes first; nothing outside of the ends is looked at before.
+        # The verdict is computed first, before the model is evaluated outside the segment.
         terms, last = programs.terms(end), programs.at(end, 1.0)
         orders = measured(programs.first, terms, last, programs.unit, self._settings.threshold)
         self._compare_rules(segment, orders, stacklevel + 2)
@@ -97,21 +100,21 @@ class RegimeEvaluator:
         )
 
     def models(self, params1: Any, argument: str = "params1") -> np.ndarray:
-        """Outputs at one end of the Taylor models of orders 0 to `max_order`, then of the model itself.
+        """Evaluates the Taylor models of orders 0 to `max_order` and the model itself at `params1`.
 
         Args:
-            params1: the end, a tree like the initialization.
-            argument: its name in messages.
+            params1: the end point, a tree like the initialization.
+            argument: name of `params1` in error messages.
 
         Returns:
-            Shape `(max_order + 2, n, ...)`, double precision.
+            Outputs in float64, shape `(max_order + 2, n, ...)`, the model itself last.
         """
         segment, end = self._opened(params1, argument)
         programs = self._at(segment)
         return np.concatenate([np.cumsum(programs.terms(end), axis=0), programs.at(end, 1.0)[None]])
 
     def _opened(self, params1: Any, argument: str) -> tuple[Segment, list[Any]]:
-        """The way to an end, and the leaves of the end that move."""
+        """Returns the segment to the end point and the trainable leaves of the end point."""
         _refuse_not_finite(argument, params1)
         segment = self._line.to(params1, argument, "params0")
         leaves = jax.tree.leaves(params1)
@@ -119,7 +122,7 @@ class RegimeEvaluator:
         return segment, [jnp.asarray(leaves[i], dtype=a.dtype) for i, a in moving]
 
     def _at(self, segment: Segment) -> Programs:
-        """The programs with the settings of a segment. With `fixed="end"` each end may bring its own."""
+        """Returns the programs for a segment. With `fixed="end"`, each end point may have its own fixed leaves."""
         mine = self._programs
         still = set(range(len(segment.still))) - set(self._line.moving)
         if mine is None or not all(same(mine.segment.still[i], segment.still[i]) for i in still):
@@ -130,12 +133,12 @@ class RegimeEvaluator:
         return Programs(segment, self._x, self._count, self._settings)
 
     def _fixed(self, params1: Any) -> dict[str, str]:
-        """Leaves that do not move but differ, and whose value is used."""
+        """Returns the fixed leaves that differ between the end points, each with the end point whose value is used."""
         frozen, settings = self._line.differing(jax.tree.leaves(params1))
         return dict.fromkeys([*frozen, *settings], self._line.fixed or "start")
 
     def _compare_rules(self, segment: Segment, orders: Orders, stacklevel: int) -> None:
-        """Once, at the first end that is not the initialization."""
+        """Compares reverse rules once, at the first end point that differs from the initialization."""
         if not self._compared and orders.size:
             self._compared = True
             warn_of_other_slopes(segment.model((self._x,)), segment.start, segment.move, stacklevel)
@@ -156,7 +159,7 @@ def _refuse_not_finite(argument: str, params: Any) -> None:
 
 
 def _agreement(orders: Orders) -> tuple[float, ...]:
-    """The share of predictions in common with the model at the end, by order; NaN where one of the two is not finite."""
+    """Fraction of predicted classes that agree with the model at the end point, by order; NaN where outputs are not finite."""
     right = np.asarray(classes(jnp.asarray(orders.last)))
     models = np.cumsum(orders.terms, axis=0)[1:]
     finite = np.asarray(np.all(np.isfinite(models - orders.last).reshape(len(models), -1), axis=1))

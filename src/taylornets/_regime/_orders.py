@@ -1,4 +1,4 @@
-"""What each order contributes to a movement, in double precision on the host: outputs are small beside what made them."""
+"""Contributions of the Taylor orders to an output change, computed in float64 on the host to limit cancellation errors."""
 
 import math
 from dataclasses import dataclass
@@ -7,22 +7,22 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-_LISTED = 6  # rows in a message
+_LISTED = 6  # rows listed in a message
 
 
 @dataclass(frozen=True)
 class Orders:
-    """A movement `M` between two ends and the Taylor terms in it. Ratios have an entry for each order from 1 on.
+    """An output change `M` and its Taylor terms. Ratios have one entry per order, starting at order 1.
 
     Attributes:
-        terms: orders 0 to `max_order`, shape `(max_order + 1, n, ...)`; NaN from the first order on that is not finite.
-        last: the outputs at the end, shape `(n, ...)`.
+        terms: orders 0 to `max_order`, shape `(max_order + 1, n, ...)`; NaN from the first non-finite order on.
+        last: the outputs at the end point, shape `(n, ...)`.
         movement: `M`, shape `(n, ...)`.
-        still: whether there is nothing to explain: `M` is zero, not finite, or rounding; then ratios are NaN.
+        still: whether `M` is zero, not finite, or at the level of rounding; all ratios are then NaN.
         share: `⟨f_k, M⟩/‖M‖²`.
-        error: `‖M − S_k‖/‖M‖`, with the sum `S_k` of the terms 1 to k.
+        error: `‖M − S_k‖/‖M‖`, where `S_k` is the sum of the terms 1 to k.
         term: `‖f_k‖/‖M‖`.
-        reason: which order is not finite for which inputs; empty where all are finite.
+        reason: the first non-finite order and the affected inputs; empty if all terms are finite.
     """
 
     terms: np.ndarray
@@ -41,11 +41,11 @@ class Orders:
 
     @property
     def nearest(self) -> float:
-        """The smallest distance of a Taylor model, `‖M − S_k‖`; infinite without any."""
+        """The smallest approximation error `‖M − S_k‖` over the orders; infinite if none is finite."""
         return min((e * self.size for e in self.error if not math.isnan(e)), default=math.inf)
 
     def explained(self, threshold: float) -> bool:
-        """Whether some order explains a given part of the movement's square."""
+        """Whether some order explains at least the fraction `threshold` of `‖M‖²`."""
         return any(1 - e**2 >= threshold for e in self.error)
 
     def part(self, outputs: np.ndarray) -> float:
@@ -54,25 +54,25 @@ class Orders:
 
 
 def measured(first: np.ndarray, terms: np.ndarray, last: np.ndarray, unit: float, threshold: float) -> Orders:
-    """The contributions of the orders.
+    """Computes the contributions of the orders.
 
     Args:
-        first: the outputs at the initialization, of the same program as `last`.
+        first: the outputs at the initialization, computed by the same program as `last`.
         terms: the Taylor terms of orders 0 to `max_order`.
-        last: the outputs at the end.
-        unit: of rounding.
-        threshold: the part of the movement that an order must explain.
+        last: the outputs at the end point.
+        unit: unit roundoff of the computation.
+        threshold: the fraction of `‖M‖²` that an order must explain.
     """
     wrong = np.asarray(~np.all(np.isfinite(terms.reshape(*terms.shape[:2], -1)), axis=2))  # by order and input
     highest = int(np.argmax(np.any(wrong, axis=1))) if wrong.any() else len(terms)
-    # The term of order 0 is the value of the model's own program: that of the series may be rounded otherwise.
+    # The term of order 0 is taken from the model's own program, since the series may round it differently.
     terms = np.concatenate([first[None], terms[1:highest], np.full_like(terms[max(highest, 1) :], math.nan)])
     movement = last - first
     size = float(np.linalg.norm(movement))
     sums = np.cumsum(terms[1:], axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         error = [float(np.divide(np.linalg.norm(movement - s), size)) for s in sums]
-    # What a Taylor model explains is no rounding, however small it is: noise does not follow derivatives.
+    # A change that a Taylor model explains is not rounding, however small: noise does not follow derivatives.
     explained = any(1 - e**2 >= threshold for e in error)
     still = not math.isfinite(size) or not (explained or size > unit * float(np.linalg.norm(first)))
     nothing = (math.nan,) * len(sums)
@@ -94,5 +94,5 @@ def _not_finite(order: int, wrong: np.ndarray) -> str:
 
 
 def double(leaf: Any) -> np.ndarray:
-    """A leaf in double precision on the host, whatever type of float it has."""
+    """Converts a leaf of any floating dtype to float64 (or complex128) on the host."""
     return np.asarray(leaf).astype(np.complex128 if jnp.iscomplexobj(leaf) else np.float64)

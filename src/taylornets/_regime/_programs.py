@@ -18,7 +18,7 @@ from taylornets.series import contains, precision
 
 @dataclass(frozen=True)
 class RegimeSettings:
-    """What `regime` is asked for; its docstring says what each one means."""
+    """Settings of `regime`, which documents them."""
 
     max_order: int = 4
     threshold: float = 0.9
@@ -44,23 +44,23 @@ class RegimeSettings:
 
 
 class Programs:
-    """A model whose leaves that do not move have fixed values.
+    """Compiled programs of a model whose fixed leaves have set values.
 
     Args:
-        segment: any segment that begins at the initialization; what does not move has the values that it holds.
+        segment: any segment that begins at the initialization; it supplies the values of the fixed leaves.
         x: probe inputs, arrays.
-        count: the number of them.
-        settings: what is asked for.
+        count: number of probe inputs.
+        settings: settings of the analysis.
 
     Attributes:
-        first: the outputs at the initialization, shape `(n, ...)`, double precision like all others.
+        first: the outputs at the initialization in float64, shape `(n, ...)`.
         classes: whether predictions are classes.
-        unit: the coarsest unit of rounding in the computation.
-        loops: whether the model holds a loop whose length depends on what it computes.
-        drift: of the kernel, from the initialization to an end.
+        unit: the largest unit roundoff in the computation.
+        loops: whether the model contains a loop of data-dependent length.
+        drift: kernel drift from the initialization to an end point.
 
     Raises:
-        ArgumentError: for outputs that are not one array with one example per row, or not finite at the initialization.
+        ArgumentError: if the outputs are not one array with one example per row, or not finite at the initialization.
     """
 
     def __init__(self, segment: Segment, x: Any, count: int, settings: RegimeSettings):
@@ -71,7 +71,7 @@ class Programs:
         def model(moved: Any, x: Any) -> Any:
             return segment.model((x,))(moved)
 
-        # The initialization is an argument of every program: as a constant it would be compiled into each one.
+        # The initialization is an argument of every program; a constant would be compiled into each of them.
         closed, outputs = jax.make_jaxpr(model, return_shape=True)(self._start, x)
         refuse_outputs("f", outputs, count)
         refuse_impure(lambda both: model(*both), (self._start, x), closed)
@@ -98,14 +98,14 @@ class Programs:
         infinite = int(np.sum(np.isinf(self.first)))
         if infinite:
             expected, got = "finite outputs at the initialization", f"{infinite} infinite of {self.first.size}"
-            raise ArgumentError("f", expected, got, "Leave masked outputs out, or mask with a large finite number.")
+            raise ArgumentError("f", expected, got, "Drop masked outputs, or mask with a large finite number.")
         self.drift = KernelDrift(
             lambda _, moved, x: model(moved, x), None, self._start, x, outputs, settings.ntk_inputs,
             {"custom_vjp": settings.custom_vjp, "max_bytes": settings.max_bytes},
         )  # fmt: skip
 
     def terms(self, end: Sequence[Any]) -> np.ndarray:
-        """The Taylor terms of orders 0 to `max_order` at an end, shape `(max_order + 1, n, ...)`."""
+        """Returns the Taylor terms of orders 0 to `max_order` at an end point, shape `(max_order + 1, n, ...)`."""
         try:
             parts = [self._terms(self._start, list(end), chunk) for chunk in self._chunks]
         except ArgumentError as error:
@@ -116,18 +116,18 @@ class Programs:
         return np.stack([_joined(rows) for rows in zip(*parts, strict=True)])
 
     def at(self, end: Sequence[Any], t: float) -> np.ndarray:
-        """The outputs at a part `t` of the way to an end, shape `(n, ...)`; exactly at the ends for 0 and 1."""
+        """Returns the outputs at `θ0 + t (θ1 − θ0)`, shape `(n, ...)`; `t = 0` and `t = 1` give the end points exactly."""
         part = jnp.asarray(t, jnp.result_type(float))
         return _joined([self._at(self._start, list(end), part, chunk) for chunk in self._chunks])
 
 
 def _point(a: Any, b: Any, t: Any) -> Any:
-    """A point between two leaves; exactly the second for `t = 1`. Halves and bytes are interpolated in single precision."""
+    """Interpolates two leaves; `t = 1` gives the second exactly. 8- and 16-bit floats are interpolated in float32."""
     wide = a.dtype if jnp.finfo(a.dtype).bits >= 32 else jnp.float32
     first, last = a.astype(wide), b.astype(wide)
     return jnp.where(t == 1, b, (first + t.astype(wide) * (last - first)).astype(a.dtype))
 
 
 def _joined(parts: Sequence[Any]) -> np.ndarray:
-    """Chunks of the probe inputs as one array in double precision."""
+    """Concatenates chunks of the probe inputs into one float64 array."""
     return np.concatenate([np.asarray(part, dtype=np.float64) for part in parts])

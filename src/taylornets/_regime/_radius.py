@@ -1,4 +1,4 @@
-"""How far along the line the Taylor model of each order can be trusted, and what the mirror image of the end says."""
+"""The radius of accuracy of each order along the line, and the parity split from the mirror image of the end point."""
 
 import math
 from collections.abc import Sequence
@@ -12,27 +12,27 @@ from taylornets._evaluator import said
 from taylornets._regime._orders import Orders, double
 from taylornets._regime._programs import Programs
 
-LIMIT = 4.0  # parts of the displacement up to which radii are looked for,
+LIMIT = 4.0  # multiples of the displacement up to which radii are searched,
 _STEPS_PER_OCTAVE = 4  # on a geometric grid,
 _OCTAVES = 10  # down to 1/256
 
 # The limit is a power of two, so that 1 lies on the grid too.
 NODES = tuple(float(t) for t in LIMIT * 2.0 ** (-np.arange(_STEPS_PER_OCTAVE * _OCTAVES + 1)[::-1] / _STEPS_PER_OCTAVE))
 
-_LOOP = "not looked at outside of the ends: the model has a while loop, which may not end there"
-_HIDDEN = "the error crosses the tolerance, if at all, where the outputs have changed by no more than rounding"
+_LOOP = "not evaluated outside the segment: the model has a while loop, which may not terminate there"
+_HIDDEN = "if the error crosses the tolerance, it does so where the output change is at the level of rounding"
 
 
 @dataclass(frozen=True)
 class Along:
-    """What the outputs along the line say.
+    """Results from the outputs along the line.
 
     Attributes:
-        radius: of each order from 1 on.
-        limit: the largest part of the displacement that was looked at.
-        even: the share of all even orders.
-        rounding: what rounding does to the outputs, a norm.
-        reasons: by the names of fields of `Regime`, why a number is missing.
+        radius: radius of each order, starting at order 1.
+        limit: the largest multiple of the displacement that was evaluated.
+        even: contribution of all even orders.
+        rounding: norm of the rounding error in the outputs.
+        reasons: why a value is missing, keyed by field of `Regime`.
     """
 
     radius: tuple[float, ...]
@@ -43,17 +43,17 @@ class Along:
 
 
 def along(programs: Programs, end: Sequence[Any], orders: Orders, tolerance: float) -> Along:
-    """Looks at the line: between the ends first, and outside of them only where that is sure to end.
+    """Evaluates the model along the line: first on the segment, then outside it if termination is guaranteed.
 
-    A program takes as long outside as between the ends, unless it holds a loop whose length depends on what it computes: a
-    fixed point that converges at both ends need not converge beyond them, and a program that runs cannot be stopped. A model
-    with such a loop is not looked at outside. Errors out there become reasons.
+    The cost outside the segment equals the cost on it, unless the model contains a loop of data-dependent length: a
+    fixed-point iteration that converges at both end points need not converge beyond them, and a running program cannot be
+    interrupted. Models with such a loop are not evaluated outside the segment. Errors there become reasons.
 
     Args:
-        programs: of the model.
-        end: its leaves that move.
-        orders: its Taylor terms.
-        tolerance: of the radius.
+        programs: compiled programs of the model.
+        end: trainable leaves at the end point.
+        orders: contributions of the Taylor terms.
+        tolerance: relative error that bounds the radius.
     """
     distances = Distances(orders.terms, tolerance, programs.unit)
     for t in NODES:
@@ -82,22 +82,22 @@ def along(programs: Programs, end: Sequence[Any], orders: Orders, tolerance: flo
 
 
 def _mirrored(programs: Programs, end: Sequence[Any], orders: Orders) -> tuple[float, str]:
-    """The share of all even orders, by the outputs at the mirror image of the end; NaN with the reason."""
+    """Contribution of all even orders, from the outputs at the mirror image of the end point; NaN with the reason."""
     try:
         mirror = programs.at(end, -1.0)
     except Exception as error:
         return math.nan, said(error)
     even = orders.part((orders.last + mirror) / 2 - orders.terms[0])
-    return even, "" if math.isfinite(even) else "the outputs at the mirror image of the end are not finite"
+    return even, "" if math.isfinite(even) else "the outputs at the mirror image of the end point are not finite"
 
 
 def _rounding(programs: Programs, end: Sequence[Any]) -> float:
-    """What rounding does to the outputs: their change when every parameter moves by a unit in its last place.
+    """Estimates the rounding error in the outputs: their change when every parameter moves by one unit in the last place.
 
-    That is what storing the parameters in the coarsest type of the computation does. It measures the conditioning too:
-    outputs that are small because large numbers cancel carry the rounding of the large ones. The signs are random; in
-    bfloat16, float16 and byte floats the estimate lay between one and four times the rounding of perceptrons and residual
-    networks.
+    This is the effect of storing the parameters in the coarsest dtype of the computation. It also accounts for
+    conditioning: outputs that result from cancellation carry the rounding error of the large terms. The signs are random;
+    in bfloat16, float16 and 8-bit floats the estimate was one to four times the rounding error of perceptrons and
+    residual networks.
     """
     signs = np.random.default_rng(0)
     moved: list[Any] = []
@@ -111,13 +111,13 @@ def _rounding(programs: Programs, end: Sequence[Any]) -> float:
 
 @dataclass(frozen=True)
 class Distances:
-    """Distances of the Taylor models from the model, point by point.
+    """Approximation errors of the Taylor models at points along the line.
 
     Attributes:
         terms: the Taylor terms, shape `(K + 1, n, ...)`.
-        tolerance: of a distance, relative to the output change at the same point.
-        unit: of rounding in the computation.
-        points: for each point its place `t`, the output change, the norm of the outputs, and the distance of each order.
+        tolerance: error relative to the output change at the same point.
+        unit: unit roundoff of the computation.
+        points: for each point `t`, the output change, the norm of the outputs, and the error of each order.
     """
 
     terms: np.ndarray
@@ -128,7 +128,7 @@ class Distances:
     )
 
     def add(self, t: float, outputs: np.ndarray) -> None:
-        """Measures at a point; points come in ascending order."""
+        """Adds a point; points must arrive in ascending order."""
         model, found = self.terms[0], list[float]()
         for k in range(1, len(self.terms)):
             model = model + t**k * self.terms[k]
@@ -137,16 +137,17 @@ class Distances:
         self.points.append((t, moved, float(np.linalg.norm(outputs)), found))
 
     def radius(self, order: int, rounding: float) -> float:
-        """Where the error of an order first crosses the tolerance, between two points by a power law.
+        """Finds where the error of an order first crosses the tolerance, interpolating by a power law.
 
-        Points whose output change is so small that an error at the tolerance would be rounding are left out.
+        Points are skipped if the output change is so small that an error at the tolerance would be rounding.
 
         Args:
-            order: from 1 on.
-            rounding: what rounding does to the outputs, a norm.
+            order: the order, at least 1.
+            rounding: norm of the rounding error in the outputs.
 
         Returns:
-            The last point where it does not cross, 0 where it has crossed at the first one, NaN where rounding hides it.
+            The crossing point `t`; the last point if there is no crossing, 0 if the first point exceeds the tolerance, NaN
+            if rounding hides the crossing.
         """
         before: tuple[float, float] | None = None
         for i, (t, moved, norm, found) in enumerate(self.points):

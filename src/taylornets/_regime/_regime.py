@@ -1,4 +1,4 @@
-"""`regime`: the orders of the Taylor series in the movement of a network from a start to an end."""
+"""`regime`: the contribution of each Taylor order to the output change between two parameter values."""
 
 from collections.abc import Callable
 from typing import Any
@@ -30,36 +30,36 @@ def regime(
     custom_vjp: str = "function",
     max_bytes: float | None = None,
 ) -> Regime:
-    """Says which order of a network's Taylor series around `params0` explains its movement to `params1`.
+    """Determines which order of the Taylor series at `params0` explains the output change between `params0` and `params1`.
 
     Args:
         f: the model `f(params, x)`; returns one array of shape `(n, ...)`, logits or predictions.
-        params0: the initialization θ0, a pytree. Only arrays with a floating or complex dtype move; integers, masks, random
-            keys, NumPy scalars and Python numbers are settings.
-        params1: the end θ1, a tree like it.
-        x: probe inputs, `(n, ...)` on the first axis, an array or a tree of arrays.
+        params0: the initialization θ0, a pytree. Only arrays with a floating or complex dtype are expanded; integers, masks,
+            random keys, NumPy scalars and Python numbers are settings.
+        params1: the end point θ1, for example the trained parameters; a tree of the same structure.
+        x: probe inputs, an array or a tree of arrays of shape `(n, ...)`.
         max_order: the highest order K ≥ 1.
-        threshold: the part of the movement's square, between 0 and 1, that an order must explain for the verdict.
+        threshold: the fraction of the squared output change, between 0 and 1, that an order must explain for the verdict.
         tolerance: relative error that bounds the radius of an order.
-        task: "classification" (predicted classes are compared), "regression", or "auto": classes where there are several
-            outputs, the sign where there is one.
-        ntk_inputs: first probe inputs for the drift of the kernel; 0 for none. By default 8, or fewer where their kernel
-            would have more than 10,000 rows.
-        batch_size: probe inputs at the same time; all by default.
-        trainable: as in `taylor_terms`; leaves that are frozen stay at `params0`.
+        task: "classification" (compares predicted classes), "regression", or "auto": the argmax for several outputs, the
+            sign for a single one.
+        ntk_inputs: number of leading probe inputs used for the kernel drift; 0 to skip it. By default 8, or fewer if the
+            kernel would have more than 10,000 rows.
+        batch_size: probe inputs per batch; all by default.
+        trainable: as in `taylor_terms`; frozen leaves stay at `params0`.
         mode: as in `taylor_terms`.
-        fixed: whose value a setting takes that differs between the two ends: "start" or "end" (then frozen leaves are those
-            of `params1` too). By default such a difference is an error.
-        custom_vjp: derivatives of a `jax.custom_vjp` function, as in `taylor_terms`.
-        max_bytes: limit of an estimate of the memory, as in `taylor_terms`.
+        fixed: the end point, "start" or "end", that supplies the value of settings that differ between the two (with "end",
+            frozen leaves too are taken from `params1`). By default such a difference is an error.
+        custom_vjp: derivatives of `jax.custom_vjp` functions, as in `taylor_terms`.
+        max_bytes: limit on the estimated memory, as in `taylor_terms`.
 
     Returns:
-        A `Regime`. Printing it gives the verdict and a table. What cannot be had beside the verdict is NaN with a reason.
+        A `Regime`. Printing it gives the verdict and a table. Values that cannot be computed are NaN, with a reason.
 
     Raises:
-        ArgumentError: for a list of ends, trees that differ or hold NaN, settings that differ (it names the leaf), inputs or
-            initial outputs with NaN, outputs that are not one array with one example per row, arguments out of range, or an
-            order or `ntk_inputs` beyond the memory.
+        ArgumentError: for a list of end points, trees that differ or contain NaN, settings that differ (the message names
+            the leaf), inputs or initial outputs with NaN, outputs that are not one array with one example per row, arguments
+            out of range, or an order or `ntk_inputs` that exceeds the memory.
 
     Source: theory 10.
 
@@ -69,7 +69,7 @@ def regime(
         >>> [round(part, 6) for part in found.share]  # (1 + t/2)² = 1 + t + t²/4: 1 and 1/4 of 5/4
         [0.8, 0.2]
         >>> found.verdict
-        'lazy: order 1 explains 96 % of the movement'
+        'lazy: order 1 explains 96 % of the output change'
     """
     settings = RegimeSettings(
         max_order, threshold, tolerance, task, ntk_inputs, batch_size, mode, custom_vjp, max_bytes
@@ -79,10 +79,10 @@ def regime(
 
 
 def _refuse_series(params0: Any, params1: Any) -> None:
-    """Raises for a list of checkpoints; parameters that are a list themselves are one end."""
+    """Raises for a list of checkpoints; parameters that are themselves a list are accepted."""
     whole = jax.tree.structure(params0)
     if isinstance(params1, list | tuple) and params1 and jax.tree.structure(params1) != whole:
         arrays = any(isinstance(end, jax.Array | np.ndarray) for end in params1)
         if not arrays or jax.tree.structure(params1[0]) == whole:
             expected, got = "one tree like params0", f"a {type(params1).__name__} of {len(params1)} trees"
-            raise ArgumentError("params1", expected, got, "For a sequence of checkpoints see tn.regime_path.")
+            raise ArgumentError("params1", expected, got, "For a sequence of checkpoints use tn.regime_path.")

@@ -1,52 +1,54 @@
-"""What the evaluator says about one movement, in numbers and in words."""
+"""The result of `regime`: numbers, verdict and table."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-_LISTED = 6  # names in a sentence
+_LISTED = 6  # names listed in a sentence
 _FIELDS = {
     "term": "orders", "ntk_drift": "NTK drift", "odd": "odd orders", "even": "even orders",
-    "radius_limit": "radius beyond the end",
+    "radius_limit": "radius beyond the end point",
 }  # fmt: skip
 NAMES = {1: "lazy", 2: "quadratic", 3: "cubic", 4: "quartic"}
 
 
 @dataclass(frozen=True)
 class Regime:
-    """How the orders of the Taylor series share in a movement `M = f(θ1) − f(θ0)` over probe inputs.
+    """Contributions of the Taylor orders to the output change `M = f(θ1) − f(θ0)` over probe inputs.
 
-    With the terms `f_k` along the straight line, `S_k = f_1 + … + f_k`, and inner products summed over inputs and outputs.
-    Tuples have an entry for each of the orders 1 to `max_order`. Where the outputs have not moved, ratios are NaN; so is
-    what cannot be had, with its reason.
+    The terms `f_k` are taken along the straight line from `θ0` to `θ1 = θ0 + Δ`; `S_k = f_1 + … + f_k`. Inner products are
+    summed over inputs and outputs. Tuples have one entry per order from 1 to `max_order`. Ratios are NaN if the outputs did
+    not change; values that could not be computed are NaN, with an entry in `reasons`.
 
     Attributes:
         max_order: the highest order.
-        movement: root mean square over inputs of the norm of `M`, in the unit of the outputs.
-        share: `⟨f_k, M⟩/‖M‖²`; with `remainder` they sum to 1. A share is negative where a term points against the movement.
-        remainder: what is left for the orders above.
-        error: `‖M − S_k‖/‖M‖`, of the order-k model at the end.
-        explained: `1 − error²`: the part of the movement's square that orders up to k explain.
+        movement: root mean square over inputs of the norm of `M`, in units of the outputs.
+        share: contribution of order k, `⟨f_k, M⟩/‖M‖²`; the contributions and `remainder` sum to 1. Negative if the term
+            points against `M`.
+        remainder: contribution of all orders above `max_order`.
+        error: `‖M − S_k‖/‖M‖`, the relative error of the order-k model at `θ1`.
+        explained: `1 − error²`, the fraction of `‖M‖²` explained by the orders up to k.
         term: `‖f_k‖/‖M‖`.
-        odd: `⟨odd part, M⟩/‖M‖²`, odd part `[f(θ0+Δ) − f(θ0−Δ)]/2`: all odd orders together, exactly.
-        even: the same of the even orders; the two sum to 1.
-        radius: the largest part `t` of the displacement, `radius_limit` at most, up to which the order-k model's error at
-            `θ0 + tΔ` stays below `tolerance` of the movement there; 0 where it does not even at the smallest `t` tried, NaN
-            where rounding hides it.
-        radius_limit: the largest `t` that was tried: 4, or 1 for models that cannot be looked at beyond the end.
-        agreement: share of predicted classes that the order-k model shares with the network at the end; empty for regression.
-        ntk_drift: 1 − cosine between the kernels at `θ0` and `θ1`; NaN where it was not asked for or cannot be had.
-        displacement: by leaf, `‖Δ‖` and `‖Δ‖/‖θ0‖` (infinite for a leaf that began at zero).
-        threshold: what must be explained for the verdict.
-        tolerance: of the radius.
-        fixed: leaves that do not move but differ between the two ends, and whose value was used at both: "start" or "end".
-        reasons: by the name of a field, why numbers are missing from it.
+        odd: contribution of all odd orders, `⟨odd part, M⟩/‖M‖²` with the odd part `[f(θ0+Δ) − f(θ0−Δ)]/2`; exact.
+        even: contribution of all even orders; `odd` and `even` sum to 1.
+        radius: the largest multiple `t` of the displacement, at most `radius_limit`, up to which the error of the order-k
+            model at `θ0 + tΔ` stays below `tolerance` times the output change there; 0 if it exceeds this at the smallest
+            `t`, NaN if rounding hides it.
+        radius_limit: the largest `t` evaluated: 4, or 1 for models that cannot be evaluated beyond `θ1`.
+        agreement: fraction of probe inputs on which the order-k model and the network at `θ1` predict the same class; empty
+            for regression.
+        ntk_drift: 1 − cosine similarity between the kernels at `θ0` and `θ1`; NaN if not requested or not computable.
+        displacement: `‖Δ‖` and `‖Δ‖/‖θ0‖` by leaf (the ratio is infinite for a leaf initialized at zero).
+        threshold: fraction of `‖M‖²` that an order must explain for the verdict.
+        tolerance: relative error that bounds the radius.
+        fixed: fixed leaves that differ between the two end points, and the end point whose value was used: "start" or "end".
+        reasons: why values are missing, keyed by field.
 
     Example:
         >>> import jax.numpy as jnp, taylornets as tn
         >>> found = tn.regime(lambda w, x: x @ w, jnp.zeros((2, 1)), jnp.ones((2, 1)), jnp.eye(2), max_order=2)
         >>> found.order, found.verdict
-        (1, 'lazy: order 1 explains 100 % of the movement')
+        (1, 'lazy: order 1 explains 100 % of the output change')
     """
 
     max_order: int
@@ -70,18 +72,19 @@ class Regime:
 
     @property
     def order(self) -> int | None:
-        """The smallest order up to which at least `threshold` of the movement is explained; None if none does."""
+        """The smallest order k such that the orders up to k explain at least `threshold`; None if there is none."""
         return next((k for k, part in enumerate(self.explained, 1) if part >= self.threshold), None)
 
     @property
     def verdict(self) -> str:
-        """The regime in a sentence.
+        """The regime in one sentence.
 
-        `lazy` is order 1, `quadratic` order 2, and so on; `beyond order K` says that no order up to `max_order` reaches the
-        threshold. A series whose higher orders fall below the threshold again is said not to settle.
+        `lazy` stands for order 1, `quadratic` for order 2, and so on; `beyond order K` means that no order up to `max_order`
+        reaches the threshold. The verdict adds that the series does not converge if a higher order falls below the
+        threshold again.
         """
         if not math.isfinite(self.movement):
-            return "not finite: outputs at the end are NaN or infinite"
+            return "not finite: the outputs at the end point are NaN or infinite"
         if math.isnan(self.error[0]):
             return self._without_orders
         best = self.order
@@ -97,23 +100,21 @@ class Regime:
             words += f", {_said(best - 1, self.explained[best - 2], self.error[best - 2], brief=True)}"
         worse = next((k for k in range(best + 1, last + 1) if self.explained[k - 1] < self.threshold), None)
         if worse is not None:
-            words += f"; the series does not settle, {_said(worse, self.explained[worse - 1], self.error[worse - 1])}"
+            words += f"; the series does not converge, {_said(worse, self.explained[worse - 1], self.error[worse - 1])}"
         return words
 
     @property
     def _without_orders(self) -> str:
-        """The verdict where order 1 says nothing."""
+        """The verdict if the ratios are undefined."""
         if "term" in self.reasons and self.movement:
-            return f"no Taylor series: {self.reasons['term']}, and the outputs have moved by {self.movement:.3g}"
+            return f"no Taylor series: {self.reasons['term']}, and the outputs have changed by {self.movement:.3g}"
         if self.movement:
-            return (
-                "no movement beyond rounding: the outputs differ from those of the initialization by no more than that"
-            )
-        return "no movement: the outputs are those of the initialization"
+            return "no output change beyond rounding: the outputs differ from those at initialization by rounding errors only"
+        return "no output change: the outputs equal those at initialization"
 
     @property
     def table(self) -> str:
-        """The numbers as text, a line an order, the thresholds, whose settings were used, and why numbers are missing."""
+        """The numbers as text, one line per order, followed by the thresholds, the settings used, and missing values."""
         head = ("order", "share", "explained", "error", "radius", "agreement")
         rows: list[tuple[str, ...]] = [head]
         for i in range(self.max_order):
@@ -127,14 +128,14 @@ class Regime:
             [
                 *("  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows),
                 f"{parts}, NTK drift {_number(self.ntk_drift)}",
-                f"(an order explains the movement from {100 * self.threshold:g} % on; radius: error below {self.tolerance:g})",
+                f"(verdict: at least {100 * self.threshold:g} % explained; radius: relative error below {self.tolerance:g})",
                 *self.notes,
             ]
         )
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on settings that differ between the ends, and on what is missing and why."""
+        """Notes on settings that differ between the end points, and on missing values with their reasons."""
         found: list[str] = []
         for end, where in (("start", "initialization"), ("end", "end")):
             names = [name for name, value in self.fixed.items() if value == end]
@@ -154,7 +155,7 @@ class Regime:
 
 
 def _percent(part: float) -> str:
-    """One digit, or two where one would round up to the whole; a dash where there is no number."""
+    """Formats a percentage with one digit, or two if one would round up to 100; a dash for NaN."""
     if math.isnan(part):
         return "–"
     shown = f"{100 * part:.1f}"
@@ -166,20 +167,20 @@ def _number(value: float) -> str:
 
 
 def _said(order: int, explained: float, error: float, brief: bool = False) -> str:
-    """What orders up to one explain; never rounded up to the whole. `brief` leaves the verb to the words before."""
+    """States how much the orders up to `order` explain, never rounded up to 100 %. `brief` omits the verb and the object."""
     which = "order 1" if order == 1 else f"orders up to {order}"
     verb = "explains" if order == 1 else "explain"
     if not math.isfinite(error):
         return f"{which} {'is' if order == 1 else 'are'} not finite"
     if explained <= 0:
-        return f"{which} {'is' if order == 1 else 'are'} off by {error:.3g} times the movement"
+        return f"{which} {'is' if order == 1 else 'are'} off by {error:.3g} times the output change"
     digits = 0 if explained < 0.99 else 1 if explained < 0.999 else 2
     shown = f"{100 * explained:.{digits}f}"
     if brief:
         return f"{which} {_below(shown)} %"
-    return f"{which} {verb} {'100' if shown == '100.00' and explained > 1 - 1e-9 else _below(shown)} % of the movement"
+    return f"{which} {verb} {'100' if shown == '100.00' and explained > 1 - 1e-9 else _below(shown)} % of the output change"
 
 
 def _below(shown: str) -> str:
-    """99.99 rather than 100 for what is not all."""
+    """Shows 99.99 instead of 100 for values below 100 %."""
     return "99.99" if float(shown) >= 100 else shown

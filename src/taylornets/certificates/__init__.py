@@ -1,4 +1,4 @@
-"""Certificates of global optimality, by convex duality (theory 5) and from the landscape (theory 4).
+"""Certificates of global optimality from convex duality (theory 5) and from the landscape (theory 4).
 
 Example:
     >>> import jax, jax.numpy as jnp, taylornets as tn

@@ -1,4 +1,4 @@
-"""What the dual bounds of the different models share."""
+"""Shared parts of the dual bounds of the different models."""
 
 import math
 from collections.abc import Callable
@@ -15,7 +15,7 @@ _SEARCH_STEPS = 80  # 1024 · 0.618^80 < 2e-14: the maximizer is found to roundi
 
 
 def golden_section(value: Callable[[Array], Array], low: Array, high: Array, steps: int = _SEARCH_STEPS) -> Array:
-    """Argmax over `[low, high]` of a concave function that may be minus infinity near the right end."""
+    """Maximizes a concave function over `[low, high]`; it may be minus infinity near the right end."""
 
     def step(_: Any, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bracket
@@ -36,32 +36,32 @@ def initial_inner(risk: Objective, dual_vector: Float[Array, "n outputs"]) -> Ar
 
 
 def slopes_of(risk: Objective, dual_vector: Float[Array, "n outputs"]) -> Float[Array, "n outputs"]:
-    """The slopes `ν_i/p_i` nearest to the conjugate's domain; 0, which is in it, for examples of weight `p_i = 0`."""
+    """Projects the slopes `ν_i/p_i` onto the domain of the conjugate; 0, a feasible slope, for examples of weight 0."""
     loss, y, weights = risk.loss, risk.targets(), risk.weights()[:, None]
     present = weights > 0
     return jnp.where(present, loss.project(dual_vector / jnp.where(present, weights, 1), y), 0)
 
 
 def mean_conjugate(risk: Objective, slopes: Float[Array, "n outputs"]) -> Array:
-    """`Σ_i p_i ℓ*(s_i, y_i)`; examples of weight 0 have no part in it, whatever their targets."""
+    """`Σ_i p_i ℓ*(s_i, y_i)`; examples of weight 0 do not contribute, whatever their targets."""
     loss, y = risk.loss, risk.targets()
     return weighted_sum(risk, loss.conjugate(loss.project(slopes, y), y))
 
 
 def weighted_sum(risk: Objective, values: Float[Array, " n"]) -> Array:
-    """`Σ_i p_i value_i` over the examples whose weight is not 0."""
+    """`Σ_i p_i value_i` over the examples with nonzero weight."""
     weights = risk.weights()
     return jnp.sum(jnp.where(weights > 0, weights * values, 0))
 
 
 def conjugate_magnitude(risk: Objective, slopes: Float[Array, "n outputs"]) -> Array:
-    """Sum of the magnitudes that the mean conjugate is made of."""
+    """Sum of the magnitudes of the terms in the mean conjugate."""
     loss, y = risk.loss, risk.targets()
     conjugates = loss.conjugate(loss.project(slopes, y), y)
     return weighted_sum(risk, jnp.abs(conjugates) + jnp.sum(jnp.abs(slopes * y), axis=1))
 
 
 def rounding_allowance(risk: Objective, magnitude: Array) -> Array:
-    """By how much a computed dual value is lowered: `16 ε (√n + d)` times the magnitudes it is made of."""
+    """Allowance subtracted from a computed dual value: `16 ε (√n + d)` times the magnitudes of its terms."""
     epsilon = jnp.finfo(magnitude.dtype).eps
     return 16 * epsilon * (math.sqrt(risk.count) + risk.net.inputs) * magnitude

@@ -1,4 +1,4 @@
-"""Dual certificates: a proof of how far any `w` is from the global optimum (theory 5).
+"""Dual certificates: bounds on the optimality gap of any displacement `w` (theory 5).
 
 **Weak duality.** Fenchel's inequality `ℓ(f⁰ + v, y) ≥ ⟨s, f⁰ + v⟩ - ℓ*(s, y)` holds for every slope `s`. With `s_i =
 n ν_i`, summed over the examples, for every `W`
@@ -10,14 +10,14 @@ all of them at least `-C s` with `C = ‖τ‖₂`, `s = ‖W‖_{2,2k}^k`. What
 
     D(ν) = -(1/n) Σ_i [ℓ*(n ν_i, y_i) - ⟨n ν_i, f⁰_i⟩] - R*(C)  ≤  inf P.
 
-**Weights.** With weights `p_i` of the examples (they sum to 1) in place of `1/n` the slopes are `s_i = ν_i/p_i`, and every
-mean is the weighted one; an example of weight 0 has `ν_i = 0`.
+**Weights.** With example weights `p_i` (which sum to 1) in place of `1/n`, the slopes are `s_i = ν_i/p_i` and all means are
+weighted; an example of weight 0 has `ν_i = 0`.
 
-**The randomized network** has a bound of its own, see `_randomized`.
+**The randomized network** has a separate bound, see `_randomized`.
 
 **Rounding.** The computed dual value is lowered by an allowance for rounding, `16 ε (√n + d)` times the sum of the
-magnitudes it is made of, so that a certificate stays one at the last digits: in float64 that is about 1e-13 relative,
-in float32 about 1e-4.
+magnitudes of its terms, so that the certificate remains valid in floating-point arithmetic. The allowance is about 1e-13
+relative in float64 and about 1e-4 in float32.
 """
 
 from typing import Any
@@ -45,20 +45,18 @@ from taylornets.penalties import GroupPenalty
 from taylornets.two_layer import TwoLayerNetwork
 
 _LARGEST_MULTIPLE = 1024.0
-_NO_CERTIFICATE = (
-    "From order 3 on the dual bound needs norms of symmetric tensors, which have no exact polynomial-time formula."
-)
+_NO_CERTIFICATE = "For orders ≥ 3 the dual bound requires norms of symmetric tensors, which are NP-hard to compute."
 
 
 class Certificate(eqx.Module):
-    """A proof that `primal` is at most `gap` above the global minimum of the penalized objective.
+    """Certifies that `primal` is at most `gap` above the global minimum of the penalized objective.
 
     Attributes:
-        primal: `P(w)`, the objective at hand.
+        primal: `P(w)`, the objective at `w`.
         dual: `D(ν) ≤ min P`, a lower bound on the objective of *every* displacement of every rank.
-        dual_vector: the `ν` that proves it, shape `(n, outputs)`.
+        dual_vector: the dual vector `ν` that attains the bound, shape `(n, outputs)`.
 
-    Those of an estimator are arrays of NumPy, which keep every digit outside of JAX's double precision.
+    Certificates of estimators hold NumPy arrays, which keep float64 precision even if JAX runs in float32.
 
     Example:
         >>> import jax, jax.numpy as jnp, taylornets as tn
@@ -81,7 +79,7 @@ class Certificate(eqx.Module):
 
     @property
     def relative_gap(self) -> Any:
-        """The gap over the objective at hand, `gap / |primal|`."""
+        """The relative gap, `gap / |primal|`."""
         return self.gap / abs(self.primal)
 
     def __str__(self) -> str:
@@ -105,29 +103,29 @@ def certify(
     chunk_size: int | None = None,
     sample_weight: ArrayLike | None = None,
 ) -> Certificate:
-    """Bounds how far any displacement is from the global minimum of its penalized objective.
+    """Bounds the optimality gap of any displacement in the penalized objective.
 
     Args:
         net: the network.
-        w: any displacement, good or bad, shape `(m, d)`, or `(m, R, d)` for the quadratic model.
+        w: any displacement, optimal or not, shape `(m, d)`, or `(m, R, d)` for the quadratic model.
         x: examples, shape `(n, d)`.
-        y: targets as the loss takes them.
+        y: targets in the form the loss expects.
         loss: a name of `taylornets.losses`, or a loss.
         penalty: `λ > 0`.
-        power: `p`; at least 4 for the quadratic and the randomized model, 2 for the linear one.
-        model: `"quadratic"`, `"linear"` (the ridge dual), or `"randomized"` (the bound then carries the coupling error,
-            which falls as one over the root of the width; it holds for every displacement, not in a ball only).
-        dual_vector: `ν`, shape `(n, outputs)`, say from a solution of higher rank; by default the loss's slope at `w`
-            over `n` (times the example's share of the weights). Either is improved over a scalar multiple.
+        power: `p`; at least 4 for the quadratic and randomized models, 2 for the linear model.
+        model: `"quadratic"`, `"linear"` (the ridge dual), or `"randomized"` (the bound then includes the coupling error,
+            which decreases as `m^{-1/2}`; it holds for every displacement, not only in a ball).
+        dual_vector: `ν`, shape `(n, outputs)`, for example from a solution of higher rank; by default the derivative of the
+            loss at `w` times the example weights (`1/n` if unweighted). Both are optimized over a scalar multiple.
         chunk_size: see `TwoLayerNetwork.prepare`.
-        sample_weight: weights of the examples, shape `(n,)`, see `taylornets.objective`. The certificate is that of the
-            weighted problem.
+        sample_weight: weights of the examples, shape `(n,)`, see `taylornets.objective`. The certificate refers to
+            the weighted problem.
 
     Returns:
-        The certificate; its numbers have the dtype of the network.
+        The certificate; its arrays have the dtype of the network.
 
     Raises:
-        ArgumentError: for arguments that do not fit.
+        ArgumentError: for invalid arguments.
 
     Source: theory 5.
 
@@ -146,18 +144,18 @@ def certify(
     )  # fmt: skip
     if dual_vector is not None:
         dual_vector = _checks.array("dual_vector", dual_vector, (risk.count, net.outputs))
-    w = risk.displacement(w)  # here, where its numbers can still be checked
+    w = risk.displacement(w)  # here, while its values can still be checked
     return certify_objective(risk, w, dual_vector)
 
 
 @eqx.filter_jit
 def certify_objective(risk: Objective, w: Array, dual_vector: Array | None = None) -> Certificate:
-    """The certificate of a prepared objective (`"linear"`, `"quadratic"` or `"randomized"`); see `certify`."""
+    """Computes the certificate of a prepared objective (`"linear"`, `"quadratic"` or `"randomized"`); see `certify`."""
     _require_certifiable(risk.model)
     if risk.order == 1 and jnp.ndim(w) != 2:
-        # Copies of a linear unit are one unit under a weaker penalty, which the bound does not cover.
+        # Copies of a linear unit are equivalent to one unit under a weaker penalty, which the bound does not cover.
         needed, came = "shape (m, d) for the linear model", f"shape {jnp.shape(w)}"
-        raise _checks.ArgumentError("w", needed, came, "Add up the copies.")
+        raise _checks.ArgumentError("w", needed, came, "Sum over the copies.")
     if dual_vector is None:
         dual_vector = dual_candidate(risk, w)
     value = risk(w)
@@ -167,18 +165,18 @@ def certify_objective(risk: Objective, w: Array, dual_vector: Array | None = Non
 
 
 def dual_candidate(risk: Objective, w: Array) -> Float[Array, "n outputs"]:
-    """`ν_i = p_i ℓ'_i(f_i)`, `p_i = 1/n` without weights, at the outputs of `w` (at their mean for the randomized model)."""
+    """`ν_i = p_i ℓ'_i(f_i)` at the outputs of `w` (at their mean for the randomized model); `p_i = 1/n` if unweighted."""
     return risk.loss.derivative(risk.mean_outputs(w), risk.targets()) * risk.weights()[:, None]
 
 
 def dual_bound(risk: Objective, dual_vector: Float[Array, "n outputs"]) -> tuple[Array, Array]:
-    """`max_t D(tν)` and the vector `tν` that attains it, for a single order."""
+    """Returns `max_t D(tν)` and the maximizer `tν` for a single order."""
     loss, y = risk.loss, risk.targets()
     slopes = slopes_of(risk, dual_vector)
     dual_vector = slopes * risk.weights()[:, None]
     total = jnp.linalg.norm(risk.unit_suprema(-dual_vector))
     constant = initial_inner(risk, dual_vector)
-    # `s` stands for `‖W‖_{2,2k}^k`. The conjugate of order 2 is in `s = ‖W‖_{2,4}²`; every `q` is one of its powers.
+    # `s` stands for `‖W‖_{2,2k}^k`. The conjugate of order 2 is taken in `s = ‖W‖_{2,4}²`; every `q` is one of its powers.
     penalty = GroupPenalty(2, 2 * risk.penalty.power / risk.order)
 
     def value(t: Array) -> Array:
@@ -200,4 +198,4 @@ def dual_bound(risk: Objective, dual_vector: Float[Array, "n outputs"]) -> tuple
 
 def _require_certifiable(model: Model) -> None:
     if not model.certifiable:
-        raise _checks.ArgumentError("model", "a model that has a certificate", repr(model.name), _NO_CERTIFICATE)
+        raise _checks.ArgumentError("model", "a model with a certificate", repr(model.name), _NO_CERTIFICATE)

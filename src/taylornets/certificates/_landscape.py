@@ -1,4 +1,4 @@
-"""The landscape certificate: the curvature inequality of BL20, and what it proves at a point (theory 4).
+"""The landscape certificate: the curvature inequality of Bai & Lee (2020), and the bound it gives at a point (theory 4).
 
 For the quadratic model, any `W`, any comparator `W*`, and independent signs `s`, convexity of the loss gives
 
@@ -15,9 +15,9 @@ The penalty `λ g^q`, `g = Σ_r ‖w_r‖⁴`, `q = p/4`, has `⟨∇R, W⟩ = p
     2 (P(W) - P(W*)) ≤ ⟨∇P(W), W⟩ - (p-2) λ R(W) + Σ_r ⟨w*_r, (Q_r + λ N_r - λ_min I) w*_r⟩ - 2 λ R(W*).
 
 The sum is at most `C s` with `s = ‖W*‖_{2,4}²`, `C = (Σ_r c_r²)^{1/2}`, `c_r = max(λ_max(Q_r + λ N_r - λ_min I), 0)`, as in
-the dual bound. So `sup_s C s - 2 λ s^{p/2}`, a conjugate, bounds the excess over *every* comparator; over a ball `s ≤ B²`
-where a radius is given. `Q_r` is O(1/m) on bounded `‖W‖_{2,4}`; the penalty's part does not fall with the width, which
-is why the dual certificate is the sharper of the two.
+the dual bound. So `sup_s C s - 2 λ s^{p/2}`, a conjugate, bounds the excess over *every* comparator, or over the ball
+`s ≤ B²` if a radius is given. `Q_r` is O(1/m) for bounded `‖W‖_{2,4}`; the contribution of the penalty does not decrease
+with the width, so the dual certificate is tighter.
 """
 
 import equinox as eqx
@@ -35,19 +35,19 @@ from taylornets.two_layer import Block, TwoLayerNetwork
 
 
 class Landscape(eqx.Module):
-    """Every term of the curvature inequality at a point, and the bound on the excess that it gives.
+    """The terms of the curvature inequality at a point, and the resulting bound on the excess objective.
 
     Attributes:
         objective: `P(W)`.
         gradient_inner: `⟨∇P(W), W⟩`.
-        min_eigenvalue: the lower bound on the smallest Hessian eigenvalue that is used.
+        min_eigenvalue: the lower bound on the smallest Hessian eigenvalue used in the inequality.
         loss_curvature: `C` of `Q_r` alone.
         penalty_curvature: `C` of `λ N_r` alone.
-        curvature: `C` of all parts together.
+        curvature: `C` of all parts combined.
         penalty: `λ R(W)`.
-        excess_bound: `P(W) - P(W*)` is at most this, for every `W*` (of the ball).
-        certificate: the dual certificate of the same point.
-        stationarity: the test that `min_eigenvalue` is from.
+        excess_bound: upper bound on `P(W) - P(W*)` for every `W*` (in the ball).
+        certificate: the dual certificate at the same point.
+        stationarity: the second-order test that gave `min_eigenvalue`.
     """
 
     objective: Float[Array, ""]
@@ -63,16 +63,16 @@ class Landscape(eqx.Module):
 
     def __str__(self) -> str:
         return (
-            f"curvature inequality: objective {float(self.objective):.6g} is at most {float(self.excess_bound):.3g} above any "
-            f"other; dual certificate: at most {float(self.certificate.gap):.3g}"
+            f"objective {float(self.objective):.6g} exceeds that of any comparator by at most {float(self.excess_bound):.3g} "
+            f"(curvature inequality) and the global minimum by at most {float(self.certificate.gap):.3g} (dual certificate)"
         )
 
 
 class Inequality(eqx.Module):
-    """The curvature inequality for one comparator; `slack ≥ 0` is its statement.
+    """The curvature inequality for one comparator; it states that `slack ≥ 0`.
 
     Attributes:
-        expected_curvature: `E_s ∇²P(W)[sW*, sW*]`, exactly.
+        expected_curvature: `E_s ∇²P(W)[sW*, sW*]`, computed exactly.
         loss_curvature: `A`.
         penalty_curvature: `λ E_s ∇²R(W)[sW*, sW*]`.
         gradient_inner: `⟨∇P(W), W⟩`.
@@ -91,7 +91,7 @@ class Inequality(eqx.Module):
 
     @property
     def slack(self) -> Array:
-        """`bound - expected_curvature`: twice what the convexity of the loss leaves."""
+        """`bound - expected_curvature`, twice the slack in the convexity of the loss."""
         return self.bound - self.expected_curvature
 
 
@@ -107,26 +107,26 @@ def landscape(
     power: float = 8,
     radius: float | None = None,
 ) -> Landscape:
-    """Bounds the excess of `w` by the landscape of the quadratic model: small gradient, no negative curvature.
+    """Bounds the excess objective of `w` in the quadratic model from its gradient and its smallest Hessian eigenvalue.
 
     Args:
         net: the network.
         w: any displacement, shape `(m, d)`.
         x: examples, shape `(n, d)`.
-        y: targets as the loss takes them.
-        key: JAX random key of the second-order test.
+        y: targets in the form the loss expects.
+        key: JAX random key for the second-order test.
         loss: a name of `taylornets.losses`, or a loss.
         penalty: `λ > 0`.
         power: `p ≥ 4`.
-        radius: compare with the ball `‖W*‖_{2,4} ≤ radius` only; by default with everything.
+        radius: restricts comparators to the ball `‖W*‖_{2,4} ≤ radius`; unrestricted by default.
 
     Returns:
-        The terms, the bound, and beside it the dual certificate.
+        The terms, the bound, and the dual certificate for comparison.
 
     Raises:
-        ArgumentError: for arguments that do not fit.
+        ArgumentError: for invalid arguments.
 
-    Source: theory 4; BL20 section 4.
+    Source: theory 4; Bai & Lee (2020), section 4.
 
     Example:
         >>> import jax, taylornets as tn
@@ -141,12 +141,12 @@ def landscape(
     if radius is not None:
         _checks.positive("radius", radius)
     risk = objective(net, x, y, loss=loss, penalty=penalty, power=power)
-    w = _checks.array("w", w, (net.width, net.inputs), "Copies of a unit have no curvature inequality.")
+    w = _checks.array("w", w, (net.width, net.inputs), "The curvature inequality does not cover copies of units.")
     return landscape_objective(risk, w, stationarity(risk, w, key=key), radius)
 
 
 def landscape_objective(risk: Objective, w: Array, test: Stationarity, radius: float | None = None) -> Landscape:
-    """`landscape` for a prepared quadratic objective and a second-order test that has been made at `w`."""
+    """Computes `landscape` for a prepared quadratic objective, given the second-order test at `w`."""
     eigenvalue = jnp.asarray(test.lower_bound, w.dtype)
     numbers = _bound(risk, w, eigenvalue, jnp.inf if radius is None else radius)
     return Landscape(*numbers, certificate=certify_objective(risk, w), stationarity=test)
@@ -163,7 +163,7 @@ def _bound(risk: Objective, w: Array, eigenvalue: Array, radius: float) -> tuple
 
     total = supremum(from_loss + from_penalty - eigenvalue * jnp.eye(w.shape[1], dtype=w.dtype))
     power = risk.penalty.power
-    # sup over s of C s - 2λ s^{p/2} is attained at s* = (C/(pλ))^{1/(p/2 - 1)}; in a smaller ball at its boundary.
+    # The sup over s of C s - 2λ s^{p/2} is attained at s* = (C/(pλ))^{1/(p/2 - 1)}, or at the boundary of a smaller ball.
     best = (total / (power * risk.strength)) ** (1 / (power / 2 - 1))
     size = jnp.minimum(best, radius**2)
     inside = total * size - 2 * risk.strength * size ** (power / 2)
@@ -173,7 +173,7 @@ def _bound(risk: Objective, w: Array, eigenvalue: Array, radius: float) -> tuple
 
 
 def curvature_inequality(risk: Objective, w: Array, comparator: Array) -> Inequality:
-    """Every term of the curvature inequality for one comparator.
+    """Computes the terms of the curvature inequality for one comparator.
 
     Args:
         risk: a quadratic objective, `taylornets.objective(...)`.
@@ -184,7 +184,7 @@ def curvature_inequality(risk: Objective, w: Array, comparator: Array) -> Inequa
         The terms; `expected_curvature` is computed from the derivatives of the objective, not from the inequality.
 
     Raises:
-        ArgumentError: for another model, or shapes that do not fit.
+        ArgumentError: for other models or mismatched shapes.
 
     Source: theory 4.
 
@@ -225,7 +225,7 @@ def _inequality(risk: Objective, w: Array, comparator: Array) -> Inequality:
 
 
 def loss_curvature_matrices(risk: Objective, w: Float[Array, "m d"]) -> Float[Array, "m d d"]:
-    """`Q_r` of the quadratic model; the factor `σ''²/m` is four times the square of the prepared feature."""
+    """`Q_r` of the quadratic model; the factor `σ''²/m` is four times the squared prepared feature."""
     net, loss = risk.net, risk.loss
     outputs, y = risk.outputs(w), risk.targets()
     columns = jax.vmap(lambda unit: loss.hessian_product(outputs, y, jnp.broadcast_to(unit, y.shape)), in_axes=0)

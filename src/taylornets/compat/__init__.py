@@ -1,4 +1,4 @@
-"""Modules with the names of other packages, mapped on this one.
+"""Compatibility modules that mirror the interfaces of other packages.
 
 Example:
     >>> import jax.numpy as jnp

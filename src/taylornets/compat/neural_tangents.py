@@ -1,8 +1,8 @@
-"""The names of the archived `neural_tangents` package that this library covers.
+"""The functions of the archived `neural_tangents` package that this library covers.
 
-Code written for that package runs after `from taylornets.compat import neural_tangents as nt`. Differences: an integer
-or boolean leaf of `params` stays where it is instead of raising, trees and shapes that do not match are named,
-`taylor_expand` costs a number of products linear in `degree`, and both take the keywords of `taylornets`.
+Code written for that package runs with `from taylornets.compat import neural_tangents as nt`. Differences: integer and
+boolean leaves of `params` stay fixed instead of raising, error messages name mismatched trees and shapes, the cost of
+`taylor_expand` is linear in `degree`, and both functions accept the keywords of `taylornets`.
 
 Example:
     >>> import jax.numpy as jnp

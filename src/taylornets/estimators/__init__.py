@@ -1,10 +1,10 @@
 """scikit-learn estimators: `TaylorRegressor`, `TaylorClassifier`, `NTKRegressor`, `NTKClassifier`.
 
-**Fitted state.** Every attribute that ends in an underscore is an array, a number, a string, a list or dictionary of those, or
-`None`, but for `certificate_`, which holds `primal`, `dual` (numbers) and `dual_vector` (an array). With the parameters
-(`get_params`) they are the whole model.
+**Fitted state.** Every attribute that ends in an underscore is an array, a number, a string, a list or dictionary of these, or
+`None`. The exception is `certificate_`, which holds `primal` and `dual` (numbers) and `dual_vector` (an array). Together with
+the parameters (`get_params`), these attributes fully determine the model.
 
-- All: `n_features_in_`, `feature_names_in_` (where the data had names), `certificate_`, `objective_`, `n_iter_`, `path_`,
+- All: `n_features_in_`, `feature_names_in_` (if the data had names), `certificate_`, `objective_`, `n_iter_`, `path_`,
   `activation_`, `input_offset_`, `input_scale_`, `input_bias_`.
 - Classifiers: `classes_`. Regressors: `target_offset_`, `target_scale_`, `target_columns_`.
 - Taylor: `initial_weights_`, `signs_`, `displacement_`, `input_radius_`, `model_`, `loss_`, `power_`, `penalty_`,

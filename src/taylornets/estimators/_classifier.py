@@ -17,7 +17,7 @@ from taylornets.models import Model
 
 
 def classes_of(y: Any, weight: np.ndarray) -> np.ndarray:
-    """The classes that occur in rows of weight above 0."""
+    """Returns the classes that occur in rows with positive weight."""
     check_classification_targets(y)
     classes = np.unique(y[weight > 0])
     if len(classes) < 2:
@@ -26,13 +26,13 @@ def classes_of(y: Any, weight: np.ndarray) -> np.ndarray:
 
 
 def numbers_of(y: Any, classes: np.ndarray) -> np.ndarray:
-    """Class numbers of labels; rows of weight 0 may have labels that are none, which count as the first."""
+    """Converts labels to class indices; invalid labels, allowed in rows of weight 0, map to the first class."""
     places = np.minimum(np.searchsorted(classes, y), len(classes) - 1)
     return np.where(classes[places] == y, places, 0)
 
 
 def signs_of(numbers: np.ndarray, classes: int) -> np.ndarray:
-    """One column of ±1 for two classes, one for each class against the rest for more."""
+    """Encodes two classes as one column of ±1, and more classes as one column of ±1 per class (one-vs-rest)."""
     if classes == 2:
         return 2.0 * numbers[:, None] - 1
     return 2.0 * (numbers[:, None] == np.arange(classes)) - 1
@@ -42,19 +42,21 @@ def _has_probabilities(estimator: Any) -> bool:
     names = losses.names(probabilistic=True)
     if estimator.loss in ("auto", *names):
         return True
-    raise AttributeError(f"loss={estimator.loss!r} gives no probabilities; use {' or '.join(map(repr, names))}.")
+    raise AttributeError(
+        f"loss={estimator.loss!r} does not provide probabilities; use {' or '.join(map(repr, names))}."
+    )
 
 
 class TaylorClassifier(ClassifierMixin, TaylorEstimator):
-    """Classification with a Taylor model of a wide two-layer network, trained to a proof of how good the fit is.
+    """Classification with a Taylor model of a wide two-layer network, trained with a certificate of global optimality.
 
-    Parameters and attributes are those of `TaylorRegressor`, but for the loss, and `classes_`. Validation counts wrong labels,
-    and prefers the lower risk among equals. A weight of 0 takes a row's class away, too, if no other row has it.
+    Parameters and attributes are those of `TaylorRegressor`, except for the loss and `classes_`. Validation uses the error
+    rate, with ties broken by the risk. A class that occurs only in rows of weight 0 is ignored.
 
     Args:
-        loss: `"auto"` is `"logistic"` for two classes and `"softmax"` for more (for the randomized network, whose expected
-            softmax has no closed form, `"logistic"`: each class against the rest). Losses of real targets, such as `"squared"`
-            and `"huber"`, fit ±1 and give no probabilities.
+        loss: `"auto"` selects `"logistic"` for two classes and `"softmax"` for more (for the randomized network, whose
+            expected softmax has no closed form, one-vs-rest `"logistic"`). Losses for real targets, such as `"squared"` and
+            `"huber"`, fit ±1 and do not provide probabilities.
 
     Source: theory 3, 5.
 
@@ -72,13 +74,13 @@ class TaylorClassifier(ClassifierMixin, TaylorEstimator):
         return self.classes_[decided(outputs)]
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Outputs of the model: the larger, the more the class is preferred.
+        """Decision values of the model; larger values favor the class.
 
         Args:
             X: examples, shape `(n, d)`.
 
         Returns:
-            Shape `(n,)` for two classes, the second preferred above 0; else `(n, classes)`.
+            Shape `(n,)` for two classes, positive for the second class; otherwise `(n, classes)`.
         """
         outputs = self._outputs(X)
         if len(self.classes_) > 2:
@@ -87,13 +89,13 @@ class TaylorClassifier(ClassifierMixin, TaylorEstimator):
 
     @available_if(_has_probabilities)
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities of the classes: the softmax of the outputs, or their logistic function (scaled to sum to 1).
+        """Class probabilities: the softmax of the outputs, or their logistic function, normalized to sum to 1.
 
         Args:
             X: examples, shape `(n, d)`.
 
         Returns:
-            Shape `(n, classes)`, rows that sum to 1.
+            Shape `(n, classes)`; each row sums to 1.
         """
         outputs = self._outputs(X).astype(np.float64)
         if takes_class_numbers(self.loss_):

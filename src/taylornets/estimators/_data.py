@@ -1,14 +1,14 @@
-"""From a table to the problem that is solved: repeated rows merged, inputs scaled, shapes filled up to few sizes.
+"""Preparation of the training data: merging of repeated rows, scaling of inputs, padding to few shapes.
 
-**Merging.** Rows that are equal in inputs and targets become one with the sum of their weights, rows of weight 0 go, and the
-rest is sorted. So a weight of 2 is the row twice to the last bit, and the order of the rows does not matter.
+**Merging.** Rows with equal inputs and targets are merged and their weights added; rows of weight 0 are dropped and the rest is
+sorted. A weight of 2 is therefore equivalent to repeating the row, bit for bit, and the order of the rows does not matter.
 
 **Scaling.** Columns are centered and divided by their (weighted) standard deviation, a constant `b √d` is appended, and
-each row is divided by its norm ("sphere") or all of them by the largest norm ("ball"). With the constant the map to
-the sphere is one to one: nothing is lost but scale.
+each row is divided by its own norm ("sphere") or by the largest norm of all rows ("ball"). Because of the constant, the map
+to the sphere is injective.
 
-**Filling up.** Programs are compiled for shapes. Rows of weight 0 and columns of zeros, which no weight ever leaves 0 in, bring
-data to one of few shapes, so that the next fit finds its programs compiled.
+**Padding.** Programs are compiled per shape. Rows of weight 0 and columns of zeros, whose weights remain 0, pad the data to one
+of few shapes, so that later fits reuse compiled programs.
 """
 
 from typing import NamedTuple
@@ -21,12 +21,12 @@ Table = np.ndarray
 
 
 class TrainingData(NamedTuple):
-    """Examples, encoded targets and weights, row by row.
+    """Examples, encoded targets and weights, one example per row.
 
     Attributes:
         x: inputs, shape `(n, d)`.
-        y: targets as numbers, shape `(n, outputs)`, or labels from 0, shape `(n, 1)`.
-        weight: shape `(n,)`, above 0 (0 for rows that fill up).
+        y: numeric targets, shape `(n, outputs)`, or labels from 0, shape `(n, 1)`.
+        weight: weights, shape `(n,)`, positive (0 for padded rows).
     """
 
     x: Table
@@ -35,10 +35,10 @@ class TrainingData(NamedTuple):
 
 
 def merged(problem: TrainingData) -> TrainingData:
-    """Equal rows as one, with the sum of their weights; sorted; without the rows of weight 0."""
+    """Merges equal rows, adding their weights; drops rows of weight 0 and sorts the rest."""
     present = problem.weight > 0
     x, y, weight = (part[present] for part in problem)
-    # A zero of either sign is the same number.
+    # Zeros of either sign compare equal.
     table = np.concatenate([x, y.astype(np.float64)], axis=1) + 0.0
     order = np.lexsort(table.T[::-1])
     table = table[order]
@@ -48,13 +48,13 @@ def merged(problem: TrainingData) -> TrainingData:
 
 
 class Scaling(NamedTuple):
-    """How inputs become points of the sphere or the ball.
+    """The map from inputs to the sphere or the ball.
 
     Attributes:
-        offset: of each column, shape `(d,)`.
-        scale: of each column, shape `(d,)`.
-        bias: the constant that is appended, `b √d`.
-        radius: what all rows are divided by; 0 for each row's own norm.
+        offset: offset of each column, shape `(d,)`.
+        scale: scale of each column, shape `(d,)`.
+        bias: the appended constant, `b √d`.
+        radius: common divisor of all rows; 0 to divide each row by its own norm.
     """
 
     offset: Table
@@ -64,7 +64,7 @@ class Scaling(NamedTuple):
 
     @classmethod
     def of(cls, problem: TrainingData, kind: str, bias: float) -> "Scaling":
-        """Of the training examples, each with its weight."""
+        """Fits the scaling to the weighted training examples."""
         offset, scale = center_and_spread(problem.x, problem.weight)
         scaling = cls(offset, scale, bias * problem.x.shape[1] ** 0.5, 1.0)
         if kind == "sphere":
@@ -72,7 +72,7 @@ class Scaling(NamedTuple):
         return scaling._replace(radius=float(np.linalg.norm(scaling(problem.x), axis=1).max()))
 
     def __call__(self, x: Table) -> Table:
-        """Scaled inputs, shape `(n, d + 1)`, the constant last."""
+        """Scales inputs; returns shape `(n, d + 1)` with the constant in the last column."""
         scaled = (x - self.offset) / self.scale
         scaled = np.concatenate([scaled, np.full((len(x), 1), self.bias)], axis=1)
         radius = self.radius or np.linalg.norm(scaled, axis=1, keepdims=True)
@@ -80,34 +80,34 @@ class Scaling(NamedTuple):
 
 
 def center_and_spread(values: Table, weight: Table) -> tuple[Table, Table]:
-    """Weighted mean and standard deviation of each column, in float64; 1 for columns that are constant."""
+    """Computes the weighted mean and standard deviation of each column in float64; the deviation of constant columns is 1."""
     values = values.astype(np.float64)
     center = np.average(values, axis=0, weights=weight)
     spread = np.sqrt(np.average((values - center) ** 2, axis=0, weights=weight))
-    # Below, what looks like spread is the rounding of the mean.
+    # Below this threshold, the deviation is rounding of the mean.
     constant = spread <= 10 * np.finfo(np.float64).eps * np.abs(center)
     return center, np.where(constant, 1.0, spread)
 
 
 def rows_for(examples: int) -> int:
-    """The number of rows that examples are padded to."""
+    """Returns the number of rows after padding."""
     return padded_size(examples, least=256, doubled=4096, multiple=1024)
 
 
 def columns_for(inputs: int) -> int:
-    """The number of columns that inputs are padded to."""
+    """Returns the number of columns after padding."""
     return padded_size(inputs, least=16, doubled=64, multiple=16)
 
 
 def filled(values: Table, rows: int, columns: int | None = None) -> Table:
-    """`values` with zeros behind its rows and, if asked for, behind its last axis."""
+    """Pads `values` with zeros along the rows and, if `columns` is set, along the last axis."""
     last = 0 if columns is None else columns - values.shape[-1]
     padding = [(0, rows - len(values)), *[(0, 0)] * (values.ndim - 2), (0, last)][: values.ndim]
     return np.pad(values, padding)
 
 
 def folds_of(problem: TrainingData, count: int, generator: np.random.Generator, labels: Table | None) -> Table:
-    """The fold of every row, shape `(n,)`; each class is spread evenly over the folds."""
+    """Assigns a fold to every row, shape `(n,)`; folds are stratified by class."""
     order = generator.permutation(len(problem.x))
     if labels is not None:
         order = order[np.argsort(labels[order], kind="stable")]

@@ -14,12 +14,12 @@ from taylornets.two_layer import TwoLayerNetwork
 
 @eqx.filter_jit
 def weighted_gram(kernel: Any, x: Array, roots: Array) -> Array:
-    """`D K D` for the roots `D` of the weights, shape `(n, 1)`; zero for rows that fill up."""
+    """Computes `D K D` for the square roots `D` of the weights, shape `(n, 1)`; zero for padded rows."""
     return roots * _plain(kernel, x, x) * roots.T
 
 
 def weighted_kernel(kernel: Any, first: Array, second: Array) -> Array:
-    """The same as a kernel of inputs whose last column is the root of the weight."""
+    """Computes the weighted kernel from inputs whose last column is the square root of the weight."""
     return first[:, -1:] * _plain(kernel, first[:, :-1], second[:, :-1]) * second[:, -1]
 
 
@@ -30,24 +30,24 @@ def _plain(kernel: Any, first: Array, second: Array) -> Array:
 
 
 def filled_on_sphere(x: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """Filled up with points of the sphere: an infinite width asks for them."""
+    """Pads with points on the sphere, which the kernel of infinite width requires."""
     ready = filled(x, rows, columns)
     ready[len(x) :, 0] = 1.0
     return ready
 
 
 def ridge_certificate(problem: TrainingData, fitted: np.ndarray, coefficients: np.ndarray, ridge: float) -> Certificate:
-    """Primal and dual of the ridge problem, whatever found the coefficients.
+    """Certifies a solution of the ridge problem, independently of the solver.
 
     With `ν_i = 2 p_i (f_i - y_i)` and any `f = K c` the dual is `-Σ p_i ⟨s_i, s_i/4 + y_i⟩ - ⟨ν, K ν⟩/(4λ)`, `s_i = ν_i/p_i`.
-    It is `ν = -2λ c` at the optimum; that one is taken, so that no further product with `K` is needed.
+    At the optimum `ν = -2λ c`; this choice avoids a further product with `K`.
     """
     weight, y = problem.weight[:, None], problem.y
     squared = float(np.sum(coefficients * fitted, dtype=np.float64))
     primal = float(np.sum(weight * (fitted - y) ** 2)) + ridge * squared
     slopes = -2 * ridge * coefficients.astype(np.float64) / weight
     dual = -float(np.sum(weight * slopes * (slopes / 4 + y))) - ridge * squared
-    # Lowered by an allowance for rounding, as the other certificates are; products with K have n terms.
+    # Lowered by an allowance for rounding, as in the other certificates; products with K have n terms.
     sizes = float(np.sum(weight * np.abs(slopes) * (np.abs(slopes) / 4 + np.abs(y)))) + ridge * float(
         np.sum(np.abs(coefficients * fitted), dtype=np.float64)
     )

@@ -19,13 +19,13 @@ from taylornets.estimators._solve import decided
 from taylornets.two_layer import TwoLayerNetwork
 
 RIDGES = tuple(10.0 ** (-e / 2) for e in range(17))
-_DECOMPOSED = 8192  # rows up to which the Gram matrix is formed and decomposed
+_DECOMPOSED = 8192  # maximum number of rows for which the Gram matrix is formed and decomposed
 _PREDICTED = 4096
 _CG_TOL = 1e-8
 
 
 class NTKEstimator(BaseEstimator, abc.ABC):
-    """Base of the kernel estimators; `NTKRegressor` describes the parameters."""
+    """Base class of the kernel estimators; see `NTKRegressor` for the parameters."""
 
     def __init__(
         self,
@@ -46,34 +46,34 @@ class NTKEstimator(BaseEstimator, abc.ABC):
 
     @abc.abstractmethod
     def _rows(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray]:
-        """Checked inputs, targets and weights."""
+        """Returns checked inputs, targets and weights."""
 
     @abc.abstractmethod
     def _numbers(self, y: Any, weight: np.ndarray) -> np.ndarray:
-        """Targets as numbers, shape `(n, c)`: class numbers in one column, or the targets of a regression."""
+        """Returns numeric targets, shape `(n, c)`: class indices in one column, or regression targets."""
 
     @abc.abstractmethod
     def _encode(self, problem: TrainingData) -> np.ndarray:
-        """Numbers as they are fitted, shape `(n, outputs)`; keeps what undoes it."""
+        """Encodes targets for the fit, shape `(n, outputs)`; stores the inverse transformation."""
 
     @abc.abstractmethod
     def _errors(self, residuals: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """What counts of the residuals of examples left out, shape `(n,)`."""
+        """Returns the leave-one-out error of each example from its residual, shape `(n,)`."""
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
-        """Solves `min (1/n) Σ ‖f(x_i) - y_i‖² + λ ‖f‖²`; `ridge="cv"` takes the `λ` of least leave-one-out error.
+        """Solves `min (1/n) Σ ‖f(x_i) - y_i‖² + λ ‖f‖²`; `ridge="cv"` selects `λ` by the leave-one-out error.
 
         Args:
             X: examples, shape `(n, d)`.
-            y: targets, shape `(n,)`, or `(n, outputs)` for several of a regression.
-            sample_weight: weights ≥ 0, shape `(n,)`: 2 is the row twice, 0 a row that is absent.
+            y: targets, shape `(n,)`, or `(n, outputs)` for multi-output regression.
+            sample_weight: weights ≥ 0, shape `(n,)`; a weight of 2 repeats the row, a weight of 0 removes it.
 
         Returns:
             The estimator.
 
         Raises:
-            ArgumentError: for parameters that do not fit.
-            ValueError: for data that scikit-learn refuses.
+            ArgumentError: for invalid parameters.
+            ValueError: for data that scikit-learn rejects.
         """
         ridges = self._settings()
         x, y, weight = self._rows(X, y, sample_weight)
@@ -103,7 +103,7 @@ class NTKEstimator(BaseEstimator, abc.ABC):
                 raise _checks.ArgumentError("width", "an even number, since units come in pairs", str(self.width))
         _checks.positive("bias", self.bias)
         if not isinstance(self.ridge, str):
-            _checks.positive("ridge", self.ridge, "Or 'cv', which chooses it.")
+            _checks.positive("ridge", self.ridge, "Or use 'cv' to select it.")
             return (float(self.ridge),)
         _checks.choice("ridge", self.ridge, ("cv",))
         ridges = RIDGES if self.ridges is None else tuple(self.ridges)
@@ -112,7 +112,7 @@ class NTKEstimator(BaseEstimator, abc.ABC):
         return tuple(map(float, ridges))
 
     def _solve(self, problem: TrainingData, ridges: tuple[float, ...]) -> None:
-        """With `D = diag(p_i)^{1/2}` the coefficients are `c = D (D K D + λ I)^{-1} D y`."""
+        """Computes the coefficients `c = D (D K D + λ I)^{-1} D y` with `D = diag(p_i)^{1/2}`."""
         n = len(problem.x)
         if n > _DECOMPOSED:
             coefficients, ridge, scores, steps = self._iterate(problem, ridges)
@@ -131,14 +131,16 @@ class NTKEstimator(BaseEstimator, abc.ABC):
         n, rows = len(problem.x), rows_for(len(problem.x))
         roots: Any = filled(np.sqrt(problem.weight), rows)[:, None].astype(problem.x.dtype)
         x = np.pad(problem.x, [(0, rows - n), (0, columns_for(problem.x.shape[1]) - problem.x.shape[1])])
-        x[n:, 0] = 1.0  # on the sphere, like the others; their weight is 0
+        x[n:, 0] = 1.0  # padding must lie on the sphere; its weight is 0
         gram = weighted_gram(self._kernel(problem.x.shape[1]), jnp.asarray(x), jnp.asarray(roots))
         prepared = kernels.kernel_ridge(gram, roots * filled(problem.y, rows).astype(x.dtype))
         scores: list[list[float]] | None = None
         ridge = ridges[0]
         if len(ridges) > 1:
             if n < 2:
-                raise _checks.ArgumentError("ridge", "a number, since n_samples=1 leaves nothing to choose by", "'cv'")
+                raise _checks.ArgumentError(
+                    "ridge", "a number, since n_samples=1 does not allow cross-validation", "'cv'"
+                )
             left_out: Any = prepared.leave_one_out
             scores = [self._score(problem, np.asarray(left_out(value / rows))[:n] / roots[:n]) for value in ridges]
             ridge = ridges[min(range(len(ridges)), key=lambda i: tuple(scores[i]))]
@@ -149,10 +151,10 @@ class NTKEstimator(BaseEstimator, abc.ABC):
         return [float(np.average(e, weights=problem.weight)) for e in (self._errors(residuals, problem.y), squares)]
 
     def _iterate(self, problem: TrainingData, ridges: tuple[float, ...]) -> tuple[np.ndarray, float, None, int]:
-        """Conjugate gradients, the Gram matrix formed and dropped; the root of the weight is a column of the inputs."""
+        """Solves by conjugate gradients with the Gram matrix formed in blocks; inputs carry a column of root weights."""
         if len(ridges) > 1:
             needed = f"a number for more than {_DECOMPOSED} distinct rows"
-            raise _checks.ArgumentError("ridge", needed, "'cv'", "Choose it on a part of the rows.")
+            raise _checks.ArgumentError("ridge", needed, "'cv'", "Select it on a subset of the rows.")
         ridge = min(ridges)
         kernel, roots = self._kernel(problem.x.shape[1]), np.sqrt(problem.weight)[:, None].astype(problem.x.dtype)
         x = np.concatenate([filled(problem.x, len(roots), columns_for(problem.x.shape[1])), roots], axis=1)
@@ -173,7 +175,7 @@ class NTKEstimator(BaseEstimator, abc.ABC):
         return TwoLayerNetwork(jnp.asarray(w0), jnp.asarray(signs), activations.get(self.activation_), symmetric=True)
 
     def _kernel_times(self, new: np.ndarray, x: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-        """`K(new, x) c`, shapes filled up; some rows at a time."""
+        """Computes `K(new, x) c` in blocks of rows, with padded shapes."""
         rows, columns, n = rows_for(len(x)), columns_for(x.shape[1]), x.shape[1]
         train, parts = filled_on_sphere(x, rows, columns), []
         for start in range(0, len(new), _PREDICTED):
@@ -192,26 +194,26 @@ class NTKEstimator(BaseEstimator, abc.ABC):
 
 
 class NTKRegressor(MultiOutputMixin, RegressorMixin, NTKEstimator):
-    """Ridge regression with the neural tangent kernel of a two-layer network: its linearized model, solved exactly.
+    """Ridge regression with the neural tangent kernel of a two-layer network, the exact solution of its linearized model.
 
-    Minimizes `Σ_i p_i ‖f(z_i) - t_i‖² + λ ‖f‖²`; inputs `z`, targets `t` and weights `p` are scaled as by `TaylorRegressor`, to
-    the sphere. Up to 8,192 distinct rows one eigendecomposition serves all ridges; beyond, conjugate gradients never form the
-    Gram matrix.
+    Minimizes `Σ_i p_i ‖f(z_i) - t_i‖² + λ ‖f‖²`; inputs `z`, targets `t` and weights `p` are scaled as in `TaylorRegressor`,
+    to the sphere. Up to 8,192 distinct rows, one eigendecomposition serves all ridges; above that, conjugate gradients are
+    used without storing the full Gram matrix.
 
     Args:
         width: hidden units `m`, an even number; `None` for the kernel of infinite width.
         activation: a name of `taylornets.activations.names()`.
-        ridge: `λ > 0`, or `"cv"`: the one of least leave-one-out error among `ridges`, in closed form.
-        bias: size of the appended constant relative to the root mean square of an input's norm.
-        ridges: what `"cv"` chooses from; by default half powers of ten from 1 to 1e-8.
-        random_state: of the network of finite width.
+        ridge: `λ > 0`, or `"cv"` to minimize the closed-form leave-one-out error over `ridges`.
+        bias: the appended constant relative to the root mean square norm of the inputs.
+        ridges: candidates for `"cv"`; by default half powers of ten from 1 to 1e-8.
+        random_state: seed of the network of finite width.
 
     Attributes:
-        certificate_: primal and dual of the ridge problem, computed from the coefficients, whatever found them.
-        objective_: the minimum that was reached.
+        certificate_: primal and dual value of the ridge problem, computed from the coefficients.
+        objective_: the objective at the solution.
         coefficients_: `c` of `f(z) = K(z, train_inputs_) c`, shape `(n, outputs)`.
         ridge_: `λ`.
-        n_iter_: iterations of the conjugate gradients; 1 for the decomposition.
+        n_iter_: number of conjugate gradient iterations; 1 for the eigendecomposition.
 
     Source: theory 9.
 
@@ -223,7 +225,7 @@ class NTKRegressor(MultiOutputMixin, RegressorMixin, NTKEstimator):
     """
 
     def predict(self, X: Any) -> np.ndarray:
-        """Predicted targets, shape `(n,)`, or `(n, outputs)` where the targets had two axes; `X` has shape `(n, d)`."""
+        """Predicted targets, shape `(n,)`, or `(n, outputs)` if the targets had two axes; `X` has shape `(n, d)`."""
         found = self._outputs(X) * self.target_scale_ + self.target_offset_
         return found if self.target_columns_ else found[:, 0]
 
@@ -245,10 +247,10 @@ class NTKRegressor(MultiOutputMixin, RegressorMixin, NTKEstimator):
 
 
 class NTKClassifier(ClassifierMixin, NTKEstimator):
-    """Classification by ridge regression on ±1 with the neural tangent kernel, a column for each class.
+    """Classification by ridge regression on ±1 with the neural tangent kernel, one column per class.
 
-    Parameters and attributes are those of `NTKRegressor`, and `classes_`; `"cv"` counts wrong labels of examples left out, and
-    prefers the lower squared error among equals. The squared loss gives no probabilities, so there is no `predict_proba`.
+    Parameters and attributes are those of `NTKRegressor`, plus `classes_`; `"cv"` minimizes the leave-one-out error rate, with
+    ties broken by the squared error. The squared loss does not provide probabilities, so there is no `predict_proba`.
     `coefficients_` has shape `(n, 1)` for two classes and `(n, classes)` for more.
 
     Source: theory 9.
@@ -266,7 +268,7 @@ class NTKClassifier(ClassifierMixin, NTKEstimator):
         return self.classes_[decided(outputs)]
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Shape `(n,)` for two classes, the second preferred above 0; else `(n, classes)`; `X` has shape `(n, d)`."""
+        """Decision values, shape `(n,)` for two classes (positive for the second), else `(n, classes)`; `X` is `(n, d)`."""
         outputs = self._outputs(X)
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 

@@ -1,4 +1,4 @@
-"""The parameters of a Taylor estimator, checked."""
+"""Checks of the parameters of a Taylor estimator."""
 
 from typing import Any
 
@@ -8,15 +8,15 @@ from taylornets import _checks, activations, models
 from taylornets.estimators._solve import TaylorSettings
 
 SCALINGS = ("sphere", "ball")
-# Targets are scaled, so that risks are near 1 at w = 0, and one grid serves all data.
+# Targets are scaled so that risks are near 1 at w = 0; one grid therefore suits all data.
 PENALTIES = tuple(10.0**-e for e in range(1, 10))
 
 
 def settings_of(estimator: Any) -> TaylorSettings:
-    """The checked parameters of an estimator, the loss to be filled in.
+    """Returns the checked parameters of an estimator, with the loss still to be set.
 
     Raises:
-        ArgumentError: for parameters that do not fit.
+        ArgumentError: for invalid parameters.
     """
     for name, least in (("width", 2), ("rank", 1), ("folds", 2), ("max_iter", 1), ("order", 1)):
         _checks.integer(name, getattr(estimator, name), least)
@@ -30,11 +30,13 @@ def settings_of(estimator: Any) -> TaylorSettings:
     if isinstance(estimator.penalty, str):
         _checks.choice("penalty", estimator.penalty, ("cv",))
     else:
-        _checks.positive("penalty", estimator.penalty, "Or 'cv', which chooses it.")
+        _checks.positive("penalty", estimator.penalty, "Or use 'cv' to select it.")
     path_of(estimator)
     model = _model_of(estimator)
     if estimator.rank > 1 and not models.get(model).copies:
-        raise _checks.ArgumentError("rank", f"1 for model={model!r}", str(estimator.rank), "Copies serve orders ≥ 2.")
+        raise _checks.ArgumentError(
+            "rank", f"1 for model={model!r}", str(estimator.rank), "Only orders ≥ 2 support copies."
+        )
     order = models.get(model).order
     power = 2.0 * order if estimator.power is None else estimator.power
     _checks.positive("power", power)
@@ -45,21 +47,21 @@ def settings_of(estimator: Any) -> TaylorSettings:
 
 
 def path_of(estimator: Any) -> tuple[float, ...]:
-    """The penalties that `"cv"` chooses from, strong to weak."""
+    """Returns the candidate penalties for `"cv"`, in decreasing order."""
     if estimator.penalties is None:
         return PENALTIES
     for penalty in estimator.penalties:
         _checks.positive("penalties", penalty)
     if np.any(np.diff(np.asarray(estimator.penalties, float)) >= 0):
-        raise _checks.ArgumentError("penalties", "a path from strong to weak", repr(estimator.penalties))
+        raise _checks.ArgumentError("penalties", "a decreasing path of penalties", repr(estimator.penalties))
     return tuple(map(float, estimator.penalties))
 
 
 def _model_of(estimator: Any) -> str | int:
-    """The order of a single term, or the name of another model."""
+    """Returns the order of a single term, or the name of another model."""
     if estimator.model is None or not isinstance(estimator.model, str):
         return _checks.integer("model", estimator.order if estimator.model is None else estimator.model, 1)
-    # A single draw of the signs would have to be kept with the model.
+    # A single draw of the signs would have to be stored with the model.
     usable = [name for name in models.names() if not models.get(name).sampled]
     model = models.get(_checks.choice("model", estimator.model, usable))
     return model.name if model.term is None else model.term

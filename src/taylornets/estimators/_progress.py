@@ -1,4 +1,4 @@
-"""A bar on the screen for fits that take a while; nothing at all unless it is asked for."""
+"""An optional progress bar for long fits."""
 
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -8,11 +8,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 
 class Bar(AbstractContextManager["Bar"]):
-    """One bar with a message, on standard error.
+    """A progress bar with a message, on standard error.
 
     Args:
-        total: how much there is to do.
-        verbose: whether it is shown.
+        total: total amount of work.
+        verbose: whether the bar is shown.
     """
 
     def __init__(self, total: float, verbose: bool):
@@ -33,5 +33,5 @@ class Bar(AbstractContextManager["Bar"]):
         self._progress.stop()
 
     def advance(self, amount: float, message: str) -> None:
-        """So much more is done."""
+        """Advances the bar."""
         self._progress.update(self._task, advance=amount, description=message)

@@ -13,33 +13,33 @@ from taylornets.models import Model
 
 
 class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
-    """Regression with a Taylor model of a wide two-layer network, trained to a proof of how good the fit is.
+    """Regression with a Taylor model of a wide two-layer network, trained with a certificate of global optimality.
 
-    Minimizes `P(W) = Σ_i p_i ℓ(f^(k)(W; z_i), t_i) + λ ‖W‖_{2,2k}^p` over the displacement `W`. `z_i` are the inputs, columns
-    standardized, a constant appended, scaled to the unit sphere; `t_i` the targets, each column centered and of variance 1;
-    `p_i` the weights divided by their sum. Objective and certificate are those of this scaled, weighted problem.
+    Minimizes `P(W) = Σ_i p_i ℓ(f^(k)(W; z_i), t_i) + λ ‖W‖_{2,2k}^p` over the displacement `W`. The inputs `z_i` have
+    standardized columns and an appended constant, and are scaled to the unit sphere; each column of the targets `t_i` is
+    standardized; `p_i` are the weights divided by their sum. Objective and certificate refer to this scaled, weighted problem.
 
     Args:
-        order: `k`, the order of the Taylor term: 1 is the linearized (NTK) model, 2 the quadratic one.
+        order: `k`, the order of the Taylor term: 1 is the linearized (NTK) model, 2 the quadratic model.
         width: hidden units `m`, an even number.
         activation: a name of `taylornets.activations.names()`.
-        penalty: `λ > 0`, or `"cv"`: chosen from `penalties` by cross-validation, each penalty starting from the solution of
-            the one before. Folds share the scaling of all rows.
+        penalty: `λ > 0`, or `"cv"` to select it from `penalties` by cross-validation with warm starts. The scaling of all rows
+            is shared by the folds.
         power: `p ≥ 2k`; by default `2k`.
-        model: in place of `order`: `"linear"`, `"quadratic"`, an integer, `"randomized"` (the network under random signs) or
+        model: overrides `order`: `"linear"`, `"quadratic"`, an integer, `"randomized"` (the network under random signs) or
             `"full"` (the network itself). Orders above 2 and `"full"` have no certificate.
-        loss: a name of `taylornets.losses` for real targets: `"squared"` (`"auto"`), `"huber"`, or one that was registered.
-        rank: copies of every unit, for orders ≥ 2; 2 or 3 close gaps that remain with several outputs.
-        bias: size of the appended constant relative to the root mean square of an input's norm.
-        scaling: `"sphere"` divides each row by its norm, `"ball"` all of them by the largest.
-        penalties: what `"cv"` chooses from, from strong to weak; by default powers of ten from 1e-1 to 1e-9.
-        folds: of the cross-validation.
-        tol: relative gap at which training stops; without a certificate the scale-free gradient.
-        max_iter: iterations of the final fit at most.
-        chunk_size: examples handled at a time; by default chosen so that features take 256 MiB at most.
-        warm_start: whether `fit` starts from the network and the displacement of the last one, where shapes agree.
-        n_jobs: folds trained at a time; the result does not depend on it.
-        random_state: of network, start and folds. Equal seeds give equal bits on one machine.
+        loss: a name of `taylornets.losses` for real targets: `"squared"` (`"auto"`), `"huber"`, or a registered loss.
+        rank: number of copies of each unit, for orders ≥ 2; 2 or 3 close remaining gaps with several outputs.
+        bias: the appended constant relative to the root mean square norm of the inputs.
+        scaling: `"sphere"` divides each row by its own norm, `"ball"` divides all rows by the largest norm.
+        penalties: candidates for `"cv"`, in decreasing order; by default powers of ten from 1e-1 to 1e-9.
+        folds: number of cross-validation folds.
+        tol: relative gap at which training stops; for models without a certificate, the scale-free gradient.
+        max_iter: maximum number of iterations of the final fit.
+        chunk_size: examples processed at a time; by default chosen to limit the features to 256 MiB.
+        warm_start: whether `fit` reuses the network and the displacement of the previous fit if the shapes agree.
+        n_jobs: number of folds trained in parallel; the result does not depend on it.
+        random_state: seed of network, initialization and folds. Equal seeds give bitwise equal results on one machine.
         verbose: whether a progress bar is shown.
 
     Attributes:
@@ -47,12 +47,12 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
             `None`.
         objective_: `P` at the solution.
         displacement_: `W`, shape `(m, d + 1)`, or `(m, R, d + 1)`.
-        n_iter_: iterations, those of the path to the chosen penalty included.
+        n_iter_: number of iterations, including the path to the selected penalty.
         penalty_: `λ`.
-        status_: how training ended, a name of `taylornets.Status`.
-        path_: penalties and their validation errors and risks, or `None`.
+        status_: outcome of training, a name of `taylornets.Status`.
+        path_: penalties with validation errors and risks, or `None`.
 
-    Source: theory 3, 5; BL20.
+    Source: theory 3, 5; Bai & Lee (2020).
 
     Example:
         >>> import numpy as np, taylornets as tn
@@ -69,7 +69,7 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
             X: examples, shape `(n, d)`.
 
         Returns:
-            Predictions, shape `(n,)`, or `(n, outputs)` where the targets had two axes.
+            Predictions, shape `(n,)`, or `(n, outputs)` if the targets had two axes.
         """
         found = self._outputs(X) * self.target_scale_ + self.target_offset_
         return found if self.target_columns_ else found[:, 0]
@@ -98,6 +98,6 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
 
 
 def numbers_of_targets(y: Any) -> np.ndarray:
-    """Targets of a regression as float64, shape `(n, outputs)`."""
+    """Converts regression targets to float64, shape `(n, outputs)`."""
     y = np.asarray(y, np.float64)
     return y if y.ndim == 2 else y[:, None]

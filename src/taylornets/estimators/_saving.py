@@ -1,11 +1,11 @@
-"""Saved models: one safetensors file whose header holds the rest as JSON; nothing in it is ever executed.
+"""Saved models: one safetensors file with a JSON header; loading executes no code.
 
-An object of a known class is written as its name and its attributes; arrays of numbers become tensors. Known are the four
-estimators, their certificates, and those of scikit-learn's transformers that prepare tables. Loading makes an object of
-the known class and puts the attributes back: no pickle, no code, no class that is not in the table below.
+An object of a known class is written as its class name and attributes; numeric arrays become tensors. The known classes are
+the four estimators, their certificates, and the scikit-learn transformers for tables. Loading creates an object of the known
+class and restores its attributes, without pickle and without any class that is not in the table below.
 
-The header holds the version of this format, the versions of taylornets and scikit-learn, and a SHA-256 checksum over
-everything else, so that a file that was cut, changed, or never ours is refused.
+The header holds the format version, the versions of taylornets and scikit-learn, and a SHA-256 checksum of everything else, so
+that truncated, modified and foreign files are rejected.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ _TRANSFORMERS = (
 )  # fmt: skip
 _CLASSES: dict[str, type] = {kind.__name__: kind for kind in (*_OURS, *_TRANSFORMERS, Certificate)}
 _SKLEARN = {kind.__name__ for kind in _TRANSFORMERS}
-_NEEDED = "a model that taylornets.save has written"
+_NEEDED = "a model file written by taylornets.save"
 _KEY = "taylornets model"
 _LARGEST_HEADER = 100_000_000
 
@@ -54,15 +54,15 @@ def save(estimator: Any, path: str | Path) -> Path:
     Args:
         estimator: a fitted `TaylorRegressor`, `TaylorClassifier`, `NTKRegressor` or `NTKClassifier`, or a scikit-learn
             `Pipeline` of transformers for tables that ends in one.
-        path: the file; replaced as a whole or not at all.
+        path: the file, written atomically.
 
     Returns:
         The path.
 
     Raises:
-        ArgumentError: for something that cannot be saved; it names the attribute.
-        NotFittedError: for an estimator that has not been fitted.
-        OSError: where the file cannot be written.
+        ArgumentError: for objects that cannot be saved; the message names the attribute.
+        NotFittedError: for an unfitted estimator.
+        OSError: if the file cannot be written.
 
     Example:
         >>> import tempfile, numpy as np, taylornets as tn
@@ -87,13 +87,13 @@ def save(estimator: Any, path: str | Path) -> Path:
     }
     header["sha256"] = _checksum(header, tensors)
     path = Path(path)
-    # One entry: the order of several is not fixed, and the same model is to be the same bytes.
+    # A single entry: the order of several is not fixed, and equal models must give equal bytes.
     _files.write_bytes(path, pack(tensors, {_KEY: json.dumps(header, allow_nan=False, ensure_ascii=False)}))
     return path
 
 
 def load(path: str | Path) -> Any:
-    """Reads what `save` has written.
+    """Loads a model file written by `save`.
 
     Args:
         path: the file.
@@ -102,9 +102,9 @@ def load(path: str | Path) -> Any:
         The estimator; its predictions are those of the saved one, bit for bit on the same machine.
 
     Raises:
-        ArgumentError: for a file that `save` has not written, that was damaged since, that a later version has written,
-            or whose preparation of tables belongs to another version of scikit-learn.
-        OSError: where the file cannot be read.
+        ArgumentError: for a file not written by `save`, a damaged file, a file written by a later version, or a model whose
+            table preprocessing belongs to another version of scikit-learn.
+        OSError: if the file cannot be read.
 
     Example:
         >>> import tempfile, numpy as np, taylornets as tn
@@ -129,9 +129,12 @@ def load(path: str | Path) -> Any:
     if stated != _checksum(header, tensors):
         raise _damaged(path, "the checksum differs")
     if header["scikit-learn"] != sklearn.__version__ and _SKLEARN & _names(state):
-        came = f"{path}, whose preparation of tables is that of scikit-learn {header['scikit-learn']}"
+        came = f"{path}, whose table preprocessing was saved with scikit-learn {header['scikit-learn']}"
         raise _checks.ArgumentError(
-            "path", f"a model of scikit-learn {sklearn.__version__}", came, "Install that version, or fit again."
+            "path",
+            f"a model saved with scikit-learn {sklearn.__version__}",
+            came,
+            "Install that version, or refit the model.",
         )
     return decode(state, _rules(tensors))
 
@@ -141,7 +144,7 @@ def _damaged(path: str | Path, why: str) -> _checks.ArgumentError:
 
 
 def _header(path: str | Path, data: bytes) -> dict[str, Any]:
-    """Our entry of the file's metadata; refuses files that are not ours before anything else is read."""
+    """Returns the taylornets entry of the metadata; rejects foreign files before reading further."""
     if len(data) < 8:
         raise _checks.ArgumentError("path", _NEEDED, f"{path} of {len(data)} bytes")
     (length,) = struct.unpack("<Q", data[:8])
@@ -154,7 +157,7 @@ def _header(path: str | Path, data: bytes) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, RecursionError):
         if f'"{_KEY}":'.encode() in data[:4096]:
             raise _damaged(path, "its header cannot be read") from None
-        raise _checks.ArgumentError("path", _NEEDED, f"{path}, which is none") from None
+        raise _checks.ArgumentError("path", _NEEDED, f"{path}, which is not a model file") from None
     return found
 
 
@@ -168,7 +171,7 @@ def _checksum(header: dict[str, Any], tensors: dict[str, np.ndarray]) -> str:
 
 
 def _names(state: Any) -> set[str]:
-    """Classes that occur in a state."""
+    """Returns the classes that occur in a state."""
     if isinstance(state, dict):
         own = {state["$class"]} if "$class" in state else set[str]()
         return own.union(*map(_names, state.values()))
@@ -176,7 +179,7 @@ def _names(state: Any) -> set[str]:
 
 
 def _rules(tensors: dict[str, np.ndarray]) -> tuple[CodecRule, ...]:
-    """How a model's parts are written; arrays of numbers go into `tensors` under the names of their attributes."""
+    """Encodes the parts of a model; numeric arrays are added to `tensors` under the names of their attributes."""
     numbers = partial(_encode_numbers, tensors)
     return (
         CodecRule("$items", _holds_objects, _encode_items, _decode_items),

@@ -1,4 +1,4 @@
-"""Cross-validation of the penalty: the regularization path on every fold, scored on the rows held out."""
+"""Cross-validation of the penalty: the regularization path on every fold, scored on the held-out rows."""
 
 from typing import Any, cast
 
@@ -15,9 +15,9 @@ from taylornets.objectives import Objective
 
 
 def fold_count(wanted: int, examples: int) -> int:
-    """The number of folds, at most one for each example."""
+    """Returns the number of folds, at most the number of examples."""
     if examples < 2:
-        raise _checks.ArgumentError("penalty", "a number, since n_samples=1 leaves nothing to choose by", "'cv'")
+        raise _checks.ArgumentError("penalty", "a number, since n_samples=1 does not allow cross-validation", "'cv'")
     return min(wanted, examples)
 
 
@@ -33,7 +33,7 @@ def select(
     n_jobs: int | None,
     bar: Bar,
 ) -> list[list[float]]:
-    """Errors and risks on the rows held out, averaged over the folds: one pair for each penalty."""
+    """Returns held-out errors and risks, averaged over the folds: one pair per penalty."""
     rows, dtype = risk.count, problem.x.dtype
 
     def run(held: Any) -> tuple[float, np.ndarray]:
@@ -48,5 +48,5 @@ def select(
 
     runs = cast(Any, Parallel(n_jobs=n_jobs, prefer="threads")(delayed(run)(i) for i in np.unique(fold)))
     scores = np.average([scores for _, scores in runs], axis=0, weights=[weight for weight, _ in runs])
-    # A run that went astray has no score to be chosen by.
+    # A diverged run has no valid score.
     return np.where(np.isfinite(scores), scores, 1e300).tolist()

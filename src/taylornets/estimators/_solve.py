@@ -1,7 +1,7 @@
-"""Training for the estimators: one prepared objective serves every fold and every penalty.
+"""Training for the estimators: one prepared objective for all folds and penalties.
 
-A fold is the same problem with other weights: 0 for the rows held out. So features are computed once, and nothing is
-compiled for a fold. Within a fold each penalty starts from the solution of the one before, from strong to weak.
+A fold is the same problem with different weights, 0 for the held-out rows. Features are therefore computed once, and folds
+require no compilation. Within a fold, penalties decrease and each is warm-started from the previous solution.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,22 +21,22 @@ from taylornets.objectives import Objective, objective
 from taylornets.optimizers import LBFGS
 from taylornets.two_layer import TwoLayerNetwork
 
-# Selection asks for less than the final fit: the scale-free gradient at which a penalty's run stops, and its steps.
+# Selection uses looser settings than the final fit: the tolerance on the scale-free gradient, and the number of steps.
 _PATH_TOL, _PATH_STEPS = 1e-2, 100
-_FEATURE_BYTES = 2**28  # features beyond that are not kept, but formed anew in every pass
+_FEATURE_BYTES = 2**28  # larger features are not stored, but recomputed in every pass
 _CHUNK = 512
 _PREDICTED = 4096  # rows predicted at a time
 _SOLVER = LBFGS(memory=10)
 
 
 def takes_class_numbers(loss: str) -> bool:
-    """Whether the targets of a loss are the numbers of classes with one output each."""
+    """Returns whether the targets of a loss are class indices, with one output per class."""
     kind = losses.get(loss)
     return kind.classifies and not kind.separable
 
 
 class TaylorSettings(NamedTuple):
-    """What is trained: a model (an order `k`, or a name) under a loss and a penalty `λ ‖W‖^p`."""
+    """The training problem: a model (an order `k`, or a name) with a loss and a penalty `λ ‖W‖^p`."""
 
     model: str | int
     loss: str
@@ -50,14 +50,14 @@ class TaylorSettings(NamedTuple):
         return models.get(self.model)
 
     def network(self, w0: np.ndarray, signs: np.ndarray) -> TwoLayerNetwork:
-        """The network of paired units; its inputs are filled up with zeros."""
+        """Returns the network of paired units, with inputs padded by zeros."""
         w0 = filled(w0, len(w0), columns_for(w0.shape[1]))
         return TwoLayerNetwork(jnp.asarray(w0), jnp.asarray(signs), activations.get(self.activation), symmetric=True)
 
     def objective(self, net: TwoLayerNetwork, problem: TrainingData, penalty: float) -> Objective:
-        """The penalized risk on a problem, its rows filled up."""
+        """Returns the penalized risk on a problem with padded rows."""
         rows, y = rows_for(len(problem.x)), problem.y
-        y = np.pad(y, [(0, rows - len(y)), (0, 0)], mode="edge")  # what fills up must be labels, too
+        y = np.pad(y, [(0, rows - len(y)), (0, 0)], mode="edge")  # padding must be valid labels
         chunk_size, kept = self.chunk_size, rows * net.pairs * net.w0.dtype.itemsize
         if chunk_size is None and kept > _FEATURE_BYTES:
             chunk_size = _CHUNK
@@ -74,7 +74,7 @@ class TaylorSettings(NamedTuple):
         )
 
     def outputs(self, net: TwoLayerNetwork, w: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Outputs (of the randomized network: their mean over signs), shape `(n, outputs)`, some rows at a time."""
+        """Computes outputs (for the randomized network, their mean over signs) in blocks of rows, shape `(n, outputs)`."""
         model, w, parts = self.meaning, filled(w, len(w), net.inputs), []
         for start in range(0, len(x), _PREDICTED):
             block = x[start : start + _PREDICTED]
@@ -85,7 +85,7 @@ class TaylorSettings(NamedTuple):
 
 
 def walk(risk: Objective, w: Array, penalties: Sequence[float], max_iter: int) -> Iterator[FitResult]:
-    """The path on which a penalty is selected: not certified, and not trained to the end."""
+    """Runs the path for the selection of a penalty, without certificates and with loose tolerance."""
 
     def solve(risk: Objective, w: Array) -> FitResult:
         steps = min(_PATH_STEPS, max_iter)
@@ -95,7 +95,7 @@ def walk(risk: Objective, w: Array, penalties: Sequence[float], max_iter: int) -
 
 
 def certified_fit(risk: Objective, w: Array, tol: float, max_iter: int, on_check: Any = None) -> FitResult:
-    """Trains to a certified gap of `tol` where the model has one."""
+    """Trains to a certified gap of `tol` if the model has a certificate."""
     return minimize(
         risk, w, _SOLVER, jax.random.key(0), certified=risk.model.certifiable, tol=tol, max_steps=max_iter,
         on_check=on_check,
@@ -105,10 +105,10 @@ def certified_fit(risk: Objective, w: Array, tol: float, max_iter: int, on_check
 def train(
     risk: Objective, w: Array, penalties: Sequence[float], tol: float, max_iter: int, on_check: Any
 ) -> tuple[FitResult, int]:
-    """Down the path of penalties to its last one, and there to a certified gap of `tol` where the model has one.
+    """Follows the path to its last penalty, and trains there to a certified gap of `tol` if the model has a certificate.
 
     Returns:
-        The result, and all iterations together.
+        The result, and the total number of iterations.
     """
     steps = 0
     for result in walk(risk, w, penalties[:-1], max_iter):
@@ -118,13 +118,13 @@ def train(
 
 
 def held_out(risk: Objective, result: FitResult, weight: np.ndarray, labels: np.ndarray | None) -> tuple[float, float]:
-    """How a solution does on the rows of a fold: share of wrong labels (0 for regression), and the risk.
+    """Scores a solution on the rows of a fold: error rate (0 for regression) and risk.
 
     Args:
         risk: the objective of all rows.
-        result: the solution found without the fold.
-        weight: of the fold's rows, 0 elsewhere, shape `(rows,)`.
-        labels: class numbers of all rows, shape `(n,)`, or none.
+        result: the solution trained without the fold.
+        weight: weights of the rows of the fold, 0 elsewhere, shape `(rows,)`.
+        labels: class indices of all rows, shape `(n,)`; empty for regression.
     """
     value = float(risk.with_weights(weight).risk(result.w))
     if labels is None:
@@ -135,22 +135,22 @@ def held_out(risk: Objective, result: FitResult, weight: np.ndarray, labels: np.
 
 
 def decided(outputs: np.ndarray) -> np.ndarray:
-    """The class numbers that outputs decide for."""
+    """Returns the class indices predicted by the outputs."""
     return (outputs[:, 0] > 0).astype(int) if outputs.shape[1] == 1 else np.argmax(outputs, axis=1)
 
 
 def stored(certificate: Certificate, rows: int) -> Certificate:
-    """A certificate whose numbers are NumPy's, so that no digit is lost outside; the dual vector of the first rows."""
+    """Converts a certificate to NumPy without loss of precision, with the dual vector restricted to the first rows."""
     numbers = jax.tree.map(np.asarray, certificate)
     return eqx.tree_at(lambda c: c.dual_vector, numbers, numbers.dual_vector[:rows])
 
 
 def certified(risk: Objective, w: np.ndarray, rows: int) -> Certificate:
-    """The certificate of any displacement."""
+    """Computes the certificate of any displacement."""
     return stored(certify_objective(risk, jnp.asarray(filled(w, len(w), risk.net.inputs))), rows)
 
 
 def history_of(history: FitHistory) -> dict[str, list[float]]:
-    """The course of a run as plain lists."""
+    """Returns the trajectory of a run as plain lists."""
     names = ("steps", "objective", "gradient_norm", "scaled_gradient", "relative_gap")
     return {name: list(getattr(history, name)) for name in names}

@@ -1,4 +1,4 @@
-"""What the Taylor estimators share: parameters, scaling, selection of the penalty, training, certificate."""
+"""Base of the Taylor estimators: parameters, scaling, selection of the penalty, training, certificate."""
 
 import abc
 import warnings
@@ -27,10 +27,10 @@ from taylornets.objectives import Objective
 
 
 class Training(NamedTuple):
-    """A problem that is ready to be trained.
+    """A prepared training problem.
 
     Attributes:
-        settings: what is trained.
+        settings: model, loss and penalty.
         problem: the scaled data.
         scaling: of the inputs.
         w0: initial weights, shape `(m, d)`.
@@ -51,7 +51,7 @@ class Training(NamedTuple):
 
 
 class TaylorEstimator(BaseEstimator, abc.ABC):
-    """Base of the Taylor estimators; `TaylorRegressor` describes the parameters."""
+    """Base class of the Taylor estimators; see `TaylorRegressor` for the parameters."""
 
     def __init__(
         self,
@@ -98,43 +98,43 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
 
     @abc.abstractmethod
     def _rows(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray]:
-        """Checked inputs, targets and weights."""
+        """Returns checked inputs, targets and weights."""
 
     @abc.abstractmethod
     def _learn_numbers(self, y: Any, weight: np.ndarray) -> None:
-        """Keeps what makes numbers of targets."""
+        """Stores the encoding of targets as numbers."""
 
     @abc.abstractmethod
     def _numbers(self, y: Any) -> np.ndarray:
-        """Targets as numbers, shape `(n, c)`: class numbers in one column, or the targets of a regression."""
+        """Returns numeric targets, shape `(n, c)`: class indices in one column, or regression targets."""
 
     @abc.abstractmethod
     def _learn_targets(self, problem: TrainingData, model: Model) -> tuple[str, int]:
-        """Keeps what encodes the numbers; gives the name of the loss and the number of outputs."""
+        """Stores the encoding for the loss; returns the name of the loss and the number of outputs."""
 
     @abc.abstractmethod
     def _encode(self, numbers: np.ndarray) -> np.ndarray:
-        """Numbers as the loss takes them, shape `(n, outputs)`, or class numbers `(n, 1)` for softmax."""
+        """Encodes numeric targets for the loss, shape `(n, outputs)`, or class indices `(n, 1)` for softmax."""
 
     @abc.abstractmethod
     def _labels(self, encoded: np.ndarray) -> np.ndarray | None:
-        """Class numbers of encoded targets, or none for regression."""
+        """Returns the class indices of encoded targets; empty for regression."""
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
-        """Trains, and proves how good the result is.
+        """Trains the model and certifies its optimality gap.
 
         Args:
-            X: examples, shape `(n, d)`: an array or a frame of numbers.
-            y: targets, shape `(n,)`, or `(n, outputs)` for several of a regression.
-            sample_weight: weights ≥ 0, shape `(n,)`: 2 is the row twice, 0 a row that is absent.
+            X: examples, shape `(n, d)`, an array or a numeric data frame.
+            y: targets, shape `(n,)`, or `(n, outputs)` for multi-output regression.
+            sample_weight: weights ≥ 0, shape `(n,)`; a weight of 2 repeats the row, a weight of 0 removes it.
 
         Returns:
             The estimator.
 
         Raises:
-            ArgumentError: for parameters that do not fit.
-            ValueError: for data that scikit-learn refuses.
-            FitError: when the objective stops being finite.
+            ArgumentError: for invalid parameters.
+            ValueError: for data that scikit-learn rejects.
+            FitError: if the objective becomes non-finite.
         """
         settings = settings_of(self)
         x, y, weight = self._rows(X, y, sample_weight)
@@ -157,28 +157,28 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
             self.path_ = {"penalties": list(path_of(self)), "scores": scores}
         if result.status is Status.MAX_STEPS:
             warnings.warn(
-                f"{type(self).__name__} stopped at max_iter={self.max_iter} before tol={self.tol:g}: raise one of them. "
-                "certificate_ says how far the result may be from the optimum.",
+                f"{type(self).__name__} stopped at max_iter={self.max_iter} before tol={self.tol:g}; raise one of them. "
+                "certificate_ bounds the gap to the global optimum.",
                 ConvergenceWarning,
                 stacklevel=2,
             )
         return self
 
     def fit_path(self, X: Any, y: Any, penalties: Sequence[float], sample_weight: Any = None) -> Iterator[Any]:
-        """Trains at each penalty in turn, from the solution of the one before, in place of `penalty`.
+        """Fits a regularization path with warm starts; `penalties` replaces the parameter `penalty`.
 
         Args:
             X: examples, shape `(n, d)`.
             y: targets, as in `fit`.
-            penalties: from strong to weak.
+            penalties: strengths in decreasing order.
             sample_weight: weights, shape `(n,)`.
 
         Yields:
             The estimator itself, fitted at each penalty.
 
         Raises:
-            ArgumentError: for parameters that do not fit.
-            FitError: when the objective stops being finite.
+            ArgumentError: for invalid parameters.
+            FitError: if the objective becomes non-finite.
         """
         settings = settings_of(self)
         x, y, weight = self._rows(X, y, sample_weight)
@@ -197,7 +197,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
             yield self
 
     def certify(self, X: Any, y: Any, sample_weight: Any = None) -> Certificate:
-        """The certificate of the fitted displacement as a solution of the problem of any data, scaled as in `fit`.
+        """Certifies the fitted displacement on the problem of any data set, scaled as in `fit`.
 
         Args:
             X: examples, shape `(n, d)`.
@@ -205,10 +205,10 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
             sample_weight: weights, shape `(n,)`.
 
         Returns:
-            On the training data the certificate of the fit; its dual vector has one row per distinct example, sorted.
+            The certificate; on the training data, that of the fit. Its dual vector has one row per distinct example, sorted.
 
         Raises:
-            ArgumentError: for a model that has no certificate.
+            ArgumentError: for a model without a certificate.
             NotFittedError: before `fit`.
         """
         check_is_fitted(self)
@@ -230,7 +230,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         return text if certificate is None else f"{text}  # {certificate}"
 
     def _begin(self, settings: TaylorSettings, x: Any, y: Any, weight: np.ndarray) -> Training:
-        """Scales the data, draws the network and the start, and prepares the objective."""
+        """Scales the data, draws the network and the initial displacement, and prepares the objective."""
         self._learn_numbers(y, weight)
         problem = merged(TrainingData(x, self._numbers(y), weight))
         loss, outputs = self._learn_targets(problem, settings.meaning)
@@ -252,7 +252,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         return Training(settings, problem, scaling, w0, signs, risk, start, generator)
 
     def _keep(self, training: Training, result: FitResult, penalty: float, steps: int) -> None:
-        """The attributes of a fitted estimator."""
+        """Returns the attributes of a fitted estimator."""
         if result.status is Status.DIVERGED:
             raise FitError(result)
         settings, problem = training.settings, training.problem
@@ -268,7 +268,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         self.history_ = history_of(result.history)
 
     def _scores(self, training: Training, penalties: tuple[float, ...], bar: Bar) -> list[list[float]]:
-        """Errors and risks by cross-validation: one pair for each penalty."""
+        """Returns cross-validated errors and risks, one pair per penalty."""
         problem, labels = training.problem, self._labels(training.problem.y)
         count = fold_count(self.folds, len(problem.x))
         return select(training.risk, problem, training.start, penalties, labels,
@@ -284,7 +284,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         return scaling(x)
 
     def _outputs(self, X: Any) -> np.ndarray:
-        """Outputs of the model in its own scale, shape `(n, outputs)`."""
+        """Returns the outputs of the model in its own scale, shape `(n, outputs)`."""
         check_is_fitted(self)
         dtype = self.displacement_.dtype
         x = check_new_rows(self, X, dtype)

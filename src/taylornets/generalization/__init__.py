@@ -1,11 +1,11 @@
 """Generalization: norms, exact Rademacher complexities, their bounds, and certificates for classifiers (theory 7).
 
-Over the ball `‖W‖_{2,2k} ≤ B` the linear functional of the term `f^(k)` splits over the units, and by Cauchy-Schwarz
+Over the ball `‖W‖_{2,2k} ≤ B`, the linear functional of the term `f^(k)` separates over the units, and by Cauchy-Schwarz
 
     sup_W (1/n) Σ_i ⟨ε_i, f^(k)(W; x_i)⟩ = B^k ‖τ(ε/n)‖₂,
 
-`τ` being the suprema of `taylornets.two_layer.unit_suprema`, which the dual certificate of optimality uses too. For
-orders 1 and 2 they are computed exactly, so that only the average over the signs `ε` is a Monte Carlo one.
+where `τ` are the suprema of `taylornets.two_layer.unit_suprema`, which the dual certificate of optimality also uses. They are
+exact for orders 1 and 2, so that only the average over the signs `ε` is a Monte Carlo estimate.
 
 Example:
     >>> import jax, jax.numpy as jnp, taylornets as tn

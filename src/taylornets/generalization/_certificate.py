@@ -1,26 +1,25 @@
-"""Certificates of generalization for binary classifiers: a bound on the test error from the training data alone (theory 7).
+"""Generalization certificates for binary classifiers: a bound on the test error from the training data alone (theory 7).
 
-**The bound.** For a class `G` of functions into `[0, 1]` and a sample of size `n`, with probability `1 - δ` for all `g ∈ G`
+**The bound.** For a class `G` of functions into `[0, 1]` and a sample of size `n`, with probability `1 - δ`, for all `g ∈ G`
 
     E g ≤ (1/n) Σ_i g(x_i) + 2 R_n(G) + 3 (log(1/δ)/(2n))^{1/2},
 
-`R_n` being the *empirical* complexity. (The sample's function `sup_g (E g - mean g) - 2 R_n` has mean at most 0 by
-symmetrization, and one example changes it by at most `1/n + 2/n`: McDiarmid's inequality, with the factor 3, not 1.)
-Here `g = φ(y f/ρ)` with the ramp `φ(t) = min(1, max(0, 1 - t))`, which is above the
-indicator of an error and has Lipschitz constant 1, and `f/ρ` is in the class of complexity `t R`, `t = ‖W‖_{2,2k}^k/ρ` and `R`
-the complexity over the unit ball.
+where `R_n` is the *empirical* complexity. (As a function of the sample, `sup_g (E g - mean g) - 2 R_n` has mean at most 0 by
+symmetrization, and one example changes it by at most `1/n + 2/n`; McDiarmid's inequality then gives the factor 3, not 1.)
+Here `g = φ(y f/ρ)` with the ramp `φ(t) = min(1, max(0, 1 - t))`, which upper-bounds the 0-1 loss and has Lipschitz constant
+1. The class of `f/ρ` has complexity `t R`, where `t = ‖W‖_{2,2k}^k/ρ` and `R` is the complexity over the unit ball.
 
 **Any weights, any margin.** `t` runs over a grid `2^{j/4}`, `j` an integer, and the failure probability of grid point
-`j` is `δ p_j` with `p_j = (2/3)/((|j|+1)(|j|+2))`, which sums to 1. So the bound holds for all weights and margins at
-once, whatever was selected by looking at the training data: penalty, method, stopping time. It needs the network's
-initial weights and any scaling of the inputs to be independent of the training data.
+`j` is `δ p_j` with `p_j = (2/3)/((|j|+1)(|j|+2))`, which sums to 1. The bound therefore holds simultaneously for all weights
+and margins, even if penalty, method or stopping time were selected on the training data. It requires that the initial
+weights and any scaling of the inputs are independent of the training data.
 
 **Monte Carlo.** `R` is an average over `D` sign vectors. Changing one sign moves a supremum by at most
 
     c_i = (2/n) sup_W |f(x_i)| = (2/n) ‖x_i‖^k (Σ_r (σ^{(k)}(u_ir)/(k!√m))²)^{1/2},
 
-so by the bounded-difference inequality `R` is at most the average plus `(Σ_i c_i² log(1/δ')/(2D))^{1/2}` but for a
-probability `δ'`: a tenth of `δ` is spent on that.
+so by the bounded-difference inequality `R` is at most the average plus `(Σ_i c_i² log(1/δ')/(2D))^{1/2}` with probability
+`1 - δ'`, where `δ' = δ/10`.
 """
 
 import math
@@ -43,17 +42,17 @@ _COIN = 0.5
 
 
 class GeneralizationCertificate(eqx.Module):
-    """A bound on the probability that a classifier errs on a new example, valid with probability `1 - delta`.
+    """A bound on the test error of a classifier, valid with probability `1 - delta`.
 
     Attributes:
         bound: `train_risk + complexity + confidence`.
-        train_risk: average ramp loss at the margin, at least the training error.
-        complexity: twice the Rademacher complexity of the class, Monte Carlo allowance included.
+        train_risk: mean ramp loss at the margin, at least the training error.
+        complexity: twice the Rademacher complexity of the class, including the Monte Carlo allowance.
         confidence: the confidence term.
-        margin: `ρ`, in the unit of the network's output.
+        margin: `ρ`, in units of the network output.
         norm: `‖W‖_{2,2k}` of the weights.
-        train_error: share of training examples with `y f ≤ 0`.
-        delta: probability with which the bound may fail.
+        train_error: fraction of training examples with `y f ≤ 0`.
+        delta: failure probability of the bound.
         order: `k`.
     """
 
@@ -69,7 +68,7 @@ class GeneralizationCertificate(eqx.Module):
 
     @property
     def vacuous(self) -> bool:
-        """Whether the bound says no more than that the classifier may be as bad as a coin: `bound ≥ 1/2`."""
+        """Whether the bound is no better than random guessing: `bound ≥ 1/2`."""
         return self.bound >= _COIN
 
     def __str__(self) -> str:
@@ -78,7 +77,7 @@ class GeneralizationCertificate(eqx.Module):
             f"confidence {self.confidence:.3f}"
         )
         if self.vacuous:
-            return f"vacuous: the bound {self.bound:.3f} is no better than a coin ({parts})"
+            return f"vacuous: the bound {self.bound:.3f} is no better than random guessing ({parts})"
         return f"test error at most {self.bound:.3f} with probability {1 - self.delta:g} ({parts})"
 
 
@@ -97,24 +96,24 @@ def certificate(
     """Bounds the test error of the classifier `sign f^(k)(w; x)` from its training data.
 
     Args:
-        net: a network with symmetric initialization (so that `f^(0) = 0`) and one output, drawn without looking at the data.
-        w: trained displacement, shape `(m, d)`; any way of choosing it from the training data is covered.
-        x: the training examples, shape `(n, d)`, independent draws of the distribution that is tested on.
-        y: their labels -1 and 1, shape `(n,)`.
+        net: a network with symmetric initialization (so that `f^(0) = 0`) and one output, drawn independently of the data.
+        w: trained displacement, shape `(m, d)`; it may depend on the training data in any way.
+        x: training examples, shape `(n, d)`, drawn i.i.d. from the test distribution.
+        y: labels -1 and 1, shape `(n,)`.
         order: `k`, 1 (the NTK model) or 2 (the quadratic model).
-        delta: probability with which the bound may fail, between 0 and 1.
-        draws: sign vectors of the complexity's average.
-        key: JAX random key of the signs.
+        delta: failure probability of the bound, between 0 and 1.
+        draws: number of sign vectors in the Monte Carlo estimate of the complexity.
+        key: JAX random key for the signs.
         chunk_size: see `TwoLayerNetwork.prepare`.
 
     Returns:
-        The certificate; `vacuous` says whether it means anything.
+        The certificate; `vacuous` is true if it is no better than random guessing.
 
     Raises:
-        ArgumentError: for arguments that do not fit.
+        ArgumentError: for invalid arguments.
 
     Source: theory 7; Mohri, Rostamizadeh and Talwalkar, *Foundations of Machine Learning* (2nd ed.), theorems 3.3 and 5.8
-    (their `log(2/δ)` is for two inequalities where one does).
+    (their `log(2/δ)` covers two inequalities, of which only one is used here).
 
     Example:
         >>> import jax, taylornets as tn
@@ -160,7 +159,7 @@ def certificate(
 
 
 def _grid(size: float, margins: np.ndarray, unit: float) -> range:
-    """The grid points worth trying: from margins above all outputs to a complexity term above 1."""
+    """The relevant grid points: from margins above all outputs to a complexity term above 1."""
     largest = max(float(np.max(np.abs(margins))), 1e-300)
     low = math.floor(math.log(max(size, 1e-300) / (4 * largest)) / math.log(_GRID))
     high = math.ceil(math.log(1 / (2 * unit)) / math.log(_GRID)) if unit > 0 else low

@@ -1,4 +1,4 @@
-"""Empirical Rademacher complexities: exact for orders 1 and 2, bracketed from order 3 on (theory 7)."""
+"""Empirical Rademacher complexities: exact for orders 1 and 2, lower and upper bounds for orders ≥ 3 (theory 7)."""
 
 from typing import NamedTuple
 
@@ -18,11 +18,11 @@ class Rademacher(NamedTuple):
     """An empirical Rademacher complexity.
 
     Attributes:
-        mean: average over the drawn signs: of the exact suprema for orders 1 and 2, of their lower bounds from 3 on.
-        standard_error: of that average.
+        mean: average over the sampled signs of the exact suprema (orders 1 and 2) or of their lower bounds (orders ≥ 3).
+        standard_error: standard error of `mean`.
         draws: number of sign vectors.
-        lower: average of lower bounds of the suprema, attained at weights that were found; `mean` for orders 1 and 2.
-        upper: average of upper bounds; `mean` for orders 1 and 2.
+        lower: average of lower bounds on the suprema, attained at explicit weights; equal to `mean`.
+        upper: average of upper bounds on the suprema; equal to `mean` for orders 1 and 2.
     """
 
     mean: Float[Array, ""]
@@ -44,8 +44,8 @@ def rademacher(
 ) -> Rademacher:
     """The empirical Rademacher complexity `E_ε sup_{‖W‖_{2,2k} ≤ B} (1/n) Σ_i ⟨ε_i, f^(k)(W; x_i)⟩`.
 
-    The supremum is exact for each `ε`: a norm of vectors for `k = 1`, top eigenvalues of moment matrices for `k = 2`. From
-    `k = 3` on it is made of norms of symmetric tensors, which are bracketed: below by power iteration, above by
+    The supremum is exact for each `ε`: a norm of vectors for `k = 1`, top eigenvalues of moment matrices for `k = 2`. For
+    `k ≥ 3` it involves norms of symmetric tensors, which are bounded from below by power iteration and from above by
     matricization.
 
     Args:
@@ -54,15 +54,15 @@ def rademacher(
         order: `k ≥ 1`.
         radius: `B > 0`, the radius of the ball in the norm `group_norm(w, order)`.
         draws: number of sign vectors `ε`, at least 2.
-        key: JAX random key of the signs.
+        key: JAX random key for the signs.
         chunk_size: see `TwoLayerNetwork.prepare`.
 
     Returns:
-        Mean over the draws and its standard error, in the unit of the network's output; from order 3 on of the lower bounds,
-        with `lower` and `upper`.
+        Mean over the draws and its standard error, in units of the network output. For orders ≥ 3 the mean is that of the
+        lower bounds, and `lower` and `upper` hold both bounds.
 
     Raises:
-        ArgumentError: for arguments that do not fit.
+        ArgumentError: for invalid arguments.
 
     Source: theory 7.
 
@@ -94,12 +94,13 @@ def suprema(
     radius: float,
     chunk_size: int | None = None,
 ) -> Float[Array, "draws"]:
-    """The suprema `sup_{‖W‖_{2,2k} ≤ B} (1/n) Σ_i ⟨ε_i, f^(k)(W; x_i)⟩` for given `ε`: all `2^n` of them, say.
+    """The suprema `sup_{‖W‖_{2,2k} ≤ B} (1/n) Σ_i ⟨ε_i, f^(k)(W; x_i)⟩` for given `ε`.
 
     Args:
         net: the network.
         x: examples, shape `(n, d)`.
-        signs: `ε`, shape `(draws, n)`, or `(draws, n, outputs)` for several outputs. Any real numbers will do.
+        signs: `ε`, shape `(draws, n)`, or `(draws, n, outputs)` for several outputs; any real values are
+            allowed, for example all `2^n` sign vectors.
         order: `k`, 1 or 2.
         radius: `B > 0`.
         chunk_size: see `TwoLayerNetwork.prepare`.
@@ -108,7 +109,7 @@ def suprema(
         The suprema, shape `(draws,)`.
 
     Raises:
-        ArgumentError: for arguments that do not fit, and for orders from 3 on.
+        ArgumentError: for invalid arguments, and for orders ≥ 3.
 
     Source: theory 7.
 
@@ -128,11 +129,11 @@ def suprema(
 
 
 def prepare_order(net: TwoLayerNetwork, x: ArrayLike, order: int, chunk_size: int | None = None) -> Prepared:
-    """Features of the one order, refused where the supremum has no exact formula."""
+    """Prepares the features of one order; raises if the supremum has no exact formula."""
     order = _checks.integer("order", order, 1)
     if order > 2:
         raise _checks.ArgumentError(
-            "order", "1 or 2, for which the supremum is exact", str(order), "From order 3 on it is a tensor norm."
+            "order", "1 or 2, for which the supremum is exact", str(order), "For orders ≥ 3 it is a tensor norm."
         )
     return prepare(net, x, (order,), chunk_size)
 
@@ -148,7 +149,7 @@ def _drawn(prepared: Prepared, draws: int, key: PRNGKeyArray) -> Float[Array, "d
 
 @eqx.filter_jit
 def _brackets(prepared: Prepared, order: int, signs: Float[Array, "draws n outputs"]) -> Float[Array, "2 draws"]:
-    """Lower and upper bounds of the suprema over the unit ball."""
+    """Lower and upper bounds on the suprema over the unit ball."""
 
     def one(epsilon: Array) -> Array:
         return jnp.stack([jnp.linalg.norm(end) for end in unit_brackets(prepared, order, epsilon)])
@@ -164,19 +165,19 @@ def _suprema(prepared: Prepared, order: int, signs: Float[Array, "draws n output
 def operator_norm_ratio(x: ArrayLike) -> Float[Array, ""]:
     """`M_op = B_x^{-1} ‖(1/n) Σ_i x_i x_iᵀ‖_op^{1/2}` with `B_x = max_i ‖x_i‖`.
 
-    Between `1/√d` (isotropic inputs) and 1 (all on one line): the factor by which the complexity of the quadratic model
-    is below that of the NTK.
+    The ratio lies between `1/√d` (isotropic inputs) and 1 (collinear inputs). It is the factor by which the complexity of the
+    quadratic model is below that of the NTK.
 
     Args:
         x: examples, shape `(n, d)`, not all zero.
 
     Returns:
-        The ratio, a number without unit.
+        The dimensionless ratio.
 
     Raises:
-        ArgumentError: for data of another shape, or all zero.
+        ArgumentError: for data of the wrong shape, or all zero.
 
-    Source: theory 7; BL20 section 4.
+    Source: theory 7; Bai & Lee (2020), section 4.
 
     Example:
         >>> import jax.numpy as jnp, taylornets as tn
@@ -187,9 +188,9 @@ def operator_norm_ratio(x: ArrayLike) -> Float[Array, ""]:
 
 
 def ratio_of(x: Float[Array, "n d"]) -> Float[Array, ""]:
-    """`operator_norm_ratio` of examples that have been checked."""
+    """Computes `operator_norm_ratio` of checked examples."""
     size = jnp.max(jnp.linalg.norm(x, axis=1))
     if not isinstance(size, Tracer) and float(size) == 0:
-        raise _checks.ArgumentError("x", "an example that is not zero", "zeros only")
+        raise _checks.ArgumentError("x", "at least one nonzero example", "zeros only")
     x = x / size
     return jnp.sqrt(jnp.linalg.eigvalsh(x.T @ x)[-1] / x.shape[0])

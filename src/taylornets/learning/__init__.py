@@ -1,4 +1,4 @@
-"""Learning problems and how a model does on them: cells, data, training along a path of penalties (theory 8)."""
+"""Learning problems and the test errors of models on them: cells, data, and regularization paths (theory 8)."""
 
 from taylornets.learning._cell import FIELDS as FIELDS
 from taylornets.learning._cell import MODELS as MODELS

@@ -1,4 +1,4 @@
-"""One cell of a grid: a learning problem and a model, named in full, and the random keys that follow from the names."""
+"""One cell of a grid: a fully specified learning problem and model, with random keys derived from its fields."""
 
 import itertools
 import json
@@ -14,7 +14,7 @@ from taylornets.learning._data import INPUTS, ON_SPHERE, TARGETS
 from taylornets.randomization import SignedMoments
 
 KERNELS = ("ntk", "finite_ntk")
-# What `taylornets.models.get` takes for the models that have names of their own here.
+# Arguments of `taylornets.models.get` for the models with special names here.
 _HIGHER: dict[str, Any] = {"cubic": 3, "quartic": 4, "randomized3": SignedMoments(3)}
 PENALTIES = {
     "linear": (1e-2, 1e-3, 1e-4, 1e-5),
@@ -32,24 +32,24 @@ MODELS = tuple(PENALTIES)
 
 @dataclass(frozen=True)
 class Cell:
-    """A run: a model trained on `n` examples of a target, its penalty chosen by validation, its error on fresh examples.
+    """A run: a model trained on `n` examples, with the penalty selected by validation and the error on test examples.
 
     Args:
         d: dimension of the inputs.
         n: training examples.
-        seed: of data and network.
+        seed: seed of data and network.
         target: a name of `TARGETS`; scaled to mean square 1.
         inputs: `"sphere"`, `"cube"`, `"gaussian"` or `"anisotropic"`.
-        decay: of the anisotropic spectrum `Λ_jj ∝ j^{-decay}`.
+        decay: decay exponent of the anisotropic spectrum `Λ_jj ∝ j^{-decay}`.
         noise: standard deviation of Gaussian noise on the training and validation targets.
         model: `"ntk"` (infinite width), `"finite_ntk"`, `"linear"`, `"quadratic"`, `"randomized"`, `"full"`, `"cubic"` and
             `"quartic"` (single orders 3 and 4), or `"randomized3"` (signed moments of order 3).
         activation: a name of `taylornets.activations`.
-        width: hidden units, even; without meaning for `"ntk"`.
-        penalties: the path, from strong to weak; empty for the model's own.
-        validation: examples that choose the penalty, not counted in `n`.
-        test: fresh examples.
-        padded: rows that training data are padded to, so that many `n` compile once; 0 for none.
+        width: hidden units, even; ignored for `"ntk"`.
+        penalties: the path, in decreasing order; empty for the default path of the model.
+        validation: number of examples that select the penalty, not counted in `n`.
+        test: number of test examples.
+        padded: number of rows after padding the training data, so that many `n` compile once; 0 for no padding.
     """
 
     d: int
@@ -101,27 +101,27 @@ class Cell:
         for penalty in penalties:
             _checks.positive("penalties", penalty)
         if any(later >= earlier for earlier, later in itertools.pairwise(penalties)):
-            raise _checks.ArgumentError("penalties", "a path from strong to weak", str(list(penalties)))
+            raise _checks.ArgumentError("penalties", "a decreasing path of penalties", str(list(penalties)))
         object.__setattr__(self, "penalties", tuple(map(float, penalties)))
 
     @property
     def meaning(self) -> models.Model:
-        """The model that is trained; not for kernels."""
+        """The trained model; not defined for kernels."""
         return models.get(_HIGHER.get(self.model, self.model))
 
     @property
     def name(self) -> str:
-        """The cell in one line of canonical JSON: equal cells have equal names, on every machine."""
+        """The cell as one line of canonical JSON: equal cells have equal names on every machine."""
         return json.dumps(asdict(self), sort_keys=True)
 
     def key(self, *names: str) -> PRNGKeyArray:
-        """The random key that follows from the named fields alone, so that cells that share them share what is drawn."""
+        """Returns a random key derived only from the named fields, so that cells that share them share the random draws."""
         chosen = json.dumps([names, [getattr(self, name) for name in names]])
         return jax.random.fold_in(jax.random.key(self.seed), zlib.crc32(chosen.encode()))
 
     @classmethod
     def from_name(cls, name: str) -> "Cell":
-        """The inverse of `name`."""
+        """Parses a name; the inverse of `name`."""
         values = json.loads(name)
         return cls(**values | {"penalties": tuple(values["penalties"])})
 
@@ -130,5 +130,5 @@ FIELDS = {field.name: field for field in fields(Cell)}
 
 
 def describe(cell: Cell) -> dict[str, Any]:
-    """The fields of a cell as columns of a table."""
+    """Returns the fields of a cell as columns of a table."""
     return asdict(cell) | {"penalties": " ".join(f"{penalty:g}" for penalty in cell.penalties)}

@@ -16,7 +16,7 @@ def _sphere(key: PRNGKeyArray, n: int, d: int, decay: float) -> Array:
 
 
 def _anisotropic(key: PRNGKeyArray, n: int, d: int, decay: float) -> Array:
-    """`Λ^{1/2} g` scaled to unit norm, `Λ_jj = j^{-decay}`."""
+    """Draws `Λ^{1/2} g` scaled to unit norm, with `Λ_jj = j^{-decay}`."""
     x = jax.random.normal(key, (n, d)) * jnp.arange(1, d + 1) ** (-decay / 2)
     return x / jnp.linalg.norm(x, axis=1, keepdims=True)
 
@@ -31,7 +31,7 @@ def _gaussian(key: PRNGKeyArray, n: int, d: int, decay: float) -> Array:
     return jax.random.normal(key, (n, d)) / math.sqrt(d)
 
 
-# Each takes a key, n, d and the decay of the spectrum, and gives n points whose norm is 1 (Gaussian: in the mean square).
+# Each takes a key, n, d and the decay of the spectrum, and returns n points of norm 1 (Gaussian: in root mean square).
 INPUTS: dict[str, Callable[[PRNGKeyArray, int, int, float], Array]] = {
     "sphere": _sphere,
     "cube": _cube,
@@ -68,7 +68,7 @@ def _hermite5(x: np.ndarray) -> np.ndarray:
     return t**5 - 10 * t**3 + 15 * t
 
 
-# Functions of few directions: name -> (function of x of shape (n, d), directions it needs).
+# Functions of few directions: name -> (function of x of shape (n, d), number of directions).
 TARGETS: dict[str, tuple[Target, int]] = {
     "product": (_product, 2),
     "square": (_square, 1),

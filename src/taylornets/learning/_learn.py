@@ -1,4 +1,4 @@
-"""Runs a cell: draws the data, trains along the penalty path, validates, tests (theory 8)."""
+"""Runs a cell: draws the data, trains along the regularization path, validates and tests (theory 8)."""
 
 import time
 from collections.abc import Iterator
@@ -19,26 +19,26 @@ from taylornets.learning._data import INPUTS, TARGETS
 from taylornets.learning._paths import penalty_path
 from taylornets.models import Model
 
-# Examples up to which one eigendecomposition serves the whole path of ridges; up to which rows are filled up to few sizes,
-# since compiling takes as long as solving; up to which CG has a stored matrix, and not only its products.
+# Maximum number of examples for which one eigendecomposition serves the whole path of ridges; for which rows are padded to
+# few sizes, since compiling takes as long as solving; and for which CG stores the matrix instead of only its products.
 _DECOMPOSED, _FILLED, _STORED = 1024, 8192, 57_000
 _ROWS = 64  # of the Gram matrix, formed at a time
 _TOLERANCE = 1e-4
 
 
 def draw(cell: Cell, role: str, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs and noiseless targets of one role; the first rows of a larger draw are those of a smaller one.
+    """Draws inputs and noiseless targets of one role; smaller draws are prefixes of larger ones.
 
     Args:
         cell: seed, dimension, inputs and target count.
         role: `"train"`, `"validation"` or `"test"`.
-        n: examples.
+        n: number of examples.
 
     Returns:
         Inputs of shape `(n, d)` and targets of shape `(n,)`, in float32.
     """
     key = jax.random.fold_in(cell.key("d", "inputs", "decay"), ("train", "validation", "test").index(role))
-    # Blocks of fixed size with keys of their own make draws nested, and nothing is compiled for each `n`.
+    # Blocks of fixed size with separate keys make draws nested and avoid compilation for each `n`.
     size = 256
     blocks = [INPUTS[cell.inputs](jax.random.fold_in(key, i), size, cell.d, cell.decay) for i in range(-(-n // size))]
     x = np.concatenate([np.asarray(block, np.float32) for block in blocks])[:n]
@@ -49,12 +49,12 @@ def run_cell(cell: Cell) -> dict[str, Any]:
     """Runs a cell.
 
     Args:
-        cell: what to run.
+        cell: the cell.
 
     Returns:
-        `error` (mean squared error on fresh examples over the variance of the target), `validation_error`, the chosen
-        `penalty`, its place in the `path` (`"inside"`, `"strongest"`, `"weakest"`), `sign_variance` (randomized networks:
-        the mean variance over signs, relative as the error; the error is that of the mean), `m_op` of the training
+        `error` (mean squared test error divided by the variance of the target), `validation_error`, the selected
+        `penalty`, its position in the `path` (`"inside"`, `"strongest"`, `"weakest"`), `sign_variance` (randomized networks:
+        the mean variance over signs, normalized like the error, which is that of the mean output), `m_op` of the training
         inputs, `steps`, `status` and `seconds`.
 
     Source: theory 8.
@@ -86,7 +86,7 @@ def run_cell(cell: Cell) -> dict[str, Any]:
                 "status": status,
             }
     if best is None:
-        raise FloatingPointError(f"No penalty of the path gave finite weights: {cell.name}")
+        raise FloatingPointError(f"no penalty of the path gave finite weights: {cell.name}")
     m_op = float(tn.generalization.operator_norm_ratio(x))
     return best | {"m_op": m_op, "steps": steps, "seconds": time.perf_counter() - started}
 
@@ -115,15 +115,15 @@ def _network(cell: Cell, x: np.ndarray, y: np.ndarray, others: tuple[np.ndarray,
 def _predict(
     net: tn.TwoLayerNetwork, model: Model, w: Array, others: tuple[np.ndarray, np.ndarray]
 ) -> tuple[list[np.ndarray], float | None]:
-    """Predictions on both sets of examples, and the mean variance of a randomized model on the second."""
+    """Predicts on both sets of examples; also returns the mean variance of a randomized model on the second."""
     outputs = [model.outputs(net, w, x) for x in others]
     variance = None if model.randomization is None else float(outputs[1].variance.mean())
     return [np.asarray(model.mean_output(item)[:, 0], float) for item in outputs], variance
 
 
 def _kernel(cell: Cell, x: np.ndarray, y: np.ndarray, others: tuple[np.ndarray, np.ndarray]) -> Iterator[Candidate]:
-    # Rows are filled up to one of few sizes, columns to a multiple of 64, so that grids of many `n` and `d` compile
-    # little: a kernel sees no more of the inputs than their products, and the rows that were added are masked.
+    # Rows are padded to one of few sizes, columns to a multiple of 64, so that grids of many `n` and `d` require few
+    # compilations: a kernel depends only on inner products of the inputs, and padded rows are masked.
     rows, columns = _padded_rows(cell.n), -cell.d % 64
     kernel: Any = cell.activation
     if cell.model == "finite_ntk":
@@ -141,12 +141,12 @@ def _kernel(cell: Cell, x: np.ndarray, y: np.ndarray, others: tuple[np.ndarray, 
         mask = (np.arange(rows) < cell.n).astype(np.float32)
         gram = _masked_gram(kernel, x, mask)
         if cell.n <= _DECOMPOSED:
-            # The mask leaves zeros behind the Gram matrix: a ridge `λ` of `n` examples is one of `λ n/rows` of all rows.
+            # The mask pads the Gram matrix with zeros: a ridge `λ` for `n` examples is a ridge `λ n/rows` for all rows.
             path = tn.kernels.kernel_ridge(gram, y).path([p * cell.n / rows for p in cell.penalties])
             solutions = [(c, "SOLVED", 0) for c in path]
         else:
             solutions = list(_conjugate_gradients(cell, gram, x, y))
-    # One pass over the kernel serves the whole path.
+    # One pass over the kernel suffices for the whole path.
     stacked = jnp.concatenate([c for c, _, _ in solutions], axis=1)
     values = np.asarray(tn.kernels.predict(kernel, new, x, stacked), float)
     for place, (penalty, (_, status, steps)) in enumerate(zip(cell.penalties, solutions, strict=True)):
@@ -155,13 +155,13 @@ def _kernel(cell: Cell, x: np.ndarray, y: np.ndarray, others: tuple[np.ndarray, 
 
 
 def _padded_rows(n: int) -> int:
-    """The next of 256, 512, 1024, and from there of 1024 · 1.5^j in whole multiples of 64; beyond 8192 the next multiple."""
+    """Rounds up to 256, 512, 1024, then 1024 · 1.5^j in multiples of 64; above 8192, to the next multiple."""
     return padded_size(n, least=256, doubled=_DECOMPOSED, multiple=_ROWS, grown=_FILLED)
 
 
 @eqx.filter_jit
 def _masked_gram(kernel: Any, x: ArrayLike, mask: ArrayLike) -> Array:
-    """Formed some rows at a time: the largest ones leave no room for a second array of their size."""
+    """Forms the Gram matrix in blocks of rows, since memory may not hold a second array of its size."""
     x, mask = jnp.asarray(x), jnp.asarray(mask)
 
     def some(part: tuple[Array, Array]) -> Array:

@@ -1,4 +1,4 @@
-"""Warm-started training along a path of penalties, with examples padded so that runs of many sizes compile once."""
+"""Warm-started regularization paths, with padded examples so that runs of many sizes compile once."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from taylornets._fit import minimize, regularization_path
 from taylornets.optimizers import LBFGS
 
 _MEMORY = 10
-# A path has collapsed where less than this share of the start's norm is left.
+# A path has collapsed if the norm falls below this fraction of the initial norm.
 _COLLAPSED = 1e-3
 
 
 @dataclass(frozen=True)
 class Step:
-    """One penalty of a path: the weights found there, the steps taken and how they ended."""
+    """One penalty of a path: the weights, the number of steps and the status."""
 
     penalty: float
     w: Array
@@ -43,7 +43,7 @@ def penalty_path(
     tol: float = 1e-2,
     max_steps: int = 300,
 ) -> Iterator[Step]:
-    """Trains at each penalty in turn, from where the last one ended.
+    """Trains at each penalty, warm-started from the previous solution.
 
     Args:
         net: the network.
@@ -51,23 +51,23 @@ def penalty_path(
         y: targets, shape `(n,)`.
         model: as in `tn.objective`.
         loss: a name of `tn.losses`.
-        penalties: from strong to weak.
-        power: of the penalty.
-        key: of the random start.
-        start: a displacement, shape `(m, d)`; by default zero where `tn.fit` starts there, and small and random elsewhere.
-        padded: number of rows that the data get, zeros with weight zero behind the last example; by default none.
-        tol: the scale-free gradient at which a run stops, as in `tn.fit`.
-        max_steps: per penalty.
+        penalties: strengths in decreasing order.
+        power: power of the penalty.
+        key: JAX random key for the random initialization.
+        start: initial displacement, shape `(m, d)`; by default the default initialization of `tn.fit`.
+        padded: number of rows after padding with zeros of weight zero; by default no padding.
+        tol: tolerance on the scale-free gradient, as in `tn.fit`.
+        max_steps: maximum number of steps per penalty.
 
     Yields:
-        A step per penalty, up to the first one whose weights are not finite.
+        One step per penalty, up to the first with non-finite weights.
 
-    Zero is stationary for every term of order 2 or more: a path that a strong penalty drew into it begins anew at the next one.
+    Zero is stationary for every term of order ≥ 2: a path that a strong penalty pulls to zero restarts at the next penalty.
     """
-    x, y = np.asarray(x), np.asarray(y)  # on the host, so that nothing is compiled for each `n`
+    x, y = np.asarray(x), np.asarray(y)  # on the host, to avoid compilation for each `n`
     n, rows = x.shape[0], max(padded or 0, x.shape[0])
     present = (np.arange(rows) < n).astype(x.dtype)
-    # Labels of padding must be labels; their weight is zero.
+    # Padded labels must be valid; their weight is zero.
     x, y = np.pad(x, ((0, rows - n), (0, 0))), np.pad(y, (0, rows - n), constant_values=1)
     risk = tn.objective(net, x, y, model=model, loss=loss, penalty=1.0, power=power, sample_weight=present)
     solver = LBFGS(memory=_MEMORY)

@@ -1,4 +1,4 @@
-"""Data sets that several claims share."""
+"""Data sets shared by several claims."""
 
 import jax
 import jax.numpy as jnp
@@ -9,20 +9,20 @@ from sklearn.model_selection import train_test_split
 
 
 def sphere(key: PRNGKeyArray, n: int, d: int) -> Array:
-    """`n` points uniform on the unit sphere of `R^d`, shape `(n, d)`."""
+    """Draws `n` points uniformly from the unit sphere of `R^d`, shape `(n, d)`."""
     x = jax.random.normal(key, (n, d))
     return x / jnp.linalg.norm(x, axis=1, keepdims=True)
 
 
 def noisy_product(key: PRNGKeyArray, n: int, d: int) -> tuple[Array, Array]:
-    """Inputs on the sphere and the target `y = d x_1 x_2 + 0.1 ε` of theory 5; shapes `(n, d)` and `(n,)`."""
+    """Draws inputs on the sphere and targets `y = d x_1 x_2 + 0.1 ε` (theory 5); shapes `(n, d)` and `(n,)`."""
     key_x, key_noise = jax.random.split(key)
     x = sphere(key_x, n, d)
     return x, d * x[:, 0] * x[:, 1] + 0.1 * jax.random.normal(key_noise, (n,))
 
 
 def digits(seed: int) -> dict[str, np.ndarray]:
-    """scikit-learn's digits, on the unit sphere, split into 962 for training, 241 for validation and 594 for testing.
+    """Loads scikit-learn's digits, scaled to the unit sphere: 962 training, 241 validation and 594 test examples.
 
     Returns:
         `x_train, y_train, x_validation, y_validation, x_test, y_test` and `images_test`; inputs of shape `(n, 64)`,
@@ -47,5 +47,5 @@ def digits(seed: int) -> dict[str, np.ndarray]:
 
 
 def _split(x: np.ndarray, y: np.ndarray, held_out: int, seed: int) -> list[np.ndarray]:
-    """A random split with equal shares of the labels: what stays of `x`, what is held out, the same of `y`."""
+    """Makes a random stratified split; returns the two parts of `x` and the two parts of `y`."""
     return [np.asarray(part) for part in train_test_split(x, y, test_size=held_out, random_state=seed, stratify=y)]

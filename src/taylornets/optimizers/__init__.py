@@ -1,7 +1,7 @@
-"""Optimization methods for any objective, and the test of second-order stationarity (theory 4).
+"""Optimization methods for any objective, and a test of second-order stationarity (theory 4).
 
-The first-order ones are optax gradient transformations; `FirstOrder` makes a method of `taylornets.fit` of these and of
-any other. `LBFGS` and `NegativeCurvature` are methods themselves.
+First-order methods are optax gradient transformations; `FirstOrder` turns any of them into a method for `taylornets.fit`.
+`LBFGS` and `NegativeCurvature` are methods themselves.
 
 Example:
     >>> import jax, jax.numpy as jnp, taylornets as tn

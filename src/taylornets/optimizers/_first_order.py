@@ -1,4 +1,4 @@
-"""Any optax gradient transformation as a method of the training loop, with minibatches and fresh signs."""
+"""Optax gradient transformations as methods of the training loop, with minibatches and fresh signs."""
 
 from typing import Any, NamedTuple
 
@@ -17,9 +17,9 @@ _STILL_STEPS = 5
 
 
 class FirstOrderState(NamedTuple):
-    """Where a run stands; `value` is that of the objective the last gradient came from.
+    """The state of a run; `value` is the value of the objective that gave the last gradient.
 
-    `best` is the iterate of the least value (for random gradients: the last one that was finite).
+    `best` is the iterate with the smallest value (for stochastic gradients, the last finite iterate).
     """
 
     w: Array
@@ -33,13 +33,13 @@ class FirstOrderState(NamedTuple):
 
 
 class FirstOrder(eqx.Module):
-    """A first-order method: an optax gradient transformation, and where its gradients come from.
+    """A first-order method: an optax gradient transformation and the source of its gradients.
 
     Args:
-        transformation: any of optax, or of this module. Equal objects compile once.
-        batch_size: examples of a step, drawn without replacement; None for all of them.
-        fresh_signs: whether every step draws new random signs (models `"randomized"` and `"sampled"`): the stochastic
-            gradient descent of BL20.
+        transformation: a gradient transformation from optax or this module. Equal objects compile once.
+        batch_size: examples per step, drawn without replacement; None for all examples.
+        fresh_signs: whether every step draws new random signs (models `"randomized"` and `"sampled"`), as in the stochastic
+            gradient descent of Bai & Lee (2020).
 
     Raises:
         ArgumentError: for a batch size below 1.
@@ -65,23 +65,23 @@ class FirstOrder(eqx.Module):
 
     @property
     def stochastic(self) -> bool:
-        """Whether the gradients are random."""
+        """Whether the gradients are stochastic."""
         return self.batch_size is not None or self.fresh_signs
 
     def init(self, fun: Any, w: Array, key: PRNGKeyArray) -> FirstOrderState:
-        """The state at a start `w`; `key` seeds minibatches, signs and the noise of the transformation."""
+        """Returns the state at the initial point `w`; `key` seeds minibatches, signs and the noise of the transformation."""
         return _init(self, fun, w, key)
 
     def advance(self, fun: Any, state: FirstOrderState, steps: int) -> FirstOrderState:
-        """Up to `steps` steps; ends early when the iterate stands still or is not finite, and then `w` is the best one."""
+        """Runs up to `steps` steps; stops early, with `w` the best iterate, if the iterate is unchanged or not finite."""
         return _advance(self, fun, state, jnp.asarray(steps))
 
     def outcome(self, state: FirstOrderState) -> MethodOutcome:
-        """Stalled if the last steps did not change the iterate at all: a stationary point of the method."""
+        """Reports a stall if the last steps left the iterate unchanged, a stationary point of the method."""
         return MethodOutcome(int(state.still) >= _STILL_STEPS)
 
     def sampled(self, fun: Any, key: PRNGKeyArray) -> Any:
-        """The objective whose gradient the step with this key takes."""
+        """Returns the objective whose gradient is used in the step with this key."""
         key_examples, key_signs = jax.random.split(key)
         if self.batch_size is not None:
             fun = fun.minibatch(key_examples, self.batch_size)

@@ -1,4 +1,4 @@
-"""What the training loop asks of a method."""
+"""The interface between the training loop and its methods."""
 
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -8,12 +8,12 @@ from taylornets.optimizers._stationarity import Stationarity
 
 
 class MethodOutcome(NamedTuple):
-    """What a method reports about the state of a run.
+    """The outcome that a method reports for the state of a run.
 
     Attributes:
-        stalled: whether the method can gain nothing more.
+        stalled: whether the method can make no further progress.
         second_order: whether a second-order test found no negative curvature beyond the tolerance; `None` for methods without
-            such a test, which a small gradient ends.
+            such a test, which stop at a small gradient.
         stationarity: the second-order test that ended the run, or `None`.
     """
 
@@ -24,9 +24,9 @@ class MethodOutcome(NamedTuple):
 
 @runtime_checkable
 class Method(Protocol):
-    """One object per optimization method; `fit` runs any of them.
+    """Protocol of optimization methods; `fit` accepts any object that implements it.
 
-    `scales_inputs` says whether the method is to work in coordinates in which the inputs have even spread. States have the
+    `scales_inputs` states whether the method runs in coordinates in which the inputs are isotropic. States have the
     attributes `w`, `value` and `steps`.
 
     Example:
@@ -38,13 +38,13 @@ class Method(Protocol):
     @property
     def scales_inputs(self) -> bool: ...
     def init(self, fun: Any, w: Array, key: PRNGKeyArray) -> Any:
-        """The state at a start."""
+        """Returns the state at the initial point."""
         ...
 
     def advance(self, fun: Any, state: Any, steps: int) -> Any:
-        """Runs up to `steps` further steps; ends early where nothing more can be gained or numbers are not finite."""
+        """Runs up to `steps` further steps; stops early if no progress is possible or values are not finite."""
         ...
 
     def outcome(self, state: Any) -> MethodOutcome:
-        """What the method reports about a state."""
+        """Returns the outcome for a state."""
         ...

@@ -1,7 +1,7 @@
 """L-BFGS on the device: optax's two-loop recursion and zoom line search, run in compiled segments.
 
-A segment runs inside one `while_loop`, so that no array crosses to the host between iterations. (SciPy's L-BFGS-B
-spends far longer in its own bookkeeping than in the objective at 10^5 variables; `benchmarks/solvers.py` has the comparison.)
+A segment is one `while_loop`, so that no array is transferred to the host between iterations. (At 10^5 variables, SciPy's
+L-BFGS-B spends far more time on its own bookkeeping than on the objective; see `benchmarks/solvers.py`.)
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ _STALLED_STEPS = 5
 
 
 class LBFGSState(NamedTuple):
-    """Where a run stands; `value` and `gradient` belong to `w`, `stalled` counts steps without decrease in a row."""
+    """The state of a run; `value` and `gradient` are those at `w`, `stalled` counts consecutive steps without decrease."""
 
     w: Array
     value: Float[Array, ""]
@@ -36,8 +36,8 @@ class LBFGS(eqx.Module):
     """Limited-memory BFGS with a strong-Wolfe line search (optax).
 
     Args:
-        memory: number of curvature pairs kept.
-        line_search_steps: trial points of a line search at most.
+        memory: number of stored curvature pairs.
+        line_search_steps: maximum number of trial points per line search.
 
     Example:
         >>> import jax.numpy as jnp, taylornets as tn
@@ -52,16 +52,16 @@ class LBFGS(eqx.Module):
     scales_inputs: bool = eqx.field(static=True, default=True, init=False)
 
     def init(self, fun: Callable[[Array], Array], w: Array, key: PRNGKeyArray | None = None) -> LBFGSState:
-        """The state at a start `w` of any shape; nothing is random here."""
+        """Returns the state at the initial point `w` of any shape; the method is deterministic."""
         del key
         return _init(self, fun, w)
 
     def advance(self, fun: Callable[[Array], Array], state: LBFGSState, steps: int) -> LBFGSState:
-        """Runs up to `steps` iterations; ends early when the objective stops falling or is not finite.
+        """Runs up to `steps` iterations; stops early if the objective stops decreasing or is not finite.
 
         Args:
-            fun: differentiable objective; a pytree (an Equinox module, say), so that equal shapes compile once.
-            state: from `init` or an earlier call.
+            fun: differentiable objective; a pytree (such as an Equinox module), so that equal shapes compile once.
+            state: state from `init` or an earlier call.
             steps: number of iterations.
 
         Returns:
@@ -71,7 +71,7 @@ class LBFGS(eqx.Module):
         state = self._segment(fun, state, steps)
         left = last - int(state.steps)
         if int(state.stalled) >= _STALLED_STEPS and not restarted and left > 0:
-            # A stall may come from stale curvature pairs: once, the method starts afresh from where it stands.
+            # Stale curvature pairs can cause a stall: the method restarts once from the current point.
             fresh = _init(self, fun, state.w)._replace(steps=state.steps)
             state, restarted = self._segment(fun, fresh, left), True
         return state._replace(restarted=restarted)
@@ -80,11 +80,11 @@ class LBFGS(eqx.Module):
         return _advance(self, fun, state._replace(restarted=False), jnp.asarray(steps))
 
     def outcome(self, state: LBFGSState) -> MethodOutcome:
-        """Stalled if the last iterations brought no decrease beyond rounding, after a fresh start too."""
+        """Reports a stall if the last iterations gave no decrease beyond rounding, even after a restart."""
         return MethodOutcome(int(state.stalled) >= _STALLED_STEPS and state.restarted)
 
     def transformation(self, dtype: jnp.dtype) -> optax.GradientTransformationExtraArgs:
-        """The optax transformation; the line search's tolerance for rounding follows the dtype."""
+        """Returns the optax transformation; the rounding tolerance of the line search depends on the dtype."""
         search = optax.scale_by_zoom_linesearch(
             self.line_search_steps,
             initial_guess_strategy="one",
@@ -115,7 +115,7 @@ def _advance(method: LBFGS, fun: Callable[[Array], Array], state: LBFGSState, st
             state.gradient, state.inner, state.w, value=state.value, grad=state.gradient, value_fn=fun
         )
         w = jnp.asarray(optax.apply_updates(state.w, updates))
-        # The line search has evaluated the objective at the accepted point and keeps both results.
+        # The line search has already evaluated value and gradient at the accepted point and stores them.
         value = optax.tree.get(inner, "value")
         gradient = optax.tree.get(inner, "grad")
         floor = 4 * jnp.finfo(value.dtype).eps * jnp.abs(state.value)

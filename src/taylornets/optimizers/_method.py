@@ -1,4 +1,4 @@
-"""What a method asks of an objective."""
+"""Derivatives of an objective, as methods use them."""
 
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,27 +18,27 @@ class Closed(Protocol):
 
 
 def value_and_gradient(fun: Any, w: Array) -> tuple[Array, Array]:
-    """Value and gradient, by the closed form where there is one."""
+    """Computes value and gradient, in closed form if available."""
     return fun.value_and_gradient(w) if isinstance(fun, Closed) else jax.value_and_grad(fun)(w)
 
 
 def hessian_vector_product(fun: Any, w: Array, direction: Array) -> Array:
-    """The Hessian at `w` times a direction, by the closed form where there is one."""
+    """Multiplies the Hessian at `w` by a direction, in closed form if available."""
     if isinstance(fun, Closed):
         return fun.hessian_vector_product(w, direction)
     return jax.jvp(jax.grad(fun), (w,), (direction,))[1]
 
 
 def require_second_derivative(fun: Any) -> None:
-    """Lets an objective refuse second-order methods."""
+    """Raises if the objective does not support second-order methods."""
     if isinstance(fun, Closed):
         fun.require_second_derivative()
 
 
 def strongly_typed(state: Any) -> Any:
-    """A state whose arrays are strongly typed.
+    """Makes all arrays of a state strongly typed.
 
-    Weakly typed scalars would come back strongly typed from the first segment, and the second would compile anew.
+    Weakly typed scalars would become strongly typed in the first segment, and the second segment would be recompiled.
     """
 
     def convert(leaf: Any) -> Any:

@@ -1,13 +1,13 @@
 """Trust-region Newton-CG with a second-order stopping test (theory 4).
 
-Each step minimizes the quadratic model in a ball by Steihaug's conjugate gradients: one Hessian-vector product an
-iteration, and where a direction of negative curvature appears, it is followed to the boundary. Where the model
-promises no decrease beyond rounding, the point is stationary, and Lanczos looks for negative curvature that the gradient
-does not see (at `W = 0` it sees nothing). If there is some, the method moves along it and goes on; if not, it stops.
+Each step minimizes the quadratic model in a ball by Steihaug's conjugate gradients, with one Hessian-vector product per
+iteration. A direction of negative curvature is followed to the boundary. If the model predicts no decrease beyond rounding,
+the point is stationary, and Lanczos searches for negative curvature that is not visible in the gradient (which vanishes at
+`W = 0`). If it finds any, the method moves along that direction and continues; otherwise it stops.
 
-At `W = 0` the Hessian is block-diagonal over the units, and a unit at exactly 0 has no gradient: along one eigenvector
-the method would free one unit at a time. So a random direction, a tenth as long, is added to that move, which
-frees all of them; conjugate gradients then find what they are good for.
+At `W = 0` the Hessian is block-diagonal over the units, and the gradient of a unit at exactly 0 vanishes: a move along one
+eigenvector would activate only one unit at a time. The method therefore adds a random direction of a tenth of the length,
+which moves all units away from 0.
 """
 
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ from taylornets.optimizers import _method
 from taylornets.optimizers._interface import MethodOutcome
 from taylornets.optimizers._stationarity import Stationarity, stationarity
 
-# Shares of the predicted decrease: to take the step, to widen the region (Conn, Gould, Toint).
+# Fractions of the predicted decrease required to accept a step and to expand the region (Conn, Gould, Toint).
 _ACCEPT, _GOOD = 0.1, 0.75
 _LENGTHS = 2.0 ** np.arange(-20, 13)  # trial lengths along a direction of negative curvature
 _SIDEWAYS = 0.1
@@ -32,7 +32,7 @@ _ROUNDING = 8.0
 
 
 class _Region(NamedTuple):
-    """What the compiled loop carries."""
+    """The carry of the compiled loop."""
 
     w: Array
     value: Float[Array, ""]
@@ -44,15 +44,15 @@ class _Region(NamedTuple):
 
 
 class NegativeCurvatureState(NamedTuple):
-    """Where a run stands.
+    """The state of a run.
 
     Attributes:
         region: iterate, value, gradient, radius, steps, Hessian-vector products.
-        key: of the next second-order test.
-        escapes: saddles left along negative curvature.
-        stationarity: the second-order test that ended the run; None before.
-        second_order: whether that test shows no negative curvature beyond the tolerance. False where it does, or did not
-            converge, but no move along it lowers the objective by more than rounding hides.
+        key: random key for the next second-order test.
+        escapes: number of saddles escaped along negative curvature.
+        stationarity: the second-order test that ended the run; None until then.
+        second_order: whether this test found no negative curvature beyond the tolerance. False if it found some or did not
+            converge, but no move along the direction lowers the objective by more than rounding.
     """
 
     region: _Region
@@ -63,33 +63,33 @@ class NegativeCurvatureState(NamedTuple):
 
     @property
     def w(self) -> Array:
-        """The iterate; the objective never rises along the run."""
+        """The iterate; the objective never increases along the run."""
         return self.region.w
 
     @property
     def value(self) -> Array:
-        """The objective there."""
+        """The objective at the iterate."""
         return self.region.value
 
     @property
     def steps(self) -> Array:
-        """Trust-region steps done."""
+        """Number of completed trust-region steps."""
         return self.region.steps
 
 
 class NegativeCurvature(eqx.Module):
-    """Trust-region Newton-CG that stops at second-order stationary points, or says that rounding stopped it.
+    """Trust-region Newton-CG that stops at second-order stationary points, or reports that rounding prevents progress.
 
-    `taylornets.optimizers.negative_curvature` is another name of it.
+    `taylornets.optimizers.negative_curvature` is an alias.
 
     Args:
-        curvature_tolerance: a point counts as second-order stationary when the smallest Hessian eigenvalue is proved
-            (up to Lanczos's residual) to be at least minus this times the spectral radius.
-        max_products: Hessian-vector products of one trust-region step at most.
-        test_products: Hessian-vector products of one second-order test at most.
+        curvature_tolerance: a point is second-order stationary if the lower bound on the smallest Hessian eigenvalue (up to the
+            Lanczos residual) is at least `-curvature_tolerance` times the spectral radius.
+        max_products: maximum number of Hessian-vector products per trust-region step.
+        test_products: maximum number of Hessian-vector products per second-order test.
 
     Raises:
-        ArgumentError: for numbers out of range.
+        ArgumentError: for values out of range.
 
     Source: Conn, Gould, Toint, "Trust-Region Methods" (2000), algorithms 6.1.1 and 7.5.1.
 
@@ -113,7 +113,7 @@ class NegativeCurvature(eqx.Module):
         _checks.integer("test_products", self.test_products, 1)
 
     def init(self, fun: Any, w: Array, key: PRNGKeyArray) -> NegativeCurvatureState:
-        """The state at a start `w`.
+        """Returns the state at the initial point `w`.
 
         Raises:
             ArgumentError: for networks whose activation has no continuous second derivative.
@@ -122,7 +122,7 @@ class NegativeCurvature(eqx.Module):
         return NegativeCurvatureState(_start(fun, w), key)
 
     def advance(self, fun: Any, state: NegativeCurvatureState, steps: int) -> NegativeCurvatureState:
-        """Up to `steps` trust-region steps, with second-order tests wherever the gradient has nothing more to give."""
+        """Runs up to `steps` trust-region steps, with a second-order test whenever the gradient yields no further decrease."""
         last = int(state.steps) + steps
         while True:
             state = state._replace(region=_advance(self, fun, state.region, jnp.asarray(last)))
@@ -140,7 +140,7 @@ class NegativeCurvature(eqx.Module):
             state = state._replace(region=moved, escapes=state.escapes + 1)
 
     def outcome(self, state: NegativeCurvatureState) -> MethodOutcome:
-        """Stalled if a second-order test ended the run; the outcome holds the test and its result."""
+        """Reports a stall if a second-order test ended the run; the outcome contains the test and its result."""
         return MethodOutcome(state.stationarity is not None, state.second_order, state.stationarity)
 
 
@@ -159,13 +159,13 @@ def _advance(method: NegativeCurvature, fun: Any, region: _Region, last: Array) 
 
     def step(region: _Region) -> _Region:
         norm = jnp.linalg.norm(region.gradient)
-        # Forcing term for superlinear convergence, relative to the value so that it has no unit.
+        # Forcing term for superlinear convergence, relative to the value to make it dimensionless.
         accuracy = norm * jnp.minimum(0.1, jnp.sqrt(norm * region.radius / jnp.abs(region.value)))
         move, change, products = _steihaug(method, fun, region, accuracy)
         predicted = -(jnp.vdot(region.gradient, move) + jnp.vdot(move, change) / 2)
         value, gradient = _method.value_and_gradient(fun, region.w + move)
         floor = _ROUNDING * jnp.finfo(value.dtype).eps * jnp.abs(region.value)
-        # Where both decreases are of the size of rounding, the gradient decides.
+        # If both decreases are at the level of rounding, the gradient norm decides.
         tiny = (predicted <= floor) & (jnp.abs(region.value - value) <= floor)
         ratio = jnp.where(tiny, 1.0, (region.value - value) / jnp.where(predicted > 0, predicted, 1))
         lower = jnp.linalg.norm(gradient) < norm
@@ -187,7 +187,7 @@ def _advance(method: NegativeCurvature, fun: Any, region: _Region, last: Array) 
 
 
 class _Inner(NamedTuple):
-    """Steihaug's conjugate gradients: step, its Hessian product, residual, direction, iterations, whether to stop."""
+    """Carry of Steihaug's conjugate gradients: step, Hessian product, residual, direction, iterations, stop flag."""
 
     p: Array
     hp: Array
@@ -198,7 +198,7 @@ class _Inner(NamedTuple):
 
 
 def _steihaug(method: NegativeCurvature, fun: Any, region: _Region, accuracy: Array) -> tuple[Array, Array, Array]:
-    """Approximate minimizer `p` of `⟨g, p⟩ + ⟨p, Hp⟩/2` in the ball, `Hp`, and the products spent."""
+    """Returns an approximate minimizer `p` of `⟨g, p⟩ + ⟨p, Hp⟩/2` in the ball, `Hp`, and the number of products."""
 
     def going(inner: _Inner) -> Array:
         return ~inner.done & (inner.products < method.max_products)
@@ -221,7 +221,7 @@ def _steihaug(method: NegativeCurvature, fun: Any, region: _Region, accuracy: Ar
 
 
 def _to_boundary(p: Array, d: Array, radius: Array) -> Array:
-    """The `τ ≥ 0` with `‖p + τ d‖ = radius`, in the form without cancellation."""
+    """Solves `‖p + τ d‖ = radius` for `τ ≥ 0` without cancellation."""
     a, b, c = jnp.vdot(d, d), jnp.vdot(p, d), jnp.maximum(radius**2 - jnp.vdot(p, p), 0)
     root = jnp.sqrt(b * b + a * c)
     return jnp.where(b > 0, c / (b + root), (root - b) / a)
@@ -229,7 +229,7 @@ def _to_boundary(p: Array, d: Array, radius: Array) -> Array:
 
 @eqx.filter_jit
 def _escape(fun: Any, region: _Region, direction: Array, key: PRNGKeyArray) -> tuple[_Region, Array]:
-    """The lowest point on a grid of lengths along a direction of negative curvature with a random part, both ways."""
+    """Returns the lowest point on a grid of lengths, in both directions, along negative curvature plus a random part."""
     side = jax.random.normal(key, direction.shape, direction.dtype)
     side = _SIDEWAYS * side / jnp.linalg.norm(side)
     lengths = jnp.asarray(_LENGTHS, direction.dtype)

@@ -1,12 +1,12 @@
 """Second-order stationarity: gradient norm and smallest Hessian eigenvalue (theory 4).
 
-ARPACK (SciPy) runs implicitly restarted Lanczos on Hessian-vector products. It measures convergence relative to the
-eigenvalue it looks for, which at a minimum may be next to zero. So it is given `∇²P − ρI` with `ρ ≥ ‖∇²P‖` (about): the
-same Krylov spaces, but an eigenvalue of size `ρ`, and an answer in every case. The tolerance `τ` falls from rung to rung,
-each starting from the eigenvector of the last, until the residual `r = ‖∇²P q − θ q‖` and `τρ` are small against `|θ|`.
-There is an eigenvalue within `r` of `θ`, and the smallest is at most `θ`. Eigenvalues closer than about `τρ` are not told
-apart at that tolerance: `q` may be the vector of the second smallest. So `λ_min ∈ [θ − r − τρ, θ]`, unless Lanczos missed
-an eigenvector altogether, for which a random start has probability zero in exact arithmetic.
+ARPACK (SciPy) runs implicitly restarted Lanczos on Hessian-vector products. Its convergence criterion is relative to the
+target eigenvalue, which can be close to zero at a minimum. We therefore pass `∇²P − ρI` with `ρ ≳ ‖∇²P‖`, which has the same
+Krylov spaces but an eigenvalue of size `ρ`, so that the iteration always converges. The tolerance `τ` is decreased in stages,
+each initialized at the previous eigenvector, until the residual `r = ‖∇²P q − θ q‖` and `τρ` are small relative to `|θ|`.
+There is an eigenvalue within `r` of `θ`, and the smallest is at most `θ`. Eigenvalues closer than about `τρ` are not resolved
+at that tolerance: `q` may be the second eigenvector. Hence `λ_min ∈ [θ − r − τρ, θ]`, unless Lanczos misses an eigenvector
+entirely, which has probability zero for a random initial vector in exact arithmetic.
 """
 
 from collections.abc import Callable
@@ -26,24 +26,24 @@ from taylornets.optimizers import _method
 _ROUGH = 1e-2
 _RUNGS = (1e-6, 1e-10, 1e-13)
 _DENSE = 16
-_LEAST = 1000  # products that the largest eigenvalue may take in small problems
+_LEAST = 1000  # product budget for the largest eigenvalue in small problems
 _KRYLOV = 40
 
 
 @dataclass(frozen=True)
 class Stationarity:
-    """How far a point is from second-order stationarity.
+    """First- and second-order stationarity measures at a point.
 
     Attributes:
         gradient_norm: `‖∇P(w)‖`.
         min_eigenvalue: `θ`, the Rayleigh quotient of `direction`: never below the smallest eigenvalue of the Hessian.
         direction: unit vector of the shape of `w`.
-        residual: `r = ‖∇²P q − θ q‖`; an eigenvalue lies within `r` of `θ`. Infinite where Lanczos found no eigenvector at
-            all, so that nothing is claimed.
-        resolution: `τρ`; eigenvalues closer than that were not told apart. Zero for a Hessian of a few variables.
+        residual: `r = ‖∇²P q − θ q‖`; an eigenvalue lies within `r` of `θ`. Infinite if Lanczos found no eigenvector, in
+            which case no bound is claimed.
+        resolution: `τρ`; eigenvalues closer than this were not resolved. Zero for Hessians of a few variables.
         converged: whether `r + τρ` is at most the tolerance times `|θ|`.
-        spectral_radius: about the largest absolute eigenvalue (to a few per cent).
-        products: Hessian-vector products spent.
+        spectral_radius: the largest absolute eigenvalue, to a few percent.
+        products: number of Hessian-vector products.
 
     Example:
         >>> import jax, jax.numpy as jnp, taylornets as tn
@@ -63,12 +63,12 @@ class Stationarity:
 
     @property
     def lower_bound(self) -> float:
-        """`θ − r − τρ`: what is claimed of the smallest eigenvalue."""
+        """`θ − r − τρ`, a lower bound on the smallest eigenvalue."""
         return self.min_eigenvalue - self.uncertainty
 
     @property
     def uncertainty(self) -> float:
-        """`r + τρ`: how far below `θ` the smallest eigenvalue may lie."""
+        """`r + τρ`, the maximal distance of the smallest eigenvalue below `θ`."""
         return self.residual + self.resolution
 
     def __str__(self) -> str:
@@ -82,21 +82,20 @@ class Stationarity:
 def stationarity(
     fun: Callable[[Array], Array], w: Array, *, key: PRNGKeyArray, tol: float = 1e-6, max_products: int = 3000
 ) -> Stationarity:
-    """Gradient norm and smallest eigenvalue of the Hessian of `fun` at `w`, by Lanczos on Hessian-vector products.
+    """Computes the gradient norm and the smallest Hessian eigenvalue of `fun` at `w`, by Lanczos.
 
     Args:
         fun: a twice differentiable scalar function of `w`, such as `taylornets.objective(...)`.
         w: the point, a floating-point array of any shape.
-        key: JAX random key of the start of Lanczos.
-        tol: relative accuracy of the eigenvalue. Float32 seldom allows less than 1e-4.
-        max_products: Hessian-vector products at most (about).
+        key: JAX random key for the initial Lanczos vector.
+        tol: relative accuracy of the eigenvalue. Float32 rarely reaches less than 1e-4.
+        max_products: approximate limit on Hessian-vector products.
 
     Returns:
-        The result; where `tol` was not reached, `converged` is false and `residual` says how far it got.
+        The result; if `tol` was not reached, `converged` is false and `residual` gives the accuracy reached.
 
     Raises:
-        ArgumentError: for arguments that do not fit, and for networks whose activation has no continuous second
-            derivative.
+        ArgumentError: for invalid arguments, and for networks whose activation has no continuous second derivative.
         FloatingPointError: if a derivative at `w` is not finite.
 
     Source: theory 4; Lehoucq, Sorensen, Yang, "ARPACK Users' Guide" (1998).
@@ -114,7 +113,7 @@ def stationarity(
     _method.require_second_derivative(fun)
     gradient = _gradient(fun, w)
     if not bool(jnp.all(jnp.isfinite(gradient))):
-        raise FloatingPointError("stationarity: the gradient at w is not finite; hand in a w of smaller norm.")
+        raise FloatingPointError("stationarity: the gradient at w is not finite; pass a w of smaller norm.")
     operator = _Counted(fun, w)
     start = np.asarray(jax.random.normal(key, (w.size,), w.dtype), float)
     if w.size <= _DENSE:
@@ -136,14 +135,14 @@ def stationarity(
 
 
 def spectral_radius(fun: Callable[[Array], Array], w: Array, *, key: PRNGKeyArray) -> float:
-    """The largest absolute eigenvalue of the Hessian of `fun` at `w`, to a few per cent.
+    """Computes the largest absolute eigenvalue of the Hessian of `fun` at `w`, to a few percent.
 
-    Its inverse is the learning rate up to which (times two) gradient descent is stable near `w`.
+    Gradient descent is stable near `w` for learning rates up to twice the inverse of this value.
 
     Args:
         fun: a scalar function of `w`.
         w: the point, a floating-point array of any shape.
-        key: JAX random key of the start of Lanczos.
+        key: JAX random key for the initial Lanczos vector.
 
     Returns:
         The spectral radius.
@@ -164,7 +163,7 @@ def spectral_radius(fun: Callable[[Array], Array], w: Array, *, key: PRNGKeyArra
 
 
 class _Counted:
-    """The Hessian as a function on flat NumPy vectors that counts its calls."""
+    """The Hessian as a linear operator on flat NumPy vectors that counts its calls."""
 
     def __init__(self, fun: Any, w: Array):
         self.fun, self.w, self.products = fun, w, 0
@@ -174,11 +173,11 @@ class _Counted:
         direction = jnp.asarray(vector, self.w.dtype).reshape(self.w.shape)
         product = np.asarray(_product(self.fun, self.w, direction), float).ravel()
         if not np.all(np.isfinite(product)):
-            raise FloatingPointError("stationarity: the Hessian at w is not finite; hand in a w of smaller norm.")
+            raise FloatingPointError("stationarity: the Hessian at w is not finite; pass a w of smaller norm.")
         return product
 
     def dense(self) -> tuple[float, np.ndarray, float]:
-        """Smallest eigenvalue, its vector, and the spectral radius of a Hessian of a few variables."""
+        """Returns the smallest eigenvalue, its eigenvector, and the spectral radius of a Hessian of a few variables."""
         matrix = np.stack([self(row) for row in np.eye(self.w.size)])
         values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
         return float(values[0]), vectors[:, 0], float(np.abs(values).max())
@@ -187,7 +186,7 @@ class _Counted:
 def _lanczos(
     operator: _Counted, vector: np.ndarray, tol: float, max_products: int
 ) -> tuple[float, np.ndarray, float, float | None]:
-    """Smallest eigenvalue, its vector, the spectral radius, and the tolerance that was reached, if any."""
+    """Returns the smallest eigenvalue, its eigenvector, the spectral radius, and the tolerance reached, if any."""
     largest = _extreme(operator, vector, _ROUGH, max_products)
     radius = _length(operator, vector) if largest is None else abs(largest[0])
     vector = vector / np.linalg.norm(vector)
@@ -213,11 +212,11 @@ def _length(operator: _Counted, vector: np.ndarray) -> float:
 def _extreme(
     matvec: Callable[[np.ndarray], np.ndarray], start: np.ndarray, tol: float, products: int
 ) -> tuple[float, np.ndarray] | None:
-    """The eigenvalue of largest absolute value and its vector; None where the products did not suffice."""
+    """Returns the eigenvalue of largest absolute value and its eigenvector; None if the product budget did not suffice."""
     size = start.size
     krylov = min(size, _KRYLOV)
     restarts = max(1, products // (krylov // 2))
-    if not np.any(matvec(start)):  # ARPACK refuses; a random start is in the kernel of the zero matrix alone
+    if not np.any(matvec(start)):  # ARPACK raises an error; a random vector lies in the kernel only for the zero matrix
         return 0.0, start
     operator: Any = LinearOperator((size, size), matvec=matvec, dtype=float)  # pyright: ignore[reportCallIssue]
     options: Any = {"v0": start, "ncv": krylov, "tol": tol, "maxiter": restarts}

@@ -1,7 +1,7 @@
 """First-order methods as optax gradient transformations (theory 4).
 
-They compose with optax's schedules and with clipping in front: `optax.chain(optax.clip_by_global_norm(1.0),
-noisy_sgd(...))`. The random key lives in the state under the name `rng_key`, so that one transformation serves many runs.
+They compose with optax schedules and with preceding clipping: `optax.chain(optax.clip_by_global_norm(1.0),
+noisy_sgd(...))`. The state stores the random key as `rng_key`, so that one transformation can be reused across runs.
 """
 
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from taylornets import _checks
 
 
 class PerturbationState(NamedTuple):
-    """Steps done, the step of the last perturbation, and the key of the next."""
+    """The number of steps, the step of the last perturbation, and the key for the next one."""
 
     steps: Int[Array, ""]
     last: Int[Array, ""]
@@ -30,24 +30,24 @@ def perturbed_gradient_descent(
     interval: int = 50,
     key: PRNGKeyArray,
 ) -> optax.GradientTransformation:
-    """Gradient descent that jumps off saddles: `w ← w − η ∇P(w)`, plus `ξ` where the gradient is small.
+    """Perturbed gradient descent, which escapes saddles: `w ← w − η ∇P(w)`, plus `ξ` if the gradient is small.
 
     `ξ` is uniform in the ball of radius `radius` around 0, in the coordinates of `w` (it is not multiplied by the learning
-    rate). It is added when `‖∇P‖ ≤ threshold` and the last one is more than `interval` steps ago.
+    rate). It is added if `‖∇P‖ ≤ threshold` and the last perturbation is more than `interval` steps ago.
 
     Args:
         learning_rate: `η > 0`, or an optax schedule.
         radius: radius `r > 0` of the perturbation; its mean square over `N` variables is `r² N/(N + 2)`.
-        threshold: norm of the gradient, as it arrives here, up to which a point counts as stationary; `0` for exactly
-            stationary points alone.
-        interval: steps between two perturbations at least.
+        threshold: norm of the incoming gradient up to which a point counts as stationary; `0` perturbs only at exactly
+            stationary points.
+        interval: minimum number of steps between two perturbations.
         key: JAX random key.
 
     Returns:
         An optax gradient transformation.
 
     Raises:
-        ArgumentError: for numbers out of range.
+        ArgumentError: for values out of range.
 
     Source: Jin, Ge, Netrapalli, Kakade, Jordan, "How to escape saddle points efficiently" (ICML 2017), algorithm 1.
 
@@ -91,23 +91,23 @@ def noisy_sgd(
 ) -> optax.GradientTransformation:
     """Stochastic gradient descent with injected noise: `w ← w − η_t (g_t + ζ_t)`, `ζ_t ~ N(0, variance/(1+t)^decay I)`.
 
-    The noise enters the gradient, before the learning rate: one step moves every coordinate by a random amount of
-    standard deviation `η √variance`. The gradient `g_t` is whatever the caller hands in; `FirstOrder` hands in that of a
-    minibatch under fresh signs.
+    The noise is added to the gradient before the learning rate is applied: one step moves every coordinate by a random amount
+    of standard deviation `η √variance`. The caller supplies the gradient `g_t`; `FirstOrder` supplies that of a minibatch
+    under fresh signs.
 
     Args:
         learning_rate: `η > 0`, or an optax schedule.
-        variance: of the noise in every coordinate of the gradient at the first step, > 0.
-        decay: exponent by which the variance falls with the steps; 0 keeps it.
+        variance: variance > 0 of the noise in every coordinate of the gradient at the first step.
+        decay: exponent of the decay of the variance with the step; 0 keeps it constant.
         key: JAX random key.
 
     Returns:
         An optax gradient transformation.
 
     Raises:
-        ArgumentError: for numbers out of range.
+        ArgumentError: for values out of range.
 
-    Source: Ge, Huang, Jin, Yuan, "Escaping from saddle points" (COLT 2015), algorithm 1 (noise on the sphere there).
+    Source: Ge, Huang, Jin, Yuan, "Escaping from saddle points" (COLT 2015), algorithm 1 (which uses noise on the sphere).
 
     Example:
         >>> import jax, jax.numpy as jnp, taylornets as tn
@@ -129,7 +129,7 @@ def _positive_rate(learning_rate: Any) -> None:
 
 
 def _uniform_in_ball(key: PRNGKeyArray, like: optax.Updates) -> optax.Updates:
-    """Uniform in the unit ball: a normal vector over its norm, times `U^{1/N}`."""
+    """Samples uniformly from the unit ball: a normalized Gaussian vector times `U^{1/N}`."""
     key_direction, key_length = jax.random.split(key)
     normal = optax.tree.random_like(key_direction, like, sampler=jax.random.normal)
     size = sum(leaf.size for leaf in jax.tree.leaves(like))

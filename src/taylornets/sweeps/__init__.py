@@ -1,11 +1,10 @@
-"""Grids of learning problems: configuration, cells, their runs on dask.distributed, and what they found (theory 8).
+"""Grids of learning problems: configuration, cells, runs on dask.distributed, and results (theory 8).
 
     plan = load(Path("grid.toml"))
     sweep(plan, Path("out"), workers=2)
 
-Each finished cell is one transaction in `out/sweep.sqlite`. Everything random in a cell follows from the cell's own fields, so
-the table does not depend on the number of workers, the order, or interruptions. `run_cells` computes cells of any other kind by
-a function.
+Each finished cell is one transaction in `out/sweep.sqlite`. All randomness in a cell derives from its fields, so the table does
+not depend on the number of workers, the order, or interruptions. `run_cells` computes other kinds of cells by a function.
 """
 
 from taylornets.sweeps._cells import run_cells as run_cells

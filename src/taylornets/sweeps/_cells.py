@@ -1,4 +1,4 @@
-"""Named cells that are computed once: what has a result in the folder's database is read, the rest is computed and kept."""
+"""Named cells with cached results: stored results are read from the database, missing ones are computed and stored."""
 
 from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
@@ -9,7 +9,7 @@ from taylornets.records.progress import NoProgress, Progress
 from taylornets.sweeps._store import Store
 
 Result = dict[str, Any]
-PART = "cells"  # what progress calls a grid
+PART = "cells"  # name of a grid in progress updates
 
 
 def run_cells(
@@ -17,20 +17,20 @@ def run_cells(
 ) -> list[Result]:
     """Computes the cells that have no result yet, one after another in this process.
 
-    Each result is kept in `out/sweep.sqlite` as soon as it is there, so that a run that was stopped resumes when it is called
-    again, with these names or with more of them.
+    Each result is stored in `out/sweep.sqlite` as soon as it is available, so that an interrupted run resumes when called again
+    with the same or additional names.
 
     Args:
-        out: the folder; made if absent, and it may hold other files.
-        names: of the cells; a name says everything that the cell's result depends on.
-        compute: the result of a cell, by its name: a dictionary of JSON's types.
-        progress: receives the part `"cells"`.
+        out: the folder; created if absent. It may contain other files.
+        names: names of the cells; a name must determine the result of its cell.
+        compute: maps the name of a cell to its result, a dictionary of JSON types.
+        progress: receives the updates of part `"cells"`.
 
     Returns:
         The results in the order of the names.
 
     Raises:
-        StoreError: for a database that is damaged or of another version, a full disk, a folder that cannot be written.
+        StoreError: for a damaged database or one of another version, a full disk, or a folder that is not writable.
 
     Example:
         >>> import tempfile
@@ -56,18 +56,18 @@ def collect(
     label: Callable[[str], str] = str,
     progress: Progress | None = None,
 ) -> list[str]:
-    """Keeps the results of the cells that have none yet, as they come.
+    """Stores the results of unfinished cells as they arrive.
 
     Args:
-        store: of the results.
-        names: of the cells.
-        results: called with the names without a result; yields each name with its result or with the error that it raised.
-        cost: of a cell, in any unit; the fraction done is a fraction of the cost.
-        label: a cell in words.
-        progress: receives the part `"cells"`.
+        store: the store of results.
+        names: names of the cells.
+        results: called with the unfinished names; yields each name with its result or the error it raised.
+        cost: cost of a cell in any unit; progress is the fraction of the total cost.
+        label: display name of a cell.
+        progress: receives the updates of part `"cells"`.
 
     Returns:
-        A line for each cell that raised an error.
+        One line per cell that raised an error.
     """
     progress = NoProgress() if progress is None else progress
     store.plan(names)

@@ -1,4 +1,4 @@
-"""A sweep's configuration: a TOML file whose lists span a grid of cells."""
+"""Sweep configurations: TOML files whose lists define a grid of cells."""
 
 import itertools
 import tomllib
@@ -9,7 +9,7 @@ from typing import Any
 from taylornets import _checks
 from taylornets.learning import FIELDS, Cell
 
-# Fields whose value in a cell is itself a list: a list of lists spans a grid.
+# Fields whose value in a cell is itself a list: a list of lists defines a grid axis.
 _LISTS = ("penalties",)
 _KINDS = {int: "an integer", float: "a number", str: "a string", tuple: "a list of numbers"}
 _SCALED = "n_over_d"
@@ -18,7 +18,7 @@ _EXAMPLE = "For example: d = [10, 20]"
 
 @dataclass(frozen=True)
 class Sweep:
-    """The cells of a grid, in the order of the file, and the name of the file."""
+    """The cells of a grid in file order, and the name of the file."""
 
     source: str
     cells: tuple[Cell, ...]
@@ -27,24 +27,24 @@ class Sweep:
 def load(path: Path) -> Sweep:
     """Reads a configuration.
 
-    The table `[grid]` gives each field of a `Cell` a value or a list of values, and the grid is their product. `n_over_d`, in
-    place of `n`, gives multiples of `d`. Fields that are not named keep their defaults. Several `[[grid]]` tables are
-    put one after the other; cells that occur twice are run once.
+    The table `[grid]` sets each field of a `Cell` to a value or a list of values; the grid is their Cartesian product.
+    `n_over_d` replaces `n` by multiples of `d`. Omitted fields keep their defaults. Several `[[grid]]` tables are
+    concatenated; duplicate cells run once.
 
     Args:
-        path: of the TOML file.
+        path: path of the TOML file.
 
     Returns:
         The cells.
 
     Raises:
-        ArgumentError: for a file that is no TOML, a key that does not exist, a value of a wrong type or out of range.
+        ArgumentError: for an invalid TOML file, an unknown key, or a value of the wrong type or out of range.
     """
     argument = str(path)
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise _checks.ArgumentError("path", "a TOML file that can be read", f"{path} ({error.strerror})") from None
+        raise _checks.ArgumentError("path", "a readable TOML file", f"{path} ({error.strerror})") from None
     except UnicodeDecodeError:
         raise _checks.ArgumentError("path", "a TOML file", f"{path}, which is not UTF-8 text") from None
     try:
@@ -65,16 +65,16 @@ def load(path: Path) -> Sweep:
 
 
 def expand(table: dict[str, Any]) -> list[Cell]:
-    """The cells of one grid: the product of its lists.
+    """Builds the cells of one grid, the product of its lists.
 
     Args:
-        table: values or lists of values by the names of a cell's fields, `n_over_d` in place of `n`.
+        table: values or lists of values by field name of a cell, with `n_over_d` as an alternative to `n`.
 
     Returns:
         The cells, the last field varying fastest.
 
     Raises:
-        ArgumentError: as `load`.
+        ArgumentError: as in `load`.
     """
     names = {*FIELDS, _SCALED}
     for name in table:
@@ -100,7 +100,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _values(name: str, value: Any) -> list[Any]:
-    """The values of an axis, each of the right type."""
+    """Returns the values of an axis, checked for type."""
     kind = _kind(name)
     if name in _LISTS:
         values = value if isinstance(value, list) and value and isinstance(value[0], list) else [value]
@@ -117,7 +117,7 @@ def _values(name: str, value: Any) -> list[Any]:
 
 
 def _kind(name: str) -> type:
-    """The type of an axis's values: that of the field's default."""
+    """Returns the type of the values of an axis, that of the field default."""
     if name in ("d", "n", "seed"):
         return int
     return float if name == _SCALED else type(FIELDS[name].default)

@@ -1,4 +1,4 @@
-"""The table of a sweep as Parquet, CSV and LaTeX."""
+"""Export of the table of a sweep as Parquet, CSV and LaTeX."""
 
 import io
 import math
@@ -13,18 +13,18 @@ from taylornets.learning import Cell, describe
 from taylornets.records import write_text
 
 _LATEX = str.maketrans({"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#"})
-# What a cell is known by in a paper's table, and what was found.
+# Columns that identify a cell in the LaTeX table.
 _SHOWN = ("target", "inputs", "decay", "model", "d", "n")
 
 
 def export(folder: Path, finished: Sequence[tuple[Cell, dict[str, Any]]]) -> None:
-    """Writes `results.parquet`, `results.csv` (a row a cell) and `results.tex` (means over seeds).
+    """Writes `results.parquet`, `results.csv` (one row per cell) and `results.tex` (means over seeds).
 
     Args:
-        folder: where to.
-        finished: cells with their results, in the order of the rows.
+        folder: output folder.
+        finished: cells with their results, in row order.
     """
-    # `seconds` is how long a cell took here, no part of what it found: left to the database.
+    # `seconds` depends on the machine and is not a result; it stays in the database.
     rows = [describe(cell) | {k: v for k, v in result.items() if k != "seconds"} for cell, result in finished]
     table = polars.DataFrame(rows, infer_schema_length=None)
     for name, write in (("results.parquet", table.write_parquet), ("results.csv", table.write_csv)):
@@ -35,7 +35,7 @@ def export(folder: Path, finished: Sequence[tuple[Cell, dict[str, Any]]]) -> Non
 
 
 def latex(table: polars.DataFrame) -> str:
-    """The mean relative test error over seeds with its standard error, as a LaTeX `tabular` (package `booktabs`)."""
+    """Formats the mean relative test error over seeds, with standard errors, as a LaTeX `tabular` (package `booktabs`)."""
     if table.is_empty():
         return "% no cell is finished\n"
     varying = [name for name in _SHOWN if table[name].n_unique() > 1] or ["model"]

@@ -1,4 +1,4 @@
-"""Runs the cells of a sweep that have no result yet, on dask.distributed, and keeps each as it comes."""
+"""Runs the unfinished cells of a sweep on dask.distributed and stores each result as it arrives."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -24,11 +24,11 @@ _CONNECT = "20s"
 
 
 class CellError(RuntimeError):
-    """A cell that raised; the others are kept."""
+    """Raised if a cell failed; the results of the others are kept."""
 
 
 def compute(name: str) -> dict[str, Any]:
-    """Runs a cell, by its name, in the precision of the command line: what workers call."""
+    """Runs a cell by name in the precision of the command line; called by workers."""
     with jax.enable_x64(True):
         return run_cell(Cell.from_name(name))
 
@@ -46,24 +46,24 @@ def sweep(
 
     Args:
         plan: the cells.
-        out: folder of the database and the tables; made if absent.
-        resume: go on with the sweep in the folder; otherwise it must not hold one.
-        scheduler: address of a running dask scheduler whose workers have taylornets; by default a cluster of this machine.
-        workers: processes of that cluster; by default one for each processor.
-        progress: receives the part `"cells"`.
+        out: folder of the database and the tables; created if absent.
+        resume: whether to resume the sweep in the folder; otherwise the folder must not contain a sweep.
+        scheduler: address of a running dask scheduler whose workers have taylornets; by default a local cluster.
+        workers: number of processes of the local cluster; by default one per processor.
+        progress: receives the updates of part `"cells"`.
 
     Returns:
         The folder.
 
     Raises:
-        ArgumentError: for a folder with another sweep or other files, a scheduler that does not answer, a damaged database,
-            a full disk. Finished cells are kept in all cases.
-        CellError: when a cell raised or killed its worker time and again; all others have been run.
+        ArgumentError: for a folder with another sweep or other files, an unreachable scheduler, a damaged database, or a full
+            disk. Finished cells are kept in all cases.
+        CellError: if a cell failed or repeatedly killed its worker; all other cells were run.
 
     Source: theory 8.
     """
     if _store.exists(out) and not resume:
-        raise _checks.ArgumentError("out", "a folder without a sweep", str(out), "Continue it with `resume=True`.")
+        raise _checks.ArgumentError("out", "a folder without a sweep", str(out), "Resume it with `resume=True`.")
     check_folder(out, "sweep", _store.exists)
     cells = {cell.name: cell for cell in plan.cells}
 
@@ -89,8 +89,8 @@ def sweep(
 
 
 def _computed(missing: Sequence[Cell], client: Any) -> Iterator[tuple[str, dict[str, Any] | BaseException]]:
-    """The results of cells in the order in which they are finished."""
-    # Largest first, so that no long cell is left alone at the end; results do not depend on the order.
+    """Yields the results of cells in order of completion."""
+    # Largest first, to balance the load at the end; results do not depend on the order.
     order = sorted(missing, key=_cost, reverse=True)
     futures = {client.submit(compute, cell.name, key=f"cell {cell.name}"): cell.name for cell in order}
     for future in as_completed(futures):
@@ -100,7 +100,7 @@ def _computed(missing: Sequence[Cell], client: Any) -> Iterator[tuple[str, dict[
 
 
 def _cost(cell: Cell) -> float:
-    """Multiplications of a cell, roughly; a constant stands for what every cell costs."""
+    """Estimates the multiplications of a cell, plus a constant for the fixed cost per cell."""
     rows = max(cell.n, cell.padded)
     return 1e8 + (rows**2 * 100.0 if cell.model.endswith("ntk") else rows * cell.d * cell.width * 400.0)
 

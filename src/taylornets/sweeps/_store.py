@@ -1,4 +1,4 @@
-"""What a sweep has found so far: one SQLite file, one transaction a cell."""
+"""The results of a sweep so far: one SQLite file, one transaction per cell."""
 
 import json
 import os
@@ -20,21 +20,21 @@ CREATE TABLE IF NOT EXISTS cells (name TEXT PRIMARY KEY, place INTEGER NOT NULL,
 
 
 class StoreError(_checks.ArgumentError):
-    """A database that cannot be used or written; finished cells in it are kept."""
+    """Raised if a database cannot be used or written; its finished cells are kept."""
 
 
 class Store:
-    """The cells of a sweep and the results of those that are finished.
+    """The cells of a sweep and the results of the finished ones.
 
-    A cell is a name, which says everything that its result depends on. Every method that writes is one transaction: a process
-    that is killed loses the cell under way and nothing else.
+    A cell is a name, which determines its result. Every write is one transaction: a killed process loses only the cell in
+    progress.
 
     Args:
-        folder: of the sweep; made if absent.
-        version: of taylornets, written down; another version's results are not mixed in.
+        folder: folder of the sweep; created if absent.
+        version: version of taylornets, stored in the file; results of different versions are not mixed.
 
     Raises:
-        StoreError: for a file that is damaged or is something else, a full disk, a folder that cannot be written.
+        StoreError: for a damaged or foreign file, a full disk, or a folder that is not writable.
     """
 
     def __init__(self, folder: Path, version: str):
@@ -42,7 +42,7 @@ class Store:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StoreError("out", "a folder that can be written", f"{folder} ({error.strerror})") from None
+            raise StoreError("out", "a writable folder", f"{folder} ({error.strerror})") from None
         with self._guard():
             self._connection = sqlite3.connect(self.path, isolation_level=None)
         try:
@@ -53,10 +53,10 @@ class Store:
             raise
 
     def _open(self, version: str) -> None:
-        """Checks the file, and makes the tables of a new one."""
-        # The default rollback journal: after a power cut too, a transaction is there or it is not.
+        """Checks the file, and creates the tables of a new one."""
+        # The default rollback journal keeps transactions atomic even after a power failure.
         self._connection.execute("PRAGMA synchronous = FULL")
-        # The first fault is enough; some versions of SQLite describe it in several lines.
+        # One error suffices; some versions of SQLite describe it in several lines.
         check = " ".join(self._connection.execute("PRAGMA quick_check(1)").fetchone()[0].split())
         if check != "ok":
             raise sqlite3.DatabaseError(check)
@@ -67,7 +67,7 @@ class Store:
                 items = (("schema", SCHEMA), ("version", version))
                 connection.executemany("INSERT INTO about VALUES (?, ?)", items)
         elif about.get("schema") != SCHEMA or about.get("version") != version:
-            came = f"one of {about.get('schema')}, taylornets {about.get('version')}"
+            came = f"a sweep of {about.get('schema')}, taylornets {about.get('version')}"
             raise StoreError(str(self.path), f"a sweep of taylornets {version}", came, "Choose another folder.")
 
     def __enter__(self) -> "Store":
@@ -77,7 +77,7 @@ class Store:
         self._connection.close()
 
     def plan(self, names: Iterable[str]) -> None:
-        """Writes down the cells that belong to the sweep, in order; those there already keep their results."""
+        """Stores the names of the cells of the sweep, in order; existing cells keep their results."""
         with self._guard(), self._transaction() as connection:
             places = ((name, place) for place, name in enumerate(names))
             connection.executemany(
@@ -86,25 +86,25 @@ class Store:
             )
 
     def save(self, name: str, result: dict[str, Any]) -> None:
-        """Keeps the result of a cell, if it has none yet."""
+        """Stores the result of a cell, unless it already has one."""
         with self._guard(), self._transaction() as connection:
             connection.execute(
                 "UPDATE cells SET result = ? WHERE name = ? AND result IS NULL", (json.dumps(encode(result)), name)
             )
 
     def count(self) -> tuple[int, int]:
-        """How many cells are finished, and how many there are."""
+        """Returns the number of finished cells and the total number of cells."""
         with self._guard():
             return self._connection.execute("SELECT COUNT(result), COUNT(*) FROM cells").fetchone()
 
     def missing(self, names: Iterable[str]) -> list[str]:
-        """The cells of these that have no result."""
+        """Returns the given cells that have no result."""
         with self._guard():
             done = {row[0] for row in self._connection.execute("SELECT name FROM cells WHERE result IS NOT NULL")}
         return [name for name in names if name not in done]
 
     def finished(self) -> list[tuple[str, dict[str, Any]]]:
-        """The finished cells with their results, in the order of the plan."""
+        """Returns the finished cells with their results, in plan order."""
         with self._guard():
             rows = self._connection.execute(
                 "SELECT name, result FROM cells WHERE result IS NOT NULL ORDER BY place, name"
@@ -119,7 +119,7 @@ class Store:
 
 
 class _Guard:
-    """Turns what SQLite says into one line that names the file and says what to do."""
+    """Converts SQLite errors to one-line messages with the file and the recommended action."""
 
     def __init__(self, path: Path):
         self._path = path
@@ -129,15 +129,15 @@ class _Guard:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if isinstance(error, sqlite3.OperationalError) and any(word in str(error) for word in ("full", "disk I/O")):
-            advice = "Finished cells are kept: free some space and continue with `resume=True`."
-            raise StoreError("out", f"room on the disk of {self._path.parent}", str(error), advice) from None
+            advice = "Finished cells are kept. Free disk space and resume with `resume=True`."
+            raise StoreError("out", f"free space on the disk of {self._path.parent}", str(error), advice) from None
         if isinstance(error, sqlite3.Error | ValueError | TypeError) and not isinstance(error, StoreError):
-            advice = "It was left as it is. Move it away, or choose another folder."
-            raise StoreError("out", f"a database of a sweep in {self._path}", str(error), advice) from None
+            advice = "The file was not modified. Move it, or choose another folder."
+            raise StoreError("out", f"a sweep database at {self._path}", str(error), advice) from None
 
 
 class _Transaction:
-    """One transaction, written or undone as a whole."""
+    """One atomic transaction."""
 
     def __init__(self, connection: sqlite3.Connection):
         self._connection = connection
@@ -157,11 +157,11 @@ class _Transaction:
             self._undo()
 
     def _undo(self) -> None:
-        """Rolls back, unless SQLite has done so itself, as it does when the disk is full."""
+        """Rolls back, unless SQLite has already done so, as on a full disk."""
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 
 
 def exists(folder: Path) -> bool:
-    """Whether a folder holds a sweep's database, whole or not."""
+    """Returns whether a folder contains a sweep database, complete or not."""
     return os.path.lexists(folder / FILE)

@@ -1,8 +1,8 @@
 """Taylorized training: a network and its Taylor models, trained in lockstep (theory 10).
 
-`taylorized_training` is the entry; `Batches` makes minibatches of arrays, `Probe` says what is measured and when,
-`Checkpointing` keeps a file to resume from, `TrainingSettings` holds the rest. What comes out is a `TaylorizedTraining` with
-the parameters, a `History` of measurements and a sentence on how each model ended.
+`taylorized_training` is the entry point; `Batches` makes minibatches from arrays, `Probe` sets the measurements,
+`Checkpointing` sets the checkpoint file, and `TrainingSettings` holds all other options. The result is a `TaylorizedTraining`
+with the final parameters, a `History` of measurements and the status of each model.
 
 Example:
     >>> import jax, jax.numpy as jnp, optax, taylornets as tn

@@ -1,4 +1,4 @@
-"""One file that a run goes on from, to the last bit: states, history, and what tells that it is the same run."""
+"""The checkpoint file from which a run resumes bit for bit: states, history, and the identity of the run."""
 
 import dataclasses
 import hashlib
@@ -22,15 +22,15 @@ _NEEDED = "a checkpoint of this run"
 
 
 def identity(study: LockstepProblem, batch: Any, probe: Any, states: Any) -> dict[str, str]:
-    """What a checkpoint must share with the run that goes on from it, by name."""
+    """Returns the values that a checkpoint and the resuming run must share, by name."""
     key = study.settings.key
     found = {"models": ", ".join(map(str, study.names)), "key": "none" if key is None else _digest(_plain(key))}
     for path, leaf in jax.tree_util.tree_flatten_with_path(study.start)[0]:
-        found[f"start parameters at {leaf_name(path)}"] = _digest(_plain(leaf)) if is_array(leaf) else _setting(leaf)
+        found[f"initial parameters at {leaf_name(path)}"] = _digest(_plain(leaf)) if is_array(leaf) else _setting(leaf)
     for name, data in (("first batch", batch), ("probe set", probe)):
         digests = "".join(_digest(_plain(leaf)) for leaf in jax.tree.leaves(data))
         found[name] = hashlib.sha256(digests.encode()).hexdigest()
-    # Shapes and types of all leaves: those of the optimizer's state among them.
+    # Shapes and dtypes of all leaves, including those of the optimizer state.
     shapes = [
         (leaf_name(p), leaf.shape, str(leaf.dtype)) for p, leaf in jax.tree_util.tree_flatten_with_path(states)[0]
     ]
@@ -39,7 +39,7 @@ def identity(study: LockstepProblem, batch: Any, probe: Any, states: Any) -> dic
 
 
 def _setting(leaf: Any) -> str:
-    """A leaf that is no array, as text that another process writes too: numbers and words by value, all else by type."""
+    """Returns a process-independent string for a non-array leaf: numbers and strings by value, other objects by type."""
     plain = isinstance(leaf, bool | int | float | complex | str | bytes | np.generic)
     return f"{type(leaf).__name__} {leaf!r}" if plain else type(leaf).__name__
 
@@ -58,10 +58,10 @@ def _plain(leaf: Any) -> Any:
 
 
 def save(path: Path, same: Mapping[str, str], step: int, states: Mapping[Name, State], history: History) -> None:
-    """Writes the checkpoint as a whole or not at all."""
-    # A plain list: the names of models are of two kinds, which no dictionary of JAX's can sort.
+    """Writes the checkpoint atomically."""
+    # A plain list: model names are integers and strings, and JAX cannot sort dictionaries with keys of two types.
     tree = jax.tree.map(_plain, list(states.values()))
-    # An optimizer's state can change its types in the first step (a sum of half precision that meets single).
+    # The dtypes of an optimizer state can change in the first step (a float16 sum combined with float32 values).
     types = [str(leaf.dtype) for leaf in jax.tree.leaves(tree)]
     written = dataclasses.asdict(history)
     head = {"format": _FORMAT, "step": step, "same": dict(same), "types": types, "history": written}
@@ -72,15 +72,15 @@ def save(path: Path, same: Mapping[str, str], step: int, states: Mapping[Name, S
 
 
 def load(path: Path, same: Mapping[str, str], states: Mapping[Name, State]) -> tuple[int, dict[Name, State], History]:
-    """Step, states and history of a checkpoint.
+    """Reads the step, the states and the history of a checkpoint.
 
     Args:
-        path: of the file.
-        same: the run's `identity`.
-        states: of the run at its beginning, for their structure.
+        path: path of the file.
+        same: `identity` of the run.
+        states: initial states of the run, for their structure.
 
     Raises:
-        ArgumentError: for a file that is no checkpoint, is damaged, or belongs to another run.
+        ArgumentError: for a file that is not a checkpoint, is damaged, or belongs to another run.
     """
     buffer = io.BytesIO(path.read_bytes())
     try:
@@ -90,11 +90,13 @@ def load(path: Path, same: Mapping[str, str], states: Mapping[Name, State]) -> t
         known = False
         head = {}
     if not known:
-        raise _checks.ArgumentError("checkpointing", _NEEDED, f"{path}, which is none", "Choose another file.")
+        raise _checks.ArgumentError(
+            "checkpointing", _NEEDED, f"{path}, which is not a checkpoint", "Choose another file."
+        )
     for name, value in same.items():
         if head["same"].get(name) != value:
-            advice = "Start anew with resume=False, or choose another file."
-            raise _checks.ArgumentError("checkpointing", _NEEDED, f"{path}, whose {name} differs", advice)
+            advice = "Restart with resume=False, or choose another file."
+            raise _checks.ArgumentError("checkpointing", _NEEDED, f"{path}, which differs in the {name}", advice)
     like = list(states.values())
     leaves, structure = jax.tree.flatten(jax.tree.map(_plain, like))
     try:
@@ -102,7 +104,7 @@ def load(path: Path, same: Mapping[str, str], states: Mapping[Name, State]) -> t
         read = eqx.tree_deserialise_leaves(buffer, jax.tree.unflatten(structure, kept))
     except (KeyError, TypeError, ValueError, EOFError, RuntimeError, OSError) as error:
         came = f"{path}, which is damaged ({type(error).__name__})"
-        raise _checks.ArgumentError("checkpointing", _NEEDED, came, "Start anew with resume=False.") from None
+        raise _checks.ArgumentError("checkpointing", _NEEDED, came, "Restart with resume=False.") from None
     back = jax.tree.map(
         lambda old, new: jax.random.wrap_key_data(new, impl=jax.random.key_impl(old)) if _is_key(old) else new,
         like,
@@ -112,7 +114,7 @@ def load(path: Path, same: Mapping[str, str], states: Mapping[Name, State]) -> t
 
 
 def _history(written: dict[str, Any]) -> History:
-    """JSON's names of models are strings: orders become integers again."""
+    """Converts orders, which are strings in JSON, back to integers."""
 
     def named(value: Any, depth: int) -> Any:
         if not isinstance(value, dict) or not depth:

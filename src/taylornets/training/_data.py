@@ -1,4 +1,4 @@
-"""Minibatches of arrays: the same ones for every model, in every run, from any step on."""
+"""Minibatches of arrays, reproducible from any step."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, SupportsIndex, overload
@@ -14,19 +14,19 @@ Batch = tuple[Any, Any]
 
 
 class Batches(Sequence[Batch]):
-    """Shuffled minibatches as a sequence: batch `i` depends on the key and on `i` alone, so that a run can begin anywhere.
+    """A sequence of shuffled minibatches; batch `i` depends only on the key and `i`, so that a run can resume at any step.
 
-    Every epoch is a new permutation of the examples; what does not fill a batch at its end is left out.
+    Every epoch is a new permutation of the examples; an incomplete last batch is dropped.
 
     Args:
         x: inputs, an array or a tree of arrays of shape `(n, ...)`.
-        y: targets, likewise.
-        batch_size: examples of a batch, `n` at most.
+        y: targets, an array or a tree of arrays of shape `(n, ...)`.
+        batch_size: examples per batch, at most `n`.
         steps: number of batches.
-        key: of the permutations.
+        key: JAX random key for the permutations.
 
     Raises:
-        ArgumentError: for lengths that differ, or a batch size above `n`.
+        ArgumentError: for mismatched lengths, or a batch size above `n`.
 
     Example:
         >>> import jax, numpy as np, taylornets as tn
@@ -39,7 +39,7 @@ class Batches(Sequence[Batch]):
         self.x, self.y = (jax.tree.map(np.asarray, part) for part in (x, y))
         self._rows = rows("x", self.x)
         if rows("y", self.y) != self._rows:
-            raise _checks.ArgumentError("y", f"{self._rows} examples as x has", f"{rows('y', self.y)}")
+            raise _checks.ArgumentError("y", f"{self._rows} examples, as in x", f"{rows('y', self.y)}")
         self._size = _checks.integer("batch_size", batch_size, 1)
         if self._size > self._rows:
             raise _checks.ArgumentError("batch_size", f"at most the {self._rows} examples", str(batch_size))
@@ -58,11 +58,11 @@ class Batches(Sequence[Batch]):
     def __getitem__(self, index: SupportsIndex | slice) -> Batch | Sequence[Batch]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(self._steps))]
-        chosen = self._chosen(range(self._steps)[index])  # raises IndexError as a list does
+        chosen = self._chosen(range(self._steps)[index])  # raises IndexError, as a list does
         return jax.tree.map(lambda a: a[chosen], self.x), jax.tree.map(lambda a: a[chosen], self.y)
 
     def _chosen(self, step: int) -> np.ndarray:
-        """The examples of a batch."""
+        """Returns the examples of a batch."""
         epoch, place = divmod(step, self._rows // self._size)
         if epoch != self._epoch:
             self._epoch = epoch
@@ -70,7 +70,7 @@ class Batches(Sequence[Batch]):
         return self._order[place * self._size : (place + 1) * self._size]
 
     def first_with_nan(self, steps: int) -> int | None:
-        """The first of so many batches whose inputs hold NaN."""
+        """Returns the first of `count` batches whose inputs contain NaN."""
         bad = np.zeros(self._rows, bool)
         for leaf in jax.tree.leaves(self.x):
             if moves(leaf):
@@ -82,7 +82,7 @@ class Batches(Sequence[Batch]):
 
 
 def batches_from(batches: Any, first: int) -> Iterator[Batch]:
-    """The batches from number `first` on, skipped cheaply where they can be counted."""
+    """Yields the batches from number `first` on; a sequence is indexed directly."""
     if isinstance(batches, Sequence):
         return (batches[i] for i in range(first, len(batches)))
     iterator = iter(batches)
@@ -92,12 +92,12 @@ def batches_from(batches: Any, first: int) -> Iterator[Batch]:
 
 
 def check_batch(batch: Any, step: int) -> Batch:
-    """A batch as `(x, y)`; refuses everything else."""
+    """Returns a batch as `(x, y)`; raises for other types."""
     if not isinstance(batch, tuple | list) or len(batch) != 2:
         came = f"a {type(batch).__name__}" + (f" of {len(batch)}" if isinstance(batch, tuple | list) else "")
-        raise _checks.ArgumentError("batches", "pairs (x, y)", f"{came} in step {step}")
+        raise _checks.ArgumentError("batches", "pairs (x, y)", f"{came} at step {step}")
     x, y = batch
     n = rows(f"x of batch {step}", x)
     if rows(f"y of batch {step}", y) != n:
-        raise _checks.ArgumentError("batches", "as many targets as inputs", f"{n} and {rows('y', y)} in step {step}")
+        raise _checks.ArgumentError("batches", "as many targets as inputs", f"{n} and {rows('y', y)} at step {step}")
     return x, y

@@ -1,4 +1,4 @@
-"""What `taylorized_training` checks before anything is computed, argument by argument."""
+"""Argument checks of `taylorized_training`, made before any computation."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -26,26 +26,26 @@ _UNTRACEABLE = (
 
 
 def orders_of(orders: Any, include_full: bool) -> tuple[int, ...]:
-    """The orders, ascending."""
+    """Returns the orders in ascending order."""
     if not isinstance(orders, Iterable) or isinstance(orders, str):
         raise ArgumentError("orders", "a list of integers ≥ 1", shown(orders))
     found = tuple(order_of("orders", order, 1) for order in orders)
     if len(set(found)) < len(found):
-        raise ArgumentError("orders", "orders that differ", str(found))
+        raise ArgumentError("orders", "distinct orders", str(found))
     if not found and not include_full:
         raise ArgumentError("orders", "at least one order, or include_full=True", "neither")
     return tuple(sorted(found))
 
 
 def check_kinds(values: dict[str, tuple[Any, type]]) -> None:
-    """Raises for a value of another class; None is none."""
+    """Raises for values of the wrong class; None is allowed."""
     for name, (value, kind) in values.items():
         if value is not None and not isinstance(value, kind):
             raise ArgumentError(name, f"a taylornets.training.{kind.__name__}", shown(value))
 
 
 def transformation(optimizer: Any) -> optax.GradientTransformationExtraArgs:
-    """The optimizer as a gradient transformation."""
+    """Returns the optimizer as a gradient transformation."""
     if isinstance(optimizer, optax.MultiSteps):
         optimizer = optimizer.gradient_transformation()
     functions = (getattr(optimizer, name, None) for name in ("init", "update"))
@@ -57,16 +57,21 @@ def transformation(optimizer: Any) -> optax.GradientTransformationExtraArgs:
 
 
 def mask_of(f: Any, params: Any, trainable: Any) -> Any:
-    """The leaves that are trained; raises for parameters that cannot be."""
+    """Returns the mask of trainable leaves; raises if there are none."""
     line = Line.through(f, params, trainable)
     refuse_not_finite("params", [line.leaves[i] for i in line.moving], [line.paths[i] for i in line.moving])
     if not line.moving:
-        raise ArgumentError("params", "a leaf that may move, an array of floats", "none", "Is trainable all False?")
+        raise ArgumentError(
+            "params",
+            "at least one trainable leaf, an array of floats",
+            "none",
+            "Check trainable: is it all False?",
+        )
     return line.mask
 
 
 def first_of(batches: Any) -> tuple[Any, Any]:
-    """The first batch, and an iterable that still begins with it."""
+    """Returns the first batch, and an iterable that still begins with it."""
     if isinstance(batches, Sequence) and len(batches):
         return check_batch(batches[0], 0), batches
     if not isinstance(batches, Iterable):
@@ -85,13 +90,13 @@ def first_of(batches: Any) -> tuple[Any, Any]:
 
 
 def suspect(batches: Any, first: tuple[Any, Any]) -> tuple[int, Any]:
-    """The number and the inputs of the first batch that is known to hold NaN, or else of the first batch."""
+    """Returns the index and the inputs of the first batch known to contain NaN, otherwise of the first batch."""
     number = batches.first_with_nan(len(batches)) if isinstance(batches, Batches) else None
     return (0, first[0]) if number is None else (number, batches[number][0])
 
 
 def check_models(study: LockstepProblem, first: tuple[Any, Any], probe: Probe) -> Probe:
-    """The measurements with their examples; raises for outputs, targets and losses that do not fit, without computing any."""
+    """Returns the probe with its examples; raises for incompatible outputs, targets and losses, using shapes only."""
     drawn, shaken = noise(study.settings.key)
     stochastic = study.settings.stochastic
     _check_model(study, "f", study.f, (_augmented(study, shaken, first[0]), first[1]), (drawn,) * stochastic)
@@ -99,14 +104,14 @@ def check_models(study: LockstepProblem, first: tuple[Any, Any], probe: Probe) -
     if not given:
         probe = replace(probe, x=first[0], y=first[1])
     elif rows("probe", probe.y) != (n := rows("probe", probe.x)):
-        raise ArgumentError("probe", f"{n} examples as x has", f"{rows('probe', probe.y)}")
+        raise ArgumentError("probe", f"{n} examples, as in x", f"{rows('probe', probe.y)}")
     if study.f_eval is not study.f or study.settings.augment is not None or given:
         _check_model(study, "f" if study.f_eval is study.f else "f_eval", study.f_eval, (probe.x, probe.y), ())
     return probe
 
 
 def _augmented(study: LockstepProblem, key: Any, x: Any) -> Any:
-    """Shapes of the inputs as the model sees them."""
+    """Returns the shapes of the inputs after augmentation."""
     if study.settings.augment is None:
         return x
     augment: Callable[..., Any] = study.settings.augment
@@ -127,7 +132,7 @@ def _check_model(study: LockstepProblem, name: str, f: Any, batch: tuple[Any, An
     x, y = batch
     n = rows("x", x)
     if rows("y", y) != n:
-        raise ArgumentError("y", f"{n} examples as x has", f"{rows('y', y)}")
+        raise ArgumentError("y", f"{n} examples, as in x", f"{rows('y', y)}")
     refuse_unusable(f, study.start, (x, *drawn))
     fixed = eqx.partition(study.start, study.mask)[1]
 
@@ -136,10 +141,10 @@ def _check_model(study: LockstepProblem, name: str, f: Any, batch: tuple[Any, An
         try:
             return run(f, eqx.combine(moved, fixed), (x, *drawn), {})
         except _UNTRACEABLE as error:
-            got = f"one whose Python code depends on values of arrays ({type(error).__name__})"
-            advice = "Use jnp.where or jax.lax.cond, or keep settings as Python numbers."
+            got = f"one whose Python control flow depends on array values ({type(error).__name__})"
+            advice = "Use jnp.where or jax.lax.cond, or pass settings as Python numbers."
             raise ArgumentError(name, "a model that jax.jit can compile", got, advice) from error
-        except ArgumentError as error:  # it names the model f, as most entries do
+        except ArgumentError as error:  # the error calls the model f, as most entry points do
             if error.argument == "f" and name != "f":
                 raise error.renamed(name) from error
             raise
@@ -152,14 +157,14 @@ def _check_model(study: LockstepProblem, name: str, f: Any, batch: tuple[Any, An
 
 
 def compare_slopes(study: LockstepProblem, x: Any, stacklevel: int) -> None:
-    """Warns where reverse rules of the model, by which it is trained, are not the derivatives of its Taylor models.
+    """Warns if the reverse rules used to train the model differ from the derivatives of its Taylor models.
 
-    Along a random direction, each leaf in proportion to its size: it sees any difference of two linear maps.
+    The comparison uses a random direction, scaled by the size of each leaf, which detects any difference of two linear maps.
 
     Args:
-        study: what is trained.
+        study: the training problem.
         x: inputs.
-        stacklevel: of the warning, counted from here.
+        stacklevel: stack level of the warning, relative to this function.
     """
     if not study.orders or study.settings.custom_vjp != "function":
         return

@@ -1,4 +1,4 @@
-"""What is to blame for NaN: the inputs of a batch, the model at its initial parameters, the loss."""
+"""Locates the source of NaN: the inputs of a batch, the model at its initial parameters, or the loss."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,39 +16,38 @@ _IMPUTE = "Remove or impute them."
 
 
 class Inputs:
-    """Looks for NaN in the inputs of batches, and blames them only where what is computed from them is NaN.
+    """Detects NaN in the inputs of batches, and reports it only if the outputs are NaN too.
 
     Args:
-        study: what is trained.
-        lockstep: the steps, for their augmentation.
+        study: the training problem.
+        lockstep: the steps, which define the augmentation.
         first: the first batch.
     """
 
     def __init__(self, study: LockstepProblem, lockstep: Lockstep, first: tuple[Any, Any]):
         self._study, self._lockstep, self._batch = study, lockstep, first
-        self._copes = False  # whether the model has been seen to cope with NaN in its inputs
+        self._copes = False  # whether the model is known to handle NaN in its inputs
         self._model = jax.jit(study.model(FULL, study.f))
         self._flag = jax.jit(lambda leaves: jnp.any(jnp.stack([jnp.any(jnp.isnan(leaf)) for leaf in leaves])))
 
     def check(self, number: int, x: Any) -> None:
-        """Raises for NaN in the inputs of a batch that come out as NaN at the initial parameters."""
+        """Raises if NaN in the inputs of a batch gives NaN outputs at the initial parameters."""
         refuse_nan_inputs(lambda x: self._outputs(number, x), x, {f"x of batch {number}": x})
 
     def flag(self, x: Any) -> Any:
-        """Whether inputs hold NaN, a boolean that is still on the device; None where they cannot."""
+        """Returns whether the inputs contain NaN, as a boolean on the device; None for dtypes without NaN."""
         leaves = [leaf for leaf in jax.tree.leaves(x) if moves(leaf)]
         return self._flag(leaves) if leaves else None
 
     def explain(self, number: int, losses: Sequence[Any], flag: Any) -> None:
-        """Raises where the losses of a step are NaN for a reason that is no divergence.
+        """Raises if the losses of a step are NaN for a reason other than divergence.
 
         Args:
-            number: of the batch.
-            losses: of all models.
-            flag: of its inputs.
+            number: index of the batch.
+            losses: losses of all models.
+            flag: whether the inputs of the batch contain NaN.
         """
-        # What a model has diverged to may be NaN whatever the inputs are. NaN in the inputs reaches every model, and the first
-        # time that there is some.
+        # A diverged model may give NaN for any inputs. NaN in the inputs affects every model, at its first occurrence.
         if not all(np.isnan(loss) for loss in losses):
             self._copes |= bool(flag)
             return
@@ -66,7 +65,7 @@ class Inputs:
         raise ArgumentError("loss", "a function whose value at the initial parameters is a number", got, advice)
 
     def _outputs(self, number: int, x: Any) -> Any:
-        """Outputs at the initial parameters, for the noise of a step."""
+        """Returns the outputs at the initial parameters under the noise of a step."""
         study = self._study
         key = study.settings.key
         drawn, shaken = noise(None if key is None else jax.random.fold_in(key, number))

@@ -1,4 +1,4 @@
-"""One step of every model on the same minibatch with the same noise: in one program where memory allows, else in turn."""
+"""One step of all models on the same minibatch with the same noise, in one program if memory allows, else one by one."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -23,32 +23,32 @@ from taylornets.training._task import Task
 # types.
 
 
-# Errors of JAX's for programs without a reverse derivative: loops of unknown length, callbacks, primitives without a rule.
+# JAX errors for programs without a reverse derivative: loops of unknown length, callbacks, primitives without a rule.
 _NO_GRADIENT = re.compile(r"everse-mode differentiation|ifferentiation rule|ranspose rule|do not support JVP")
-_LONGEST = 200  # characters of JAX's message in ours
+_LONGEST = 200  # characters quoted from the JAX message
 
 
 def _is_argument(leaf: Any) -> bool:
-    """Whether programs take a leaf of the initialization as an argument: as a constant it would be compiled into each one.
+    """Returns whether programs take a leaf of the initialization as an argument; a constant would be compiled into each.
 
-    What cannot move and Python may look at, step counters and NumPy arrays such as masks, is closed over as it came.
+    Leaves that are not trainable and that Python code may inspect (step counters, NumPy arrays such as masks) are closed over.
     """
     return moves(leaf) or (isinstance(leaf, jax.Array) and leaf.ndim > 0)
 
 
 def noise(key: Any) -> tuple[Any, Any]:
-    """The keys of the model and of the augmentation in the step of a key, None without one."""
+    """Splits the key of a step into keys for the model and the augmentation; None if there is no key."""
     return (None, None) if key is None else tuple(jax.random.split(key))
 
 
 class State(NamedTuple):
-    """Where one model stands.
+    """The training state of one model.
 
     Attributes:
-        params: the leaves that are trained, None for the others.
-        inner: the optimizer's state.
+        params: the trainable leaves, None for the others.
+        inner: the optimizer state.
         alive: whether every update so far was finite.
-        steps: updates done.
+        steps: number of updates.
     """
 
     params: Any
@@ -59,17 +59,17 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class LockstepProblem:
-    """What is trained and how: everything of a run that no step changes.
+    """The training problem: all parts of a run that do not change between steps.
 
     Attributes:
         f: the model `f(params, x)`, or `f(params, x, key)` where `settings.stochastic`.
         f_eval: the model `f(params, x)` for measurements.
-        start: the parameters that all models begin with, as the user gave them.
-        mask: a tree of booleans like `start`: the leaves that are trained.
-        orders: of the Taylor models.
-        include_full: whether the model itself is trained too.
-        task: what is minimized.
-        optimizer: of each model.
+        start: the initial parameters of all models, as passed by the user.
+        mask: a tree of booleans like `start`, true for trainable leaves.
+        orders: orders of the Taylor models.
+        include_full: whether the model itself is also trained.
+        task: loss and type of task.
+        optimizer: the optimizer, used for each model.
         settings: how the models are called, expanded and compiled.
     """
 
@@ -90,16 +90,16 @@ class LockstepProblem:
 
     @property
     def arrays(self) -> Any:
-        """The arrays of the start that programs take as an argument."""
+        """The arrays of the initial parameters that programs take as an argument."""
         return eqx.filter(self.start, _is_argument)
 
     @property
     def moving(self) -> Any:
-        """The leaves of the start that are trained, None for the others."""
+        """The trainable leaves of the initial parameters, None for the others."""
         return eqx.filter(self.start, self.mask)
 
     def model(self, name: Name, f: Callable[..., Any]) -> Callable[..., Any]:
-        """`f` or its Taylor model, as a function `(arrays of the start, trained leaves, *args)`."""
+        """Returns `f` or its Taylor model as a function `(initial arrays, trainable leaves, *args)`."""
         constants = eqx.filter(self.start, _is_argument, inverse=True)
         how: dict[str, Any] = {name: getattr(self.settings, name) for name in ("mode", "custom_vjp", "max_bytes")}
 
@@ -113,7 +113,7 @@ class LockstepProblem:
         return model
 
     def begin(self) -> dict[Name, State]:
-        """The state of every model before the first step; copies, since steps give their memory back."""
+        """Returns the initial state of every model; copies, since steps donate their buffers."""
 
         def copy(tree: Any) -> Any:
             return jax.tree.map(lambda a: jnp.array(a, copy=True), tree)
@@ -121,15 +121,15 @@ class LockstepProblem:
         states: dict[Name, State] = {}
         for name in self.names:
             params = copy(self.moving)
-            # Optimizers keep the start, or one array under two names: what is given back must be there once.
+            # Optimizers may store the initial parameters, or one array under two names; a donated buffer must occur only once.
             states[name] = State(params, copy(self.optimizer.init(params)), jnp.asarray(True), jnp.zeros((), int))
         return states
 
 
 def advance(study: LockstepProblem, name: Name) -> Callable[..., tuple[State, Array]]:
-    """One step of one model: `(state, arrays of the start, x, y, key) -> (state, loss of the batch)`.
+    """Returns the step of one model: `(state, initial arrays, x, y, key) -> (state, loss of the batch)`.
 
-    An update that is not finite is not made, nor is any after it: the last finite state is kept.
+    A non-finite update and all later updates are skipped, so the last finite state is kept.
     """
     model = study.model(name, study.f)
 
@@ -149,7 +149,7 @@ def advance(study: LockstepProblem, name: Name) -> Callable[..., tuple[State, Ar
         for leaf in jax.tree.leaves(params):
             finite &= jnp.all(jnp.isfinite(leaf))
         for new, old in zip(jax.tree.leaves(inner), jax.tree.leaves(state.inner), strict=True):
-            # Some optimizers begin with an infinite best value, and keep it for a while.
+            # Some optimizers begin with an infinite best value and keep it for several steps.
             if jnp.issubdtype(new.dtype, jnp.inexact):
                 finite &= jnp.all(jnp.isfinite(new) | (new == old))
         alive = state.alive & finite
@@ -164,7 +164,7 @@ def advance(study: LockstepProblem, name: Name) -> Callable[..., tuple[State, Ar
 
 
 def _ascent(gradient: Array) -> Array:
-    """The direction of steepest ascent, which optimizers add with a minus: of a complex leaf, JAX's gradient conjugated."""
+    """Returns the direction of steepest ascent: for complex leaves, the conjugate of the JAX gradient."""
     return jnp.conj(gradient) if jnp.iscomplexobj(gradient) else gradient
 
 
@@ -172,8 +172,8 @@ class Lockstep:
     """The compiled step of all models.
 
     Args:
-        study: what is trained.
-        limit: bytes that one program may take; by default half of the device's, since data and copies need room too.
+        study: the training problem.
+        limit: memory limit of one program in bytes; by default half of the device memory, to leave room for data and copies.
     """
 
     def __init__(self, study: LockstepProblem, limit: int | None = None):
@@ -185,7 +185,7 @@ class Lockstep:
         self.bytes: int | None = None
 
     def __call__(self, states: Mapping[Name, State], batch: tuple[Any, Any], key: Any) -> tuple[dict[Name, State], Any]:
-        """New states and the losses of the batch, by model."""
+        """Returns the new states and the losses of the batch, by model."""
         x, y = jax.tree.map(jnp.asarray, batch)
         drawn, shaken = noise(key)
         if self._study.settings.augment is not None:
@@ -202,7 +202,7 @@ class Lockstep:
         return new, values
 
     def augment(self, key: Any, x: Any) -> Any:
-        """The inputs of a step as the models see them."""
+        """Returns the inputs of a step after augmentation."""
         return (
             x
             if self._study.settings.augment is None
@@ -210,7 +210,7 @@ class Lockstep:
         )
 
     def trace(self, states: Mapping[Name, State], batch: tuple[Any, Any], key: Any) -> None:
-        """Traces the step before the first one. JAX keeps the trace: nothing is done twice.
+        """Traces the step before the first update. JAX caches the trace, so no work is repeated.
 
         Raises:
             ArgumentError: for a model without a gradient in JAX, or an order whose series do not fit into memory.
@@ -245,7 +245,7 @@ class Lockstep:
         return self._compiled[name]
 
     def _decide(self, states: list[State], x: Any, y: Any, key: Any) -> None:
-        """One program for all if the compiler says that its arguments, results and temporaries fit."""
+        """Returns one program for all models if its arguments, results and temporaries fit into memory per the compiler."""
         memory = self._all().lower(states, self._arrays, x, y, key).compile().memory_analysis()
         if memory is not None:
             self.bytes = memory.argument_size_in_bytes + memory.output_size_in_bytes + memory.temp_size_in_bytes
@@ -255,13 +255,13 @@ class Lockstep:
 
 
 def _refuse_no_gradient(error: Exception) -> None:
-    """Raises for a model that JAX cannot differentiate in reverse mode, as training does."""
+    """Raises for a model that JAX cannot differentiate in reverse mode, which training requires."""
     said = " ".join(str(error).split())
     if not _NO_GRADIENT.search(said):
         return
     advice = "Give the operation a reverse rule by jax.custom_vjp."
     if "while_loop" in said:
-        advice = "Write the loop as jax.lax.scan, or solve by diffrax or optimistix, whose adjoints have a gradient."
+        advice = "Write the loop as jax.lax.scan, or use diffrax or optimistix, whose adjoints are differentiable."
     elif "custom_lin" in said:  # nested forward mode of a jax.custom_vjp function
         advice = 'Use mode="taylor", which expands jax.custom_vjp functions.'
     expected = "a model with a gradient, reverse-mode differentiation by jax.grad"
@@ -269,9 +269,9 @@ def _refuse_no_gradient(error: Exception) -> None:
 
 
 def _all(study: LockstepProblem) -> Callable[..., tuple[list[State], list[Array]]]:
-    """The steps of all models as one program, in which the Taylor models share what they have in common.
+    """The steps of all models as one program, in which the Taylor models share common computations.
 
-    The model itself stands behind a barrier: its part is then the program that it would be alone, to the last bit.
+    The model itself is separated by an optimization barrier, so its results equal those of a separate program bit for bit.
     """
     steps = [(name, advance(study, name)) for name in study.names]
 

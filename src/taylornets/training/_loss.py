@@ -1,4 +1,4 @@
-"""The user's loss function: what it returns, and whether it pairs every output with the target of its own example."""
+"""Checks of the user's loss function: its return value, and the pairing of outputs with targets of the same example."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,16 +10,16 @@ import numpy as np
 from taylornets._checks import ArgumentError
 
 _EXPECTED = "a function loss(outputs, y) that returns real numbers: one per example, or their mean"
-_LONGEST = 160  # characters of the user's error in a message
+_LONGEST = 160  # characters quoted from the user's error
 
 
 def with_fresh_targets(loss: Callable[..., Any], outputs: Any, y: Any) -> Any:
-    """`loss(outputs, y)` with containers of its own, so that it may consume them (`y.pop("weights")`)."""
+    """Calls `loss(outputs, y)` with fresh containers, so that it may modify them (`y.pop("weights")`)."""
     return loss(outputs, jax.tree.map(lambda leaf: leaf, y))
 
 
 def refuse_loss(loss: Callable[..., Any], outputs: Any, y: Any) -> None:
-    """Raises for a loss function that cannot be used with a model's outputs and targets.
+    """Raises for a loss function that is incompatible with the outputs and targets of a model.
 
     Args:
         loss: `loss(outputs, y)`.
@@ -50,15 +50,15 @@ def refuse_loss(loss: Callable[..., Any], outputs: Any, y: Any) -> None:
 def _refuse_broadcast(loss: Callable[..., Any], outputs: Any, y: Any) -> None:
     """Raises for a loss that broadcasts targets `(n,)` against outputs `(n, 1)`, or the reverse, to all pairs of examples.
 
-    A mean over all pairs does not see which target belongs to which example: it stays the same when the targets alone are
-    reversed. Any other loss that depends on them changes, whatever it does with the shapes. Invented values are compared,
-    so that data in which nothing differs cannot deceive.
+    A mean over all pairs does not depend on the assignment of targets to examples: it is invariant under reversing the
+    targets alone. Any other loss that depends on the targets changes, however it treats shapes. The check uses synthetic
+    values, so that it also works for constant data.
     """
     leaves, structure = jax.tree.flatten(y)
     pairs = [[i] for i, leaf in enumerate(leaves) if _pairs_examples(outputs.shape, jnp.shape(leaf))]
     if not pairs:
         return
-    if len(pairs) > 1:  # targets and weights, say, which belong together
+    if len(pairs) > 1:  # for example targets and weights, which belong together
         pairs.append([i for one in pairs for i in one])
     invented = [_invented(np.random.default_rng(i), leaf) for i, leaf in enumerate(leaves)]
 
@@ -76,15 +76,15 @@ def _refuse_broadcast(loss: Callable[..., Any], outputs: Any, y: Any) -> None:
         if abs(float(backward - given)) <= tolerance < abs(float(absent - given)):
             shape = jnp.shape(leaves[chosen[0]])
             expected = f"targets of shape {outputs.shape} like the outputs"
-            got = f"shape {shape}, which the loss function broadcasts: it is a mean over all pairs of examples"
+            got = f"shape {shape}, which the loss function broadcasts to a mean over all pairs of examples"
             if int(np.prod(shape)) != int(np.prod(outputs.shape)):
                 expected = f"targets that the loss pairs with the {outputs.shape[0]} rows of the outputs"
-            advice = "Reshape y, or the outputs within the loss; loss='squared' takes both shapes."
+            advice = "Reshape y, or the outputs inside the loss; loss='squared' accepts both shapes."
             raise ArgumentError("y", expected, got, advice)
 
 
 def _pairs_examples(outputs: tuple[int, ...], targets: tuple[int, ...]) -> bool:
-    """Whether two shapes broadcast so that rows of one meet other rows of the other: with different numbers of axes."""
+    """Returns whether two shapes with different numbers of axes broadcast rows of one against other rows of the other."""
     if len(outputs) == len(targets) or outputs[0] == 1:
         return False
     try:
@@ -95,7 +95,7 @@ def _pairs_examples(outputs: tuple[int, ...], targets: tuple[int, ...]) -> bool:
 
 
 def _invented(draw: np.random.Generator, leaf: Any) -> Any:
-    """Values of a leaf's shape and dtype that grow from row to row and are equal within one: probabilities, labels."""
+    """Returns values of the shape and dtype of a leaf that increase by row and are constant within a row."""
     leaf = leaf if isinstance(leaf, jax.ShapeDtypeStruct) else jnp.asarray(leaf)
     count = leaf.shape[0]
     if jnp.issubdtype(leaf.dtype, jnp.inexact):

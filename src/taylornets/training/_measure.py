@@ -1,4 +1,4 @@
-"""Measurements on the probe set: every model at the same moment."""
+"""Measurements of all models on the probe set."""
 
 import functools
 import operator
@@ -19,14 +19,14 @@ from taylornets.training._settings import Probe
 
 
 class ProbeEvaluator:
-    """The programs that measure all models on the probe set.
+    """Compiled programs that evaluate all models on the probe set.
 
     Args:
-        study: what is trained.
+        study: the training problem.
         probe: the measurements, with inputs and targets.
 
     Attributes:
-        reasons: why numbers of the history are NaN, by their name.
+        reasons: why values of the history are NaN, keyed by field.
     """
 
     def __init__(self, study: LockstepProblem, probe: Probe):
@@ -52,11 +52,11 @@ class ProbeEvaluator:
 
     @property
     def start_outputs(self) -> np.ndarray:
-        """Outputs before training."""
+        """The outputs before training."""
         return np.asarray(self._first)
 
     def outputs(self, states: Mapping[Name, State]) -> list[Array]:
-        """Outputs of every model on all probe inputs."""
+        """Returns the outputs of every model on all probe inputs."""
         params = [state.params for state in states.values()]
         parts = [self._models(self._arrays, params, chunk) for chunk in self._chunks]
         return [jnp.concatenate(pieces) for pieces in zip(*parts, strict=True)]
@@ -64,7 +64,7 @@ class ProbeEvaluator:
     def _compare(
         self, outputs: list[Array], first: Array, start: Any, params: list[Any], y: Any
     ) -> dict[str, list[Any]]:
-        """Numbers by kind: a list over all models, or over the orders where they are compared with the model itself."""
+        """Returns the measurements by field: lists over all models, or over orders for comparisons with the full model."""
         task = self._study.task
         found: dict[str, list[Any]] = {"loss": [task.value(out, y) for out in outputs]}
         found["displacement"] = [displacements(start, moved) for moved in params]
@@ -74,7 +74,7 @@ class ProbeEvaluator:
             *others, full = outputs
             found["distance"] = [rms(out - full) for out in others]
             moved = rms(full - first)
-            # Before the first step nothing has moved: what programs that round differently leave is no distance.
+            # Before the first step all models agree; differences between programs are rounding and count as 0.
             still = [
                 functools.reduce(operator.and_, [length == 0 for length in lengths.values()])
                 for lengths in found["displacement"]

@@ -1,4 +1,4 @@
-"""What a study of Taylorized training returns."""
+"""The result of Taylorized training."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,25 +11,25 @@ Name = int | str
 
 
 def title(name: Name) -> str:
-    """A model in words."""
+    """The display name of a model."""
     return "full" if name == FULL else f"order {name}"
 
 
 @dataclass
 class History:
-    """Measurements over training; lists by model have one entry for each of `steps`.
+    """Measurements during training; lists by model have one entry per element of `steps`.
 
     Attributes:
-        steps: steps done at each measurement.
+        steps: steps completed at each measurement.
         loss: mean loss on the probe set, by model.
-        accuracy: share of right classes there, by model; empty for regression.
+        accuracy: accuracy on the probe set, by model; empty for regression.
         distance: root mean square over probe inputs of the norm of (outputs − outputs of the full model), by order.
-        relative_distance: the same over that of the full model's own movement `f(θ) − f(θ0)`, by order.
-        agreement: share of probe inputs with the full model's predicted class, by order; empty for regression.
-        displacement: Euclidean distance from the start, by model and leaf.
-        ntk_drift: 1 − cosine between the full model's kernels at the start and now; empty where it was not asked for, NaN
-            where there is none.
-        train_loss: loss of every step's minibatch, by model, one entry a step.
+        relative_distance: `distance` divided by the same norm of the output change `f(θ) − f(θ0)` of the full model, by order.
+        agreement: fraction of probe inputs with the same predicted class as the full model, by order; empty for regression.
+        displacement: Euclidean distance from the initial parameters, by model and leaf.
+        ntk_drift: 1 − cosine similarity between the kernels of the full model at the initialization and at the measurement;
+            empty if not requested, NaN if not computable.
+        train_loss: minibatch loss, by model, one entry per step.
     """
 
     steps: list[int] = field(default_factory=list[int])
@@ -45,12 +45,12 @@ class History:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a callback is told at a measurement.
+    """The argument of a callback at a measurement.
 
     Attributes:
-        step: steps done.
-        history: measurements so far, this one included.
-        params: `params("full")` or `params(2)` is a copy of that model's parameters now; call it within the callback.
+        step: steps completed.
+        history: measurements so far, including this one.
+        params: `params("full")` or `params(2)` copies the current parameters of that model; call it inside the callback.
 
     Example:
         >>> import jax.numpy as jnp, optax, taylornets as tn
@@ -71,18 +71,18 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class TaylorizedTraining:
-    """The models that were trained in lockstep, and how they went apart.
+    """The result of `taylornets.taylorized_training`: the trained models, their status, and their distances over training.
 
     Attributes:
-        params: final parameters by model: an order, or `"full"`; where a model diverged, its last finite state.
-        status: a sentence by model.
-        steps: updates done, by model.
-        diverged: the models whose update stopped being finite.
-        history: measurements over training.
-        outputs: final outputs on the probe set, by model, shape `(n, ...)`; of the start under `0`.
-        leaf_norms: norms of the leaves at the start.
-        together: whether one compiled step held all models.
-        reasons: by the name of a list of the history that is NaN, why.
+        params: final parameters by model, an order or `"full"`; for a diverged model, its last finite state.
+        status: outcome of each model, in a sentence.
+        steps: number of updates, by model.
+        diverged: models with a non-finite update.
+        history: measurements during training.
+        outputs: final outputs on the probe set, by model, shape `(n, ...)`; the initial outputs under key `0`.
+        leaf_norms: norms of the leaves at initialization.
+        together: whether one compiled step contained all models.
+        reasons: why values of the history are NaN, keyed by field.
 
     Example:
         >>> import jax.numpy as jnp, optax, taylornets as tn

@@ -1,4 +1,4 @@
-"""A run under way: its states and history, and the file that it resumes from."""
+"""A run in progress: its states, its history, and its checkpoint file."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -20,17 +20,17 @@ from taylornets.training._measure import ProbeEvaluator
 from taylornets.training._result import History, Name, Snapshot, TaylorizedTraining
 from taylornets.training._settings import Checkpointing
 
-_GROWN = 2.0  # times the loss at the start: from there on the status says so
+_GROWN = 2.0  # times the initial loss, above which the status reports growth
 
 
 class LockstepRun:
-    """A run under way: states and history, and the losses that are still on the device.
+    """A run in progress: states, history, and the losses that are still on the device.
 
     Args:
-        study: what is trained.
-        lockstep: its steps.
-        probe: its measurements.
-        inputs: its guard against NaN.
+        study: the training problem.
+        lockstep: the compiled steps.
+        probe: the measurements.
+        inputs: the NaN checks.
         callbacks: called with a `Snapshot` after every measurement.
     """
 
@@ -49,13 +49,13 @@ class LockstepRun:
         self._pending: list[Any] = []
 
     def train(self, batches: Iterable[Any], first: tuple[Any, Any], every: int, keep: "Keep") -> None:
-        """All steps from where the run stands, and the measurements between them.
+        """Runs all remaining steps, with measurements in between.
 
         Args:
-            batches: all of them.
-            first: the first one.
+            batches: all batches.
+            first: the first batch.
             every: steps between measurements.
-            keep: the file.
+            keep: the checkpoint file.
         """
         known = isinstance(batches, Batches)
         watched = not known or batches.first_with_nan(len(batches)) is not None
@@ -78,7 +78,7 @@ class LockstepRun:
             self.measure(done)
 
     def check_targets(self, y: Any, argument: str = "y") -> None:
-        """Raises for labels without an output."""
+        """Raises for labels that exceed the number of outputs."""
         first = self._probe.start_outputs
         like = jax.ShapeDtypeStruct((rows("y", y), *first.shape[1:]), first.dtype)
         try:
@@ -87,14 +87,14 @@ class LockstepRun:
             raise error.renamed(argument) from None
 
     def _step(self, batch: Any, key: Any, watched: bool) -> None:
-        """One update of every model."""
+        """Updates every model once."""
         x, y = jax.tree.map(jnp.asarray, batch)
         flag = self._inputs.flag(x) if watched else None
         self.states, values = self._lockstep(self.states, (x, y), key)
         self._pending.append((list(values.values()), flag))
 
     def flush(self) -> None:
-        """Fetches the losses of the steps since the last time."""
+        """Fetches the losses of the steps since the last fetch."""
         pending, self._pending = self._pending, []
         for values, flag in jax.device_get(pending):
             self._inputs.explain(len(self.history.train_loss[next(iter(self.states))]), values, flag)
@@ -109,16 +109,16 @@ class LockstepRun:
             callback(Snapshot(step, self.history, self._whole))
 
     def _whole(self, name: Name) -> Any:
-        """A copy of a model's parameters, in the tree of the start."""
+        """Returns a copy of the parameters of a model, with the structure of the initial parameters."""
         if name not in self.states:
             raise _checks.ArgumentError("name", f"one of {', '.join(map(str, self.states))}", repr(name))
         fixed = eqx.partition(self._study.start, self._study.mask)[1]
         return eqx.combine(jax.tree.map(lambda a: a.copy(), self.states[name].params), fixed)
 
     def _ended(self, name: Name, taken: int, dead: bool) -> str:
-        """How a model ended, in a sentence."""
+        """Returns the outcome of a model in a sentence."""
         if dead:
-            return f"diverged in step {taken + 1}: its last finite state is kept"
+            return f"diverged in step {taken + 1}; the last finite state is kept"
         first, last = self.history.loss[name][0], self.history.loss[name][-1]
         if not math.isfinite(last):
             return f"trained for {taken} steps, but its loss on the probe set is not finite"
@@ -142,25 +142,25 @@ class LockstepRun:
 
 
 class Keep:
-    """The file that a killed run resumes from, if there is to be one.
+    """The checkpoint file of a run, if requested.
 
     Args:
-        checkpointing: where it is and how often it is written; None for no file.
-        every: steps between writing it where `checkpointing` has no number.
-        same: what tells that it is the same run.
-        run: the run, which is put where the file says.
+        checkpointing: path and frequency; None for no file.
+        every: steps between checkpoints if `checkpointing` does not set them.
+        same: identity of the run.
+        run: the run, which is restored from the file.
     """
 
     def __init__(self, checkpointing: Checkpointing | None, every: int, same: dict[str, str], run: LockstepRun):
         self._path = None if checkpointing is None else Path(checkpointing.path)
         self._every = every if checkpointing is None or checkpointing.every is None else checkpointing.every
         self._same, self._run = same, run
-        self.resumed = 0  # steps done before
+        self.resumed = 0  # steps completed before
         if checkpointing is not None and checkpointing.resume and self._path is not None and self._path.exists():
             self.resumed, run.states, run.history = _checkpoint.load(self._path, same, run.states)
 
     def after(self, done: int, last: bool) -> None:
-        """Writes the file where it is time to."""
+        """Writes the file if a checkpoint is due."""
         if self._path is not None and (done % self._every == 0 or last):
             self._run.flush()
             _checkpoint.save(self._path, self._same, done, self._run.states, self._run.history)

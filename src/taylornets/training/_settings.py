@@ -1,4 +1,4 @@
-"""What a run of Taylorized training takes as values: its measurements, its checkpoint file, and how its models are called."""
+"""Options of Taylorized training: measurements, checkpoint file, and how the models are called."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,22 +19,24 @@ _EXAMPLE = "For example jax.random.key(0)."
 
 @dataclass(frozen=True)
 class Probe:
-    """The measurements of `taylornets.taylorized_training`: on which examples, of what, and when.
+    """The measurements of `taylornets.taylorized_training`: the examples, the quantities and the schedule.
 
     Args:
-        x: inputs, an array or a tree of arrays of shape `(n, ...)`; by default, with `y`, the first batch.
-        y: targets, `n` of them.
-        every: steps between measurements; by default about 20 over the run. The start and the end are measured too.
-        batch_size: inputs at the same time; by default all.
-        task: "classification" (accuracy and agreement of classes), "regression", or "auto": by the loss; for a function,
-            labels are strings, booleans, integers, or 2 to 10 different whole numbers with one per example.
-        ntk_inputs: first inputs for the drift of the full model's kernel; 0 for none. By default 8, or fewer where the
-            outputs are many; where there is no kernel, `history.ntk_drift` is NaN and `reasons` says why.
+        x: inputs, an array or a tree of arrays of shape `(n, ...)`; `x` and `y` default to the first batch.
+        y: the `n` targets.
+        every: steps between measurements; by default about 20 measurements per run. The first and last step are always
+            measured.
+        batch_size: inputs per batch; by default all.
+        task: "classification" (accuracy and agreement of classes), "regression", or "auto": inferred from the loss; for a
+            loss function, targets are labels if they are strings, booleans, integers, or 2 to 10 distinct whole numbers with
+            one per example.
+        ntk_inputs: number of leading inputs used for the kernel drift of the full model; 0 to skip it. By default 8, or fewer
+            if there are many outputs. If the kernel does not exist, `history.ntk_drift` is NaN and `reasons` states why.
         f_eval: the model `f_eval(params, x)` for measurements (dropout off); by default `f`.
-        callbacks: each called with a `Snapshot` after every measurement.
+        callbacks: functions called with a `Snapshot` after every measurement.
 
     Raises:
-        ArgumentError: for inputs without targets, numbers out of range, an unknown task, callbacks that are not functions.
+        ArgumentError: for inputs without targets, values out of range, an unknown task, or callbacks that are not callable.
 
     Source: theory 10.
 
@@ -57,7 +59,7 @@ class Probe:
     def __post_init__(self):
         if (self.x is None) != (self.y is None):
             raise ArgumentError(
-                "probe", "inputs x and targets y", "one of the two", "Without both it is the first batch."
+                "probe", "inputs x and targets y", "only one of them", "Omit both to use the first batch."
             )
         for name, value, least in (
             ("every", self.every, 1), ("batch_size", self.batch_size, 1), ("ntk_inputs", self.ntk_inputs, 0)
@@ -73,12 +75,12 @@ class Probe:
 
 @dataclass(frozen=True)
 class Checkpointing:
-    """The file that a run of `taylornets.taylorized_training` resumes from after an interruption.
+    """The checkpoint file from which `taylornets.taylorized_training` resumes after an interruption.
 
     Args:
-        path: of the file; its folder is made.
-        every: steps between writing it; by default at every measurement.
-        resume: whether the run continues from the file if it exists: the result is that of the undisturbed run, bit for bit.
+        path: path of the file; its folder is created if absent.
+        every: steps between checkpoints; by default one checkpoint per measurement.
+        resume: whether to resume from the file if it exists. The result equals that of an uninterrupted run bit for bit.
 
     Raises:
         ArgumentError: for `every` below 1.
@@ -103,18 +105,19 @@ class TrainingSettings:
     """How `taylornets.taylorized_training` calls, expands and compiles its models.
 
     Args:
-        key: of the noise; step `i` uses `fold_in(key, i)`.
-        augment: `augment(key, x) -> x`, drawn once a step for all models; needs `key`.
-        stochastic: `f` takes a key as third argument (dropout), the same for all models; needs `key`, and `f_eval` of `Probe`.
-        trainable: as in `taylor_terms`: the leaves that may move.
+        key: JAX random key for the noise; step `i` uses `fold_in(key, i)`.
+        augment: `augment(key, x) -> x`, applied once per step for all models; requires `key`.
+        stochastic: whether `f` takes a key as third argument (dropout), shared by all models; requires `key`, and `f_eval` in
+            `Probe`.
+        trainable: mask of trainable leaves, as in `taylor_terms`.
         mode: as in `taylor_terms`.
-        custom_vjp: as in `taylor_terms`, for the Taylor models. The model itself is always trained with the author's reverse
-            rules, as by `jax.grad`; a warning says where the two differ (a straight-through estimator).
+        custom_vjp: as in `taylor_terms`, for the Taylor models. The model itself is always trained with its own reverse rules,
+            as in `jax.grad`; a warning is issued if the two differ (for example, for a straight-through estimator).
         max_bytes: as in `taylor_terms`, for the Taylor models and the kernel.
-        together: True for one compiled step, False for one a model, None to choose by memory.
+        together: True for one compiled step for all models, False for one per model, None to choose by memory.
 
     Raises:
-        ArgumentError: for noise without a key, what is not a key, an unknown `mode` or `custom_vjp`.
+        ArgumentError: for noise without a key, an invalid key, or an unknown `mode` or `custom_vjp`.
 
     Example:
         >>> import jax, taylornets as tn
@@ -139,13 +142,13 @@ class TrainingSettings:
         if self.augment is not None and not callable(self.augment):
             raise ArgumentError("augment", "a function augment(key, x)", shown(self.augment))
         if self.key is not None and not _is_key(self.key):
-            raise ArgumentError("key", "a random key of JAX", shown(self.key), _EXAMPLE)
+            raise ArgumentError("key", "a JAX random key", shown(self.key), _EXAMPLE)
         choice("mode", self.mode, MODES)
         choice("custom_vjp", self.custom_vjp, CUSTOM_VJP)
 
 
 def _is_key(key: Any) -> bool:
-    """Whether it is one key, typed or raw."""
+    """Returns whether the value is a single JAX key, typed or raw."""
     dtype, shape = getattr(key, "dtype", None), getattr(key, "shape", None)
     typed = dtype is not None and jnp.issubdtype(dtype, jax.dtypes.prng_key) and shape == ()
     return typed or (dtype == jnp.uint32 and len(shape or ()) == 1)

@@ -1,4 +1,4 @@
-"""`taylorized_training`: a network and its Taylor models, trained from the same start under the same noise."""
+"""`taylorized_training`: a network and its Taylor models, trained from the same initialization under the same noise."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -18,8 +18,8 @@ from taylornets.training._running import Keep, LockstepRun
 from taylornets.training._settings import Checkpointing, Probe, TrainingSettings
 from taylornets.training._task import task_of
 
-_MEASUREMENTS = 20  # over a run of known length;
-_UNKNOWN = 400  # the length that others are taken to have
+_MEASUREMENTS = 20  # for runs of known length
+_UNKNOWN = 400  # assumed length of other runs
 
 
 def taylorized_training(
@@ -35,40 +35,41 @@ def taylorized_training(
     checkpointing: Checkpointing | None = None,
     settings: TrainingSettings | None = None,
 ) -> TaylorizedTraining:
-    """Trains a model and its Taylor models of several orders in lockstep: same start, minibatches, noise, optimizer.
+    """Trains a model and its Taylor models in lockstep, with the same initialization, minibatches, noise and optimizer.
 
-    The model of order K is `taylor_expand(f, params, K)`, a function of its own parameters. Every step takes one minibatch,
-    augments it once, and makes one update of each model with its own state of the optimizer. All updates are one
-    compiled program where its memory fits into half of the device's, else one program a model, with the same noise.
+    The model of order K is `taylor_expand(f, params, K)`, with its own parameters. Every step draws one minibatch, augments it
+    once, and updates each model with a separate optimizer state. All updates form one compiled program if it fits into half
+    of the device memory, otherwise one program per model, with the same noise.
 
-    A model whose loss, parameters or optimizer state would stop being finite keeps its last finite state and is trained no
-    more; `status` says so. Higher orders are polynomials of the displacement and can diverge where the model does not.
+    Training of a model stops when its loss, parameters or optimizer state become non-finite: its last finite state is kept,
+    and `status` reports the divergence. Taylor models are polynomials in the displacement and can diverge even if the full
+    model does not.
 
     Args:
         f: the model `f(params, x)`, or `f(params, x, key)` with `settings.stochastic`. Returns one array, shape `(n, ...)`:
-            logits or predictions, one example per row. A pure function: statistics that a layer keeps must be frozen.
+            logits or predictions, one example per row. Must be pure; running statistics of layers must be frozen.
         params: the initial parameters, a pytree. Arrays with a floating or complex dtype are trained; all other leaves stay
-            as they are. Optimizers get the gradient of complex leaves conjugated, so that SGD and momentum treat them like
-            pairs of real ones; Adam scales both parts by their common modulus (`optax.contrib.split_real_and_imaginary`
+            as they are. Optimizers receive the conjugate gradient of complex leaves, so that SGD and momentum treat them as
+            pairs of real leaves; Adam scales both parts by their common modulus (`optax.contrib.split_real_and_imaginary`
             separates them).
         batches: pairs `(x, y)` with `n` examples on the first axis, arrays or trees of them: a sequence, such as
-            `taylornets.training.Batches`, or any iterable, which is passed through once (`itertools.islice` ends it).
-        orders: of the Taylor models, each from 1 to 256; may be empty.
+            `taylornets.training.Batches`, or any iterable, which is consumed once (use `itertools.islice` to limit it).
+        orders: orders of the Taylor models, each from 1 to 256; may be empty.
         loss: a name of `taylornets.losses` ("softmax" takes integer labels), a loss object, or a function
             `loss(outputs, y)` whose mean is taken; it returns one number per example or their mean.
-        optimizer: any optax transformation, with its schedule, momentum, clipping.
-        include_full: whether the model itself is trained too; distances and agreement need it.
-        probe: the measurements: on which examples, how often, and who is called; by default on the first batch.
-        checkpointing: the file that an interrupted run resumes from; by default none.
-        settings: noise, leaves that may move, mode of expansion, memory.
+        optimizer: any optax transformation, including schedules, momentum and clipping.
+        include_full: whether the model itself is also trained; distances and agreement require it.
+        probe: examples, frequency and callbacks of the measurements; by default on the first batch.
+        checkpointing: the checkpoint file; by default none.
+        settings: noise, trainable leaves, mode of expansion, memory.
 
     Returns:
         A `TaylorizedTraining`; printing it gives a table.
 
     Raises:
-        ArgumentError: for parameters with NaN (it names the leaf), inputs with NaN where the outputs are NaN (it names the
-            batch), data or outputs whose shapes do not fit, a loss function that broadcasts targets against outputs, a model
-            without a gradient in JAX, orders out of range, noise without a key, a checkpoint of another run.
+        ArgumentError: for parameters with NaN (the message names the leaf), inputs with NaN that give NaN outputs (the message
+            names the batch), mismatched shapes of data or outputs, a loss function that broadcasts targets against outputs, a
+            model without a gradient in JAX, orders out of range, noise without a key, or a checkpoint of another run.
 
     Source: theory 10; Bai, Krause, Wang, Xiong, Socher, "Taylorized Training" (2020).
 
@@ -90,8 +91,8 @@ def taylorized_training(
     }
     _entry.check_kinds(kinds)
     if settings.stochastic and probe.f_eval is None:
-        advice = "It is the model f_eval(params, x) without noise, for the measurements."
-        raise _checks.ArgumentError("f_eval", "a function in probe, since f takes a key", "None", advice)
+        advice = "Pass the model without noise, f_eval(params, x), for the measurements."
+        raise _checks.ArgumentError("f_eval", "a function, set in probe, since f takes a key", "None", advice)
     orders = _entry.orders_of(orders, include_full)
     first, batches = _entry.first_of(batches)
     study = LockstepProblem(
