@@ -33,8 +33,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if error.name is None or error.name.startswith("taylornets"):
             raise
         extra = "dask" if error.name in ("dask", "distributed", "polars") else "cli"
-        print(
-            f"The command line requires {error.name!r}; install it with: pip install 'taylornets[{extra}]'", file=sys.stderr
-        )
+        print(f"The command line requires {error.name!r}: pip install 'taylornets[{extra}]'", file=sys.stderr)
         code = 2
     sys.exit(code)

@@ -63,9 +63,9 @@ def reproduce(
     profile: Annotated[str, typer.Option("--profile", metavar="quick|full", help="Amount of computation.")] = "quick",
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the report.")] = Path("reproduction"),
     seed: Annotated[int, whole("--seed", "N", "Random seed.")] = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run; keeps its finished claims.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")] = False,
     workers: Annotated[
-        int | None, whole("--workers", "N", "Number of claims tested in parallel; default: one per CPU core, 1 on a GPU.")
+        int | None, whole("--workers", "N", "Claims tested in parallel; default: one per CPU core, 1 on a GPU.")
     ] = None,
 ) -> int:
     """Test every claim of the theory on this machine and write a report."""
@@ -76,7 +76,7 @@ def reproduce(
 
 @app.command()
 def report(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Output folder of `reproduce`, `fit` or `diagnose`.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder written by reproduce, fit or diagnose.")],
 ) -> int:
     """Rebuild a report from its saved records without recomputing anything."""
     return load("_reproduce").rebuild(directory)
@@ -84,16 +84,16 @@ def report(
 
 @app.command()
 def sweep(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="Configuration of the grid; see docs/sweeps.md.")],
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="Grid; see docs/sweeps.md.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the database and the tables.")] = Path(
         "sweep"
     ),
     resume: Annotated[bool, typer.Option("--resume", help="Resume the sweep in this folder.")] = False,
     scheduler: Annotated[
         str | None,
-        typer.Option("--scheduler", metavar="ADDRESS", help="Address of a running Dask scheduler; default: a local one."),
+        typer.Option("--scheduler", metavar="ADDRESS", help="Running Dask scheduler; default: a local one."),
     ] = None,
-    workers: Annotated[int | None, whole("--workers", "N", "Number of local processes; default: one per CPU core.")] = None,
+    workers: Annotated[int | None, whole("--workers", "N", "Local processes; default: one per CPU core.")] = None,
 ) -> int:
     """Run a grid of learning problems on this machine or a cluster and export the results as a table."""
     return load("_sweep").run(config, out=out, resume=resume, scheduler=scheduler, workers=workers)
@@ -103,36 +103,33 @@ Encoding = Annotated[
     str | None, typer.Option("--encoding", metavar="NAME", help="Encoding of a text file; detected by default.")
 ]
 Separator = Annotated[
-    str | None, typer.Option("--separator", metavar="CHARACTER", help="Column separator of a text file; detected by default.")
+    str | None, typer.Option("--separator", metavar="CHARACTER", help="Separator of a text file; detected by default.")
 ]
 Decimal = Annotated[str, typer.Option("--decimal", metavar=".|,", help="Decimal separator of a text file.")]
-Data = Annotated[str, typer.Argument(metavar="DATA", help="A CSV, Parquet or NPZ file, or sklearn:NAME, e.g. sklearn:iris.")]
+Data = Annotated[str, typer.Argument(metavar="DATA", help="CSV, Parquet or NPZ file, or sklearn:NAME (sklearn:iris).")]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Model file or output folder of `fit`.")]
 
 
 @app.command()
 def fit(
     data: Data,
-    target: Annotated[
-        list[str] | None, typer.Option("--target", metavar="COLUMN", help="Target column.")
-    ] = None,
+    target: Annotated[list[str] | None, typer.Option("--target", metavar="COLUMN", help="Target column.")] = None,
     order: Annotated[int, whole("--order", "K", "Order of the Taylor model; 1 is the NTK model.")] = 2,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Output folder for the model and the report.")] = Path("fit"),
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for model and report.")] = Path("fit"),
     task: Annotated[
-        str, typer.Option("--task", metavar="auto|classification|regression", help="Task; auto infers it from the target.")
+        str,
+        typer.Option("--task", metavar="auto|classification|regression", help="Inferred from the target by default."),
     ] = "auto",
     width: Annotated[int, whole("--width", "M", "Number of hidden units (even).")] = 256,
     penalty: Annotated[
-        float | None, number("--penalty", "NUMBER", "Regularization strength; selected on validation data by default.")
+        float | None, number("--penalty", "NUMBER", "Penalty λ; selected on validation rows by default.")
     ] = None,
-    rank: Annotated[int, whole("--rank", "R", "Copies of each hidden unit; rank 2 closes most duality gaps.")] = 1,
+    rank: Annotated[int, whole("--rank", "R", "Copies of each hidden unit; 2 closes most duality gaps.")] = 1,
     seed: Annotated[int, whole("--seed", "N", "Random seed of the data split and the network.")] = 0,
     drop: Annotated[
         list[str] | None, typer.Option("--drop", metavar="COLUMN", help="Exclude this column; may be repeated.")
     ] = None,
-    drop_constant: Annotated[
-        bool, typer.Option("--drop-constant", help="Exclude empty and constant columns.")
-    ] = False,
+    drop_constant: Annotated[bool, typer.Option("--drop-constant", help="Exclude empty and constant columns.")] = False,
     categorical: Annotated[
         list[str] | None,
         typer.Option("--categorical", metavar="COLUMN", help="Treat a numeric column as categorical; may be repeated."),
@@ -185,44 +182,45 @@ def diagnose(
     init: Annotated[bool, typer.Option("--init", help="Write a starter FILE.py that runs as is.")] = False,
     data: Annotated[
         str | None,
-        typer.Option("--data", metavar="DATA", help="Data used in place of the factory's: an NPZ file with x and y, or a table."),
+        typer.Option("--data", metavar="DATA", help="Replaces the data of the factory: NPZ with x and y, or a table."),
     ] = None,
     target: Annotated[
         list[str] | None, typer.Option("--target", metavar="COLUMN", help="Target column of the table.")
     ] = None,
     task: Annotated[
-        str, typer.Option("--task", metavar="auto|classification|regression", help="Task; auto infers it from the target.")
+        str,
+        typer.Option("--task", metavar="auto|classification|regression", help="Inferred from the target by default."),
     ] = "auto",
     loss: Annotated[
-        str | None, typer.Option("--loss", metavar="NAME", help="Loss used in place of the factory's: softmax, squared, …")
+        str | None, typer.Option("--loss", metavar="NAME", help="Replaces the loss of the factory: softmax, squared, …")
     ] = None,
     checkpoints: Annotated[
         list[Path] | None,
         typer.Option(
-            "--checkpoints", metavar="PATH", help="Read saved parameters instead of training; a folder, or files (repeatable)."
+            "--checkpoints", metavar="PATH", help="Read saved parameters instead of training; may be repeated."
         ),
     ] = None,
     start: Annotated[
-        str, typer.Option("--start", metavar="factory|first", help="Initial parameters: those of the factory or the first checkpoint.")
+        str, typer.Option("--start", metavar="factory|first", help="Initial parameters for a series of checkpoints.")
     ] = "factory",
     fixed: Annotated[
         str | None,
-        typer.Option("--fixed", metavar="start|end", help="Source of non-trainable leaves that differ from the initialization."),
+        typer.Option("--fixed", metavar="start|end", help="Which non-trainable leaves to use where they differ."),
     ] = None,
     orders: Annotated[
-        str, typer.Option("--orders", metavar="1,2,3", help="Orders of the Taylor models trained alongside the network.")
+        str, typer.Option("--orders", metavar="1,2,3", help="Orders of the Taylor models to train.")
     ] = "1,2,3",
     max_order: Annotated[int, whole("--max-order", "K", "Largest order of the Taylor expansion.")] = 4,
     steps: Annotated[int, whole("--steps", "N", "Number of training steps.")] = 300,
     batch_size: Annotated[int, whole("--batch-size", "N", "Examples per minibatch.")] = 64,
-    probe: Annotated[int, whole("--probe", "N", "Maximum number of probe (evaluation) examples.")] = 500,
+    probe: Annotated[int, whole("--probe", "N", "Maximum number of probe examples.")] = 500,
     learning_rate: Annotated[
-        float, number("--learning-rate", "RATE", "Learning rate for a model without an optimizer (SGD, momentum 0.9).")
+        float, number("--learning-rate", "RATE", "For a model without an optimizer (SGD, momentum 0.9).")
     ] = 0.05,
     threshold: Annotated[
-        float, number("--threshold", "PART", "Fraction of the output change that orders up to k must explain.")
+        float, number("--threshold", "FRACTION", "Part of the output change that an order must explain.")
     ] = 0.9,
-    tolerance: Annotated[float, number("--tolerance", "PART", "Relative error below which a Taylor model counts as close to the network.")] = 0.1,
+    tolerance: Annotated[float, number("--tolerance", "FRACTION", "Relative error that counts as close.")] = 0.1,
     images: Annotated[
         str | None,
         typer.Option("--images", metavar="HxW|no", help="Shape of an input image, or no; inferred by default."),

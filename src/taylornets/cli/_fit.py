@@ -76,11 +76,16 @@ def run_predict(model: str, data: str, out: Path | None, reading: Reading) -> in
     if found.ignored:
         more = f" and {len(found.ignored) - 3} more" if len(found.ignored) > 3 else ""
         screen.print(
-            Text(f"Ignored columns, which the model does not use: {', '.join(found.ignored[:3])}{more}."), soft_wrap=True
+            Text(f"Ignored columns, which the model does not use: {', '.join(found.ignored[:3])}{more}."),
+            soft_wrap=True,
         )
     if found.score is not None:
         name = "accuracy" if len(found.frame.columns) > 1 else "R²"
-        seen = " This is the table that the model was fitted on; most of its rows were used for training." if found.seen else ""
+        seen = (
+            " This is the table that the model was fitted on; most of its rows were used for training."
+            if found.seen
+            else ""
+        )
         words = f"{name} on the {found.rows:,} rows with a target: {found.score:.4f}.{seen}"
         screen.print(Text(words), soft_wrap=True)
     return DONE
@@ -106,8 +111,8 @@ def run_certify(model: str, data: str, reading: Reading) -> int:
     which = (
         f"This is the table that the model was fitted on; the certificate covers its {proof.rows:,} training rows."
         if proof.same
-        else f"This is not the table that the model was fitted on; the certificate covers all its {proof.rows:,} rows with a target, "
-        "which were not used for fitting. A large gap means that other weights may fit these rows better."
+        else f"This is not the table that the model was fitted on; the certificate covers all its {proof.rows:,} rows with "
+        "a target, which were not used for fitting. A large gap means that other weights may fit these rows better."
     )
     console.print(Text(which))
     console.print()

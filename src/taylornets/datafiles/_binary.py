@@ -126,7 +126,7 @@ def _values(name: str, column: Any, reading: Reading) -> Any:
 
 
 def read_npz(path: Path, reading: Reading) -> DataTable:
-    """Reads the arrays of an NPZ file; a one-dimensional array is a column, a two-dimensional one columns `name_0`, `name_1`, ...
+    """Reads an NPZ file: a one-dimensional array is a column, a two-dimensional one the columns `name_0`, `name_1`, ...
 
     Args:
         path: path of the file, whose size has been checked.
@@ -136,7 +136,7 @@ def read_npz(path: Path, reading: Reading) -> DataTable:
         The table.
 
     Raises:
-        ArgumentError: if the file is not a valid archive, is too large when unpacked, or has object arrays or arrays of other types.
+        ArgumentError: if the file is not a valid archive, is too large when unpacked, or has arrays of other types.
         OSError: if the file cannot be read.
     """
     with path.open("rb") as file:

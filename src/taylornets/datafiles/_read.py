@@ -67,7 +67,9 @@ def _check_file(path: Path) -> None:
     if stat.S_ISDIR(found.st_mode):
         raise _checks.ArgumentError("source", "a file", f"the folder {path}")
     if not stat.S_ISREG(found.st_mode):
-        raise _checks.ArgumentError("source", "a file", f"{path}, which is a device or a pipe", "Save the data to a file first.")
+        raise _checks.ArgumentError(
+            "source", "a file", f"{path}, which is a device or a pipe", "Save the data as a file."
+        )
     if path.suffix.lower() not in _READERS:
         expected = f"a file with the ending {', '.join(_READERS)}, or one of {', '.join(bundled())}"
         raise _checks.ArgumentError("source", expected, _checks.short(path.name))

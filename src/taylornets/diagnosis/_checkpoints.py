@@ -115,7 +115,9 @@ def _from_names(path: Path, tensors: dict[str, Any], start: Any) -> Any:
         name = leaf_name(key)
         if name in names and name not in tensors:
             advice = f"The checkpoint has {', '.join(sorted(tensors)[:6]) or 'no leaves'}."
-            raise _checks.ArgumentError(str(path), f"the leaf {name} of the initialization", "a checkpoint without it", advice)
+            raise _checks.ArgumentError(
+                str(path), f"the leaf {name} of the initialization", "a checkpoint without it", advice
+            )
         leaves.append(tensors.get(name, leaf) if name in names else leaf)
     found = jax.tree_util.tree_unflatten(structure, leaves)
     refuse_other_tree(str(path), start, found, "the initialization")
@@ -133,7 +135,9 @@ def _from_equinox(path: Path, start: Any) -> Any:
             except (ValueError, EOFError, OSError) as error:
                 lines = str(error).splitlines() or [""]
                 got = f"{path}, which cannot be read at this leaf ({type(error).__name__}: {lines[0][:120]})"
-                raise _checks.ArgumentError("checkpoints", f"the leaf {leaf_name(key)} of the initialization", got) from None
+                raise _checks.ArgumentError(
+                    "checkpoints", f"the leaf {leaf_name(key)} of the initialization", got
+                ) from None
             shapes = [
                 (np.shape(value), str(getattr(value, "dtype", type(value).__name__))) for value in (leaf, read_leaf)
             ]

@@ -67,9 +67,7 @@ def named(source: str, target: str | None, task: str) -> dict[str, Any]:
     inputs = table.frame.drop(columns=[wanted])
     words = [str(name) for name in inputs.columns if not pd.api.types.is_numeric_dtype(inputs[name])]
     if words:
-        raise _checks.ArgumentError(
-            "data", "columns of numbers", f"the column {words[0]!r}", "Encode or exclude it."
-        )
+        raise _checks.ArgumentError("data", "columns of numbers", f"the column {words[0]!r}", "Encode or exclude it.")
     x, y = inputs.to_numpy(np.float64), table.frame[wanted].to_numpy()
     found: dict[str, Any] = {}
     if y.dtype.kind in "OUS":
@@ -125,9 +123,7 @@ def settled(given: Any, *, batch_size: int, steps: int, probe: int, seed: int) -
         ArgumentError: for data of any other form, mismatched lengths, or inputs with NaN.
     """
     if given is None:
-        raise _checks.ArgumentError(
-            WHERE, f"data, {_FORMS}", "none", "Return data from the factory, or pass `data`."
-        )
+        raise _checks.ArgumentError(WHERE, f"data, {_FORMS}", "none", "Return data from the factory, or pass `data`.")
     extra: dict[str, Any] = {}
     test: Any = None
     if isinstance(given, dict):

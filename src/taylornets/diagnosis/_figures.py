@@ -30,12 +30,11 @@ def learning(history: History, loss: str) -> Figure:
     """Loss and accuracy of all models over training."""
     panels = [Plot("training steps", f"{loss} on the probe set", _lines(history.steps, history.loss), y_scale="log")]
     caption = (
-        "All models start from the same initialization and receive the same minibatches and noise; each has its own optimizer state."
+        "All models start from the same initialization and receive the same minibatches and noise; each has its own "
+        "optimizer state."
     )
     if history.accuracy:
-        panels.append(
-            Plot("training steps", "accuracy on the probe set", _lines(history.steps, history.accuracy))
-        )
+        panels.append(Plot("training steps", "accuracy on the probe set", _lines(history.steps, history.accuracy)))
     return Figure("learning", "Learning curves of all orders", panels, caption, highlight=True)
 
 
@@ -57,8 +56,8 @@ def distance(history: History, tolerance: float) -> Figure | None:
             Plot("training steps", "agreement with the network's predictions", _lines(history.steps, history.agreement))
         )
     caption = (
-        "Distance in function space: root mean square over the probe inputs, divided by the output change of the network. Below "
-        "1, a Taylor model is closer to the trained network than the initialization is. Dashed: the tolerance."
+        "Distance in function space: root mean square over the probe inputs, divided by the output change of the network. "
+        "Below 1, a Taylor model is closer to the trained network than the initialization is. Dashed: the tolerance."
     )
     return Figure("distance", "Trained Taylor models compared with the network", panels, caption)
 
@@ -79,11 +78,14 @@ def regimes(at: Sequence[float], found: Sequence[Regime], x_label: str) -> list[
     parts |= {"odd orders": [r.odd for r in found], "even orders": [r.even for r in found]}
     kept = {name: [v if abs(v) <= _WIDEST else math.nan for v in values] for name, values in parts.items()}
     gone = any(not math.isnan(v) and abs(v) > _WIDEST for values in parts.values() for v in values)
-    second = Plot(x_label, "contribution to the output change", [Series(name, at, v, kind="line") for name, v in kept.items()])
+    second = Plot(
+        x_label, "contribution to the output change", [Series(name, at, v, kind="line") for name, v in kept.items()]
+    )
     caption = (
-        "Left: error of the order-k Taylor polynomial around the initialization, evaluated at the network's own parameters, relative "
-        "to the output change; below the dashed line, the polynomial explains the output change. Right: contribution of each "
-        "order, and of all odd and all even orders together; the contributions of all orders sum to 1."
+        "Left: error of the order-k Taylor polynomial around the initialization, evaluated at the network's own "
+        "parameters, relative to the output change; below the dashed line, the polynomial explains the output change. "
+        "Right: contribution of each order, and of all odd and all even orders together; the contributions of all orders "
+        "sum to 1."
     )
     caption += f" Contributions beyond ±{_WIDEST:g} are omitted." if gone else ""
     series = Figure("regime", "Which order explains the output change", [first, second], caption)
@@ -99,9 +101,9 @@ def regimes(at: Sequence[float], found: Sequence[Regime], x_label: str) -> list[
         drift = Series("", at, [r.ntk_drift for r in found], kind="line")
         panels.append(Plot(x_label, "NTK drift (1 − cosine)", [drift], y_scale="log"))
     caption = (
-        f"Left: fraction of the straight line from the initialization to the trained parameters along which the relative error of "
-        f"an order stays below {found[0].tolerance:g}. Above the dashed line, the polynomial is accurate at the trained parameters "
-        f"and beyond (evaluated up to {found[0].radius_limit:g})."
+        "Left: fraction of the straight line from the initialization to the trained parameters along which the relative "
+        f"error of an order stays below {found[0].tolerance:g}. Above the dashed line, the polynomial is accurate at the "
+        f"trained parameters and beyond (evaluated up to {found[0].radius_limit:g})."
     )
     caption += " Right: change of the tangent kernel since initialization, 1 minus the cosine." if panels[1:] else ""
     return [series, Figure("radius", "Range of validity of each order", panels, caption)]
@@ -120,7 +122,7 @@ def displacements(at: Sequence[float], found: Sequence[Regime], x_label: str) ->
         Plot("leaf", "final ‖Δ‖, relative to the initial norm of the leaf", [bars]),
     ]
     caption = "Euclidean norms of the displacement of the network's parameters, by leaf." + (
-        f" The {_LEAVES} leaves with the largest displacement of {len(last)}; the table lists all." if len(last) > _LEAVES else ""
+        f" Largest {_LEAVES} of {len(last)} leaves; the table lists all." if len(last) > _LEAVES else ""
     )
     if any(math.isinf(last[name][1]) for name in largest):
         caption += " Leaves initialized at zero have no relative displacement and are drawn at 0."

@@ -138,7 +138,9 @@ def _prepared(request: DiagnosisRequest) -> tuple[UserModel, Data, Task]:
     line = Line.through(subject.f, subject.params, None)
     refuse_not_finite(WHERE, line.leaves, line.paths)
     if not any(line.movable):
-        raise _checks.ArgumentError(WHERE, "parameters with floating-point arrays", f"{len(line.leaves)} leaves without any")
+        raise _checks.ArgumentError(
+            WHERE, "parameters with floating-point arrays", f"{len(line.leaves)} leaves without any"
+        )
     outputs = check_runs(subject, data.x, path)
     count = len(jax.tree.leaves(data.y)[0])
     refuse_outputs("f", outputs, count)

@@ -105,7 +105,10 @@ def _lead(findings: RegimeFindings) -> str:
     if order is None:
         text += f" No trained Taylor model ends within {percent} of the network, relative to its output change."
     else:
-        text += f" The Taylor model of order {order}, trained the same way, ends within {percent} of the network, relative to its output change."
+        text += (
+            f" The Taylor model of order {order}, trained the same way, ends within {percent} of the network, relative to "
+            "its output change."
+        )
     if training.diverged:
         text += f" Diverged: {', '.join(label(name) for name in training.diverged)}."
     return text
@@ -115,14 +118,15 @@ def _verdict(findings: RegimeFindings) -> Section:
     last = findings.regimes[-1]
     limit = 100 * last.threshold
     paragraphs = [
-        f"The network is {findings.kind} with {findings.parameters:,} trainable parameters. Let f^(k) be the order-k term of its "
-        "Taylor expansion in the parameters around the initialization, and M the change in function space: the change of the "
-        "outputs on the probe inputs due to training. Orders up to k explain the output change if the squared norm of the "
-        f"remainder is at most {100 - limit:g} % of ‖M‖^2 (threshold {limit:g} %). The verdict names the smallest such order: 1 is "
-        f"lazy, the regime of the neural tangent kernel, 2 quadratic, and so on; 'beyond order {last.max_order}' means that no "
-        "order suffices.",
-        "The diagnosis answers two questions. Regime: is the trained network close to its Taylor polynomial at the same parameters? "
-        "Learning curves: does the Taylor model learn the same function when it is trained in place of the network?"
+        f"The network is {findings.kind} with {findings.parameters:,} trainable parameters. Let f^(k) be the order-k term "
+        "of its Taylor expansion in the parameters around the initialization, and M the change in function space: the "
+        "change of the outputs on the probe inputs due to training. Orders up to k explain the output change if the "
+        f"squared norm of the remainder is at most {100 - limit:g} % of ‖M‖^2 (threshold {limit:g} %). The verdict names "
+        "the smallest such order: 1 is lazy, the regime of the neural tangent kernel, 2 quadratic, and so on; 'beyond "
+        f"order {last.max_order}' means that no order suffices.",
+        "The diagnosis answers two questions. Regime: is the trained network close to its Taylor polynomial at the same "
+        "parameters? Learning curves: does the Taylor model learn the same function when it is trained in place of the "
+        "network?"
         if findings.training is not None
         else "Parameters were read from checkpoints; nothing was trained.",
     ]
@@ -134,11 +138,14 @@ def _verdict(findings: RegimeFindings) -> Section:
     ]  # fmt: skip
     columns = ("order", "contribution", "explained", "error", "radius", "agreement")
     caption = (
-        "End of training, by order k: the contribution ⟨f^(k), M⟩/‖M‖^2 to the output change M, the fraction of ‖M‖^2 explained by "
-        "orders up to k, the relative error of the order-k model, the radius (the fraction of the displacement up to which this "
-        f"error stays below {last.tolerance:g}), and the agreement with the class predictions of the network."
+        "End of training, by order k: the contribution ⟨f^(k), M⟩/‖M‖^2 to the output change M, the fraction of ‖M‖^2 "
+        "explained by orders up to k, the relative error of the order-k model, the radius (the fraction of the "
+        f"displacement up to which this error stays below {last.tolerance:g}), and the agreement with the class "
+        "predictions of the network."
     )
-    return Section("verdict", "Interpreting the verdict", paragraphs, {}, (), (Table("orders", caption, columns, rows),))
+    return Section(
+        "verdict", "Interpreting the verdict", paragraphs, {}, (), (Table("orders", caption, columns, rows),)
+    )
 
 
 def _known(value: float) -> float | None:
@@ -162,19 +169,19 @@ def _training(findings: RegimeFindings, training: TaylorizedTraining) -> Section
         rows.append((label(name), *numbers, training.status[name]))
     columns = ("model", "loss", "accuracy", "distance", "agreement", "status")
     paragraphs = [
-        "Each Taylor model was trained from the initialization of the network, with the same minibatches in the same order and the "
-        "same optimizer, learning-rate schedule and noise."
+        "Each Taylor model was trained from the initialization of the network, with the same minibatches in the same order "
+        "and the same optimizer, learning-rate schedule and noise."
     ]
     paragraphs += [
         f"{_capital(label(name))} diverged in step {training.steps[name] + 1}: an update was not finite. All later "
-        "evaluations use its last finite state. A Taylor model of order 2 or higher is a polynomial in the displacement and can "
-        "therefore diverge where the network, whose activations are bounded or grow slowly, does not."
+        "evaluations use its last finite state. A Taylor model of order 2 or higher is a polynomial in the displacement "
+        "and can therefore diverge where the network, whose activations are bounded or grow slowly, does not."
         for name in training.diverged
     ]
     found = [figures.learning(history, f"{findings.loss} loss"), figures.distance(history, findings.tolerance)]
     caption = (
-        "All models at the end of training, on the probe set. Distance: relative to the output change of the network. Agreement: "
-        "fraction of predictions equal to those of the network."
+        "All models at the end of training, on the probe set. Distance: relative to the output change of the network. "
+        "Agreement: fraction of predictions equal to those of the network."
     )
     table = Table("models", caption, columns, rows)
     return Section(
@@ -201,7 +208,7 @@ def _regime(findings: RegimeFindings) -> Section:
     # The notes of the last regime appear with the verdict.
     notes = dict.fromkeys(note for found in findings.regimes[:-1] for note in found.notes)
     paragraphs += [f"{_capital(note)}." for note in notes if note not in findings.regimes[-1].notes]
-    caption = "The regime at every evaluation. All fractions refer to the squared norm of the output change since initialization."
+    caption = "The regime at every evaluation. Fractions refer to the squared norm of the output change."
     return Section(
         "regime", "The regime over time" if not findings.checkpoints else "The regime of the checkpoints", paragraphs, {},
         figures.regimes(findings.at, findings.regimes, findings.x_label), (Table("regimes", caption, columns, rows),),
@@ -214,7 +221,7 @@ def _layers(findings: RegimeFindings) -> Section:
         (name, way, relative if math.isfinite(relative) else None)
         for name, (way, relative) in sorted(last.items(), key=lambda item: -item[1][0])
     ]
-    table = Table("leaves", "Parameter leaves of the network at the end of training: norm of the displacement, absolute and relative.", ("leaf", "‖Δ‖", "‖Δ‖ / initial norm"), rows)
+    table = Table("leaves", "Final displacement of the leaves.", ("leaf", "‖Δ‖", "‖Δ‖ / initial norm"), rows)
     figure = figures.displacements(findings.at, findings.regimes, findings.x_label)
     return Section("layers", "Displacement by layer", (), {}, (figure,), (table,))
 
@@ -224,7 +231,9 @@ def _differences(findings: RegimeFindings) -> Section:
     others = {name: out.reshape(full.shape) for name, out in findings.outputs.items() if name != FULL}
     usable = {name: out for name, out in others.items() if np.all(np.isfinite(out))}
     if not usable or not np.all(np.isfinite(full)):
-        return Section("differences", "Where predictions differ", ("No order has finite outputs at the end of training.",))
+        return Section(
+            "differences", "Where predictions differ", ("No order has finite outputs at the end of training.",)
+        )
     # Sort by the number of orders that disagree; ties by the distance of the closest order, which no order explains.
     apart = {name: np.linalg.norm(out - full, axis=1) for name, out in usable.items()}
     others_say = np.zeros(len(full))
@@ -259,7 +268,8 @@ def _differences(findings: RegimeFindings) -> Section:
         captions = [_caption(columns, row, len(names)) for row in rows]
         found.append(figures.pictures(findings.images, [row[0] for row in rows], captions))
     caption = (
-        f"The {len(rows)} probe inputs with the largest differences. Distance: Euclidean norm of the difference between outputs."
+        f"The {len(rows)} probe inputs with the largest differences. Distance: Euclidean norm of the difference between "
+        "outputs."
     )
     table = Table("differences", caption, columns, rows)
     return Section("differences", "Where predictions differ", paragraphs, {}, found, (table,))

@@ -98,7 +98,7 @@ def build(where: str, learning_rate: float) -> UserModel | FrameworkModel:
     if framework(found):
         return FrameworkModel(found, None, optax.sgd(learning_rate, momentum=0.9), None)
     got = f"a tuple of {len(found)}" if isinstance(found, tuple) else f"a {type(found).__name__}"
-    raise _checks.ArgumentError(WHERE, f"a factory that returns {FORMS}", got, "Check that the function ends with a return statement.")
+    raise _checks.ArgumentError(WHERE, f"a factory that returns {FORMS}", got, "Check its return statement.")
 
 
 def _own(value: Any, module: ModuleType) -> bool:
@@ -136,7 +136,7 @@ def _called(function: Callable[[], Any], path: Path, expected: str) -> Any:
 
 
 def said(error: BaseException, path: Path | None = None) -> str:
-    """Formats an exception of the user's code as one line: type, message, and the last line of the user's file in the traceback."""
+    """Formats an exception of the user's code as one line: type, message, and the last line number in the user's file."""
     text = " ".join(str(error).split()).rstrip(".")
     line = getattr(error, "lineno", None) if isinstance(error, SyntaxError) else None
     if path is not None:

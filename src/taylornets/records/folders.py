@@ -26,7 +26,9 @@ def check_folder(out: Path, command: str, ours: Callable[[Path], object]) -> Non
             out.stat()
         there = next(path for path in (out, *out.absolute().parents) if os.path.lexists(path))
         if not there.is_dir():
-            raise _checks.ArgumentError("out", expected, f"{out}, but {there} is not a folder", "Choose another folder.")
+            raise _checks.ArgumentError(
+                "out", expected, f"{out}, but {there} is not a folder", "Choose another folder."
+            )
         items = sorted(item.name for item in out.iterdir() if not _files.is_temporary(item)) if there == out else []
     except (OSError, ValueError) as error:
         if isinstance(error, _checks.ArgumentError):

@@ -35,7 +35,7 @@ class Progress(Protocol):
         ...
 
     def finished(self, name: str, message: str) -> None:
-        """Called when a part is done, with its result or last message, if any; a part without a start was kept from an earlier run."""
+        """Called when a part is done, with its last message; a part without a start was kept from an earlier run."""
         ...
 
 

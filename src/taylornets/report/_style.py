@@ -1,8 +1,8 @@
 """The house style: two themes, one set of sizes, and matplotlib's settings made from them.
 
-The categorical colors are those of Okabe and Ito ("Color Universal Design", 2008), which remain distinguishable under every common
-form of color blindness; the dark theme uses lighter shades of the same hues. Shape repeats color: every group of series
-also has its own marker.
+The categorical colors are those of Okabe and Ito ("Color Universal Design", 2008), which remain distinguishable under every
+common form of color blindness; the dark theme uses lighter shades of the same hues. Shape repeats color: every group of
+series also has its own marker.
 """
 
 from dataclasses import dataclass

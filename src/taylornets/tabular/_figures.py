@@ -21,7 +21,7 @@ def comparison(task: str, names: Sequence[str], scores: Sequence[float], ends: S
         Series("this model", names[:1], scores[:1], [ends[0][0]], [ends[0][1]]),
         Series("baselines", names[1:], scores[1:], [low for low, _ in ends[1:]], [high for _, high in ends[1:]]),
     ]
-    caption = "Hyperparameters of every model were selected on the same validation rows. Error bars: 95 % intervals of the test score."
+    caption = "Hyperparameters were selected on the validation rows. Error bars: 95 % intervals of the test score."
     label = f"{name_of(task)} on the test rows"
     return Figure("comparison", "Comparison with baselines", [Plot("model", label, series)], caption)
 
@@ -36,8 +36,8 @@ def penalties(task: str, path: Sequence[PenaltyStep], chosen: float) -> Figure:
         Series("selected", [chosen], [picked.validation]),
     ]
     caption = (
-        "A strong penalty (right) keeps the weights small and the model simple; with a weak one (left), the model fits the training "
-        "rows closely. The penalty with the best validation score is selected"
+        "A strong penalty (right) keeps the weights small and the model simple; with a weak one (left), the model fits the "
+        "training rows closely. The penalty with the best validation score is selected"
         + ("; ties are broken by the likelihood." if task == "classification" else ".")
     )
     plot = Plot("penalty λ", name_of(task), series, "log")
@@ -53,9 +53,7 @@ def learning_curve(task: str, sizes: Sequence[int], curves: Mapping[str, Sequenc
             ends = [statistics.wilson(value * test_rows, test_rows) for value in values]
             low, high = [end[0] for end in ends], [end[1] for end in ends]
         series.append(Series(label, sizes, values, low, high, kind="line"))
-    caption = (
-        "If the test score still rises at the right end, more training rows are likely to help; if it is flat, they are not."
-    )
+    caption = "If the test score still rises at the right end, more training rows are likely to improve the model."
     caption += " Band: 95 % interval." if task == "classification" else ""
     plot = Plot("training rows", name_of(task), series, "log")
     return Figure("learning_curve", "Learning curve", [plot], caption)
@@ -75,9 +73,7 @@ def calibration(classes: Sequence[str], chances: np.ndarray, y: np.ndarray) -> t
     shares = [float(happened[rows].mean()) for rows in bins]
     ends = [statistics.wilson(float(happened[rows].sum()), len(rows)) for rows in bins]
     error = float(sum(len(rows) * abs(a - b) for rows, a, b in zip(bins, x, shares, strict=True)) / len(y))
-    measured = Series(
-        f"test rows, bins of about {len(bins[0])}", x, shares, [e[0] for e in ends], [e[1] for e in ends]
-    )
+    measured = Series(f"test rows, bins of about {len(bins[0])}", x, shares, [e[0] for e in ends], [e[1] for e in ends])
     panels: list[Any] = [
         Plot(
             x_label,
@@ -88,10 +84,8 @@ def calibration(classes: Sequence[str], chances: np.ndarray, y: np.ndarray) -> t
     ]
     if len(classes) <= _MOST_CONFUSED:
         panels.append(_confusion(classes, np.asarray(classes)[np.argmax(chances, axis=1)], y))
-    caption = "On the dashed line, a class predicted with probability 80 % is correct in 80 % of the cases. Error bars: 95 % intervals."
-    caption += (
-        " Right: number of test rows by true class (row) and predicted class (column)." if panels[1:] else ""
-    )
+    caption = "On the dashed line, predicted probabilities equal observed frequencies. Error bars: 95 % intervals."
+    caption += " Right: number of test rows by true class (row) and predicted class (column)." if panels[1:] else ""
     return Figure("calibration", "Calibration of the predicted probabilities", panels, caption), error
 
 
@@ -99,7 +93,9 @@ def _confusion(classes: Sequence[str], predicted: np.ndarray, y: np.ndarray) -> 
     counts = np.array([[int(np.sum((y == a) & (predicted == b))) for b in classes] for a in classes])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     names = [name if len(name) <= 16 else name[:15] + "…" for name in classes]
-    return Heatmap("predicted class", "true class", names, names, shares, "fraction of the row", counts, title="Confusion")
+    return Heatmap(
+        "predicted class", "true class", names, names, shares, "fraction of the row", counts, title="Confusion"
+    )
 
 
 def residuals(target: str, predictions: np.ndarray, y: np.ndarray) -> Figure:

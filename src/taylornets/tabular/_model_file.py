@@ -207,7 +207,7 @@ def predict(model: str, data: str, reading: Reading) -> Predictions:
 def certify(model: str, data: str, reading: Reading) -> Proof:
     """Re-certifies a model: bounds its optimality gap from the saved weights alone.
 
-    On the table that the model was fitted on, the certified problem consists of the training rows; on another table, of all rows.
+    On the table of the fit, the certified problem consists of the training rows; on another table, of all rows.
 
     Args:
         model: model file or folder.

@@ -108,7 +108,9 @@ def _known(argument: str, name: str, names: list[str]) -> None:
     if name not in names:
         if len(names) <= 12:
             _checks.choice(argument, name, names)
-        raise _checks.ArgumentError(argument, f"one of the {len(names)} columns", repr(name), f"The first are {names[:5]}.")
+        raise _checks.ArgumentError(
+            argument, f"one of the {len(names)} columns", repr(name), f"The first are {names[:5]}."
+        )
 
 
 def _task(values: np.ndarray, name: str, task: str) -> tuple[str, str, np.ndarray]:
@@ -116,7 +118,9 @@ def _task(values: np.ndarray, name: str, task: str) -> tuple[str, str, np.ndarra
     texts = values.dtype == object
     distinct = np.unique(values.astype(str) if texts else values)
     if len(distinct) < 2:
-        raise _checks.ArgumentError("target", "a column with at least two distinct values", f"{name!r}, always {distinct[0]}")
+        raise _checks.ArgumentError(
+            "target", "a column with at least two distinct values", f"{name!r}, always {distinct[0]}"
+        )
     whole = not texts and bool(np.all(values == np.round(values)))
     if task == "auto":
         task = guessed_task(values)

@@ -94,8 +94,8 @@ def story(findings: FitFindings, facts: dict[str, Any], command: str) -> PageRec
     lead = f"{wording.verdict(certificate)} {_sentence(task, found['test'], len(y))}"
     title = f"{problem.target} from {problem.source}"
     closing = (
-        "The model is saved as `model.safetensors` in the folder of this page. To predict new rows, run `taylornets predict DIR "
-        "FILE`; to re-certify the model, run `taylornets certify DIR FILE`."
+        "The model is saved as `model.safetensors` in the folder of this page. To predict new rows, run `taylornets "
+        "predict DIR FILE`; to re-certify the model, run `taylornets certify DIR FILE`."
     )
     return PageRecord("fit", title, lead, headline, sections, facts, command, (closing,))
 
@@ -112,9 +112,9 @@ def _data(findings: FitFindings) -> Section:
     rows = [len(split.train), len(split.validation), len(split.test)]
     stratified = ", stratified by class" if problem.task == "classification" else ""
     paragraphs = [
-        f"The task is {problem.task} of {problem.target!r}: {problem.reason}. The {sum(rows):,} rows were split at random (seed "
-        f"{findings.settings.seed}){stratified}: {rows[0]:,} for training, {rows[1]:,} for selecting hyperparameters (validation), "
-        f"and {rows[2]:,} for the scores on this page (test). The test rows were not used for any selection."
+        f"The task is {problem.task} of {problem.target!r}: {problem.reason}. The {sum(rows):,} rows were split at random "
+        f"(seed {findings.settings.seed}){stratified}: {rows[0]:,} for training, {rows[1]:,} for selecting hyperparameters "
+        f"(validation), and {rows[2]:,} for the scores on this page (test). The test rows were not used for any selection."
     ]
     if problem.left_out:
         paragraphs.append(f"{problem.left_out:,} rows with a missing target were excluded.")
@@ -195,8 +195,8 @@ def _comparison(findings: FitFindings, found: dict[str, float], ends: tuple[floa
     kept = [end for end, r in zip(every[1:], findings.rivals, strict=True) if r.name != "no inputs"]
     drawn = figures.comparison(task, names, [found["test"], *(test for _, test in others)], [every[0], *kept])
     caption = (
-        f"{name_of(task)} on the training, validation and test rows. `fit` is the training time at the selected hyperparameters, "
-        "`search` the time for all candidates."
+        f"{name_of(task)} on the training, validation and test rows. `fit` is the training time at the selected "
+        "hyperparameters, `search` the time for all candidates."
     )
     table = Table("comparison", caption, columns, rows)
     return Section("comparison", "Comparison with baselines", paragraphs, {}, (drawn,), (table,))

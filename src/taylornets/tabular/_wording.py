@@ -42,26 +42,27 @@ def certificate_paragraphs(certificate: Any, rows: int, status: str) -> list[str
         ]
     primal, dual, gap = float(certificate.primal), float(certificate.dual), float(certificate.relative_gap)
     said = (
-        f"Training minimizes the objective: the loss on the {rows:,} training rows plus a penalty on large weights. It reached "
-        f"{primal:.6g}. The certificate is a lower bound, {dual:.6g}, on the objective over all weights of this network. The bound "
-        f"is computed from the dual problem and is valid regardless of how the weights were found."
+        f"Training minimizes the objective: the loss on the {rows:,} training rows plus a penalty on large weights. It "
+        f"reached {primal:.6g}. The certificate is a lower bound, {dual:.6g}, on the objective over all weights of this "
+        "network. The bound is computed from the dual problem and is valid regardless of how the weights were found."
     )
     if gap <= FINISHED:
         advice = (
-            f"The gap is {share(gap)} of the objective. Longer training, another optimizer or another initialization would therefore not "
-            "improve the fit noticeably. If the predictions are not good enough, change the model (order, width, penalty) or the "
-            "data."
+            f"The gap is {share(gap)} of the objective. Longer training, another optimizer or another initialization would "
+            "therefore not improve the fit noticeably. If the predictions are not good enough, change the model (order, "
+            "width, penalty) or the data."
         )
     else:
         cause = "Training reached the maximum number of steps. " if status == "MAX_STEPS" else ""
         advice = (
-            f"The gap is {share(min(gap, 1.0))} of the objective. {cause}Either better weights exist, or the bound is not tight; the "
-            "certificate does not distinguish the two cases. Rank 2, which gives each unit a second copy, closes most such gaps; "
-            "a larger penalty or width also helps."
+            f"The gap is {share(min(gap, 1.0))} of the objective. {cause}Either better weights exist, or the bound is not "
+            "tight; the certificate does not distinguish the two cases. Rank 2, which gives each unit a second copy, "
+            "closes most such gaps; a larger penalty or width also helps."
         )
     unsaid = (
-        "The certificate concerns the fit to the training rows only. It does not state how well the model predicts new rows (see "
-        "the test score), whether this model or this penalty suits the data, or whether the inputs cause the target."
+        "The certificate concerns the fit to the training rows only. It does not state how well the model predicts new "
+        "rows (see the test score), whether this model or this penalty suits the data, or whether the inputs cause the "
+        "target."
     )
     return [said, advice, unsaid]
 

@@ -79,7 +79,7 @@ def shortfall(certified: list[Certified]) -> str:
         found = item.certificates[2]
         if found.vacuous:
             rate = found.complexity + found.confidence
-            text = f"{item.name}: {found.bound:.2f}, of which {found.confidence:.2f} is the confidence term at {item.examples} examples"
+            text = f"{item.name}: {found.bound:.2f}, confidence term {found.confidence:.2f} at {item.examples} examples"
             if found.train_risk < 0.5:
                 needed = item.examples * (rate / (0.5 - found.train_risk)) ** 2
                 text += f"; with the same margins, about {needed:,.0f} examples would be required for a bound below 1/2"

@@ -36,7 +36,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class DigitsSplit:
-    """Arrays of one split, with one-hot targets; training and validation data are merged for the final fit."""
+    """Arrays of one split: one-hot targets; training and validation data merged for the final fit."""
 
     x_train: Array
     t_train: Array
@@ -89,7 +89,7 @@ def confusion(models: tuple[Trained, ...], labels: np.ndarray) -> Figure:
     names = [str(digit) for digit in range(CLASSES)]
     counts = [confusion_matrix(labels, model.predictions, labels=range(CLASSES)) for model in models[:2]]
     panels = [
-        Heatmap("predicted digit", "true digit", names, names, matrix / matrix.sum(axis=1, keepdims=True), "fraction of the row",
+        Heatmap("predicted digit", "true digit", names, names, matrix / matrix.sum(axis=1, keepdims=True), "fraction of row",
                 counts=matrix, title=model.name)
         for model, matrix in zip(models, counts, strict=False)
     ]  # fmt: skip
@@ -112,5 +112,6 @@ def disagreements(data: dict[str, np.ndarray], ntk: Trained, quadratic: Trained)
         "disagreements",
         "Test images on which the quadratic model and the NTK disagree",
         (Gallery(data["images_test"][differ], captions),),
-        f"{len(differ)} of the {total} test images on which the predictions differ ({len(data['y_test'])} test images in total).",
+        f"{len(differ)} of the {total} test images on which the predictions differ ({len(data['y_test'])} test images in "
+        "total).",
     )

@@ -25,7 +25,7 @@ SLICE = 61
 
 
 class Point(NamedTuple):
-    """A second-order stationary point: objective, stationarity test, and smallest eigenvalue of the dense Hessian, if computed."""
+    """A second-order stationary point: objective, stationarity test, and smallest dense eigenvalue, if computed."""
 
     w: Array
     objective: float

@@ -189,9 +189,9 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
             "The penalized quadratic model becomes convex when each unit's w wᵀ is replaced by a positive semidefinite matrix. "
             "The dual of that problem gives a lower bound on the objective over all weight matrices, so the gap between "
             "the objective and the bound certifies the weights, regardless of the method that found them.",
-            "If the optimum of the convex problem has a unit of rank above one, no rank-one weights attain it: the gap at rank one "
-            "is then real, and a second copy of each unit closes it. The required rank is reported; at width 32 and the weakest "
-            "penalties, this occurs for p = 8 as well.",
+            "If the optimum of the convex problem has a unit of rank above one, no rank-one weights attain it: the gap at "
+            "rank one is then real, and a second copy of each unit closes it. The required rank is reported; at width 32 "
+            "and the weakest penalties, this occurs for p = 8 as well.",
             "docs/theory.md expects rank one to suffice for one output and p = 8. It did in "
             f"{sum(item.gap(1) <= FAMILIES[0].target for item in solved[FAMILIES[0]])} of {count} problems; the verdict "
             "allows the rank that a problem requires and is therefore no test of rank one.",

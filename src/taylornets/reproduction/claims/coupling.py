@@ -134,10 +134,10 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
         figures=(_figure(values, widths),),
         tables=(table,),
         explanation=(
-            "The displacement of each hidden unit is multiplied by an independent random sign. The linear term then has expectation "
-            "zero, while the quadratic term does not change: the linear term contributes noise that decays as m^(-1/4), and the "
-            "next even term a bias that decays as m^(-1/2). Without signs, the linear term dominates the quadratic one by a factor "
-            "m^(1/4): the NTK regime.",
+            "The displacement of each hidden unit is multiplied by an independent random sign. The linear term then has "
+            "expectation zero, while the quadratic term does not change: the linear term contributes noise that decays as "
+            "m^(-1/4), and the next even term a bias that decays as m^(-1/2). Without signs, the linear term dominates the "
+            "quadratic one by a factor m^(1/4): the NTK regime.",
             "The interval in the summary is a bootstrap interval over networks, for the slope of the noise.",
         ),
     )

@@ -51,7 +51,7 @@ SIZES = {"quick": _Sizes(20, (64, 256, 1024), (64,)), "full": _Sizes(100, FULL_W
 
 
 class _Found(NamedTuple):
-    """Number of problems in which gradient descent moved, worst gaps of the other methods, violations of the bound, its slope."""
+    """Problems in which gradient descent moved, worst gaps of the other methods, violations and slope of the bound."""
 
     moved: int
     gaps: Mapping[str, float]
@@ -60,7 +60,7 @@ class _Found(NamedTuple):
 
 
 def holds(found: _Found) -> bool:
-    """Whether gradient descent stays at zero, the others reach the optimum, and the certificate tightens at the theory's rate."""
+    """Whether gradient descent stays at 0, the others reach the optimum, and the certificate tightens as predicted."""
     reached = all(gap <= (NOISY_TOLERANCE if name == "noisy_sgd" else TOLERANCE) for name, gap in found.gaps.items())
     return found.moved == 0 and reached and found.violations == 0 and abs(found.slope - RATE) <= RATE_TOLERANCE
 
@@ -276,11 +276,11 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
             "curvature escape it and reach the certified global optimum.",
             "Noisy SGD is the algorithm of the paper: minibatches of 64, fresh random signs and injected noise in every "
             "step, on the network itself. Its gap is that of the network's own certificate and has three parts: the noise "
-            f"that remains when the learning rate has decayed to zero after {NOISY_STEPS} steps (it decreases roughly as one over "
-            "the number of steps), the coupling error included in the certificate, and the distance to the best network.",
-            "The network's certificate combines the dual bound of the quadratic model with the exact variance over the signs and an "
-            "explicit bound on the even terms of order four and higher. It covers every displacement of the network and becomes "
-            "tighter as the width grows.",
+            f"that remains when the learning rate has decayed to zero after {NOISY_STEPS} steps (it decreases roughly as "
+            "one over the number of steps), the coupling error, and the distance to the best network.",
+            "The network's certificate combines the dual bound of the quadratic model with the exact variance over the "
+            "signs and an explicit bound on the even terms of order four and higher. It covers every displacement of the "
+            "network and becomes tighter as the width grows.",
         ),
     )
 

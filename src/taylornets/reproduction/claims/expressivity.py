@@ -169,19 +169,19 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
         figures=(_figure(found, sizes),),
         tables=(_pairs_table(found, sizes), *(_what(name) for name in sizes.others)),
         explanation=(
-            "Weights of order k for a given power of a direction have a closed form, unit by unit. The order-k term of the network "
-            "then fits the target with an error that decays as m^(-1/2), and the norm of the weights, which determines the number "
-            "of examples required to learn the target, has a known limit. The tables list the powers that each activation can "
-            "express at each order.",
-            "A planted network of width m is the mean of the networks formed by its pairs of units. The widest networks are "
-            "therefore computed in parts, which also serve as the narrower networks; one network of full width is computed as a "
-            "whole for comparison.",
-            "High powers have heavy tails: the norm is a mean of squared Hermite polynomials He_q of a Gaussian, q = p − k, "
-            "whose fourth moments grow as 3, 15, 93, 639, 4,653, 35,169 times the square of the second. At width 65,536 the "
-            f"norm of one network has a relative standard deviation above {HEAVY:.0%} for q ≥ {_heavy()}; in this range, means over "
-            "few networks tend to be too low. Standard errors are exact, from these fourth moments. (In a first run with standard "
-            "errors estimated from 12 networks, one pair in 24, with q = 2, deviated by 3.5 estimated, or 2.0 exact, standard "
-            "errors.)",
+            "Weights of order k for a given power of a direction have a closed form, unit by unit. The order-k term of the "
+            "network then fits the target with an error that decays as m^(-1/2), and the norm of the weights, which "
+            "determines the number of examples required to learn the target, has a known limit. The tables list the powers "
+            "that each activation can express at each order.",
+            "A planted network of width m is the mean of the networks formed by its pairs of units. The widest networks "
+            "are therefore computed in parts, which also serve as the narrower networks; one network of full width is "
+            "computed as a whole for comparison.",
+            "High powers have heavy tails: the norm is a mean of squared Hermite polynomials He_q of a Gaussian, q = p − "
+            "k, whose fourth moments grow as 3, 15, 93, 639, 4,653, 35,169 times the square of the second. At width 65,536 "
+            f"the norm of one network has a relative standard deviation above {HEAVY:.0%} for q ≥ {_heavy()}; in this "
+            "range, means over few networks tend to be too low. Standard errors are exact, from these fourth moments. (In "
+            "a first run with standard errors estimated from 12 networks, one pair in 24, with q = 2, deviated by 3.5 "
+            "estimated, or 2.0 exact, standard errors.)",
             "The interval in the summary is that of the slope farthest from −1/2.",
         ),
     )
@@ -234,7 +234,8 @@ def _pairs_table(found: list[Planted], sizes: _Sizes) -> Table:
     return Table(
         "pairs",
         f"All pairs of order and power: slope of the error over widths {sizes.block:,} to {sizes.widest:,} with a 95 % "
-        f"bootstrap interval, and ‖W‖^(2k) at width {sizes.widest:,}, mean over {sizes.networks} networks, compared with its limit.",
+        f"bootstrap interval, and ‖W‖^(2k) at width {sizes.widest:,}, mean over {sizes.networks} networks, compared with "
+        "its limit.",
         (
             "activation",
             "k",

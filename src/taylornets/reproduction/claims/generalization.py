@@ -72,7 +72,9 @@ def holds(found: _Found) -> bool:
     scaling = all(
         abs(found.exponents[o, name] - PREDICTED[o][name]) <= TOLERANCE for o in NAMES for name in PREDICTED[o]
     )
-    above = all(np.max(r) <= 1 + ROUNDING for r in found.ratios.values())  # the NTK bound is attained for collinear inputs
+    above = all(
+        np.max(r) <= 1 + ROUNDING for r in found.ratios.values()
+    )  # the NTK bound is attained for collinear inputs
     useful = any(not item.certificates[2].vacuous for item in found.certified)
     kept = all(item.certificates[o].bound >= item.test_errors[o] for item in found.certified for o in NAMES)
     return exact and above and scaling and useful and kept
@@ -130,7 +132,7 @@ def _brute_force(key: PRNGKeyArray, order: int) -> tuple[float, float]:
 
 
 def _ratios(key: PRNGKeyArray, order: int, count: int) -> np.ndarray:
-    """Exact complexity (all signs enumerated) relative to its bound, on random data sets with anisotropic scale and low rank."""
+    """Exact complexity (all signs enumerated) relative to its bound, on random anisotropic, low-rank data sets."""
     n, d, m = 6, 4, 8
     every = jnp.array(list(itertools.product([-1.0, 1.0], repeat=n)))
 
@@ -201,19 +203,20 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
         figures=(_figure(values, sizes),),
         tables=(_exponents(fits), _certificates(certified)),
         explanation=(
-            "Rademacher complexity measures how well a function class can fit random labels; it bounds the difference between test "
-            "and training error. For the linear and the quadratic model, the supremum over all weights in a ball is computed "
-            "exactly rather than bounded. The complexity of the quadratic model is smaller by the factor M_op, which is 1/√d for "
-            "isotropic inputs and 1 for collinear inputs: this is the dimension factor gained over the NTK.",
+            "Rademacher complexity measures how well a function class can fit random labels; it bounds the difference "
+            "between test and training error. For the linear and the quadratic model, the supremum over all weights in a "
+            "ball is computed exactly rather than bounded. The complexity of the quadratic model is smaller by the factor "
+            "M_op, which is 1/√d for isotropic inputs and 1 for collinear inputs: this is the dimension factor gained over "
+            "the NTK.",
             "A certificate bounds the test error from the training data alone, for all weights and margins at once, with "
             "probability 0.95. A bound of 1/2 or more is vacuous, since it is no better than chance. Data sets, splits "
             "and training were fixed before any bound was computed.",
             shortfall(certified),
-            "The power laws in d and M_op hold for large dimension: the top eigenvalue of a random matrix lies below its limit by a "
-            "relative amount of order d^(-2/3), which flattens the slopes. In first measurements, the exponents of the quadratic "
-            "model in d and M_op were −0.32 and 0.62 over d from 4 to 32, −0.42 and 0.85 over d from 16 to 128 with "
-            "4,096 examples, −0.44 and 0.92 over d from 32 to 256 with 16,384; the ranges were changed for this reason; "
-            "the tolerance was not.",
+            "The power laws in d and M_op hold for large dimension: the top eigenvalue of a random matrix lies below its "
+            "limit by a relative amount of order d^(-2/3), which flattens the slopes. In first measurements, the exponents "
+            "of the quadratic model in d and M_op were −0.32 and 0.62 over d from 4 to 32, −0.42 and 0.85 over d from 16 "
+            "to 128 with 4,096 examples, −0.44 and 0.92 over d from 32 to 256 with 16,384; the ranges were changed for "
+            "this reason; the tolerance was not.",
             "The interval in the summary is that of the exponent of the quadratic model's complexity in M_op.",
         ),
     )

@@ -230,23 +230,25 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
         figures=(*coupled, optimum, *learned),
         tables=(slopes, table),
         explanation=(
-            "Random signs cancel odd orders only. To cancel orders 1 to k − 1, the displacement of each unit is multiplied by a "
-            "random node and its output by a sign, such that all lower moments vanish (signed moments, any activation); or the "
-            "displacement is multiplied by a random k-th root of unity (complex, analytic activations). The remaining noise is "
-            "that of order 1 and decays as m^(-1/2k); the bias comes from the next surviving order: k + 2, as m^(-1/k), or 2k, "
-            "as m^(-1/2).",
-            "For odd k, only one unit of each pair is displaced. Planted weights that displace both units in opposite directions "
-            "cancel even orders in every pair, including order 2k: under roots of unity, their bias decays as m^(-1) rather than "
-            "m^(-1/2).",
+            "Random signs cancel odd orders only. To cancel orders 1 to k − 1, the displacement of each unit is multiplied "
+            "by a random node and its output by a sign, such that all lower moments vanish (signed moments, any "
+            "activation); or the displacement is multiplied by a random k-th root of unity (complex, analytic "
+            "activations). The remaining noise is that of order 1 and decays as m^(-1/2k); the bias comes from the next "
+            "surviving order: k + 2, as m^(-1/k), or 2k, as m^(-1/2).",
+            "For odd k, only one unit of each pair is displaced. Planted weights that displace both units in opposite "
+            "directions cancel even orders in every pair, including order 2k: under roots of unity, their bias decays as "
+            "m^(-1) rather than m^(-1/2).",
             "The excess of the randomized network's optimum over the cubic model's comes from noise and bias, both of which "
             "enter the risk as m^(-1/3); at these widths, the slopes are still flatter and approach this rate.",
-            "Learning: for a target of degree p in one direction, the theory counts d^p examples for order 1 and a factor d fewer "
-            "for each further order up to p. It therefore predicts the lowest error near k = p, and randomized networks that "
-            f"behave like the model of their order. Lowest measured error, at the largest n: {'; '.join(best)}. The count neglects "
-            "three effects: the norm of planted weights of order k grows with k!², every term of order k > 2 has flat saddles "
-            "that training must escape, and randomized networks of 256 units have noise of order m^(-1/2k).",
-            "The interval in the summary is a bootstrap interval over networks, for the slope of the noise under signed moments of "
-            f"order 3. In the quick profile, learning curves use one target and one n; {sizes.learning.seeds} seeds.",
+            "Learning: for a target of degree p in one direction, the theory counts d^p examples for order 1 and a factor "
+            "d fewer for each further order up to p. It therefore predicts the lowest error near k = p, and randomized "
+            "networks that behave like the model of their order. Lowest measured error, at the largest n: "
+            f"{'; '.join(best)}. The count neglects three effects: the norm of planted weights of order k grows with k!², "
+            "every term of order k > 2 has flat saddles that training must escape, and randomized networks of 256 units "
+            "have noise of order m^(-1/2k).",
+            "The interval in the summary is a bootstrap interval over networks, for the slope of the noise under signed "
+            f"moments of order 3. In the quick profile, learning curves use one target and one n; {sizes.learning.seeds} "
+            "seeds.",
         ),
     )
 

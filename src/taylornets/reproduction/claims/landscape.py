@@ -133,8 +133,9 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
 def _tables(points: PointStudy) -> tuple[Table, Table]:
     return Table(
         "stationary_points",
-        "Second-order stationary points from random initializations: relative excess over the certified lower bound, fraction "
-        f"above the best point by more than {BAD:g}, and the bound of the curvature inequality on the excess of the best point.",
+        "Second-order stationary points from random initializations: relative excess over the certified lower bound, "
+        f"fraction above the best point by more than {BAD:g}, and the bound of the curvature inequality on the excess of "
+        "the best point.",
         (
             "power", "width", "points", "least excess", "median excess", "worst excess",
             "fraction above the best", "bound of the inequality",
@@ -163,9 +164,9 @@ def _excess_figure(sizes: _Sizes, excesses: dict[int, list[np.ndarray]]) -> Figu
         "stationary_points",
         "Excess of second-order stationary points",
         tuple(panels),
-        f"All second-order stationary points found from {sizes.starts} random initializations of five scales, n = {EXAMPLES}, d = "
-        f"{INPUTS}, penalty {PENALTY:g}. The lower bound is the best dual value of ranks 1 to 3; if even the best point "
-        "lies above it, the lifted optimum has a higher rank. Excesses below 1e-12 are drawn at 1e-12.",
+        f"All second-order stationary points found from {sizes.starts} random initializations of five scales, n = "
+        f"{EXAMPLES}, d = {INPUTS}, penalty {PENALTY:g}. The lower bound is the best dual value of ranks 1 to 3; if even "
+        "the best point lies above it, the lifted optimum has a higher rank. Excesses below 1e-12 are drawn at 1e-12.",
         highlight=True,
     )
 
@@ -184,9 +185,10 @@ def _explanation(rows: list[list[Any]], powers: tuple[int, ...]) -> tuple[str, .
         "width. It holds at every point and was tested on random problems; its slack is twice that of the convexity of the "
         "loss.",
         "It excludes bad local minima only if the width is large enough. " + " ".join(map(seen, powers)) + " A point "
-        "that remains above the best one is a true local minimum: the method certifies the absence of negative curvature there.",
-        "The bound that follows from the inequality is weak compared with the dual certificate, since its penalty term does not "
-        "decrease with the width.",
+        "that remains above the best one is a true local minimum: the method certifies the absence of negative curvature "
+        "there.",
+        "The bound that follows from the inequality is weak compared with the dual certificate, since its penalty term "
+        "does not decrease with the width.",
     )
 
 

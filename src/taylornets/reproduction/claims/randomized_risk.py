@@ -1,4 +1,4 @@
-"""The randomized risk in closed form, and its optimum compared with the quadratic one (theory 2, 5; Bai & Lee (2020), section 4)."""
+"""The randomized risk in closed form, and its optimum (theory 2, 5; Bai & Lee (2020), section 4)."""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -222,11 +222,11 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
         figures=(_figure(np.asarray(sizes.widths, float), measured.excess),),
         tables=_tables(sizes.widths, measured),
         explanation=(
-            "For the squared loss, the expected risk over all random signs has a closed form at the cost of one forward pass: the "
-            "squared error of the mean plus the variance. It is compared with the mean over all sign vectors for small networks "
-            "and with samples for a wide one.",
-            "With increasing width, the optimal objective of networks trained on this exact risk approaches the certified global "
-            "optimum of the quadratic model; the excess decays as m^(-1/2).",
+            "For the squared loss, the expected risk over all random signs has a closed form at the cost of one forward "
+            "pass: the squared error of the mean plus the variance. It is compared with the mean over all sign vectors for "
+            "small networks and with samples for a wide one.",
+            "With increasing width, the optimal objective of networks trained on this exact risk approaches the certified "
+            "global optimum of the quadratic model; the excess decays as m^(-1/2).",
         ),
     )
 

@@ -190,10 +190,12 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
             "Three models of the same two-layer network classify 8 by 8 images of handwritten digits, scaled to the unit "
             "sphere, with one-hot targets and the squared loss. Ridge, penalty, learning rate and epochs were selected by "
             "validation accuracy on a fifth of the training images; each model was then retrained on all of them.",
-            "The width and the range of penalties were fixed during development, after test accuracies on this split (seed 0) had "
-            "been observed. The test accuracy may therefore be slightly optimistic; another seed gives a different split.",
-            f"The certificate states that no weight matrix of any rank lowers the objective of the trained quadratic model by more "
-            f"than a fraction {quadratic.gap:.1e}. No such certificate is available for the network trained by Adam.",
+            "The width and the range of penalties were fixed during development, after test accuracies on this split (seed "
+            "0) had been observed. The test accuracy may therefore be slightly optimistic; another seed gives a different "
+            "split.",
+            "The certificate states that no weight matrix of any rank lowers the objective of the trained quadratic model "
+            f"by more than a fraction {quadratic.gap:.1e}. No such certificate is available for the network trained by "
+            "Adam.",
         ),
     )
 

@@ -122,19 +122,19 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
 
 def _explanation(study: Study) -> tuple[str, ...]:
     return (
-        "The target, a function of few directions (here the product of two coordinates), is learned from examples on the unit "
-        f"sphere. n* is the number of examples at which the test mean squared error is {GOAL:g} of the target's variance. It grows "
-        "as d^p for the NTK and as d^{p-1} for the quadratic model, up to logarithms: the factor d of the paper. The right panel "
-        "shows the exponents between neighboring dimensions and their trend.",
+        "The target, a function of few directions (here the product of two coordinates), is learned from examples on the "
+        f"unit sphere. n* is the number of examples at which the test mean squared error is {GOAL:g} of the target's "
+        "variance. It grows as d^p for the NTK and as d^{p-1} for the quadratic model, up to logarithms: the factor d of "
+        "the paper. The right panel shows the exponents between neighboring dimensions and their trend.",
         "The penalty of each model is selected on 500 validation examples, which are not included in n. The NTK is the "
-        "infinite-width kernel; the quadratic model and the network have 256 units. The network is trained on its exact expected "
-        "risk over random signs and predicts with the mean over signs. It requires fewer examples than the quadratic model: the "
-        "variance over signs in its risk acts as an additional penalty that favors few directions.",
+        "infinite-width kernel; the quadratic model and the network have 256 units. The network is trained on its exact "
+        "expected risk over random signs and predicts with the mean over signs. It requires fewer examples than the "
+        "quadratic model: the variance over signs in its risk acts as an additional penalty that favors few directions.",
         "On anisotropic inputs, M_op is close to 1 and the theory predicts no gain; the last figure shows how the ratio of the "
         "two values of n* decreases. (The target depends on the coordinates with the largest variance.)",
-        "Two settings were adjusted after seeing results: the grids of n, so that the curves cross the goal within the grid; and "
-        "the end of the regularization path, extended beyond that of docs/theory.md to 3e-8, since the weakest penalty had been "
-        "selected. The path of the randomized network is 3e-6 to 3e-8.",
+        "Two settings were adjusted after seeing results: the grids of n, so that the curves cross the goal within the "
+        "grid; and the end of the regularization path, extended beyond that of docs/theory.md to 3e-8, since the weakest "
+        "penalty had been selected. The path of the randomized network is 3e-6 to 3e-8.",
         f"The interval in the summary is that of the exponent of the quadratic model, from {study.seeds} seeds, resampled "
         "independently in each dimension.",
     )
@@ -289,8 +289,8 @@ register(
     Claim(
         name="sample_complexity",
         title="Sample complexity: a factor of d",
-        statement="To learn a function of degree p of few directions from isotropic inputs, the NTK requires d^p examples and the "
-        "quadratic model d^{p-1}.",
+        statement="To learn a function of degree p of few directions from isotropic inputs, the NTK requires d^p examples "
+        "and the quadratic model d^{p-1}.",
         source="Bai & Lee (2020), section 5; theory 8",
         predicted="p = 2: exponent of n*(d) at least 1.8 for the NTK and at most 1.5 for the quadratic model, with intervals "
         "that do not overlap",
