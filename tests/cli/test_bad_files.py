@@ -163,14 +163,14 @@ def test_bad_models_are_refused(name: str, command: str, run: Run, model: Path, 
 TABLES: dict[str, tuple[str, dict[str, Any], tuple[str, ...], str]] = {
     "column missing": ("predict", {"a": A, "c": ["s"] * 24}, (), r"DATA: .*got a table without 'b'"),
     "columns missing": ("predict", {"z": A}, (), r"without 'a' and 2 more"),
-    "words for numbers": ("predict", NEW | {"a": ["s", "t"] * 12}, (), r"numbers in column 'a', as in fit, got 's'"),
+    "words for numbers": ("predict", NEW | {"a": ["s", "t"] * 12}, (), r"numbers in column 'a', as during fitting, got 's'"),
     "infinity": ("predict", NEW | {"a": [*A[:23], np.inf]}, (), r"finite numbers, got inf in row 24"),
     "ending of the predictions": ("predict", NEW, ("--out", "p.xlsx"), r"--out: .*\.csv or \.parquet"),
     "predictions over a folder": ("predict", NEW, ("--out", "full.csv"), r"--out: expected a file, got full\.csv"),
     "predictions below a file": ("predict", NEW, ("--out", "new.csv/p.csv"), r"--out: expected a file that can be written"),
-    "no target to certify": ("certify", NEW, (), r"DATA: expected a table with the target 'y', got one without"),
-    "empty target to certify": ("certify", NEW | {"y": [""] * 24}, (), r"one without"),
-    "unknown class": ("certify", NEW | {"y": ["u", "x"] * 12}, (), r"classes that the model knows in column 'y', got 'x'"),
+    "no target to certify": ("certify", NEW, (), r"DATA: expected a table with the target column 'y', got a table without"),
+    "empty target to certify": ("certify", NEW | {"y": [""] * 24}, (), r"a table without it"),
+    "unknown class": ("certify", NEW | {"y": ["u", "x"] * 12}, (), r"class labels of the model in column 'y', got 'x'"),
 }  # fmt: skip
 
 

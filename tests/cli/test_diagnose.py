@@ -103,7 +103,7 @@ def test_the_page_of_images(run: Run, tmp_path: Path):
     for words in (
         "Learning curves of all orders",
         "The regime over time",
-        "How far each layer moved",
+        "Displacement by layer",
         "hidden.w",
         "bottom",
     ):
@@ -206,7 +206,7 @@ def test_the_template_runs_as_it_is(run: Run, tmp_path: Path):
     assert run("taylornets_model.py:factory", *SMALL)[0] == 0
     code, _, error = run("--init")
     assert (code, error.count("\n")) == (2, 1)
-    assert "--init: expected the name of a new file, got taylornets_model.py, which is there" in error
+    assert "--init: expected the name of a new file, got taylornets_model.py, which exists" in error
 
 
 def trees(count: int) -> list[Any]:
@@ -378,27 +378,27 @@ BAD = {
     + r"a factory that returns .*got RuntimeError: no data at this place in line \d+ of diagnosed\.py\.",
     "leaves": WHERE + r"a factory .*got SystemExit: 3 in line",
     "nothing": WHERE
-    + r"a factory that returns \(f, params0, data, optimizer, loss\).*got a NoneType\. Does the function end",
+    + r"a factory that returns \(f, params0, data, optimizer, loss\).*got a NoneType\. Check its return",
     "three": WHERE + "a factory that returns .*got a tuple of 3",
-    "no_function": WHERE + r"a function f\(params, x\) first, got a str",
+    "no_function": WHERE + r"a function f\(params, x\) as first element, got a str",
     "no_optimizer": WHERE + "an optax optimizer, such as .*got a float",
     "unknown_loss": WHERE + r"one of .*got 'sofmax'\. Did you mean 'softmax'",
     "broken_loss": WHERE + r"a function loss\(outputs, y\) .*got one that fails on outputs \(18, 2\) and targets",
     "not_a_number": r"params: expected numbers in every leaf, got 1 NaN of 8 in the leaf at hidden\.b",
-    "no_parameters": WHERE + "parameters with arrays of floats",
+    "no_parameters": WHERE + "parameters with floating-point arrays",
     "wide_inputs": WHERE + r"a model that takes inputs of shape \(18, 17\) float32, got TypeError: .* in line \d+",
-    "short_labels": WHERE + r"as many targets as inputs in the training data, got x of \(90, 16\) and y of \(50,\)",
-    "gaps": WHERE + r"finite numbers in the training data, got \d+ NaN or infinite in x\. Remove or impute",
-    "words": WHERE + r"y of the training data as arrays of numbers, .*got <U1 of shape \(90,\)",
+    "short_labels": WHERE + r"one target per input in the training data, got x of \(90, 16\) and y of \(50,\)",
+    "gaps": WHERE + r"finite numbers in the training data, got \d+ NaN or infinite values in x\. Remove or impute",
+    "words": WHERE + r"y of the training data as numeric arrays .*got <U1 of shape \(90,\)",
     "large_labels": r"y: expected .*label",
     "two_outputs": r"f: expected a model that returns one real array .*got a tuple of 2 arrays",
     "one_example": r"f: expected a model that returns one real array of shape \(18, \.\.\.\).*got shape \(2,\)",
     "labels_out": "f: expected a model that returns one real array .*got dtype int32. Return the logits",
     "other_dict": WHERE + r"data, .*got a dict of 'inputs', 'labels'",
-    "no_data": WHERE + "data, .*got none. Return them from the factory, or name them with --data",
+    "no_data": WHERE + "data, .*got none. Return data from the factory, or pass --data",
     "triples": WHERE + r"batch 0 as a pair \(x, y\), got a tuple",
     "no_batches": WHERE + "at least one batch, got none",
-    "broken_batches": WHERE + r"data that can be read, got OSError: the disk is gone in line \d+ of diagnosed\.py",
+    "broken_batches": WHERE + r"readable data, got OSError: the disk is gone in line \d+ of diagnosed\.py",
     "NUMBER": WHERE + "a function NUMBER in .*got NUMBER, a int",
     "imagse": WHERE + r"a function imagse in .*got no function 'imagse'\. It has dense, start, images",
 }
@@ -450,12 +450,12 @@ SETTINGS = {
     (
         "--images",
         "5x5",
-    ): r"--images: expected a shape with as many numbers as an input, got \(5, 5\) for",
+    ): r"--images: expected a shape with as many entries as an input, got \(5, 5\) for",
     ("--target", "y"): "--target: expected a table in --data, got none",
     ("--fixed", "both"): "--fixed: expected one of 'end', 'start', got 'both'",
     ("--max-order", "1000"): "--max-order: expected an order of at most 256, got 1000",
     ("--start", "last"): "--start: expected one of 'factory', 'first', got 'last'",
-    ("--start", "first"): "--start: expected 'factory' where there are no --checkpoints, got 'first'",
+    ("--start", "first"): "--start: expected 'factory' without --checkpoints, got 'first'",
     ("--data", "none.npz"): r"--data: expected a file, got none\.npz, which does not exist",
     ("--data", "model.npz"): r"--data: expected an NPZ file with arrays x and y, got 'model\.npz'",
     ("--data", "sklearn:iris", "--target", "kind"): r"--target: expected one of .*got 'kind'",
@@ -464,7 +464,7 @@ SETTINGS = {
     (
         "--out",
         "taken",
-    ): "--out: expected a new or empty folder, or one that `taylornets diagnose` has written, got taken",
+    ): "--out: expected a new or empty folder, or one written by `taylornets diagnose`, got taken",
 }
 
 
@@ -499,9 +499,9 @@ TREES = [
     (wrong_shape, r"at hidden\.b: expected .*\(8,\).*in the (start|initialization), got .*\(9,\)"),
     (
         one_missing,
-        r"(expected the leaf hidden\.b of the start, got a checkpoint without it|at hidden\.b: expected float32)",
+        r"(expected the leaf hidden\.b of the initialization, got a checkpoint without it|at hidden\.b: expected float32)",
     ),
-    (one_more, r"expected no leaves beside those of the start, got (the leaf zeta|more of them)"),
+    (one_more, r"expected only leaves of the initialization, got (the leaf zeta|additional leaves)"),
     (with_nan, r": expected finite numbers in every leaf, got 1 NaN or infinite of 16 in the leaf at out\."),
 ]
 
@@ -543,6 +543,6 @@ def test_resuming_another_run_is_refused(run: Run, tmp_path: Path):
     assert run("images", *SMALL)[0] == 0
     code, _, error = run("images", "--steps", "4", "--orders", "1,2", "--max-order", "1", "--resume")
     assert code == 2
-    assert "--resume: expected the run that was interrupted, got " in error
+    assert "--resume: expected the interrupted run, got " in error
     assert "whose models differs" in error
     assert (tmp_path / "diagnosis" / "training.checkpoint").exists()

@@ -129,4 +129,4 @@ def test_a_jax_newer_than_any_tested_is_named(
     assert _doctor.run() == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("JAX ")]
     assert line.split()[1] == version
-    assert ("newer than the newest tested" in line) is untested
+    assert ("newer than the latest tested version" in line) is untested

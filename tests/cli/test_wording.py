@@ -97,7 +97,7 @@ def test_advice_names_options(advice: str, words: str):
 def test_users_of_python_are_told_about_arguments(tmp_path: Path):
     path = tmp_path / "a.csv"
     path.write_text("a,b\n" + "1,2\n" * 9 + "x,2\n")
-    with pytest.raises(tn.ArgumentError, match=r"^source: .*column 'a'.* leave the column out with `drop`"):
+    with pytest.raises(tn.ArgumentError, match=r"^source: .*column 'a'.* exclude the column with `drop`"):
         read(str(path))
     with pytest.raises(tn.ArgumentError, match=r"^drop: expected one of 'a', 'b', got 'c'"):
         read(str(path), Reading(drop=("c",)))

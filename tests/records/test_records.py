@@ -146,11 +146,11 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "cell": (lambda: Table("a", "c", ["x"], [[object()]]), r"rows: expected numbers, strings.*got a object"),
     "claim's name": (lambda: record(claim="a/b"), r"claim: expected lower-case letters"),
     "measured": (lambda: record(measured=1j), r"measured: expected numbers.*got a complex"),
-    "detail": (lambda: record(detail={"$type": "x"}), r"detail: expected keys .*begin with '\$'"),
+    "detail": (lambda: record(detail={"$type": "x"}), r"detail: expected keys .*start with '\$'"),
     "interval": (lambda: record(interval=(1.0,)), r"interval: expected 2 entries, got 1"),
     "two figures": (
         lambda: record(figures=[Figure("a", "t", [plot()], "c")] * 2),
-        r"figures: expected names that differ",
+        r"figures: expected distinct names",
     ),
     "unknown type": (
         lambda: records.decode({"$type": "Thing"}),

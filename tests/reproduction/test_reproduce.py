@@ -177,7 +177,7 @@ def test_interrupt_passes_and_keeps_what_is_finished(calls: Calls, tmp_path: Pat
     heard = Heard()
     reproduce(out, resume=True, progress=heard)
     assert calls == ["alpha", "zeta"]
-    assert ("finished", "coupling", "✓ holds (kept from the earlier run)") in heard.events
+    assert ("finished", "coupling", "✓ holds (kept from an earlier run)") in heard.events
     assert comparable(out) == whole
 
 
@@ -246,7 +246,7 @@ def test_folder_of_something_else_is_refused_and_left_alone(calls: Calls, tmp_pa
 
 def test_file_is_refused(calls: Calls, tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ArgumentError, match=r"out: .*file is no folder"):
+    with pytest.raises(ArgumentError, match=r"out: .*file is not a folder"):
         reproduce(tmp_path / "file")
     with pytest.raises(ArgumentError, match=r"out: expected a folder that can be written"):
         reproduce(tmp_path / "file" / "below")
@@ -337,7 +337,7 @@ def test_killed_run_resumes_to_the_undisturbed_result(tmp_path: Path):
     printed, error = again.communicate(timeout=180)
     undisturbed.communicate(timeout=180)
     assert (again.returncode, undisturbed.returncode) == (0, 0)
-    assert "first: ✓ holds (kept from the earlier run)" in error
+    assert "first: ✓ holds (kept from an earlier run)" in error
     assert "3 of 3 claims hold" in printed
     assert comparable(out) == comparable(whole)
     drawn = [sorted((path.name, path.read_bytes()) for path in (end / "figures").iterdir()) for end in (out, whole)]

@@ -71,7 +71,7 @@ def test_processes_give_what_one_process_gives(x64: None):
         assert beside[name].detail["process"] not in (alone[name].detail["process"], os.getpid())
         assert replace(beside[name], detail={}, seconds=0) == replace(alone[name], detail={}, seconds=0)
     assert beside["crash"].error == alone["crash"].error == "RuntimeError: no room"
-    assert "its process ended without a result (signal 9)" in beside["die"].error
+    assert "the process ended without a result (signal 9)" in beside["die"].error
     assert beside["die"].seconds > 0
     assert sorted(heard.told) == [("one", 0.5, "half"), ("two", 0.5, "half")]
     assert multiprocessing.active_children() == []

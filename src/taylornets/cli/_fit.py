@@ -86,7 +86,7 @@ def run_predict(model: str, data: str, out: Path | None, reading: Reading) -> in
             if found.seen
             else ""
         )
-        words = f"{name} on the {found.rows:,} rows with a target: {found.score:.4f}.{seen}"
+        words = f"{name} {found.score:.4f} on the {found.rows:,} rows with a target.{seen}"
         screen.print(Text(words), soft_wrap=True)
     return DONE
 
