@@ -1,4 +1,4 @@
-"""Malformed tables, made anew in each test: a function that writes a file and gives its name, and what the refusal says."""
+"""Malformed tables: each case is a function that writes a file and returns its name, and the expected error message."""
 
 import bz2
 import gzip
@@ -43,7 +43,7 @@ def lines(*rows: str) -> str:
 
 
 def good(**changes: Any) -> dict[str, Any]:
-    """Columns of a table that could be learned, but for the changes."""
+    """Columns of a valid table, with the given changes."""
     return {"a": A, "b": B, "y": A * B} | changes
 
 
@@ -52,7 +52,7 @@ def csv(columns: dict[str, Any], **options: Any) -> Make:
 
 
 def mixed(values: Any, place: int, word: Any) -> list[Any]:
-    """A column with another thing in one row."""
+    """A column with a different value in one row."""
     found = list(values)
     found[place] = word
     return found
@@ -278,14 +278,14 @@ def archive(**members: bytes) -> Make:
 
 
 def npy(shape: tuple[int, ...], data: bytes = b"", version: tuple[int, int] = (1, 0)) -> bytes:
-    """An array of float64 that says it has a shape."""
+    """A float64 array in NPY format with a declared shape."""
     header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}}}".ljust(117).encode() + b"\n"
     size = struct.pack("<H" if version[0] == 1 else "<I", len(header))
     return b"\x93NUMPY" + bytes(version) + size + header + data
 
 
 def changed(make: Make, change: Callable[[bytearray], Any]) -> Make:
-    """The same file with some bytes changed."""
+    """The file with some bytes changed."""
 
     def again(folder: Path) -> str:
         name = make(folder)
@@ -297,7 +297,7 @@ def changed(make: Make, change: Callable[[bytearray], Any]) -> Make:
 
 
 def says_four_gigabytes(data: bytearray) -> None:
-    """What the directory of an archive says that its first member unpacks to."""
+    """Sets the declared unpacked size of the first member of an archive to four gigabytes."""
     place = data.index(b"PK\x01\x02")
     data[place + 24 : place + 28] = struct.pack("<I", 0xFFFFFFF0)
 
@@ -376,7 +376,7 @@ def typed(values: list[Any], kind: Any) -> Make:
 
 
 def many_rows(folder: Path) -> str:
-    """Thirty million equal rows, in some kilobytes."""
+    """Thirty million equal rows in a few kilobytes."""
     column = pa.array(np.zeros(30_000_000, np.int8))
     return arrow({"a": column, "y": column})(folder)
 
@@ -414,7 +414,7 @@ PARQUET: dict[str, Case] = {
 
 
 def beside(name: str, content: str | None = "") -> Make:
-    """A good table, and a file or a folder beside it."""
+    """A valid table, with another file or folder next to it."""
 
     def make(folder: Path) -> str:
         if content is None:

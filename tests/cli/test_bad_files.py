@@ -1,4 +1,4 @@
-"""Whatever is wrong with a file: exit code 2, one line that says what, no traceback, nothing written."""
+"""Invalid files: exit code 2, a one-line message, no traceback, no output files."""
 
 import os
 import re
@@ -24,7 +24,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 def contents(folder: Path) -> dict[str, Any]:
-    """Everything below a folder: links by where they lead, files by what they hold."""
+    """All entries below a folder: links by target, files by content."""
     found: dict[str, Any] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
@@ -77,7 +77,7 @@ def test_there_are_many():
 
 
 def test_good_table_is_not_refused(tmp_path: Path):
-    """The cases differ from a table that can be used by what is wrong with them alone."""
+    """The unmodified table is valid, so that each case has exactly one defect."""
     table = read(str(tmp_path / bad_files.csv(good())(tmp_path)))
     assert pose(table, "y", "auto", 0).task == "regression"
     for make in (bad_files.npz(**good()), bad_files.arrow(good())):
@@ -98,7 +98,7 @@ def test_no_permission(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_column_that_is_empty_where_it_counts(run: Run, tmp_path: Path):
-    """Its only value lies in a row of the test part."""
+    """The only value of the column lies in a test row."""
     test = split_of(None, bad_files.ROWS, 0).test[0]
     name = bad_files.csv(good(a=[3.5 if i == test else "" for i in range(bad_files.ROWS)]))(tmp_path)
     check_refusal(run("fit", name, "--target", "y"), r"columns with values in the training rows, got 'a'")
@@ -106,7 +106,7 @@ def test_column_that_is_empty_where_it_counts(run: Run, tmp_path: Path):
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A saved classifier of two numbers and a text, and one of order 3 beside it."""
+    """A saved classifier with two numeric inputs and a string input, and a model of order 3."""
     folder = tmp_path_factory.mktemp("model")
     frame = {"a": A, "b": B, "c": ["s", "t", "s"] * 8, "y": bad_files.KIND}
     pd.DataFrame(frame).to_csv(folder / "good.csv", index=False)

@@ -1,4 +1,4 @@
-"""The command line: exit codes, one line for a wrong request, and where things are printed."""
+"""The command line: exit codes, one-line messages for invalid requests, and output streams."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The command `diagnose`: every form of a factory, the page, checkpoints, kills and resumption, bad input in one line."""
+"""The command `diagnose`: every form of a factory, the page, checkpoints, interruption and resumption, one-line errors."""
 
 import dataclasses
 import json
@@ -54,7 +54,7 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leaves the page out, which takes longer than all the rest; one test looks at it."""
+    """Skips drawing the page, which dominates the run time; one test covers it."""
 
     def no_page(folder: Path, progress: Any) -> Path:
         return folder / "report.html"
@@ -77,7 +77,7 @@ def figures(folder: Path) -> set[str]:
 
 
 def load(name: str) -> Any:
-    """A factory of the user's file, run here."""
+    """Calls a factory of the user's file."""
     names: dict[str, Any] = {}
     exec(compile(FILE.read_text(), str(FILE), "exec"), names)
     return names[name]()
@@ -140,12 +140,12 @@ def test_batches_without_end_and_numbers_as_targets(run: Run, tmp_path: Path):
 
 
 def prepared(factory: str, **options: Any) -> Any:
-    """Model, data and loss as the study takes them."""
+    """Model, data and loss as used by the study."""
     return _prepared(DiagnosisRequest(f"{FILE}:{factory}", Path("out"), "", **options))
 
 
 def test_modules_of_frameworks_are_functions_of_their_parameters():
-    """The function gives what the module gives in evaluation mode, and depends on its parameters."""
+    """The function agrees with the module in evaluation mode and depends on its parameters."""
     x = load("equinox")[1][0][:5]
     modules = {"equinox": load("equinox")[0], "flax_nnx": load("flax_nnx")[0]}
     modules["flax_nnx"].eval()
@@ -210,14 +210,14 @@ def test_the_template_runs_as_it_is(run: Run, tmp_path: Path):
 
 
 def trees(count: int) -> list[Any]:
-    """Parameters that move away from the start in a straight line, to second order visibly."""
+    """Parameters that move away from the initialization along a straight line, with a visible second-order contribution."""
     start = load("images")[1]
     noise = jax.tree.map(lambda a: jax.random.normal(jax.random.key(7), a.shape), start)
     return [jax.tree.map(lambda a, d, t=t: a + 0.05 * t * d, start, noise) for t in range(count + 1)]
 
 
 def flat(tree: Any) -> dict[str, np.ndarray]:
-    """Leaves under the names that diagnose gives them."""
+    """Leaves by the names that `diagnose` uses."""
     with_paths = jax.tree_util.tree_leaves_with_path(tree)
     return {".".join(str(key.key) for key in path): np.asarray(leaf) for path, leaf in with_paths}
 
@@ -287,7 +287,7 @@ def test_a_series_can_start_from_its_first(run: Run, tmp_path: Path, saved: Path
 
 @pytest.mark.usefixtures("undrawn")
 def test_settings_that_differ_and_numbers_that_are_missing(run: Run, tmp_path: Path):
-    """A counter has to be fixed; a loop is not looked at beyond the end. The page says both, and draws dashes."""
+    """A counter must be fixed, and a loop is not evaluated beyond the end; the page states both and shows dashes."""
     params = load("fixed_point")[1]
     end = {"sweeps": jnp.array(7), "w": params["w"] + 0.1}
     save_file({name: np.asarray(leaf) for name, leaf in end.items()}, tmp_path / "end.safetensors")
@@ -313,7 +313,7 @@ def test_settings_that_differ_and_numbers_that_are_missing(run: Run, tmp_path: P
 
 
 def test_a_regime_is_read_as_it_was_written():
-    """NaN, tuples and mappings pass through JSON; files of before have no settings and reasons."""
+    """NaN, tuples and mappings survive JSON; files of earlier versions lack settings and reasons."""
     regime = tn.regime(
         lambda p, x: jnp.log(p["w"] * x) * p["s"], {"w": jnp.ones(()), "s": 2}, {"w": jnp.array(2.5), "s": 3},
         jnp.ones((2, 1)), max_order=1, fixed="end",
@@ -327,7 +327,7 @@ def test_a_regime_is_read_as_it_was_written():
 
 
 def start(folder: Path, *words: object) -> subprocess.Popen[str]:
-    """The command in a process of its own, as from an interactive shell."""
+    """Runs the command in its own process, as from an interactive shell."""
     code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
     # Drawing takes longer than all the rest: the records are compared.
     code += "from taylornets.cli import _diagnose, main; "
@@ -338,7 +338,7 @@ def start(folder: Path, *words: object) -> subprocess.Popen[str]:
 
 
 def ended_at(process: subprocess.Popen[str], path: Path, how: signal.Signals) -> str:
-    """Ends a process as soon as a file is there; what it has said."""
+    """Ends a process as soon as a file exists; returns its output."""
     deadline = time.monotonic() + 120
     while not path.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)

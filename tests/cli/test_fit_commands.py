@@ -1,4 +1,4 @@
-"""The commands `fit`, `predict` and `certify` on tables that can be used."""
+"""The commands `fit`, `predict` and `certify` on valid tables."""
 
 import contextlib
 import io
@@ -29,7 +29,7 @@ SMALL = ("--width", "8", "--penalty", "1e-3")
 
 
 def table(rows: int = 60) -> pd.DataFrame:
-    """Flats with gaps: a number that lacks values, a text that does, codes, and two targets."""
+    """A table of flats with missing numbers and strings, numeric codes, and two targets."""
     generator = np.random.default_rng(1)
     size, age = generator.uniform(20, 120, rows), generator.uniform(0, 90, rows)
     place = generator.choice(["north", "south", "Zürich"], rows)
@@ -43,7 +43,7 @@ def table(rows: int = 60) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the table as CSV and two fits on it."""
+    """A folder with the table as CSV and two fits of it."""
     folder = tmp_path_factory.mktemp("fits")
     table().to_csv(folder / "flats.csv", index=False, sep=";", encoding="utf-16")
     with few_rivals():
@@ -57,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextlib.contextmanager
 def few_rivals() -> Any:
-    """One setting for each of the other models, and a small forest."""
+    """One candidate per baseline, and a small random forest."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (
             ("_RIDGES", (1e-3,)),
@@ -242,7 +242,7 @@ def test_interrupted_report_keeps_a_whole_model(
 
 @pytest.mark.parametrize("stage", ["training", "comparing"])
 def test_killed_fit_leaves_a_whole_model_or_none(stage: str, folder: Path, tmp_path: Path):
-    """Killed without a chance to clean up, at the beginning of a stage that standard error names."""
+    """Kills the process at the start of a stage that is named on standard error."""
     command = [sys.executable, "-c", "from taylornets.cli import main; main()", "fit", str(folder / "flats.csv")]
     options = ["--target", "rent", "--drop", "dear", "--out", str(tmp_path / "new"), *SMALL]
     with subprocess.Popen(

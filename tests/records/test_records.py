@@ -1,4 +1,4 @@
-"""Records survive JSON unchanged, refuse what cannot be shown, and reach the disk whole or not at all."""
+"""Records survive JSON unchanged, reject invalid content, and are written atomically."""
 
 import json
 import math

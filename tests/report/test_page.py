@@ -21,7 +21,7 @@ VOID = {"meta", "img", "input", "br", "hr", "link"}
 
 
 class Reader(HTMLParser):
-    """Collects tags with their attributes, the text, and whatever is not closed in order."""
+    """Collects tags with their attributes, the text, and tags that are not properly closed."""
 
     def __init__(self):
         super().__init__()
@@ -246,7 +246,7 @@ def test_page_of_a_fit_has_the_same_parts(tmp_path: Path):
 
 
 def test_pages_of_earlier_versions_are_read(tmp_path: Path):
-    """Their sections have no claim and their page no notice."""
+    """Earlier versions have sections without a claim and pages without a notice."""
     record = PageRecord("fit", "Rent", "It fits.", {}, [Section("data", "The data")], {}, "taylornets fit a.csv")
     records.save_page(tmp_path, record)
     records.save_page_run(tmp_path, "fit", {"version": "0.1.0"})

@@ -1,4 +1,4 @@
-"""The runner with small claims of its own: what it keeps, what it computes again, and what it refuses."""
+"""The runner with small test claims: records that are kept or recomputed, and invalid requests."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def unusable(context: ClaimContext) -> Outcome:
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
-    """A registry with claims of this file alone; the list grows by the name of each claim that computes."""
+    """A registry with only the claims of this file; the list records the name of each claim that runs."""
     done: Calls = []
     monkeypatch.setattr(claims, "_registry", {})
     monkeypatch.setattr(claims, "_discover", lambda: None)
@@ -60,7 +60,7 @@ def comparable(out: Path) -> list[dict[str, Any]]:
 
 
 class Heard:
-    """A progress that writes down what it receives."""
+    """A progress object that records its calls."""
 
     def __init__(self):
         self.events: list[tuple[Any, ...]] = []

@@ -1,4 +1,4 @@
-"""Claims in processes of their own: the same records as in one process, and nothing left behind."""
+"""Claims in separate processes: the same records as in one process, and no remaining processes."""
 
 import multiprocessing
 import os
@@ -78,7 +78,7 @@ def test_processes_give_what_one_process_gives(x64: None):
 
 
 class AsleepError(Exception):
-    """Raised by the progress when the claim sleeps."""
+    """Raised by the progress object while the claim sleeps."""
 
 
 class Interrupting(NoProgress):
@@ -87,7 +87,7 @@ class Interrupting(NoProgress):
 
 
 def test_closing_ends_the_processes():
-    """They are ended, not waited for."""
+    """Running processes are terminated rather than awaited."""
     begin = time.monotonic()
     with (
         pytest.raises(AsleepError),
