@@ -62,26 +62,26 @@ BODY = [f"{a:.3f},{b:.3f},{a * b:.3f}" for a, b in zip(A, B, strict=True)]
 TABLE = lines("a,b,y", *BODY)
 
 ENCODINGS: dict[str, Case] = {
-    "Latin-1": (text(TABLE.replace("a,", "größe,").encode("latin-1")), T, r"text in utf-8.*--encoding 'cp1252'"),
-    "typographic quotes of Windows": (text(b"a,y\n1,\x93u\x94\n"), T, r"text in utf-8"),
+    "Latin-1": (text(TABLE.replace("a,", "größe,").encode("latin-1")), T, r"text encoded in utf-8.*--encoding 'cp1252'"),
+    "typographic quotes of Windows": (text(b"a,y\n1,\x93u\x94\n"), T, r"text encoded in utf-8"),
     "UTF-16 without mark": (text(TABLE.encode("utf-16-le")), T, r"which is binary"),
-    "UTF-16 cut in a letter": (text(TABLE.encode("utf-16")[:-1]), T, r"text in utf-16"),
-    "UTF-32 cut in a letter": (text(TABLE.encode("utf-32")[:-2]), T, r"text in utf-32"),
+    "UTF-16 cut in a letter": (text(TABLE.encode("utf-16")[:-1]), T, r"text encoded in utf-16"),
+    "UTF-32 cut in a letter": (text(TABLE.encode("utf-32")[:-2]), T, r"text encoded in utf-32"),
     "mark of UTF-8 before Latin-1": (text(b"\xef\xbb\xbf" + "ü,y\n1,2\n".encode("latin-1")), T, r"utf-8-sig"),
-    "not ASCII": (text("ü,y\n1,2\n"), (*T, "--encoding", "ascii"), r"text in ascii"),
+    "not ASCII": (text("ü,y\n1,2\n"), (*T, "--encoding", "ascii"), r"text encoded in ascii"),
     "unknown encoding": (text(TABLE), (*T, "--encoding", "utf-9"), r"--encoding: .*'utf-9'"),
     "encoding of bytes": (text(TABLE), (*T, "--encoding", "hex"), r"--encoding: .*'hex'"),
-    "UTF-8 taken for UTF-16": (text(TABLE), (*T, "--encoding", "utf-16"), r"text in utf-16|DATA: expected"),
-    "wrong byte far below": (text(TABLE.encode() + b"1,2,3\n" * 50_000 + b"\xff,2,3\n"), T, r"text in utf-8"),
-    "Shift JIS": (text("名前,y\n値,2\n".encode("shift-jis")), T, r"text in utf-8"),
-    "half of a surrogate": (text(b"a,y\n\xed\xa0\x80,1\n"), T, r"text in utf-8"),
+    "UTF-8 taken for UTF-16": (text(TABLE), (*T, "--encoding", "utf-16"), r"text encoded in utf-16|DATA: expected"),
+    "wrong byte far below": (text(TABLE.encode() + b"1,2,3\n" * 50_000 + b"\xff,2,3\n"), T, r"text encoded in utf-8"),
+    "Shift JIS": (text("名前,y\n値,2\n".encode("shift-jis")), T, r"text encoded in utf-8"),
+    "half of a surrogate": (text(b"a,y\n\xed\xa0\x80,1\n"), T, r"text encoded in utf-8"),
 }
 
 BINARIES: dict[str, Case] = {
     "empty": (text(b""), T, r"which is empty"),
     "space": (text("   \n \n"), T, r"which is empty"),
     "lines without anything": (text("\n" * 50), T, r"which is empty"),
-    "junk": (text(RANDOM.bytes(4000)), T, r"DATA: expected text"),
+    "junk": (text(RANDOM.bytes(4000)), T, r"DATA: expected (a text file|text)"),
     "zeros": (text(bytes(4000)), T, r"which is binary"),
     "picture": (text(b"\x89PNG\r\n\x1a\n" + bytes(100)), T, r"which is binary"),
     "program": (text(b"\x7fELF\x02\x01\x01" + bytes(100)), T, r"which is binary"),
@@ -173,8 +173,8 @@ TARGETS: dict[str, Case] = {
     "the same target twice": (csv(good()), (*T, *T), r"--target: expected one column, got 2"),
     "target dropped": (csv(good()), (*T, "--drop", "y"), r"--target: expected one of 'a', 'b', got 'y'"),
     "target without values": (csv(good(y=[""] * ROWS)), T, r"--target: expected a column with values, got 'y', which is empty"),
-    "constant target": (csv(good(y=[2.5] * ROWS)), T, r"at least two values, got 'y', always 2\.5"),
-    "one class": (csv(good(y=["u"] * ROWS)), T, r"at least two values, got 'y', always u"),
+    "constant target": (csv(good(y=[2.5] * ROWS)), T, r"at least two distinct values, got 'y', always 2\.5"),
+    "one class": (csv(good(y=["u"] * ROWS)), T, r"at least two distinct values, got 'y', always u"),
     "one class but for gaps": (csv(good(y=["u"] * 21 + [""] * 3)), T, r"always u"),
     "a class in every row": (csv(good(y=[f"k{i}" for i in range(ROWS)])), T, r"at most 8 classes for 24 rows, got 24"),
     "more classes than rows can show": (
@@ -235,7 +235,7 @@ def named(name: str) -> Make:
 
 
 FILES: dict[str, Case] = {
-    "absent": (named("nothing.csv"), T, r"a file that can be read, got 'nothing.csv' \(No such file"),
+    "absent": (named("nothing.csv"), T, r"a readable file, got 'nothing.csv' \(No such file"),
     "folder": (folder_named("run"), T, r"a file, got the folder run"),
     "folder with an ending": (folder_named("a.csv"), T, r"the folder a\.csv"),
     "the folder itself": (named("."), T, r"the folder \."),
@@ -452,7 +452,7 @@ OPTIONS: dict[str, Case] = {
         r"--out: expected a new or empty folder.*run is not a folder",
     ),
     "folder below a file": (beside("run"), (*T, "--out", "run/here"), r"--out: .*run is not a folder"),
-    "folder of another": (beside("run", None), (*T, "--out", "run"), r"--out: .*which holds 'other\.txt'"),
+    "folder of another": (beside("run", None), (*T, "--out", "run"), r"--out: .*which contains 'other\.txt'"),
     "folder in a loop": (out_loop, (*T, "--out", "run"), r"--out: expected a new or empty folder"),
     "folder with too long a name": (csv(good()), (*T, "--out", "r" * 300), r"--out: .*File name too long"),
 }

@@ -131,7 +131,7 @@ MODELS: dict[str, tuple[Callable[[Path, Path], str], str]] = {
     "pickle": (lambda model, folder: saved(folder, b"\x80\x04N."), r"MODEL: .*of 4 bytes|which is none"),
     "device": (lambda model, folder: "/dev/zero", r"MODEL: .*a device or a pipe"),
     "loop": (lambda model, folder: bad_files.loop(folder), r"MODEL: .*symbolic links"),
-    "estimator without a table": (lambda model, folder: plain(folder), r"MODEL: .*does not know its table"),
+    "estimator without a table": (lambda model, folder: plain(folder), r"MODEL: .*does not contain a description of its table"),
 }  # fmt: skip
 
 

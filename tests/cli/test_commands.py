@@ -168,13 +168,13 @@ WRONG = {
     "unknown profile": (("reproduce", "--profile", "quik"), r"--profile: expected one of .*Did you mean 'quick'"),
     "foreign folder": (
         ("reproduce", "--out", "full"),
-        r"--out: expected a new or empty folder.*full, which holds 'a\.txt'",
+        r"--out: expected a new or empty folder.*full, which contains 'a\.txt'",
     ),
     "file": (("reproduce", "--out", "file"), r"--out: expected a new or empty folder.*file is not a folder"),
     "too many words": (("report", "a", "b"), r"Got unexpected extra argument.*b"),
     "report of nothing": (("report",), r"Missing argument 'DIR'"),
-    "report of no folder": (("report", "none"), r"DIR: expected a folder written by.*which does not exist"),
-    "report of a foreign folder": (("report", "full"), r"DIR: expected a folder written by.*no run\.json"),
+    "report of no folder": (("report", "none"), r"DIR: expected an output folder of.*which does not exist"),
+    "report of a foreign folder": (("report", "full"), r"DIR: expected an output folder of.*no run\.json"),
 }
 
 

@@ -460,7 +460,7 @@ SETTINGS = {
     ("--data", "model.npz"): r"--data: expected an NPZ file with arrays x and y, got 'model\.npz'",
     ("--data", "sklearn:iris", "--target", "kind"): r"--target: expected one of .*got 'kind'",
     ("--checkpoints", "none"): r"--checkpoints: expected files ending in .*got none, which does not exist",
-    ("--checkpoints", "."): r"--checkpoints: expected files ending in .*got the folder \., which holds none",
+    ("--checkpoints", "."): r"--checkpoints: expected files ending in .*got the folder \., which contains none",
     (
         "--out",
         "taken",

@@ -248,7 +248,7 @@ def test_file_is_refused(calls: Calls, tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ArgumentError, match=r"out: .*file is not a folder"):
         reproduce(tmp_path / "file")
-    with pytest.raises(ArgumentError, match=r"out: expected a folder that can be written"):
+    with pytest.raises(ArgumentError, match=r"out: expected a writable folder"):
         reproduce(tmp_path / "file" / "below")
 
 
