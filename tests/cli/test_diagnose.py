@@ -294,7 +294,7 @@ def test_settings_that_differ_and_numbers_that_are_missing(run: Run, tmp_path: P
     words = ("--checkpoints", "end.safetensors", "--max-order", "1")
     code, _, error = run("fixed_point", *words)
     assert code == 2
-    message = r"end\.safetensors: expected leaves that do not move .*another value at sweeps\. Pass --fixed start .*--fixed end"
+    message = r"end\.safetensors: expected non-trainable leaves .*different values at sweeps\. Pass --fixed start .*--fixed end"
     assert re.search(message, error), error
     code, out, error = run("fixed_point", *words, "--fixed", "start")
     assert code == 0, error
@@ -442,7 +442,7 @@ def test_a_file_that_cannot_be_used_is_one_line(run: Run, tmp_path: Path, name: 
 SETTINGS = {
     ("--orders", "1,x"): "--orders: expected orders such as 1,2,3, got '1,x'",
     ("--orders", "0"): "--orders: expected an integer ≥ 1, got 0",
-    ("--orders", "1,1"): "--orders: expected orders that differ, got 1,1",
+    ("--orders", "1,1"): "--orders: expected distinct orders, got 1,1",
     ("--max-order", "0"): "--max-order: expected an integer ≥ 1, got 0",
     ("--steps", "no"): "--steps: expected an integer, got 'no'",
     ("--threshold", "1"): "--threshold: expected a number between 0 and 1, got 1.0",
