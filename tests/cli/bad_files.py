@@ -62,7 +62,11 @@ BODY = [f"{a:.3f},{b:.3f},{a * b:.3f}" for a, b in zip(A, B, strict=True)]
 TABLE = lines("a,b,y", *BODY)
 
 ENCODINGS: dict[str, Case] = {
-    "Latin-1": (text(TABLE.replace("a,", "größe,").encode("latin-1")), T, r"text encoded in utf-8.*--encoding 'cp1252'"),
+    "Latin-1": (
+        text(TABLE.replace("a,", "größe,").encode("latin-1")),
+        T,
+        r"text encoded in utf-8.*--encoding 'cp1252'",
+    ),
     "typographic quotes of Windows": (text(b"a,y\n1,\x93u\x94\n"), T, r"text encoded in utf-8"),
     "UTF-16 without mark": (text(TABLE.encode("utf-16-le")), T, r"which is binary"),
     "UTF-16 cut in a letter": (text(TABLE.encode("utf-16")[:-1]), T, r"text encoded in utf-16"),

@@ -294,7 +294,7 @@ def test_settings_that_differ_and_numbers_that_are_missing(run: Run, tmp_path: P
     words = ("--checkpoints", "end.safetensors", "--max-order", "1")
     code, _, error = run("fixed_point", *words)
     assert code == 2
-    message = r"end\.safetensors: expected non-trainable leaves .*different values at sweeps\. Pass --fixed start .*--fixed end"
+    message = r"end\.safetensors: expected non-trainable leaves .*different values at sweeps\. Pass --fixed 'start' .*--fixed 'end'"
     assert re.search(message, error), error
     code, out, error = run("fixed_point", *words, "--fixed", "start")
     assert code == 0, error
@@ -400,7 +400,7 @@ BAD = {
     "no_batches": WHERE + "at least one batch, got none",
     "broken_batches": WHERE + r"readable data, got OSError: the disk is gone in line \d+ of diagnosed\.py",
     "NUMBER": WHERE + "a function NUMBER in .*got NUMBER, a int",
-    "imagse": WHERE + r"a function imagse in .*got no function 'imagse'\. It has dense, start, images",
+    "imagse": WHERE + r"a function imagse in .*got no function 'imagse'\. The file defines dense, start, images",
 }
 
 
