@@ -294,7 +294,9 @@ def test_settings_that_differ_and_numbers_that_are_missing(run: Run, tmp_path: P
     words = ("--checkpoints", "end.safetensors", "--max-order", "1")
     code, _, error = run("fixed_point", *words)
     assert code == 2
-    message = r"end\.safetensors: expected non-trainable leaves .*different values at sweeps\. Pass --fixed 'start' .*--fixed 'end'"
+    message = (
+        r"end\.safetensors: expected non-trainable .*different values at sweeps\. Pass --fixed 'start' .*--fixed 'end'"
+    )
     assert re.search(message, error), error
     code, out, error = run("fixed_point", *words, "--fixed", "start")
     assert code == 0, error
