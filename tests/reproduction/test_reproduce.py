@@ -80,7 +80,7 @@ def test_names_follow_the_order_of_the_theory(calls: Calls):
 
 
 def test_registering_a_name_twice_is_refused(calls: Calls):
-    with pytest.raises(ArgumentError, match=r"claim\.name: expected a name that is free, got 'alpha'"):
+    with pytest.raises(ArgumentError, match=r"claim\.name: expected an unused name, got 'alpha'"):
         claims.register(claims.get("alpha"))
 
 
@@ -248,7 +248,7 @@ def test_file_is_refused(calls: Calls, tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ArgumentError, match=r"out: .*file is not a folder"):
         reproduce(tmp_path / "file")
-    with pytest.raises(ArgumentError, match=r"out: expected a writable folder"):
+    with pytest.raises(ArgumentError, match=r"out: expected a new or empty folder"):
         reproduce(tmp_path / "file" / "below")
 
 
