@@ -57,11 +57,11 @@ def test_the_task_can_be_chosen_in_both(task: str, tmp_path: Path):
 @pytest.mark.parametrize(
     ("target", "task", "message"),
     [
-        ("strings", "regression", r"--task: expected 'classification' for a target of \w+, got 'regression'"),
+        ("strings", "regression", r"task: expected 'classification' for a string target, got 'regression'"),
         (
             "fractions",
             "classification",
-            r"--task: expected 'regression' for a target of fractions, got 'classification'",
+            r"task: expected 'regression' for a non-integer target, got 'classification'",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""A user's file for the tests of `taylornets diagnose`: factories that work in every form, and factories that do not."""
+"""A user's file for the tests of `taylornets diagnose`: valid factories of every form, and invalid ones."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ def images() -> Any:
 
 
 def regression() -> Any:
-    """Batches from a generator without end, a loss that is a function, targets that are numbers."""
+    """An infinite generator of batches, a loss function, and numeric targets."""
 
     def batches() -> Any:
         step = 0
@@ -48,7 +48,7 @@ def regression() -> Any:
 
 
 def signs() -> Any:
-    """One output and truth values."""
+    """One output and boolean targets."""
     return lambda p, x: dense(p, x)[:, 0], start(), (FLAT, LABELS > 0), SGD, "logistic"
 
 
@@ -58,7 +58,7 @@ def equinox_alone() -> Any:
 
 
 def equinox() -> Any:
-    """A module with all that belongs to it."""
+    """A module with data, optimizer and loss."""
     return equinox_alone(), (FLAT, LABELS), optax.adam(1e-2), "softmax"
 
 
@@ -77,12 +77,12 @@ def flax_nnx() -> Any:
 
 
 def flax_linen() -> Any:
-    """A module that is initialized here."""
+    """A Linen module, which `diagnose` initializes."""
     return nn.Sequential([nn.Dense(8), nn.tanh, nn.Dense(2)]), (FLAT, LABELS), SGD, "softmax"
 
 
 def fixed_point() -> Any:
-    """A loop that runs until it has converged, and a counter beside the weights."""
+    """A loop that runs until convergence, and a counter next to the weights."""
 
     def f(params: Any, x: Any) -> Any:
         inputs = x.reshape(len(x), -1) @ params["w"]
@@ -102,26 +102,26 @@ NUMBER = 3
 
 
 def raises() -> Any:
-    """An error of the user's own."""
+    """An exception raised by the user's code."""
     raise RuntimeError("no data\n at this place")
 
 
 def leaves() -> Any:
-    """A file that ends the program."""
+    """A factory that exits the program."""
     raise SystemExit(3)
 
 
 def nothing() -> Any:
-    """A function without a return."""
+    """A function without a return statement."""
 
 
 def three() -> Any:
-    """Too little."""
+    """A tuple that is too short."""
     return dense, start(), (FLAT, LABELS)
 
 
 def no_function() -> Any:
-    """Something else in front."""
+    """A tuple whose first element is not a function."""
     return "dense", start(), (FLAT, LABELS), SGD, "softmax"
 
 
@@ -131,12 +131,12 @@ def no_optimizer() -> Any:
 
 
 def unknown_loss() -> Any:
-    """A loss with a slip."""
+    """A misspelled loss."""
     return dense, start(), (FLAT, LABELS), SGD, "sofmax"
 
 
 def broken_loss() -> Any:
-    """A loss for other shapes."""
+    """A loss for different shapes."""
     return dense, start(), (FLAT, LABELS), SGD, lambda out, y: jnp.dot(out, y)
 
 
@@ -168,12 +168,12 @@ def gaps() -> Any:
 
 
 def words() -> Any:
-    """Texts as targets."""
+    """Strings as targets."""
     return dense, start(), (FLAT, np.array(["a", "b"] * 45)), SGD, "softmax"
 
 
 def large_labels() -> Any:
-    """A class that has no output."""
+    """A label without a corresponding output."""
     return dense, start(), (FLAT, LABELS + 1), SGD, "softmax"
 
 
@@ -183,7 +183,7 @@ def two_outputs() -> Any:
 
 
 def one_example() -> Any:
-    """A model of one example."""
+    """A model that takes a single example."""
     return lambda p, x: dense(p, x).sum(0), start(), (FLAT, LABELS), SGD, "softmax"
 
 
@@ -198,12 +198,12 @@ def other_dict() -> Any:
 
 
 def no_data() -> Any:
-    """Data left out."""
+    """Missing data."""
     return dense, start(), None, SGD, "softmax"
 
 
 def triples() -> Any:
-    """Batches of three."""
+    """Batches with three elements."""
     return dense, start(), [(FLAT, LABELS, LABELS)] * 3, SGD, "softmax"
 
 

@@ -1,4 +1,4 @@
-"""Whatever is wrong with a file: exit code 2, one line that says what, no traceback, nothing written."""
+"""Invalid files: exit code 2, a one-line message, no traceback, no output files."""
 
 import os
 import re
@@ -24,7 +24,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 def contents(folder: Path) -> dict[str, Any]:
-    """Everything below a folder: links by where they lead, files by what they hold."""
+    """All entries below a folder: links by target, files by content."""
     found: dict[str, Any] = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
@@ -77,7 +77,7 @@ def test_there_are_many():
 
 
 def test_good_table_is_not_refused(tmp_path: Path):
-    """The cases differ from a table that can be used by what is wrong with them alone."""
+    """The unmodified table is valid, so that each case has exactly one defect."""
     table = read(str(tmp_path / bad_files.csv(good())(tmp_path)))
     assert pose(table, "y", "auto", 0).task == "regression"
     for make in (bad_files.npz(**good()), bad_files.arrow(good())):
@@ -98,7 +98,7 @@ def test_no_permission(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_column_that_is_empty_where_it_counts(run: Run, tmp_path: Path):
-    """Its only value lies in a row of the test part."""
+    """The only value of the column lies in a test row."""
     test = split_of(None, bad_files.ROWS, 0).test[0]
     name = bad_files.csv(good(a=[3.5 if i == test else "" for i in range(bad_files.ROWS)]))(tmp_path)
     check_refusal(run("fit", name, "--target", "y"), r"columns with values in the training rows, got 'a'")
@@ -106,7 +106,7 @@ def test_column_that_is_empty_where_it_counts(run: Run, tmp_path: Path):
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A saved classifier of two numbers and a text, and one of order 3 beside it."""
+    """A saved classifier with two numeric inputs and a string input, and a model of order 3."""
     folder = tmp_path_factory.mktemp("model")
     frame = {"a": A, "b": B, "c": ["s", "t", "s"] * 8, "y": bad_files.KIND}
     pd.DataFrame(frame).to_csv(folder / "good.csv", index=False)
@@ -131,7 +131,7 @@ MODELS: dict[str, tuple[Callable[[Path, Path], str], str]] = {
     "pickle": (lambda model, folder: saved(folder, b"\x80\x04N."), r"MODEL: .*of 4 bytes|which is not a model file"),
     "device": (lambda model, folder: "/dev/zero", r"MODEL: .*a device or a pipe"),
     "loop": (lambda model, folder: bad_files.loop(folder), r"MODEL: .*symbolic links"),
-    "estimator without a table": (lambda model, folder: plain(folder), r"MODEL: .*does not know its table"),
+    "estimator without a table": (lambda model, folder: plain(folder), r"MODEL: .*does not contain a description of its table"),
 }  # fmt: skip
 
 
@@ -163,14 +163,14 @@ def test_bad_models_are_refused(name: str, command: str, run: Run, model: Path, 
 TABLES: dict[str, tuple[str, dict[str, Any], tuple[str, ...], str]] = {
     "column missing": ("predict", {"a": A, "c": ["s"] * 24}, (), r"DATA: .*got a table without 'b'"),
     "columns missing": ("predict", {"z": A}, (), r"without 'a' and 2 more"),
-    "words for numbers": ("predict", NEW | {"a": ["s", "t"] * 12}, (), r"numbers in column 'a', as in fit, got 's'"),
+    "words for numbers": ("predict", NEW | {"a": ["s", "t"] * 12}, (), r"numbers in column 'a', as during fitting, got 's'"),
     "infinity": ("predict", NEW | {"a": [*A[:23], np.inf]}, (), r"finite numbers, got inf in row 24"),
     "ending of the predictions": ("predict", NEW, ("--out", "p.xlsx"), r"--out: .*\.csv or \.parquet"),
     "predictions over a folder": ("predict", NEW, ("--out", "full.csv"), r"--out: expected a file, got full\.csv"),
     "predictions below a file": ("predict", NEW, ("--out", "new.csv/p.csv"), r"--out: expected a file that can be written"),
-    "no target to certify": ("certify", NEW, (), r"DATA: expected a table with the target 'y', got one without"),
-    "empty target to certify": ("certify", NEW | {"y": [""] * 24}, (), r"one without"),
-    "unknown class": ("certify", NEW | {"y": ["u", "x"] * 12}, (), r"classes that the model knows in column 'y', got 'x'"),
+    "no target to certify": ("certify", NEW, (), r"DATA: expected a table with the target column 'y', got a table without"),
+    "empty target to certify": ("certify", NEW | {"y": [""] * 24}, (), r"a table without it"),
+    "unknown class": ("certify", NEW | {"y": ["u", "x"] * 12}, (), r"class labels of the model in column 'y', got 'x'"),
 }  # fmt: skip
 
 

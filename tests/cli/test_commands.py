@@ -1,4 +1,4 @@
-"""The command line: exit codes, one line for a wrong request, and where things are printed."""
+"""The command line: exit codes, one-line messages for invalid requests, and output streams."""
 
 import json
 import re
@@ -108,7 +108,7 @@ def test_chosen_claims(run: Run, registry: Callable[..., None], tmp_path: Path):
 def test_resume_keeps_and_report_rebuilds(run: Run, registry: Callable[..., None], tmp_path: Path):
     run("reproduce", "--out", "here")
     _, _, err = run("reproduce", "--out", "here", "--resume")
-    assert err.count("(kept from the earlier run)") == 2
+    assert err.count("(kept from an earlier run)") == 2
     page = tmp_path / "here" / "report.html"
     before = page.read_bytes()
     page.unlink()
@@ -168,13 +168,13 @@ WRONG = {
     "unknown profile": (("reproduce", "--profile", "quik"), r"--profile: expected one of .*Did you mean 'quick'"),
     "foreign folder": (
         ("reproduce", "--out", "full"),
-        r"--out: expected a new or empty folder.*full, which holds 'a\.txt'",
+        r"--out: expected a new or empty folder.*full, which contains 'a\.txt'",
     ),
-    "file": (("reproduce", "--out", "file"), r"--out: expected a new or empty folder.*file is no folder"),
+    "file": (("reproduce", "--out", "file"), r"--out: expected a new or empty folder.*file is not a folder"),
     "too many words": (("report", "a", "b"), r"Got unexpected extra argument.*b"),
     "report of nothing": (("report",), r"Missing argument 'DIR'"),
-    "report of no folder": (("report", "none"), r"DIR: expected a folder written by.*which does not exist"),
-    "report of a foreign folder": (("report", "full"), r"DIR: expected a folder written by.*no run\.json"),
+    "report of no folder": (("report", "none"), r"DIR: expected an output folder of.*which does not exist"),
+    "report of a foreign folder": (("report", "full"), r"DIR: expected an output folder of.*no run\.json"),
 }
 
 
@@ -210,7 +210,7 @@ def test_missing_extra_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(cli, "load", absent)
     code, out, err = run("doctor")
     assert (code, out) == (2, "")
-    assert err == "The command line needs 'typer': install it with pip install 'taylornets[cli]'\n"
+    assert err == "The command line requires 'typer': pip install 'taylornets[cli]'\n"
 
 
 def test_missing_module_of_our_own_is_an_error(monkeypatch: pytest.MonkeyPatch):

@@ -1,4 +1,4 @@
-"""The command `diagnose`: every form of a factory, the page, checkpoints, kills and resumption, bad input in one line."""
+"""The command `diagnose`: every form of a factory, the page, checkpoints, interruption and resumption, one-line errors."""
 
 import dataclasses
 import json
@@ -54,7 +54,7 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leaves the page out, which takes longer than all the rest; one test looks at it."""
+    """Skips drawing the page, which dominates the run time; one test covers it."""
 
     def no_page(folder: Path, progress: Any) -> Path:
         return folder / "report.html"
@@ -77,7 +77,7 @@ def figures(folder: Path) -> set[str]:
 
 
 def load(name: str) -> Any:
-    """A factory of the user's file, run here."""
+    """Calls a factory of the user's file."""
     names: dict[str, Any] = {}
     exec(compile(FILE.read_text(), str(FILE), "exec"), names)
     return names[name]()
@@ -103,7 +103,7 @@ def test_the_page_of_images(run: Run, tmp_path: Path):
     for words in (
         "Learning curves of all orders",
         "The regime over time",
-        "How far each layer moved",
+        "Displacement by layer",
         "hidden.w",
         "bottom",
     ):
@@ -140,12 +140,12 @@ def test_batches_without_end_and_numbers_as_targets(run: Run, tmp_path: Path):
 
 
 def prepared(factory: str, **options: Any) -> Any:
-    """Model, data and loss as the study takes them."""
+    """Model, data and loss as used by the study."""
     return _prepared(DiagnosisRequest(f"{FILE}:{factory}", Path("out"), "", **options))
 
 
 def test_modules_of_frameworks_are_functions_of_their_parameters():
-    """The function gives what the module gives in evaluation mode, and depends on its parameters."""
+    """The function agrees with the module in evaluation mode and depends on its parameters."""
     x = load("equinox")[1][0][:5]
     modules = {"equinox": load("equinox")[0], "flax_nnx": load("flax_nnx")[0]}
     modules["flax_nnx"].eval()
@@ -206,18 +206,18 @@ def test_the_template_runs_as_it_is(run: Run, tmp_path: Path):
     assert run("taylornets_model.py:factory", *SMALL)[0] == 0
     code, _, error = run("--init")
     assert (code, error.count("\n")) == (2, 1)
-    assert "--init: expected the name of a new file, got taylornets_model.py, which is there" in error
+    assert "--init: expected the name of a new file, got taylornets_model.py, which exists" in error
 
 
 def trees(count: int) -> list[Any]:
-    """Parameters that move away from the start in a straight line, to second order visibly."""
+    """Parameters that move away from the initialization along a straight line, with a visible second-order contribution."""
     start = load("images")[1]
     noise = jax.tree.map(lambda a: jax.random.normal(jax.random.key(7), a.shape), start)
     return [jax.tree.map(lambda a, d, t=t: a + 0.05 * t * d, start, noise) for t in range(count + 1)]
 
 
 def flat(tree: Any) -> dict[str, np.ndarray]:
-    """Leaves under the names that diagnose gives them."""
+    """Leaves by the names that `diagnose` uses."""
     with_paths = jax.tree_util.tree_leaves_with_path(tree)
     return {".".join(str(key.key) for key in path): np.asarray(leaf) for path, leaf in with_paths}
 
@@ -287,14 +287,16 @@ def test_a_series_can_start_from_its_first(run: Run, tmp_path: Path, saved: Path
 
 @pytest.mark.usefixtures("undrawn")
 def test_settings_that_differ_and_numbers_that_are_missing(run: Run, tmp_path: Path):
-    """A counter has to be fixed; a loop is not looked at beyond the end. The page says both, and draws dashes."""
+    """A counter must be fixed, and a loop is not evaluated beyond the end; the page states both and shows dashes."""
     params = load("fixed_point")[1]
     end = {"sweeps": jnp.array(7), "w": params["w"] + 0.1}
     save_file({name: np.asarray(leaf) for name, leaf in end.items()}, tmp_path / "end.safetensors")
     words = ("--checkpoints", "end.safetensors", "--max-order", "1")
     code, _, error = run("fixed_point", *words)
     assert code == 2
-    message = r"end\.safetensors: expected leaves that do not move .*another value at sweeps\. Pass --fixed start .*--fixed end"
+    message = (
+        r"end\.safetensors: expected non-trainable .*different values at sweeps\. Pass --fixed 'start' .*--fixed 'end'"
+    )
     assert re.search(message, error), error
     code, out, error = run("fixed_point", *words, "--fixed", "start")
     assert code == 0, error
@@ -313,7 +315,7 @@ def test_settings_that_differ_and_numbers_that_are_missing(run: Run, tmp_path: P
 
 
 def test_a_regime_is_read_as_it_was_written():
-    """NaN, tuples and mappings pass through JSON; files of before have no settings and reasons."""
+    """NaN, tuples and mappings survive JSON; files of earlier versions lack settings and reasons."""
     regime = tn.regime(
         lambda p, x: jnp.log(p["w"] * x) * p["s"], {"w": jnp.ones(()), "s": 2}, {"w": jnp.array(2.5), "s": 3},
         jnp.ones((2, 1)), max_order=1, fixed="end",
@@ -327,7 +329,7 @@ def test_a_regime_is_read_as_it_was_written():
 
 
 def start(folder: Path, *words: object) -> subprocess.Popen[str]:
-    """The command in a process of its own, as from an interactive shell."""
+    """Runs the command in its own process, as from an interactive shell."""
     code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
     # Drawing takes longer than all the rest: the records are compared.
     code += "from taylornets.cli import _diagnose, main; "
@@ -338,7 +340,7 @@ def start(folder: Path, *words: object) -> subprocess.Popen[str]:
 
 
 def ended_at(process: subprocess.Popen[str], path: Path, how: signal.Signals) -> str:
-    """Ends a process as soon as a file is there; what it has said."""
+    """Ends a process as soon as a file exists; returns its output."""
     deadline = time.monotonic() + 120
     while not path.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
@@ -378,29 +380,29 @@ BAD = {
     + r"a factory that returns .*got RuntimeError: no data at this place in line \d+ of diagnosed\.py\.",
     "leaves": WHERE + r"a factory .*got SystemExit: 3 in line",
     "nothing": WHERE
-    + r"a factory that returns \(f, params0, data, optimizer, loss\).*got a NoneType\. Does the function end",
+    + r"a factory that returns \(f, params0, data, optimizer, loss\).*got a NoneType\. Check its return",
     "three": WHERE + "a factory that returns .*got a tuple of 3",
-    "no_function": WHERE + r"a function f\(params, x\) first, got a str",
+    "no_function": WHERE + r"a function f\(params, x\) as first element, got a str",
     "no_optimizer": WHERE + "an optax optimizer, such as .*got a float",
     "unknown_loss": WHERE + r"one of .*got 'sofmax'\. Did you mean 'softmax'",
     "broken_loss": WHERE + r"a function loss\(outputs, y\) .*got one that fails on outputs \(18, 2\) and targets",
     "not_a_number": r"params: expected no NaN in any leaf, got 1 NaN of 8 in the leaf at hidden\.b",
-    "no_parameters": WHERE + "parameters with arrays of floats",
+    "no_parameters": WHERE + "parameters with floating-point arrays",
     "wide_inputs": WHERE + r"a model that takes inputs of shape \(18, 17\) float32, got TypeError: .* in line \d+",
-    "short_labels": WHERE + r"as many targets as inputs in the training data, got x of \(90, 16\) and y of \(50,\)",
-    "gaps": WHERE + r"finite numbers in the training data, got \d+ NaN or infinite in x\. Remove or impute",
-    "words": WHERE + r"y of the training data as arrays of numbers, .*got <U1 of shape \(90,\)",
+    "short_labels": WHERE + r"one target per input in the training data, got x of \(90, 16\) and y of \(50,\)",
+    "gaps": WHERE + r"finite numbers in the training data, got \d+ NaN or infinite values in x\. Remove or impute",
+    "words": WHERE + r"y of the training data as numeric arrays .*got <U1 of shape \(90,\)",
     "large_labels": r"y: expected .*label",
     "two_outputs": r"f: expected a model that returns one real array .*got a tuple of 2 arrays",
     "one_example": r"f: expected a model that returns one real array of shape \(18, \.\.\.\).*got shape \(2,\)",
     "labels_out": "f: expected a model that returns one real array .*got dtype int32. Return the logits",
     "other_dict": WHERE + r"data, .*got a dict of 'inputs', 'labels'",
-    "no_data": WHERE + "data, .*got none. Return them from the factory, or name them with --data",
+    "no_data": WHERE + "data, .*got none. Return data from the factory, or pass --data",
     "triples": WHERE + r"batch 0 as a pair \(x, y\), got a tuple",
     "no_batches": WHERE + "at least one batch, got none",
-    "broken_batches": WHERE + r"data that can be read, got OSError: the disk is gone in line \d+ of diagnosed\.py",
+    "broken_batches": WHERE + r"readable data, got OSError: the disk is gone in line \d+ of diagnosed\.py",
     "NUMBER": WHERE + "a function NUMBER in .*got NUMBER, a int",
-    "imagse": WHERE + r"a function imagse in .*got no function 'imagse'\. It has dense, start, images",
+    "imagse": WHERE + r"a function imagse in .*got no function 'imagse'\. The file defines dense, start, images",
 }
 
 
@@ -442,7 +444,7 @@ def test_a_file_that_cannot_be_used_is_one_line(run: Run, tmp_path: Path, name: 
 SETTINGS = {
     ("--orders", "1,x"): "--orders: expected orders such as 1,2,3, got '1,x'",
     ("--orders", "0"): "--orders: expected an integer ≥ 1, got 0",
-    ("--orders", "1,1"): "--orders: expected orders that differ, got 1,1",
+    ("--orders", "1,1"): "--orders: expected distinct orders, got 1,1",
     ("--max-order", "0"): "--max-order: expected an integer ≥ 1, got 0",
     ("--steps", "no"): "--steps: expected an integer, got 'no'",
     ("--threshold", "1"): "--threshold: expected a number between 0 and 1, got 1.0",
@@ -450,21 +452,21 @@ SETTINGS = {
     (
         "--images",
         "5x5",
-    ): r"--images: expected a shape with as many numbers as an input, got \(5, 5\) for",
+    ): r"--images: expected a shape with as many entries as an input, got \(5, 5\) for",
     ("--target", "y"): "--target: expected a table in --data, got none",
     ("--fixed", "both"): "--fixed: expected one of 'end', 'start', got 'both'",
     ("--max-order", "1000"): "--max-order: expected an order of at most 256, got 1000",
     ("--start", "last"): "--start: expected one of 'factory', 'first', got 'last'",
-    ("--start", "first"): "--start: expected 'factory' where there are no --checkpoints, got 'first'",
+    ("--start", "first"): "--start: expected 'factory' without --checkpoints, got 'first'",
     ("--data", "none.npz"): r"--data: expected a file, got none\.npz, which does not exist",
     ("--data", "model.npz"): r"--data: expected an NPZ file with arrays x and y, got 'model\.npz'",
     ("--data", "sklearn:iris", "--target", "kind"): r"--target: expected one of .*got 'kind'",
     ("--checkpoints", "none"): r"--checkpoints: expected files ending in .*got none, which does not exist",
-    ("--checkpoints", "."): r"--checkpoints: expected files ending in .*got the folder \., which holds none",
+    ("--checkpoints", "."): r"--checkpoints: expected files ending in .*got the folder \., which contains none",
     (
         "--out",
         "taken",
-    ): "--out: expected a new or empty folder, or one that `taylornets diagnose` has written, got taken",
+    ): "--out: expected a new or empty folder, or one written by `taylornets diagnose`, got taken",
 }
 
 
@@ -499,9 +501,9 @@ TREES = [
     (wrong_shape, r"at hidden\.b: expected .*\(8,\).*in the (start|initialization), got .*\(9,\)"),
     (
         one_missing,
-        r"(expected the leaf hidden\.b of the start, got a checkpoint without it|at hidden\.b: expected float32)",
+        r"(expected the leaf hidden\.b of the initialization, got a checkpoint without it|at hidden\.b: expected float32)",
     ),
-    (one_more, r"expected no leaves beside those of the start, got (the leaf zeta|more of them)"),
+    (one_more, r"expected only leaves of the initialization, got (the leaf zeta|additional leaves)"),
     (with_nan, r": expected finite numbers in every leaf, got 1 NaN or infinite of 16 in the leaf at out\."),
 ]
 
@@ -543,6 +545,6 @@ def test_resuming_another_run_is_refused(run: Run, tmp_path: Path):
     assert run("images", *SMALL)[0] == 0
     code, _, error = run("images", "--steps", "4", "--orders", "1,2", "--max-order", "1", "--resume")
     assert code == 2
-    assert "--resume: expected the run that was interrupted, got " in error
+    assert "--resume: expected the interrupted run, got " in error
     assert "which differs in the models" in error
     assert (tmp_path / "diagnosis" / "training.checkpoint").exists()

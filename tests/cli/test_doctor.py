@@ -1,4 +1,4 @@
-"""`doctor` reads the package's own metadata and says what is missing, with the command that installs it."""
+"""`doctor` reads the package metadata and reports missing dependencies, with the command that installs them."""
 
 import os
 import platform
@@ -24,7 +24,7 @@ LINES = [
 
 @pytest.fixture
 def versions(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """What is installed, to be changed by a test; `None` of the real environment is seen."""
+    """Installed versions, set by each test; the real environment is not used."""
     found = {
         "jax": "0.10.2",
         "numpy": "2.0",
@@ -129,4 +129,4 @@ def test_a_jax_newer_than_any_tested_is_named(
     assert _doctor.run() == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("JAX ")]
     assert line.split()[1] == version
-    assert ("newer than the newest tested" in line) is untested
+    assert ("newer than the latest tested version" in line) is untested

@@ -1,4 +1,4 @@
-"""The commands `fit`, `predict` and `certify` on tables that can be used."""
+"""The commands `fit`, `predict` and `certify` on valid tables."""
 
 import contextlib
 import io
@@ -29,7 +29,7 @@ SMALL = ("--width", "8", "--penalty", "1e-3")
 
 
 def table(rows: int = 60) -> pd.DataFrame:
-    """Flats with gaps: a number that lacks values, a text that does, codes, and two targets."""
+    """A table of flats with missing numbers and strings, numeric codes, and two targets."""
     generator = np.random.default_rng(1)
     size, age = generator.uniform(20, 120, rows), generator.uniform(0, 90, rows)
     place = generator.choice(["north", "south", "Zürich"], rows)
@@ -43,7 +43,7 @@ def table(rows: int = 60) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the table as CSV and two fits on it."""
+    """A folder with the table as CSV and two fits of it."""
     folder = tmp_path_factory.mktemp("fits")
     table().to_csv(folder / "flats.csv", index=False, sep=";", encoding="utf-16")
     with few_rivals():
@@ -57,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextlib.contextmanager
 def few_rivals() -> Any:
-    """One setting for each of the other models, and a small forest."""
+    """One candidate per baseline, and a small random forest."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (
             ("_RIDGES", (1e-3,)),
@@ -110,14 +110,14 @@ def test_report_says_what_was_done(folder: Path):
     page = (folder / "rent" / "report.html").read_text()
     assert not re.search(r"<script|http-equiv=.refresh|src=.http|href=.http", page)
     for words in (
-        "The task is regression of", "42 to train on, 9 to choose settings by (validation), and 9 for the scores",
-        "gaps filled with the median and marked", "gaps are the category (missing)", "a column for every category",
-        "no other weights of this network", "What it does not say", "root mean square error", "--categorical code",
+        "The task is regression of", "42 for training, 9 for selecting hyperparameters (validation), and 9 for the scores",
+        "missing values imputed by the median and flagged", "missing values form the category (missing)", "one-hot encoded",
+        "no other weights of this network", "It does not state how well", "root mean square error", "--categorical code",
     ):  # fmt: skip
         assert words in page.replace("\n", " ").replace("&#39;", "'"), words
     page = (folder / "dear" / "report.html").read_text()
     assert "Calibration" in page
-    assert "the column holds 2 different strings" in page
+    assert "the column contains 2 distinct strings" in page
     assert "np.str_" not in page
 
 
@@ -138,7 +138,7 @@ def test_predict_without_the_target(folder: Path, run: Run, tmp_path: Path):
     found = pd.read_csv(io.StringIO(out))
     assert [*found.columns] == ["prediction", "probability of cheap", "probability of dear"]
     np.testing.assert_allclose(found.iloc[:, 1:].sum(axis=1), 1)
-    assert err == "Columns that the model does not use: extra.\n"
+    assert err == "Ignored columns, which the model does not use: extra.\n"
     model = tn.load(folder / "dear" / "model.safetensors")
     frame = new[["size", "age", "place", "code"]].astype({"code": str}).replace({"place": {"": np.nan}})
     frame["place"] = frame["place"].astype(object)
@@ -152,16 +152,18 @@ def test_predict_without_the_target(folder: Path, run: Run, tmp_path: Path):
 def test_predict_with_the_target_scores(folder: Path, run: Run, tmp_path: Path):
     code, out, err = run("predict", folder / "rent", folder / "flats.csv", "--out", tmp_path / "p.csv")
     assert (code, out) == (0, "")
-    assert re.search(r"The table has the target: R² 0\.\d+ on 60 rows\. This is the table of the fit", err)
+    assert re.search(r"R² 0\.\d+ on the 60 rows with a target\. This is the table that the model was fitted on", err)
     assert len(pd.read_csv(tmp_path / "p.csv")) == 60
 
 
 def test_certify_proves_the_same_again(folder: Path, run: Run):
     code, out, _ = run("certify", folder / "rent", folder / "flats.csv")
     assert code == 0
-    assert "the problem consists of its 42 training rows" in out
+    assert "the certificate covers its 42 training rows" in out
     stated = json.loads((folder / "rent" / "run.json").read_text())["certificate"]
-    primal, dual = (float(re.findall(rf"{name}\s+([\d.e-]+)", out)[0]) for name in ("saved weights", "for all weights"))
+    primal, dual = (
+        float(re.findall(rf"{name}\s+([\d.e-]+)", out)[0]) for name in ("saved weights", "over all weights")
+    )
     np.testing.assert_allclose([primal, dual], [stated["primal"], stated["dual"]], rtol=1e-8)
 
 
@@ -169,7 +171,7 @@ def test_certify_on_other_rows_says_so(folder: Path, run: Run, tmp_path: Path):
     table(30).to_csv(tmp_path / "other.csv", index=False)
     code, out, _ = run("certify", folder / "rent", tmp_path / "other.csv")
     assert code == 0
-    assert "differs from that of the fit: the problem consists of all its 30 rows" in out
+    assert "not the table that the model was fitted on; the certificate covers all its 30 rows" in out
 
 
 def test_classes_written_as_numbers(run: Run, tmp_path: Path):
@@ -180,11 +182,13 @@ def test_classes_written_as_numbers(run: Run, tmp_path: Path):
     rows.astype({"dear": int}).to_csv(tmp_path / "whole.csv", index=False)
     code, out, err = run("predict", tmp_path / "run", tmp_path / "whole.csv")
     assert (code, set(pd.read_csv(io.StringIO(out))["prediction"])) == (0, {0, 1})
-    assert "This is the table of the fit" in err
-    assert "This is the table of the fit" in run("certify", tmp_path / "run", tmp_path / "whole.csv")[1]
+    assert "This is the table that the model was fitted on" in err
+    assert (
+        "This is the table that the model was fitted on" in run("certify", tmp_path / "run", tmp_path / "whole.csv")[1]
+    )
     rows.assign(dear=rows["dear"] + 0.5).to_csv(tmp_path / "other.csv", index=False)
     code, _, err = run("certify", tmp_path / "run", tmp_path / "other.csv")
-    assert (code, err) == (2, "DATA: expected classes that the model knows in column 'dear', got '0.5'.\n")
+    assert (code, err) == (2, "DATA: expected class labels of the model in column 'dear', got '0.5'.\n")
 
 
 def test_report_is_made_again_from_its_record(folder: Path, run: Run):
@@ -238,7 +242,7 @@ def test_interrupted_report_keeps_a_whole_model(
 
 @pytest.mark.parametrize("stage", ["training", "comparing"])
 def test_killed_fit_leaves_a_whole_model_or_none(stage: str, folder: Path, tmp_path: Path):
-    """Killed without a chance to clean up, at the beginning of a stage that standard error names."""
+    """Kills the process at the start of a stage that is named on standard error."""
     command = [sys.executable, "-c", "from taylornets.cli import main; main()", "fit", str(folder / "flats.csv")]
     options = ["--target", "rent", "--drop", "dear", "--out", str(tmp_path / "new"), *SMALL]
     with subprocess.Popen(

@@ -43,7 +43,7 @@ def test_bars_show_name_message_and_result():
 def test_bars_show_what_was_kept():
     console, file = screen(True)
     with Bars(console) as bars:
-        bars.finished("coupling", "✗ does not hold (kept from the earlier run)")
+        bars.finished("coupling", "✗ does not hold (kept from an earlier run)")
     assert "✗ does not hold (kept" in file.getvalue()
 
 
@@ -60,7 +60,7 @@ def test_lines_come_every_few_seconds(monkeypatch: pytest.MonkeyPatch):
             clock[0] += 3.0
             lines.progressed("coupling", fraction, "width 8")
         lines.finished("coupling", "✓ holds")
-        lines.finished("escape", "✓ holds (kept from the earlier run)")
+        lines.finished("escape", "✓ holds (kept from an earlier run)")
         lines.started("training")
         lines.finished("training", "")
     assert file.getvalue().splitlines() == [
@@ -69,7 +69,7 @@ def test_lines_come_every_few_seconds(monkeypatch: pytest.MonkeyPatch):
         "coupling: 30 % after 12 s, about 28 s left: width 8",
         "coupling: 50 % after 18 s, about 18 s left: width 8",
         "coupling: ✓ holds (18 s)",
-        "escape: ✓ holds (kept from the earlier run)",
+        "escape: ✓ holds (kept from an earlier run)",
         "training: begins",
     ]
 

@@ -1,4 +1,4 @@
-"""Words of the command line live in its room: the rooms below name Python arguments, which the commands translate."""
+"""Only `cli` contains command-line terms: the packages below name Python arguments, which the commands translate."""
 
 import ast
 import re
@@ -29,7 +29,7 @@ OTHERS = {"records/environment.py"}
 
 
 def violations(source: Path) -> Iterator[str]:
-    """Literals outside `cli` that hold an option, or are a placeholder of the command line."""
+    """Literals outside `cli` that contain an option or equal a placeholder of the command line."""
     for path in sorted(source.rglob("*.py")):
         where = path.relative_to(source).as_posix()
         if where.startswith("cli/") or where in OTHERS:
@@ -97,14 +97,14 @@ def test_advice_names_options(advice: str, words: str):
 def test_users_of_python_are_told_about_arguments(tmp_path: Path):
     path = tmp_path / "a.csv"
     path.write_text("a,b\n" + "1,2\n" * 9 + "x,2\n")
-    with pytest.raises(tn.ArgumentError, match=r"^source: .*column 'a'.* leave the column out with `drop`"):
+    with pytest.raises(tn.ArgumentError, match=r"^source: .*column 'a'.* exclude the column with `drop`"):
         read(str(path))
     with pytest.raises(tn.ArgumentError, match=r"^drop: expected one of 'a', 'b', got 'c'"):
         read(str(path), Reading(drop=("c",)))
 
 
 def test_defaults_are_those_of_the_requests():
-    """The parser shows them in its help without the rooms that hold them, which are slow to import."""
+    """The help lists them without importing the packages that define them, which are slow to import."""
     for command, kinds in (("fit", (FitRequest, FitSettings, Reading)), ("diagnose", (DiagnosisRequest,))):
         shown = {parameter.name: parameter.default for parameter in COMMANDS[command].params}
         for field in (field for kind in kinds for field in fields(kind)):

@@ -1,4 +1,4 @@
-"""The JSON codec: what goes in comes out, and what cannot be written is named."""
+"""The JSON codec: round trips, and errors that name values of unsupported types."""
 
 import json
 import math

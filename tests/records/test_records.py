@@ -1,4 +1,4 @@
-"""Records survive JSON unchanged, refuse what cannot be shown, and reach the disk whole or not at all."""
+"""Records survive JSON unchanged, reject invalid content, and are written atomically."""
 
 import json
 import math
@@ -130,10 +130,10 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "one end": (lambda: Series("a", [1.0], [1.0], low=[0.5]), r"both ends of the intervals or neither"),
     "kind": (lambda: Series("a", [1.0], [1.0], kind="point"), r"kind: .*Did you mean 'points'"),
     "scale": (lambda: plot(x_scale="logarithmic"), r"x_scale: expected one of .*'log'"),
-    "no x label": (lambda: plot(x_label=" "), r"x_label: expected a text"),
-    "no y label": (lambda: plot(y_label=""), r"y_label: expected a text"),
-    "heatmap without label": (lambda: heatmap(value_label=""), r"value_label: expected a text"),
-    "surface without label": (lambda: surface(value_label=""), r"value_label: expected a text"),
+    "no x label": (lambda: plot(x_label=" "), r"x_label: expected a label"),
+    "no y label": (lambda: plot(y_label=""), r"y_label: expected a label"),
+    "heatmap without label": (lambda: heatmap(value_label=""), r"value_label: expected a label"),
+    "surface without label": (lambda: surface(value_label=""), r"value_label: expected a label"),
     "surface rows": (lambda: surface(values=np.eye(3)), r"values: expected 2 entries, got 3"),
     "surface columns": (lambda: surface(x=[1, 2]), r"a row of values: expected 2 entries, got 3"),
     "heatmap rows": (lambda: heatmap(values=np.eye(3)[:, :2]), r"values: expected 2 entries, got 3"),
@@ -146,11 +146,11 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "cell": (lambda: Table("a", "c", ["x"], [[object()]]), r"rows: expected numbers, strings.*got a object"),
     "claim's name": (lambda: record(claim="a/b"), r"claim: expected lower-case letters"),
     "measured": (lambda: record(measured=1j), r"measured: expected numbers.*got a complex"),
-    "detail": (lambda: record(detail={"$type": "x"}), r"detail: expected keys .*begin with '\$'"),
+    "detail": (lambda: record(detail={"$type": "x"}), r"detail: expected string keys .*start with '\$'"),
     "interval": (lambda: record(interval=(1.0,)), r"interval: expected 2 entries, got 1"),
     "two figures": (
         lambda: record(figures=[Figure("a", "t", [plot()], "c")] * 2),
-        r"figures: expected names that differ",
+        r"figures: expected distinct names",
     ),
     "unknown type": (
         lambda: records.decode({"$type": "Thing"}),

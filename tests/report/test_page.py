@@ -21,7 +21,7 @@ VOID = {"meta", "img", "input", "br", "hr", "link"}
 
 
 class Reader(HTMLParser):
-    """Collects tags with their attributes, the text, and whatever is not closed in order."""
+    """Collects tags with their attributes, the text, and tags that are not properly closed."""
 
     def __init__(self):
         super().__init__()
@@ -97,12 +97,12 @@ def test_page_tells_everything_in_order(page: Reader):
     parts = [
         "1 of 2", "Summary", "slope −1/4", "−0.2471", "[−0.26, −0.23]", "✓ holds", "3 min 05 s",
         "Theory predicts", record.source, "Measured", "Caption of the slopes.", "Why f (2) remains.", "A short table.",
-        "! failed", "How it was run", "0123abc with local changes", "64 bits", "2026-01-02 03:04:05 UTC",
+        "! failed", "Reproducibility", "0123abc with uncommitted changes", "64 bits", "2026-01-02 03:04:05 UTC",
     ]  # fmt: skip
     text = re.sub(r"\s+", " ", page.text)
     for part in parts:
         assert part in text
-    places = [text.index(part) for part in ("Summary", "Caption of the images.", "Theory predicts", "How it was run")]
+    places = [text.index(part) for part in ("Summary", "Caption of the images.", "Theory predicts", "Reproducibility")]
     assert places == sorted(places)
 
 
@@ -230,14 +230,14 @@ def test_page_of_a_fit_has_the_same_parts(tmp_path: Path):
     found = read(write_report(tmp_path))
     assert (found.problems, found.open) == ([], [])
     parts = [
-        "report of a fit",
+        "fit report",
         "It fits.",
         "R²",
         "The data",
         "a.csv",
         "A caption.",
         "A short table.",
-        "How it was run",
+        "Reproducibility",
         "The end.",
     ]
     assert [part for part in parts if part not in found.text] == []
@@ -246,7 +246,7 @@ def test_page_of_a_fit_has_the_same_parts(tmp_path: Path):
 
 
 def test_pages_of_earlier_versions_are_read(tmp_path: Path):
-    """Their sections have no claim and their page no notice."""
+    """Earlier versions have sections without a claim and pages without a notice."""
     record = PageRecord("fit", "Rent", "It fits.", {}, [Section("data", "The data")], {}, "taylornets fit a.csv")
     records.save_page(tmp_path, record)
     records.save_page_run(tmp_path, "fit", {"version": "0.1.0"})
@@ -277,7 +277,7 @@ def test_progress_goes_up_to_one(tmp_path: Path):
 
 def test_other_folders_are_refused(tmp_path: Path):
     with pytest.raises(
-        ArgumentError, match=r"directory: expected a folder written by `taylornets reproduce`.*no run\.json"
+        ArgumentError, match=r"directory: expected an output folder of `taylornets reproduce`.*no run\.json"
     ):
         write_report(tmp_path)
     with pytest.raises(ArgumentError, match=r"directory: .*which does not exist"):
@@ -289,7 +289,7 @@ def test_damaged_record_is_named(tmp_path: Path):
     save(tmp_path, [hostile()])
     (tmp_path / "records" / "certificate.json").write_text("{")
     with pytest.raises(
-        ArgumentError, match=r"directory: expected records that can be read, got .*certificate\.json.*`resume=True`"
+        ArgumentError, match=r"directory: expected readable records, got .*certificate\.json.*`resume=True`"
     ):
         write_report(tmp_path)
     assert records.load_run(tmp_path) is not None

@@ -1,4 +1,4 @@
-"""Numbers and sentences as a reader sees them."""
+"""Formatting of numbers and sentences."""
 
 import math
 from typing import Any

@@ -1,6 +1,6 @@
-"""Every claim at a small size: against a known answer, and with a negative control that fails.
+"""Every claim at a small size: compared with a known answer, and with a negative control that fails.
 
-All seeds are fixed, so a test that passes does not fail by chance. Tolerances of slopes say how wide they are in standard
+All seeds are fixed, so a test that passes does not fail by chance. Tolerances of slopes are stated in standard
 deviations over seeds.
 """
 
@@ -57,7 +57,7 @@ def test_checks_are_those_of_the_claims():
 
 
 def run(module: ModuleType, context: ClaimContext, **sizes: Any) -> Outcome:
-    """The outcome at a small size, whose control fails."""
+    """Runs a claim at a small size; its control must fail."""
     outcome = module.run(context, replace(module.SIZES["quick"], **sizes))
     assert outcome.control is not None
     assert outcome.control.fails
@@ -169,7 +169,7 @@ def escape(module: ModuleType, context: ClaimContext, monkeypatch: pytest.Monkey
 
 @check
 def generalization(module: ModuleType, context: ClaimContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The complexity of the linear model from its definition; certificates are those of `tests/generalization`."""
+    """Compares the complexity of the linear model with its definition; `tests/generalization` covers the certificates."""
     proof = GeneralizationCertificate(0.3, 0.1, 0.1, 0.1, 1.0, 1.0, 0.0, 0.05, 2)
     known = Certified("known", 10, {1: proof, 2: proof}, {1: 0.1, 2: 0.1})
     monkeypatch.setattr(module, "certificates", lambda context, names: [known])
@@ -221,7 +221,7 @@ def expressivity(module: ModuleType, context: ClaimContext, monkeypatch: pytest.
 
 @check
 def sample_complexity(module: ModuleType, context: ClaimContext, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Errors of a power law give its exponents back; spectra that decay have a dimension that does not grow."""
+    """Power-law errors give the correct exponents; for decaying spectra, the effective dimension does not grow."""
     studies = importlib.import_module("taylornets.reproduction.claims._studies")
 
     def law(cell: Any) -> dict[str, Any]:
@@ -329,7 +329,7 @@ def test_failing_control_does_not_save_a_claim():
 
 
 def test_longest_claim_starts_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    """With several workers; one takes them in the order of the theory, and the records are in it in any case."""
+    """With several workers. A single worker uses the order of the theory, which is also the order of the records."""
     begun: list[str] = []
     run_claims = runner.run_claims
 

@@ -1,4 +1,4 @@
-"""The runner with small claims of its own: what it keeps, what it computes again, and what it refuses."""
+"""The runner with small test claims: records that are kept or recomputed, and invalid requests."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def unusable(context: ClaimContext) -> Outcome:
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
-    """A registry with claims of this file alone; the list grows by the name of each claim that computes."""
+    """A registry with only the claims of this file; the list records the name of each claim that runs."""
     done: Calls = []
     monkeypatch.setattr(claims, "_registry", {})
     monkeypatch.setattr(claims, "_discover", lambda: None)
@@ -60,7 +60,7 @@ def comparable(out: Path) -> list[dict[str, Any]]:
 
 
 class Heard:
-    """A progress that writes down what it receives."""
+    """A progress object that records its calls."""
 
     def __init__(self):
         self.events: list[tuple[Any, ...]] = []
@@ -80,7 +80,7 @@ def test_names_follow_the_order_of_the_theory(calls: Calls):
 
 
 def test_registering_a_name_twice_is_refused(calls: Calls):
-    with pytest.raises(ArgumentError, match=r"claim\.name: expected a name that is free, got 'alpha'"):
+    with pytest.raises(ArgumentError, match=r"claim\.name: expected an unused name, got 'alpha'"):
         claims.register(claims.get("alpha"))
 
 
@@ -177,7 +177,7 @@ def test_interrupt_passes_and_keeps_what_is_finished(calls: Calls, tmp_path: Pat
     heard = Heard()
     reproduce(out, resume=True, progress=heard)
     assert calls == ["alpha", "zeta"]
-    assert ("finished", "coupling", "✓ holds (kept from the earlier run)") in heard.events
+    assert ("finished", "coupling", "✓ holds (kept from an earlier run)") in heard.events
     assert comparable(out) == whole
 
 
@@ -246,9 +246,9 @@ def test_folder_of_something_else_is_refused_and_left_alone(calls: Calls, tmp_pa
 
 def test_file_is_refused(calls: Calls, tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ArgumentError, match=r"out: .*file is no folder"):
+    with pytest.raises(ArgumentError, match=r"out: .*file is not a folder"):
         reproduce(tmp_path / "file")
-    with pytest.raises(ArgumentError, match=r"out: .*below, but .*file is no folder"):
+    with pytest.raises(ArgumentError, match=r"out: expected a new or empty folder"):
         reproduce(tmp_path / "file" / "below")
 
 
@@ -337,7 +337,7 @@ def test_killed_run_resumes_to_the_undisturbed_result(tmp_path: Path):
     printed, error = again.communicate(timeout=180)
     undisturbed.communicate(timeout=180)
     assert (again.returncode, undisturbed.returncode) == (0, 0)
-    assert "first: ✓ holds (kept from the earlier run)" in error
+    assert "first: ✓ holds (kept from an earlier run)" in error
     assert "3 of 3 claims hold" in printed
     assert comparable(out) == comparable(whole)
     drawn = [sorted((path.name, path.read_bytes()) for path in (end / "figures").iterdir()) for end in (out, whole)]

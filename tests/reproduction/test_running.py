@@ -1,4 +1,4 @@
-"""Claims in processes of their own: the same records as in one process, and nothing left behind."""
+"""Claims in separate processes: the same records as in one process, and no remaining processes."""
 
 import multiprocessing
 import os
@@ -71,14 +71,14 @@ def test_processes_give_what_one_process_gives(x64: None):
         assert beside[name].detail["process"] not in (alone[name].detail["process"], os.getpid())
         assert replace(beside[name], detail={}, seconds=0) == replace(alone[name], detail={}, seconds=0)
     assert beside["crash"].error == alone["crash"].error == "RuntimeError: no room"
-    assert "its process ended without a result (signal 9)" in beside["die"].error
+    assert "the process ended without a result (signal 9)" in beside["die"].error
     assert beside["die"].seconds > 0
     assert sorted(heard.told) == [("one", 0.5, "half"), ("two", 0.5, "half")]
     assert multiprocessing.active_children() == []
 
 
 class AsleepError(Exception):
-    """Raised by the progress when the claim sleeps."""
+    """Raised by the progress object while the claim sleeps."""
 
 
 class Interrupting(NoProgress):
@@ -87,7 +87,7 @@ class Interrupting(NoProgress):
 
 
 def test_closing_ends_the_processes():
-    """They are ended, not waited for."""
+    """Running processes are terminated rather than awaited."""
     begin = time.monotonic()
     with (
         pytest.raises(AsleepError),

@@ -1,10 +1,10 @@
-"""The command `taylornets`: it parses, dispatches, prints, and turns what happened into an exit code.
+"""The command `taylornets`: parses arguments, dispatches, prints results, and maps the outcome to an exit code.
 
-Exit codes: 0 done and every claim held; 1 it ran and a claim did not hold; 2 the request was wrong (one line on
+Exit codes: 0 success, and every claim held; 1 the run finished, but a claim did not hold; 2 invalid request (one line on
 standard error); 130 interrupted.
 
-The command line's libraries are extras of the package, and the report's are slow to import. So nothing of them is
-imported with this module: `load` is the one place where the command line imports a module late.
+The libraries of the command line are optional extras, and those of the report are slow to import. This module therefore
+imports none of them: `load` is the only place where the command line imports a module lazily.
 """
 
 import importlib
@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 
 def load(name: str) -> Any:
-    """A module of this room, imported now."""
+    """Imports and returns a module of this package."""
     return importlib.import_module(f"taylornets.cli.{name}")
 
 
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command and exits.
 
     Args:
-        arguments: words after `taylornets`; those of the process if None.
+        arguments: command-line arguments after `taylornets`; defaults to `sys.argv[1:]`.
 
     Raises:
         SystemExit: always, with the exit code.
@@ -33,8 +33,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if error.name is None or error.name.startswith("taylornets"):
             raise
         extra = "dask" if error.name in ("dask", "distributed", "polars") else "cli"
-        print(
-            f"The command line needs {error.name!r}: install it with pip install 'taylornets[{extra}]'", file=sys.stderr
-        )
+        print(f"The command line requires {error.name!r}: pip install 'taylornets[{extra}]'", file=sys.stderr)
         code = 2
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""The commands with their options, and how an exception becomes one line and an exit code."""
+"""The commands and their options, and the mapping from exceptions to a one-line message and an exit code."""
 
 import signal
 import sys
@@ -20,20 +20,20 @@ DONE, BROKEN, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
 
 app = typer.Typer(
     name="taylornets",
-    help="Taylor models of wide neural networks: tests the claims of the theory on this machine and reports the results.",
-    epilog="Exit codes: 0 done and every claim held; 1 a claim did not hold; 2 the request was wrong; 130 interrupted.",
+    help="Taylor models of wide neural networks: fit, certify, diagnose, and test the claims of the theory numerically.",
+    epilog="Exit codes: 0 success, and every claim held; 1 a claim did not hold; 2 invalid request; 130 interrupted.",
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-# The words of the running command, which a report quotes.
+# Arguments of the running command, quoted in the report.
 _words: list[str] = []
 
 
 def _once(option: str, words: list[str] | None) -> str | None:
-    """The value of an option that may be given once."""
+    """Returns the value of an option that may be given at most once."""
     if words is not None and len(words) > 1:
         raise ArgumentError(option, "one column", f"{len(words)}: {', '.join(map(repr, words[:3]))}")
     return words[0] if words else None
@@ -49,26 +49,26 @@ def _version(asked: bool) -> bool:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Everything happens in the commands."""
+    """Does nothing; the commands do the work."""
 
 
 @app.command()
 def reproduce(
     claim: Annotated[
-        list[str] | None, typer.Option("--claim", metavar="NAME", help="Check this claim only; may be repeated.")
+        list[str] | None, typer.Option("--claim", metavar="NAME", help="Test only this claim; may be repeated.")
     ] = None,
-    profile: Annotated[str, typer.Option("--profile", metavar="quick|full", help="How much to compute.")] = "quick",
+    profile: Annotated[str, typer.Option("--profile", metavar="quick|full", help="Amount of computation.")] = "quick",
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the report.")] = Path("reproduction"),
-    seed: Annotated[int, whole("--seed", "N", "Seed of every random draw.")] = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Keep the finished claims of an interrupted run.")] = False,
+    seed: Annotated[int, whole("--seed", "N", "Random seed.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")] = False,
     workers: Annotated[
-        int | None, whole("--workers", "N", "Claims run in parallel; by default one per processor, one on a GPU.")
+        int | None, whole("--workers", "N", "Claims tested in parallel; default: one per CPU core, 1 on a GPU.")
     ] = None,
 ) -> int:
-    """Check every claim of the theory on this machine and write the report."""
+    """Test every claim of the theory on this machine and write a report."""
     return load("_reproduce").run(
         tuple(claim or ()), profile=profile, out=out, seed=seed, resume=resume, workers=workers
     )
@@ -76,63 +76,60 @@ def reproduce(
 
 @app.command()
 def report(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `reproduce` has written.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder written by reproduce, fit or diagnose.")],
 ) -> int:
-    """Rebuild a report from its saved records, without computing anything again."""
+    """Rebuild a report from its saved records without recomputing anything."""
     return load("_reproduce").rebuild(directory)
 
 
 @app.command()
 def sweep(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="The grid; see docs/sweeps.md.")],
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="Grid; see docs/sweeps.md.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the database and the tables.")] = Path(
         "sweep"
     ),
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the sweep in the folder.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the sweep in this folder.")] = False,
     scheduler: Annotated[
         str | None,
-        typer.Option("--scheduler", metavar="ADDRESS", help="A running dask scheduler; by default a local one."),
+        typer.Option("--scheduler", metavar="ADDRESS", help="Running Dask scheduler; default: a local one."),
     ] = None,
-    workers: Annotated[int | None, whole("--workers", "N", "Local processes; by default one per processor.")] = None,
+    workers: Annotated[int | None, whole("--workers", "N", "Local processes; default: one per CPU core.")] = None,
 ) -> int:
-    """Run a grid of learning problems on this machine or a cluster, and export its table."""
+    """Run a grid of learning problems on this machine or a cluster and export the results as a table."""
     return load("_sweep").run(config, out=out, resume=resume, scheduler=scheduler, workers=workers)
 
 
 Encoding = Annotated[
-    str | None, typer.Option("--encoding", metavar="NAME", help="Of a text file; detected by default.")
+    str | None, typer.Option("--encoding", metavar="NAME", help="Encoding of a text file; detected by default.")
 ]
 Separator = Annotated[
-    str | None, typer.Option("--separator", metavar="CHARACTER", help="Of a text file; detected by default.")
+    str | None, typer.Option("--separator", metavar="CHARACTER", help="Separator of a text file; detected by default.")
 ]
 Decimal = Annotated[str, typer.Option("--decimal", metavar=".|,", help="Decimal separator of a text file.")]
-Data = Annotated[str, typer.Argument(metavar="DATA", help="CSV, Parquet, NPZ, or sklearn:NAME, such as sklearn:iris.")]
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="Folder or file that `fit` has written.")]
+Data = Annotated[str, typer.Argument(metavar="DATA", help="CSV, Parquet or NPZ file, or sklearn:NAME (sklearn:iris).")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="Model file or output folder of `fit`.")]
 
 
 @app.command()
 def fit(
     data: Data,
-    target: Annotated[
-        list[str] | None, typer.Option("--target", metavar="COLUMN", help="The column to predict.")
-    ] = None,
-    order: Annotated[int, whole("--order", "K", "Order of the Taylor model; 1 is the NTK.")] = 2,
+    target: Annotated[list[str] | None, typer.Option("--target", metavar="COLUMN", help="Target column.")] = None,
+    order: Annotated[int, whole("--order", "K", "Order of the Taylor model; 1 is the NTK model.")] = 2,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for model and report.")] = Path("fit"),
     task: Annotated[
-        str, typer.Option("--task", metavar="auto|classification|regression", help="Type of the target.")
+        str,
+        typer.Option("--task", metavar="auto|classification|regression", help="Inferred from the target by default."),
     ] = "auto",
-    width: Annotated[int, whole("--width", "M", "Hidden units, an even number.")] = 256,
+    width: Annotated[int, whole("--width", "M", "Number of hidden units (even).")] = 256,
     penalty: Annotated[
-        float | None, number("--penalty", "NUMBER", "Of large weights; selected on validation rows by default.")
+        float | None, number("--penalty", "NUMBER", "Penalty λ; selected on validation rows by default.")
     ] = None,
-    rank: Annotated[int, whole("--rank", "R", "Copies of each unit; 2 closes most gaps of the certificate.")] = 1,
-    seed: Annotated[int, whole("--seed", "N", "Seed of the split and the network.")] = 0,
+    rank: Annotated[int, whole("--rank", "R", "Copies of each hidden unit; 2 closes most duality gaps.")] = 1,
+    seed: Annotated[int, whole("--seed", "N", "Random seed of the data split and the network.")] = 0,
     drop: Annotated[
-        list[str] | None, typer.Option("--drop", metavar="COLUMN", help="Leave this column out; may be repeated.")
+        list[str] | None, typer.Option("--drop", metavar="COLUMN", help="Exclude this column; may be repeated.")
     ] = None,
-    drop_constant: Annotated[
-        bool, typer.Option("--drop-constant", help="Leave out columns that are empty or constant.")
-    ] = False,
+    drop_constant: Annotated[bool, typer.Option("--drop-constant", help="Exclude empty and constant columns.")] = False,
     categorical: Annotated[
         list[str] | None,
         typer.Option("--categorical", metavar="COLUMN", help="Treat a numeric column as categorical; may be repeated."),
@@ -141,7 +138,7 @@ def fit(
     separator: Separator = None,
     decimal: Decimal = ".",
 ) -> int:
-    """Train on a table, with a certificate, and compare the score with baselines."""
+    """Train a Taylor model on a table, certify it, and compare its score with baselines."""
     options = {
         "target": _once("--target", target), "order": order, "out": out, "task": task, "width": width, "penalty": penalty,
         "rank": rank, "seed": seed, "drop": tuple(drop or ()), "drop_constant": drop_constant,
@@ -161,7 +158,7 @@ def predict(
     separator: Separator = None,
     decimal: Decimal = ".",
 ) -> int:
-    """Predict the rows of a table with a saved model."""
+    """Predict the target for each row of a table with a saved model."""
     reading = load("_requests").reading(encoding, separator, decimal)
     return load("_fit").run_predict(model, data, out, reading)
 
@@ -170,7 +167,7 @@ def predict(
 def certify(
     model: Model, data: Data, encoding: Encoding = None, separator: Separator = None, decimal: Decimal = "."
 ) -> int:
-    """Re-certify a saved model: bound the gap of its objective to the optimum, from its weights alone."""
+    """Re-certify a saved model: bound its optimality gap from the weights alone."""
     return load("_fit").run_certify(model, data, load("_requests").reading(encoding, separator, decimal))
 
 
@@ -179,19 +176,20 @@ def diagnose(
     where: Annotated[
         str | None,
         typer.Argument(
-            metavar="FILE.py:FACTORY", help="A function that returns your model; see --init and docs/regime.md."
+            metavar="FILE.py:FACTORY", help="Function that returns your model; see --init and docs/regime.md."
         ),
     ] = None,
-    init: Annotated[bool, typer.Option("--init", help="Write a starter FILE.py, which runs as it is.")] = False,
+    init: Annotated[bool, typer.Option("--init", help="Write a starter FILE.py that runs as is.")] = False,
     data: Annotated[
         str | None,
         typer.Option("--data", metavar="DATA", help="Replaces the data of the factory: NPZ with x and y, or a table."),
     ] = None,
     target: Annotated[
-        list[str] | None, typer.Option("--target", metavar="COLUMN", help="The column of a table to predict.")
+        list[str] | None, typer.Option("--target", metavar="COLUMN", help="Target column of the table.")
     ] = None,
     task: Annotated[
-        str, typer.Option("--task", metavar="auto|classification|regression", help="What kind of target it is.")
+        str,
+        typer.Option("--task", metavar="auto|classification|regression", help="Inferred from the target by default."),
     ] = "auto",
     loss: Annotated[
         str | None, typer.Option("--loss", metavar="NAME", help="Replaces the loss of the factory: softmax, squared, …")
@@ -199,40 +197,40 @@ def diagnose(
     checkpoints: Annotated[
         list[Path] | None,
         typer.Option(
-            "--checkpoints", metavar="PATH", help="Read saved parameters instead of training; a folder, or repeated."
+            "--checkpoints", metavar="PATH", help="Read saved parameters instead of training; may be repeated."
         ),
     ] = None,
     start: Annotated[
-        str, typer.Option("--start", metavar="factory|first", help="Initial parameters of a series of checkpoints.")
+        str, typer.Option("--start", metavar="factory|first", help="Initial parameters for a series of checkpoints.")
     ] = "factory",
     fixed: Annotated[
         str | None,
-        typer.Option("--fixed", metavar="start|end", help="Which values to use for fixed leaves that differ."),
+        typer.Option("--fixed", metavar="start|end", help="Which non-trainable leaves to use where they differ."),
     ] = None,
     orders: Annotated[
-        str, typer.Option("--orders", metavar="1,2,3", help="Orders of the Taylor models trained alongside.")
+        str, typer.Option("--orders", metavar="1,2,3", help="Orders of the Taylor models to train.")
     ] = "1,2,3",
-    max_order: Annotated[int, whole("--max-order", "K", "Largest order of the verdict.")] = 4,
-    steps: Annotated[int, whole("--steps", "N", "Training steps.")] = 300,
-    batch_size: Annotated[int, whole("--batch-size", "N", "Examples per step.")] = 64,
-    probe: Annotated[int, whole("--probe", "N", "Largest number of examples to evaluate on.")] = 500,
+    max_order: Annotated[int, whole("--max-order", "K", "Largest order of the Taylor expansion.")] = 4,
+    steps: Annotated[int, whole("--steps", "N", "Number of training steps.")] = 300,
+    batch_size: Annotated[int, whole("--batch-size", "N", "Examples per minibatch.")] = 64,
+    probe: Annotated[int, whole("--probe", "N", "Maximum number of probe examples.")] = 500,
     learning_rate: Annotated[
-        float, number("--learning-rate", "RATE", "For models without an optimizer: SGD, momentum 0.9.")
+        float, number("--learning-rate", "RATE", "For a model without an optimizer (SGD, momentum 0.9).")
     ] = 0.05,
     threshold: Annotated[
-        float, number("--threshold", "PART", "Fraction of the output change that an order must explain.")
+        float, number("--threshold", "FRACTION", "Part of the output change that an order must explain.")
     ] = 0.9,
-    tolerance: Annotated[float, number("--tolerance", "PART", "Relative error that counts as close.")] = 0.1,
+    tolerance: Annotated[float, number("--tolerance", "FRACTION", "Relative error that counts as close.")] = 0.1,
     images: Annotated[
         str | None,
-        typer.Option("--images", metavar="HxW|no", help="Shape of an input image; inferred by default."),
+        typer.Option("--images", metavar="HxW|no", help="Shape of an input image, or no; inferred by default."),
     ] = None,
-    seed: Annotated[int, whole("--seed", "N", "Seed of splits and batches.")] = 0,
+    seed: Annotated[int, whole("--seed", "N", "Random seed of the data split and the minibatches.")] = 0,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the report.")] = Path("diagnosis"),
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
-    x64: Annotated[bool, typer.Option("--x64", help="Compute in 64 bits.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")] = False,
+    x64: Annotated[bool, typer.Option("--x64", help="Compute in float64.")] = False,
 ) -> int:
-    """Report which order of its Taylor series explains the training of your own network."""
+    """Report which order of the Taylor expansion explains the training of your own network."""
     room = load("_diagnose")
     if init:
         return room.init(where)
@@ -249,12 +247,12 @@ def diagnose(
 
 @app.command()
 def doctor() -> int:
-    """Report what is installed, which devices are seen, and whether anything is missing."""
+    """Report the installed versions, the available devices, and any missing dependencies."""
     return load("_doctor").run()
 
 
 def _terminate(_signum: int, _frame: FrameType | None) -> NoReturn:
-    """SIGTERM is handled like Ctrl-C: finished claims are kept."""
+    """Handles SIGTERM like Ctrl-C, so that finished claims are kept."""
     raise KeyboardInterrupt
 
 
@@ -264,17 +262,17 @@ def _reject(message: str) -> int:
 
 
 def _usage(error: typer.TyperException) -> str:
-    """The parser's message; that of a value names the option first, as all others do."""
+    """Returns the parser's message; for an invalid value, the message starts with the option, like all others."""
     if isinstance(error, typer.BadParameter) and error.param is not None and error.message:
         return f"{word(error.param)}: {error.message}"
     return error.format_message()
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command in 64 bits and returns the exit code.
+    """Runs a command with float64 enabled and returns the exit code.
 
     Args:
-        arguments: words after `taylornets`; those of the process if None.
+        arguments: command-line arguments after `taylornets`; defaults to `sys.argv[1:]`.
     """
     jax.config.update("jax_enable_x64", True)
     words = list(sys.argv[1:] if arguments is None else arguments)

@@ -17,7 +17,7 @@ from taylornets.report import write_report
 
 
 def orders(option: str, words: str) -> tuple[int, ...]:
-    """`1,2,3` as integers."""
+    """Parses `1,2,3` as integers."""
     try:
         return tuple(int(word) for word in words.replace(" ", ",").split(",") if word)
     except ValueError:
@@ -25,7 +25,7 @@ def orders(option: str, words: str) -> tuple[int, ...]:
 
 
 def image_shape(words: str | None) -> tuple[int, ...] | None:
-    """`8x8` or `32x32x3` as integers, `no` as an empty shape."""
+    """Parses `8x8` or `32x32x3` as integers, and `no` as an empty shape."""
     if words is None:
         return None
     if words == "no":
@@ -45,8 +45,8 @@ def init(words: str | None) -> int:
     path = Path((words or "taylornets_model.py").partition(":")[0])
     write_template(path)
     console = Console()
-    console.print(Text(f"Written: {path}"), soft_wrap=True)
-    console.print(Text(f"Try it:  taylornets diagnose {shlex.quote(str(path))}:factory"), soft_wrap=True)
+    console.print(Text(f"Wrote {path}"), soft_wrap=True)
+    console.print(Text(f"Run it with: taylornets diagnose {shlex.quote(str(path))}:factory"), soft_wrap=True)
     return DONE
 
 
@@ -56,19 +56,19 @@ def run(where: str, options: dict[str, Any], given: Sequence[str], x64: bool) ->
     Args:
         where: `FILE.py:FACTORY`.
         options: fields of `DiagnosisRequest`.
-        given: the words of the command after `taylornets`, for the report.
-        x64: whether the user's model computes in 64 bits.
+        given: the command-line arguments after `taylornets`, for the report.
+        x64: whether the user's model computes in float64.
 
     Returns:
-        0 if it is done, 130 if it was interrupted.
+        0 on success, 130 if interrupted.
     """
-    # The user's arrays have JAX's default type, which is that of the user's own programs unless asked otherwise.
+    # Unless x64 is set, the user's arrays keep JAX's default precision, as in the user's own programs.
     jax.config.update("jax_enable_x64", x64)
     words = [word for word in given if word != "--resume"]
     request = DiagnosisRequest(where, command=shlex.join(["taylornets", *words]), **options)
     screen = Console(stderr=True)
     try:
-        # A request that is wrong is rejected while reading: one line on standard error and no other.
+        # An invalid request is rejected during the stage `reading`, with a single line on standard error.
         with shown(screen, transient=True, silent=("reading",)) as progress:
             found = diagnose(request, progress)
             report = write_report(request.out, progress)

@@ -1,4 +1,4 @@
-"""The command `doctor`: what is installed, what is seen, what is missing."""
+"""The command `doctor`: installed versions, available devices, missing dependencies."""
 
 import os
 import platform
@@ -18,13 +18,13 @@ from taylornets.series import TESTED, is_untested
 
 @dataclass(frozen=True)
 class Requirement:
-    """One library that the package names.
+    """One dependency of the package.
 
     Args:
-        name: as in the package index.
-        minimum: lowest version that will do; empty for any.
-        extra: the extra that asks for it; empty for the package itself.
-        installed: version found, or None.
+        name: its name on the package index.
+        minimum: lowest supported version; empty for any.
+        extra: the extra that requires it; empty for the package itself.
+        installed: the installed version, or None.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Requirement:
 
     @property
     def satisfied(self) -> bool:
-        """Whether it is there and new enough."""
+        """Whether it is installed in a supported version."""
         return self.installed is not None and _numbers(self.installed) >= _numbers(self.minimum)
 
 
@@ -55,7 +55,7 @@ def _installed(name: str) -> str | None:
 
 
 def requirements() -> list[Requirement]:
-    """What the installed package's own metadata ask for; extras that name extras are left to these."""
+    """Reads the dependencies from the metadata of the installed package; extras that only combine extras are skipped."""
     result: list[Requirement] = []
     for line in metadata.requires("taylornets") or ():
         found = re.match(r"\s*([A-Za-z0-9._-]+)\s*(?:\[[^\]]*\])?\s*(?:>=\s*([0-9.]+))?", line)
@@ -74,7 +74,7 @@ def _memory() -> str:
 
 
 def _precise() -> bool:
-    """Whether JAX computes in 64 bits: in 32, the small summand is lost."""
+    """Whether JAX computes in float64: in float32, the small summand is lost."""
     return bool(jnp.asarray(1.0) + 2.0**-40 > 1.0)
 
 
@@ -82,7 +82,7 @@ def run() -> int:
     """Prints the findings.
 
     Returns:
-        0 if the package and the command line have all that they need and 64 bits work, 1 otherwise.
+        0 if all dependencies of the package and the command line are installed and float64 works, 1 otherwise.
     """
     console = Console()
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
@@ -92,7 +92,7 @@ def run() -> int:
     for name, value in {
         "taylornets": metadata.version("taylornets"),
         "Python": platform.python_version(),
-        "JAX": found + (f" (newer than the newest tested, {TESTED})" if is_untested(found) else ""),
+        "JAX": found + (f" (newer than the latest tested version, {TESTED})" if is_untested(found) else ""),
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
         "devices": ", ".join(f"{device.platform} {device.id} ({device.device_kind})" for device in jax.devices()),
         "64 bits": "yes" if precise else "no: jax_enable_x64 has no effect on this device",

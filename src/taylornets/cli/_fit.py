@@ -21,17 +21,17 @@ def run_fit(request: FitRequest) -> int:
     """Trains on a table, saves the model, writes the report, prints the summary.
 
     Returns:
-        0 if it is done, 130 if it was interrupted.
+        0 on success, 130 if interrupted.
     """
     screen = Console(stderr=True)
     saved: list[Path] = []
     try:
-        # A request that is wrong is rejected while reading: one line on standard error and no other.
+        # An invalid request is rejected during the stage `reading`, with a single line on standard error.
         with shown(screen, transient=True, silent=("reading",)) as progress:
             fitted = fit(request, progress, saved.append)
             report = write_report(fitted.folder, progress)
     except KeyboardInterrupt:
-        kept = f"The model was saved to {saved[0]}; no report was written." if saved else "Nothing was written."
+        kept = f"The model was saved to {saved[0]}, but no report was written." if saved else "Nothing was written."
         screen.print(Text(f"Interrupted. {kept}"), soft_wrap=True)
         return INTERRUPTED
     console = Console()
@@ -56,7 +56,7 @@ def _written(frame: pd.DataFrame, out: Path) -> bytes:
 
 
 def run_predict(model: str, data: str, out: Path | None, reading: Reading) -> int:
-    """Predicts the rows of a table; the predictions go to a file or to standard output.
+    """Predicts the rows of a table and writes the predictions to a file or to standard output.
 
     Returns:
         0.
@@ -72,22 +72,27 @@ def run_predict(model: str, data: str, out: Path | None, reading: Reading) -> in
             _files.write_bytes(out, _written(found.frame, out))
         except OSError as error:
             raise _checks.ArgumentError("--out", "a file that can be written", f"{out} ({error.strerror})") from None
-        screen.print(Text(f"{len(found.frame):,} predictions: {out}"), soft_wrap=True)
+        screen.print(Text(f"Wrote {len(found.frame):,} predictions to {out}"), soft_wrap=True)
     if found.ignored:
         more = f" and {len(found.ignored) - 3} more" if len(found.ignored) > 3 else ""
         screen.print(
-            Text(f"Columns that the model does not use: {', '.join(found.ignored[:3])}{more}."), soft_wrap=True
+            Text(f"Ignored columns, which the model does not use: {', '.join(found.ignored[:3])}{more}."),
+            soft_wrap=True,
         )
     if found.score is not None:
         name = "accuracy" if len(found.frame.columns) > 1 else "R²"
-        seen = " This is the table of the fit; most of these rows were used for training." if found.seen else ""
-        words = f"The table has the target: {name} {found.score:.4f} on {found.rows:,} rows.{seen}"
+        seen = (
+            " This is the table that the model was fitted on; most of its rows were used for training."
+            if found.seen
+            else ""
+        )
+        words = f"{name} {found.score:.4f} on the {found.rows:,} rows with a target.{seen}"
         screen.print(Text(words), soft_wrap=True)
     return DONE
 
 
 def _check_out(out: Path) -> None:
-    """Raises for what is no new or regular file, before anything is computed."""
+    """Rejects an output path that is neither new nor a regular file, before anything is computed."""
     if out.suffix.lower() not in (".csv", ".parquet"):
         raise _checks.ArgumentError("--out", "a file with the ending .csv or .parquet", repr(str(out)))
     if out.exists() and not out.is_file():
@@ -104,17 +109,17 @@ def run_certify(model: str, data: str, reading: Reading) -> int:
     found = proof.certificate
     console = Console()
     which = (
-        f"This is the table of the fit: the problem consists of its {proof.rows:,} training rows."
+        f"This is the table that the model was fitted on; the certificate covers its {proof.rows:,} training rows."
         if proof.same
-        else f"This table differs from that of the fit: the problem consists of all its {proof.rows:,} rows with a target, "
-        "to which the weights were not fitted. A large gap means that other weights would fit these rows better."
+        else f"This is not the table that the model was fitted on; the certificate covers all its {proof.rows:,} rows with "
+        "a target, which were not used for fitting. A large gap means that other weights may fit these rows better."
     )
     console.print(Text(which))
     console.print()
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     for name, value in {
         "objective of the saved weights": f"{float(found.primal):.9g}",
-        "lower bound for all weights": f"{float(found.dual):.9g}",
+        "lower bound over all weights": f"{float(found.dual):.9g}",
         "gap": f"{float(found.gap):.3g} ({float(found.relative_gap):.2g} of the objective)",
     }.items():
         grid.add_row(Text(name, style="dim"), Text(value))

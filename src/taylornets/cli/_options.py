@@ -1,4 +1,4 @@
-"""Options that are numbers: parsed where they enter, with a message that says what was expected and what it got."""
+"""Numeric options, validated when they are parsed; the message states the expected and the given value."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import typer
 
 
 def whole(option: str, metavar: str, text: str) -> Any:
-    """An option that takes an integer.
+    """Creates an option that takes an integer.
 
     Args:
         option: with its dashes.
@@ -17,7 +17,7 @@ def whole(option: str, metavar: str, text: str) -> Any:
 
 
 def number(option: str, metavar: str, text: str) -> Any:
-    """An option that takes a number.
+    """Creates an option that takes a number.
 
     Args:
         option: with its dashes.

@@ -1,4 +1,4 @@
-"""Progress on the screen: bars on a terminal, plain lines elsewhere, so that the log of a server shows it too."""
+"""Progress display: bars on a terminal, plain lines elsewhere, so that log files show progress too."""
 
 import time
 from collections.abc import Iterable
@@ -17,16 +17,16 @@ from rich.progress import (
 
 from taylornets.report import seconds
 
-_QUIET_SECONDS = 5.0  # the least time between two lines about the same part
-_EARLY = 0.05  # before this fraction, the time spent on compiling says nothing about the rest
+_QUIET_SECONDS = 5.0  # minimum time between two lines about the same part
+_EARLY = 0.05  # below this fraction, compilation dominates and the remaining time is not estimated
 
 
 class Bars:
-    """One bar per part, with the elapsed and the remaining time.
+    """One bar per part, with elapsed and remaining time.
 
     Args:
         console: a terminal.
-        transient: whether the bars disappear at the end.
+        transient: whether the bars are removed at the end.
     """
 
     def __init__(self, console: Console, transient: bool = False):
@@ -55,22 +55,22 @@ class Bars:
         self._tasks[name] = self._progress.add_task(f"{name:<18}", total=1.0, message="")
 
     def progressed(self, name: str, fraction: float, message: str) -> None:
-        """Moves the part's bar."""
+        """Advances the part's bar."""
         self._progress.update(self._tasks[name], completed=fraction, message=message)
 
     def finished(self, name: str, message: str) -> None:
-        """Fills the part's bar and shows the result next to it."""
+        """Completes the part's bar and shows the result next to it."""
         if name not in self._tasks:
             self.started(name)
         self._progress.update(self._tasks[name], completed=1.0, message=message)
 
 
 class Lines:
-    """A line when a part begins, every few seconds, and when it ends with a result.
+    """Prints a line when a part begins, every few seconds, and when it ends with a result.
 
     Args:
         console: not a terminal.
-        silent: names of parts without lines.
+        silent: names of parts for which nothing is printed.
     """
 
     def __init__(self, console: Console, silent: Iterable[str] = ()):
@@ -90,12 +90,12 @@ class Lines:
             self._console.print(f"{name}: {text}", markup=False, highlight=False, soft_wrap=True)
 
     def started(self, name: str) -> None:
-        """Prints which part begins."""
+        """Prints the name of a part that begins."""
         self._begin[name] = self._last[name] = time.monotonic()
         self._say(name, "begins")
 
     def progressed(self, name: str, fraction: float, message: str) -> None:
-        """Prints how far the part is, unless a line about it was printed within the last seconds."""
+        """Prints the progress of a part, at most once every few seconds."""
         now = time.monotonic()
         if now - self._last[name] >= _QUIET_SECONDS:
             passed = now - self._begin[name]
@@ -103,18 +103,18 @@ class Lines:
             self._say(name, f"{100 * fraction:.0f} % after {seconds(passed)}{left}: {message}")
 
     def finished(self, name: str, message: str) -> None:
-        """Prints the result and the time that it took, if there is a result."""
+        """Prints the result, if any, and the elapsed time."""
         began = self._begin.pop(name, None)
         if message:
             self._say(name, message + (f" ({seconds(time.monotonic() - began)})" if began is not None else ""))
 
 
 def shown(console: Console, *, transient: bool = False, silent: Iterable[str] = ()) -> Bars | Lines:
-    """Bars on a terminal, lines elsewhere.
+    """Shows bars on a terminal and lines elsewhere.
 
     Args:
         console: standard error.
-        transient: whether bars disappear at the end.
+        transient: whether bars are removed at the end.
         silent: names of parts that have a bar but no lines.
     """
     return Bars(console, transient) if console.is_terminal else Lines(console, silent)

@@ -23,7 +23,7 @@ def _verdict(record: ClaimRecord) -> Text:
 
 
 def _summarize(claims: Sequence[ClaimRecord], report: Path) -> None:
-    """The table of verdicts and the way to the report, on standard output."""
+    """Prints the table of verdicts and the path of the report to standard output."""
     console = Console()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for name in ("claim", "predicted", "measured", "verdict"):
@@ -49,7 +49,7 @@ def _resumption(names: Sequence[str], profile: str, out: Path, seed: int) -> str
 
 
 def _processes() -> int:
-    """One per processor; one where processes would share an accelerator's memory."""
+    """Returns one process per CPU core, or a single one where processes would share accelerator memory."""
     return (os.cpu_count() or 1) if jax.default_backend() == "cpu" else 1
 
 
@@ -57,7 +57,7 @@ def run(names: Sequence[str], *, profile: str, out: Path, seed: int, resume: boo
     """Checks the claims, writes the report, prints the summary.
 
     Returns:
-        0 if every claim held, 1 if one did not, 130 if it was interrupted.
+        0 if every claim held, 1 if one did not, 130 if interrupted.
     """
     screen = Console(stderr=True)
     try:
@@ -82,7 +82,7 @@ def run(names: Sequence[str], *, profile: str, out: Path, seed: int, resume: boo
 
 
 def rebuild(directory: Path) -> int:
-    """Writes the report anew from the records in a folder.
+    """Rebuilds the report from the records in a folder.
 
     Returns:
         0 if every claim of the run is finished and held, 1 otherwise.

@@ -1,4 +1,4 @@
-"""From options to what the runner of fits takes."""
+"""Conversion of command-line options to requests."""
 
 import shlex
 from dataclasses import fields
@@ -7,7 +7,7 @@ from typing import Any
 from taylornets.datafiles import Reading
 from taylornets.tabular import FitRequest, FitSettings
 
-# The seed is written into the command of a report even where it is the default: it decides every bit.
+# The command in the report always states the seed, even the default, since every result depends on it.
 _DEFAULTS: dict[str, Any] = {
     field.name: field.default
     for kind in (FitRequest, FitSettings, Reading)
@@ -17,16 +17,16 @@ _DEFAULTS: dict[str, Any] = {
 
 
 def reading(encoding: str | None, separator: str | None, decimal: str) -> Reading:
-    """How a table is read."""
+    """Builds the reading options of a table."""
     return Reading(encoding, separator, decimal)
 
 
 def request(data: str, options: dict[str, Any]) -> FitRequest:
-    """The fit that the options ask for.
+    """Builds the fit request from the options.
 
     Args:
         data: file or `sklearn:NAME`.
-        options: by their names, with underscores.
+        options: values by option name, with underscores.
     """
     words = ["taylornets", "fit", data]
     for name, value in options.items():

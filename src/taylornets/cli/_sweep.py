@@ -16,7 +16,7 @@ def run(config: Path, *, out: Path, resume: bool, scheduler: str | None, workers
     """Runs the grid of a configuration.
 
     Returns:
-        0 if every cell is finished, 1 if one failed, 130 if it was interrupted.
+        0 if every cell finished, 1 if one failed, 130 if interrupted.
     """
     screen = Console(stderr=True)
     if workers is not None:
@@ -28,7 +28,7 @@ def run(config: Path, *, out: Path, resume: bool, scheduler: str | None, workers
         with shown(screen) as progress:
             sweep(plan, out, resume=resume, scheduler=scheduler, workers=workers, progress=progress)
     except KeyboardInterrupt:
-        screen.print(Text(f"Interrupted: finished cells are kept in {out}. Resume with: {shlex.join(words)}"))
+        screen.print(Text(f"Interrupted. Finished cells are kept in {out}. Resume with: {shlex.join(words)}"))
         return INTERRUPTED
     except CellError as error:
         screen.print(Text(" ".join(str(error).split())), soft_wrap=True)

@@ -1,9 +1,9 @@
-"""Words of the command line: the rooms below name Python arguments, and their errors are translated here, by one table.
+"""Translation of error messages to the command line: errors name Python arguments, and this module maps them to options.
 
-An error about `drop_constant` is about `--drop-constant` for whoever runs `taylornets fit`. What an argument is called follows
-from the parameters of the commands themselves; the table has only the arguments whose parameter has another name. In a
-message, an argument stands in backquotes, alone or as in a call: `` `drop` `` reads `--drop`, `` `rank=2` `` reads `--rank 2`,
-`` `resume=True` `` reads `--resume`.
+An error about `drop_constant` concerns `--drop-constant` for a user of `taylornets fit`. Option names are derived from the
+parameters of the commands; the table below lists only arguments whose option has a different name. Messages quote arguments
+in backticks, alone or with a value: `` `drop` `` becomes `--drop`, `` `rank=2` `` becomes `--rank 2`, and
+`` `resume=True` `` becomes `--resume`.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import Any
 
 from taylornets._checks import ArgumentError
 
-# Arguments of functions and the parameters of commands that set them; the first one that a command has.
+# For each function argument, candidate command parameters that set it; the first that the command has is used.
 _PARAMETERS = {
     "source": ("data",), "name": ("claim",), "names": ("claim",), "path": ("config", "init"), "write_template": ("init",),
     "image_shape": ("images",),
@@ -21,15 +21,15 @@ _ARGUMENT = re.compile(r"`([a-z_]\w*)(?:=([^`]*))?`")
 
 
 def word(parameter: Any) -> str:
-    """A parameter of a command as the user writes it: the option, or the placeholder in the usage."""
+    """Returns a parameter as the user writes it: the option, or its placeholder in the usage line."""
     return parameter.metavar if parameter.param_type_name == "argument" else parameter.opts[0]
 
 
 def words(command: Any) -> dict[str, str]:
-    """What a command calls the arguments of the functions below it.
+    """Maps function arguments to the names a command uses for them.
 
     Args:
-        command: typer's.
+        command: a Typer command.
 
     Returns:
         Option or placeholder by the name of the argument.
@@ -42,12 +42,12 @@ def words(command: Any) -> dict[str, str]:
 
 
 def translated(error: ArgumentError, command: str, commands: Mapping[str, Any]) -> str:
-    """The message of an error in words of the command line.
+    """Rewrites the message of an error in terms of command-line options.
 
     Args:
-        error: about an argument of a function, or about an option already.
-        command: the one that runs.
-        commands: all of them: advice may name an option of another one.
+        error: names a function argument or, already, an option.
+        command: the running command.
+        commands: all commands, since advice may name an option of another one.
 
     Returns:
         The message.

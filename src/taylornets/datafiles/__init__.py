@@ -1,10 +1,10 @@
-"""Tables from files: CSV, Parquet, NPZ, and the sets that come with scikit-learn.
+"""Tables from CSV, Parquet and NPZ files, and the data sets bundled with scikit-learn.
 
     table = read("houses.csv", Reading(drop=("id",)))
-    table.frame  # numbers as float64 with NaN where one is missing, texts as objects
+    table.frame  # numbers as float64, strings as objects; missing values are NaN
 
-What comes from a file is not trusted. Its size, the number of its columns and what it unpacks to are checked before it is
-read; nothing in it is executed (no pickle); and whatever is wrong with it ends in one `ArgumentError` that says where.
+Files are treated as untrusted. File size, number of columns and unpacked size are checked before reading, no content is
+executed (no pickle), and any defect raises an `ArgumentError` that names its location.
 """
 
 from taylornets.datafiles._read import bundled as bundled

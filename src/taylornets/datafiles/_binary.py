@@ -1,4 +1,4 @@
-"""Parquet and NPZ: what they say about themselves is checked first, then the columns are read one by one."""
+"""Parquet and NPZ files: the metadata are checked first, then the columns are read one by one."""
 
 import math
 import zipfile
@@ -27,14 +27,14 @@ from taylornets.datafiles._table import (
 
 _NUMBERS = "biuf"
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-_DROP = "Leave it out with `drop`."
-# What zipfile, zlib and NumPy raise on an invalid or damaged archive.
+_DROP = "Exclude it with `drop`."
+# Exceptions of zipfile, zlib and NumPy for an invalid or damaged archive.
 _UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
     OSError,
     EOFError,
-    RuntimeError,  # encrypted; NotImplementedError, of an unknown compression, is one
+    RuntimeError,  # encrypted; also NotImplementedError, for an unknown compression
     ValueError,
     MemoryError,
     OverflowError,
@@ -44,7 +44,7 @@ _UNREADABLE = (
 def _damaged(path: Path, kind: str, error: Exception) -> Exception:
     lines = str(error).strip().splitlines()
     why = f" ({short(lines[0])})" if lines else ""
-    return wrong(kind, f"{path}, which is damaged or of another format{why}")
+    return wrong(kind, f"{path}, which is damaged or in another format{why}")
 
 
 # --- Parquet -------------------------------------------------------------------------------------------------------
@@ -54,15 +54,15 @@ def read_parquet(path: Path, reading: Reading) -> DataTable:
     """Reads a Parquet file with columns of numbers, booleans and strings.
 
     Args:
-        path: of the file, whose size has been checked.
-        reading: what the user said about it.
+        path: path of the file, whose size has been checked.
+        reading: reading options.
 
     Returns:
         The table.
 
     Raises:
-        ArgumentError: if the file is not a valid archive, is too large when unpacked, or has columns of other kinds.
-        OSError: where the file cannot be read.
+        ArgumentError: if the file is not a valid archive, is too large when unpacked, or has columns of other types.
+        OSError: if the file cannot be read.
     """
     with path.open("rb") as file:
         try:
@@ -70,10 +70,10 @@ def read_parquet(path: Path, reading: Reading) -> DataTable:
             names = _checked_parquet(opened)
             kept = check_drop(names, reading)
             if not kept:
-                raise wrong("columns that are not dropped", f"none of {len(names)}")
+                raise wrong("at least one column that is not dropped", f"none of {len(names)}")
             for name in kept:
                 _kind(name, opened.schema_arrow.field(names.index(name)).type)
-            # Names in the file may have space around them: columns are taken by place.
+            # Names in the file may have surrounding whitespace, so columns are selected by position.
             table = opened.read(use_threads=False)
             columns = {name: _values(name, table.column(names.index(name)), reading) for name in kept}
         except (pa.ArrowException, OSError, MemoryError, OverflowError, UnicodeDecodeError) as error:
@@ -82,7 +82,7 @@ def read_parquet(path: Path, reading: Reading) -> DataTable:
 
 
 def _checked_parquet(opened: Any) -> list[str]:
-    """The names of the columns of a file that is not too large."""
+    """Returns the column names after checking the size of the file."""
     metadata = opened.metadata
     check_size(metadata.num_columns, LIMITS.columns, "columns")
     names = check_names(opened.schema_arrow.names)
@@ -95,7 +95,7 @@ def _checked_parquet(opened: Any) -> list[str]:
 
 
 def _kind(name: str, found: Any) -> str:
-    """`"number"` or `"text"`; raises for other kinds of columns."""
+    """Returns `"number"` or `"text"`; rejects columns of other types."""
     kinds = pa.types
     if kinds.is_dictionary(found):
         return _kind(name, found.value_type)
@@ -126,18 +126,18 @@ def _values(name: str, column: Any, reading: Reading) -> Any:
 
 
 def read_npz(path: Path, reading: Reading) -> DataTable:
-    """Reads arrays of an NPZ file: of one axis a column, of two axes columns `name_0`, `name_1`, and so on.
+    """Reads an NPZ file: a one-dimensional array is a column, a two-dimensional one the columns `name_0`, `name_1`, ...
 
     Args:
-        path: of the file, whose size has been checked.
-        reading: what the user said about it.
+        path: path of the file, whose size has been checked.
+        reading: reading options.
 
     Returns:
         The table.
 
     Raises:
-        ArgumentError: if the file is not a valid archive, is too large when unpacked, or with arrays of objects or other kinds.
-        OSError: where the file cannot be read.
+        ArgumentError: if the file is not a valid archive, is too large when unpacked, or has arrays of other types.
+        OSError: if the file cannot be read.
     """
     with path.open("rb") as file:
         try:
@@ -151,11 +151,11 @@ def read_npz(path: Path, reading: Reading) -> DataTable:
         parts = {name: array} if array.ndim == 1 else {f"{name}_{i}": array[:, i] for i in range(array.shape[1])}
         for part, values in parts.items():
             if part in columns:
-                raise wrong("names of columns that differ", f"{short(part)} twice")
+                raise wrong("distinct column names", f"{short(part)} twice")
             columns[part] = values
     kept = check_drop(check_names(list(columns)), reading)
     if not kept:
-        raise wrong("columns that are not dropped", f"none of {len(columns)}")
+        raise wrong("at least one column that is not dropped", f"none of {len(columns)}")
     made = {
         name: from_texts(name, columns[name].tolist(), reading)
         if columns[name].dtype.kind == "U"
@@ -166,7 +166,7 @@ def read_npz(path: Path, reading: Reading) -> DataTable:
 
 
 def _arrays(file: IO[bytes], reading: Reading) -> dict[str, np.ndarray]:
-    """The arrays that are not dropped, of one length."""
+    """Reads the arrays that are not dropped, checking that their lengths agree."""
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         check_size(len(members), LIMITS.columns, "arrays")
@@ -175,25 +175,25 @@ def _arrays(file: IO[bytes], reading: Reading) -> dict[str, np.ndarray]:
         for member in members:
             name = member.filename.removesuffix(".npy")
             if name == member.filename:
-                raise wrong("an NPZ file, of NumPy arrays", f"one that holds {short(member.filename)}")
+                raise wrong("an NPZ file of NumPy arrays", f"one that contains {short(member.filename)}")
             if name in reading.drop:
                 continue
             shape = _checked_shape(archive, member, name)
             if found and shape[0] != len(next(iter(found.values()))):
                 first = next(iter(found))
-                came = f"{len(found[first])} in {short(first)} and {shape[0]} in {short(name)}"
-                raise wrong("arrays of one length", came)
+                got = f"{len(found[first])} in {short(first)} and {shape[0]} in {short(name)}"
+                raise wrong("arrays of equal length", got)
             if name in found:
-                raise wrong("names of arrays that differ", f"{short(name)} twice")
+                raise wrong("distinct array names", f"{short(name)} twice")
             with archive.open(member) as stream:
                 found[name] = np.lib.format.read_array(stream, allow_pickle=False)
     if not found:
-        raise wrong("an NPZ file with arrays", "one with none that is not dropped")
+        raise wrong("at least one array that is not dropped", "none")
     return found
 
 
 def _checked_shape(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> tuple[int, ...]:
-    """The shape that an array says it has, before memory is taken for it."""
+    """Reads the declared shape of an array before memory is allocated."""
     with archive.open(member) as stream:
         version = np.lib.format.read_magic(stream)
         if version not in _HEADERS:
@@ -201,11 +201,11 @@ def _checked_shape(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str)
         shape, _, dtype = _HEADERS[version](stream)
         start = stream.tell()
     if dtype.kind not in _NUMBERS + "U":
-        kind = "objects, which only pickle could read" if dtype.hasobject else str(dtype)
+        kind = "objects, which would require pickle" if dtype.hasobject else str(dtype)
         raise wrong("arrays of numbers, booleans or strings", f"{short(kind)} in {short(name)}", _DROP)
     if len(shape) not in (1, 2) or 0 in shape:
-        raise wrong("arrays of one or two axes, none of them empty", f"shape {shape} in {short(name)}", _DROP)
+        raise wrong("non-empty arrays of one or two dimensions", f"shape {shape} in {short(name)}", _DROP)
     check_size(math.prod(shape), LIMITS.cells, "cells")
     if start + math.prod(shape) * dtype.itemsize != member.file_size:
-        raise wrong("arrays as large as they say", f"another size in {short(name)}")
+        raise wrong("arrays of their declared size", f"another size in {short(name)}")
     return shape

@@ -1,4 +1,4 @@
-"""The one entry: a word of the user becomes a table, or one sentence that says why not."""
+"""Entry point: reads the named source as a table, or raises an error that states the reason."""
 
 import stat
 from pathlib import Path
@@ -28,7 +28,7 @@ _READERS = {
 
 
 def bundled() -> tuple[str, ...]:
-    """Names of the sets that come with scikit-learn; none is ever downloaded."""
+    """Returns the names of the data sets bundled with scikit-learn; nothing is downloaded."""
     return tuple(_PREFIX + name for name in _BUNDLED)
 
 
@@ -36,15 +36,15 @@ def read(source: str, reading: Reading | None = None) -> DataTable:
     """Reads a table.
 
     Args:
-        source: a file with the ending .csv, .tsv, .txt, .parquet, .pq or .npz, or `sklearn:NAME` for a set that comes with
-            scikit-learn.
-        reading: how; by default encoding and separator are detected.
+        source: a file with the ending .csv, .tsv, .txt, .parquet, .pq or .npz, or `sklearn:NAME` for a data set bundled
+            with scikit-learn.
+        reading: reading options; by default, encoding and separator are detected.
 
     Returns:
-        The table, all columns but the dropped ones.
+        The table, without the dropped columns.
 
     Raises:
-        ArgumentError: for anything that is no table, or too large to be read in one piece.
+        ArgumentError: for an invalid table, or one that is too large to be read at once.
     """
     reading = reading or Reading()
     _checks.choice("decimal", reading.decimal, (".", ","))
@@ -57,20 +57,22 @@ def read(source: str, reading: Reading | None = None) -> DataTable:
         _check_file(path)
         return _READERS[path.suffix.lower()](path, reading)
     except OSError as error:
-        came = f"{_checks.short(source)} ({error.strerror or type(error).__name__})"
-        raise _checks.ArgumentError("source", "a file that can be read", came) from None
+        got = f"{_checks.short(source)} ({error.strerror or type(error).__name__})"
+        raise _checks.ArgumentError("source", "a readable file", got) from None
 
 
 def _check_file(path: Path) -> None:
-    """Raises for what is no regular file, has another ending, or is too large."""
+    """Rejects a path that is not a regular file, has an unknown extension, or is too large."""
     found = path.stat()
     if stat.S_ISDIR(found.st_mode):
         raise _checks.ArgumentError("source", "a file", f"the folder {path}")
     if not stat.S_ISREG(found.st_mode):
-        raise _checks.ArgumentError("source", "a file", f"{path}, which is a device or a pipe", "Save the data first.")
+        raise _checks.ArgumentError(
+            "source", "a file", f"{path}, which is a device or a pipe", "Save the data as a file."
+        )
     if path.suffix.lower() not in _READERS:
-        needed = f"a file with the ending {', '.join(_READERS)}, or one of {', '.join(bundled())}"
-        raise _checks.ArgumentError("source", needed, _checks.short(path.name))
+        expected = f"a file with the ending {', '.join(_READERS)}, or one of {', '.join(bundled())}"
+        raise _checks.ArgumentError("source", expected, _checks.short(path.name))
     if found.st_size > LIMITS.bytes:
         raise _checks.ArgumentError(
             "source", f"a file of at most {LIMITS.bytes:,} bytes", f"{found.st_size:,} in {path}"
@@ -78,7 +80,7 @@ def _check_file(path: Path) -> None:
 
 
 def _bundled(source: str, reading: Reading) -> DataTable:
-    """A set that comes with scikit-learn; the target is one of its columns, of strings where it is a class."""
+    """Loads a data set bundled with scikit-learn; the target is one of its columns, with class labels as strings."""
     name = _checks.choice("source", source.removeprefix(_PREFIX), _BUNDLED)
     found: Any = getattr(datasets, f"load_{name}")(as_frame=True)
     frame: pd.DataFrame = found.frame
@@ -91,4 +93,4 @@ def _bundled(source: str, reading: Reading) -> DataTable:
         else:
             columns[column] = from_numbers(column, frame[column].to_numpy(), reading)
     target = outcomes[0] if len(outcomes) == 1 and outcomes[0] in columns else None
-    return DataTable(source, framed(columns), "a set that comes with scikit-learn", target, outcomes)
+    return DataTable(source, framed(columns), "data set bundled with scikit-learn", target, outcomes)

@@ -1,4 +1,4 @@
-"""A table, how it is read, and what makes columns of numbers or strings."""
+"""Tables, reading options, and the conversion of columns to numbers or strings."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,21 +11,21 @@ import pandas as pd
 from taylornets import _checks
 from taylornets._checks import short
 
-# What stands for a missing value in a text file, in lower or upper case.
+# Strings for missing values in a text file, case-insensitive.
 MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "?"})
 _BOOLEANS = {"true": "true", "false": "false"}
-_MOSTLY = 0.5  # beyond this share of numbers, words in a column are taken for mistakes, not for categories
+_MOSTLY = 0.5  # above this fraction of numbers, strings in a column are treated as errors, not as categories
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Largest sizes of a file and its table, checked before it is read.
+    """Maximum sizes of a file and its table, checked before reading.
 
     Args:
-        bytes: of a file, and of what a packed file says that it unpacks to.
-        columns: of a table.
+        bytes: size of a file, and the declared unpacked size of an archive.
+        columns: number of columns.
         cells: rows times columns.
-        line: characters of one line of a text file.
+        line: characters per line of a text file.
     """
 
     bytes: int = 2**30
@@ -39,15 +39,15 @@ LIMITS = Limits()
 
 @dataclass(frozen=True)
 class Reading:
-    """How a file is to be read; the rest is detected.
+    """Reading options; everything else is detected.
 
     Args:
-        encoding: of a text file; by default that of its byte order mark, or else UTF-8.
-        separator: between the cells of a text file; one character.
-        decimal: `"."` or `","`.
-        drop: columns to leave out.
-        categorical: columns of numbers that are names of categories.
-        strict: whether a column that is to be dropped or taken for categories must be there.
+        encoding: encoding of a text file; by default that of its byte order mark, or else UTF-8.
+        separator: column separator of a text file, one character.
+        decimal: decimal separator, `"."` or `","`.
+        drop: columns to exclude.
+        categorical: numeric columns to treat as categorical.
+        strict: whether columns in `drop` and `categorical` must exist.
     """
 
     encoding: str | None = None
@@ -60,14 +60,14 @@ class Reading:
 
 @dataclass(frozen=True)
 class DataTable:
-    """Named columns of numbers (float64, NaN where one is missing) and of strings (objects, NaN where one is missing).
+    """Named columns of numbers (float64) and strings (objects); missing values are NaN.
 
     Args:
-        source: where it came from, as the user wrote it.
+        source: the source, as the user wrote it.
         frame: the columns, in the order of the file.
-        format: what kind of file it was, in words.
-        target: the column to predict, where the source says which.
-        outcomes: columns that are outcomes; those other than the target are no inputs.
+        format: description of the file format.
+        target: the target column, if the source defines one.
+        outcomes: columns that are outcomes; those other than the target are not used as inputs.
     """
 
     source: str
@@ -77,7 +77,7 @@ class DataTable:
     outcomes: tuple[str, ...] = ()
 
     def digest(self, names: Sequence[str]) -> str:
-        """SHA-256 of names and values of some columns, whatever the kind of file."""
+        """Returns the SHA-256 of names and values of some columns, independent of the file format."""
         found = hashlib.sha256()
         for name in names:
             column: Any = self.frame[name]
@@ -89,45 +89,45 @@ class DataTable:
         return found.hexdigest()
 
 
-def wrong(needed: str, came: str, advice: str = "") -> _checks.ArgumentError:
-    """The error of a file that cannot be used."""
-    return _checks.ArgumentError("source", needed, came, advice)
+def wrong(expected: str, got: str, advice: str = "") -> _checks.ArgumentError:
+    """Creates the error for an invalid file."""
+    return _checks.ArgumentError("source", expected, got, advice)
 
 
 def check_size(count: int, limit: int, what: str) -> None:
-    """Raises for more than `limit` of something."""
+    """Rejects a count above `limit`."""
     if count > limit:
         raise wrong(f"at most {limit:,} {what}", f"{count:,}")
 
 
 def check_names(names: Sequence[Any]) -> list[str]:
-    """Names of columns: strings that differ and are not empty.
+    """Validates column names: distinct and non-empty strings.
 
     Args:
-        names: as they stand in the file.
+        names: column names as in the file.
 
     Returns:
-        The names without space around them.
+        The names without surrounding whitespace.
 
     Raises:
-        ArgumentError: for too many, empty or equal ones.
+        ArgumentError: for too many, empty or duplicate names.
     """
     check_size(len(names), LIMITS.columns, "columns")
     found = [str(name).strip() for name in names]
     seen: set[str] = set()
     for place, name in enumerate(found, 1):
         if not name:
-            raise wrong("a name for every column", f"none for column {place}", "Name it in the first line.")
+            raise wrong("a name for every column", f"none for column {place}", "Add it to the first line.")
         if "\0" in name or "\ufffd" in name:
-            raise wrong("names of columns that are strings", f"{short(name)} for column {place}")
+            raise wrong("valid column names", f"{short(name)} for column {place}")
         if name in seen:
-            raise wrong("names of columns that differ", f"{short(name)} twice (column {place} again)")
+            raise wrong("distinct column names", f"{short(name)} twice (again in column {place})")
         seen.add(name)
     return found
 
 
 def check_drop(names: Sequence[str], reading: Reading) -> list[str]:
-    """The columns that stay; raises for dropped or categorical columns that are not there."""
+    """Returns the columns that are not dropped; rejects unknown names in `drop` and `categorical`."""
     for argument, given in (("drop", reading.drop), ("categorical", reading.categorical)):
         for name in given:
             if name not in names and reading.strict:
@@ -136,7 +136,7 @@ def check_drop(names: Sequence[str], reading: Reading) -> list[str]:
 
 
 def from_numbers(name: str, values: Any, reading: Reading) -> Any:
-    """A column of numbers as float64, or as strings if it is asked for; raises for infinities."""
+    """Converts a numeric column to float64, or to strings if it is categorical; rejects infinities."""
     numbers = np.asarray(values, dtype=np.float64)
     if np.isinf(numbers).any():
         row = int(np.argmax(np.isinf(numbers))) + 1
@@ -145,23 +145,23 @@ def from_numbers(name: str, values: Any, reading: Reading) -> Any:
 
 
 def _written(numbers: np.ndarray) -> list[str]:
-    """Numbers as names of categories: whole ones without a point."""
+    """Formats numbers as category names; integers without a decimal point."""
     return ["" if np.isnan(value) else f"{value:.17g}" for value in numbers]
 
 
 def from_texts(name: str, texts: Sequence[str | None], reading: Reading) -> Any:
-    """A column of strings as numbers where all of them are, else as strings.
+    """Converts a column of strings to numbers if all entries are numbers.
 
     Args:
-        name: of the column, for messages.
-        texts: one for each row; None and the words of `MISSING` are missing.
-        reading: says which columns are categories, and what the decimal sign is.
+        name: column name, for messages.
+        texts: one string per row; None and the entries of `MISSING` are missing values.
+        reading: states the categorical columns and the decimal separator.
 
     Returns:
-        float64 or objects, NaN where a value is missing.
+        float64 or objects; missing values are NaN.
 
     Raises:
-        ArgumentError: for a column of numbers with other words among them, and for infinities.
+        ArgumentError: for a mostly numeric column with other strings, and for infinities.
     """
     words = np.array(["" if text is None else text.strip() for text in texts], dtype=object)
     lowered = [word.lower() for word in words]
@@ -174,16 +174,16 @@ def from_texts(name: str, texts: Sequence[str | None], reading: Reading) -> Any:
         given = len(words) - int(missing.sum())
         if int(bad.sum()) < (1 - _MOSTLY) * given:
             row = int(np.argmax(bad)) + 1
-            came = f"{short(words[row - 1])} in row {row} of column {short(name)}, the first of {int(bad.sum())}"
-            advice = "Correct it, leave the column out with `drop`, or treat it as categorical with `categorical`."
-            raise wrong("numbers among numbers", came, advice)
+            got = f"{short(words[row - 1])} in row {row} of column {short(name)}, the first of {int(bad.sum())}"
+            advice = "Correct it, exclude the column with `drop`, or treat it as categorical with `categorical`."
+            raise wrong("only numbers in a numeric column", got, advice)
     result = np.array([_BOOLEANS.get(low, word) for low, word in zip(lowered, words, strict=True)], dtype=object)
     result[missing] = np.nan
     return result
 
 
 def _parsed(words: np.ndarray, missing: np.ndarray, decimal: str) -> np.ndarray:
-    """Numbers, NaN where a word is none."""
+    """Parses strings as numbers; NaN for strings that are not numbers."""
     if decimal == ",":
         words = np.array([word.replace(".", "").replace(",", ".") for word in words], dtype=object)
     numbers: Any = pd.to_numeric(pd.Series(np.where(missing, "", words), dtype=object), errors="coerce")
@@ -191,6 +191,6 @@ def _parsed(words: np.ndarray, missing: np.ndarray, decimal: str) -> np.ndarray:
 
 
 def framed(columns: dict[str, Any]) -> pd.DataFrame:
-    """A frame of float64 and object columns; objects stay objects."""
+    """Builds a data frame of float64 and object columns."""
     parts = [pd.Series(values, name=name, dtype=values.dtype) for name, values in columns.items()]
     return pd.concat(parts, axis=1)

@@ -1,8 +1,8 @@
-"""Diagnoses of a user's own network: what `taylornets diagnose` computes.
+"""Diagnosis of a user's own network: the computations behind `taylornets diagnose`.
 
-A factory in the user's file gives a model, data, an optimizer and a loss. The network and its Taylor models are trained in
-lockstep (or saved parameters are read), the regime is measured along the way, and what was found is kept as a record, from
-which `taylornets.report` makes the page.
+A factory in the user's file returns a model, data, an optimizer and a loss. The network and its Taylor models are trained in
+lockstep (or saved parameters are read), the regime is evaluated along the way, and the results are saved as a record, from
+which `taylornets.report` builds the page.
 """
 
 from taylornets.diagnosis._request import DiagnosisRequest as DiagnosisRequest

@@ -1,7 +1,7 @@
-"""Saved parameters as trees like the start: safetensors files, Equinox files, Orbax folders.
+"""Reads saved parameters with the tree structure of the initialization: safetensors, Equinox and Orbax checkpoints.
 
-Orbax is an extra, and slow to import: it is loaded when a folder of its kind is named, which is why this module is one of
-the few that import by name while the program runs.
+Orbax is an optional extra and slow to import. It is imported lazily, when an Orbax folder is given; this module is therefore
+one of the few with a lazy import.
 """
 
 import importlib
@@ -21,15 +21,15 @@ from taylornets._trees import leaf_name, refuse_other_tree
 
 _ENDINGS = (".safetensors", ".eqx")
 _NEEDED = f"files ending in {' or '.join(_ENDINGS)}, Orbax checkpoints, or folders of them"
-# What Orbax writes into the folder of a checkpoint, in its present and its former formats.
+# Files that Orbax writes into a checkpoint folder, in its current and earlier formats.
 _ORBAX = ("_METADATA", "_CHECKPOINT_METADATA", "_sharding", "manifest.ocdbt", "checkpoint")
 
 
 def series(paths: Iterable[Path]) -> list[Path]:
-    """The checkpoints that paths name, in the order given; those of a folder by the numbers in their names.
+    """Lists the checkpoints of the given paths in order; those of a folder are sorted by the numbers in their names.
 
     Args:
-        paths: checkpoints, or folders that hold some.
+        paths: checkpoints, or folders of checkpoints.
 
     Raises:
         ArgumentError: for a path that is missing, or a folder without checkpoints.
@@ -43,8 +43,8 @@ def series(paths: Iterable[Path]) -> list[Path]:
             continue
         inside = sorted(filter(_is_checkpoint, path.iterdir()), key=_natural) if path.is_dir() else []
         if not inside:
-            came = f"the folder {path}, which holds none" if path.is_dir() else str(path)
-            raise _checks.ArgumentError("checkpoints", _NEEDED, came)
+            got = f"the folder {path}, which contains none" if path.is_dir() else str(path)
+            raise _checks.ArgumentError("checkpoints", _NEEDED, got)
         found += inside
     return found
 
@@ -54,7 +54,7 @@ def _is_checkpoint(path: Path) -> bool:
 
 
 def orbax_item(path: Path) -> Path | None:
-    """The folder that holds the arrays: the checkpoint itself, or the item `default` (or the only one) of a manager's step."""
+    """Finds the folder with the arrays: the checkpoint itself, or the item `default` (or the only item) of a manager's step."""
     if not path.is_dir():
         return None
     if (
@@ -68,22 +68,23 @@ def orbax_item(path: Path) -> Path | None:
 
 
 def _natural(path: Path) -> list[Any]:
-    """`step_9` before `step_10`."""
+    """Sort key that places `step_9` before `step_10`."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
 
 
 def read(path: Path, start: Any) -> Any:
-    """The parameters of a checkpoint, as a tree like the start.
+    """Reads the parameters of a checkpoint into the tree structure of the initialization.
 
-    safetensors: tensors under the leaves' names, as `taylornets.expansion` writes paths: keys and fields joined by dots.
-    Equinox: what `equinox.tree_serialise_leaves` has written of a tree like the start. Orbax: a tree with the same names.
+    safetensors: tensors stored under the names of the leaves, written as in `taylornets.expansion`: keys and fields joined by
+    dots. Equinox: the output of `equinox.tree_serialise_leaves` for a tree with this structure. Orbax: a tree with the same
+    names.
 
     Args:
         path: the checkpoint.
-        start: the start's parameters.
+        start: the initial parameters.
 
     Raises:
-        ArgumentError: for a damaged checkpoint, and for one whose leaves are others; it names the leaf.
+        ArgumentError: for a damaged checkpoint, or one whose leaves do not match; the message names the leaf.
     """
     if path.suffix == ".safetensors":
         try:
@@ -99,22 +100,24 @@ def read(path: Path, start: Any) -> Any:
 def _damaged(path: Path, error: Exception) -> _checks.ArgumentError:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     why = f"{type(error).__name__}{': ' + lines[-1][:200] if lines else ''}"
-    return _checks.ArgumentError("checkpoints", "a checkpoint that can be read", f"{path} ({why})")
+    return _checks.ArgumentError("checkpoints", "a readable checkpoint", f"{path} ({why})")
 
 
 def _from_names(path: Path, tensors: dict[str, Any], start: Any) -> Any:
-    """A tree like the start with the arrays that have its leaves' names; other leaves are the start's own."""
+    """Replaces the array leaves of the initialization by the tensors of the same names; other leaves are kept."""
     flat, structure = jax.tree_util.tree_flatten_with_path(start)
     names = {leaf_name(key) for key, leaf in flat if isinstance(leaf, jax.Array | np.ndarray)}
     for name in sorted(set(tensors) - names):
-        advice = f"The start has {', '.join(sorted(names)[:6])}."
-        raise _checks.ArgumentError(str(path), "no leaves beside those of the start", f"the leaf {name}", advice)
+        advice = f"The initialization has {', '.join(sorted(names)[:6])}."
+        raise _checks.ArgumentError(str(path), "only leaves of the initialization", f"the leaf {name}", advice)
     leaves: list[Any] = []
     for key, leaf in flat:
         name = leaf_name(key)
         if name in names and name not in tensors:
-            advice = f"It has {', '.join(sorted(tensors)[:6]) or 'no leaves'}."
-            raise _checks.ArgumentError(str(path), f"the leaf {name} of the start", "a checkpoint without it", advice)
+            advice = f"The checkpoint has {', '.join(sorted(tensors)[:6]) or 'no leaves'}."
+            raise _checks.ArgumentError(
+                str(path), f"the leaf {name} of the initialization", "a checkpoint without it", advice
+            )
         leaves.append(tensors.get(name, leaf) if name in names else leaf)
     found = jax.tree_util.tree_unflatten(structure, leaves)
     refuse_other_tree(str(path), start, found, "the initialization")
@@ -122,7 +125,7 @@ def _from_names(path: Path, tensors: dict[str, Any], start: Any) -> Any:
 
 
 def _from_equinox(path: Path, start: Any) -> Any:
-    """Equinox's files hold leaves in order without names: each is read and compared before the next one."""
+    """Reads an Equinox file, which stores leaves in order without names; each leaf is compared before the next is read."""
     flat, structure = jax.tree_util.tree_flatten_with_path(start)
     leaves: list[Any] = []
     with path.open("rb") as file:
@@ -131,34 +134,36 @@ def _from_equinox(path: Path, start: Any) -> Any:
                 read_leaf = eqx.default_deserialise_filter_spec(file, leaf)
             except (ValueError, EOFError, OSError) as error:
                 lines = str(error).splitlines() or [""]
-                came = f"{path}, which cannot be read there ({type(error).__name__}: {lines[0][:120]})"
-                raise _checks.ArgumentError("checkpoints", f"the leaf {leaf_name(key)} of the start", came) from None
+                got = f"{path}, which cannot be read at this leaf ({type(error).__name__}: {lines[0][:120]})"
+                raise _checks.ArgumentError(
+                    "checkpoints", f"the leaf {leaf_name(key)} of the initialization", got
+                ) from None
             shapes = [
                 (np.shape(value), str(getattr(value, "dtype", type(value).__name__))) for value in (leaf, read_leaf)
             ]
             if isinstance(leaf, jax.Array | np.ndarray) and shapes[0] != shapes[1]:
-                needed, came = ("{1} of shape {0}".format(*shape) for shape in shapes)
-                raise _checks.ArgumentError(f"{path} at {leaf_name(key)}", f"{needed} as in the start", came)
+                expected, got = ("{1} of shape {0}".format(*shape) for shape in shapes)
+                raise _checks.ArgumentError(f"{path} at {leaf_name(key)}", f"{expected} as in the initialization", got)
             leaves.append(read_leaf)
         if file.read(1):
-            raise _checks.ArgumentError(str(path), "no leaves beside those of the start", "more of them")
+            raise _checks.ArgumentError(str(path), "only leaves of the initialization", "additional leaves")
     return jax.tree_util.tree_unflatten(structure, leaves)
 
 
 def _orbax(path: Path) -> dict[str, Any]:
-    """The arrays of an Orbax checkpoint by name."""
+    """Reads the arrays of an Orbax checkpoint, by name."""
     try:
         orbax = importlib.import_module("orbax.checkpoint")
     except ModuleNotFoundError:
         advice = "pip install 'taylornets[orbax]'"
         raise _checks.ArgumentError(
-            "checkpoints", "orbax-checkpoint, to read Orbax checkpoints", "none installed", advice
+            "checkpoints", "orbax-checkpoint to be installed, to read Orbax checkpoints", "no installation", advice
         ) from None
     item = orbax_item(path)
     assert item is not None
     try:
         with orbax.PyTreeCheckpointer() as reader:
-            # As NumPy arrays: the checkpoint may have been written on other devices.
+            # Restored as NumPy arrays, since the checkpoint may have been written on other devices.
             shapes = reader.metadata(item.resolve()).item_metadata.tree
             how = jax.tree.map(lambda _: orbax.RestoreArgs(restore_type=np.ndarray), shapes)
             tree = reader.restore(item.resolve(), restore_args=how)

@@ -1,4 +1,4 @@
-"""Data of a diagnosis, from the factory or a file: batches to train on and a probe set to measure on."""
+"""Data of a diagnosis, from the factory or a file: training batches and a probe set for evaluation."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -15,22 +15,22 @@ from taylornets.datafiles import Reading, read
 from taylornets.diagnosis._user_model import WHERE
 from taylornets.training import Batches
 
-_TEST = 0.2  # of the examples, where the data are not split
+_TEST = 0.2  # fraction of test examples if the data come without a split
 _FORMS = "(x, y), {'train': (x, y), 'test': (x, y)} or batches (x, y)"
 _LEAST_SIDE, _GRAY_OR_COLOR = 4, (1, 3)
 
 
 @dataclass(frozen=True)
 class Data:
-    """What a study trains and measures on.
+    """Training batches and probe set of a study.
 
     Attributes:
         batches: a sequence or an iterable of `(x, y)`.
         x: probe inputs.
         y: probe targets.
         train: number of training examples, or None for batches of a factory.
-        image_shape: `(height, width)` or `(height, width, colors)` of an input that is an image.
-        classes: names of the classes, where they had names.
+        image_shape: `(height, width)` or `(height, width, colors)` of an image input.
+        classes: class names, if given.
     """
 
     batches: Any
@@ -42,14 +42,14 @@ class Data:
 
 
 def named(source: str, target: str | None, task: str = "auto") -> dict[str, Any]:
-    """Data that the user names: an NPZ file with arrays `x` and `y` of any shape, or a table of numbers.
+    """Reads the data that the user names: an NPZ file with arrays `x` and `y` of any shape, or a numeric table.
 
-    The columns of a table are standardized (those of the digits, which are images, divided by their largest value). Which
-    targets are classes, `taylornets._measures.guessed_task` decides, as for `taylornets fit`.
+    The columns of a table are standardized (those of the digits, which are images, are divided by the maximum instead).
+    `taylornets._measures.guessed_task` infers the task, as in `taylornets fit`.
 
     Args:
         source: a file, or `sklearn:NAME`.
-        target: the column to predict of a table.
+        target: the target column of a table.
         task: `"auto"`, `"classification"` or `"regression"`.
     """
     if source.lower().endswith(".npz"):
@@ -61,20 +61,18 @@ def named(source: str, target: str | None, task: str = "auto") -> dict[str, Any]
     wanted = target if target is not None else table.target
     names = [str(name) for name in table.frame.columns]
     if wanted is None:
-        came = f"none, and {source} has the columns {', '.join(map(repr, names[:6]))}"
-        raise _checks.ArgumentError("target", "the column to predict", came)
+        got = f"none; {source} has the columns {', '.join(map(repr, names[:6]))}"
+        raise _checks.ArgumentError("target", "the column to predict", got)
     _checks.choice("target", wanted, names)
     inputs = table.frame.drop(columns=[wanted])
     words = [str(name) for name in inputs.columns if not pd.api.types.is_numeric_dtype(inputs[name])]
     if words:
-        raise _checks.ArgumentError(
-            "data", "columns of numbers", f"the column {words[0]!r}", "Encode it, or leave it out."
-        )
+        raise _checks.ArgumentError("data", "columns of numbers", f"the column {words[0]!r}", "Encode or exclude it.")
     x, y = inputs.to_numpy(np.float64), table.frame[wanted].to_numpy()
     found: dict[str, Any] = {}
     if y.dtype.kind in "OUS":
         if task == "regression":
-            raise _checks.ArgumentError("task", "'classification' for a target of strings", "'regression'")
+            raise _checks.ArgumentError("task", "'classification' for a string target", "'regression'")
         names, y = np.unique(y.astype(str), return_inverse=True)
         found["classes"] = tuple(map(str, names))
     else:
@@ -86,19 +84,19 @@ def named(source: str, target: str | None, task: str = "auto") -> dict[str, Any]
 
 
 def _of_task(y: np.ndarray, task: str) -> np.ndarray:
-    """Targets in the type of their task: integers for classes, floating-point numbers for a regression."""
+    """Converts targets to the type of their task: integers for classes, floats for regression."""
     kind = guessed_task(y) if task == "auto" else task
     if kind == "regression":
         return y.astype(np.float32) if y.dtype.kind in "iub" else y
     if y.dtype.kind != "f":
         return y
     if not np.all(y == np.round(y)):
-        raise _checks.ArgumentError("task", "'regression' for a target of fractions", "'classification'")
+        raise _checks.ArgumentError("task", "'regression' for a non-integer target", "'classification'")
     return y.astype(np.int32)
 
 
 def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
-    """Arrays `x` and `y` of an NPZ file, or None where it holds other names and may be a table."""
+    """Reads the arrays `x` and `y` of an NPZ file; None if it has other names and may be a table."""
     try:
         with np.load(path, allow_pickle=False) as file:
             if not {"x", "y"} <= set(file.files):
@@ -107,27 +105,25 @@ def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
     except FileNotFoundError:
         raise _checks.ArgumentError("data", "a file", f"{path}, which does not exist") from None
     except (OSError, ValueError, EOFError, KeyError) as error:
-        came = f"{_checks.short(str(path))} ({' '.join(str(error).split())[:120]})"
-        raise _checks.ArgumentError("data", "an NPZ file with arrays x and y", came) from None
+        got = f"{_checks.short(str(path))} ({' '.join(str(error).split())[:120]})"
+        raise _checks.ArgumentError("data", "an NPZ file with arrays x and y", got) from None
 
 
 def settled(given: Any, *, batch_size: int, steps: int, probe: int, seed: int) -> Data:
-    """Batches and probe set of data in any of their forms.
+    """Builds batches and probe set from data in any supported form.
 
     Args:
-        given: `(x, y)`; a dict with `train`, and perhaps `test`, `image_shape`, `classes`; or batches.
-        batch_size: examples of a batch.
+        given: `(x, y)`; a dict with `train` and optionally `test`, `image_shape`, `classes`; or batches.
+        batch_size: examples per batch.
         steps: number of batches.
-        probe: examples of the probe set at most.
-        seed: of the split and of the batches.
+        probe: maximum number of probe examples.
+        seed: random seed of the split and the batches.
 
     Raises:
-        ArgumentError: for data of no such form, lengths that differ, and inputs with NaN.
+        ArgumentError: for data of any other form, mismatched lengths, or inputs with NaN.
     """
     if given is None:
-        raise _checks.ArgumentError(
-            WHERE, f"data, {_FORMS}", "none", "Return them from the factory, or name them with `data`."
-        )
+        raise _checks.ArgumentError(WHERE, f"data, {_FORMS}", "none", "Return data from the factory, or pass `data`.")
     extra: dict[str, Any] = {}
     test: Any = None
     if isinstance(given, dict):
@@ -163,12 +159,12 @@ def settled(given: Any, *, batch_size: int, steps: int, probe: int, seed: int) -
 
 
 def _is_pair(given: Any) -> bool:
-    """Two arrays, or trees of arrays; a pair of batches holds pairs."""
+    """Whether this is a pair of arrays or trees of arrays, rather than two batches."""
     return isinstance(given, tuple) and len(given) == 2 and not isinstance(given[1], tuple | list)
 
 
 def _pair(given: Any, what: str) -> tuple[Any, Any]:
-    """Inputs and targets as arrays of equal lengths without NaN."""
+    """Validates inputs and targets: arrays of equal length without NaN."""
     if not isinstance(given, tuple | list) or len(given) != 2:
         raise _checks.ArgumentError(WHERE, f"{what} as a pair (x, y)", f"a {type(given).__name__}")
     x, y = (jax.tree.map(_number, part) for part in given)
@@ -176,16 +172,16 @@ def _pair(given: Any, what: str) -> tuple[Any, Any]:
     for name, part in (("x", x), ("y", y)):
         leaves = jax.tree.leaves(part)
         if not leaves or any(leaf.ndim == 0 or leaf.dtype.kind not in "biuf" for leaf in leaves):
-            came = ", ".join(f"{leaf.dtype} of shape {leaf.shape}" for leaf in leaves) or "nothing"
-            raise _checks.ArgumentError(WHERE, f"{name} of {what} as arrays of numbers, an example a row", came)
+            got = ", ".join(f"{leaf.dtype} of shape {leaf.shape}" for leaf in leaves) or "nothing"
+            raise _checks.ArgumentError(WHERE, f"{name} of {what} as numeric arrays with one example per row", got)
         wrong = sum(int(np.sum(~np.isfinite(leaf))) for leaf in leaves if leaf.dtype.kind == "f")
         if wrong:
-            came = f"{wrong} NaN or infinite in {name}"
-            raise _checks.ArgumentError(WHERE, f"finite numbers in {what}", came, "Remove or impute them.")
+            got = f"{wrong} NaN or infinite values in {name}"
+            raise _checks.ArgumentError(WHERE, f"finite numbers in {what}", got, "Remove or impute them.")
         lengths |= {len(leaf) for leaf in leaves}
     if len(lengths) != 1 or 0 in lengths:
-        came = f"x of {_shapes(x)} and y of {_shapes(y)}"
-        raise _checks.ArgumentError(WHERE, f"as many targets as inputs in {what}", came)
+        got = f"x of {_shapes(x)} and y of {_shapes(y)}"
+        raise _checks.ArgumentError(WHERE, f"one target per input in {what}", got)
     return x, y
 
 
@@ -203,11 +199,11 @@ def _rows(pair: Any, chosen: np.ndarray) -> tuple[Any, Any]:
 
 
 def _batched(given: Any, steps: int, probe: int) -> Data:
-    """Batches of the factory; the probe set is the first one."""
+    """Uses the batches of the factory; the first one serves as probe set."""
     if not isinstance(given, Iterable):
         raise _checks.ArgumentError(WHERE, f"data, {_FORMS}", f"a {type(given).__name__}")
     batches: list[Any] = []
-    for batch in given:  # at most as many as there are steps: what a factory gives may have no end
+    for batch in given:  # at most one batch per step, since the factory may return an infinite generator
         batches.append(_pair(batch, f"batch {len(batches)}"))
         if len(batches) == steps:
             break
@@ -218,7 +214,7 @@ def _batched(given: Any, steps: int, probe: int) -> Data:
 
 
 def image_shape(x: Any) -> tuple[int, ...] | None:
-    """The shape of one input where it is an image: `(n, H, W)` with `H = W`, or `(n, H, W, C)` or `(n, C, H, W)`, C 1 or 3."""
+    """Infers the image shape of an input: `(n, H, W)` with `H = W`, or `(n, H, W, C)` or `(n, C, H, W)`, C 1 or 3."""
     shape = np.shape(x) if isinstance(x, np.ndarray | jax.Array) else ()
     sides = shape[1:]
     if len(sides) == 3 and sides[-1] in _GRAY_OR_COLOR and min(sides[:2]) >= _LEAST_SIDE:
@@ -229,13 +225,13 @@ def image_shape(x: Any) -> tuple[int, ...] | None:
 
 
 def images(x: Any, shape: tuple[int, ...] | None) -> np.ndarray | None:
-    """Inputs as gray images, shape `(n, height, width)`, or None where they are none."""
+    """Converts inputs to gray images, shape `(n, height, width)`; None if they are not images."""
     if shape is None or not isinstance(x, np.ndarray | jax.Array) or np.asarray(x).dtype.kind not in "fiub":
         return None
     array = np.asarray(x, dtype=np.float64)
     if int(np.prod(shape)) != array[0].size:
-        came = f"{shape} for inputs of shape {array.shape[1:]}"
-        raise _checks.ArgumentError("image_shape", "a shape with as many numbers as an input", came)
+        got = f"{shape} for inputs of shape {array.shape[1:]}"
+        raise _checks.ArgumentError("image_shape", "a shape with as many entries as an input", got)
     array = array.reshape(len(array), *shape)
     if len(shape) == 3:
         array = array.mean(axis=1 if shape[0] in _GRAY_OR_COLOR and shape[-1] not in _GRAY_OR_COLOR else 3)

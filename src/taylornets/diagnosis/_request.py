@@ -1,4 +1,4 @@
-"""What the user asks `taylornets diagnose` for, and what raises before anything is computed."""
+"""The request of `taylornets diagnose`, and its validation before anything is computed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,29 +15,29 @@ from taylornets.diagnosis._user_model import UserModel
 
 @dataclass(frozen=True)
 class DiagnosisRequest:
-    """What the user asks for.
+    """A request for a diagnosis.
 
     Attributes:
         where: `FILE.py:FACTORY`.
-        out: folder for what comes out.
-        command: the request as a line for the shell.
+        out: output folder.
+        command: the request as a shell command.
         data: replaces the factory's data, or None.
-        target: the column of a table to predict.
+        target: the target column of a table.
         task: `"auto"`, `"classification"` or `"regression"`.
         loss: replaces the factory's loss, or None.
-        orders: of the Taylor models that are trained.
-        max_order: of the regime.
-        steps: of training.
-        batch_size: examples of a batch.
-        probe: examples of the probe set at most.
-        learning_rate: of a model that comes without an optimizer.
-        fixed: whose value a setting takes that differs between the initialization and a checkpoint, `"start"` or `"end"`.
-        threshold: of the verdict.
-        tolerance: of distances and radii.
+        orders: orders of the Taylor models to train.
+        max_order: largest order of the regime.
+        steps: number of training steps.
+        batch_size: examples per batch.
+        probe: maximum number of probe examples.
+        learning_rate: learning rate for a model without an optimizer.
+        fixed: source of non-trainable leaves that differ between initialization and checkpoint, `"start"` or `"end"`.
+        threshold: threshold of the verdict.
+        tolerance: tolerance for distances and radii.
         checkpoints: saved parameters to read instead of training.
         start: `"factory"`, or `"first"` for the first checkpoint.
-        image_shape: of an input; None to infer it, empty for no images.
-        seed: of splits and batches.
+        image_shape: image shape of an input; None to infer it, empty for no images.
+        seed: random seed of splits and batches.
         resume: continue an interrupted run.
     """
 
@@ -65,7 +65,7 @@ class DiagnosisRequest:
 
 
 def check_settings(request: DiagnosisRequest) -> None:
-    """Raises for invalid settings, before the user's file is run."""
+    """Rejects invalid settings before the user's file is executed."""
     for argument, value, minimum in (
         ("steps", request.steps, 1), ("batch_size", request.batch_size, 1),
         ("probe", request.probe, 2), ("seed", request.seed, 0),
@@ -75,7 +75,7 @@ def check_settings(request: DiagnosisRequest) -> None:
     for order in request.orders:
         _checks.order_of("orders", order, 1)
     if len(set(request.orders)) < len(request.orders):
-        raise _checks.ArgumentError("orders", "orders that differ", ",".join(map(str, request.orders)))
+        raise _checks.ArgumentError("orders", "distinct orders", ",".join(map(str, request.orders)))
     for argument, value in (("threshold", request.threshold), ("tolerance", request.tolerance)):
         _checks.positive(argument, value)
         if value >= 1:
@@ -86,19 +86,19 @@ def check_settings(request: DiagnosisRequest) -> None:
     if request.fixed is not None:
         _checks.choice("fixed", request.fixed, ("start", "end"))
     if request.start == "first" and not request.checkpoints:
-        raise _checks.ArgumentError("start", "'factory' where there are no `checkpoints`", "'first'")
+        raise _checks.ArgumentError("start", "'factory' without `checkpoints`", "'first'")
     if request.target is not None and request.data is None:
         raise _checks.ArgumentError("target", "a table in `data`", "none")
 
 
 def refuse_other_settings(subject: UserModel, paths: Sequence[Path], trees: Sequence[Any]) -> None:
-    """Raises for checkpoints whose leaves that do not move are others than those of the initialization."""
+    """Rejects checkpoints whose non-trainable leaves differ from those of the initialization."""
     line = Line.through(subject.f, subject.params, None)
     for path, tree in zip(paths, trees, strict=True):
         _, settings = line.differing(jax.tree.leaves(tree))
         if settings:
-            expected = "leaves that do not move (integers, masks, keys, Python numbers) as in the initialization"
+            expected = "non-trainable leaves (integers, masks, keys, Python numbers) as in the initialization"
             advice = (
                 "Pass `fixed='start'` to keep those of the initialization, or `fixed='end'` to use the checkpoint's."
             )
-            raise _checks.ArgumentError(str(path), expected, f"another value at {', '.join(settings[:5])}", advice)
+            raise _checks.ArgumentError(str(path), expected, f"different values at {', '.join(settings[:5])}", advice)

@@ -1,4 +1,4 @@
-"""The runner of `taylornets diagnose`: the user's factory, the study, and the records of its page."""
+"""The runner of `taylornets diagnose`: calls the user's factory, runs the study, and saves the records of the page."""
 
 import dataclasses
 import time
@@ -42,11 +42,11 @@ _SAVED = "training.checkpoint"
 
 @dataclass(frozen=True)
 class Diagnosed:
-    """What there is after a diagnosis, for the terminal.
+    """The result of a diagnosis.
 
     Attributes:
         record: the page.
-        regime: at the end.
+        regime: the regime at the end.
         training: the study, or None for checkpoints.
     """
 
@@ -56,17 +56,17 @@ class Diagnosed:
 
 
 def diagnose(request: DiagnosisRequest, progress: Progress) -> Diagnosed:
-    """Runs the factory, trains the network and its Taylor models or reads checkpoints, and keeps the records of the page.
+    """Calls the factory, trains the network and its Taylor models or reads checkpoints, and saves the records of the page.
 
     Args:
-        request: what to do.
+        request: the request.
         progress: receives the stages `reading`, `preparing`, and `training` or `reading checkpoints`.
 
     Returns:
-        The records; `taylornets.report.write_report` makes the page of them.
+        The records, from which `taylornets.report.write_report` builds the page.
 
     Raises:
-        ArgumentError: for a factory, data, checkpoints or settings that cannot be used, and a folder that holds something else.
+        ArgumentError: for an invalid factory, data, checkpoints or settings, or a folder with other contents.
     """
     start, begin = environment.now(), time.perf_counter()
     check_settings(request)
@@ -77,7 +77,7 @@ def diagnose(request: DiagnosisRequest, progress: Progress) -> Diagnosed:
         trees = [_checkpoints.read(path, subject.params) for path in paths]
     if trees and request.start == "first":
         if len(trees) < 2:
-            raise _checks.ArgumentError("start", "'factory' where there is one checkpoint", "'first'")
+            raise _checks.ArgumentError("start", "'factory' with a single checkpoint", "'first'")
         subject, trees, paths = dataclasses.replace(subject, params=trees[0]), trees[1:], paths[1:]
     if request.fixed is None:
         refuse_other_settings(subject, paths, trees)
@@ -100,7 +100,7 @@ def diagnose(request: DiagnosisRequest, progress: Progress) -> Diagnosed:
         with stage(progress, "training") as tell:
             training, at, found = _train(request, subject, data, target, evaluator, tell)
         outputs = {name: np.asarray(out) for name, out in training.outputs.items()}
-    del outputs[0]  # the start is no model of its own
+    del outputs[0]  # the initialization is not reported as a model
     findings = _findings(request, subject, data, target, at, found, [path.name for path in paths], training, outputs)
     timings = {"all": time.perf_counter() - begin}
     record = story(findings, _shown(facts, timings), request.command)
@@ -112,7 +112,7 @@ def diagnose(request: DiagnosisRequest, progress: Progress) -> Diagnosed:
 
 
 def _prepared(request: DiagnosisRequest) -> tuple[UserModel, Data, Task]:
-    """Model, data and loss, checked against one another before anything is written."""
+    """Loads model, data and loss, and checks that they fit together before anything is written."""
     built = build(request.where, request.learning_rate)
     path = Path(request.where.rpartition(":")[0])
     given = named(request.data, request.target, request.task) if request.data is not None else built.data
@@ -122,8 +122,8 @@ def _prepared(request: DiagnosisRequest) -> tuple[UserModel, Data, Task]:
         )
     except _checks.ArgumentError:
         raise
-    except Exception as error:  # the user's own generator of batches
-        raise _checks.ArgumentError(WHERE, "data that can be read", said(error, path)) from None
+    except Exception as error:  # raised by the user's batch generator
+        raise _checks.ArgumentError(WHERE, "readable data", said(error, path)) from None
     few = jax.tree.map(lambda a: jnp.asarray(a[:2]), data.x)
     if isinstance(built, UserModel):
         subject = built
@@ -138,7 +138,9 @@ def _prepared(request: DiagnosisRequest) -> tuple[UserModel, Data, Task]:
     line = Line.through(subject.f, subject.params, None)
     refuse_not_finite(WHERE, line.leaves, line.paths)
     if not any(line.movable):
-        raise _checks.ArgumentError(WHERE, "parameters with arrays of floats", f"{len(line.leaves)} leaves without any")
+        raise _checks.ArgumentError(
+            WHERE, "parameters with floating-point arrays", f"{len(line.leaves)} leaves without any"
+        )
     outputs = check_runs(subject, data.x, path)
     count = len(jax.tree.leaves(data.y)[0])
     refuse_outputs("f", outputs, count)
@@ -153,17 +155,17 @@ def _prepared(request: DiagnosisRequest) -> tuple[UserModel, Data, Task]:
         raise _checks.ArgumentError(
             WHERE, "a loss(outputs, y) for these outputs and targets", said(error, path)
         ) from None
-    images(data.x, request.image_shape or None)  # refuses a shape that does not fit
+    images(data.x, request.image_shape or None)  # rejects an incompatible shape
     return dataclasses.replace(subject, loss=loss), data, target
 
 
 def _of_factory(error: _checks.ArgumentError, request: DiagnosisRequest) -> _checks.ArgumentError:
-    """An error about a loss that came from the factory is about the factory."""
+    """Attributes an error about the loss to the factory if the loss came from there."""
     return error.renamed(WHERE) if error.argument == "loss" and request.loss is None else error
 
 
 def _loss(y: Any, outputs: Any, task: str) -> str:
-    """The loss of targets that came without one: that of integer labels, or the squared loss."""
+    """The default loss of the targets: that of integer labels, or the squared loss."""
     if task == "regression" or np.asarray(jax.tree.leaves(y)[0]).dtype.kind not in "iub":
         return "squared"
     return "softmax" if outputs.ndim > 1 and outputs.shape[-1] > 1 else "logistic"
@@ -185,7 +187,7 @@ def _train(
     evaluator: RegimeEvaluator,
     tell: Tell,
 ) -> tuple[TaylorizedTraining, list[int], list[Regime]]:
-    """The study in lockstep; the regime at every measurement, kept in a file so that a killed run need not repeat it."""
+    """Trains in lockstep and evaluates the regime at every snapshot; regimes are saved, so that a resumed run reuses them."""
     steps = len(data.batches)
     folder = request.out / "regimes"
 
@@ -208,15 +210,15 @@ def _train(
         )  # fmt: skip
     except _checks.ArgumentError as error:
         if error.argument == "checkpointing":
-            advice = "The factory or the settings are not those of that run: start a new run, without `resume`."
-            raise _checks.ArgumentError("resume", "the run that was interrupted", error.got, advice) from None
+            advice = "The factory or the settings differ from those of the interrupted run. Start a new run, without `resume`."
+            raise _checks.ArgumentError("resume", "the interrupted run", error.got, advice) from None
         raise _of_factory(error, request) from None
     at = [step for step in training.history.steps if step]
     return training, at, [_regime(records.loads((folder / f"{step}.json").read_text())) for step in at]
 
 
 def _regime(written: Mapping[str, Any]) -> Regime:
-    """A regime as it was before JSON made lists of its tuples."""
+    """Restores the tuples of a regime, which JSON stores as lists."""
 
     def tupled(value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
@@ -238,8 +240,8 @@ def _findings(
         several = outputs[FULL].ndim > 1 and outputs[FULL].shape[-1] > 1
         count = outputs[FULL].shape[-1] if several else 2
         names = tuple(data.classes) if len(data.classes) == count else tuple(map(str, range(count)))
-    loss = target.loss.name if isinstance(target.loss, Loss) else getattr(target.loss, "__name__", "the user's")
-    # An empty shape says that inputs are no images.
+    loss = target.loss.name if isinstance(target.loss, Loss) else getattr(target.loss, "__name__", "custom")
+    # An empty shape means that the inputs are not images.
     shape = data.image_shape if request.image_shape is None else request.image_shape or None
     line = Line.through(subject.f, subject.params, None)
     count = sum(np.size(leaf) for leaf, movable in zip(line.leaves, line.movable, strict=True) if movable)
@@ -250,7 +252,7 @@ def _findings(
 
 
 def _facts(request: DiagnosisRequest, data: Data, start: str) -> dict[str, Any]:
-    """The plain fields of run.json that are known before anything is computed."""
+    """The fields of run.json that are known before anything is computed."""
     examples = {"train": data.train, "probe": len(jax.tree.leaves(data.y)[0])}
     return {
         "command": request.command,
@@ -264,7 +266,7 @@ def _facts(request: DiagnosisRequest, data: Data, start: str) -> dict[str, Any]:
 
 
 def _shown(facts: Mapping[str, Any], timings: Mapping[str, float]) -> dict[str, Any]:
-    """How it was run, for the end of the page."""
+    """Settings and environment of the run, for the end of the page."""
     examples = facts["data"]["examples"]
     own = {
         "data": facts["data"]["source"],

@@ -1,4 +1,4 @@
-"""What a diagnosis found, as the sections of its page."""
+"""The sections of the page of a diagnosis."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,25 +18,25 @@ _LISTED = 12
 
 @dataclass(frozen=True)
 class RegimeFindings:
-    """All that was computed for the page.
+    """The results shown on the page.
 
     Attributes:
-        title: of the page.
-        kind: what the model is, in words.
-        loss: its name.
-        parameters: number of trained numbers.
-        train: number of training examples, or None where it is not known.
-        at: the steps (or numbers of the checkpoints) of the regimes, the start left out.
-        regimes: one for each.
-        checkpoints: their names; empty after training.
+        title: title of the page.
+        kind: description of the model.
+        loss: name of the loss.
+        parameters: number of trainable parameters.
+        train: number of training examples, or None if unknown.
+        at: steps (or indices of checkpoints) of the regimes, without the initialization.
+        regimes: one regime per entry of `at`.
+        checkpoints: names of the checkpoints; empty after training.
         training: the study, or None for checkpoints.
-        outputs: on the probe inputs at the end, by order and `"full"`.
+        outputs: final outputs on the probe inputs, by order and `"full"`.
         y: probe targets.
-        predicted: classes by the same names, or None for regression.
+        predicted: predicted classes by the same keys, or None for regression.
         truth: true classes, or None.
-        classes: their names.
+        classes: class names.
         images: probe inputs as images, or None.
-        tolerance: of distances.
+        tolerance: tolerance for distances.
     """
 
     title: str
@@ -58,24 +58,24 @@ class RegimeFindings:
 
     @property
     def x_label(self) -> str:
-        """What the regimes are drawn over."""
+        """Label of the horizontal axis of the regimes."""
         return "checkpoint" if self.checkpoints else "training steps"
 
 
 def story(findings: RegimeFindings, facts: Mapping[str, Any], command: str) -> PageRecord:
-    """The page.
+    """Builds the page.
 
     Args:
-        findings: what was computed.
-        facts: how it was run.
-        command: that gives the same again.
+        findings: the results.
+        facts: settings and environment of the run.
+        command: command that reproduces the results.
     """
     last = findings.regimes[-1]
     headline: dict[str, Any] = {"verdict": _capital(last.verdict.partition(":")[0])}
     if findings.predicted is not None and findings.truth is not None:
         right = {name: float(np.mean(own == findings.truth)) for name, own in findings.predicted.items()}
         shown = [name for name in (FULL, 1) if name in right]
-        headline["right on the probe set"] = ", ".join(f"{label(name)} {100 * right[name]:.1f} %" for name in shown)
+        headline["accuracy on the probe set"] = ", ".join(f"{label(name)} {100 * right[name]:.1f} %" for name in shown)
     if math.isfinite(last.ntk_drift):
         headline["NTK drift"] = f"{last.ntk_drift:.3g}"
     sections = [_verdict(findings)]
@@ -90,7 +90,7 @@ def _capital(words: str) -> str:
 
 
 def needed(training: TaylorizedTraining, tolerance: float) -> int | None:
-    """The smallest order that, trained itself, ended within the tolerance of the network."""
+    """The smallest order whose trained Taylor model ends within the tolerance of the network."""
     found = training.history.relative_distance
     return next((int(name) for name in found if name not in training.diverged and found[name][-1] <= tolerance), None)
 
@@ -103,9 +103,12 @@ def _lead(findings: RegimeFindings) -> str:
     order = needed(training, findings.tolerance)
     percent = f"{100 * findings.tolerance:g} %"
     if order is None:
-        text += f" None of the Taylor models, trained in its place, ends within {percent} of the network's movement."
+        text += f" No trained Taylor model ends within {percent} of the network, relative to its output change."
     else:
-        text += f" Trained in its place, the model of order {order} ends within {percent} of the network's movement."
+        text += (
+            f" The Taylor model of order {order}, trained the same way, ends within {percent} of the network, relative to "
+            "its output change."
+        )
     if training.diverged:
         text += f" Diverged: {', '.join(label(name) for name in training.diverged)}."
     return text
@@ -115,15 +118,17 @@ def _verdict(findings: RegimeFindings) -> Section:
     last = findings.regimes[-1]
     limit = 100 * last.threshold
     paragraphs = [
-        f"The network is {findings.kind} with {findings.parameters:,} trained numbers. Its Taylor series around the start, in "
-        "the parameters, has an order-k term f^(k); the movement is what training added to the outputs on the probe inputs. An "
-        f"order explains the movement when all terms up to it leave at most {100 - limit:g} % of its square "
-        f"(threshold {limit:g} %); the verdict names the smallest such order: 1 is lazy, the regime of the neural tangent "
-        f"kernel, 2 quadratic, and so on; beyond order {last.max_order} means none.",
-        "Two questions are asked. At the network's own parameters: is it still near its Taylor polynomial (the regime)? "
-        "And trained in its place: would the Taylor model have learned the same (the learning curves)?"
+        f"The network is {findings.kind} with {findings.parameters:,} trainable parameters. Let f^(k) be the order-k term "
+        "of its Taylor expansion in the parameters around the initialization, and M the change in function space: the "
+        "change of the outputs on the probe inputs due to training. Orders up to k explain the output change if the "
+        f"squared norm of the remainder is at most {100 - limit:g} % of ‖M‖^2 (threshold {limit:g} %). The verdict names "
+        "the smallest such order: 1 is lazy, the regime of the neural tangent kernel, 2 quadratic, and so on; 'beyond "
+        f"order {last.max_order}' means that no order suffices.",
+        "The diagnosis answers two questions. Regime: is the trained network close to its Taylor polynomial at the same "
+        "parameters? Learning curves: does the Taylor model learn the same function when it is trained in place of the "
+        "network?"
         if findings.training is not None
-        else "The checkpoints were read as they are; nothing was trained.",
+        else "Parameters were read from checkpoints; nothing was trained.",
     ]
     paragraphs += [f"{_capital(note)}." for note in last.notes]
     rows = [
@@ -131,17 +136,20 @@ def _verdict(findings: RegimeFindings) -> Section:
          _known(last.agreement[k - 1]) if last.agreement else None)
         for k in range(1, last.max_order + 1)
     ]  # fmt: skip
-    columns = ("order", "share", "explained", "error", "radius", "agreement")
+    columns = ("order", "contribution", "explained", "error", "radius", "agreement")
     caption = (
-        "The end of training, by order: share ⟨f^(k), M⟩/‖M‖^2 in the movement M, the part of ‖M‖^2 that orders up to k "
-        "explain, the relative error of the order-k model, the part of the displacement up to which its error stays below "
-        f"{last.tolerance:g}, and how often it predicts the network's class."
+        "End of training, by order k: the contribution ⟨f^(k), M⟩/‖M‖^2 to the output change M, the fraction of ‖M‖^2 "
+        "explained by orders up to k, the relative error of the order-k model, the radius (the fraction of the "
+        f"displacement up to which this error stays below {last.tolerance:g}), and the agreement with the class "
+        "predictions of the network."
     )
-    return Section("verdict", "The verdict", paragraphs, {}, (), (Table("orders", caption, columns, rows),))
+    return Section(
+        "verdict", "Interpreting the verdict", paragraphs, {}, (), (Table("orders", caption, columns, rows),)
+    )
 
 
 def _known(value: float) -> float | None:
-    """A number, or None, which is drawn as a dash, where there is none."""
+    """Replaces NaN by None, which the page shows as a dash."""
     return None if math.isnan(value) else value
 
 
@@ -161,18 +169,19 @@ def _training(findings: RegimeFindings, training: TaylorizedTraining) -> Section
         rows.append((label(name), *numbers, training.status[name]))
     columns = ("model", "loss", "accuracy", "distance", "agreement", "status")
     paragraphs = [
-        "The Taylor models were trained themselves, from the same start, on the same minibatches in the same order, with the "
-        "same optimizer, schedule and noise as the network."
+        "Each Taylor model was trained from the initialization of the network, with the same minibatches in the same order "
+        "and the same optimizer, learning-rate schedule and noise."
     ]
     paragraphs += [
-        f"{_capital(label(name))} diverged in step {training.steps[name] + 1}: an update was not finite. Its last finite "
-        "state is kept and measured on. A Taylor model of order 2 or more is a polynomial of the displacement, so it can "
-        "diverge where the network, whose activations are bounded or grow slowly, does not."
+        f"{_capital(label(name))} diverged in step {training.steps[name] + 1}: an update was not finite. All later "
+        "evaluations use its last finite state. A Taylor model of order 2 or higher is a polynomial in the displacement "
+        "and can therefore diverge where the network, whose activations are bounded or grow slowly, does not."
         for name in training.diverged
     ]
     found = [figures.learning(history, f"{findings.loss} loss"), figures.distance(history, findings.tolerance)]
     caption = (
-        "All models at the end, on the probe set: distance to the network over its movement, agreement of predictions."
+        "All models at the end of training, on the probe set. Distance: relative to the output change of the network. "
+        "Agreement: fraction of predictions equal to those of the network."
     )
     table = Table("models", caption, columns, rows)
     return Section(
@@ -191,15 +200,15 @@ def _regime(findings: RegimeFindings) -> Section:
     columns += (*(f"explained up to {k}" for k in range(1, top + 1)), "odd", "even", "NTK drift")
     verdicts = [found.verdict.partition(":")[0] for found in findings.regimes]
     changes = [
-        f"{name} from {findings.x_label.removesuffix('s')} {at:g} on"
+        f"{name} from {findings.x_label.removesuffix('s')} {at:g}"
         for name, before, at in zip(verdicts, ["", *verdicts], findings.at, strict=False)
         if name != before
     ]
-    paragraphs = ["Over time the verdict was: " + "; ".join(changes) + "."]
-    # Those of the last one stand beside the verdict.
+    paragraphs = ["Verdict over time: " + "; ".join(changes) + "."]
+    # The notes of the last regime appear with the verdict.
     notes = dict.fromkeys(note for found in findings.regimes[:-1] for note in found.notes)
     paragraphs += [f"{_capital(note)}." for note in notes if note not in findings.regimes[-1].notes]
-    caption = "The regime at every measurement. Shares and parts are of the square of the movement since the start."
+    caption = "The regime at every evaluation. Fractions refer to the squared norm of the output change."
     return Section(
         "regime", "The regime over time" if not findings.checkpoints else "The regime of the checkpoints", paragraphs, {},
         figures.regimes(findings.at, findings.regimes, findings.x_label), (Table("regimes", caption, columns, rows),),
@@ -212,9 +221,9 @@ def _layers(findings: RegimeFindings) -> Section:
         (name, way, relative if math.isfinite(relative) else None)
         for name, (way, relative) in sorted(last.items(), key=lambda item: -item[1][0])
     ]
-    table = Table("leaves", "The network's leaves at the end.", ("leaf", "‖Δ‖", "‖Δ‖ over the norm at the start"), rows)
+    table = Table("leaves", "Final displacement of the leaves.", ("leaf", "‖Δ‖", "‖Δ‖ / initial norm"), rows)
     figure = figures.displacements(findings.at, findings.regimes, findings.x_label)
-    return Section("layers", "How far each layer moved", (), {}, (figure,), (table,))
+    return Section("layers", "Displacement by layer", (), {}, (figure,), (table,))
 
 
 def _differences(findings: RegimeFindings) -> Section:
@@ -222,8 +231,10 @@ def _differences(findings: RegimeFindings) -> Section:
     others = {name: out.reshape(full.shape) for name, out in findings.outputs.items() if name != FULL}
     usable = {name: out for name, out in others.items() if np.all(np.isfinite(out))}
     if not usable or not np.all(np.isfinite(full)):
-        return Section("differences", "Where predictions differ", ("No order's outputs are finite at the end.",))
-    # First the inputs that most orders class differently; among equals the nearest order says what no order explains.
+        return Section(
+            "differences", "Where predictions differ", ("No order has finite outputs at the end of training.",)
+        )
+    # Sort by the number of orders that disagree; ties by the distance of the closest order, which no order explains.
     apart = {name: np.linalg.norm(out - full, axis=1) for name, out in usable.items()}
     others_say = np.zeros(len(full))
     if findings.predicted is not None:
@@ -232,7 +243,7 @@ def _differences(findings: RegimeFindings) -> Section:
             others_say += differs.reshape(len(full), -1).mean(axis=1)
     worst = np.lexsort((-np.min(np.stack(list(apart.values())), axis=0), -others_say))[:_LISTED]
     trained = "trained Taylor models" if findings.training is not None else "Taylor models at the last checkpoint"
-    paragraphs = [f"The {trained} against the network on the {len(full):,} probe inputs."]
+    paragraphs = [f"Comparison of the {trained} with the network on the {len(full):,} probe inputs."]
     found: list[Figure] = []
     rows: list[tuple[Any, ...]]
     if findings.predicted is not None:
@@ -257,14 +268,15 @@ def _differences(findings: RegimeFindings) -> Section:
         captions = [_caption(columns, row, len(names)) for row in rows]
         found.append(figures.pictures(findings.images, [row[0] for row in rows], captions))
     caption = (
-        f"The {len(rows)} probe inputs with the largest differences; distances are norms of differences of outputs."
+        f"The {len(rows)} probe inputs with the largest differences. Distance: Euclidean norm of the difference between "
+        "outputs."
     )
     table = Table("differences", caption, columns, rows)
     return Section("differences", "Where predictions differ", paragraphs, {}, found, (table,))
 
 
 def _class(findings: RegimeFindings, own: np.ndarray | None, row: Any) -> str:
-    """A class by name; positions of a sequence together."""
+    """Formats a class by name; the positions of a sequence are joined."""
     if own is None:
         return "–"
     value = own[row]
@@ -275,7 +287,7 @@ def _class(findings: RegimeFindings, own: np.ndarray | None, row: Any) -> str:
 
 
 def _caption(columns: Sequence[str], row: Sequence[Any], orders: int) -> str:
-    """What is below an image: the true value, the network's, and each order's."""
+    """Formats the caption of an image: the true value and the predictions of the network and each order."""
 
     def short(value: Any) -> str:
         return value[:8] if isinstance(value, str) else f"{value:.3g}"

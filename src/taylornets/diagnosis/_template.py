@@ -1,4 +1,4 @@
-"""A starter file, which runs as it is."""
+"""A starter file that runs as is."""
 
 from importlib import resources
 from pathlib import Path
@@ -7,18 +7,18 @@ from taylornets import _checks, _files
 
 
 def write_template(path: Path) -> None:
-    """Writes a file with a model, its data and a factory.
+    """Writes a starter file with a model, its data and a factory.
 
     Args:
-        path: the file, which must not be there.
+        path: the file, which must not exist.
 
     Raises:
-        ArgumentError: for a file that is there, or has another ending than .py.
-        OSError: where it cannot be written.
+        ArgumentError: if the file exists or its name does not end in .py.
+        OSError: if it cannot be written.
     """
     if path.suffix != ".py":
         raise _checks.ArgumentError("path", "the name of a new Python file, such as model.py", str(path))
     if path.exists():
-        raise _checks.ArgumentError("path", "the name of a new file", f"{path}, which is there", "Choose another name.")
+        raise _checks.ArgumentError("path", "the name of a new file", f"{path}, which exists", "Choose another name.")
     text = resources.files("taylornets.diagnosis").joinpath("template.py.txt").read_text(encoding="utf-8")
     _files.write_bytes(path, text.format(name=path).encode())

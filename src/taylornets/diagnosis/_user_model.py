@@ -1,4 +1,4 @@
-"""The user's file and factory: from `FILE.py:FACTORY` to a model, its start, data, optimizer and loss."""
+"""Loads `FILE.py:FACTORY`: a model, its initial parameters, data, optimizer and loss."""
 
 import importlib.util
 import sys
@@ -25,15 +25,15 @@ FORMS = (
 
 @dataclass(frozen=True)
 class UserModel:
-    """What a factory has returned.
+    """The return value of a factory.
 
     Attributes:
-        f: the model `f(params, x)` of a batch.
-        params: the start.
-        data: as the factory gave it, or None.
-        optimizer: optax's.
-        loss: a name or a function, or None where it was left open.
-        kind: what the model is, in words.
+        f: the model `f(params, x)`, applied to a batch.
+        params: the initial parameters.
+        data: as returned by the factory, or None.
+        optimizer: an optax optimizer.
+        loss: a name or a function, or None if not given.
+        kind: description of the model.
     """
 
     f: Callable[..., Any]
@@ -46,12 +46,12 @@ class UserModel:
 
 @dataclass(frozen=True)
 class FrameworkModel:
-    """A model of a framework that is not a function of parameters and inputs yet.
+    """A framework module that has not yet been converted to a function of parameters and inputs.
 
     Attributes:
         module: Equinox or Flax module.
         data: as in `UserModel`.
-        optimizer: optax's.
+        optimizer: an optax optimizer.
         loss: as in `UserModel`.
     """
 
@@ -62,17 +62,17 @@ class FrameworkModel:
 
 
 def build(where: str, learning_rate: float) -> UserModel | FrameworkModel:
-    """Runs the factory.
+    """Calls the factory.
 
     Args:
         where: `FILE.py:FACTORY`.
-        learning_rate: of the optimizer of a model that comes alone: SGD with momentum 0.9.
+        learning_rate: learning rate of the default optimizer, SGD with momentum 0.9, for a model without one.
 
     Returns:
-        What it has returned, by its form.
+        The return value, by its form.
 
     Raises:
-        ArgumentError: for a file or a factory that is missing or raises, and for what has none of the forms.
+        ArgumentError: for a file or factory that is missing or raises, or a return value of another form.
     """
     file, _, name = where.rpartition(":")
     if not file or not name.isidentifier():
@@ -84,21 +84,21 @@ def build(where: str, learning_rate: float) -> UserModel | FrameworkModel:
     factory = getattr(module, name, None)
     if not callable(factory):
         defined = [key for key, value in vars(module).items() if callable(value) and _own(value, module)]
-        came = f"no function {name!r}" if factory is None else f"{name}, a {type(factory).__name__}"
-        advice = f"It has {', '.join(defined[:8])}." if defined else ""
-        raise _checks.ArgumentError(WHERE, f"a function {name} in {path}", came, advice)
+        got = f"no function {name!r}" if factory is None else f"{name}, a {type(factory).__name__}"
+        advice = f"The file defines {', '.join(defined[:8])}." if defined else ""
+        raise _checks.ArgumentError(WHERE, f"a function {name} in {path}", got, advice)
     found = _called(factory, path, "a factory that returns " + FORMS)
     if isinstance(found, tuple) and len(found) == 5:
         f, params, data, optimizer, loss = found
         if not callable(f):
-            raise _checks.ArgumentError(WHERE, "a function f(params, x) first", f"a {type(f).__name__}")
+            raise _checks.ArgumentError(WHERE, "a function f(params, x) as first element", f"a {type(f).__name__}")
         return UserModel(f, params, data, _optimizer(optimizer), loss, "a function of parameters and inputs")
     if isinstance(found, tuple) and len(found) == 4 and framework(found[0]):
         return FrameworkModel(found[0], found[1], _optimizer(found[2]), found[3])
     if framework(found):
         return FrameworkModel(found, None, optax.sgd(learning_rate, momentum=0.9), None)
-    came = f"a tuple of {len(found)}" if isinstance(found, tuple) else f"a {type(found).__name__}"
-    raise _checks.ArgumentError(WHERE, f"a factory that returns {FORMS}", came, "Does the function end with a return?")
+    got = f"a tuple of {len(found)}" if isinstance(found, tuple) else f"a {type(found).__name__}"
+    raise _checks.ArgumentError(WHERE, f"a factory that returns {FORMS}", got, "Check its return statement.")
 
 
 def _own(value: Any, module: ModuleType) -> bool:
@@ -106,16 +106,16 @@ def _own(value: Any, module: ModuleType) -> bool:
 
 
 def _imported(path: Path) -> ModuleType:
-    """The user's file, run as a module; files beside it can be imported from it."""
+    """Imports the user's file as a module; it can import files in the same folder."""
     if path.suffix != ".py" or not path.is_file():
-        came = f"{path}, which is none" if path.exists() else f"{path}, which does not exist"
-        raise _checks.ArgumentError(WHERE, "a Python file", came, "`write_template` writes a starter file.")
+        got = f"{path}, which is not one" if path.exists() else f"{path}, which does not exist"
+        raise _checks.ArgumentError(WHERE, "a Python file", got, "`write_template` writes a starter file.")
     name = f"taylornets_diagnosed_{path.stem}"
     specification = importlib.util.spec_from_file_location(name, path)
     if specification is None or specification.loader is None:
         raise _checks.ArgumentError(WHERE, "a Python file", str(path))
     module = importlib.util.module_from_spec(specification)
-    sys.modules[name] = module  # dataclasses look their module up
+    sys.modules[name] = module  # dataclasses look up their module there
     folder = str(path.resolve().parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -125,18 +125,18 @@ def _imported(path: Path) -> ModuleType:
     return module
 
 
-def _called(function: Callable[[], Any], path: Path, needed: str) -> Any:
-    """Runs the user's code; what it raises becomes one line that names the place."""
+def _called(function: Callable[[], Any], path: Path, expected: str) -> Any:
+    """Runs the user's code; an exception becomes a one-line message that names the location."""
     try:
         return function()
     except _checks.ArgumentError:
         raise
     except (Exception, SystemExit) as error:
-        raise _checks.ArgumentError(WHERE, needed, said(error, path)) from None
+        raise _checks.ArgumentError(WHERE, expected, said(error, path)) from None
 
 
 def said(error: BaseException, path: Path | None = None) -> str:
-    """An exception of the user's code in one line: type, message, and the last line of the user's file that it passed."""
+    """Formats an exception of the user's code as one line: type, message, and the last line number in the user's file."""
     text = " ".join(str(error).split()).rstrip(".")
     line = getattr(error, "lineno", None) if isinstance(error, SyntaxError) else None
     if path is not None:
@@ -148,18 +148,18 @@ def said(error: BaseException, path: Path | None = None) -> str:
 
 def _optimizer(found: Any) -> Any:
     if not (hasattr(found, "init") and hasattr(found, "update")):
-        needed = "an optax optimizer, such as optax.sgd(0.1), before the loss"
-        raise _checks.ArgumentError(WHERE, needed, f"a {type(found).__name__}")
+        expected = "an optax optimizer, such as optax.sgd(0.1), before the loss"
+        raise _checks.ArgumentError(WHERE, expected, f"a {type(found).__name__}")
     return found
 
 
 def _flax(part: str) -> Any:
-    """A module of Flax, if the user's file has imported it."""
+    """Returns a module of Flax if the user's file has imported it."""
     return sys.modules.get(f"flax.{part}")
 
 
 def framework(model: Any) -> str:
-    """`"Equinox"`, `"Flax NNX"`, `"Flax Linen"`, or nothing."""
+    """Returns `"Equinox"`, `"Flax NNX"`, `"Flax Linen"`, or an empty string."""
     if isinstance(model, eqx.Module) and callable(model):
         return "Equinox"
     for part, name in (("nnx", "Flax NNX"), ("linen", "Flax Linen")):
@@ -170,16 +170,16 @@ def framework(model: Any) -> str:
 
 
 def opened(found: FrameworkModel, x: Any, seed: int) -> UserModel:
-    """A module as a function of parameters and a batch.
+    """Converts a module to a function of parameters and a batch.
 
     Equinox: the parameters are the module itself, in inference mode, and it is called on one example at a time.
     Flax NNX: the parameters are its `nnx.Param`s, in evaluation mode; it is called on the batch. Flax Linen: the
     parameters are the collection "params" of `module.init(key, x)`; it is applied to the batch.
 
     Args:
-        found: the module and what came with it.
-        x: some inputs, for Linen's shapes.
-        seed: of Linen's initialization.
+        found: the module with its data, optimizer and loss.
+        x: example inputs, from which Linen infers shapes.
+        seed: random seed of Linen's initialization.
     """
     kind = framework(found.module)
     if kind == "Equinox":
@@ -208,7 +208,7 @@ def _one_by_one(model: Any, x: Any) -> Any:
 
 
 def check_runs(subject: UserModel, x: Any, path: Path) -> Any:
-    """Shapes of the outputs on some inputs; what the model raises becomes one line."""
+    """Returns the output shapes for some inputs; an exception in the model becomes a one-line message."""
     shapes = ", ".join(f"{np.shape(leaf)} {getattr(leaf, 'dtype', '')}" for leaf in jax.tree.leaves(x))
     here = Line.through(subject.f, subject.params, None).here()
     try:

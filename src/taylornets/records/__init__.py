@@ -1,9 +1,9 @@
-"""Records: what an experiment found and how it was run, as frozen data that survives a round trip through JSON.
+"""Records: results and settings of a run, as frozen data classes that can be saved as JSON and loaded again.
 
-A claim, a fit or a diagnosis computes; a record keeps the result, the numbers behind every figure included, so that the report
-can be rebuilt, in another style or on another machine, without computing anything again. Nothing here knows how a figure is
-drawn. `codec` writes values as strict JSON, `folders` guards the output folders, `environment` describes the machine, and
-`progress` is the protocol that long runs report to.
+A record stores the result of a claim, a fit or a diagnosis, including the data of every figure, so that the report can be
+rebuilt in another style or on another machine without recomputation. Records do not depend on how figures are drawn. `codec`
+writes values as strict JSON, `folders` protects output folders, `environment` describes the machine, and `progress` is the
+protocol for reporting the progress of long runs.
 """
 
 from taylornets.records._files import SCHEMA as SCHEMA

@@ -1,7 +1,7 @@
-"""Records as strict JSON, and the files of an output folder.
+"""Serialization of records to strict JSON, and the files of an output folder.
 
-A record is an object whose `"$type"` names its class; see `codec`. Files are replaced by renaming, so that a reader sees the
-old file or the new one, never half of one.
+A record is a JSON object whose `"$type"` names its class; see `codec`. Files are replaced atomically by renaming, so that a
+reader sees either the old or the new file, never a partial one.
 """
 
 import json
@@ -43,7 +43,7 @@ _RULES = (codec.CodecRule(_TAG, lambda value: type(value) in _TYPES.values(), _e
 
 
 def encode(value: Any) -> Any:
-    """`value`, made of records and JSON's types, as JSON's types alone."""
+    """Converts `value`, built of records and JSON types, to JSON types only."""
     return codec.encode(value, _RULES)
 
 
@@ -51,7 +51,7 @@ def decode(value: Any) -> Any:
     """The inverse of `encode`.
 
     Raises:
-        ArgumentError: for an unknown `"$type"`, or fields that its record does not have or needs.
+        ArgumentError: for an unknown `"$type"`, or unknown or missing fields.
     """
     return codec.decode(value, _RULES)
 
@@ -62,7 +62,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def dumps(value: Any) -> str:
-    """`value`, made of records and JSON's types, as strict JSON text."""
+    """Serializes `value`, built of records and JSON types, as strict JSON text."""
     return json.dumps(encode(value), allow_nan=False, ensure_ascii=False, indent=1) + "\n"
 
 
@@ -72,7 +72,7 @@ def loads(text: str) -> Any:
 
 
 def _read(path: Path, kind: type) -> Any:
-    """The record in a file, or None where there is no such record."""
+    """Reads the record in a file; None if there is no such record."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
         record = decode(value["record"]) if value["schema"] == SCHEMA else None
@@ -87,19 +87,19 @@ def save_claim(directory: Path, record: ClaimRecord) -> None:
 
 
 def load_claim(directory: Path, name: str) -> ClaimRecord | None:
-    """The record of one claim, or None where it is missing, damaged or of another version's form."""
+    """Loads the record of one claim; None if it is missing, damaged or in the format of another version."""
     record = _read(directory / "records" / f"{name}.json", ClaimRecord)
     return record if record is not None and record.claim == name else None
 
 
 def save_run(directory: Path, run: RunRecord) -> None:
-    """Writes `run.json`: the record, and for other programs its main fields under plain names."""
+    """Writes `run.json`: the record, and its main fields under plain names for other programs."""
     plain = asdict(run.stamp) | {"versions": run.versions, "device": run.device, "timings": run.timings}
     write_text(directory / "run.json", dumps({"schema": SCHEMA, **plain, "record": encode(run)}))
 
 
 def load_run(directory: Path) -> RunRecord | None:
-    """The record of a run, or None where `directory` holds none."""
+    """Loads the record of a run; None if `directory` has none."""
     return _read(directory / "run.json", RunRecord)
 
 
@@ -114,7 +114,7 @@ def save_page(directory: Path, record: PageRecord) -> None:
 
 
 def load_page(directory: Path) -> PageRecord | None:
-    """The record of a fit or a diagnosis, or None where `directory` holds none of this version's form."""
+    """Loads the record of a fit or a diagnosis; None if `directory` has none in the format of this version."""
     return _read(directory / "records" / "page.json", PageRecord)
 
 
@@ -123,12 +123,12 @@ def _page_schema(kind: str) -> str:
 
 
 def save_page_run(directory: Path, kind: str, facts: Mapping[str, Any]) -> None:
-    """Writes `run.json` of a fit or a diagnosis: plain fields, for other programs."""
+    """Writes `run.json` of a fit or a diagnosis, with plain fields for other programs."""
     write_text(directory / "run.json", dumps({"schema": _page_schema(kind), **plain("facts", facts)}))
 
 
 def load_page_run(directory: Path, kinds: Iterable[str] = PAGES) -> dict[str, Any] | None:
-    """What `save_page_run` has written for one of the kinds, or None."""
+    """Loads the fields written by `save_page_run` for one of the kinds; None if there are none."""
     try:
         found = json.loads((directory / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Panels, figures and tables as frozen data: what is shown, never how it is drawn."""
+"""Panels, figures and tables as frozen data classes: the content, independent of how it is drawn."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -11,15 +11,15 @@ from taylornets import _checks
 
 KINDS = ("points", "line", "theory", "bars")
 SCALES = ("linear", "log", "log2")
-Numbers = Iterable[SupportsFloat]  # lists, tuples, arrays of any kind; records keep tuples of Python's floats
+Numbers = Iterable[SupportsFloat]  # lists, tuples, arrays of any kind; records store tuples of Python floats
 
 
 def plain(argument: str, value: Any) -> Any:
-    """`value` in JSON's types: arrays and tuples become lists, NumPy's scalars Python's."""
+    """Converts `value` to JSON types: arrays and tuples become lists, NumPy scalars become Python scalars."""
     if isinstance(value, Mapping):
         bad = [key for key in value if not isinstance(key, str) or key.startswith("$")]
         if bad:
-            raise _checks.ArgumentError(argument, "keys that are strings and do not begin with '$'", repr(bad[0]))
+            raise _checks.ArgumentError(argument, "string keys that do not start with '$'", repr(bad[0]))
         return {str(key): plain(argument, item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(argument, item) for item in value]
@@ -33,7 +33,7 @@ def plain(argument: str, value: Any) -> Any:
 
 
 def floats(values: Iterable[Any]) -> tuple[float, ...]:
-    """`values` as Python's floats."""
+    """Converts `values` to Python floats."""
     return tuple(float(value) for value in values)
 
 
@@ -42,24 +42,24 @@ def _matrix(values: Iterable[Iterable[Any]]) -> tuple[tuple[float, ...], ...]:
 
 
 def normalize(record: Any, **values: Any) -> None:
-    """Normalizes fields of a frozen record while it is being made."""
+    """Sets normalized fields of a frozen record during initialization."""
     for name, value in values.items():
         object.__setattr__(record, name, value)
 
 
 def check_slug(argument: str, name: str) -> None:
-    """Refuses names that would not do as the name of a file on every system."""
+    """Rejects names that are not valid file names on every system."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9_]{0,79}", name):
         raise _checks.ArgumentError(argument, "lower-case letters, digits and underscores", repr(name))
 
 
 def _label(argument: str, text: str) -> None:
     if not text.strip():
-        raise _checks.ArgumentError(argument, "a text that says what is shown, with its unit", "an empty one")
+        raise _checks.ArgumentError(argument, "a label that names the quantity and its unit", "an empty string")
 
 
 def check_length(argument: str, values: Iterable[Any], length: int) -> None:
-    """Refuses `values` of another length."""
+    """Rejects `values` of any other length."""
     count = len(tuple(values))
     if count != length:
         raise _checks.ArgumentError(argument, f"{length} entries", str(count))
@@ -70,14 +70,14 @@ class Series:
     """One set of points of a plot.
 
     Args:
-        label: what it is, for the legend, which a plot of two or more labeled series has; empty for none.
+        label: label in the legend, which is shown for two or more labeled series; empty for none.
         x: abscissas; strings are categories, for any kind.
-        y: ordinates, as many.
+        y: ordinates, same length as `x`.
         low: lower ends of the intervals, in the unit of `y` (the ends, not their distance from `y`).
         high: upper ends.
         kind: `"points"` (markers, intervals as error bars), `"line"` (intervals as a band), `"theory"` (dashed) or
             `"bars"` (intervals as error bars).
-        group: series of one group share a color: a theory line and the points that it predicts.
+        group: series of one group share a color, e.g. a theory line and the points that it predicts.
     """
 
     label: str
@@ -107,12 +107,12 @@ class Plot:
     """A panel with axes.
 
     Args:
-        x_label: what the abscissa is, with its unit. `$...$` holds formulas in TeX's notation (in labels and titles).
-        y_label: the same for the ordinate.
-        series: what is drawn, in the order of the legend.
-        x_scale: `"linear"`, `"log"` or `"log2"` (ticks at powers of two: widths).
-        y_scale: the same.
-        title: of the panel, where there are several.
+        x_label: label of the abscissa, with unit. Labels and titles may contain TeX formulas in `$...$`.
+        y_label: label of the ordinate, with unit.
+        series: series in the order of the legend.
+        x_scale: `"linear"`, `"log"` or `"log2"` (ticks at powers of two, for widths).
+        y_scale: as `x_scale`.
+        title: title of the panel, if there are several.
     """
 
     x_label: str
@@ -132,17 +132,17 @@ class Plot:
 
 @dataclass(frozen=True)
 class Heatmap:
-    """A panel with a matrix as colors, such as a confusion matrix.
+    """A panel that shows a matrix as colors, such as a confusion matrix.
 
     Args:
-        x_label: what the columns are.
-        y_label: what the rows are.
-        columns: their names.
-        rows: their names.
-        values: one number per cell, row by row; they choose the color.
-        value_label: what the colors say, with its unit.
-        counts: numbers written into the cells; nothing is written where there are none.
-        title: of the panel, where there are several.
+        x_label: quantity on the columns.
+        y_label: quantity on the rows.
+        columns: column names.
+        rows: row names.
+        values: one number per cell, row by row, which determines its color.
+        value_label: quantity shown by the colors, with unit.
+        counts: numbers written into the cells, if any.
+        title: title of the panel, if there are several.
     """
 
     x_label: str
@@ -171,17 +171,17 @@ class Heatmap:
 
 @dataclass(frozen=True)
 class Surface:
-    """A panel with a function of two variables as colors and level lines.
+    """A panel that shows a function of two variables as colors and contour lines.
 
     Args:
-        x_label: what the abscissa is, with its unit.
-        y_label: the same for the ordinate.
+        x_label: label of the abscissa, with unit.
+        y_label: label of the ordinate, with unit.
         x: abscissas of the grid, ascending.
         y: ordinates of the grid, ascending.
-        values: one number per point of the grid, a row for each ordinate.
-        value_label: what the colors say, with its unit.
-        marks: points on the surface, each series with a label.
-        title: of the panel, where there are several.
+        values: one number per grid point, one row per ordinate.
+        value_label: quantity shown by the colors, with unit.
+        marks: labeled series of points on the surface.
+        title: title of the panel, if there are several.
     """
 
     x_label: str
@@ -204,12 +204,12 @@ class Surface:
 
 @dataclass(frozen=True)
 class Gallery:
-    """A panel of small gray images with a line or two below each.
+    """A panel of small gray images, each with a short caption.
 
     Args:
-        images: shape `(count, height, width)`; the smallest entry of all is white, the largest black.
-        captions: one text per image.
-        title: of the panel, where there are several.
+        images: shape `(count, height, width)`; the smallest entry overall is white, the largest black.
+        captions: one caption per image.
+        title: title of the panel, if there are several.
     """
 
     images: Iterable[Iterable[Numbers]]
@@ -226,15 +226,15 @@ Panel = Plot | Heatmap | Surface | Gallery
 
 @dataclass(frozen=True)
 class Figure:
-    """Panels side by side, with what a reader needs to understand them.
+    """Panels side by side, with a title and a caption.
 
     Args:
-        name: of its file, unique within a claim: lower-case letters, digits, underscores.
-        title: one line.
-        panels: one or more.
-        caption: what is seen and how it was obtained.
-        alt: the message in words, for who cannot see the figure; made from the labels when empty.
-        highlight: whether it stands for the whole report, near its top.
+        name: file name, unique within a claim: lower-case letters, digits, underscores.
+        title: title, one line.
+        panels: one or more panels.
+        caption: description of the content and how it was obtained.
+        alt: alternative text for screen readers; derived from the labels if empty.
+        highlight: whether to show the figure at the top of the report.
     """
 
     name: str
@@ -253,13 +253,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under named columns.
+    """A table with named columns.
 
     Args:
-        name: of its file, unique within a claim: lower-case letters, digits, underscores.
+        name: file name, unique within a claim: lower-case letters, digits, underscores.
         caption: one or two sentences.
-        columns: names, with units.
-        rows: each with one number, string, boolean or None per column.
+        columns: column names, with units.
+        rows: rows with one number, string, boolean or None per column.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Records: what an experiment found and how it was run, as frozen data."""
+"""Records of claims, runs and pages, as frozen data classes."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,19 +16,19 @@ from taylornets.records._panels import (
     plain,
 )
 
-PAGES = ("fit", "diagnosis")  # the kinds of runs that keep their page; that of a reproduction is made from its claims
+PAGES = ("fit", "diagnosis")  # kinds of runs that save their page; the page of a reproduction is built from its claims
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """What must agree for a finished record to stand for a new computation of the same claim.
+    """Settings that must agree for a finished record to be reused in place of a new computation.
 
     Args:
         profile: `"quick"` or `"full"`.
-        seed: of the run.
-        version: of taylornets.
-        commit: of the source checkout, if it is one.
-        x64: whether JAX computed in 64 bits.
+        seed: random seed of the run.
+        version: version of taylornets.
+        commit: commit of the source checkout, if any.
+        x64: whether JAX computed in float64.
     """
 
     profile: str
@@ -40,24 +40,24 @@ class Stamp:
 
 @dataclass(frozen=True)
 class ClaimRecord:
-    """A statement of the theory, what it predicts, what was measured, and whether it held.
+    """A claim of the theory: its prediction, the measurement, and the verdict.
 
     Args:
-        claim: name.
-        title: a few words.
-        statement: one sentence.
-        source: where the theory says so.
-        predicted: what the theory predicts.
-        measured: what came out.
-        interval: a confidence interval of the main measured number.
-        holds: the verdict.
+        claim: name of the claim.
+        title: short title.
+        statement: the claim in one sentence.
+        source: reference in the paper or in docs/theory.md.
+        predicted: prediction of the theory.
+        measured: measured values.
+        interval: confidence interval of the main measured value.
+        holds: whether the claim holds.
         seconds: wall-clock time.
-        detail: further numbers, by name.
-        figures: in the order of the report.
-        tables: in the order of the report.
-        explanation: paragraphs.
-        stamp: under what it was computed.
-        error: the message of the exception that ended it early; empty when it came to its end.
+        detail: further values, by name.
+        figures: figures in the order of the report.
+        tables: tables in the order of the report.
+        explanation: paragraphs of text.
+        stamp: settings of the computation.
+        error: message of the exception that ended the computation; empty if it completed.
     """
 
     claim: str
@@ -87,7 +87,7 @@ class ClaimRecord:
         for argument, items in (("figures", self.figures), ("tables", self.tables)):
             names = [item.name for item in items]
             if len(set(names)) < len(names):
-                raise _checks.ArgumentError(argument, "names that differ", ", ".join(names))
+                raise _checks.ArgumentError(argument, "distinct names", ", ".join(names))
 
     @property
     def verdict(self) -> str:
@@ -95,26 +95,26 @@ class ClaimRecord:
         return "! failed" if self.error else "✓ holds" if self.holds else "✗ does not hold"
 
     def summary(self) -> dict[str, Any]:
-        """The fields that `claims.json` holds."""
+        """Returns the fields stored in `claims.json`."""
         names = ["claim", "statement", "source", "predicted", "measured", "interval", "holds", "seconds", "detail"]
         return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """How a run was made.
+    """Settings and environment of a run.
 
     Args:
-        status: `"running"` (also after it was killed) or `"finished"`.
+        status: `"running"` (also if the run was killed) or `"finished"`.
         stamp: profile, seed, version, commit, precision.
-        claims: names, in the order of the report.
-        versions: of Python and of the libraries.
+        claims: names of the claims, in the order of the report.
+        versions: versions of Python and the libraries.
         platform: operating system and processor.
-        device: what JAX computed on.
-        cpu_count: processors that the system has.
-        modified: whether the checkout had changes that its commit does not have.
-        start: time in UTC, ISO 8601.
-        end: the same; empty while it runs.
+        device: device used by JAX.
+        cpu_count: number of CPU cores of the system.
+        modified: whether the checkout had uncommitted changes.
+        start: start time in UTC, ISO 8601.
+        end: end time; empty while running.
         timings: seconds by claim.
     """
 
@@ -136,16 +136,16 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page.
+    """A section of a page.
 
     Args:
-        name: of the part: lower-case letters, digits, underscores.
-        title: one line.
-        paragraphs: of text.
+        name: name of the section: lower-case letters, digits, underscores.
+        title: title, one line.
+        paragraphs: paragraphs of text.
         facts: values by name.
-        figures: in order; their names are unique on the page.
-        tables: the same.
-        claim: the claim whose statement, prediction, measurement, control and verdict the section shows.
+        figures: figures in order, with names unique on the page.
+        tables: tables in order, with names unique on the page.
+        claim: claim shown in the section, with statement, prediction, measurement, negative control and verdict.
     """
 
     name: str
@@ -164,18 +164,18 @@ class Section:
 
 @dataclass(frozen=True)
 class PageRecord:
-    """A page for people: what a fit, a diagnosis or a reproduction found.
+    """A page with the results of a fit, a diagnosis or a reproduction.
 
     Args:
         kind: `"fit"`, `"diagnosis"` or `"reproduction"`.
-        title: one line.
-        lead: what came out, in two or three sentences.
-        headline: the few values that matter, by what they are.
-        sections: in the order of the page.
-        facts: how it was run, by name.
-        command: that gives the same again.
+        title: title, one line.
+        lead: summary in two or three sentences.
+        headline: main values, by name.
+        sections: sections in order.
+        facts: settings and environment of the run, by name.
+        command: command that reproduces the results.
         closing: paragraphs below the command.
-        notice: a warning for the top of the page, or empty.
+        notice: warning at the top of the page, or empty.
     """
 
     kind: str
@@ -196,4 +196,4 @@ class PageRecord:
         for kind in ("figures", "tables"):
             names = [item.name for section in self.sections for item in getattr(section, kind)]
             if len(set(names)) < len(names):
-                raise _checks.ArgumentError(kind, "names that differ", ", ".join(names))
+                raise _checks.ArgumentError(kind, "distinct names", ", ".join(names))

@@ -1,7 +1,7 @@
-"""Values as strict JSON and back: the one codec of records, models and results.
+"""Conversion of values to strict JSON and back, used for records, models and results.
 
-JSON has no NaN and no infinity, so such a float is written as `{"$float": "nan" | "inf" | "-inf"}`. Rules add further types, as
-objects with a key that begins with "$". Without a rule, tuples become lists.
+JSON has neither NaN nor infinity; such floats are written as `{"$float": "nan" | "inf" | "-inf"}`. Rules add further types,
+as objects with a key that starts with "$". Without a rule, tuples become lists.
 """
 
 import math
@@ -17,13 +17,13 @@ _KNOWN = "numbers, strings, booleans, None, lists, dicts, and types that can be 
 
 @dataclass(frozen=True)
 class CodecRule:
-    """How values of a type are written.
+    """Conversion rule for values of a type.
 
     Attributes:
-        tag: the key, beginning with "$", by which the object is recognized.
-        matches: whether a value is of the type.
-        encode: `encode(value, name, inner)` gives the object; `inner(part, name)` encodes parts.
-        decode: `decode(written, inner)` gives the value; `inner(part)` decodes parts.
+        tag: key that identifies the object, starting with "$".
+        matches: whether a value has this type.
+        encode: `encode(value, name, inner)` returns the object; `inner(part, name)` encodes parts.
+        decode: `decode(written, inner)` returns the value; `inner(part)` decodes parts.
     """
 
     tag: str
@@ -33,15 +33,15 @@ class CodecRule:
 
 
 def encode(value: Any, rules: Iterable[CodecRule] = (), name: str = "value") -> Any:
-    """`value` in JSON's types.
+    """Converts `value` to JSON types.
 
     Args:
-        value: None, strings, booleans, numbers, lists and dicts of them, and whatever a rule matches.
-        rules: the first that matches a value writes it.
-        name: of the value, for messages.
+        value: None, strings, booleans, numbers, lists and dicts of them, and values that match a rule.
+        rules: conversion rules; the first match applies.
+        name: name of the value in error messages.
 
     Raises:
-        ArgumentError: for a value of another type; it names the part.
+        ArgumentError: for a value of another type; the message names the part.
 
     Example:
         >>> encode({"a": [1, float("inf")]})
@@ -66,8 +66,8 @@ def decode(value: Any, rules: Iterable[CodecRule] = ()) -> Any:
     """The inverse of `encode` with the same rules.
 
     Args:
-        value: what `encode` gave, read from JSON.
-        rules: as of `encode`.
+        value: output of `encode`, read from JSON.
+        rules: as for `encode`.
 
     Raises:
         ArgumentError: for an object of a type without a rule.

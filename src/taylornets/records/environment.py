@@ -1,4 +1,4 @@
-"""Where something was computed: versions, commit, device, time."""
+"""Environment of a computation: versions, commit, device, time."""
 
 import platform
 import subprocess
@@ -14,7 +14,7 @@ LIBRARIES = ("taylornets", "jax", "jaxlib", "numpy", "scipy", "equinox", "optax"
 
 
 def _git(*arguments: str) -> str | None:
-    """What git says about this checkout, or None where there is no git, or no checkout."""
+    """Returns the output of a git command in this checkout; None without git or a checkout."""
     try:
         done = subprocess.run(
             ["git", "-C", str(Path(__file__).parent), *arguments],
@@ -29,37 +29,37 @@ def _git(*arguments: str) -> str | None:
 
 
 def commit() -> str | None:
-    """Commit of the checkout that this file belongs to; None for an installed package, wherever it lies."""
+    """Returns the commit of the checkout that contains this file; None for an installed package."""
     return _git("rev-parse", "HEAD") if _git("ls-files", "--error-unmatch", Path(__file__).name) else None
 
 
 def now() -> str:
-    """Time in UTC, ISO 8601, to the second."""
+    """Returns the current time in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def modified() -> bool | None:
-    """Whether the checkout has changes that its commit does not have; None where there is no checkout."""
+    """Whether the checkout has uncommitted changes; None without a checkout."""
     changes = None if commit() is None else _git("status", "--porcelain", "--untracked-files=no")
     return None if changes is None else bool(changes)
 
 
 def versions(*others: str) -> dict[str, str]:
-    """Versions of Python and of the libraries that compute, and of others."""
+    """Returns the versions of Python, the numerical libraries, and further ones."""
     return {"python": platform.python_version()} | {name: metadata.version(name) for name in (*LIBRARIES, *others)}
 
 
 def system() -> str:
-    """Operating system and processor."""
+    """Returns operating system and processor."""
     return f"{platform.system()} {platform.machine()}"
 
 
 def facts(start: str, *libraries: str) -> dict[str, Any]:
-    """The fields of run.json that say where and with what a fit or a diagnosis computed.
+    """Returns the fields of run.json that describe the environment of a fit or a diagnosis.
 
     Args:
-        start: when it began; see `now`.
-        libraries: beyond those that every run uses.
+        start: start time; see `now`.
+        libraries: libraries beyond those that every run uses.
     """
     return {
         "x64": bool(jax.config.read("jax_enable_x64")),
@@ -74,18 +74,18 @@ def facts(start: str, *libraries: str) -> dict[str, Any]:
 
 
 def shown(facts: Mapping[str, Any], **others: Any) -> dict[str, Any]:
-    """The last section of a page: seed, device, system and start, the run's own facts, commit and versions."""
+    """Returns the last section of a page: seed, device, system and start, facts of the run, commit and versions."""
     return (
         {name: facts[name] for name in ("seed", "device", "system", "start")}
         | {"precision": "64 bits" if facts["x64"] else "32 bits"}
         | others
-        | {"commit": facts["commit"] or "none: not run from a checkout"}
+        | {"commit": facts["commit"] or "none (not run from a git checkout)"}
         | facts["versions"]
     )
 
 
 def device() -> str:
-    """What JAX computes on."""
+    """Returns the device that JAX uses."""
     first = jax.devices()[0]
     count = f" × {jax.device_count()}" if jax.device_count() > 1 else ""
     return f"{first.platform}: {first.device_kind}{count}"

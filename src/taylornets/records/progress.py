@@ -1,18 +1,18 @@
-"""Progress of long runs: one protocol for claims, cells of a grid, and the stages of a fit or a diagnosis.
+"""Progress of long runs: a protocol for claims, cells of a grid, and the stages of a fit or a diagnosis.
 
-What computes calls the protocol; the command line implements it, as bars on a terminal and as lines in a log.
+Long computations call the protocol. The command line implements it, as bars on a terminal and as lines in a log.
 """
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
-Tell = Callable[[float, str], None]  # `tell(fraction, message)` of one part
+Tell = Callable[[float, str], None]  # `tell(fraction, message)` for one part
 
 
 @runtime_checkable
 class Progress(Protocol):
-    """Receives the progress of named parts, of which several may be under way at a time.
+    """Receives the progress of named parts, several of which may run at the same time.
 
     Example:
         >>> class Printed:
@@ -27,20 +27,20 @@ class Progress(Protocol):
     """
 
     def started(self, name: str) -> None:
-        """A part begins."""
+        """Called when a part begins."""
         ...
 
     def progressed(self, name: str, fraction: float, message: str) -> None:
-        """A part that has begun is at `fraction`, from 0 to 1."""
+        """Called when a running part has reached `fraction`, from 0 to 1."""
         ...
 
     def finished(self, name: str, message: str) -> None:
-        """A part is done, with its result or last message, or none; a part that never began is kept from an earlier run."""
+        """Called when a part is done, with its last message; a part without a start was kept from an earlier run."""
         ...
 
 
 class NoProgress:
-    """Shows nothing."""
+    """Ignores all progress."""
 
     def started(self, name: str) -> None:
         """Ignores it."""
@@ -54,15 +54,15 @@ class NoProgress:
 
 @contextmanager
 def stage(progress: Progress, name: str) -> Generator[Tell]:
-    """Reports a part that begins and ends with a block of code.
+    """Reports the start and the end of a part that runs in a `with` block.
 
     Args:
         progress: receives the calls.
-        name: of the part.
+        name: name of the part.
 
     Yields:
-        A function `tell(fraction, message)`, whose last message also ends the part; a block that raises is not reported as
-        finished.
+        A function `tell(fraction, message)`. Its last message is also reported at the end; a block that raises is not reported
+        as finished.
     """
     last = ""
 

@@ -1,7 +1,7 @@
-"""The report: saved records become figures, tables, and one page that opens offline.
+"""Reports: turns saved records into figures, tables, and a single page that opens offline.
 
-The room reads `taylornets.records` and computes nothing: the same records give the same bytes, on any machine with the
-same version of matplotlib.
+This package reads `taylornets.records` and computes nothing else. The same records give the same bytes on any machine with
+the same version of matplotlib.
 """
 
 from taylornets.report._text import brief as brief

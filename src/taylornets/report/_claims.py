@@ -1,4 +1,4 @@
-"""The page of a reproduction: a section for each claim, made from its record."""
+"""The page of a reproduction: one section per claim, built from its record."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,19 +7,19 @@ from typing import Any
 from taylornets.records import ClaimRecord, Figure, PageRecord, RunRecord, Section
 from taylornets.report._text import seconds
 
-_TITLE = "What a wide network does beyond its linearization"
+_TITLE = "Wide networks beyond linearization"
 
 
 def claims_page(run: RunRecord, claims: Sequence[ClaimRecord], missing: Sequence[str]) -> PageRecord:
-    """The page of a run.
+    """Builds the page of a run.
 
     Args:
-        run: how the claims were run.
+        run: settings and environment of the run.
         claims: their records, in order.
-        missing: names of claims that an unfinished run still lacks.
+        missing: names of claims that an unfinished run has not computed yet.
 
     Returns:
-        The page; figures and tables are named `<claim>_<name>`, and the main figure stands in a section of its own.
+        The page. Figures and tables are named `<claim>_<name>`; the main figure has its own section.
     """
     main = _main_figure(claims)
     held, count = sum(claim.holds for claim in claims), len(claims)
@@ -39,7 +39,7 @@ def claims_page(run: RunRecord, claims: Sequence[ClaimRecord], missing: Sequence
         [*sections, *(_section(claim, main) for claim in claims)],
         _facts(run),
         f"taylornets reproduce --profile {run.stamp.profile} --seed {run.stamp.seed}",
-        ("The numbers behind every figure are in `records/`.",),
+        ("The folder `records/` contains the data of every figure.",),
         f"This run is unfinished. Not computed yet: {', '.join(missing)}. The same command with `--resume` computes the rest."
         if missing
         else "",
@@ -53,26 +53,26 @@ def _section(claim: ClaimRecord, main: Figure | None) -> Section:
 
 
 def _named(claim: ClaimRecord, item: Any) -> Any:
-    """A figure or table under a name that is unique on the page."""
+    """Renames a figure or table so that its name is unique on the page."""
     return replace(item, name=f"{claim.claim}_{item.name}")
 
 
 def _main_figure(claims: Sequence[ClaimRecord]) -> Figure | None:
-    """The figure for the top of the page: the first one marked, or else the first one."""
+    """Selects the figure for the top of the page: the first highlighted one, or else the first one."""
     every = [_named(claim, figure) for claim in claims for figure in claim.figures]
     return next((figure for figure in every if figure.highlight), every[0] if every else None)
 
 
 def _facts(run: RunRecord) -> dict[str, Any]:
-    """How the run was made, by name."""
-    changed = " with local changes" if run.modified else ""
+    """Lists settings and environment of the run, by name."""
+    changed = " with uncommitted changes" if run.modified else ""
     return {
         "profile": run.stamp.profile,
         "seed": str(run.stamp.seed),
         "precision": "64 bits" if run.stamp.x64 else "32 bits",
         "device": run.device,
-        "system": f"{run.platform}, {run.cpu_count} processors",
-        "commit": (run.stamp.commit + changed) if run.stamp.commit else "none: not run from a checkout",
+        "system": f"{run.platform}, {run.cpu_count} CPU cores",
+        "commit": (run.stamp.commit + changed) if run.stamp.commit else "none (not run from a git checkout)",
         "start": run.start.replace("T", " ").replace("+00:00", " UTC"),
         "end": run.end.replace("T", " ").replace("+00:00", " UTC") or "unfinished",
     } | dict(run.versions)

@@ -1,4 +1,4 @@
-"""Panels of records drawn with matplotlib as SVG: without its global state, the same bytes in every run."""
+"""Draws panels as SVG with matplotlib, without its global state, so that every run gives the same bytes."""
 
 import io
 import re
@@ -18,23 +18,23 @@ from taylornets.report._style import PANEL_WIDTH, PLOT_HEIGHT, TEXT, Theme, sett
 
 
 def height(panels: Sequence[Panel]) -> float:
-    """Inches that the tallest of the panels needs."""
+    """Returns the height in inches of the tallest panel."""
     return max(_height(panel) for panel in panels)
 
 
 @lru_cache(maxsize=256)
 def render(panels: tuple[Panel, ...], theme: Theme, tall: float) -> str:
-    """The panels side by side, as the text of an SVG file.
+    """Draws the panels side by side and returns the text of an SVG file.
 
     Args:
         panels: one or more.
-        theme: colors.
+        theme: color theme.
         tall: height in inches; see `height`.
     """
     with matplotlib.rc_context(settings(theme)), warnings.catch_warnings():
-        # A character that the font does not have is drawn as a box: no reason to lose the report.
+        # A character missing from the font is drawn as a box; the report is still written.
         warnings.filterwarnings("ignore", message="Glyph")
-        # Nor is a label that leaves no room for the axes.
+        # The same holds for a label that leaves no room for the axes.
         warnings.filterwarnings("ignore", message="constrained_layout not applied")
         canvas = Canvas(figsize=(PANEL_WIDTH * len(panels), tall), layout="constrained")
         FigureCanvasSVG(canvas)

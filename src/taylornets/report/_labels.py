@@ -12,7 +12,7 @@ from taylornets.report._style import PANEL_WIDTH, TEXT
 
 
 def text(label: str) -> str:
-    """`label` as matplotlib can set it: where `$...$` is no formula that it knows, the dollar signs are shown."""
+    """Prepares a label for matplotlib: where `$...$` is not a valid formula, the dollar signs are escaped."""
     if "$" not in label:
         return label
     try:
@@ -23,20 +23,20 @@ def text(label: str) -> str:
 
 
 def wrapped(label: str, width: int) -> str:
-    """Text broken into lines; formulas stay whole."""
+    """Wraps text into lines without breaking formulas."""
     return text(label) if "$" in label else "\n".join(textwrap.wrap(label, width)) or label
 
 
 def _by_columns(entries: Sequence[Any], columns: int) -> list[Any]:
-    """Entries in the order in which matplotlib, which fills columns, shows them row by row."""
+    """Reorders legend entries so that matplotlib, which fills columns first, shows them row by row."""
     return [entry for column in range(columns) for entry in entries[column::columns]]
 
 
 def legend_rows(labels: Sequence[str]) -> int:
-    """Rows that a legend will need, by the number of letters: good enough to choose the height of a figure."""
+    """Estimates the number of legend rows from the number of characters, to choose the height of a figure."""
     if len(labels) < 2:
         return 0
-    # Points: a letter is 0.58 of the font's size, and a sample with its gaps takes 36; TeX's own signs take nothing.
+    # In points: a character is 0.58 of the font size, a legend handle with its margins 36; TeX commands count zero.
     sizes = [36 + 0.58 * TEXT * min(len(re.sub(r"\\[a-zA-Z]+|[${}^_]", "", label)), 48) for label in labels]
     for columns in range(min(len(labels), 4), 1, -1):
         if sum(max(sizes[column::columns]) for column in range(columns)) <= 0.94 * 72 * PANEL_WIDTH:
@@ -45,7 +45,7 @@ def legend_rows(labels: Sequence[str]) -> int:
 
 
 def legend(part: Any, axes: Any, entries: list[tuple[Any, str]]) -> None:
-    """A legend above the data, where it hides nothing, in as many columns as have room; one series alone needs none."""
+    """Adds a legend above the data, in as many columns as fit; a single series has no legend."""
     if len(entries) < 2:
         return
     place = blended_transform_factory(part.transSubfigure, axes.transAxes)

@@ -1,4 +1,4 @@
-"""Panels whose colors are values: matrices, functions of two variables, small images."""
+"""Panels that show values as colors: matrices, functions of two variables, small images."""
 
 import math
 from typing import Any
@@ -48,7 +48,7 @@ def heatmap(part: Any, panel: Heatmap, theme: Theme) -> None:
                 behind = _luminance(colors(norm(values[row, column]))) if math.isfinite(values[row, column]) else 1.0
                 color = "#14181d" if behind > 0.42 else "#ffffff"
                 weight = "bold" if count else "normal"
-                # Zeros step back: in a confusion matrix the few errors are what one looks for.
+                # Zeros are muted, so that the few errors of a confusion matrix stand out.
                 look = {"fontsize": size, "color": color if count else theme.muted, "alpha": 1 if count else 0.6}
                 axes.text(column + 0.5, row + 0.5, f"{count:.4g}", ha="center", va="center", weight=weight, **look)
 
@@ -83,10 +83,10 @@ def surface(part: Any, panel: Surface, theme: Theme) -> None:
 
 
 def gallery_shape(panel: Gallery) -> tuple[int, int, int]:
-    """Columns, rows, and lines of text below an image: as many columns as the longest line leaves room for."""
+    """Chooses columns, rows, and lines of text below an image so that the longest line fits."""
     lines = [caption.split("\n") for caption in panel.captions]
     longest = max((len(line) for caption in lines for line in caption), default=1)
-    # A letter of the sans-serif font is about 0.6 of the font's size wide.
+    # A character of the sans-serif font is about 0.6 of the font size wide.
     fitting = int(PANEL_WIDTH * 72 * 0.94 / (max(longest, 6) * 0.6 * SMALL))
     columns = max(1, min(fitting, 7, len(lines)))
     return columns, max(1, -(-len(lines) // columns)), max((len(caption) for caption in lines), default=1)
@@ -109,6 +109,6 @@ def gallery(part: Any, panel: Gallery, theme: Theme) -> None:
         for spine in axes.spines.values():
             spine.set_visible(True)
             spine.set_color(theme.rule)
-        # "none": the pixels go into the file as they are and are not smoothed when they are enlarged.
+        # "none": pixels are embedded as they are and not smoothed when enlarged.
         axes.imshow(image, cmap=colors, vmin=stacked.min(), vmax=stacked.max(), interpolation="none")
         axes.set_xlabel(text(caption), fontsize=SMALL, labelpad=3.0)

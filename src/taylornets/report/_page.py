@@ -1,4 +1,4 @@
-"""The page: records, figures in both themes and the style sheet put into one HTML file by a template."""
+"""The page: a template combines records, figures in both themes and the style sheet into one HTML file."""
 
 import base64
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from taylornets.report._style import THEMES
 
 
 def describe(figure: Figure, panel: Panel) -> str:
-    """What a panel shows, in words, for who cannot see it."""
+    """Describes a panel in words, as alternative text for screen readers."""
     if figure.alt and len(tuple(figure.panels)) == 1:
         return figure.alt
     title = panel.title or figure.title
@@ -41,7 +41,7 @@ def describe(figure: Figure, panel: Panel) -> str:
 
 
 def _sources(figure: Figure) -> list[dict[str, str]]:
-    """Each panel of a figure as an image in both themes: alone, so that panels can stack on a narrow screen."""
+    """Renders each panel as a separate image in both themes, so that panels can stack on a narrow screen."""
     panels: list[dict[str, str]] = []
     tall = height(tuple(figure.panels))
     for panel in figure.panels:
@@ -51,19 +51,19 @@ def _sources(figure: Figure) -> list[dict[str, str]]:
     return panels
 
 
-_KINDS = {"fit": "report of a fit", "diagnosis": "report of a diagnosis", "reproduction": "reproduction report"}
+_KINDS = {"fit": "fit report", "diagnosis": "diagnosis report", "reproduction": "reproduction report"}
 
 
 def page(record: PageRecord, version: str, drawing: Callable[[Figure], None]) -> str:
-    """The page as text.
+    """Renders the page as HTML.
 
     Args:
-        record: what is shown.
-        version: of taylornets that computed it.
-        drawing: called with each figure when it is drawn.
+        record: content of the page.
+        version: version of taylornets that computed the results.
+        drawing: called with each figure before it is drawn.
 
     Returns:
-        A complete HTML document without scripts or references to anything outside.
+        A complete HTML document without scripts or external references.
     """
     sources: dict[str, list[dict[str, str]]] = {}
     for section in record.sections:
@@ -77,7 +77,7 @@ def page(record: PageRecord, version: str, drawing: Callable[[Figure], None]) ->
 
 
 def _render(template: str, **values: Any) -> str:
-    """A template with the style sheet and the filters for numbers and sentences."""
+    """Renders a template with the style sheet and the filters for numbers and sentences."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("taylornets.report", "templates"),
         autoescape=True,

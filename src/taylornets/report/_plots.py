@@ -11,11 +11,11 @@ from taylornets.records import Plot, Series
 from taylornets.report._labels import legend, wrapped
 from taylornets.report._style import MARKERS, SMALL, Theme
 
-_FEW_DECADES = 50.0  # below this ratio of the largest to the smallest, a logarithmic axis has ticks at 1, 2, 5
+_FEW_DECADES = 50.0  # below this ratio of maximum to minimum, a logarithmic axis has ticks at 1, 2, 5
 
 
 def _categories(series: Iterable[Series]) -> list[str]:
-    """Names on the abscissa in the order of their first appearance; empty for numbers."""
+    """Returns category names on the abscissa in order of first appearance; empty for numbers."""
     return list(dict.fromkeys(value for item in series for value in item.x if isinstance(value, str)))
 
 
@@ -24,19 +24,19 @@ def _positions(series: Series, categories: list[str]) -> np.ndarray:
 
 
 def _visible(values: np.ndarray, logarithmic: bool) -> np.ndarray:
-    """Values that an axis cannot show become gaps."""
+    """Replaces values that the axis cannot show by NaN."""
     shown = np.isfinite(values) & ((values > 0) | (not logarithmic))
     return np.where(shown, values, np.nan)
 
 
 def _scaled(axis: Any, scale: str, values: np.ndarray) -> bool:
-    """Makes an axis logarithmic if it is to be and has a positive number to show; whether it is."""
+    """Makes an axis logarithmic if requested and if it has positive values; returns whether it is logarithmic."""
     shown = values[np.isfinite(values) & (values > 0)]
     if scale == "linear" or not shown.size:
         return False
     getattr(axis.axes, f"set_{axis.axis_name}scale")("log", base=2 if scale == "log2" else 10)
     if scale == "log" and shown.max() / shown.min() < _FEW_DECADES:
-        # Powers of ten alone would be one tick or two.
+        # Powers of ten alone would give only one or two ticks.
         axis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
         axis.set_major_formatter(ticker.FuncFormatter(_tick))
         axis.set_minor_formatter(ticker.NullFormatter())
@@ -44,7 +44,7 @@ def _scaled(axis: Any, scale: str, values: np.ndarray) -> bool:
 
 
 def _tick(value: float, _: int) -> str:
-    """A number beside a tick: 0.02 rather than a product with a power of ten, where it is not too long."""
+    """Formats a tick label: 0.02 rather than a product with a power of ten, unless it is too long."""
     if 1e-3 <= value < 1e4:
         return f"{value:g}"
     exponent = math.floor(math.log10(value) + 1e-9)
@@ -52,7 +52,7 @@ def _tick(value: float, _: int) -> str:
 
 
 def _interval(series: Series, y: np.ndarray) -> np.ndarray | None:
-    """Distances of the interval's ends from `y`, as matplotlib wants them."""
+    """Converts interval ends to distances from `y`, as matplotlib expects."""
     if series.low is None or series.high is None:
         return None
     low, high = np.array(tuple(series.low)), np.array(tuple(series.high))
@@ -104,7 +104,7 @@ def plot(part: Any, panel: Plot, theme: Theme) -> None:
 def _bars(
     axes: Any, item: Series, x: np.ndarray, y: np.ndarray, place: tuple[int, int], colors: tuple[str, str]
 ) -> Any:
-    """Bars of one series beside those of the others; few bars carry their number."""
+    """Draws the bars of one series next to those of the others; few bars are labeled with their values."""
     index, count = place
     steps = np.diff(np.unique(x))
     width = 0.72 * (float(steps.min()) if steps.size else 1.0) / count

@@ -1,15 +1,15 @@
 """The house style: two themes, one set of sizes, and matplotlib's settings made from them.
 
-The categorical colors are those of Okabe and Ito ("Color Universal Design", 2008), which remain apart for every common
-form of color blindness; the dark theme has lighter ones of the same hues. Shape repeats what color says: every group of
-series has its own marker too.
+The categorical colors are those of Okabe and Ito ("Color Universal Design", 2008), which remain distinguishable under every
+common form of color blindness; the dark theme uses lighter shades of the same hues. Shape repeats color: every group of
+series also has its own marker.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-PANEL_WIDTH = 4.6  # inches: text of 9 pt is then read without zooming on a phone and is large on a slide
+PANEL_WIDTH = 4.6  # inches: 9 pt text is then legible on a phone without zooming, and large on a slide
 PLOT_HEIGHT = 3.3
 TEXT = 9.0
 SMALL = 7.5
@@ -21,12 +21,12 @@ class Theme:
 
     Args:
         name: `"light"` or `"dark"`.
-        surface: behind the figure.
-        ink: text and axes.
-        muted: ticks, theory lines that belong to no group.
-        rule: grid.
+        surface: background of the figure.
+        ink: color of text and axes.
+        muted: color of ticks and of theory lines without a group.
+        rule: color of grid lines.
         palette: one color per group of series.
-        strongest: the color of the largest value of a heatmap; the smallest has that of the surface.
+        strongest: color of the largest value of a heatmap; the smallest value has the color of the surface.
     """
 
     name: str
@@ -60,12 +60,12 @@ THEMES = (LIGHT, DARK)
 
 
 def settings(theme: Theme) -> dict[Any, Any]:
-    """Matplotlib's settings for a theme; text becomes outlines, so that it looks the same everywhere."""
+    """Returns matplotlib's settings for a theme; text is drawn as outlines, so that it looks the same everywhere."""
     return {
         "svg.fonttype": "path",
-        "svg.hashsalt": "taylornets",  # names inside the file, otherwise random
+        "svg.hashsalt": "taylornets",  # makes the identifiers in the file deterministic
         "svg.image_inline": True,
-        "font.family": "DejaVu Sans",  # comes with matplotlib: the same outlines on every machine
+        "font.family": "DejaVu Sans",  # bundled with matplotlib: the same outlines on every machine
         "font.size": TEXT,
         "mathtext.fontset": "dejavusans",
         "figure.facecolor": theme.surface,

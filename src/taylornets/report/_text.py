@@ -1,4 +1,4 @@
-"""Numbers and sentences of records as the page shows them."""
+"""Formatting of numbers and sentences for the page."""
 
 import math
 import re
@@ -10,12 +10,12 @@ from markupsafe import Markup, escape
 from taylornets.records import Table
 
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-_TOGETHER = re.compile(r"[≤≥=≈±×] (?=\S)|(?<=\d) %")  # no line ends between a relation and its number
-_POWER = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)e([+-]?)0*(\d+)\b")  # 6e-5 as programs write it
+_TOGETHER = re.compile(r"[≤≥=≈±×] (?=\S)|(?<=\d) %")  # no line break between a relation and its number
+_POWER = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)e([+-]?)0*(\d+)\b")  # 6e-5, as in program output
 _UNDERSCORE = re.compile(r"(?<=[^\W_]{2})_")  # between the words of a name; not an index
 _RULES = (
     (re.compile(r"\^\{([^{}]*)\}"), "sup"),  # m^{-1/2}
-    (re.compile(r"\^\(([−-]?\d*/?\d*(?<=[−\-/]\d))\)"), "sup"),  # m^(-1/4): the parentheses only hold it together
+    (re.compile(r"\^\(([−-]?\d*/?\d*(?<=[−\-/]\d))\)"), "sup"),  # m^(-1/4): parentheses for grouping only
     (re.compile(r"\^(\([^()]*\)|[−-]?\d+|\*|[a-z]\b)"), "sup"),  # f^(2), x^2, w^*, d^p
     (re.compile(r"_\{([^{}]*)\}"), "sub"),  # ‖W‖_{2,4}
     (re.compile(r"(?<=\b[^\W\d_])_([^\W_]{1,2})\b"), "sub"),  # w_r, M_op; not the underscore of a longer name
@@ -23,9 +23,9 @@ _RULES = (
 
 
 def inline(text: Any) -> Markup:
-    """A sentence as HTML: escaped, then powers, indices and `code` marked up.
+    """Converts a sentence to HTML: escapes it, then marks up powers, indices and `code`.
 
-    The notation is that of formulas in plain text: `m^{-1/2}`, `f^(2)`, `x^2`, `‖W‖_{2,4}`, `w_r`.
+    Formulas use plain-text notation: `m^{-1/2}`, `f^(2)`, `x^2`, `‖W‖_{2,4}`, `w_r`.
 
     Example:
         >>> str(inline("m^{-1/2} < E_s f"))
@@ -51,7 +51,7 @@ def _marked(part: str) -> str:
 
 
 def words(name: Any) -> str:
-    """The name of a field as words; indices stay.
+    """Converts a field name to words; indices are kept.
 
     Example:
         >>> words("slope_in_M_op")
@@ -61,7 +61,7 @@ def words(name: Any) -> str:
 
 
 def number(value: float | int, digits: int = 4) -> str:
-    """A number with four significant digits, a true minus sign, and a power of ten where it is very small or large.
+    """Formats a number with four significant digits, a true minus sign, and a power of ten if very small or large.
 
     Example:
         >>> number(-0.2471234), number(6.02e-5), number(98.99)
@@ -76,13 +76,13 @@ def number(value: float | int, digits: int = 4) -> str:
         mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
         mantissa = mantissa.rstrip("0").rstrip(".")
         return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}".replace("-", "−")
-    if value.is_integer() or abs(value) >= 10.0**digits:  # no digit before the point is ever rounded away
+    if value.is_integer() or abs(value) >= 10.0**digits:  # digits before the decimal point are never rounded
         return number(round(value))
     return f"{value:.{digits}g}".replace("-", "−")
 
 
 def cell(value: Any) -> Markup:
-    """A value of a record: number, text, truth value, list or dict, as HTML."""
+    """Formats a value of a record (number, string, boolean, list or dict) as HTML."""
     if value is None:
         return escape("–")
     if isinstance(value, bool):
@@ -101,7 +101,7 @@ def cell(value: Any) -> Markup:
 
 
 def brief(value: Any) -> str:
-    """A value of a record in one line of plain text, for the terminal."""
+    """Formats a value of a record as one line of plain text, for the terminal."""
     if value is None:
         return "–"
     if isinstance(value, bool):
@@ -116,7 +116,7 @@ def brief(value: Any) -> str:
 
 
 def numeric(table: Table) -> list[bool]:
-    """For each column whether it holds numbers, which are set flush right."""
+    """Returns, for each column, whether it holds numbers, which are right-aligned."""
     columns = [[row[index] for row in map(tuple, table.rows)] for index in range(len(tuple(table.columns)))]
     given = [[value for value in column if value is not None] for column in columns]
     kinds = [{isinstance(value, int | float) and not isinstance(value, bool) for value in column} for column in given]
@@ -124,12 +124,12 @@ def numeric(table: Table) -> list[bool]:
 
 
 def interval(ends: Any) -> Markup:
-    """An interval in brackets, or nothing."""
+    """Formats an interval in brackets; empty for None."""
     return escape("" if ends is None else "[{}, {}]".format(*map(number, ends)))
 
 
 def seconds(value: float) -> str:
-    """A time as one reads it: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 04 min`."""
+    """Formats a duration: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 04 min`."""
     if value < 10:
         return f"{value:.1f} s"
     whole = round(value)

@@ -1,4 +1,4 @@
-"""From a folder of saved records to figures, tables and the page."""
+"""Writes figures, tables and the page from a folder of saved records."""
 
 import csv
 import io
@@ -18,14 +18,14 @@ from taylornets.report._style import LIGHT
 
 
 def _load(directory: Path) -> tuple[RunRecord, list[ClaimRecord], list[str]]:
-    """The run, its finished claims in order, and the names of those that it still lacks."""
+    """Loads the run, its finished claims in order, and the names of missing claims."""
     run = records.load_run(directory)
     if run is None:
-        came = f"{directory}, " + (
+        got = f"{directory}, " + (
             "which has no run.json of this version" if directory.is_dir() else "which does not exist"
         )
-        advice = "Name the folder that a reproduction was written to."
-        raise ArgumentError("directory", "a folder written by `taylornets reproduce`", came, advice)
+        advice = "Pass the output folder of a reproduction."
+        raise ArgumentError("directory", "an output folder of `taylornets reproduce`", got, advice)
     claims: list[ClaimRecord] = []
     missing: list[str] = []
     for name in run.claims:
@@ -33,8 +33,8 @@ def _load(directory: Path) -> tuple[RunRecord, list[ClaimRecord], list[str]]:
         if record is not None:
             claims.append(record)
         elif (directory / "records" / f"{name}.json").exists():
-            came = f"{directory / 'records' / name}.json, which is damaged or of another version"
-            raise ArgumentError("directory", "records that can be read", came, "Reproduce again with `resume=True`.")
+            got = f"{directory / 'records' / name}.json, which is damaged or from another version"
+            raise ArgumentError("directory", "readable records", got, "Repeat the reproduction with `resume=True`.")
         else:
             missing.append(name)
     return run, claims, missing
@@ -49,18 +49,18 @@ def _csv(columns: tuple[str, ...], rows: tuple[tuple[object, ...], ...]) -> str:
 
 
 def write_report(directory: Path, progress: Progress | None = None) -> Path:
-    """Rebuilds everything in a run's folder that is derived from its records: figures, tables, the page, `claims.json`.
+    """Rebuilds all files derived from the records of a run: figures, tables, the page, `claims.json`.
 
     Args:
-        directory: a folder that `taylornets reproduce`, `fit` or `diagnose` has written. An unfinished reproduction gives a
-            report that says what is missing.
+        directory: an output folder of `taylornets reproduce`, `fit` or `diagnose`. For an unfinished reproduction, the
+            report lists the missing claims.
         progress: receives the part `"report"` while the figures are drawn, which takes some seconds.
 
     Returns:
-        The path of `report.html`: one file, without scripts, that fetches nothing.
+        The path of `report.html`, a single file without scripts or external resources.
 
     Raises:
-        ArgumentError: if the folder is no such folder, or a record in it cannot be read.
+        ArgumentError: if the folder is not such an output folder, or a record in it cannot be read.
     """
     record, version = _page_of(directory)
     for folder in ("figures", "tables"):
@@ -80,13 +80,13 @@ def write_report(directory: Path, progress: Progress | None = None) -> Path:
 
 
 def _page_of(directory: Path) -> tuple[PageRecord, str]:
-    """The page of a folder, with the version of taylornets that computed it."""
+    """Loads the page of a folder, with the version of taylornets that computed it."""
     run = records.load_page_run(directory)
     if run is not None:
         record = records.load_page(directory)
         if record is None:
-            came = f"{directory}, which has no finished one of this version"
-            raise ArgumentError("DIR", "a folder with a fit or a diagnosis", came, "Run the command again.")
+            got = f"{directory}, which contains no finished page of this version"
+            raise ArgumentError("DIR", "an output folder of `fit` or `diagnose`", got, "Run the command again.")
         return record, str(run.get("version", ""))
     made, claims, missing = _load(directory)
     records.save_summary(directory, claims)
@@ -94,7 +94,7 @@ def _page_of(directory: Path) -> tuple[PageRecord, str]:
 
 
 def _keep(directory: Path, section: Section, drawing: Callable[[Figure], None]) -> None:
-    """Writes figures for slides and papers, all panels side by side on white, and tables."""
+    """Writes tables, and figures for slides and papers with all panels side by side on white."""
     for figure in section.figures:
         drawing(figure)
         panels = tuple(figure.panels)

@@ -1,4 +1,4 @@
-"""The runner of `taylornets reproduce`: each claim is kept on disk as soon as it is finished."""
+"""The runner of `taylornets reproduce`: the record of each claim is saved as soon as the claim finishes."""
 
 import os
 from collections.abc import Iterable
@@ -40,8 +40,8 @@ def _new_run(stamp: Stamp, names: Iterable[str]) -> RunRecord:
 
 
 def _kept(out: Path, stamp: Stamp, resume: bool) -> dict[str, ClaimRecord]:
-    """Removes what an earlier run left and the new one does not keep; the kept records by name."""
-    # run.json marks the folder as ours and is replaced, never absent.
+    """Removes files of an earlier run that the new run does not keep; returns the kept records by name."""
+    # run.json marks the folder as an output folder; it is replaced but never removed.
     prepare_folder(out, _OWN)
     found = (records.load_claim(out, path.stem) for path in sorted((out / "records").glob("*.json")))
     kept = {r.claim: r for r in found if r and r.stamp == stamp and not r.error} if resume else {}
@@ -61,29 +61,29 @@ def reproduce(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> tuple[ClaimRecord, ...]:
-    """Checks claims and keeps what comes out in a folder, from which `taylornets.report.write_report` makes the report.
+    """Tests claims and saves the records in a folder, from which `taylornets.report.write_report` builds the report.
 
-    Every record is written to `out/records/<claim>.json` when its claim is finished. So a run that is interrupted or
-    killed loses the claims under way and no other: called again with `resume=True` it computes what is missing, and
-    gives what an undisturbed run would have given. Without `resume`, an earlier run in the same folder is replaced.
+    Each record is written to `out/records/<claim>.json` when its claim finishes, so that an interrupted or killed run loses
+    only the claims in progress. With `resume=True`, another call computes the missing claims and returns the same results as
+    an uninterrupted run. Without `resume`, an earlier run in the same folder is replaced.
 
     Args:
-        out: the folder; made if absent.
-        names: of the claims to check; all if empty. Records are in the order of `claims.names()`; with several workers the
-            claims with the longest expected time start first.
+        out: output folder; created if it does not exist.
+        names: names of the claims to test; all if empty. Records are in the order of `claims.names()`; with several workers,
+            the claims with the longest expected time start first.
         profile: `"quick"` or `"full"`.
-        seed: of every random draw, from 0 to 2³² − 1.
-        resume: keep finished records of the same profile, seed, version, commit and precision.
-        workers: claims that run at the same time, each in a process of its own; with 1, in this process. What comes out
-            does not depend on it, the measured seconds do.
-        progress: receives the claims by name; the message of a finished one is its verdict.
+        seed: random seed, from 0 to 2³² − 1.
+        resume: whether to keep finished records of the same profile, seed, version, commit and precision.
+        workers: number of claims that run in parallel, each in its own process; with 1, in this process. The results do
+            not depend on it, except for the measured times.
+        progress: receives the progress of each claim by name; the final message is the verdict.
 
     Returns:
-        The records of all claims in the folder: those asked for and, with `resume`, those kept.
+        The records of all claims in the folder: the requested ones and, with `resume`, the kept ones.
 
     Raises:
-        ArgumentError: for a claim or profile that does not exist, a seed or number of workers out of range, or a folder
-            that holds something else. Nothing has been written then.
+        ArgumentError: for an unknown claim or profile, a seed or number of workers out of range, or a folder with
+            other contents. In that case, nothing has been written.
     """
     for name in names:
         registry.get(name)
@@ -97,16 +97,16 @@ def reproduce(
     stamp = _stamp(profile, seed)
     chosen = set(names) or set(registry.names())
     try:
-        # A killed fresh run must not leave the old run's records under its own name: they go first.
+        # Old records are removed first, so that a killed run does not present them as its own.
         kept = _kept(out, stamp, resume)
         order = [name for name in registry.names() if name in chosen or name in kept]
         run = _new_run(stamp, order)
         records.save_run(out, run)
     except OSError as error:
-        raise _checks.ArgumentError("out", "a folder that can be written", f"{out} ({error.strerror})") from None
+        raise _checks.ArgumentError("out", "a writable folder", f"{out} ({error.strerror})") from None
 
     for record in kept.values():
-        progress.finished(record.claim, f"{record.verdict} (kept from the earlier run)")
+        progress.finished(record.claim, f"{record.verdict} (kept from an earlier run)")
     missing = [registry.get(name) for name in order if name not in kept]
     if workers > 1:
         missing.sort(key=lambda claim: claim.seconds, reverse=True)

@@ -1,4 +1,4 @@
-"""Running claims: one after another in this process, or each in a process of its own."""
+"""Execution of claims: sequentially in this process, or each in its own process."""
 
 import multiprocessing
 import os
@@ -26,7 +26,7 @@ def _paragraphs(explanation: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def run_claim(claim: Claim, stamp: Stamp, tell: Tell) -> ClaimRecord:
-    """Runs one claim; an exception becomes a record that says so, and the claim does not hold."""
+    """Runs one claim; an exception is stored in the record, and the claim does not hold."""
 
     def progress(fraction: float, message: str) -> None:
         tell(min(max(float(fraction), 0.0), 1.0), message)
@@ -47,7 +47,7 @@ def run_claim(claim: Claim, stamp: Stamp, tell: Tell) -> ClaimRecord:
             tables=outcome.tables,
             explanation=_paragraphs(outcome.explanation),
         )
-    except Exception as error:  # whatever a claim raises, the others still run; interrupts are no Exception
+    except Exception as error:  # an error in one claim must not stop the others; KeyboardInterrupt is not an Exception
         message = f"{type(error).__name__}: {error}"
         return _failed(claim, stamp, time.perf_counter() - begin, message, traceback.format_exc())
 
@@ -76,19 +76,19 @@ def _named(claim: Claim, stamp: Stamp) -> dict[str, Any]:
 
 
 def run_claims(claims: Sequence[Claim], stamp: Stamp, workers: int, progress: Progress) -> Generator[ClaimRecord]:
-    """Runs claims, at most `workers` at the same time, and yields each record when it is there.
+    """Runs claims, at most `workers` at the same time, and yields each record as soon as it is available.
 
-    A process that dies (killed, out of memory) makes its claim a record with an error. When the iterator is closed, and when
-    this process dies, the processes of unfinished claims end.
+    If a process dies (killed, out of memory), the record of its claim contains an error. The processes of unfinished claims
+    end when the iterator is closed and when this process dies.
 
     Args:
-        claims: in the order in which they begin; with several workers their functions must be importable.
+        claims: claims in starting order; with several workers, their functions must be importable.
         stamp: profile, seed and precision.
-        workers: processes; with 1, or a single claim, all happens in this process.
-        progress: receives when a claim begins and how far it is, by the claim's name.
+        workers: number of processes; with 1, or a single claim, everything runs in this process.
+        progress: receives the start and the progress of each claim, by name.
 
     Returns:
-        Records in the order in which they are finished.
+        Records in the order in which the claims finish.
     """
     if workers == 1 or len(claims) == 1:
         for claim in claims:
@@ -112,7 +112,7 @@ def run_claims(claims: Sequence[Claim], stamp: Stamp, workers: int, progress: Pr
                     ended = running.pop(connection)
                     code, seconds = ended.end(), time.perf_counter() - ended.begin
                     how = f"signal {-code}" if code < 0 else f"exit code {code}"
-                    yield _failed(claim, stamp, seconds, f"its process ended without a result ({how})", "")
+                    yield _failed(claim, stamp, seconds, f"the process ended without a result ({how})", "")
                     continue
                 if isinstance(message, ClaimRecord):
                     running.pop(connection).end()
@@ -126,7 +126,7 @@ def run_claims(claims: Sequence[Claim], stamp: Stamp, workers: int, progress: Pr
 
 
 class _Running:
-    """A claim under way in a process of its own, which sends `(fraction, message)` and at last its record."""
+    """A claim running in its own process, which sends `(fraction, message)` and finally its record."""
 
     def __init__(self, claim: Claim, stamp: Stamp):
         context = multiprocessing.get_context("spawn")  # XLA's threads do not survive a fork
@@ -137,15 +137,15 @@ class _Running:
         theirs.close()
 
     def end(self) -> int:
-        """Waits for the process; its exit code, or the negative number of the signal that ended it."""
+        """Waits for the process; returns its exit code, or the negative number of the signal that ended it."""
         self.process.join()
         self.connection.close()
         return self.process.exitcode or 0
 
 
 def _work(claim: Claim, stamp: Stamp, connection: Connection) -> None:
-    """What the process of a claim does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent answers it
+    """Entry point of the process of a claim."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent handles it
     threading.Thread(target=_end_with_parent, daemon=True).start()
     jax.config.update("jax_enable_x64", stamp.x64)
     connection.send(run_claim(claim, stamp, lambda *news: connection.send(news)))

@@ -1,7 +1,8 @@
-"""Models of a user's table: what `taylornets fit`, `predict` and `certify` compute.
+"""Models of a user's table: the computations behind `taylornets fit`, `predict` and `certify`.
 
-Read (`taylornets.datafiles`), pose the problem, prepare the columns, train down a path of penalties, save, compare with other
-models on the same rows, and keep what was found as a record, from which `taylornets.report` makes the page.
+A fit reads the table (`taylornets.datafiles`), defines the problem, preprocesses the columns, trains along a regularization
+path, saves the model, compares it with baselines on the same rows, and saves the results as a record, from which
+`taylornets.report` builds the page.
 """
 
 from taylornets.tabular._model_file import MODEL as MODEL

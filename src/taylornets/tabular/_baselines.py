@@ -1,4 +1,4 @@
-"""The models beside ours: the same prepared rows, the same split, settings chosen on the same validation rows."""
+"""Baselines: trained on the same preprocessed rows and split, with hyperparameters selected on the same validation rows."""
 
 import time
 import warnings
@@ -17,7 +17,7 @@ from sklearn.svm import SVC, SVR
 from taylornets.estimators import NTKClassifier, NTKRegressor
 from taylornets.records.progress import Tell
 
-KERNEL_ROWS = 4000  # what grows with the square of the rows is trained on so many at most
+KERNEL_ROWS = 4000  # maximum number of training rows for methods with quadratic cost
 _RIDGES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 _ALPHAS = (1.0, 1e-1, 1e-2, 1e-3)
 _COSTS = (0.1, 1.0, 10.0, 100.0)
@@ -27,14 +27,14 @@ _TREES = 300
 
 
 class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):
-    """Kernel ridge on one column of ±1 for each class."""
+    """One-vs-rest kernel ridge classifier with ±1 targets."""
 
     def __init__(self, alpha: float = 1.0, gamma: float | None = None):
         self.alpha = alpha
         self.gamma = gamma
 
     def fit(self, X: Any, y: Any) -> Any:
-        """Fits the columns, `X` of shape `(n, d)`, `y` of shape `(n,)`."""
+        """Fits one regression per class, `X` of shape `(n, d)`, `y` of shape `(n,)`."""
         self.classes_ = np.unique(y)
         signs = 2.0 * (np.asarray(y)[:, None] == self.classes_) - 1
         kernel: Any = KernelRidge
@@ -42,35 +42,35 @@ class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """The class of the largest column, shape `(n,)`."""
+        """Predicts the class with the largest output, shape `(n,)`."""
         return self.classes_[np.argmax(self.model_.predict(X), axis=1)]
 
 
 class ScaledRegressor(BaseEstimator):
-    """A regression on targets of mean 0 and variance 1: what scikit-learn's kernel machines and networks expect."""
+    """A regressor with standardized targets, as scikit-learn's kernel machines and networks expect."""
 
     def __init__(self, model: Any = None):
         self.model = model
 
     def fit(self, X: Any, y: Any) -> Any:
-        """Fits, `X` of shape `(n, d)`, `y` of shape `(n,)`."""
+        """Fits the model, `X` of shape `(n, d)`, `y` of shape `(n,)`."""
         self.center_, self.spread_ = float(np.mean(y)), float(np.std(y)) or 1.0
         self.model.fit(X, (y - self.center_) / self.spread_)
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """Predictions in the scale of the targets, shape `(n,)`."""
+        """Predicts on the original scale of the targets, shape `(n,)`."""
         return self.model.predict(X) * self.spread_ + self.center_
 
 
 @dataclass(frozen=True)
 class Family:
-    """One model with the settings that it is chosen from.
+    """One baseline with its candidate hyperparameters.
 
     Args:
-        name: in the report.
-        candidates: settings in words, and what makes an estimator.
-        square: whether it needs memory or time that grows with the square of the rows.
+        name: name in the report.
+        candidates: pairs of a description and a function that creates the estimator.
+        square: whether its time or memory is quadratic in the number of rows.
     """
 
     name: str
@@ -80,17 +80,17 @@ class Family:
 
 @dataclass(frozen=True)
 class Result:
-    """How a model did.
+    """The result of one baseline.
 
     Args:
-        name: of the model.
-        setting: that was chosen.
-        rows: that it was trained on.
-        predictions: for the test rows.
-        train: score.
-        validation: score.
-        fit_seconds: of the chosen one.
-        seconds: of all candidates.
+        name: name of the model.
+        setting: selected hyperparameters.
+        rows: number of training rows.
+        predictions: predictions for the test rows.
+        train: score on the training rows.
+        validation: score on the validation rows.
+        fit_seconds: training time of the selected candidate.
+        seconds: time for all candidates.
     """
 
     name: str
@@ -104,7 +104,7 @@ class Result:
 
 
 def families(task: str, seed: int) -> tuple[Family, ...]:
-    """The models in the order of the report; the last one does not look at the inputs."""
+    """The baselines in the order of the report; the last one ignores the inputs."""
     several = task == "classification"
     ntk: Any = NTKClassifier if several else NTKRegressor
     kernel: Any = (
@@ -133,7 +133,7 @@ def families(task: str, seed: int) -> tuple[Family, ...]:
             ],
         ),
         Family("MLP", [(f"100 units, decay {d:g}", lambda d=d: mlp(d)) for d in _DECAYS]),
-        Family("no inputs", [("the most frequent class" if several else "the mean", dummy)]),
+        Family("no inputs", [("most frequent class" if several else "mean", dummy)]),
     )
 
 
@@ -144,17 +144,17 @@ def compare(
     score: Callable[[Any, Any], float],
     tell: Tell,
 ) -> list[Result]:
-    """Trains every candidate of every family on the training rows and keeps the best on the validation rows.
+    """Trains every candidate of every family and selects the best one on the validation rows.
 
     Args:
         task: `"classification"` or `"regression"`.
-        seed: of forests, networks, and the rows that kernel machines are trained on.
+        seed: random seed of forests, networks, and the subsample of rows for kernel machines.
         parts: inputs and targets for training, validation and test.
-        score: of targets and predictions, larger is better.
+        score: function of targets and predictions; larger is better.
         tell: called as `tell(fraction, message)`.
 
     Returns:
-        One result for each family.
+        One result per family.
     """
     (x, y), (x_validation, y_validation), (x_test, _) = parts
     few = np.sort(np.random.default_rng(seed).permutation(len(x))[:KERNEL_ROWS])

@@ -16,36 +16,36 @@ _BINS, _ROWS_PER_BIN = 10, 8
 
 
 def comparison(task: str, names: Sequence[str], scores: Sequence[float], ends: Sequence[tuple[float, float]]) -> Figure:
-    """Test scores of the models with their intervals, ours in a color of its own."""
+    """Test scores of all models with intervals; our model has its own color."""
     series = [
         Series("this model", names[:1], scores[:1], [ends[0][0]], [ends[0][1]]),
-        Series("other models", names[1:], scores[1:], [low for low, _ in ends[1:]], [high for _, high in ends[1:]]),
+        Series("baselines", names[1:], scores[1:], [low for low, _ in ends[1:]], [high for _, high in ends[1:]]),
     ]
-    caption = "Each model chose its settings on the same validation rows; bars are 95 % intervals of the test score."
+    caption = "Hyperparameters were selected on the validation rows. Error bars: 95 % intervals of the test score."
     label = f"{name_of(task)} on the test rows"
-    return Figure("comparison", "Beside other models", [Plot("model", label, series)], caption)
+    return Figure("comparison", "Comparison with baselines", [Plot("model", label, series)], caption)
 
 
 def penalties(task: str, path: Sequence[PenaltyStep], chosen: float) -> Figure:
-    """Scores down the path of penalties."""
+    """Scores along the regularization path."""
     x = [step.penalty for step in path]
     picked = next(step for step in path if step.penalty == chosen)
     series = [
         Series("training rows", x, [step.train for step in path], kind="line"),
         Series("validation rows", x, [step.validation for step in path], kind="line"),
-        Series("chosen", [chosen], [picked.validation]),
+        Series("selected", [chosen], [picked.validation]),
     ]
     caption = (
-        "A strong penalty (right) keeps the weights small and the model simple, a weak one (left) lets it follow the training "
-        "rows. The best score on the validation rows decides"
-        + (", among equals the likelihood." if task == "classification" else ".")
+        "A strong penalty (right) keeps the weights small and the model simple; with a weak one (left), the model fits the "
+        "training rows closely. The penalty with the best validation score is selected"
+        + ("; ties are broken by the likelihood." if task == "classification" else ".")
     )
     plot = Plot("penalty λ", name_of(task), series, "log")
-    return Figure("penalty", "The choice of the penalty", [plot], caption)
+    return Figure("penalty", "Selection of the penalty", [plot], caption)
 
 
 def learning_curve(task: str, sizes: Sequence[int], curves: Mapping[str, Sequence[float]], test_rows: int) -> Figure:
-    """Scores over the number of training rows; the first curve is ours on the test rows."""
+    """Scores by the number of training rows; the first curve is that of our model on the test rows."""
     series: list[Series] = []
     for index, (label, values) in enumerate(curves.items()):
         low = high = None
@@ -53,57 +53,53 @@ def learning_curve(task: str, sizes: Sequence[int], curves: Mapping[str, Sequenc
             ends = [statistics.wilson(value * test_rows, test_rows) for value in values]
             low, high = [end[0] for end in ends], [end[1] for end in ends]
         series.append(Series(label, sizes, values, low, high, kind="line"))
-    caption = (
-        "If the curve of the test rows still rises at its right end, more rows will help; if it is flat, they will not."
-    )
-    caption += " The band is a 95 % interval." if task == "classification" else ""
+    caption = "If the test score still rises at the right end, more training rows are likely to improve the model."
+    caption += " Band: 95 % interval." if task == "classification" else ""
     plot = Plot("training rows", name_of(task), series, "log")
-    return Figure("learning_curve", "Would more rows help?", [plot], caption)
+    return Figure("learning_curve", "Learning curve", [plot], caption)
 
 
 def calibration(classes: Sequence[str], chances: np.ndarray, y: np.ndarray) -> tuple[Figure, float]:
-    """How often events of a stated probability happen, and the mean distance of the two."""
+    """Observed frequencies by predicted probability, and the expected calibration error."""
     if len(classes) == 2:
         stated, happened = chances[:, 1], y == classes[1]
-        x_label, y_label = f"stated probability of {classes[1]!r}", f"share of rows that are {classes[1]!r}"
+        x_label, y_label = f"predicted probability of {classes[1]!r}", f"observed fraction of {classes[1]!r}"
     else:
         picked = np.argmax(chances, axis=1)
         stated, happened = chances[np.arange(len(y)), picked], np.asarray(classes)[picked] == y
-        x_label, y_label = "stated probability of the predicted class", "share of right predictions"
+        x_label, y_label = "probability of the predicted class", "fraction of correct predictions"
     bins = np.array_split(np.argsort(stated, kind="stable"), max(1, min(_BINS, len(y) // _ROWS_PER_BIN)))
     x = [float(stated[rows].mean()) for rows in bins]
     shares = [float(happened[rows].mean()) for rows in bins]
     ends = [statistics.wilson(float(happened[rows].sum()), len(rows)) for rows in bins]
     error = float(sum(len(rows) * abs(a - b) for rows, a, b in zip(bins, x, shares, strict=True)) / len(y))
-    measured = Series(
-        f"test rows, groups of about {len(bins[0])}", x, shares, [e[0] for e in ends], [e[1] for e in ends]
-    )
+    measured = Series(f"test rows, bins of about {len(bins[0])}", x, shares, [e[0] for e in ends], [e[1] for e in ends])
     panels: list[Any] = [
         Plot(
             x_label,
             y_label,
-            [measured, Series("as stated", [0.0, 1.0], [0.0, 1.0], kind="theory")],
+            [measured, Series("perfect calibration", [0.0, 1.0], [0.0, 1.0], kind="theory")],
             title="Calibration",
         )
     ]
     if len(classes) <= _MOST_CONFUSED:
         panels.append(_confusion(classes, np.asarray(classes)[np.argmax(chances, axis=1)], y))
-    caption = "Points on the dashed line mean that a stated 80 % happens in 80 % of the cases; bars are 95 % intervals."
-    caption += (
-        " Beside it: how many test rows of each class (row) were predicted as which (column)." if panels[1:] else ""
-    )
-    return Figure("calibration", "Can the probabilities be trusted?", panels, caption), error
+    caption = "On the dashed line, predicted probabilities equal observed frequencies. Error bars: 95 % intervals."
+    caption += " Right: number of test rows by true class (row) and predicted class (column)." if panels[1:] else ""
+    return Figure("calibration", "Calibration of the predicted probabilities", panels, caption), error
 
 
 def _confusion(classes: Sequence[str], predicted: np.ndarray, y: np.ndarray) -> Heatmap:
     counts = np.array([[int(np.sum((y == a) & (predicted == b))) for b in classes] for a in classes])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     names = [name if len(name) <= 16 else name[:15] + "…" for name in classes]
-    return Heatmap("predicted class", "true class", names, names, shares, "share of the row", counts, title="Confusion")
+    return Heatmap(
+        "predicted class", "true class", names, names, shares, "fraction of the row", counts, title="Confusion"
+    )
 
 
 def residuals(target: str, predictions: np.ndarray, y: np.ndarray) -> Figure:
-    """Predictions against values, and what is left."""
+    """Predictions against true values, and residuals."""
     rows = np.linspace(0, len(y) - 1, min(len(y), _POINTS)).astype(int)
     predictions, y = predictions[rows], y[rows]
     both = np.concatenate([predictions, y])
@@ -112,13 +108,13 @@ def residuals(target: str, predictions: np.ndarray, y: np.ndarray) -> Figure:
     panels = [
         Plot(
             f"predicted {name}",
-            f"{name} in the file",
-            [Series("test rows", predictions, y), Series("equal", line, line, kind="theory")],
+            f"true {name}",
+            [Series("test rows", predictions, y), Series("predicted = true", line, line, kind="theory")],
             title="Predictions",
         ),
         Plot(
             f"predicted {name}",
-            f"{name} in the file minus predicted",
+            f"true minus predicted {name}",
             [
                 Series("test rows", predictions, y - predictions),
                 Series("no error", [float(predictions.min()), float(predictions.max())], [0.0, 0.0], kind="theory"),
@@ -127,14 +123,14 @@ def residuals(target: str, predictions: np.ndarray, y: np.ndarray) -> Figure:
         ),
     ]
     caption = (
-        "Both axes are in the unit of the target column. Residuals that fan out or bend show what the model misses."
-        + (f" {len(rows):,} of the test rows are drawn." if len(rows) == _POINTS else "")
+        "All axes are in the unit of the target column. Residuals that fan out or bend indicate a systematic error."
+        + (f" The figure shows {len(rows):,} of the test rows." if len(rows) == _POINTS else "")
     )
-    return Figure("residuals", "How far are the predictions off?", panels, caption)
+    return Figure("residuals", "Prediction errors", panels, caption)
 
 
 def proof(history: dict[str, list[float]]) -> Figure | None:
-    """How the gap between objective and bound closed during training."""
+    """The gap between the objective and its lower bound during training."""
     pairs = [
         (step, gap)
         for step, gap in zip(history["steps"], history["relative_gap"], strict=False)
@@ -144,9 +140,9 @@ def proof(history: dict[str, list[float]]) -> Figure | None:
         return None
     plot = Plot(
         "training steps",
-        "gap between objective and bound (share)",
+        "relative duality gap",
         [Series("gap", [step for step, _ in pairs], [gap for _, gap in pairs], kind="line")],
         y_scale="log",
     )
-    caption = "At each point it was proved that other weights could lower the objective by no more than this share."
-    return Figure("proof", "How the proof closed", [plot], caption)
+    caption = "At each point, no other weights can lower the objective by more than this fraction."
+    return Figure("proof", "Duality gap during training", [plot], caption)

@@ -1,4 +1,4 @@
-"""A saved model and a table: the columns that it needs, its predictions, and its certificate on new data."""
+"""Saved models applied to tables: required columns, predictions, and certificates on new data."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,21 +18,21 @@ from taylornets.tabular._problem import TableProblem, labels_of, split_of
 from taylornets.tabular._scores import score_of
 
 MODEL = "model.safetensors"
-_FITTED = "a model that `taylornets fit` has written"
+_FITTED = "a model saved by `taylornets fit`"
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The table that a model was fitted on.
+    """Description of the table that a model was fitted on.
 
     Args:
-        target: the column that it predicts.
+        target: the target column.
         task: `"classification"` or `"regression"`.
-        numbers: input columns of numbers.
-        categories: input columns of strings.
-        seed: of the split.
-        digest: of inputs and target, rows without a target included.
-        text_target: whether the target was read as strings; numbers stand for classes, too.
+        numbers: numeric input columns.
+        categories: categorical (string) input columns.
+        seed: random seed of the split.
+        digest: hash of inputs and target, including rows without a target.
+        text_target: whether the target was read as strings; class labels may also be numbers.
     """
 
     target: str
@@ -54,11 +54,11 @@ class Predictions:
     """Predictions of a model for the rows of a table.
 
     Args:
-        frame: the column `prediction`, and for classifiers one of probabilities for each class.
-        score: where the table has the target, else none.
-        rows: how many of them count in the score.
+        frame: the column `prediction`, and for classifiers one column of probabilities per class.
+        score: score if the table has the target, else None.
+        rows: number of rows in the score.
         ignored: columns of the table that the model does not use.
-        seen: whether it is the table of the fit, so that most of its rows have been trained on.
+        seen: whether the model was fitted on this table, so that most rows were used for training.
     """
 
     frame: pd.DataFrame
@@ -73,9 +73,9 @@ class Proof:
     """A certificate of a saved model.
 
     Args:
-        certificate: of its weights.
-        rows: of the problem that it is about.
-        same: whether these are the rows that it was trained on.
+        certificate: certificate of its weights.
+        rows: number of rows of the certified problem.
+        same: whether these are the training rows of the model.
     """
 
     certificate: Certificate
@@ -84,7 +84,7 @@ class Proof:
 
 
 def describe(problem: TableProblem, table: DataTable, seed: int) -> Columns:
-    """What is saved with a model of a problem."""
+    """Describes the table of a problem, to be saved with the model."""
     names, column = [*problem.numbers, *problem.categories], table.frame[problem.target]
     digest = table.digest([*names, problem.target])
     return Columns(
@@ -93,17 +93,17 @@ def describe(problem: TableProblem, table: DataTable, seed: int) -> Columns:
 
 
 def whole(steps: ColumnTransformer, model: Any, columns: Columns) -> Pipeline:
-    """Preparation and model as one estimator, which knows its table."""
+    """Combines preprocessing and model into one estimator with the description of its table."""
     pipeline: Any = Pipeline([("prepare", steps), ("model", model)])
     pipeline.table_ = asdict(columns)
     return pipeline
 
 
 def open_model(model: str) -> tuple[Any, Columns]:
-    """Reads a model file, or the one in a folder that `taylornets fit` has written.
+    """Loads a model file, or the model in an output folder of `taylornets fit`.
 
     Raises:
-        ArgumentError: for anything else.
+        ArgumentError: if there is no such model.
     """
     path = Path(model)
     try:
@@ -117,16 +117,16 @@ def open_model(model: str) -> tuple[Any, Columns]:
         why = getattr(error, "strerror", None) or type(error).__name__
         raise _checks.ArgumentError("model", _FITTED, f"{path} ({why})") from None
     if not hasattr(pipeline, "table_"):
-        came = f"{path}, which does not describe its table"
-        raise _checks.ArgumentError("model", _FITTED, came, "Use it in Python, with taylornets.load.")
+        got = f"{path}, which does not contain a description of its table"
+        raise _checks.ArgumentError("model", _FITTED, got, "Load it in Python with `taylornets.load`.")
     return pipeline, Columns(**pipeline.table_)
 
 
 def read_for(columns: Columns, source: str, reading: Reading) -> DataTable:
-    """Reads a table for a model, strings where it expects strings.
+    """Reads a table for a model, with the column types that the model expects.
 
     Raises:
-        ArgumentError: for a table without the columns that the model needs, or with words where it needs numbers.
+        ArgumentError: for missing columns, or strings in a numeric column.
     """
     categories = (*columns.categories, *([columns.target] if columns.text_target else []))
     table = read_table(
@@ -135,18 +135,18 @@ def read_for(columns: Columns, source: str, reading: Reading) -> DataTable:
     lacking = [name for name in columns.inputs if name not in table.frame.columns]
     if lacking:
         more = f" and {len(lacking) - 1} more" if lacking[1:] else ""
-        needed = f"the {len(columns.inputs)} columns that the model was fitted on"
-        raise _checks.ArgumentError("data", needed, f"a table without {lacking[0]!r}{more}")
+        expected = f"the {len(columns.inputs)} columns that the model was fitted on"
+        raise _checks.ArgumentError("data", expected, f"a table without {lacking[0]!r}{more}")
     for name in columns.numbers:
         if table.frame[name].dtype == object:
             first = table.frame[name].dropna().iloc[0]
-            raise _checks.ArgumentError("data", f"numbers in column {name!r}, as in fit", f"{first!r}")
+            raise _checks.ArgumentError("data", f"numbers in column {name!r}, as during fitting", f"{first!r}")
     return table
 
 
 def _inputs(columns: Columns, table: DataTable) -> pd.DataFrame:
     frame: Any = table.frame[columns.inputs].copy()
-    for name in columns.categories:  # a column without any value has been read as numbers
+    for name in columns.categories:  # an empty column is read as numeric
         frame[name] = frame[name].astype(object)
     return frame
 
@@ -156,7 +156,7 @@ def _has_target(columns: Columns, table: DataTable) -> bool:
 
 
 def _targets(columns: Columns, table: DataTable, pipeline: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Which rows have a target, and the targets of these, as the model knows them."""
+    """Returns a mask of rows with a target, and their targets in the type of the model."""
     column: Any = table.frame[columns.target]
     present = column.notna().to_numpy()
     values = column[present].to_numpy()
@@ -164,26 +164,26 @@ def _targets(columns: Columns, table: DataTable, pipeline: Any) -> tuple[np.ndar
         values = labels_of(values)
         unknown = sorted(set(values) - set(pipeline.classes_))
         if unknown:
-            needed = f"classes of the model in column {columns.target!r}"
-            raise _checks.ArgumentError("data", needed, f"{str(unknown[0])!r}")
+            expected = f"class labels of the model in column {columns.target!r}"
+            raise _checks.ArgumentError("data", expected, f"{str(unknown[0])!r}")
     elif values.dtype == object:
         raise _checks.ArgumentError("data", f"numbers in the target column {columns.target!r}", f"{values[0]!r}")
     return present, values
 
 
 def predict(model: str, data: str, reading: Reading) -> Predictions:
-    """Predicts the rows of a table; the target may be there or not.
+    """Predicts the rows of a table, which may or may not have the target.
 
     Args:
-        model: file or folder.
-        data: of the table.
+        model: model file or folder.
+        data: the table, a file or `sklearn:NAME`.
         reading: how the table is read.
 
     Returns:
-        Predictions, one for each row.
+        One prediction per row.
 
     Raises:
-        ArgumentError: for a file that is no model or no table for it.
+        ArgumentError: for a file that is not a model, or a table that does not match it.
     """
     pipeline, columns = open_model(model)
     table = read_for(columns, data, reading)
@@ -205,20 +205,20 @@ def predict(model: str, data: str, reading: Reading) -> Predictions:
 
 
 def certify(model: str, data: str, reading: Reading) -> Proof:
-    """Re-certifies a model: from the saved weights alone, how far they are from the optimum.
+    """Re-certifies a model: bounds its optimality gap from the saved weights alone.
 
-    On the table that the model was fitted on, the problem is that of its training rows; on another one, of all its rows.
+    On the table of the fit, the certified problem consists of the training rows; on another table, of all rows.
 
     Args:
-        model: file or folder.
-        data: of the table, with the target.
+        model: model file or folder.
+        data: the table with the target, a file or `sklearn:NAME`.
         reading: how the table is read.
 
     Returns:
         The certificate.
 
     Raises:
-        ArgumentError: for a file that is no model or no table for it, and for models that have no certificate.
+        ArgumentError: for a file that is not a model, a table that does not match it, or a model without a certificate.
     """
     pipeline, columns = open_model(model)
     estimator = pipeline[-1]
@@ -228,7 +228,7 @@ def certify(model: str, data: str, reading: Reading) -> Proof:
         )
     table = read_for(columns, data, reading)
     if not _has_target(columns, table):
-        raise _checks.ArgumentError("data", f"a table with the target {columns.target!r}", "one without")
+        raise _checks.ArgumentError("data", f"a table with the target column {columns.target!r}", "a table without it")
     present, values = _targets(columns, table, estimator)
     rows = np.flatnonzero(present)
     same = table.digest([*columns.inputs, columns.target]) == columns.digest

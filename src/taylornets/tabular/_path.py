@@ -1,4 +1,4 @@
-"""Training of the Taylor model: down the path of penalties, the best on the validation rows trained to its certificate."""
+"""Training of the Taylor model: along a regularization path, then to a certificate at the selected penalty."""
 
 import copy
 import time
@@ -19,14 +19,14 @@ _FINAL = {"tol": 1e-3, "max_iter": 1000}
 
 @dataclass(frozen=True)
 class FitSettings:
-    """What the user chooses about the model.
+    """Settings of the model.
 
     Args:
-        order: of the Taylor model.
-        width: hidden units.
-        penalty: `λ`, or none to choose it on the validation rows.
-        rank: copies of every unit.
-        seed: of the split, the network and the start.
+        order: order of the Taylor model.
+        width: number of hidden units.
+        penalty: `λ`, or None to select it on the validation rows.
+        rank: copies of each hidden unit.
+        seed: random seed of the split, the network and the initialization.
     """
 
     order: int = 2
@@ -38,13 +38,13 @@ class FitSettings:
 
 @dataclass(frozen=True)
 class PenaltyStep:
-    """One penalty of the path.
+    """One penalty of the regularization path.
 
     Args:
         penalty: `λ`.
         train: score on the training rows.
         validation: score on the validation rows.
-        rank_key: what the penalty is chosen by; larger is better.
+        rank_key: selection criterion; larger is better.
     """
 
     penalty: float
@@ -55,13 +55,13 @@ class PenaltyStep:
 
 @dataclass(frozen=True)
 class Learned:
-    """A trained model with the way to it.
+    """A trained model with its regularization path.
 
     Args:
         model: the estimator.
-        path: one step for each penalty; empty for a given one.
-        fit_seconds: of the training at the chosen penalty, from the start that the path gave.
-        seconds: of all training.
+        path: one step per penalty; empty if the penalty was given.
+        fit_seconds: training time at the selected penalty, warm-started from the path.
+        seconds: total training time.
     """
 
     model: Any
@@ -71,7 +71,7 @@ class Learned:
 
 
 def new_model(task: str, settings: FitSettings, penalty: float) -> Any:
-    """An estimator that is not fitted."""
+    """Creates an unfitted estimator."""
     kind = TaylorClassifier if task == "classification" else TaylorRegressor
     return kind(
         order=settings.order, width=settings.width, rank=settings.rank, penalty=penalty, random_state=settings.seed,
@@ -80,24 +80,24 @@ def new_model(task: str, settings: FitSettings, penalty: float) -> Any:
 
 
 def quietly(call: Callable[[], Any]) -> Any:
-    """A fit whose warnings of steps run out are left to the report, which says how training ended."""
+    """Fits without convergence warnings, since the report states how training ended."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return call()
 
 
 def learn(task: str, settings: FitSettings, train: tuple[Any, Any], validation: tuple[Any, Any], tell: Tell) -> Learned:
-    """Trains.
+    """Trains the model.
 
     Args:
         task: `"classification"` or `"regression"`.
-        settings: of the model.
-        train: inputs and targets to train on.
-        validation: inputs and targets to choose the penalty by.
+        settings: settings of the model.
+        train: training inputs and targets.
+        validation: validation inputs and targets, for selecting the penalty.
         tell: called as `tell(fraction, message)`.
 
     Returns:
-        The model; its warm start is off, so that another `fit` begins anew.
+        The model, with `warm_start` disabled, so that another `fit` starts from scratch.
     """
     begin = time.perf_counter()
     path: list[PenaltyStep] = []
@@ -115,7 +115,7 @@ def learn(task: str, settings: FitSettings, train: tuple[Any, Any], validation: 
                 best = copy.deepcopy(model.set_params(penalty=penalty))
             path.append(step)
         model = best.set_params(warm_start=True, **_FINAL)
-    tell(0.8, f"penalty {model.penalty:g}, to the certificate")
+    tell(0.8, f"penalty {model.penalty:g}, final training with certificate")
     start = time.perf_counter()
     quietly(lambda: model.fit(*train))
     model.set_params(warm_start=False)
@@ -124,7 +124,7 @@ def learn(task: str, settings: FitSettings, train: tuple[Any, Any], validation: 
 
 
 def _rank_key(task: str, model: Any, validation: tuple[Any, Any]) -> tuple[float, float]:
-    """Accuracy, then likelihood among equals; R² for a regression."""
+    """Returns accuracy with likelihood as tie-breaker, or R² for regression."""
     x, y = validation
     if task == "regression":
         return model.score(x, y), 0.0

@@ -1,4 +1,4 @@
-"""From columns to numbers: a scikit-learn pipeline that is fitted on the training rows and saved with the model."""
+"""Preprocessing: a scikit-learn pipeline that is fitted on the training rows and saved with the model."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ from taylornets import _checks
 from taylornets.tabular._problem import TableProblem
 
 MISSING = "(missing)"
-MOST_CATEGORIES = 50  # of a column; rarer ones become one
+MOST_CATEGORIES = 50  # per column; rarer categories are merged
 _MOST_FEATURES = 10_000
 
 
 def preparation(problem: TableProblem) -> ColumnTransformer:
-    """Medians for missing numbers, with a column that says so; standardization; a column for every category."""
+    """Imputes missing numbers by the median with an indicator column, standardizes, and one-hot encodes categories."""
     numbers = Pipeline(
         [("impute", SimpleImputer(strategy="median", add_indicator=True)), ("standardize", StandardScaler())]
     )
@@ -37,24 +37,24 @@ def preparation(problem: TableProblem) -> ColumnTransformer:
 
 
 def prepared(problem: TableProblem) -> tuple[ColumnTransformer, np.ndarray]:
-    """The preparation fitted on the training rows, and all rows prepared, shape `(rows, features)`.
+    """Fits the preprocessing on the training rows and transforms all rows, shape `(rows, features)`.
 
     Raises:
-        ArgumentError: for columns that the training rows leave empty, or too many categories.
+        ArgumentError: for columns without values in the training rows, or too many categories.
     """
     train: Any = problem.inputs.iloc[problem.split.train]
     missing: Any = train.isna().to_numpy()
     for place, name in enumerate(train.columns):
         if np.all(missing[:, place]):
-            advice = f"Leave it out with `drop=({name!r},)`."
-            came = f"{name!r}, which is empty there"
-            raise _checks.ArgumentError("data", "columns with values in the training rows", came, advice)
+            advice = f"Exclude it with `drop=({name!r},)`."
+            got = f"{name!r}, which is empty there"
+            raise _checks.ArgumentError("data", "columns with values in the training rows", got, advice)
     inputs: Any = problem.inputs
     wide = sum(min(inputs[name].nunique() + 1, MOST_CATEGORIES) for name in problem.categories)
     if wide + 2 * len(problem.numbers) > _MOST_FEATURES:
-        needed = f"at most {_MOST_FEATURES:,} features, one for each number and each category"
+        expected = f"at most {_MOST_FEATURES:,} features, one per numeric column and one per category"
         raise _checks.ArgumentError(
-            "data", needed, f"{wide + 2 * len(problem.numbers):,}", "Leave columns out with `drop`."
+            "data", expected, f"{wide + 2 * len(problem.numbers):,}", "Exclude columns with `drop`."
         )
     steps = preparation(problem).fit(train)
     features: Any = steps.transform(problem.inputs)
@@ -62,20 +62,20 @@ def prepared(problem: TableProblem) -> tuple[ColumnTransformer, np.ndarray]:
 
 
 def described(problem: TableProblem, steps: ColumnTransformer) -> list[tuple[str, str, int | None, int | None, str]]:
-    """What became of each column: name, kind, missing, different values, how it is prepared."""
+    """Describes each column: name, kind, missing values, distinct values, preprocessing."""
     rows: list[tuple[str, str, int | None, int | None, str]] = []
     encoder = steps.named_transformers_["categories"]["one_hot"] if problem.categories else None
     for name in problem.inputs.columns:
         column: Any = problem.inputs[name]
         missing = int(column.isna().sum())
         if name in problem.numbers:
-            what = "standardized" + (", gaps filled with the median and marked" if missing else "")
+            what = "standardized" + (", missing values imputed by the median and flagged" if missing else "")
             rows.append((name, "numbers", missing, int(column.nunique()), what))
         else:
             place = problem.categories.index(name)
             rare: Any = encoder.infrequent_categories_[place] if encoder is not None else None
-            what = "a column for every category"
-            what += f", gaps are the category {MISSING}" if missing else ""
-            what += f", the {len(rare)} rarest share one" if rare is not None else ""
+            what = "one-hot encoded"
+            what += f", missing values form the category {MISSING}" if missing else ""
+            what += f", the {len(rare)} rarest are merged" if rare is not None else ""
             rows.append((name, "categories", missing, int(column.nunique()), what))
     return rows

@@ -1,4 +1,4 @@
-"""From a table to a problem: target and task, the columns that are inputs, and the split of the rows."""
+"""Learning problems from tables: target and task, input columns, and the split of the rows."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,15 +10,15 @@ from taylornets import _checks
 from taylornets._measures import TASKS, guessed_task
 from taylornets.datafiles import DataTable, bundled
 
-# Shares of the rows that are held out: for choosing settings, and for the scores that are reported.
+# Fractions of held-out rows: for selecting hyperparameters, and for the reported scores.
 VALIDATION, TEST = 0.15, 0.15
 _LEAST_ROWS, _LEAST_OF_CLASS, _MOST_CLASSES = 20, 3, 100
-_HUGE = 1e100  # squares of larger numbers do not fit into double precision
+_HUGE = 1e100  # squares of larger numbers overflow float64
 
 
 @dataclass(frozen=True)
 class Split:
-    """Row numbers of the three parts, each in increasing order."""
+    """Row indices of the three parts, each in increasing order."""
 
     train: np.ndarray
     validation: np.ndarray
@@ -27,18 +27,18 @@ class Split:
 
 @dataclass(frozen=True)
 class TableProblem:
-    """What is to be learned.
+    """A supervised learning problem on a table.
 
     Args:
-        source: of the table.
-        target: name of the column to predict.
+        source: source of the table.
+        target: name of the target column.
         task: `"classification"` or `"regression"`.
-        reason: why this task, in words.
-        inputs: the other columns, without rows that lack the target.
-        y: targets: float64, or strings for classes.
-        left_out: how many rows lack the target.
-        dropped: columns that say nothing and were left out.
-        split: of the rows.
+        reason: why this task was chosen, for the report.
+        inputs: input columns, without rows with a missing target.
+        y: targets, float64 or strings for classes.
+        left_out: number of rows with a missing target.
+        dropped: excluded columns without information.
+        split: split of the rows.
     """
 
     source: str
@@ -53,38 +53,38 @@ class TableProblem:
 
     @property
     def numbers(self) -> list[str]:
-        """Columns of numbers."""
+        """Numeric columns."""
         return [name for name in self.inputs.columns if self.inputs[name].dtype != object]
 
     @property
     def categories(self) -> list[str]:
-        """Columns of strings."""
+        """Categorical (string) columns."""
         return [name for name in self.inputs.columns if self.inputs[name].dtype == object]
 
 
 def pose(table: DataTable, target: str | None, task: str, seed: int, drop_constant: bool = False) -> TableProblem:
-    """Makes a problem of a table.
+    """Creates a learning problem from a table.
 
     Args:
-        table: the data.
-        target: the column to predict; by default that of the source, if it has one.
+        table: the table.
+        target: the target column; defaults to that of the source, if any.
         task: one of `TASKS`.
-        seed: of the split.
-        drop_constant: whether empty and constant columns are left out, instead of raising; those of the sets that come with
-            scikit-learn always are.
+        seed: random seed of the split.
+        drop_constant: whether to exclude empty and constant columns instead of raising; always done for the data sets that
+            are bundled with scikit-learn.
 
     Returns:
-        The problem; each class is spread evenly over the three parts.
+        The problem; the split is stratified by class.
 
     Raises:
-        ArgumentError: for a target that is missing or of the wrong kind, and for columns that say nothing.
+        ArgumentError: for a target that is missing or of the wrong type, and for columns without information.
     """
     _checks.choice("task", task, TASKS)
     names = [str(name) for name in table.frame.columns]
     chosen = table.target if target is None else target
     if chosen is None:
         among = ", ".join(map(repr, table.outcomes or names[-3:]))
-        raise _checks.ArgumentError("target", "the name of the column to predict", "none", f"For example: {among}")
+        raise _checks.ArgumentError("target", "the name of the target column", "none", f"For example: {among}")
     _known("target", chosen, names)
     column: Any = table.frame[chosen]
     present = column.notna().to_numpy()
@@ -92,8 +92,8 @@ def pose(table: DataTable, target: str | None, task: str, seed: int, drop_consta
         raise _checks.ArgumentError("target", "a column with values", f"{chosen!r}, which is empty")
     rows: Any = table.frame[present].reset_index(drop=True)
     if len(rows) < _LEAST_ROWS:
-        came = f"{len(rows)}" + ("" if present.all() else f", and {int((~present).sum())} without one")
-        raise _checks.ArgumentError("data", f"at least {_LEAST_ROWS} rows with a target", came)
+        got = f"{len(rows)}" + ("" if present.all() else f", and {int((~present).sum())} without a target")
+        raise _checks.ArgumentError("data", f"at least {_LEAST_ROWS} rows with a target", got)
     found, reason, y = _task(rows[chosen].to_numpy(), chosen, task)
     inputs: Any = rows[[name for name in names if name != chosen and name not in table.outcomes]]
     dropped = _constant(inputs) if drop_constant or table.source in bundled() else []
@@ -104,89 +104,93 @@ def pose(table: DataTable, target: str | None, task: str, seed: int, drop_consta
 
 
 def _known(argument: str, name: str, names: list[str]) -> None:
-    """Raises for a column that is not there; offers the nearest one, and not a thousand."""
+    """Rejects an unknown column; suggests the closest name, or a few names of a long list."""
     if name not in names:
         if len(names) <= 12:
             _checks.choice(argument, name, names)
-        raise _checks.ArgumentError(argument, f"one of the {len(names)} columns", repr(name), f"The first: {names[:5]}")
+        raise _checks.ArgumentError(
+            argument, f"one of the {len(names)} columns", repr(name), f"The first are {names[:5]}."
+        )
 
 
 def _task(values: np.ndarray, name: str, task: str) -> tuple[str, str, np.ndarray]:
-    """The task, the reason for it, and the targets."""
+    """Returns the task, the reason for it, and the targets."""
     texts = values.dtype == object
     distinct = np.unique(values.astype(str) if texts else values)
     if len(distinct) < 2:
-        raise _checks.ArgumentError("target", "a column of at least two values", f"{name!r}, always {distinct[0]}")
+        raise _checks.ArgumentError(
+            "target", "a column with at least two distinct values", f"{name!r}, always {distinct[0]}"
+        )
     whole = not texts and bool(np.all(values == np.round(values)))
     if task == "auto":
         task = guessed_task(values)
-        kind = "strings" if texts else "whole numbers" if whole else "numbers"
-        reason = f"the column holds {len(distinct)} different {kind}"
+        kind = "strings" if texts else "integers" if whole else "numbers"
+        reason = f"the column contains {len(distinct)} distinct {kind}"
     else:
         reason = "as requested"
     if task == "regression":
         if texts:
-            raise _checks.ArgumentError("task", "'classification' for a target of strings", "'regression'")
+            raise _checks.ArgumentError("task", "'classification' for a string target", "'regression'")
         if np.abs(values).max() > _HUGE:
-            raise _checks.ArgumentError("target", f"numbers of at most {_HUGE:g}", f"{np.abs(values).max():g}")
+            raise _checks.ArgumentError("target", f"numbers of magnitude ≤ {_HUGE:g}", f"{np.abs(values).max():g}")
         return task, reason, values
     if not texts and not whole:
-        raise _checks.ArgumentError("task", "'regression' for a target of fractions", "'classification'")
+        raise _checks.ArgumentError("task", "'regression' for a non-integer target", "'classification'")
     classes, counts = np.unique(labels_of(values), return_counts=True)
     if len(classes) > min(_MOST_CLASSES, len(values) // _LEAST_OF_CLASS):
-        needed = f"at most {min(_MOST_CLASSES, len(values) // _LEAST_OF_CLASS)} classes for {len(values)} rows"
-        raise _checks.ArgumentError("target", needed, f"{len(classes)} in {name!r}")
+        expected = f"at most {min(_MOST_CLASSES, len(values) // _LEAST_OF_CLASS)} classes for {len(values)} rows"
+        raise _checks.ArgumentError("target", expected, f"{len(classes)} in {name!r}")
     if counts.min() < _LEAST_OF_CLASS:
-        came = f"{counts.min()} of {str(classes[np.argmin(counts)])!r}"
-        needed = f"at least {_LEAST_OF_CLASS} rows of every class"
-        raise _checks.ArgumentError("target", needed, came, "Leave such rows out or merge classes.")
+        got = f"{counts.min()} of {str(classes[np.argmin(counts)])!r}"
+        expected = f"at least {_LEAST_OF_CLASS} rows of every class"
+        raise _checks.ArgumentError("target", expected, got, "Exclude such rows or merge classes.")
     return task, reason, labels_of(values)
 
 
 def labels_of(values: np.ndarray) -> np.ndarray:
-    """Classes as strings; whole numbers without a point."""
+    """Formats classes as strings; integers without a decimal point."""
     if values.dtype == object:
         return values.astype(str)
     return np.array([f"{value:.0f}" if value == np.round(value) else str(value) for value in values])
 
 
 def _constant(inputs: Any) -> list[str]:
-    """Columns that are empty, or hold one value and no missing ones."""
+    """Lists columns that are empty, or constant without missing values."""
     values = inputs.nunique(dropna=True)
     full = inputs.notna().all()
     return [name for name in inputs.columns if values[name] == 0 or (values[name] == 1 and full[name])]
 
 
 def _check_inputs(inputs: Any) -> None:
-    """Raises for columns without information: empty, constant, or with a different string in every row."""
+    """Rejects columns without information: empty, constant, or with a different string in every row."""
     if not len(inputs.columns):
         raise _checks.ArgumentError("data", "columns other than the target", "none")
     for name in inputs.columns:
         column: Any = inputs[name]
         distinct = column.nunique(dropna=True)
-        advice = f"Leave it out with `drop=({name!r},)`."
+        advice = f"Exclude it with `drop=({name!r},)`."
         if not distinct:
             raise _checks.ArgumentError("data", "columns with values", f"{name!r}, which is empty", advice)
         if distinct == 1 and column.notna().all():
-            advice = f"Leave it out with `drop=({name!r},)`, or all such columns with `drop_constant=True`."
-            came = f"{name!r}, which is always {column.iloc[0]}"
-            raise _checks.ArgumentError("data", "columns with different values", came, advice)
+            advice = f"Exclude it with `drop=({name!r},)`, or all such columns with `drop_constant=True`."
+            got = f"{name!r}, which is always {column.iloc[0]}"
+            raise _checks.ArgumentError("data", "non-constant columns", got, advice)
         if column.dtype == object and distinct == len(column):
-            came = f"{name!r}, which has a different string in every row"
-            hint = f"{advice} Numbers with a decimal comma are read with `decimal=','`."
-            raise _checks.ArgumentError("data", "columns of numbers or categories", came, hint)
+            got = f"{name!r}, which has a different string in every row"
+            hint = f"{advice} For numbers with a decimal comma, use `decimal=','`."
+            raise _checks.ArgumentError("data", "numeric or categorical columns", got, hint)
         if column.dtype != object and column.abs().max() > _HUGE:
-            needed = f"numbers of at most {_HUGE:g}"
-            raise _checks.ArgumentError("data", needed, f"{column.abs().max():g} in {name!r}", advice)
+            expected = f"numbers of magnitude ≤ {_HUGE:g}"
+            raise _checks.ArgumentError("data", expected, f"{column.abs().max():g} in {name!r}", advice)
 
 
 def split_of(labels: np.ndarray | None, rows: int, seed: int) -> Split:
-    """The split of rows by a seed: 70 % to train, 15 % to validate, 15 % to test, at least one row of every class each.
+    """Splits rows at random: 70 % training, 15 % validation, 15 % test, with at least one row of every class in each.
 
     Args:
-        labels: classes, shape `(rows,)`, or none.
-        rows: how many.
-        seed: of the shuffling.
+        labels: classes, shape `(rows,)`, or None.
+        rows: number of rows.
+        seed: random seed.
 
     Returns:
         The three parts.

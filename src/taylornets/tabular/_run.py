@@ -1,4 +1,4 @@
-"""The runner of `taylornets fit`: everything is checked and trained before anything is written."""
+"""The runner of `taylornets fit`: validates and trains before it writes any file."""
 
 import hashlib
 import time
@@ -32,17 +32,17 @@ _LEAST_CURVE = 10
 
 @dataclass(frozen=True)
 class FitRequest:
-    """What the user asks for.
+    """A request for a fit.
 
     Args:
         data: file or `sklearn:NAME`.
-        target: column to predict, or none for that of the source.
+        target: target column, or None for that of the source.
         reading: how the file is read.
-        settings: of the model.
-        out: folder for what comes out.
-        command: the request as a line for the shell.
+        settings: settings of the model.
+        out: output folder.
+        command: the request as a shell command.
         task: `"auto"`, `"classification"` or `"regression"`.
-        drop_constant: whether empty and constant columns are left out, instead of raising.
+        drop_constant: whether to exclude empty and constant columns instead of raising.
     """
 
     data: str
@@ -57,11 +57,11 @@ class FitRequest:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What there is after a fit, for the terminal.
+    """The result of a fit.
 
     Args:
         record: the page.
-        folder: where it is kept.
+        folder: the output folder.
     """
 
     record: records.PageRecord
@@ -69,20 +69,20 @@ class Fitted:
 
 
 def fit(request: FitRequest, progress: Progress, saved: Callable[[Path], None]) -> Fitted:
-    """Reads, checks, trains, saves the model, compares, and keeps the records of the report.
+    """Reads and validates the table, trains and saves the model, compares it with baselines, and saves the records.
 
-    Nothing is written before the model is trained; then it is there as a whole.
+    Nothing is written before training has finished; the model file is then written atomically.
 
     Args:
-        request: what to do.
+        request: the request.
         progress: receives the stages `reading`, `training`, `comparing` and `learning curve`.
-        saved: told of the model's file as soon as it is there.
+        saved: called with the path of the model file once it is written.
 
     Returns:
-        The records; `taylornets.report.write_report` makes the page of them.
+        The records, from which `taylornets.report.write_report` builds the page.
 
     Raises:
-        ArgumentError: for data, columns or settings that cannot be used, and for a folder that holds something else.
+        ArgumentError: for invalid data, columns or settings, or a folder with other contents.
     """
     start = environment.now()
     begin = time.perf_counter()
@@ -128,15 +128,15 @@ def fit(request: FitRequest, progress: Progress, saved: Callable[[Path], None]) 
 
 
 def check_settings(settings: FitSettings) -> None:
-    """Raises for invalid settings, before a file is read."""
+    """Rejects invalid settings before a file is read."""
     _checks.integer("order", settings.order, 1)
     _checks.integer("width", settings.width, 2)
     _checks.integer("rank", settings.rank, 1)
     _checks.integer("seed", settings.seed, 0)
     if settings.width % 2:
-        raise _checks.ArgumentError("width", "an even number, since units come in pairs", str(settings.width))
+        raise _checks.ArgumentError("width", "an even number, since hidden units come in pairs", str(settings.width))
     if settings.rank > 1 and settings.order == 1:
-        raise _checks.ArgumentError("rank", "1 for order 1", str(settings.rank), "Copies serve orders ≥ 2.")
+        raise _checks.ArgumentError("rank", "1 for order 1", str(settings.rank), "Ranks above 1 only help orders ≥ 2.")
     for argument, value, limit in (
         ("order", settings.order, 12), ("width", settings.width, 2**20), ("rank", settings.rank, 64),
         ("seed", settings.seed, _LARGEST_SEED),
@@ -144,11 +144,11 @@ def check_settings(settings: FitSettings) -> None:
         if value > limit:
             raise _checks.ArgumentError(argument, f"an integer ≤ {limit}", str(value))
     if settings.penalty is not None:
-        _checks.positive("penalty", settings.penalty, "Or leave it out: it is chosen on the validation rows.")
+        _checks.positive("penalty", settings.penalty, "If omitted, it is selected on the validation rows.")
 
 
 def _facts(request: FitRequest, problem: TableProblem, start: str, digest: str) -> dict[str, Any]:
-    """The plain fields of run.json that are known before anything is trained."""
+    """The fields of run.json that are known before training."""
     settings, split = request.settings, problem.split
     return {
         "command": request.command,
@@ -162,15 +162,15 @@ def _facts(request: FitRequest, problem: TableProblem, start: str, digest: str) 
 
 
 def _shown(facts: dict[str, Any], timings: dict[str, float]) -> dict[str, Any]:
-    """How it was run, for the end of the page."""
-    spent = {f"seconds of {name}" if name != "all" else "seconds in all": value for name, value in timings.items()}
-    return environment.shown(facts, **{"content of the data (SHA-256)": facts["data"]["sha256"]}, **spent)
+    """Settings and environment of the run, for the end of the page."""
+    spent = {f"seconds, {name}" if name != "all" else "seconds in total": value for name, value in timings.items()}
+    return environment.shown(facts, **{"SHA-256 of the data": facts["data"]["sha256"]}, **spent)
 
 
 def _learning_curve(
     problem: TableProblem, settings: FitSettings, learned: Learned, setting: str, parts: Any, tell: Tell
 ) -> tuple[list[int], dict[str, list[float]]]:
-    """Scores of our model and of the NTK, at the chosen settings, on ever more of the training rows."""
+    """Scores of our model and the NTK by number of training rows, at the selected hyperparameters."""
     (x, y), _, (x_test, y_test) = parts
     order = _spread_evenly(y if problem.task == "classification" else None, len(y), settings.seed)
     classes = len(np.unique(y)) if problem.task == "classification" else 1
@@ -201,7 +201,7 @@ def _learning_curve(
 
 
 def _spread_evenly(labels: np.ndarray | None, rows: int, seed: int) -> np.ndarray:
-    """An order of the rows in which every beginning has each class in about its share."""
+    """Orders the rows so that every prefix is approximately stratified by class."""
     shuffled = np.random.default_rng(seed).permutation(rows)
     if labels is None:
         return shuffled

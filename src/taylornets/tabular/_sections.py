@@ -1,4 +1,4 @@
-"""What a fit found, as the sections of its page."""
+"""The sections of the page of a fit."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,18 +19,18 @@ _WORST = 12
 
 @dataclass(frozen=True)
 class FitFindings:
-    """All that was computed for the page.
+    """The results shown on the page.
 
     Args:
-        problem: what was learned.
-        format: of the file, in wording.
-        steps: the fitted preparation.
-        features: all rows, prepared.
-        settings: of the model.
-        learned: the model.
-        rivals: the models beside it.
-        sizes: numbers of training rows of the learning curve.
-        curves: its scores by label; ours on the test rows first.
+        problem: the learning problem.
+        format: description of the file format.
+        steps: the fitted preprocessing.
+        features: all rows after preprocessing.
+        settings: settings of the model.
+        learned: the trained model.
+        rivals: results of the baselines.
+        sizes: numbers of training rows in the learning curve.
+        curves: scores of the learning curve, by label; our model on the test rows first.
     """
 
     problem: TableProblem
@@ -49,25 +49,25 @@ class FitFindings:
         return self.learned.model
 
     def part(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs and targets of a part of the split."""
+        """Returns inputs and targets of a part of the split."""
         rows = getattr(self.problem.split, name)
         return self.features[rows], self.problem.y[rows]
 
 
 def scores(findings: FitFindings) -> dict[str, float]:
-    """Of our model, by the part of the split."""
+    """Returns the scores of our model by part of the split."""
     score = score_of(findings.problem.task)
     parts = {name: findings.part(name) for name in ("train", "validation", "test")}
     return {name: score(y, findings.model.predict(x)) for name, (x, y) in parts.items()}
 
 
 def story(findings: FitFindings, facts: dict[str, Any], command: str) -> PageRecord:
-    """The page.
+    """Builds the page.
 
     Args:
-        findings: what was computed.
-        facts: how it was run.
-        command: that gives the same again.
+        findings: the results.
+        facts: settings and environment of the run.
+        command: command that reproduces the results.
     """
     problem, model = findings.problem, findings.model
     task, seed = problem.task, findings.settings.seed
@@ -79,7 +79,7 @@ def story(findings: FitFindings, facts: dict[str, Any], command: str) -> PageRec
     certificate = model.certificate_
     headline = {
         f"{score} on {len(y):,} test rows": f"{found['test']:.3f}  {wording.ends(low, high)}",
-        "left to gain by better training": "unknown"
+        "optimality gap": "unknown"
         if certificate is None
         else f"at most {wording.share(min(float(certificate.relative_gap), 1.0))}",
         "task": f"{task} of {problem.target!r}",
@@ -94,47 +94,47 @@ def story(findings: FitFindings, facts: dict[str, Any], command: str) -> PageRec
     lead = f"{wording.verdict(certificate)} {_sentence(task, found['test'], len(y))}"
     title = f"{problem.target} from {problem.source}"
     closing = (
-        "The model lies in `model.safetensors` beside this page. New rows: `taylornets predict DIR FILE`; the proof again: "
-        "`taylornets certify DIR FILE`."
+        "The model is saved as `model.safetensors` in the folder of this page. To predict new rows, run `taylornets "
+        "predict DIR FILE`; to re-certify the model, run `taylornets certify DIR FILE`."
     )
     return PageRecord("fit", title, lead, headline, sections, facts, command, (closing,))
 
 
 def _sentence(task: str, score: float, rows: int) -> str:
     if task == "classification":
-        return f"On {rows:,} rows that it has not seen, {100 * score:.1f} % of its predictions are right."
-    return f"On {rows:,} rows that it has not seen, it explains {100 * score:.0f} % of the target's variance."
+        return f"On {rows:,} held-out test rows, its accuracy is {100 * score:.1f} %."
+    return f"On {rows:,} held-out test rows, it explains {100 * score:.0f} % of the target's variance."
 
 
 def _data(findings: FitFindings) -> Section:
     problem = findings.problem
     split = problem.split
     rows = [len(split.train), len(split.validation), len(split.test)]
-    stratified = ", each class in the same shares" if problem.task == "classification" else ""
+    stratified = ", stratified by class" if problem.task == "classification" else ""
     paragraphs = [
-        f"The task is {problem.task} of {problem.target!r}: {problem.reason}. {sum(rows):,} rows were split by the seed "
-        f"{findings.settings.seed}{stratified}: {rows[0]:,} to train on, {rows[1]:,} to choose settings by (validation), and "
-        f"{rows[2]:,} for the scores on this page (test), which no choice has seen."
+        f"The task is {problem.task} of {problem.target!r}: {problem.reason}. The {sum(rows):,} rows were split at random "
+        f"(seed {findings.settings.seed}){stratified}: {rows[0]:,} for training, {rows[1]:,} for selecting hyperparameters "
+        f"(validation), and {rows[2]:,} for the scores on this page (test). The test rows were not used for any selection."
     ]
     if problem.left_out:
-        paragraphs.append(f"{problem.left_out:,} rows without a target were left out.")
+        paragraphs.append(f"{problem.left_out:,} rows with a missing target were excluded.")
     if problem.dropped:
         names = ", ".join(problem.dropped[:8]) + (
             f" and {len(problem.dropped) - 8} more" if problem.dropped[8:] else ""
         )
-        paragraphs.append(f"Columns that are empty or constant were left out: {names}.")
+        paragraphs.append(f"Empty or constant columns were excluded: {names}.")
     paragraphs.append(
-        "Medians, means and categories are those of the training rows. They are saved with the model, and new rows are "
-        "prepared in the same way; a category that was not there becomes the rare one, or none."
+        "Medians, means and categories are computed on the training rows and saved with the model, so that new rows are "
+        "preprocessed in the same way. An unknown category is treated as rare, or ignored if the column has no rare category."
     )
     table = Table(
         "columns",
-        f"The {len(problem.inputs.columns)} input columns, which become {findings.features.shape[1]} features.",
-        ("column", "kind", "missing", "different values", "preparation"),
+        f"The {len(problem.inputs.columns)} input columns, encoded as {findings.features.shape[1]} features.",
+        ("column", "type", "missing values", "distinct values", "preprocessing"),
         described(problem, findings.steps),
     )
     facts = {"file": problem.source, "format": findings.format}
-    return Section("data", "The data", paragraphs, facts, (), (table,))
+    return Section("data", "Data", paragraphs, facts, (), (table,))
 
 
 def _certificate(findings: FitFindings) -> Section:
@@ -145,12 +145,12 @@ def _certificate(findings: FitFindings) -> Section:
     if certificate is not None:
         facts = {
             "objective": float(certificate.primal),
-            "proved lower bound": float(certificate.dual),
+            "lower bound": float(certificate.dual),
             "gap": float(certificate.gap),
-            "gap as a share": float(certificate.relative_gap),
+            "relative gap": float(certificate.relative_gap),
         }
     figure = figures.proof(model.history_) if certificate is not None else None
-    return Section("certificate", "The certificate", paragraphs, facts, (figure,) if figure else ())
+    return Section("certificate", "Interpreting the certificate", paragraphs, facts, (figure,) if figure else ())
 
 
 def _comparison(findings: FitFindings, found: dict[str, float], ends: tuple[float, float]) -> Section:
@@ -173,8 +173,8 @@ def _comparison(findings: FitFindings, found: dict[str, float], ends: tuple[floa
     ]
     columns = (
         "model",
-        "setting",
-        "rows",
+        "hyperparameters",
+        "training rows",
         "training",
         "validation",
         "test",
@@ -190,23 +190,23 @@ def _comparison(findings: FitFindings, found: dict[str, float], ends: tuple[floa
     paragraphs = [wording.ranking(names, [found["test"], *(test for _, test in others)], 0, apart, task, len(y))]
     if any(r.rows < len(findings.problem.split.train) for r in findings.rivals):
         paragraphs.append(
-            f"Models whose cost grows with the square of the rows were trained on {KERNEL_ROWS:,} of them."
+            f"Models with quadratic cost in the number of rows were trained on a random subset of {KERNEL_ROWS:,} rows."
         )
     kept = [end for end, r in zip(every[1:], findings.rivals, strict=True) if r.name != "no inputs"]
     drawn = figures.comparison(task, names, [found["test"], *(test for _, test in others)], [every[0], *kept])
     caption = (
-        f"{name_of(task)} on the rows of each part, and how many rows were trained on. `fit` is the training at the chosen "
-        "setting, `search` that of all settings tried."
+        f"{name_of(task)} on the training, validation and test rows. `fit` is the training time at the selected "
+        "hyperparameters, `search` the time for all candidates."
     )
     table = Table("comparison", caption, columns, rows)
-    return Section("comparison", "Beside other models", paragraphs, {}, (drawn,), (table,))
+    return Section("comparison", "Comparison with baselines", paragraphs, {}, (drawn,), (table,))
 
 
 def _row(
     name: str, setting: str, rows: int, train: float, validation: float, test: float, ends: tuple[float, float],
     fit_seconds: float, seconds: float,
 ) -> tuple[Any, ...]:  # fmt: skip
-    """A line of the comparison, with digits that mean something."""
+    """A row of the comparison table, rounded to significant digits."""
     parts = tuple(round(value, 3) for value in (train, validation, test))
     return (name, setting, rows, *parts, wording.ends(*ends), round(fit_seconds, 3), round(seconds, 2))
 
@@ -216,12 +216,12 @@ def _errors(findings: FitFindings, predictions: np.ndarray, x: np.ndarray, y: np
     curve = figures.learning_curve(problem.task, findings.sizes, findings.curves, len(y))
     if problem.task == "classification":
         figure, error = figures.calibration([str(name) for name in model.classes_], model.predict_proba(x), y)
-        facts = {"mean distance of stated and observed probability": error}
+        facts = {"expected calibration error": error}
         wrong = np.flatnonzero(predictions != y)[:_WORST]
         lines = [(int(problem.split.test[i]) + 1, str(y[i]), str(predictions[i])) for i in wrong]
         table = Table(
-            "wrong", f"The first {len(lines)} of {int(np.sum(predictions != y))} wrong predictions, by the row of the file "
-            "(without the names; rows without a target do not count).", ("row", "true", "predicted"), lines,
+            "wrong", f"The first {len(lines)} of {int(np.sum(predictions != y))} wrong predictions. Row numbers count the "
+            "data rows with a target, without the header.", ("row", "true", "predicted"), lines,
         )  # fmt: skip
     else:
         figure = figures.residuals(problem.target, predictions, y)
@@ -229,17 +229,17 @@ def _errors(findings: FitFindings, predictions: np.ndarray, x: np.ndarray, y: np
         facts = {
             "root mean square error": float(np.sqrt(np.mean(off**2))),
             "mean absolute error": float(np.mean(off)),
-            "half of the errors are below": float(np.median(off)),
-            "spread of the target (standard deviation)": float(np.std(y)),
+            "median absolute error": float(np.median(off)),
+            "standard deviation of the target": float(np.std(y)),
         }
         order = np.argsort(-off)[:_WORST]
         lines = [(int(problem.split.test[i]) + 1, float(y[i]), float(predictions[i])) for i in order]
         table = Table(
-            "wrong", f"The {len(lines)} largest errors, by the row of the file (without the names; rows without a target do "
-            "not count).", ("row", "true", "predicted"), lines,
+            "wrong", f"The {len(lines)} largest errors. Row numbers count the data rows with a target, without the "
+            "header.", ("row", "true", "predicted"), lines,
         )  # fmt: skip
     tables = (table,) if lines else ()
-    return Section("errors", "Where it errs, and whether more rows would help", (), facts, (figure, curve), tables)
+    return Section("errors", "Errors and learning curve", (), facts, (figure, curve), tables)
 
 
 def _model(findings: FitFindings, found: dict[str, float]) -> Section:
@@ -249,27 +249,27 @@ def _model(findings: FitFindings, found: dict[str, float]) -> Section:
         "hidden units": settings.width,
         "penalty": float(model.penalty_),
         "loss": model.loss_,
-        "how training ended": model.status_.lower().replace("_", " "),
-        "steps of the last training": model.n_iter_,
+        "training status": model.status_.lower().replace("_", " "),
+        "final training steps": model.n_iter_,
         "scores": {f"{name} rows": value for name, value in found.items()},
     }
     drawn = (figures.penalties(findings.problem.task, learned.path, float(model.penalty_)),) if learned.path else ()
     tables = (
         Table(
             "penalty",
-            "The path of penalties, from strong to weak; each training starts where the one before ended.",
+            "The regularization path, from strong to weak; each fit is warm-started from the previous one.",
             ("penalty", f"{name_of(findings.problem.task)}, training", "validation"),
             [(step.penalty, step.train, step.validation) for step in learned.path],
         ),
     )
-    return Section("model", "The model", (_choice(learned),), facts, drawn, tables if learned.path else ())
+    return Section("model", "Model", (_choice(learned),), facts, drawn, tables if learned.path else ())
 
 
 def _choice(learned: Learned) -> str:
-    """How the penalty came about, and a hint where the path may have ended too early."""
+    """States how the penalty was selected; notes a selection at an end of the path."""
     if not learned.path:
-        return "The penalty was given."
+        return "The penalty was specified by the user."
     chosen, ends = float(learned.model.penalty_), (learned.path[0].penalty, learned.path[-1].penalty)
     hint = {ends[0]: " A stronger penalty", ends[1]: " A weaker penalty"}.get(chosen, "")
-    hint += ", outside this path, may do better." if hint else ""
-    return f"The penalty was chosen on the validation rows.{hint}"
+    hint += ", outside the path, may give a better score." if hint else ""
+    return f"The penalty was selected on the validation rows.{hint}"

@@ -1,12 +1,12 @@
-"""The certificate, and how the models compare, in words for who has not read the theory."""
+"""Plain-language descriptions of the certificate and the comparison, for readers without the theory."""
 
 from typing import Any
 
-FINISHED, NEARLY = 0.01, 0.1  # relative gaps below which training counts as finished, or as nearly so
+FINISHED, NEARLY = 0.01, 0.1  # relative gaps below which training counts as optimal or nearly optimal
 
 
 def share(value: float) -> str:
-    """A share in percent, with two digits that matter."""
+    """Formats a fraction in percent, with two significant digits."""
     percent = 100 * value
     if percent >= 10:
         return f"{percent:.0f} %"
@@ -14,70 +14,69 @@ def share(value: float) -> str:
 
 
 def ends(low: float, high: float, digits: int = 3) -> str:
-    """An interval in brackets, with true minus signs."""
+    """Formats an interval in brackets, with true minus signs."""
     return f"[{low:.{digits}f}, {high:.{digits}f}]".replace("-", "−")
 
 
 def verdict(certificate: Any) -> str:
-    """The certificate in one sentence."""
+    """Summarizes the certificate in one sentence."""
     if certificate is None:
-        return "There is no certificate for this model: how far training got from the best fit is not known."
+        return "This model has no certificate: its distance to the best objective is unknown."
     gap = float(certificate.relative_gap)
     if gap <= FINISHED:
         return (
-            f"The training is finished, provably: no other weights of this network would lower the objective by more "
-            f"than {share(gap)}."
+            f"Training is certified as optimal: no other weights of this network can lower the objective by more than "
+            f"{share(gap)}."
         )
     if gap <= NEARLY:
-        return f"The training is nearly finished: no other weights would lower the objective by more than {share(gap)}."
-    return f"The certificate leaves room: other weights could lower the objective by {share(min(gap, 1.0))} at most."
+        return f"Training is certified as nearly optimal: no other weights can lower the objective by more than {share(gap)}."
+    return f"The certificate leaves a gap: other weights may lower the objective by up to {share(min(gap, 1.0))}."
 
 
 def certificate_paragraphs(certificate: Any, rows: int, status: str) -> list[str]:
-    """What the certificate says, what to do about it, and what it does not say."""
+    """Explains the certificate, the recommended action, and its limits."""
     if certificate is None:
         return [
-            "Models of order 3 and more have no certificate: nobody knows how to bound what other weights could reach. "
-            "The scores on this page are measured all the same. Orders 1 and 2 come with a proof."
+            "Certificates are available for models of order 1 and 2. For order 3 and higher, no practical lower bound on the "
+            "objective is known. The scores on this page are not affected."
         ]
     primal, dual, gap = float(certificate.primal), float(certificate.dual), float(certificate.relative_gap)
     said = (
-        f"Training looks for weights that make one number small, the objective: how badly the model fits the {rows:,} "
-        f"training rows, plus a price for large weights. It stopped at {primal:.6g}. The certificate is a second number, "
-        f"{dual:.6g}, below which no weights of this network can bring the objective, whoever looks for them and however "
-        f"long. It is computed from another problem (the dual), so one need not trust the training to trust it."
+        f"Training minimizes the objective: the loss on the {rows:,} training rows plus a penalty on large weights. It "
+        f"reached {primal:.6g}. The certificate is a lower bound, {dual:.6g}, on the objective over all weights of this "
+        "network. The bound is computed from the dual problem and is valid regardless of how the weights were found."
     )
     if gap <= FINISHED:
         advice = (
-            f"Between the two lie {share(gap)} of the objective. So there is nothing to gain from longer training, another "
-            "optimizer or another random start. If the predictions are not good enough, change what is trained "
-            "(order, width, penalty) or the data, not the training."
+            f"The gap is {share(gap)} of the objective. Longer training, another optimizer or another initialization would "
+            "therefore not improve the fit noticeably. If the predictions are not good enough, change the model (order, "
+            "width, penalty) or the data."
         )
     else:
-        cause = "Training ran out of steps. " if status == "MAX_STEPS" else ""
+        cause = "Training reached the maximum number of steps. " if status == "MAX_STEPS" else ""
         advice = (
-            f"Between the two lie {share(min(gap, 1.0))} of the objective. {cause}Either better weights exist, or the bound "
-            "is not sharp here; the certificate cannot tell which. Rank 2 gives every unit a second copy, which closes "
-            "most such gaps; a larger penalty or width helps too."
+            f"The gap is {share(min(gap, 1.0))} of the objective. {cause}Either better weights exist, or the bound is not "
+            "tight; the certificate does not distinguish the two cases. Rank 2, which gives each unit a second copy, "
+            "closes most such gaps; a larger penalty or width also helps."
         )
     unsaid = (
-        "What it does not say: how well the model predicts rows that it has not seen (the test score says that), "
-        "whether this kind of model or this penalty suits the data, and whether the inputs cause the target. It is a "
-        "statement on the fit to the training rows, and about those it leaves no doubt."
+        "The certificate concerns the fit to the training rows only. It does not state how well the model predicts new "
+        "rows (see the test score), whether this model or this penalty suits the data, or whether the inputs cause the "
+        "target."
     )
     return [said, advice, unsaid]
 
 
 def ranking(names: list[str], scores: list[float], ours: int, apart: tuple[float, float], task: str, rows: int) -> str:
-    """Where our model stands among the others, and whether that could be chance.
+    """Describes the rank of our model among all models, and whether the difference is significant.
 
     Args:
-        names: of the models.
-        scores: on the test rows, as many.
+        names: names of the models.
+        scores: their scores on the test rows.
         ours: index of our model.
-        apart: interval of our score minus that of the best other one.
+        apart: interval of the difference between our score and that of the best baseline.
         task: `"classification"` or `"regression"`.
-        rows: for testing.
+        rows: number of test rows.
     """
     others = [i for i in range(len(names)) if i != ours]
     best = max(others, key=lambda i: scores[i])
@@ -85,14 +84,14 @@ def ranking(names: list[str], scores: list[float], ours: int, apart: tuple[float
     lead = scores[ours] - scores[best]
     score = "accuracy" if task == "classification" else "R²"
     measure = f"{abs(lead) * 100:.1f} points of {score}" if task == "classification" else f"{abs(lead):.3f} of {score}"
-    relation = "level with" if lead == 0 else f"{measure} {'ahead of' if lead > 0 else 'behind'}"
+    relation = "tied with" if lead == 0 else f"{measure} {'ahead of' if lead > 0 else 'behind'}"
     chance = (
-        f"On {rows:,} test rows such a difference can be chance"
+        f"On {rows:,} test rows, this difference is not significant"
         if apart[0] <= 0 <= apart[1]
-        else f"On {rows:,} test rows chance alone does not explain it"
+        else f"On {rows:,} test rows, this difference is significant"
     )
     points = f"{ends(100 * apart[0], 100 * apart[1], 1)} points" if task == "classification" else ends(*apart)
     return (
-        f"{names[ours]} is number {place} of {len(names)}, {relation} the best other one, {names[best]}. {chance} "
+        f"{names[ours]} ranks {place} of {len(names)}, {relation} the best baseline, {names[best]}. {chance} "
         f"(95 % interval of the difference: {points})."
     )

@@ -1,11 +1,11 @@
-"""Claims: one module per statement of the theory that `taylornets reproduce` checks.
+"""Claims: one module per claim of the theory that `taylornets reproduce` tests.
 
 A new claim is one more file in this folder, which defines
 
-- `SIZES`, the sizes of each profile; tests call `run` with smaller ones;
+- `SIZES`, the problem sizes of each profile; tests call `run` with smaller ones;
 - `holds`, the decision rule;
 - `run`, which measures and returns an `Outcome`. Its negative control applies the same rule to the same measurement in a
-  setting in which the theory predicts failure; the prediction is written down before anything is measured;
+  setting in which the theory predicts failure; the prediction is fixed before the measurement;
 
 and registers a `Claim`. Every module of the folder is imported on first use. A claim computes everything from
 `context.key` and `context.seed`, so its numbers do not depend on the other claims:
@@ -48,13 +48,13 @@ PROFILES = ("quick", "full")
 
 @dataclass(frozen=True)
 class ClaimContext:
-    """What a claim is given.
+    """Inputs of a claim.
 
     Args:
-        profile: `"quick"` (minutes for all claims together) or `"full"`.
-        seed: of the run, for libraries that take an integer.
+        profile: `"quick"` (minutes for all claims) or `"full"`.
+        seed: seed of the run, for libraries that take an integer.
         key: JAX random key of this claim; see `claim_key`.
-        progress: call it as `progress(fraction, message)`, the fraction from 0 to 1, at least every few seconds.
+        progress: to be called as `progress(fraction, message)`, with a fraction from 0 to 1, at least every few seconds.
     """
 
     profile: str
@@ -73,10 +73,10 @@ class NegativeControl:
     """The same measurement in a setting in which the theory predicts that the claim fails.
 
     Args:
-        setting: what differs, in a sentence.
-        predicted: what the theory predicts there.
+        setting: the changed setting, in a sentence.
+        predicted: prediction of the theory in this setting.
         measured: a number, a string, or a dict of them.
-        fails: whether the claim failed there, as predicted.
+        fails: whether the claim fails in this setting, as predicted.
     """
 
     setting: str
@@ -87,17 +87,17 @@ class NegativeControl:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a claim found.
+    """Result of a claim.
 
     Args:
         measured: a number, a string, or a dict of them.
-        holds: whether the measurement agrees with the theory; the claim's verdict also needs a control that fails.
-        control: the negative control; it becomes `detail["negative_control"]` of the record.
-        interval: `(low, high)`, a confidence interval of the main measured number.
-        detail: further numbers, by name.
-        figures: in the order of the report.
-        tables: in the order of the report.
-        explanation: paragraphs; one string is cut at its empty lines.
+        holds: whether the measurement agrees with the theory; the verdict of the claim also requires that the control fails.
+        control: the negative control, stored as `detail["negative_control"]` in the record.
+        interval: `(low, high)`, a confidence interval of the main measured value.
+        detail: further values, by name.
+        figures: figures in the order of the report.
+        tables: tables in the order of the report.
+        explanation: paragraphs; a single string is split at empty lines.
     """
 
     measured: Any
@@ -112,16 +112,16 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of the theory and the function that checks it.
+    """A claim of the theory and the function that tests it.
 
     Args:
         name: for the command line and for file names: lower-case letters, digits, underscores.
-        title: a few words.
-        statement: one sentence.
-        source: where the theory says so: paper with section, theorem or equation.
-        predicted: what the theory predicts, in words or numbers.
+        title: short title.
+        statement: the claim in one sentence.
+        source: reference: paper with section, theorem or equation.
+        predicted: prediction of the theory, in words or numbers.
         run: computes the outcome.
-        seconds: the expected time in the quick profile on one core; with several workers, the longest claim starts first.
+        seconds: expected time in the quick profile on one core; with several workers, the longest claim starts first.
     """
 
     name: str
@@ -137,13 +137,13 @@ _registry: dict[str, Claim] = {}
 
 
 def register(claim: Claim) -> None:
-    """Adds a claim to those that `names` lists.
+    """Registers a claim.
 
     Raises:
-        ArgumentError: if another claim has its name.
+        ArgumentError: if another claim has the same name.
     """
     if claim.name in _registry:
-        raise _checks.ArgumentError("claim.name", "a name that is free", repr(claim.name))
+        raise _checks.ArgumentError("claim.name", "an unused name", repr(claim.name))
     _registry[claim.name] = claim
 
 
@@ -152,33 +152,33 @@ def _discover() -> None:
 
 
 def names() -> tuple[str, ...]:
-    """Names of all claims, in the order of the theory; others follow in alphabetical order."""
+    """Returns the names of all claims, in the order of the theory; others follow in alphabetical order."""
     _discover()
     rank = {name: index for index, name in enumerate(ORDER)}
     return tuple(sorted(_registry, key=lambda name: (rank.get(name, len(rank)), name)))
 
 
 def get(name: str) -> Claim:
-    """The claim of that name.
+    """Returns the claim of that name.
 
     Raises:
-        ArgumentError: for an unknown name; it offers the nearest one.
+        ArgumentError: for an unknown name; the message suggests the closest one.
     """
     return _registry[_checks.choice("name", name, names())]
 
 
 def claim_key(seed: int, name: str) -> PRNGKeyArray:
-    """The random key of a claim: the run's seed with a checksum of the claim's name folded in.
+    """Returns the random key of a claim: the seed of the run with a checksum of the name of the claim folded in.
 
-    It depends on nothing else, so a claim draws the same numbers alone or among others, today or in another process
-    (Python's own `hash` of a string would not do: it changes from process to process).
+    The key depends on nothing else, so a claim draws the same numbers when run alone or with others, and in any process
+    (Python's `hash` of a string differs between processes).
 
     Args:
-        seed: of the run.
-        name: of the claim.
+        seed: seed of the run.
+        name: name of the claim.
 
     Returns:
-        A scalar array of keys.
+        A scalar key array.
 
     Example:
         >>> claim_key(0, "coupling") == claim_key(0, "coupling")

@@ -1,7 +1,7 @@
 """Binary problems with trained classifiers and their generalization certificates, for the claim `generalization`.
 
-The problems were chosen before any bound was computed: two of scikit-learn's, and one synthetic product of signs. Scaling
-uses statistics of examples set aside for it, so that the class of functions does not depend on the training data.
+The problems were fixed before any bound was computed: two data sets of scikit-learn and one synthetic product of signs.
+Features are scaled with statistics of separate examples, so that the function class does not depend on the training data.
 """
 
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ from taylornets.reproduction.claims import ClaimContext
 WIDTH, STEPS = 64, 200
 ROWS, COLUMNS = 3000, 64
 START = 0.1
-# From strong to weak; a certificate covers every choice made by looking at the training data, so the best one counts.
+# From strong to weak. A certificate holds uniformly over choices based on the training data, so the best one is reported.
 PENALTIES = {1: (1e-1, 1e-2, 1e-3), 2: (1e-2, 1e-3, 1e-4)}
 POWERS = {1: 2, 2: 4}
 
 
 @dataclass(frozen=True)
 class Certified:
-    """A data set with the certificates and test errors of both models, by order."""
+    """A data set with certificates and test errors of both models, by order."""
 
     name: str
     examples: int
@@ -37,7 +37,7 @@ class Certified:
 
 
 def certificates(context: ClaimContext, names: Sequence[str]) -> list[Certified]:
-    """Trains both models on the problems with these names of `DATA` and certifies them."""
+    """Trains and certifies both models on the named problems of `DATA`."""
     found: list[Certified] = []
     for index, (name, load) in enumerate(DATA.items()):
         if name not in names:
@@ -45,7 +45,7 @@ def certificates(context: ClaimContext, names: Sequence[str]) -> list[Certified]
         context.progress(0.6 + 0.13 * index, f"certificate: {name}")
         x, y, new, labels = (part.astype(np.float32) for part in load(context.seed))
         key = jax.random.fold_in(context.key, 100 + index)
-        # Columns of zeros, which no weight of the start meets: all problems have one shape, which is compiled once.
+        # Pad with zero columns, which do not affect the outputs: all problems then have one shape and compile once.
         x, new = (np.pad(part, ((0, 0), (0, COLUMNS - part.shape[1]))) for part in (x, new))
         real = np.any(x != 0, axis=0)
         net = tn.TwoLayerNetwork.init(key, COLUMNS, WIDTH, dtype=jnp.float32)
@@ -73,16 +73,16 @@ def certificates(context: ClaimContext, names: Sequence[str]) -> list[Certified]
 
 
 def shortfall(certified: list[Certified]) -> str:
-    """A sentence on the vacuous certificates: by how much and why."""
+    """Describes the vacuous certificates: their size and the reason."""
     parts: list[str] = []
     for item in certified:
         found = item.certificates[2]
         if found.vacuous:
             rate = found.complexity + found.confidence
-            text = f"{item.name}: {found.bound:.2f}, {found.confidence:.2f} of it for confidence at {item.examples} examples"
+            text = f"{item.name}: {found.bound:.2f}, confidence term {found.confidence:.2f} at {item.examples} examples"
             if found.train_risk < 0.5:
                 needed = item.examples * (rate / (0.5 - found.train_risk)) ** 2
-                text += f"; with the same margins it would take about {needed:,.0f} examples to get below 1/2"
+                text += f"; with the same margins, about {needed:,.0f} examples would be required for a bound below 1/2"
             parts.append(text)
     if not parts:
         return "No certificate of the quadratic model is vacuous."
@@ -94,7 +94,7 @@ def _on_sphere(x: np.ndarray) -> np.ndarray:
 
 
 def _cancer(seed: int) -> tuple[np.ndarray, ...]:
-    """569 tumors, 30 measurements: 69 for the scaling alone, 400 for training, 100 for testing."""
+    """569 tumors, 30 measurements: 69 for scaling only, 400 for training, 100 for testing."""
     x, labels = map(np.asarray, load_breast_cancer(return_X_y=True))
     order = np.random.default_rng(seed).permutation(len(x))
     x, y = x[order], 2.0 * labels[order] - 1
@@ -103,7 +103,7 @@ def _cancer(seed: int) -> tuple[np.ndarray, ...]:
 
 
 def _digits(seed: int) -> tuple[np.ndarray, ...]:
-    """1,797 images of 8 × 8 pixels: 1,497 for training, 300 for testing; each image is scaled by itself."""
+    """1,797 images of 8 × 8 pixels: 1,497 for training, 300 for testing; each image is scaled individually."""
     x, digits = map(np.asarray, load_digits(return_X_y=True))
     order = np.random.default_rng(seed).permutation(len(x))
     x, y = _on_sphere(x[order] - 8.0), 1.0 - 2 * (digits[order] % 2)

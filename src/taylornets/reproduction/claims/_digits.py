@@ -1,4 +1,4 @@
-"""The digits, models trained on them, and their comparison, for the claim `real_data`."""
+"""The digits data set, models trained on it, and their comparison, for the claim `real_data`."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ CLASSES = 10
 
 @dataclass(frozen=True)
 class Trained:
-    """A model on the digits: its outputs on the test images and what the table says of it."""
+    """A model trained on the digits: its outputs on the test images and its entries in the table."""
 
     name: str
     outputs: Array
@@ -25,7 +25,7 @@ class Trained:
     seconds: float
 
     def accuracy(self, labels: np.ndarray) -> float:
-        """Share of the test images whose largest output is the label's."""
+        """Test accuracy: the fraction of test images whose largest output is that of the label."""
         return float(np.mean(self.predictions == labels))
 
     @property
@@ -47,7 +47,7 @@ class DigitSplit:
     x_test: Array
 
     def validation_accuracy(self, outputs: Array) -> float:
-        """Share of validation images that outputs classify right."""
+        """Validation accuracy of the outputs."""
         return float(np.mean(np.argmax(np.asarray(outputs), axis=1) == self.y_validation))
 
 
@@ -79,9 +79,9 @@ def comparison(models: tuple[Trained, ...], labels: np.ndarray) -> Table:
         "test accuracy (%)",
         "training risk",
         "certified relative gap",
-        "seconds with selection",
+        "seconds, including selection",
     )
-    return Table("models", "Three models of one network on the same split.", columns, rows)
+    return Table("models", "Three models of the same network on the same split.", columns, rows)
 
 
 def confusion(models: tuple[Trained, ...], labels: np.ndarray) -> Figure:
@@ -89,15 +89,15 @@ def confusion(models: tuple[Trained, ...], labels: np.ndarray) -> Figure:
     names = [str(digit) for digit in range(CLASSES)]
     counts = [confusion_matrix(labels, model.predictions, labels=range(CLASSES)) for model in models[:2]]
     panels = [
-        Heatmap("predicted digit", "true digit", names, names, matrix / matrix.sum(axis=1, keepdims=True), "share of the row",
+        Heatmap("predicted digit", "true digit", names, names, matrix / matrix.sum(axis=1, keepdims=True), "fraction of row",
                 counts=matrix, title=model.name)
         for model, matrix in zip(models, counts, strict=False)
     ]  # fmt: skip
     return Figure(
         "confusion",
-        "Confusion of digits",
+        "Confusion matrices",
         panels,
-        "Test images; numbers are counts, colors shares of a row.",
+        "Test images. Numbers: counts. Colors: fraction of the row.",
     )
 
 
@@ -110,7 +110,8 @@ def disagreements(data: dict[str, np.ndarray], ntk: Trained, quadratic: Trained)
     total = int(np.sum(ntk.predictions != quadratic.predictions))
     return Figure(
         "disagreements",
-        "Where the quadratic model and the NTK disagree",
+        "Test images on which the quadratic model and the NTK disagree",
         (Gallery(data["images_test"][differ], captions),),
-        f"{len(differ)} of the {total} test images, of {len(data['y_test'])}, on which the two predict different digits.",
+        f"{len(differ)} of the {total} test images on which the predictions differ ({len(data['y_test'])} test images in "
+        "total).",
     )

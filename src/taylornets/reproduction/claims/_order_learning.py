@@ -19,7 +19,7 @@ PATHS = dict.fromkeys(MODELS, _LONG) | {"linear": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
 @dataclass(frozen=True)
 class Learning:
-    """Numbers of examples by dimension, targets, seeds, and models."""
+    """Numbers of examples by dimension, and targets, seeds, and models."""
 
     grid: tuple[tuple[int, tuple[int, ...]], ...]
     targets: tuple[str, ...]
@@ -30,7 +30,7 @@ class Learning:
 def learning(
     context: ClaimContext, sizes: Learning, begin: float
 ) -> tuple[dict[str, int], list[str], list[Figure], Table]:
-    """Runs all cells: weakest penalties chosen by model, the best order by target, figures, and the table."""
+    """Runs all cells; returns counts of the weakest penalty by model, the best order by target, figures, and the table."""
     grid, targets, models = dict(sizes.grid), sizes.targets, sizes.models
     jobs = [(d, n, t, m, s) for d in grid for m in models for n in grid[d] for t in targets for s in range(sizes.seeds)]
     errors: dict[tuple[int, str, str, int], list[float]] = {}
@@ -58,9 +58,9 @@ def learning(
             panels.append(Plot("examples $n$", "test error / variance", lines, "log", "log", TARGETS[target]))
         figures.append(
             Figure(
-                f"learning_{d}", f"Which order learns which target (d = {d})", tuple(panels),
+                f"learning_{d}", f"Test errors by order and target (d = {d})", tuple(panels),
                 "Targets: Hermite polynomials of one coordinate, inputs on the unit sphere; activation exp, 256 units, "
-                f"penalty by validation; geometric means over {sizes.seeds} seeds with 95 % intervals.",
+                f"penalty selected by validation. Geometric means over {sizes.seeds} seeds with 95 % intervals.",
             )
         )  # fmt: skip
     rows = [
@@ -68,7 +68,7 @@ def learning(
         for d, examples in grid.items() for t in targets for n in examples
     ]  # fmt: skip
     table = Table(
-        "learning", f"Test error over the target's variance, geometric mean over {sizes.seeds} seeds.",
+        "learning", f"Test error relative to the variance of the target, geometric mean over {sizes.seeds} seeds.",
         ("d", "target", "n", *(MODELS[m] for m in models)), rows,
     )  # fmt: skip
     best = [

@@ -15,7 +15,7 @@ from taylornets.objectives import Objective
 from taylornets.records import Figure, Plot, Series, Surface
 from taylornets.reproduction.claims import ClaimContext
 
-# Few examples and a weak penalty: where theory leaves room for bad minima at small width. The power 4 is weaker still.
+# Few examples and a weak penalty: the theory does not exclude bad minima at small width, even less with power 4.
 INPUTS, EXAMPLES, PENALTY, POWER = 6, 60, 1e-6, 8
 DENSE = 600
 SCALES = (0.01, 0.1, 0.3, 1.0, 3.0)
@@ -25,7 +25,7 @@ SLICE = 61
 
 
 class Point(NamedTuple):
-    """A second-order stationary point: its objective, its test, and the dense smallest eigenvalue where it was computed."""
+    """A second-order stationary point: objective, stationarity test, and smallest dense eigenvalue, if computed."""
 
     w: Array
     objective: float
@@ -55,7 +55,7 @@ def problem(context: ClaimContext, width: int, power: int) -> tuple[tn.TwoLayerN
 
 
 def _lower_bound(net: tn.TwoLayerNetwork, x: Array, y: Array, power: int, found: tn.certificates.Certificate) -> float:
-    """The best dual value of a rank-one point, and of ranks 2 and 3 where that leaves a gap."""
+    """The best dual value of a rank-one point, and of ranks 2 and 3 if a gap remains."""
     bounds = [float(found.dual)]
     for rank in (2, 3):
         if float(found.relative_gap) <= 1e-7:
@@ -68,7 +68,7 @@ def _lower_bound(net: tn.TwoLayerNetwork, x: Array, y: Array, power: int, found:
 
 
 def _stationary_points(context: ClaimContext, risk: Objective, starts: int) -> list[Point]:
-    """Second-order stationary points that the negative-curvature method stops at, from random starts of all scales."""
+    """Second-order stationary points found by the negative-curvature method from random initializations of all scales."""
     method = tn.optimizers.negative_curvature()
     points: list[Point] = []
     for i in range(starts):
@@ -76,14 +76,14 @@ def _stationary_points(context: ClaimContext, risk: Objective, starts: int) -> l
         w = risk.natural_point(key, scale=SCALES[i % len(SCALES)])
         state = method.advance(risk, method.init(risk, w, key), STEPS)
         if state.stationarity is None or not state.second_order:
-            continue  # no point that the method calls second-order stationary
+            continue  # not second-order stationary according to the method
         dense = float(_dense(risk, state.w)[0]) if state.w.size <= DENSE else None
         points.append(Point(state.w, float(state.value), state.stationarity, dense))
     return points
 
 
 def _eigenvalue_errors(context: ClaimContext, risk: Objective, minimum: Array) -> list[list[Any]]:
-    """`λ_min` by Lanczos against the dense Hessian, at a saddle, a minimum and random points."""
+    """Compares `λ_min` by Lanczos with the dense Hessian, at a saddle, a minimum and random points."""
     zero = jnp.zeros_like(minimum)
     candidates = {"saddle at 0": zero, "minimum": minimum}
     for i, scale in enumerate(SCALES):
@@ -99,25 +99,25 @@ def _eigenvalue_errors(context: ClaimContext, risk: Objective, minimum: Array) -
 
 
 def _slice(risk: Objective, minimum: Array, direction: Array) -> Figure:
-    """The objective through the saddle, along negative curvature and toward the minimum, and both spectra."""
+    """Draws the objective around the saddle, along negative curvature and toward the minimum, and both spectra."""
     size = jnp.linalg.norm(minimum)
     towards = minimum / size
     across = direction - jnp.vdot(direction, towards) * towards
     across = across / jnp.linalg.norm(across)
     grid = jnp.linspace(-1.2, 1.2, SLICE)
-    near = grid / 6  # further out, the eighth power of the norm is all that one sees
+    near = grid / 6  # further out, the eighth power of the norm dominates the figure
 
     def at(shift: Array, t: Array) -> Array:
         return risk(size * (t * across + shift * towards))
 
     values = jax.lax.map(lambda shift: jax.lax.map(lambda t: at(shift, t), near), grid)
     along = jax.lax.map(lambda t: at(t, jnp.zeros_like(t)), grid)
-    axis = "distance, in norms of the minimum"
+    axis = "distance / norm of the minimum"
     start, end = (np.sort(_dense(risk, w)) for w in (jnp.zeros_like(minimum), minimum))
     share = (np.arange(start.size) + 1) / start.size
     return Figure(
         "slice",
-        "The saddle at zero and the way out",
+        "The saddle at zero and its escape direction",
         (
             Surface(
                 "along the direction of negative curvature (" + axis + ")",
@@ -130,39 +130,39 @@ def _slice(risk: Objective, minimum: Array, direction: Array) -> Figure:
                     Series("saddle $W = 0$", [0.0], [0.0]),
                     Series("certified minimum", [0.0], [1.0]),
                 ),
-                title="two-dimensional slice",
+                title="Two-dimensional slice",
             ),
             Plot(
                 "toward the minimum (" + axis + ")",
                 "penalized objective",
                 (Series("", grid, np.asarray(along), kind="line"),),
-                title="cut from the saddle through the minimum",
+                title="Line through the saddle and the minimum",
             ),
             Plot(
                 "Hessian eigenvalue",
-                "share of eigenvalues below",
+                "cumulative fraction of eigenvalues",
                 (
                     Series("at the saddle $W = 0$", start, share, kind="line"),
                     Series("at the certified minimum", end, share, kind="line"),
                 ),
-                title="spectra",
+                title="Hessian spectra",
             ),
         ),
         f"Width {minimum.shape[0]}, n = {EXAMPLES}, d = {INPUTS}, penalty {PENALTY:g} with power {POWER}. Left: the plane "
-        "of the eigenvector of the saddle's smallest eigenvalue and the minimum; its mirror image is a minimum too.",
+        "spanned by the minimum and the eigenvector of the smallest eigenvalue at the saddle; −W is a minimum as well.",
     )
 
 
 def _claim(test: tn.Stationarity) -> float:
-    """The claimed lower bound on the smallest eigenvalue, minus the rounding error of the dense one."""
+    """The claimed lower bound on the smallest eigenvalue, minus the rounding error of the dense computation."""
     return test.lower_bound - 1e-12 * test.spectral_radius
 
 
 class FoundPoints(NamedTuple):
     """The points of all widths and powers.
 
-    Rows of the table of points, rows of the table of eigenvalues, relative excesses by power, the number of points whose
-    smallest eigenvalue lies below its claim, and the figure of the slice.
+    Fields: rows of the table of points, rows of the table of eigenvalues, relative excesses by power, the number of points
+    whose smallest eigenvalue lies below its claimed bound, and the figure of the slice.
     """
 
     rows: list[list[Any]]

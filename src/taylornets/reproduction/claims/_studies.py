@@ -1,4 +1,4 @@
-"""Learning curves over a grid of dimensions, and the number of examples that a given error takes (theory 8)."""
+"""Learning curves over a grid of dimensions, and the number of examples required for a given error (theory 8)."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ GOAL = 0.1
 
 @dataclass(frozen=True)
 class Grid:
-    """The numbers of examples of a model: `n = ratio · d^power` for ascending ratios, padded to the largest."""
+    """Grid of the number of examples of a model: `n = ratio · d^power` for ascending ratios, padded to the largest."""
 
     power: int
     ratios: tuple[float, ...]
@@ -72,12 +72,12 @@ class Curves:
 
 
 def run_study(study: Study, seed: int, progress: Callable[[float, str], None]) -> Curves:
-    """Runs the cells of a study; a curve ends with its second point, or where the error is below the goal.
+    """Runs the cells of a study; a curve ends at the first error below the goal, but not before its second point.
 
     Args:
-        study: what to run.
-        seed: the run's; seeds of cells follow from it.
-        progress: called with the share done.
+        study: the study.
+        seed: seed of the run, from which the seeds of the cells are derived.
+        progress: called with the completed fraction.
 
     Returns:
         The curves.
@@ -110,7 +110,7 @@ def run_study(study: Study, seed: int, progress: Callable[[float, str], None]) -
 
 
 def _curves(study: Study) -> Iterator[tuple[float, tuple[str, int, int]]]:
-    """Every model, dimension and seed, with the share of the work before it (taken as proportional to `n d`)."""
+    """Yields every model, dimension and seed, with the completed fraction of the work (assumed proportional to `n d`)."""
     jobs = [(model, d, s) for d in study.dimensions for model in study.grids for s in range(study.seeds)]
     # A compilation costs about as much as a thousand examples in dimension 60.
     costs = np.array([60_000 + sum(study.grids[model].sizes(d)) * d for model, d, _ in jobs], float)

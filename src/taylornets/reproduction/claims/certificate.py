@@ -22,7 +22,7 @@ SCALES = (0.5, 0.95, 1.05, 2.0)
 
 @dataclass(frozen=True)
 class _Family:
-    """A kind of problem and the relative gap that it should reach."""
+    """A family of problems and the relative gap that it should reach."""
 
     name: str
     loss: str
@@ -38,12 +38,12 @@ FAMILIES = (
     _Family("three outputs, p = 8", "squared", 3, 8, 1e-5),
     _Family("softmax, p = 8", "softmax", 3, 8, 1e-5),
 )
-WEAK = FAMILIES[1]  # the kind whose optimum often has a rank above one
+WEAK = FAMILIES[1]  # the family whose optimum often has a rank above one
 
 
 @dataclass(frozen=True)
 class _Sizes:
-    """Shapes `(n, d, m)` in turn, problems of each kind, and the kinds."""
+    """Shapes `(n, d, m)` used in turn, problems per family, and the families."""
 
     shapes: tuple[tuple[int, int, int], ...]
     count: int
@@ -57,13 +57,13 @@ SIZES = {
 
 
 def holds(gaps: Mapping[_Family, Sequence[float]], violations: int) -> bool:
-    """Whether every problem reaches the relative gap of its kind, and weak duality was never violated."""
+    """Whether every problem reaches the relative gap of its family and weak duality is never violated."""
     return all(gap <= family.target for family, found in gaps.items() for gap in found) and violations == 0
 
 
 @dataclass(frozen=True)
 class Solved:
-    """One problem, its solutions by rank, and how often weak duality was tried and violated on it."""
+    """One problem, its solutions by rank, and the number of tests and violations of weak duality."""
 
     shape: tuple[int, int, int]
     penalty: float
@@ -73,14 +73,14 @@ class Solved:
     violations: int
 
     def gap(self, rank: int) -> float:
-        """The relative gap of the solution of that rank."""
+        """Relative gap of the solution of the given rank."""
         certificate = self.results[rank].certificate
         assert certificate is not None
         return float(certificate.relative_gap)
 
     @property
     def best(self) -> float:
-        """The smallest relative gap of all ranks tried."""
+        """Smallest relative gap over all ranks tried."""
         return min(map(self.gap, self.results))
 
 
@@ -98,9 +98,9 @@ def _targets(family: _Family, key: Any, x: Array, d: int) -> Array:
 def problem(
     context: ClaimContext, sizes: _Sizes, family: _Family, index: int
 ) -> tuple[tn.TwoLayerNetwork, Array, Array, float, PRNGKeyArray]:
-    """Network, inputs, targets, penalty and a further key of a problem."""
+    """Returns network, inputs, targets, penalty and another key of a problem."""
     n, d, m = sizes.shapes[index % len(sizes.shapes)]
-    # Every shape meets penalties over the whole range: a stride that is coprime to the number of problems.
+    # A stride coprime to the number of problems, so that every shape covers the whole range of penalties.
     place = (7 * index) % sizes.count / max(sizes.count - 1, 1)
     penalty = float(np.exp((1 - place) * np.log(PENALTIES[0]) + place * np.log(PENALTIES[1])))
     keys = jax.random.split(jax.random.fold_in(context.key, 1000 * FAMILIES.index(family) + index), 4)
@@ -110,7 +110,7 @@ def problem(
 
 
 def solve(context: ClaimContext, sizes: _Sizes, family: _Family, index: int) -> Solved:
-    """Solves a problem at growing rank until the gap is that of its kind, and tries weak duality on it."""
+    """Solves a problem at increasing rank until it reaches the gap of its family, and tests weak duality."""
     net, x, y, penalty, key = problem(context, sizes, family, index)
     results: dict[int, tn.FitResult] = {}
     for rank in range(1, LARGEST_RANK + 1):
@@ -121,7 +121,7 @@ def solve(context: ClaimContext, sizes: _Sizes, family: _Family, index: int) -> 
         assert certificate is not None
         if float(certificate.relative_gap) <= family.target and (rank > 1 or family.power > 4):
             break
-    # Weak duality: the dual values of all these points against the primal values of all of them.
+    # Weak duality: compare the dual values of all these points with all their primal values.
     risk = tn.objective(net, x, y, loss=family.loss, penalty=penalty, power=family.power)
     points = [scale * results[1].w for scale in (1.0, *SCALES)]
     points += [scale * jax.random.normal(key, net.w0.shape) for scale in (1e-2, 0.1, 1.0)]
@@ -129,7 +129,7 @@ def solve(context: ClaimContext, sizes: _Sizes, family: _Family, index: int) -> 
         result.certificate for result in results.values() if result.certificate is not None
     ]
     primals, duals = (np.array([float(getattr(c, name)) for c in tried]) for name in ("primal", "dual"))
-    # A dual value does not depend on the displacement: that of the highest rank bounds the rank-one objective as well.
+    # A dual value does not depend on the displacement, so that of the highest rank also bounds the rank-one objective.
     bound = max(float(result.certificate.dual) for result in results.values() if result.certificate is not None)
     return Solved(
         sizes.shapes[index % len(sizes.shapes)],
@@ -145,8 +145,8 @@ def _control(solved: Sequence[Solved]) -> NegativeControl:
     gaps = [item.gap(1) for item in solved]
     return NegativeControl(
         setting=f"the same problems with {WEAK.name}, at rank one only",
-        predicted="where the penalty is weak and the width small, the lifted optimum has units of rank above one: the gap "
-        "stays open",
+        predicted="for a weak penalty and small width, the lifted optimum has units of rank above one, and the gap does not "
+        "close",
         measured={
             "largest relative gap": max(gaps),
             "problems that reach the target": f"{sum(gap <= WEAK.target for gap in gaps)} of {len(gaps)}",
@@ -156,7 +156,7 @@ def _control(solved: Sequence[Solved]) -> NegativeControl:
 
 
 def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
-    """Solves all problems; by default at the sizes of the profile."""
+    """Solves all problems; the sizes default to those of the profile."""
     sizes = sizes or SIZES[context.profile]
     families, count = sizes.families, sizes.count
     solved: dict[_Family, list[Solved]] = {}
@@ -187,15 +187,15 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
         tables=(_summary(solved, count), _ranks(solved[WEAK])),
         explanation=(
             "The penalized quadratic model becomes convex when each unit's w wᵀ is replaced by a positive semidefinite matrix. "
-            "The dual of that problem gives a lower bound on the objective of every possible weight matrix, so the gap between "
-            "the objective and the bound certifies the weights, whatever method found them.",
-            "If the optimum of the convex problem has a unit of rank above one, no ordinary network attains it: the gap at "
-            "rank one is then real, and a second copy of each unit closes it. The required rank is reported; at width 32 and "
-            "the weakest penalties, this happens for p = 8 too.",
-            "The theory page expects rank one to suffice for one output and p = 8. It did in "
+            "The dual of that problem gives a lower bound on the objective over all weight matrices, so the gap between "
+            "the objective and the bound certifies the weights, regardless of the method that found them.",
+            "If the optimum of the convex problem has a unit of rank above one, no rank-one weights attain it: the gap at "
+            "rank one is then real, and a second copy of each unit closes it. The required rank is reported; at width 32 "
+            "and the weakest penalties, this occurs for p = 8 as well.",
+            "docs/theory.md expects rank one to suffice for one output and p = 8. It did in "
             f"{sum(item.gap(1) <= families[0].target for item in solved[families[0]])} of {count} problems; the verdict "
-            "allows the rank that a problem requires, so it says nothing about rank one.",
-            f"Weak duality was tried on {pairs:,} pairs of a dual vector and a displacement (trained, scaled, random).",
+            "allows the rank that a problem requires and is therefore no test of rank one.",
+            f"Weak duality was tested on {pairs:,} pairs of a dual vector and a displacement (trained, scaled, random).",
         ),
     )
 
@@ -213,14 +213,14 @@ def _figure(solved: dict[_Family, list[Solved]], sizes: _Sizes) -> Figure:
     small, large = sizes.shapes[0], sizes.shapes[-1]
     return Figure(
         "gaps",
-        "Every problem is solved to certified global optimality",
+        "All problems are solved to certified global optimality",
         (
             Plot("penalty $\\lambda$", "certified relative gap", gaps, "log", "log", "All problems"),
             Plot("iteration", "certified relative gap", course, "linear", "log", "One training run"),
         ),
-        f"{sizes.count} random problems of each kind, n from {small[0]} to {large[0]}, d from {small[1]} to "
+        f"{sizes.count} random problems per family, n from {small[0]} to {large[0]}, d from {small[1]} to "
         f"{large[1]}, widths {small[2]} to {large[2]}; each at the lowest rank that reaches its target. Training "
-        "stops as soon as 1e-8 is proved.",
+        "stops as soon as a gap of 1e-8 is certified.",
     )
 
 
@@ -241,7 +241,7 @@ def _summary(solved: dict[_Family, list[Solved]], count: int) -> Table:
         )
     return Table(
         "problems",
-        f"Relative gaps of {count} problems of each kind, fit at its defaults.",
+        f"Relative gaps of {count} problems per family, with the default settings of `fit`.",
         (
             "problem", "target", "reached at rank 1", "reached", "largest rank used", "largest gap at rank 1",
             "largest gap", "median steps",
@@ -253,7 +253,7 @@ def _summary(solved: dict[_Family, list[Solved]], count: int) -> Table:
 def _ranks(items: list[Solved]) -> Table:
     return Table(
         "rank_one",
-        "p = 4: the rank-one solution, proved by its own dual vector and by that of the higher rank.",
+        "p = 4: the rank-one solution, certified by its own dual vector and by that of the higher rank.",
         ("n", "d", "width", "penalty", "gap, rank 1", "gap, rank 1, tighter dual vector", "gap, higher rank", "rank"),
         [
             [*item.shape, item.penalty, item.gap(1), item.tightened, item.best, max(item.results)]

@@ -18,13 +18,13 @@ from taylornets.reproduction.claims import Claim, ClaimContext, NegativeControl,
 PREDICTED = {"noise": -0.25, "bias": -0.5}
 TOLERANCE = 0.02
 INPUTS, EXAMPLES = 10, 100
-# A target of several directions and signs, so that units of both signs and all directions carry weight.
+# A target with several directions and signs, so that units of both signs and all directions have nonzero weights.
 COEFFICIENTS = (2.0, -1.5, 1.0)
 
 
 @dataclass(frozen=True)
 class _Sizes:
-    """Widths, and networks of each width."""
+    """Widths, and number of networks per width."""
 
     widths: tuple[int, ...]
     networks: int
@@ -35,12 +35,12 @@ SIZES = {"quick": _Sizes(WIDTHS, 24), "full": _Sizes(WIDTHS, 64)}
 
 
 def holds(slopes: Mapping[str, float]) -> bool:
-    """Whether the slopes of noise and bias are the theory's."""
+    """Whether the slopes of noise and bias agree with the theory."""
     return all(abs(slopes[name] - PREDICTED[name]) <= TOLERANCE for name in PREDICTED)
 
 
 def problem(key: PRNGKeyArray, width: int) -> tuple[tn.TwoLayerNetwork, Array, Array]:
-    """A network, inputs, and weights planted for the target."""
+    """Returns a network, inputs, and planted weights for the target."""
     key_net, key_x = jax.random.split(key)
     net = tn.TwoLayerNetwork.init(key_net, INPUTS, width)
     x = problems.sphere(key_x, EXAMPLES, INPUTS)
@@ -50,7 +50,7 @@ def problem(key: PRNGKeyArray, width: int) -> tuple[tn.TwoLayerNetwork, Array, A
 
 @partial(jax.jit, static_argnums=1)
 def errors(key: PRNGKeyArray, width: int) -> tuple[Array, Array, Array]:
-    """Root mean square over examples of the sign noise, of the bias, and of the error without signs."""
+    """Root mean square over examples of the sign noise, the bias, and the error without signs."""
     net, x, w = problem(key, width)
     moments = tn.randomization.Signs().moments(net, w, x)
     quadratic = net.term(2, w, x)
@@ -71,7 +71,7 @@ def _measure(context: ClaimContext, sizes: _Sizes) -> np.ndarray:
 
 
 def _control(slope: float) -> NegativeControl:
-    """Without signs there is one outcome: its difference to the quadratic term is both noise and bias."""
+    """Without signs, the output is deterministic: its difference from the quadratic term is both noise and bias."""
     slopes = dict.fromkeys(PREDICTED, slope)
     return NegativeControl(
         setting="the same networks without random signs",
@@ -99,8 +99,8 @@ def _figure(values: np.ndarray, widths: np.ndarray) -> Figure:
     return Figure(
         "coupling",
         "Random signs turn a wide network into its quadratic model",
-        (Plot("width $m$ (hidden units)", "difference to the quadratic term", series, "log2", "log"),),
-        f"Cubic ReLU, planted weights with unit norms of order m^(-1/4), {EXAMPLES} inputs on the unit sphere of dimension "
+        (Plot("width $m$ (hidden units)", "difference from the quadratic term", series, "log2", "log"),),
+        f"Cubic ReLU, planted weights with per-unit norms of order m^(-1/4), {EXAMPLES} inputs on the unit sphere of dimension "
         f"{INPUTS}; mean over {values.shape[1]} networks with 95 % intervals. Noise and bias are exact "
         "moments over all sign vectors, not samples. Without signs the linear term remains and grows with the width.",
         highlight=True,
@@ -108,14 +108,14 @@ def _figure(values: np.ndarray, widths: np.ndarray) -> Figure:
 
 
 def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
-    """Measures the slopes; by default at the sizes of the profile."""
+    """Measures the slopes; the sizes default to those of the profile."""
     sizes = sizes or SIZES[context.profile]
     values, widths = _measure(context, sizes), np.asarray(sizes.widths, float)
     names = (*PREDICTED, "plain")
     fits = {name: statistics.bootstrap_slope(widths, values[i], context.seed) for i, name in enumerate(names)}
     table = Table(
         "coupling",
-        "Root mean square differences to the quadratic term, mean over networks.",
+        "Root mean square differences from the quadratic term, mean over networks.",
         ("width", "noise", "bias", "without signs"),
         [[int(m), *values[:, :, j].mean(axis=1)] for j, m in enumerate(sizes.widths)],
     )
@@ -134,11 +134,11 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
         figures=(_figure(values, widths),),
         tables=(table,),
         explanation=(
-            "Each hidden unit's displacement is multiplied by an independent random sign. The linear term then averages out, "
-            "while the quadratic one does not change: the linear term leaves a noise that decays as m^(-1/4), and the next "
-            "even term a bias that decays as m^(-1/2). Without signs, the linear term outgrows the quadratic one as m^(1/4): "
-            "the NTK regime.",
-            "The interval in the summary belongs to the slope of the noise; it is a bootstrap over networks.",
+            "The displacement of each hidden unit is multiplied by an independent random sign. The linear term then has "
+            "expectation zero, while the quadratic term does not change: the linear term contributes noise that decays as "
+            "m^(-1/4), and the next even term a bias that decays as m^(-1/2). Without signs, the linear term dominates the "
+            "quadratic one by a factor m^(1/4): the NTK regime.",
+            "The interval in the summary is a bootstrap interval over networks, for the slope of the noise.",
         ),
     )
 

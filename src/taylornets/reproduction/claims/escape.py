@@ -17,7 +17,7 @@ from taylornets.records import Figure, Plot, Series, Table
 from taylornets.reproduction.claims import Claim, ClaimContext, NegativeControl, Outcome, register
 
 INPUTS, EXAMPLES, POWER = 10, 200, 8
-# At 1e-6, the penalty of the width study, the coupling error of 256 units alone is about 5e-2 (see the table by width).
+# At 1e-6, the penalty of the width study, the coupling error of 256 units is already about 5e-2 (see the table by width).
 PENALTY, PENALTY_BY_WIDTH = 1e-4, 1e-6
 TOLERANCE, NOISY_TOLERANCE = 1e-6, 2e-2
 RATE, RATE_TOLERANCE = -0.5, 0.1
@@ -51,7 +51,7 @@ SIZES = {"quick": _Sizes(20, (64, 256, 1024), (64,)), "full": _Sizes(100, FULL_W
 
 
 class _Found(NamedTuple):
-    """Problems in which gradient descent moved, worst gaps of the other methods, violations of the bound, its slope."""
+    """Problems in which gradient descent moved, worst gaps of the other methods, violations and slope of the bound."""
 
     moved: int
     gaps: Mapping[str, float]
@@ -60,13 +60,13 @@ class _Found(NamedTuple):
 
 
 def holds(found: _Found) -> bool:
-    """Whether gradient descent stays, the others reach the optimum, and the certificate sharpens at the theory's rate."""
+    """Whether gradient descent stays at 0, the others reach the optimum, and the certificate tightens as predicted."""
     reached = all(gap <= (NOISY_TOLERANCE if name == "noisy_sgd" else TOLERANCE) for name, gap in found.gaps.items())
     return found.moved == 0 and reached and found.violations == 0 and abs(found.slope - RATE) <= RATE_TOLERANCE
 
 
 class _Run(NamedTuple):
-    """One run from zero: whether it left zero, its certified relative gap, its steps, and the course of the gap."""
+    """One run from zero: whether it left zero, its certified relative gap, its steps, and the trajectory of the gap."""
 
     moved: bool
     gap: float
@@ -88,7 +88,7 @@ def _model(name: str) -> str:
 def _methods(
     context: ClaimContext, names: list[str], width: int, penalty: float, model: str | None = None
 ) -> dict[str, Any]:
-    """One object per method, with rates from the first problem: all seeds share it, and its compiled code."""
+    """Creates one object per method, with rates from the first problem; all seeds share it and its compiled code."""
     net, x, y = _problem(context, 0, width)
     found: dict[str, Any] = {}
     for name in names:
@@ -101,7 +101,7 @@ def _methods(
 def _train(
     context: ClaimContext, seed: int, width: int, name: str, method: Any, start: float, model: str | None = None
 ) -> _Run:
-    """Trains from zero, or from a random point of that size."""
+    """Trains from zero, or from a random point of the given size."""
     net, x, y = _problem(context, seed, width)
     settings: dict[str, Any] = {"penalty": PENALTY, "power": POWER}
     risk = tn.objective(net, x, y, **settings)
@@ -139,17 +139,17 @@ def _control(context: ClaimContext, sizes: _Sizes, found: _Found) -> NegativeCon
     run = _train(context, 0, sizes.width, name, method, 0.0, model="linear")
     return NegativeControl(
         setting="the model of order 1 in place of order 2, from W = 0",
-        predicted="W = 0 is no stationary point of the linear model: gradient descent moves",
+        predicted="W = 0 is not a stationary point of the linear model: gradient descent moves",
         measured={"problems in which gradient descent moved": int(run.moved), "certified relative gap": run.gap},
         fails=not holds(found._replace(moved=int(run.moved))),
     )
 
 
 def _courses(context: ClaimContext, sizes: _Sizes, runs: dict[str, list[_Run]], eigenvalue: float) -> Figure:
-    """Gap against iterations of all methods on one problem, from zero and from a small random start."""
+    """Gap by iteration of all methods on one problem, from zero and from a small random initialization."""
     methods = _methods(context, list(sizes.methods), sizes.width, PENALTY)
     panels: list[Plot] = []
-    for start, title in ((0.0, "start: the saddle $W = 0$"), (SMALL_START, "start: small and random")):
+    for start, title in ((0.0, "Initialization at the saddle $W = 0$"), (SMALL_START, "Small random initialization")):
         series: list[Series] = []
         for name, method in methods.items():
             known = start == 0 and name in runs
@@ -165,13 +165,13 @@ def _courses(context: ClaimContext, sizes: _Sizes, runs: dict[str, list[_Run]], 
         "Escaping the saddle at zero",
         tuple(panels),
         f"n = {EXAMPLES} noisy products in dimension {INPUTS}, width {sizes.width}, penalty {PENALTY:g} with power {POWER}. "
-        "The gap is that of the dual certificate: of the quadratic model, and for noisy SGD of the randomized network. "
-        "Gradient descent and L-BFGS do not escape an exact saddle. Checks are made at growing numbers of steps.",
+        "The gap is that of the dual certificate of the quadratic model; for noisy SGD, of the randomized network. Gradient "
+        "descent and L-BFGS do not escape an exact saddle. Evaluations are spaced at increasing numbers of steps.",
     )
 
 
 def _by_width(context: ClaimContext, sizes: _Sizes) -> tuple[np.ndarray, list[list[Any]], int]:
-    """Certified relative gap of L-BFGS by data set and width; rows of the table; violations of the bound."""
+    """Returns certified relative gaps of L-BFGS by data set and width, rows of the table, and violations of the bound."""
     widths, seeds = sizes.widths, sizes.data_sets
     gaps, rows, violations = np.zeros((seeds, len(widths))), [], 0
     for j, width in enumerate(widths):
@@ -214,8 +214,8 @@ def _width_figure(widths: tuple[int, ...], gaps: np.ndarray) -> Figure:
     )
     return Figure(
         "network_certificate",
-        "A certificate for the randomized network, tighter at larger width",
-        (Plot("width $m$ (hidden units)", "proved bound on the excess (relative)", series, "log2", "log"),),
+        "The certificate of the randomized network becomes tighter with the width",
+        (Plot("width $m$ (hidden units)", "certified relative gap", series, "log2", "log"),),
         f"Networks trained on their exact randomized risk (L-BFGS), penalty {PENALTY_BY_WIDTH:g} with power {POWER}. The bound "
         f"covers every displacement of the network. Mean over {gaps.shape[0]} data sets, 95 % intervals.",
         highlight=True,
@@ -232,11 +232,11 @@ def _from_zero_table(runs: dict[str, list[_Run]]) -> Table:
         moved, gaps, quadratic, steps, _ = zip(*found, strict=True)
         median = float(np.median(gaps)), max(gaps), float(np.median(steps))
         rows.append([NAMES[name], len(found), sum(moved), *median, max(quadratic)])
-    return Table("from_zero", "Runs from W = 0 exactly, by method.", columns, rows)
+    return Table("from_zero", "Runs initialized exactly at W = 0, by method.", columns, rows)
 
 
 def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
-    """Runs the methods from zero and certifies networks by width; by default at the sizes of the profile."""
+    """Runs the methods from zero and certifies networks by width; the sizes default to those of the profile."""
     sizes = sizes or SIZES[context.profile]
     runs, eigenvalue = _from_zero(context, sizes)
     courses = _courses(context, sizes, runs, eigenvalue)
@@ -272,15 +272,15 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
         ),
         explanation=(
             "At W = 0 the gradient of the quadratic objective vanishes, and the Hessian has a negative eigenvalue: a strict "
-            "saddle. Gradient descent started there never moves. Methods that perturb, inject noise, or use negative "
+            "saddle. Gradient descent initialized there never moves. Methods that perturb, inject noise, or use negative "
             "curvature escape it and reach the certified global optimum.",
             "Noisy SGD is the algorithm of the paper: minibatches of 64, fresh random signs and injected noise in every "
-            "step, on the network itself. Its gap is that of the network's own certificate, and has three parts: the noise "
-            f"that is left when the learning rate has fallen to zero after {NOISY_STEPS} steps (it falls about as one over the "
-            "number of steps), the coupling error that the certificate has to allow for, and the distance to the best network.",
-            "The network's certificate adds to the duality of the quadratic model the exact variance over the signs and an "
-            "explicit bound on the even terms of order four and more. It covers every displacement of the network and "
-            "becomes tighter as the width grows.",
+            "step, on the network itself. Its gap is that of the network's own certificate and has three parts: the noise "
+            f"that remains when the learning rate has decayed to zero after {NOISY_STEPS} steps (it decreases roughly as "
+            "one over the number of steps), the coupling error, and the distance to the best network.",
+            "The network's certificate combines the dual bound of the quadratic model with the exact variance over the "
+            "signs and an explicit bound on the even terms of order four and higher. It covers every displacement of the "
+            "network and becomes tighter as the width grows.",
         ),
     )
 

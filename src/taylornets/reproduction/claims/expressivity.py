@@ -1,4 +1,4 @@
-"""Planted weights fit polynomial targets with the error and the norm of the theory (theory 6)."""
+"""Planted weights fit polynomial targets with the error and the norm predicted by the theory (theory 6)."""
 
 import math
 import zlib
@@ -20,12 +20,12 @@ from taylornets.reproduction.claims import Claim, ClaimContext, NegativeControl,
 
 SLOPE, TOLERANCE, ERRORS, IDENTITY = -0.5, 0.1, 3.0, 1e-9
 INPUTS, EXAMPLES = 5, 40
-# The pairs (k, p) of the theory page, for a shifted sine, which expresses every power at every order.
+# The pairs (k, p) of docs/theory.md, for a shifted sine, which expresses every power at every order.
 PAGE = ((1, 3), (2, 2), (2, 4), (2, 5), (3, 3), (3, 5), (4, 6))
 OTHERS = ("cubic_relu", "tanh", "erf")
 LARGEST = 6
 CONTROL, RADIUS = (2, 2), 2.0
-HEAVY = 0.1  # a relative scatter of the norm between networks of the largest width that is called heavy
+HEAVY = 0.1  # relative standard deviation of the norm between networks of the largest width above which tails count as heavy
 
 
 def _shifted_sine(t: Array) -> Array:
@@ -34,7 +34,7 @@ def _shifted_sine(t: Array) -> Array:
 
 @dataclass(frozen=True)
 class Planted:
-    """One activation, order and power: errors by width, norms of the widest networks, their limit."""
+    """Results for one activation, order and power: errors by width, norms of the widest networks, their limit."""
 
     activation: str
     row: Any
@@ -46,7 +46,7 @@ class Planted:
 
     @property
     def deviation(self) -> float:
-        """Mean norm minus its limit, in standard errors: exact ones, since with heavy tails the sample's own are unreliable."""
+        """Mean norm minus its limit, in exact standard errors, since sample estimates are unreliable for heavy tails."""
         error = self.scatter * self.row.norm / math.sqrt(len(self.norms))
         return float((self.norms.mean() - self.row.norm) / error) if error > 0 else 0.0
 
@@ -57,14 +57,14 @@ class Planted:
 
     @property
     def holds(self) -> bool:
-        """Whether slope and norm are as predicted. A norm that is the same in every network must be the limit."""
+        """Whether slope and norm are as predicted. A norm that is equal in all networks must equal the limit."""
         exact = self.scatter > 0 or math.isclose(self.norms.mean(), self.row.norm, rel_tol=1e-6)
         return abs(self.slope - SLOPE) <= TOLERANCE and abs(self.deviation) <= ERRORS and exact
 
 
 @dataclass(frozen=True)
 class _Sizes:
-    """Width of a part, width of the widest networks, number of these, activations beside the shifted sine."""
+    """Width of a part, width and number of the widest networks, activations in addition to the shifted sine."""
 
     block: int
     widest: int
@@ -73,7 +73,7 @@ class _Sizes:
 
     @property
     def widths(self) -> np.ndarray:
-        """Powers of two from a part to the whole."""
+        """Widths in powers of two, from one part to the widest network."""
         return self.block * 2.0 ** np.arange(int(math.log2(self.widest // self.block)) + 1)
 
 
@@ -89,7 +89,7 @@ def holds(found: Sequence[Planted], identity: float) -> bool:
 def _blocks(
     keys: Array, width: int, activation: tn.activations.Activation, order: int, power: int, x: Array
 ) -> tuple[Array, Array]:
-    """Errors at the examples and `‖W‖^{2k}` of networks, one for each key."""
+    """Errors at the examples and `‖W‖^{2k}`, for one network per key."""
     target = tn.targets.Polynomial(jnp.ones((1, INPUTS)) / math.sqrt(INPUTS), (power,), jnp.ones(1))
 
     def one(key: PRNGKeyArray) -> tuple[Array, Array]:
@@ -101,7 +101,7 @@ def _blocks(
 
 
 def planted(context: ClaimContext, sizes: _Sizes, activation: Any, row: Any, radius: float = 1.0) -> Planted:
-    """Plants weights for one pair of order and power; inputs are of norm `radius`, where the theory needs 1."""
+    """Plants weights for one pair of order and power; inputs have norm `radius`, while the theory requires 1."""
     sigma = tn.activations.get(activation)
     seeds, count = sizes.networks, sizes.widest // sizes.block
     name = "shifted sine" if activation is _shifted_sine else sigma.name
@@ -120,12 +120,12 @@ def planted(context: ClaimContext, sizes: _Sizes, activation: Any, row: Any, rad
 
 
 def pairs(others: tuple[str, ...]) -> list[tuple[Any, Any]]:
-    """Activations with the rows of their expressivity tables that are checked."""
+    """Activations with the tested rows of their expressivity tables."""
     page = tn.expressivity.table(tn.activations.get(_shifted_sine), largest=LARGEST)
     jobs: list[tuple[Any, Any]] = [(_shifted_sine, row) for row in page.rows if (row.order, row.power) in PAGE]
     for name in others:
         rows = tn.expressivity.table(name, orders=(1, 2, 3, 4), largest=LARGEST).rows
-        # All pairs of the theory page that the activation expresses, and each order's first power.
+        # All pairs of docs/theory.md that the activation expresses, and the first power of each order.
         firsts = {
             order: min(tn.expressivity.table(name, largest=LARGEST).powers(order), default=0) for order in (1, 2, 3)
         }
@@ -139,15 +139,15 @@ def _control(context: ClaimContext, sizes: _Sizes, jobs: list[tuple[Any, Any]], 
     found = planted(context, sizes, activation, row, RADIUS)
     return NegativeControl(
         setting=f"the same weights for k = {row.order}, p = {row.power}, at inputs of norm {RADIUS:g} instead of 1",
-        predicted="the Hermite expansion needs inputs of norm 1: the mean is another function, the error tends to a constant, "
-        "slope 0",
+        predicted="the Hermite expansion requires inputs of norm 1: the mean is a different function, and the error tends to a "
+        "constant, slope 0",
         measured={"slope": found.slope, "deviation of the norm, in standard errors": found.deviation},
         fails=not holds([found], identity),
     )
 
 
 def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
-    """Plants weights for every pair; by default at the sizes of the profile."""
+    """Plants weights for every pair; the sizes default to those of the profile."""
     sizes = sizes or SIZES[context.profile]
     jobs, seeds = pairs(sizes.others), sizes.networks
     found: list[Planted] = []
@@ -169,25 +169,26 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
         figures=(_figure(found, sizes),),
         tables=(_pairs_table(found, sizes), *(_what(name) for name in sizes.others)),
         explanation=(
-            "Weights of order k for a given power of a direction are written down in closed form, unit by unit. The network's "
-            "term of order k then fits the target with an error that decays as the width to the power −1/2, and the norm of "
-            "the weights, which decides how many examples are needed to learn the target, has a known limit. The tables list "
-            "which powers an activation can express at which order.",
-            "A planted network of width m is the mean of the networks that its pairs of units form, so each of the widest "
-            "networks is computed in parts, and its parts are the narrower ones; one network of the full width is computed "
-            "whole, and agrees.",
-            "High powers have heavy tails: the norm is a mean of squared Hermite polynomials He_q of a Gaussian, q = p − k, "
-            "whose fourth moments grow as 3, 15, 93, 639, 4,653, 35,169 times the square of the second. At width 65,536 the "
-            f"norm of one network scatters by more than {HEAVY:.0%} from q = {_heavy()} on; there, means over few networks "
-            "tend to lie low. Standard errors are exact, from those fourth moments. (A first run with standard errors "
-            "estimated from 12 networks had one pair in 24 at 3.5 of them, q = 2, and 2.0 exact ones.)",
-            "The interval in the summary belongs to the slope farthest from −1/2.",
+            "Weights of order k for a given power of a direction have a closed form, unit by unit. The order-k term of the "
+            "network then fits the target with an error that decays as m^(-1/2), and the norm of the weights, which "
+            "determines the number of examples required to learn the target, has a known limit. The tables list the powers "
+            "that each activation can express at each order.",
+            "A planted network of width m is the mean of the networks formed by its pairs of units. The widest networks "
+            "are therefore computed in parts, which also serve as the narrower networks; one network of full width is "
+            "computed as a whole for comparison.",
+            "High powers have heavy tails: the norm is a mean of squared Hermite polynomials He_q of a Gaussian, q = p − "
+            "k, whose fourth moments grow as 3, 15, 93, 639, 4,653, 35,169 times the square of the second. At width 65,536 "
+            f"the norm of one network has a relative standard deviation above {HEAVY:.0%} for q ≥ {_heavy()}; in this "
+            "range, means over few networks tend to be too low. Standard errors are exact, from these fourth moments. (In "
+            "a first run with standard errors estimated from 12 networks, one pair in 24, with q = 2, deviated by 3.5 "
+            "estimated, or 2.0 exact, standard errors.)",
+            "The interval in the summary is that of the slope farthest from −1/2.",
         ),
     )
 
 
 def _heavy() -> int:
-    """The first `q` whose norm scatters by more than `HEAVY` at the largest width."""
+    """The smallest `q` for which the relative standard deviation of the norm exceeds `HEAVY` at the largest width."""
     rows = tn.expressivity.table("exp", orders=(1,), largest=12).rows
     return next(row.power - 1 for row in rows if math.sqrt(2 * (row.tail - 1) / SIZES["quick"].widest) > HEAVY)
 
@@ -222,7 +223,7 @@ def _figure(found: list[Planted], sizes: _Sizes) -> Figure:
         panels.append(Plot("width $m$ (hidden units)", "r.m.s. error of $f^{(k)}$", series, "log2", "log", title))
     return Figure(
         "planted",
-        "Planted weights fit their target as the width grows",
+        "Planted weights approach their target as the width grows",
         panels,
         f"Root mean square over {EXAMPLES} inputs on the unit sphere of dimension {INPUTS} and over networks; the target is "
         f"⟨β, x⟩^p. Geometric means over {sizes.networks} groups of networks. Right: k = 2.",
@@ -232,8 +233,9 @@ def _figure(found: list[Planted], sizes: _Sizes) -> Figure:
 def _pairs_table(found: list[Planted], sizes: _Sizes) -> Table:
     return Table(
         "pairs",
-        f"Every pair of order and power: slope of the error over widths {sizes.block:,} to {sizes.widest:,} with a 95 % "
-        f"bootstrap interval, and ‖W‖^(2k) at width {sizes.widest:,}, mean over {sizes.networks} networks, against its limit.",
+        f"All pairs of order and power: slope of the error over widths {sizes.block:,} to {sizes.widest:,} with a 95 % "
+        f"bootstrap interval, and ‖W‖^(2k) at width {sizes.widest:,}, mean over {sizes.networks} networks, compared with "
+        "its limit.",
         (
             "activation",
             "k",
@@ -243,8 +245,8 @@ def _pairs_table(found: list[Planted], sizes: _Sizes) -> Table:
             "high",
             "norm",
             "limit",
-            "standard errors off",
-            "scatter of one network",
+            "deviation (standard errors)",
+            "relative standard deviation of one network",
         ),
         [
             [
@@ -267,7 +269,7 @@ def _what(name: str) -> Table:
     found = tn.expressivity.table(name)
     return Table(
         f"what_{name}",
-        f"What {name} can express: ‖W‖^(2k) of the weights for ⟨β, x⟩^p, where it can.",
+        f"Expressivity of {name}: ‖W‖^(2k) of the weights for ⟨β, x⟩^p, where they exist.",
         ("k", "p", "expressible", "norm"),
         [[row.order, row.power, row.expressible, row.norm if row.expressible else None] for row in found.rows],
     )

@@ -1,4 +1,4 @@
-"""Complexities of the linear and the quadratic model: exact values, bounds, scaling, certificates (theory 7)."""
+"""Rademacher complexity of the linear and the quadratic model: exact values, bounds, scaling, certificates (theory 7)."""
 
 import itertools
 import math
@@ -22,13 +22,13 @@ from taylornets.reproduction.claims._classifiers import DATA, Certified, certifi
 TOLERANCE = 0.1
 REACHED = 1e-6
 ROUNDING = 1e-12
-# Predicted exponents of the exact complexity at unit radius, by what varies: examples, dimension, M_op.
+# Predicted exponents of the exact complexity at unit radius in the number of examples, the dimension, and M_op.
 PREDICTED = {1: {"n": -0.5, "d": 0.0, "M_op": 0.0}, 2: {"n": -0.5, "d": -0.5, "M_op": 1.0}}
-# The largest eigenvalue of the quadratic model's matrix is that of a Gaussian one, `2 √(r/n)` in `r` directions, up to two
-# relative corrections: `√(r/n)/2` (inputs are no Gaussian matrix) and `-0.9 r^{-2/3}` (Tracy and Widom's mean). Both flatten
-# the slope in `r`: from 32 to 256 directions at n = 32768 by 0.05 (0.1 in M_op), from 64 to 512 at n = 65536 by 0.034.
+# The largest eigenvalue of the quadratic model's matrix is that of a Gaussian matrix, `2 √(r/n)` in `r` directions, up to two
+# relative corrections: `√(r/n)/2` (the inputs are not Gaussian) and `-0.9 r^{-2/3}` (mean of the Tracy-Widom law). Both
+# flatten the slope in `r`: from 32 to 256 directions at n = 32768 by 0.05 (0.1 in M_op), from 64 to 512 at n = 65536 by 0.034.
 WIDTH, FEW = 16, 8
-# Top eigenvalues of large matrices hardly scatter, norms of vectors do.
+# Top eigenvalues of large matrices concentrate; norms of vectors fluctuate more.
 DRAWS = {1: 64, 2: 1}
 NAMES = {1: "NTK", 2: "quadratic model"}
 Values = dict[tuple[int, str], dict[float, np.ndarray]]
@@ -36,7 +36,7 @@ Values = dict[tuple[int, str], dict[float, np.ndarray]]
 
 @dataclass(frozen=True)
 class _Sizes:
-    """Networks per value, searches, data sets of the bound; grids of n, d and m; the fixed sizes; dimensions of the control."""
+    """Networks per value, searches, data sets for the bound; grids of n, d and m; fixed sizes; dimensions of the control."""
 
     seeds: int
     searches: int
@@ -55,9 +55,9 @@ SIZES = {"quick": _Sizes(3, 6), "full": _Sizes(8, 50)}
 
 
 class _Found(NamedTuple):
-    """Numbers of the decision rule: by order, shares of the supremum that searches reached and complexities over bounds.
+    """Inputs of the decision rule: by order, search results relative to the supremum, and complexities relative to bounds.
 
-    Then the exponents by order and name, and the certificates.
+    Further, the exponents by order and name, and the certificates.
     """
 
     searched: Mapping[int, np.ndarray]
@@ -67,19 +67,21 @@ class _Found(NamedTuple):
 
 
 def holds(found: _Found) -> bool:
-    """Whether suprema are exact, bounds and certificates hold, and the exponents are the theory's."""
+    """Whether suprema are exact, bounds and certificates hold, and the exponents agree with the theory."""
     exact = all(np.max(np.abs(s - 1)) <= REACHED and np.max(s) <= 1 + 1e-9 for s in found.searched.values())
     scaling = all(
         abs(found.exponents[o, name] - PREDICTED[o][name]) <= TOLERANCE for o in NAMES for name in PREDICTED[o]
     )
-    above = all(np.max(r) <= 1 + ROUNDING for r in found.ratios.values())  # on a line the NTK's bound is attained
+    above = all(
+        np.max(r) <= 1 + ROUNDING for r in found.ratios.values()
+    )  # the NTK bound is attained for collinear inputs
     useful = any(not item.certificates[2].vacuous for item in found.certified)
     kept = all(item.certificates[o].bound >= item.test_errors[o] for item in found.certified for o in NAMES)
     return exact and above and scaling and useful and kept
 
 
 def _complexity(key: PRNGKeyArray, order: int, n: int, d: int, width: int, directions: int) -> float:
-    """Exact complexity at unit radius, inputs uniform on the unit sphere of a random subspace."""
+    """Exact complexity at unit radius, for inputs uniform on the unit sphere of a random subspace."""
     keys = jax.random.split(key, 4)
     basis = jnp.linalg.qr(jax.random.normal(keys[0], (d, directions)))[0]
     x = (problems.sphere(keys[1], n, directions) @ basis.T).astype(jnp.float32)
@@ -89,7 +91,7 @@ def _complexity(key: PRNGKeyArray, order: int, n: int, d: int, width: int, direc
 
 
 def _scaling(context: ClaimContext, sizes: _Sizes) -> Values:
-    """Complexities by order and by what varies: for each value, one number per seed."""
+    """Complexities by order and varied quantity: for each value, one number per seed."""
     d, many = sizes.base_d, sizes.many
     grids = {
         "n": [(n, n, d, WIDTH, d) for n in sizes.grid_n],
@@ -101,14 +103,14 @@ def _scaling(context: ClaimContext, sizes: _Sizes) -> Values:
     cells = [(order, name, cell) for order in NAMES for name, cells in grids.items() for cell in cells]
     for i, (order, name, (value, *shape)) in enumerate(cells):
         context.progress(0.3 + 0.3 * i / len(cells), f"complexity of the {NAMES[order]}, {name} = {value:.3g}")
-        # The same seeds for every value: what differs between networks does not blur a slope.
+        # The same seeds for every value, so that variation between networks does not affect the slope.
         keys = jax.random.split(jax.random.fold_in(context.key, 10 + order), sizes.seeds)
         found.setdefault((order, name), {})[value] = np.array([_complexity(key, order, *shape) for key in keys])
     return found
 
 
 def _brute_force(key: PRNGKeyArray, order: int) -> tuple[float, float]:
-    """The best of many searches over `W`, over the formula: `(ratio, formula)`; definition and search are NumPy's."""
+    """The best of many searches over `W`, relative to the formula, as `(ratio, formula)`; independent NumPy implementation."""
     n, d, m = 6, 3, 4
     keys = jax.random.split(key, 4)
     net = tn.TwoLayerNetwork.init(keys[0], d, m, activation="softplus")
@@ -130,7 +132,7 @@ def _brute_force(key: PRNGKeyArray, order: int) -> tuple[float, float]:
 
 
 def _ratios(key: PRNGKeyArray, order: int, count: int) -> np.ndarray:
-    """Exact complexity, all signs enumerated, over its bound, on random data sets of uneven scale and low rank."""
+    """Exact complexity (all signs enumerated) relative to its bound, on random anisotropic, low-rank data sets."""
     n, d, m = 6, 4, 8
     every = jnp.array(list(itertools.product([-1.0, 1.0], repeat=n)))
 
@@ -140,7 +142,7 @@ def _ratios(key: PRNGKeyArray, order: int, count: int) -> np.ndarray:
         keys = jax.random.split(key, 4)
         net = tn.TwoLayerNetwork.init(keys[0], d, m)
         x = jax.random.normal(keys[1], (n, d)) * jnp.exp(jax.random.normal(keys[2], (n, 1)))
-        x = x * jnp.exp(3 * jax.random.normal(keys[3], (d,)))  # some data sets are almost on a line
+        x = x * jnp.exp(3 * jax.random.normal(keys[3], (d,)))  # some data sets are nearly collinear
         exact = tn.generalization.suprema(net, x, every, order=order, radius=1.0).mean()
         return exact / tn.generalization.bound(net, x, order=order, radius=1.0).value
 
@@ -153,7 +155,7 @@ def _control(context: ClaimContext, sizes: _Sizes, found: _Found) -> NegativeCon
     points = [[_complexity(key, 2, sizes.grid_n[0], d, FEW, fixed) for d in sizes.control] for key in keys]
     slope = statistics.bootstrap_slope(np.array(sizes.control, float), np.array(points), context.seed)[0]
     return NegativeControl(
-        setting=f"anisotropic inputs: in {fixed} directions whatever the dimension d",
+        setting=f"anisotropic inputs: {fixed} directions, independent of the dimension d",
         predicted="M_op does not depend on d, so the quadratic model gains nothing: exponent 0 in d instead of −1/2",
         measured={f"{NAMES[2]}: exponent in d": slope},
         fails=not holds(found._replace(exponents={**found.exponents, (2, "d"): slope})),
@@ -161,12 +163,12 @@ def _control(context: ClaimContext, sizes: _Sizes, found: _Found) -> NegativeCon
 
 
 def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
-    """Computes complexities, bounds and certificates; by default at the sizes of the profile."""
+    """Computes complexities, bounds and certificates; the sizes default to those of the profile."""
     sizes = sizes or SIZES[context.profile]
     brute: dict[int, np.ndarray] = {}
     ratios: dict[int, np.ndarray] = {}
     for order in NAMES:
-        context.progress(0.15 * (order - 1), f"searching for weights beyond the supremum, order {order}")
+        context.progress(0.15 * (order - 1), f"search for weights above the supremum, order {order}")
         keys = jax.random.split(jax.random.fold_in(context.key, order), sizes.searches + 1)
         brute[order] = np.array([_brute_force(key, order)[0] for key in keys[1:]])
         ratios[order] = _ratios(keys[0], order, sizes.data_sets)
@@ -201,21 +203,21 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
         figures=(_figure(values, sizes),),
         tables=(_exponents(fits), _certificates(certified)),
         explanation=(
-            "The complexity says how well a class of functions can follow random labels; it bounds how much worse a model "
-            "may do on new examples than on its training data. For the linear and the quadratic model the supremum over all "
-            "weights in a ball is computed exactly, so these are no estimates of a bound but the quantity itself. That of the "
-            "quadratic model is smaller by the factor M_op, which is 1/√d for isotropic inputs and 1 for inputs on a line: "
-            "the dimension factor that it gains over the NTK.",
+            "Rademacher complexity measures how well a function class can fit random labels; it bounds the difference "
+            "between test and training error. For the linear and the quadratic model, the supremum over all weights in a "
+            "ball is computed exactly rather than bounded. The complexity of the quadratic model is smaller by the factor "
+            "M_op, which is 1/√d for isotropic inputs and 1 for collinear inputs: this is the dimension factor gained over "
+            "the NTK.",
             "A certificate bounds the test error from the training data alone, for all weights and margins at once, with "
-            "probability 0.95. A bound of 1/2 or more is called vacuous: a coin does as well. Data sets, splits and training "
-            "were fixed before any bound was computed.",
+            "probability 0.95. A bound of 1/2 or more is vacuous, since it is no better than chance. Data sets, splits "
+            "and training were fixed before any bound was computed.",
             shortfall(certified),
-            "The laws in d and M_op are those of large dimension: a random matrix's top eigenvalue lies below its limit by a "
-            "share of d^(-2/3), which flattens the slopes. In first measurements the exponents of the "
-            "quadratic model in d and M_op were −0.32 and 0.62 over d from 4 to 32, −0.42 and 0.85 over d from 16 to 128 with "
-            "4,096 examples, −0.44 and 0.92 over d from 32 to 256 with 16,384; the ranges were moved for that reason, the "
-            "tolerance kept.",
-            "The interval in the summary belongs to the exponent of the quadratic model's complexity in M_op.",
+            "The power laws in d and M_op hold for large dimension: the top eigenvalue of a random matrix lies below its "
+            "limit by a relative amount of order d^(-2/3), which flattens the slopes. In first measurements, the exponents "
+            "of the quadratic model in d and M_op were −0.32 and 0.62 over d from 4 to 32, −0.42 and 0.85 over d from 16 "
+            "to 128 with 4,096 examples, −0.44 and 0.92 over d from 32 to 256 with 16,384; the ranges were changed for "
+            "this reason; the tolerance was not.",
+            "The interval in the summary is that of the exponent of the quadratic model's complexity in M_op.",
         ),
     )
 
@@ -237,12 +239,12 @@ def _figure(values: Values, sizes: _Sizes) -> Figure:
         panels.append(Plot(label, "Rademacher complexity at radius 1", series, "log", "log"))
     return Figure(
         "complexity",
-        "The quadratic model's complexity falls with the dimension, the NTK's does not",
+        "The complexity of the quadratic model decreases with the dimension; that of the NTK does not",
         panels,
         f"Exact suprema averaged over {DRAWS[1]} sign vectors (NTK; quadratic: {DRAWS[2]}), mean over {sizes.seeds} networks "
-        "and data sets with 95 % intervals; cubic ReLU, inputs uniform on the unit sphere (third panel: of a random subspace "
+        "and data sets with 95 % intervals. Cubic ReLU, inputs uniform on the unit sphere (third panel: of a random subspace "
         f"of dimension {sizes.grid_d[0]} to {sizes.grid_d[-1]} in {sizes.grid_d[-1]} dimensions). Where d or M_op varies, "
-        f"n = {sizes.many}, m = {FEW}; elsewhere, where they do not vary, n = {sizes.base_n}, d = {sizes.base_d}, m = {WIDTH}.",
+        f"n = {sizes.many}, m = {FEW}; otherwise, unless varied, n = {sizes.base_n}, d = {sizes.base_d}, m = {WIDTH}.",
     )
 
 
@@ -265,7 +267,7 @@ def _certificates(certified: list[Certified]) -> Table:
             rows.append([item.name, item.examples, model, found.bound, item.test_errors[order], *parts, found.vacuous])
     return Table(
         "certificates",
-        "Bounds on the test error of trained classifiers (valid with probability 0.95) and the errors they bound.",
+        "Bounds on the test error of trained classifiers (valid with probability 0.95) and the measured test errors.",
         (
             "data", "training examples", "model", "bound", "test error", "train risk", "complexity", "confidence", "margin",
             "vacuous",

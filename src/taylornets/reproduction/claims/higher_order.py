@@ -1,4 +1,4 @@
-"""Networks couple with their k-th order term; which order learns which target (theory 2, 6, 8)."""
+"""Coupling of networks with their order-k term, and learning curves by order and target (theory 2, 6, 8)."""
 
 import itertools
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ from taylornets.reproduction.claims._order_learning import TARGETS, Learning, le
 
 INPUTS, EXAMPLES = 4, 32
 POWERS = {2: 3, 3: 4, 4: 5}  # of the target, by order
-# A phase, so that no Gaussian moment of any derivative vanishes.
+# A phase shift, so that no Gaussian moment of any derivative vanishes.
 SIGMA = tn.activations.Custom(lambda t: jnp.sin(t + 0.7), complex_arguments=True, strip_width=float("inf"))
 KINDS = {"signed": tn.randomization.SignedMoments, "roots": tn.randomization.RootsOfUnity}
 WORDS = {"signed": "signed moments", "roots": "roots of unity"}
@@ -31,7 +31,7 @@ CONTROL_ORDER = 3
 
 @dataclass(frozen=True)
 class _Sizes:
-    """Widths and networks of the coupling, of the optima, the cells of the learning, and the orders of the coupling."""
+    """Widths and networks for coupling and optima, the cells of the learning curves, and the orders of the coupling."""
 
     widths: tuple[int, ...]
     networks: int
@@ -39,7 +39,7 @@ class _Sizes:
     optima_networks: int
     learning: Learning
     orders: tuple[int, ...] = tuple(POWERS)
-    shares: tuple[float, float] = (0.3, 0.45)  # of the time, when coupling and optima are done
+    shares: tuple[float, float] = (0.3, 0.45)  # fractions of the time after which coupling and optima are done
 
 
 SIZES = {
@@ -58,7 +58,7 @@ SIZES = {
 
 
 def holds(slopes: Iterable[tuple[float, float]]) -> bool:
-    """Whether every slope, the first number of its pair, is the theory's, the second."""
+    """Whether every measured slope (first of the pair) agrees with the theory (second)."""
     return all(abs(slope - wanted) <= TOLERANCE for slope, wanted in slopes)
 
 
@@ -72,7 +72,7 @@ def predicted(kind: str, order: int, part: str) -> float:
 def problem(
     key: PRNGKeyArray, width: int, order: int
 ) -> tuple[tn.TwoLayerNetwork, Array, tn.targets.Polynomial, Array]:
-    """A network, inputs, a power of one direction, and weights planted for it."""
+    """Returns a network, inputs, a power of one direction, and planted weights for it."""
     key_net, key_x = jax.random.split(key)
     net = tn.TwoLayerNetwork.init(key_net, INPUTS, width, activation=SIGMA)
     target = tn.targets.Polynomial(jnp.eye(1, INPUTS), (POWERS[order],), jnp.ones(1))
@@ -81,13 +81,13 @@ def problem(
 
 @partial(jax.jit, static_argnums=(1, 2, 3))
 def coupling_errors(key: PRNGKeyArray, width: int, order: int, multipliers: int | None = None) -> Array:
-    """Difference of the randomized network to `f^(k)`: root mean square over draws and examples, and that of its mean.
+    """Difference between the randomized network and `f^(k)`: root mean square over draws and examples, and that of its mean.
 
     Shape `(constructions, 2)`. The multipliers are those of order `k` unless another order is given.
     """
     net, x, _, w = problem(key, width, order)
     if order % 2:
-        # The planted pair moves in opposite directions, which cancels even orders; the positive one, moved further, does not.
+        # Moving a planted pair in opposite directions cancels even orders; moving only the positive unit, further, does not.
         w = jnp.where(net.a > 0, 2 ** (1 / order) * w, 0)
     prepared, term = tn.randomization.prepare_signs(net, x), net.term(order, w, x)
     found: list[Array] = []
@@ -101,7 +101,7 @@ def coupling_errors(key: PRNGKeyArray, width: int, order: int, multipliers: int 
 def _errors(
     context: ClaimContext, sizes: _Sizes, order: int, span: tuple[float, float], multipliers: int | None = None
 ) -> np.ndarray:
-    """Coupling errors of one order, shape `(constructions, 2, networks, widths)`; `span` is its part of the progress."""
+    """Coupling errors of one order, shape `(constructions, 2, networks, widths)`; `span` is its range of the progress."""
     found = np.zeros((len(KINDS), 2, sizes.networks, len(sizes.widths)))
     for j, width in enumerate(sizes.widths):
         done = span[0] + (span[1] - span[0]) * j / len(sizes.widths)
@@ -148,12 +148,12 @@ def _coupling(context: ClaimContext, sizes: _Sizes) -> tuple[dict[str, Any], lis
             line = mean[-1] * (widths / widths[-1]) ** wanted
             plots[part].append(Series("", widths, line, kind="theory", group=label))
             rows.append([WORDS[kind], order, part, slope, *interval, wanted, float(local[-1])])
-    titles = {"noise": "r.m.s. over draws", "bias": "the mean alone"}
+    titles = {"noise": "r.m.s. over draws", "bias": "mean over draws"}
     figure = Figure(
         "coupling_of_order_k",
-        "Multipliers turn a wide network into its term of order k",
+        "Random multipliers turn a wide network into its order-k term",
         tuple(
-            Plot("width $m$ (hidden units)", f"difference to $f^{{(k)}}$: {titles[part]}", plots[part], "log2", "log")
+            Plot("width $m$ (hidden units)", f"difference from $f^{{(k)}}$: {titles[part]}", plots[part], "log2", "log")
             for part in plots
         ),
         f"Activation sin(t + 0.7), planted powers of one direction, {EXAMPLES} inputs on the sphere of dimension {INPUTS}, "
@@ -162,14 +162,14 @@ def _coupling(context: ClaimContext, sizes: _Sizes) -> tuple[dict[str, Any], lis
         highlight=True,
     )
     table = Table(
-        "coupling_of_order_k", "Slopes over the width, and the local slope between the two largest widths.",
-        ("construction", "k", "part", "slope", "low", "high", "theory", "local at the end"), rows,
+        "coupling_of_order_k", "Slopes in the width, and the local slope between the two largest widths.",
+        ("construction", "k", "part", "slope", "low", "high", "theory", "local slope at the end"), rows,
     )  # fmt: skip
     return fits, [figure], table
 
 
 def optima(key: PRNGKeyArray, width: int, order: int = 3) -> tuple[float, float]:
-    """What the exact randomized objective has above the optimum of the single order: at that optimum, and at its own."""
+    """Excess of the exact randomized objective over the optimum of the order-k model: at that optimum, and at its own."""
     net, x, target, w = problem(key, width, order)
     shared: dict[str, Any] = {"penalty": PENALTY, "power": 2 * order}
     training: dict[str, Any] = shared | {"tol": 1e-6, "max_steps": 3000, "throw": False}
@@ -198,7 +198,7 @@ def _convergence(context: ClaimContext, sizes: _Sizes) -> tuple[dict[str, list[f
         slopes[label] = (np.diff(np.log(excess.mean(axis=0))) / np.diff(np.log(m))).tolist()
     return slopes, Figure(
         "optima_of_order_3",
-        "The randomized network's optimum approaches the cubic model's",
+        "The optimum of the randomized network approaches that of the cubic model",
         (Plot("width $m$ (hidden units)", "randomized objective − cubic optimum", lines, "log2", "log"),),
         f"Exact expected risk under signed moments of order 3, penalty {PENALTY:g}, {EXAMPLES} examples; mean over {seeds} "
         "networks with 95 % intervals. Dashed: m^(-1/3), through the last point.",
@@ -206,7 +206,7 @@ def _convergence(context: ClaimContext, sizes: _Sizes) -> tuple[dict[str, list[f
 
 
 def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
-    """Measures coupling, optima and learning; by default at the sizes of the profile."""
+    """Measures coupling, optima and learning curves; the sizes default to those of the profile."""
     sizes = sizes or SIZES[context.profile]
     fits, coupled, slopes = _coupling(context, sizes)
     rates, optimum = _convergence(context, sizes)
@@ -231,22 +231,25 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
         figures=(*coupled, optimum, *learned),
         tables=(slopes, table),
         explanation=(
-            "Random signs remove odd orders only. To remove orders 1 to k − 1, each unit's displacement is multiplied "
-            "by a random node, and its output by a sign, such that all lower moments vanish (signed moments, any activation); "
-            "or by a random k-th root of unity (complex, analytic activations). The noise that remains is that of order 1 and "
-            "falls as m^(-1/2k); the bias is that of the next order that survives: k + 2, as m^(-1/k), or 2k, as m^(-1/2).",
-            "For odd k one unit of each pair is moved, the other is not. Planted weights that move both, in opposite "
-            "directions, cancel even orders in every pair, order 2k among them: under roots of unity their bias falls as "
+            "Random signs cancel odd orders only. To cancel orders 1 to k − 1, the displacement of each unit is multiplied "
+            "by a random node and its output by a sign, such that all lower moments vanish (signed moments, any "
+            "activation); or the displacement is multiplied by a random k-th root of unity (complex, analytic "
+            "activations). The remaining noise is that of order 1 and decays as m^(-1/2k); the bias comes from the next "
+            "surviving order: k + 2, as m^(-1/k), or 2k, as m^(-1/2).",
+            "For odd k, only one unit of each pair is displaced. Planted weights that displace both units in opposite "
+            "directions cancel even orders in every pair, including order 2k: under roots of unity, their bias decays as "
             "m^(-1) rather than m^(-1/2).",
             "The excess of the randomized network's optimum over the cubic model's comes from noise and bias, both of which "
-            "enter the risk as m^(-1/3); at these widths the slopes are still smaller, and approach it.",
-            "Learning: for a target of degree p of one direction the theory's counting, d^p examples for order 1 and a factor "
-            "d fewer for each further order up to p, predicts that order k does best near k = p, and that the randomized "
-            f"networks follow their order. Lowest error measured, at the largest n: {'; '.join(best)}. Against the counting "
-            "stand what it leaves out: the norm of planted weights of order k grows with k!², every term of order k > 2 has "
-            "flat saddles that training must leave, and the randomized networks of 256 units carry noise of order m^(-1/2k).",
-            "The interval in the summary belongs to the slope of the noise under signed moments of order 3; it is a bootstrap "
-            f"over networks. In the quick profile one target and one n stand for the learning; {sizes.learning.seeds} seeds.",
+            "enter the risk as m^(-1/3); at these widths, the slopes are still flatter and approach this rate.",
+            "Learning: for a target of degree p in one direction, the theory counts d^p examples for order 1 and a factor "
+            "d fewer for each further order up to p. It therefore predicts the lowest error near k = p, and randomized "
+            "networks that behave like the model of their order. Lowest measured error, at the largest n: "
+            f"{'; '.join(best)}. The count neglects three effects: the norm of planted weights of order k grows with k!², "
+            "every term of order k > 2 has flat saddles that training must escape, and randomized networks of 256 units "
+            "have noise of order m^(-1/2k).",
+            "The interval in the summary is a bootstrap interval over networks, for the slope of the noise under signed "
+            f"moments of order 3. In the quick profile, learning curves use one target and one n; {sizes.learning.seeds} "
+            "seeds.",
         ),
     )
 

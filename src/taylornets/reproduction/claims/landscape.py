@@ -1,4 +1,4 @@
-"""The landscape of the quadratic model: curvature inequality, saddles, and the points where methods stop (theory 4)."""
+"""The landscape of the quadratic model: curvature inequality, saddles, and stationary points (theory 4)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ SIZES = {
 
 
 class _Found(NamedTuple):
-    """The least relative slack by loss, the worst relative error of an eigenvalue, and eigenvalues below their claim."""
+    """Smallest relative slack by loss, worst relative error of an eigenvalue, and number of eigenvalues below their bound."""
 
     slacks: Mapping[str, float]
     eigenvalues: float
@@ -58,7 +58,7 @@ class _Found(NamedTuple):
 
 
 def holds(found: _Found) -> bool:
-    """Whether the inequality holds at every triple, and the eigenvalues are those of the dense Hessian."""
+    """Whether the inequality holds at every triple and the eigenvalues agree with those of the dense Hessian."""
     inequality = all(value >= -ROUNDING for value in found.slacks.values())
     return inequality and found.eigenvalues <= EIGENVALUE_TOLERANCE and found.below_claim == 0
 
@@ -108,7 +108,7 @@ def _control(context: ClaimContext, sizes: _Sizes, found: _Found) -> NegativeCon
 
 
 def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
-    """Checks inequality, eigenvalues and stationary points; by default at the sizes of the profile."""
+    """Tests inequality, eigenvalues and stationary points; the sizes default to those of the profile."""
     sizes = sizes or SIZES[context.profile]
     slacks: dict[str, np.ndarray] = {}
     for i, loss in enumerate(("squared", "logistic")):
@@ -146,16 +146,17 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
 def _tables(points: FoundPoints) -> tuple[Table, Table]:
     return Table(
         "stationary_points",
-        "Second-order stationary points from random starts: relative excess over the certified lower bound, the share "
-        f"that is above the best one by more than {BAD:g}, and the excess that the curvature inequality proves of the best.",
+        "Second-order stationary points from random initializations: relative excess over the certified lower bound, "
+        f"fraction above the best point by more than {BAD:g}, and the bound of the curvature inequality on the excess of "
+        "the best point.",
         (
-            "power", "width", "points", "least excess", "median excess", "worst excess", "share above the best",
-            "proved by the inequality",
+            "power", "width", "points", "least excess", "median excess", "worst excess",
+            "fraction above the best", "bound of the inequality",
         ),
         points.rows,
     ), Table(
         "eigenvalues",
-        "Smallest Hessian eigenvalue by Lanczos and from the dense Hessian.",
+        "Smallest Hessian eigenvalue: Lanczos compared with the dense Hessian.",
         ("width", "point", "dense", "Lanczos", "relative error", "uncertainty", "converged", "products"),
         points.eigenvalues,
     )  # fmt: skip
@@ -167,18 +168,18 @@ def _excess_figure(sizes: _Sizes, excesses: dict[int, list[np.ndarray]]) -> Figu
         x = np.concatenate([np.full(values.size, width) for width, values in zip(sizes.widths, found, strict=True)])
         worst = [values.max() for values in found]
         points = Series("second-order stationary points", x, np.concatenate(found), group="a")
-        line = Series("the worst of the width", sizes.widths, worst, kind="line", group="b")
-        y_label = "excess over the certified lower bound (relative)"
+        line = Series("worst point by width", sizes.widths, worst, kind="line", group="b")
+        y_label = "relative excess over the certified lower bound"
         panels.append(
             Plot("width $m$ (hidden units)", y_label, (points, line), "log2", "log", title=f"power $p = {power}$")
         )
     return Figure(
         "stationary_points",
-        "Stationary points that are not optimal",
+        "Excess of second-order stationary points",
         tuple(panels),
-        f"Every second-order stationary point found from {sizes.starts} random starts with five scales, n = {EXAMPLES}, d = "
-        f"{INPUTS}, penalty {PENALTY:g}. The lower bound is the best dual value of ranks 1 to 3; where even the best point "
-        "lies above it, the lifted optimum has a higher rank. Excesses below 1e-12 are drawn there.",
+        f"All second-order stationary points found from {sizes.starts} random initializations of five scales, n = "
+        f"{EXAMPLES}, d = {INPUTS}, penalty {PENALTY:g}. The lower bound is the best dual value of ranks 1 to 3; if even "
+        "the best point lies above it, the lifted optimum has a higher rank. Excesses below 1e-12 are drawn at 1e-12.",
         highlight=True,
     )
 
@@ -187,19 +188,20 @@ def _explanation(rows: list[list[Any]], powers: tuple[int, ...]) -> tuple[str, .
     def seen(power: int) -> str:
         bad = [row for row in rows if row[0] == power and row[6] > 0]
         if not bad:
-            return f"With the power {power}, every start ended at the same objective at every width."
+            return f"With power {power}, all initializations reach the same objective at every width."
         widths = ", ".join(str(row[1]) for row in bad)
-        return f"With the power {power}, some starts ended above the best point at the widths {widths}."
+        return f"With power {power}, some initializations end above the best point at widths {widths}."
 
     return (
-        "The curvature inequality says that the expected curvature in the direction of any comparator, with random signs, is "
-        "at most twice the difference of the objectives, a gradient term, and a curvature term that falls as one over the "
-        "width. It holds at every point and was checked on random problems; its slack is twice that of the "
-        "convexity of the loss.",
-        "It rules out bad local minima only if the width is large enough. " + " ".join(map(seen, powers)) + " A point "
-        "that stays above the best one is a true local minimum: the method proves that no negative curvature is left there.",
-        "Compared with the dual certificate, the bound that the inequality gives at a point is weak: its penalty term does "
-        "not decrease with the width.",
+        "The curvature inequality states that the expected curvature in the direction of any comparator, with random signs, is "
+        "at most twice the difference of the objectives plus a gradient term and a curvature term that decays as one over the "
+        "width. It holds at every point and was tested on random problems; its slack is twice that of the convexity of the "
+        "loss.",
+        "It excludes bad local minima only if the width is large enough. " + " ".join(map(seen, powers)) + " A point "
+        "that remains above the best one is a true local minimum: the method certifies the absence of negative curvature "
+        "there.",
+        "The bound that follows from the inequality is weak compared with the dual certificate, since its penalty term "
+        "does not decrease with the width.",
     )
 
 
@@ -211,7 +213,7 @@ register(
         "stationary are second-order stationary.",
         source="Bai & Lee (2020), section 4; theory 4",
         predicted="slack ≥ 0; Lanczos eigenvalues within 1e-6 of the dense ones and none below its claimed bound; reported, "
-        "not judged: the widths with bad second-order stationary points (none at large width)",
+        "but not part of the verdict: the widths with bad second-order stationary points (none at large width)",
         run=run,
         seconds=120,
     )

@@ -1,4 +1,4 @@
-"""The randomized risk in closed form, and its optimum against the quadratic one (theory 2, 5; Bai & Lee 2020, section 4)."""
+"""The randomized risk in closed form, and its optimum (theory 2, 5; Bai & Lee (2020), section 4)."""
 
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
@@ -20,14 +20,14 @@ from taylornets.reproduction.claims import Claim, ClaimContext, NegativeControl,
 INPUTS, EXAMPLES, PENALTY, POWER = 10, 200, 1e-6, 8
 PREDICTED, TOLERANCE = -0.5, 0.1
 ENUMERATION_TOLERANCE, STANDARD_ERRORS = 1e-12, 5
-STATIONARITY = 1e-3  # scale-free gradient; the relative error of the optimum is of the order of its square
-# The randomized network, and the control: the network under one fixed draw of its signs.
+STATIONARITY = 1e-3  # scale-invariant gradient norm; the relative error of the optimum is of the order of its square
+# The randomized network, and the control: the network with one fixed draw of its signs.
 Model = Literal["randomized", "sampled"]
 
 
 @dataclass(frozen=True)
 class _Sizes:
-    """Widths of the enumeration, number and width of the samples, widths and data sets of the optima; those of the control."""
+    """Widths for the enumeration, number and width of the samples, widths and data sets for the optima and the control."""
 
     enumerated: tuple[int, ...]
     samples: int
@@ -44,7 +44,7 @@ SIZES = {
 
 
 class _Found(NamedTuple):
-    """What the decision rule takes: the deviation is that of the samples, in standard errors."""
+    """Inputs of the decision rule; the deviation is that of the samples, in standard errors."""
 
     slope: float
     enumeration: float
@@ -53,7 +53,7 @@ class _Found(NamedTuple):
 
 
 def holds(found: _Found) -> bool:
-    """Whether the closed form is the expectation, and the optimum approaches the quadratic one at the rate of the theory."""
+    """Whether the closed form equals the expectation, and the optimum approaches the quadratic one at the theory's rate."""
     return (
         abs(found.slope - PREDICTED) <= TOLERANCE
         and found.enumeration <= ENUMERATION_TOLERANCE
@@ -63,7 +63,7 @@ def holds(found: _Found) -> bool:
 
 
 def _risk(context: ClaimContext, model: Model, net: tn.TwoLayerNetwork, w: Array, x: Array, y: Array) -> float:
-    """The risk in closed form, or under one draw of the signs."""
+    """Returns the risk in closed form, or for one draw of the signs."""
     if model == "randomized":
         return float(expected_loss("squared", Signs(), net, w, x, y, "exact"))
     return float(jnp.mean((Signs().sample(jax.random.fold_in(context.key, 78), net, w, x)[:, 0] - y) ** 2))
@@ -86,12 +86,12 @@ def _enumeration(
 
 
 def _optima(context: ClaimContext, seed: int, width: int, model: Model) -> tuple[float, float, float, float]:
-    """Optimal objectives of the quadratic model and of the network, the gap of the first, the bound for the second."""
+    """Optimal objectives of the quadratic model and the network, the gap of the former, and the bound for the latter."""
     keys = jax.random.split(jax.random.fold_in(context.key, 1000 + seed), 2)
     x, y = problems.noisy_product(keys[0], EXAMPLES, INPUTS)
     net = tn.TwoLayerNetwork.init(jax.random.fold_in(keys[1], width), INPUTS, width)
     quadratic = tn.fit(net, x, y, penalty=PENALTY, power=POWER, throw=False)
-    # The certificate of a wide network takes as long as hundreds of gradients, so it is made once, at the end.
+    # The certificate of a wide network costs as much as hundreds of gradients, so it is computed once, at the end.
     risk = tn.objective(net, x, y, model="randomized", penalty=PENALTY, power=POWER)
     trained = risk if model == "randomized" else tn.objective(net, x, y, model=model, penalty=PENALTY, power=POWER)
     found = minimize(
@@ -167,8 +167,8 @@ def _control(context: ClaimContext, sizes: _Sizes, known: _Measured) -> Negative
     found = _measure(context, small, "sampled", (0.9, 1.0), known).found
     return NegativeControl(
         setting="one fixed draw of the signs instead of the expectation over them",
-        predicted="the linear term fits the data at a penalty of order m^(-2), so the optimum stays below the quadratic one: "
-        "slope 0; the risk is not the expectation",
+        predicted="the linear term fits the data at a penalty cost of order m^(-2), so the optimum stays below the quadratic "
+        "one: slope 0; the risk differs from the expectation",
         measured={"slope": found.slope, "worst difference to enumeration": found.enumeration},
         fails=not holds(found),
     )
@@ -177,15 +177,15 @@ def _control(context: ClaimContext, sizes: _Sizes, known: _Measured) -> Negative
 def _figure(grid: np.ndarray, excess: np.ndarray) -> Figure:
     mean, low, high = statistics.spread(excess)
     anchor = np.exp(np.mean(np.log(mean)) - PREDICTED * np.mean(np.log(grid)))
-    label = "optimum of the exact randomized risk over the quadratic one"
+    label = "optimum of the exact randomized risk, relative to the quadratic one"
     series = (
         Series(label, grid, mean, low, high, group="a"),
         Series("theory: $m^{-1/2}$", grid, anchor * grid**PREDICTED, kind="theory", group="a"),
     )
-    axis = "excess of the optimal objective (relative)"
+    axis = "relative excess of the optimal objective"
     return Figure(
         "excess",
-        "The best randomized network approaches the best quadratic model",
+        "The optimum of the randomized network approaches that of the quadratic model",
         (Plot("width $m$ (hidden units)", axis, series, "log2", "log"),),
         f"n = {EXAMPLES} noisy products in dimension {INPUTS}, cubic ReLU, penalty {PENALTY:g} with power {POWER}. The "
         "quadratic optimum is certified; the randomized one is trained on the exact expected risk. Mean over "
@@ -203,17 +203,17 @@ def _tables(widths: tuple[int, ...], measured: _Measured) -> tuple[Table, Table]
         "width", "quadratic optimum", "its relative gap (worst)", "randomized optimum", "excess", "lower bound for it",
     )  # fmt: skip
     rows = [[m, means[j, 0], gaps[j], means[j, 1], excess[j], means[j, 3]] for j, m in enumerate(widths)]
-    title = "Optimal objectives; the lower bound holds for every displacement of the randomized network."
+    title = "Optimal objectives. The lower bound holds for every displacement of the randomized network."
     return Table("optima", title, columns, rows), Table(
         "enumeration",
-        "Closed form against the mean over all sign vectors.",
+        "Closed form compared with the mean over all sign vectors.",
         ("width", "closed form", "all sign vectors", "relative difference"),
         measured.enumeration,
     )
 
 
 def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
-    """Measures closed form and optima; by default at the sizes of the profile."""
+    """Measures closed form and optima; the sizes default to those of the profile."""
     sizes = sizes or SIZES[context.profile]
     measured = _measure(context, sizes, "randomized", (0.0, 0.9))
     found, (exact, sampled, error) = measured.found, measured.sampled
@@ -234,11 +234,11 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
         figures=(_figure(np.asarray(sizes.widths, float), measured.excess),),
         tables=_tables(sizes.widths, measured),
         explanation=(
-            "The risk of the squared loss, averaged over all random signs, has a closed form that costs one forward pass: the "
-            "squared error of the mean plus the variance. Here it is compared with the sum over all sign vectors of small "
-            "networks and with samples of a wide one.",
-            "Trained on that exact risk, a network of growing width reaches an objective that approaches the certified global "
-            "optimum of the quadratic model; the excess falls as one over the root of the width.",
+            "For the squared loss, the expected risk over all random signs has a closed form at the cost of one forward "
+            "pass: the squared error of the mean plus the variance. It is compared with the mean over all sign vectors for "
+            "small networks and with samples for a wide one.",
+            "With increasing width, the optimal objective of networks trained on this exact risk approaches the certified "
+            "global optimum of the quadratic model; the excess decays as m^(-1/2).",
         ),
     )
 

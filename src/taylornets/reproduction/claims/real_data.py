@@ -31,13 +31,13 @@ RIDGES = tuple(10.0**exponent for exponent in range(-7, -1))
 LEARNING_RATES = (1e-3, 3e-3, 1e-2)
 BATCH = 64
 TARGET_GAP, TARGET_ACCURACY = 1e-3, 0.985
-SELECTION_TOLERANCE = 2e-2  # the gap at which validation accuracies are compared
+SELECTION_TOLERANCE = 2e-2  # relative gap at which validation accuracies are compared
 CONTROL_STEPS = 150
 
 
 @dataclass(frozen=True)
 class _Sizes:
-    """Width, epochs of Adam, and the largest number of images of each part of the split."""
+    """Width, epochs of Adam, and the maximum number of images per part of the split."""
 
     width: int = 1024
     epochs: int = 60
@@ -73,7 +73,7 @@ def _ntk_ridge(split: DigitSplit) -> Trained:
 def _quadratic(
     context: ClaimContext, split: DigitSplit, net: tn.TwoLayerNetwork
 ) -> tuple[Trained, tn.FitResult, list[float]]:
-    """A warm-started path of penalties at rank one chooses `λ`; the final fit on all data is of rank two, certified."""
+    """Selects `λ` on a warm-started regularization path at rank one; the final certified fit on all data has rank two."""
     started = time.perf_counter()
     context.progress(0.1, f"quadratic model, penalties {', '.join(f'{penalty:g}' for penalty in PENALTIES)}")
     results = tn.fit_path(
@@ -83,7 +83,7 @@ def _quadratic(
     scores = [split.validation_accuracy(net.term(2, w, split.x_validation)) for w in path]
     chosen = int(np.argmax(scores))
     context.progress(0.5, f"quadratic model, penalty {PENALTIES[chosen]:g}, rank {RANK}, to a certificate")
-    # The further copies of a unit start small: they grow only where the optimum has a unit of higher rank.
+    # Additional copies of a unit are initialized small; they grow only if the optimum has a unit of higher rank.
     noise = jax.random.normal(context.key, (net.width, RANK - 1, split.x_all.shape[1]))
     start = jnp.concatenate([path[chosen][:, None], 0.01 * noise * jnp.std(path[chosen])], axis=1)
     result = tn.fit(
@@ -102,7 +102,7 @@ def _quadratic(
 def _adam(
     net: tn.TwoLayerNetwork, key: PRNGKeyArray, x: Array, t: Array, rate: float, epochs: int, x_check: Array
 ) -> tuple[Array, Array]:
-    """The full network from zero displacement by Adam on minibatches: `x_check`'s outputs after every epoch, and `w`."""
+    """Trains the full network from zero displacement by Adam on minibatches; returns outputs on `x_check` by epoch, and `w`."""
     optimizer = optax.adam(rate)
     batches = x.shape[0] // BATCH
 
@@ -153,14 +153,14 @@ def _control(
     accuracy = float(np.mean(np.argmax(outputs, axis=1) == labels))
     return NegativeControl(
         setting="the quadratic model trained on shuffled labels",
-        predicted="the labels carry no information on the images: test accuracy about 10 %",
+        predicted="the labels contain no information about the images: test accuracy about 10 %",
         measured={"test accuracy": accuracy},
         fails=not holds(gap, accuracy),
     )
 
 
 def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
-    """Trains the three models; by default at the sizes of the profile."""
+    """Trains the three models; the sizes default to those of the profile."""
     sizes = sizes or SIZES[context.profile]
     data, split = load(context.seed, sizes.images)
     net = tn.TwoLayerNetwork.init(context.key, split.x_all.shape[1], sizes.width, CLASSES)
@@ -188,12 +188,14 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
         tables=(comparison(models, labels),),
         explanation=(
             "Three models of the same two-layer network classify 8 by 8 images of handwritten digits, scaled to the unit "
-            "sphere, with one-hot targets and the squared loss. Ridge, penalty, learning rate and epochs were chosen by "
-            "validation accuracy on a fifth of the training images; then each model was trained once more on all of them.",
-            "The width and the range of penalties were settled during development, when test accuracies of this split (seed "
-            "0) had been seen: read the test accuracy as slightly optimistic, or use another seed and split.",
-            f"The certificate says that no weight matrix of any rank has an objective more than {quadratic.gap:.1e} (relative) "
-            "below that of the quadratic model found. No such statement is available for the network trained by Adam.",
+            "sphere, with one-hot targets and the squared loss. Ridge, penalty, learning rate and epochs were selected by "
+            "validation accuracy on a fifth of the training images; each model was then retrained on all of them.",
+            "The width and the range of penalties were fixed during development, after test accuracies on this split (seed "
+            "0) had been observed. The test accuracy may therefore be slightly optimistic; another seed gives a different "
+            "split.",
+            "The certificate states that no weight matrix of any rank lowers the objective of the trained quadratic model "
+            f"by more than a fraction {quadratic.gap:.1e}. No such certificate is available for the network trained by "
+            "Adam.",
         ),
     )
 
@@ -202,7 +204,7 @@ def _course(result: tn.FitResult) -> Figure:
     history = result.history
     return Figure(
         "training",
-        "The certified gap during training",
+        "Certified gap during training",
         (
             Plot(
                 "iteration",
@@ -214,7 +216,7 @@ def _course(result: tn.FitResult) -> Figure:
                 y_scale="log",
             ),
         ),
-        "Relative gap of the dual certificate at the checks of the final fit on all training images.",
+        "Relative gap of the dual certificate during the final fit on all training images.",
     )
 
 
