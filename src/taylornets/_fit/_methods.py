@@ -6,8 +6,6 @@ is a small share of the natural size of a coordinate, at which the term of order
 Heuristics, all of them; a method object sets its own.
 """
 
-from collections.abc import Callable
-
 import jax.numpy as jnp
 import optax
 from jaxtyping import PRNGKeyArray
@@ -16,11 +14,13 @@ from taylornets import _checks
 from taylornets.objectives import Objective
 from taylornets.optimizers import (
     LBFGS,
+    METHODS,
     FirstOrder,
     Method,
     NegativeCurvature,
     noisy_sgd,
     perturbed_gradient_descent,
+    register,
     spectral_radius,
 )
 
@@ -86,10 +86,8 @@ def _rate(risk: Objective, key: PRNGKeyArray, share: float) -> float:
     return share / spectral_radius(risk, risk.natural_point(key, scale=_HALF_WAY * ball), key=key)
 
 
-METHODS: dict[str, Callable[[Objective, PRNGKeyArray, int], Method]] = {
-    "lbfgs": _lbfgs,
-    "gradient_descent": _gradient_descent,
-    "perturbed_gradient_descent": _perturbed,
-    "noisy_sgd": _noisy_sgd,
-    "negative_curvature": _negative_curvature,
-}
+register("lbfgs", _lbfgs)
+register("gradient_descent", _gradient_descent)
+register("perturbed_gradient_descent", _perturbed)
+register("noisy_sgd", _noisy_sgd)
+register("negative_curvature", _negative_curvature)

@@ -1,7 +1,8 @@
 """The models: what `"quadratic"` means, decided once (theory 3).
 
 A model is one value: how outputs respond to the projections of the displacement, the order of its penalty, whether it can be
-certified, where training starts, and how a prediction is formed. Everything else asks it. To add a model, write one file:
+certified, where training starts, and how a prediction is formed. Everything else asks it. A new model is one more file in this
+folder, whose modules are all imported with the package, or in a package of its own:
 
     from taylornets import models
     from taylornets.two_layer import Term
@@ -22,7 +23,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, PRNGKeyArray
 
-from taylornets import _checks, losses
+from taylornets import _checks, _discover, losses
 from taylornets.randomization import Moments, OfOutputs, Random, Randomization, SignMoments, Signs, example_expectation
 from taylornets.two_layer import Full, Network, Response, Term, TwoLayerNetwork, prepare
 
@@ -237,3 +238,5 @@ register(Model("quadratic", (2,), Term(2), certifiable=True))
 register(Model("randomized", (2,), SignMoments(), certifiable=True, randomization=Signs()))
 register(Model("sampled", (2,), SignMoments(), sampled=True))
 register(Model("full", (1,), Full(), starts_at_zero=True))
+
+_discover.import_modules(__name__, __path__)
