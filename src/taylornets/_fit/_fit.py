@@ -192,7 +192,7 @@ def minimize(
     enter, leave = (fun.inverse, fun.transform) if isinstance(fun, _Preconditioned) else (None, None)
     state = solver.init(fun, w if enter is None else w @ enter, key)
     randomized = certified and risk.model.randomization is not None
-    check, growth = _FIRST_CHECK, _CHECK_GROWTH_RANDOMIZED if randomized else _CHECK_GROWTH
+    check, growth = _FIRST_CHECK, _CHECK_GROWTH_COSTLY if randomized else _CHECK_GROWTH
     certificate: Certificate | None = None
     value, gradient = risk.value_and_gradient(w)
     while True:

@@ -1,8 +1,7 @@
 """The models: what `"quadratic"` means, decided once (theory 3).
 
 A model is one value: how outputs respond to the projections of the displacement, the order of its penalty, whether it can be
-certified, where training starts, and how a prediction is formed. Everything else asks it. A new model is one more file in this
-folder, whose modules are all imported with the package, or in a package of its own:
+certified, where training starts, and how a prediction is formed. Everything else asks it. To add a model, write one file:
 
     from taylornets import models
     from taylornets.two_layer import Term
