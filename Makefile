@@ -1,11 +1,11 @@
-# Each target sets up what it needs on a machine with Python >= 3.11 and make only.
+# Each target installs its requirements; the machine needs only Python >= 3.11 and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# What is installed: the exact versions of a file, or, with CONSTRAINTS= (empty), the newest of everything.
+# Versions to install: those pinned in this file or, with CONSTRAINTS= (empty), the newest of every package.
 CONSTRAINTS := constraints.txt
-# What is tested: the folders and files given; everything, if none is.
+# Folders and files to test; all tests if empty.
 TESTS :=
 OUT ?= reproduction
 
@@ -15,11 +15,11 @@ $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "taylornets needs Python 3.11 or newer; set PYTHON=")'
 	$(PYTHON) -m venv $(VENV)
 
-# Changes with CONSTRAINTS, so that other versions are installed anew. Another Python needs another environment.
+# Changes with CONSTRAINTS, so that other versions get installed. A different Python requires a different environment.
 $(VENV)/.versions: FORCE | $(BIN)/python
 ifneq ($(origin PYTHON),file)
 	@test -d $(VENV)/lib/python$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])') \
-	|| { echo "$(VENV) was made with another Python than $(PYTHON): choose another VENV=, or make clean" >&2; exit 1; }
+	|| { echo "$(VENV) was created with a different Python than $(PYTHON): choose another VENV=, or run make clean" >&2; exit 1; }
 endif
 	@echo '$(CONSTRAINTS)' | cmp -s - $@ || echo '$(CONSTRAINTS)' >$@
 
@@ -41,7 +41,7 @@ lint: $(VENV)/.lint
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks
 
-# The two ends of what is supported, for `make test CONSTRAINTS=`: constraints-newest.txt and constraints-lowest.txt.
+# Both ends of the supported range, for `make test CONSTRAINTS=`: constraints-newest.txt and constraints-lowest.txt.
 newest: RESOLUTION := --python-version 3.13
 lowest: RESOLUTION := --python-version 3.11 --resolution lowest-direct
 newest lowest: | $(BIN)/python

@@ -4,16 +4,16 @@
 
     def main(quick: bool) -> dict
 
-(written so: the runner looks for this line). It measures and returns a dictionary that JSON can hold. `quick` asks for
-toy sizes and few repetitions: it shows that the benchmark runs, its figures mean nothing. The runner reads these keys
-and stores all others as they are:
+(in exactly this form, which the runner searches for). It measures and returns a JSON-serializable dictionary. `quick` selects
+toy sizes and few repetitions: such a run only shows that the benchmark works, and its numbers are meaningless. The runner
+reads these keys and stores all others unchanged:
 
 - `"title"`: one line.
-- `"floors"`: sentences that say what no implementation can beat, or what the figures are compared with.
+- `"floors"`: sentences that state a lower bound for every implementation, or the reference of the ratios.
 - `"tables"`: a list of `{"title": str, "columns": [str, ...], "rows": [[cell, ...], ...]}`.
-- `"targets"`: a list of `{"target": str, "measured": str, "met": bool, "why": str}`; `why` explains a miss.
+- `"targets"`: a list of `{"target": str, "measured": str, "met": bool, "why": str}`; `why` explains a missed target.
 
-Every benchmark runs in a process of its own, so it may set global options of JAX and its peak memory is its own. The
-runner adds versions, device, processors and date, writes `benchmarks/results/NAME.json` after each, and prints the tables.
-`benchmarks._measure` has the stop watch.
+Every benchmark runs in a separate process, so it may set global options of JAX, and its peak memory is measured separately.
+The runner adds versions, device, processors and date, writes `benchmarks/results/NAME.json`, and prints the tables.
+`benchmarks._measure` contains the timers.
 """

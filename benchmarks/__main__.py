@@ -14,7 +14,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def names() -> list[str]:
-    """The modules that have the interface; others of the package are run by themselves."""
+    """The modules with this interface; the other modules of the package are run directly."""
     files = sorted(Path(__file__).parent.glob("[!_]*.py"))
     return [file.stem for file in files if "\ndef main(quick: bool)" in file.read_text()]
 
@@ -36,13 +36,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Parses the request; 0 when every benchmark ran (whether or not it met its targets), else 1."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures speed and memory.")
     parser.add_argument("name", nargs="*", help=f"one or more of {', '.join(names())}; by default all")
-    parser.add_argument("--quick", action="store_true", help="toy sizes: only shows that the benchmarks run")
+    parser.add_argument("--quick", action="store_true", help="toy sizes: only checks that the benchmarks run")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the JSON files")
-    parser.add_argument("--here", action="store_true", help="run in this process rather than in one for each benchmark")
+    parser.add_argument("--here", action="store_true", help="run in this process instead of one process per benchmark")
     request = parser.parse_args(arguments)
     unknown = sorted(set(request.name) - set(names()))
     if unknown:
-        parser.error(f"no benchmark named {', '.join(unknown)}; there are {', '.join(names())}")
+        parser.error(f"no benchmark named {', '.join(unknown)}; expected one of {', '.join(names())}")
     failed: list[str] = []
     for name in request.name or names():
         if request.here:
@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
         if subprocess.run(command + ["--quick"] * request.quick, check=False).returncode:
             failed.append(name)
     if failed:
-        print(f"Did not run: {', '.join(failed)}", file=sys.stderr)
+        print(f"Failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
 
 

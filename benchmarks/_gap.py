@@ -1,4 +1,4 @@
-"""The problems of `solvers` and the other solvers: each runs on the same jitted objective from the same start."""
+"""The problems of `solvers` and the other solvers, all on the same jitted objective from the same initial point."""
 
 import time
 from collections.abc import Callable
@@ -19,13 +19,13 @@ from benchmarks import _measure
 
 TOLERANCE = 1e-6
 RATES = (1e-3, 5e-3, 2e-2, 1e-1)
-# Adam gets at least this many times the seconds of `fit`, so that a miss proves the target's ratio.
+# Adam gets at least this many times the seconds of `fit`, so that a failure to converge establishes the ratio of the target.
 CAP_RATIO = 24
-_BUDGET = 25.0  # seconds given to each solver at most
+_BUDGET = 25.0  # time limit of each solver in seconds
 _SEGMENT = 25
 _LIMITS = (30, 40, 50, 65, 80, 100, 150, 200, 300, 500, 1000, 2000, 4000)
 TARGET = 20.0
-START = 0.3  # the start's norm per unit relative to m^{-1/4}, as in `fit`
+START = 0.3  # norm of a unit of the initial point relative to m^{-1/4}, as in `fit`
 
 
 def noisy_product(key: jax.Array, n: int, d: int) -> tuple[jax.Array, jax.Array]:
@@ -37,7 +37,7 @@ def noisy_product(key: jax.Array, n: int, d: int) -> tuple[jax.Array, jax.Array]
 
 
 def digits(key: jax.Array, n: int) -> tuple[jax.Array, jax.Array]:
-    """`n` of scikit-learn's digits on the sphere, and their ten classes as 0 and 1: inputs of very uneven spread."""
+    """`n` of scikit-learn's digits on the sphere, and their ten classes as 0 and 1: strongly anisotropic inputs."""
     images, labels = load_digits(return_X_y=True)
     chosen = jax.random.permutation(key, len(images))[:n]
     x = jnp.asarray(images)[chosen]
@@ -48,7 +48,7 @@ _DATA = {"noisy product": noisy_product, "digits": digits}
 
 
 class Problem:
-    """A quadratic model, its data, its objective, and a random start."""
+    """A quadratic model, its data, its objective, and a random initial point."""
 
     def __init__(self, data: str, m: int, penalty: float, power: float, **sizes: int):
         keys = jax.random.split(jax.random.key(0), 3)
@@ -65,7 +65,7 @@ class Problem:
 
 
 def result(solver: str, seconds: float | None, steps: int, gap: float, **detail: Any) -> dict[str, Any]:
-    """One solver's outcome; `seconds` is the time to the tolerance, or, if `gap` is above it, the time given."""
+    """One solver's outcome; `seconds` is the time to the tolerance or, if `gap` exceeds the tolerance, the time limit."""
     return {
         "solver": solver,
         "seconds": seconds,
@@ -100,7 +100,7 @@ def run_fit(problem: Problem, repetitions: int) -> list[dict[str, Any]]:
 
 
 def run_scipy(problem: Problem, cap: float) -> dict[str, Any]:
-    """SciPy's L-BFGS-B; the iterates are kept and certified afterwards."""
+    """SciPy's L-BFGS-B; the iterates are stored and certified afterwards."""
     value_and_gradient = jax.jit(jax.value_and_grad(problem.risk))
     shape = problem.start.shape
 
@@ -127,7 +127,7 @@ def run_scipy(problem: Problem, cap: float) -> dict[str, Any]:
 
 
 def first_within(problem: Problem, iterates: list[Any]) -> int:
-    """Index of the first iterate within the tolerance, by bisection (the gap falls, but for ripples); else the last."""
+    """Index of the first iterate within the tolerance, by bisection (the gap nearly decreases); otherwise the last."""
     low, high = 0, len(iterates) - 1
     while low < high:
         middle = (low + high) // 2
@@ -139,7 +139,7 @@ def first_within(problem: Problem, iterates: list[Any]) -> int:
 
 
 def run_optimistix(problem: Problem, solver: Any, name: str, cap: float, limits: tuple[int, ...]) -> dict[str, Any]:
-    """Optimistix with growing limits on the steps: the shortest run that is good enough is the one that counts."""
+    """Optimistix with increasing step limits; the shortest run that reaches the tolerance counts."""
     options = {"throw": False}
 
     def function(w: jax.Array, risk: Any) -> jax.Array:
@@ -164,7 +164,7 @@ def run_optimistix(problem: Problem, solver: Any, name: str, cap: float, limits:
 
 
 def run_adam(problem: Problem, rate: float, cap: float) -> dict[str, Any]:
-    """Adam (optax) in compiled segments; the clock stands still while a segment's result is certified."""
+    """Adam (optax) in compiled segments; the timer is paused while a segment's result is certified."""
     transformation = optax.adam(rate)
 
     @jax.jit
@@ -210,7 +210,7 @@ def compare(sizes: dict[str, Any], quick: bool) -> list[dict[str, Any]]:
 
 
 def row(item: dict[str, Any]) -> list[Any]:
-    """A line of the table."""
+    """A row of the table."""
     bound = "" if item["reached"] else "> "
     return [
         item["solver"],
@@ -236,17 +236,17 @@ def report(problems: dict[str, dict[str, Any]], quick: bool) -> dict[str, Any]:
         bound = "" if reached else "more than "
         text = f"{name}: at least {TARGET:.0f} times less time than Adam with the best of four rates"
         came = f"{bound}{best['ratio']:.1f} ({best['solver']}, gap {best['gap']:.0e} after {best['seconds']:.3g} s)"
-        # Without arrival the ratio is a lower bound: it decides only if Adam was given twenty times the time.
+        # If Adam did not converge, the ratio is a lower bound, which is conclusive only if Adam had twenty times the time.
         met = best["ratio"] >= TARGET
-        why = f"Adam arrives after {best['steps']} steps." if reached else "The cap on Adam's time was reached first."
+        why = f"Adam converges after {best['steps']} steps." if reached else "Adam's time limit was reached first."
         targets.append(_measure.target(text, came, met, why))
     return {
         "title": "Time to a certified relative gap of 1e-6",
         "floors": [
-            "all run on the same objective of this package from the same start; compilation is excluded except where "
-            "it says cold; tn.fit includes preparing the features and its certificates, the others are stopped by an "
-            "oracle: their iterates are certified outside of the time",
-            "'> ' marks runs that did not arrive: the time they were given and the least gap they had",
+            "all solvers run on the same objective of this package from the same initial point; compilation is excluded unless "
+            "labeled cold; tn.fit includes the preparation of features and its certificates, the others are stopped by an "
+            "oracle: certification of their iterates is not timed",
+            "'> ' marks runs that did not converge: their time limit and the smallest gap that they reached",
         ],
         "measured": measured,
         "tables": tables,

@@ -1,4 +1,4 @@
-"""Stop watch, description of the machine, and plain-text tables."""
+"""Timers, description of the machine, and plain-text tables."""
 
 import datetime
 import os
@@ -34,9 +34,9 @@ def seconds(function: Callable[[], Any]) -> float:
 
 
 def interleaved(functions: Mapping[str, Callable[[], Any]], repetitions: int) -> dict[str, list[float]]:
-    """Seconds of every function, one call of each in turn, so that a slow moment of the machine hits all of them.
+    """Seconds of every function, called in turn, so that a slow period of the machine affects all of them.
 
-    Two calls of each come before, one that compiles and one that warms up.
+    Two calls of each function precede the measurement, one for compilation and one for warm-up.
     """
     for function in functions.values():
         seconds(function)
@@ -49,12 +49,12 @@ def interleaved(functions: Mapping[str, Callable[[], Any]], repetitions: int) ->
 
 
 def spread(values: list[float]) -> dict[str, float]:
-    """Median, least and greatest."""
+    """Median, minimum and maximum."""
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
 def ratios(times: Mapping[str, list[float]], name: str, reference: str) -> dict[str, float]:
-    """Spread of the ratios of two functions, repetition by repetition."""
+    """Median and range of the ratios of two functions, repetition by repetition."""
     return spread([a / b for a, b in zip(times[name], times[reference], strict=True)])
 
 
@@ -64,7 +64,7 @@ def show(values: Mapping[str, float], digits: int = 2) -> str:
 
 
 def environment() -> dict[str, Any]:
-    """What the figures were measured with."""
+    """The environment of the measurement."""
     versions: dict[str, str] = {}
     for package in _PACKAGES:
         try:
@@ -93,7 +93,7 @@ def _processor() -> str:
 
 
 def target(target: str, measured: str, met: bool, why: str = "") -> dict[str, Any]:
-    """One line of `"targets"`."""
+    """One entry of `"targets"`."""
     return {"target": target, "measured": measured, "met": bool(met), "why": "" if met else why}
 
 
@@ -101,7 +101,7 @@ def render(result: Mapping[str, Any]) -> str:
     """The result as plain text."""
     lines = [result.get("title", result["benchmark"]), "=" * len(result.get("title", result["benchmark"]))]
     if result["quick"]:
-        lines.append("QUICK: toy sizes; the figures mean nothing.")
+        lines.append("QUICK: toy sizes; the numbers are meaningless.")
     machine = result["environment"]
     lines.append(
         f"{machine['processor']}, {machine['usable_processors']} processors, {machine['device']}, {machine['date']}"

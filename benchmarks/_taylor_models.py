@@ -1,4 +1,4 @@
-"""Models and timing of the Taylor-mode benchmark; plain JAX, so that another version of it can run them too."""
+"""Models and timing of the Taylor-mode benchmark; plain JAX, so that another version of JAX can run them too."""
 
 import itertools
 import json
@@ -80,7 +80,7 @@ MODELS = {"mlp": mlp, "conv": conv, "transformer": transformer}
 
 
 def moved(params):
-    """Parameters at a tenth of the scale of the weights away."""
+    """Parameters displaced by a tenth of the scale of the weights."""
     leaves, structure = jax.tree_util.tree_flatten(params)
     keys = jax.random.split(jax.random.PRNGKey(3), len(leaves))
     new = [a + 0.02 * jax.random.normal(k, a.shape) for a, k in zip(leaves, keys, strict=True)]
@@ -88,7 +88,7 @@ def moved(params):
 
 
 def gradient(f):
-    """The gradient of a squared loss in the parameters."""
+    """The gradient of a squared loss with respect to the parameters."""
     return jax.grad(lambda params, x: jnp.mean(f(params, x) ** 2))
 
 
@@ -110,7 +110,7 @@ def timed(function, *args, seconds=2.0, most=10):
 
 
 def reference_row(expand, name, order, toy):
-    """The gradient of the order-K model by another implementation, and the plain gradient (order 0) of its JAX."""
+    """The gradient of the order-K model by another implementation, and the plain gradient (order 0) in its JAX."""
     f, params, x = MODELS[name](toy)
     model = f
     if expand == "neural_tangents" and order:

@@ -1,4 +1,4 @@
-"""The lifted problem handed to a convex solver: CVXPY with Clarabel and SCS against `tn.fit`."""
+"""The lifted problem in a convex solver: CVXPY with Clarabel and SCS compared with `tn.fit`."""
 
 import time
 from typing import Any
@@ -29,7 +29,7 @@ def data(n: int, d: int, m: int) -> tuple[tn.TwoLayerNetwork, jax.Array, jax.Arr
 def lifted(net: tn.TwoLayerNetwork, x: jax.Array, y: jax.Array) -> tuple[cp.Problem, list[cp.Variable]]:
     """`min (1/n) Σ (Σ_r a_r σ''(u_ir)/(2√m) x_iᵀ Θ_r x_i - y_i)² + λ ‖(tr Θ_r)_r‖₂⁴` over `Θ_r ⪰ 0`, `p = 8`.
 
-    Written from the formula alone (`σ'' = relu` for the cubic ReLU), with nothing of this package.
+    Implemented from the formula alone (`σ'' = relu` for the cubic ReLU), without code of this package.
     """
     w0, a, inputs = np.asarray(net.w0), np.asarray(net.a)[:, 0], np.asarray(x)
     (n, d), m = inputs.shape, w0.shape[0]
@@ -44,7 +44,7 @@ def lifted(net: tn.TwoLayerNetwork, x: jax.Array, y: jax.Array) -> tuple[cp.Prob
 
 
 def run_convex(solver: str, net: tn.TwoLayerNetwork, x: jax.Array, y: jax.Array) -> dict[str, Any]:
-    """Seconds (building the problem included), and the objective at the feasible point that was found."""
+    """Seconds (including the construction of the problem) and the objective at the feasible point found."""
     options = {"eps_abs": 1e-7, "eps_rel": 1e-7, "time_limit_secs": 2 * _LIMIT} if solver == "SCS" else {}
     if solver == "CLARABEL":
         options = {"time_limit": 2 * _LIMIT}
@@ -58,7 +58,7 @@ def run_convex(solver: str, net: tn.TwoLayerNetwork, x: jax.Array, y: jax.Array)
     if units[0].value is None:
         return {"solver": solver, "seconds": seconds, "status": problem.status}
     values, vectors = np.linalg.eigh(np.stack([(unit.value + unit.value.T) / 2 for unit in units]))
-    # Θ_r = Σ_j w_rj w_rjᵀ with its negative eigenvalues (rounding of the solver) cut off: a displacement of rank d.
+    # Θ_r = Σ_j w_rj w_rjᵀ with its negative eigenvalues (rounding of the solver) set to zero: a displacement of rank d.
     factors = np.swapaxes(vectors * np.sqrt(np.maximum(values, 0))[:, None, :], 1, 2)
     certificate = tn.certify(net, jnp.asarray(factors), x, y, penalty=_PENALTY, power=_POWER)
     return {
@@ -73,7 +73,7 @@ def run_convex(solver: str, net: tn.TwoLayerNetwork, x: jax.Array, y: jax.Array)
 
 
 def run_fit(net: tn.TwoLayerNetwork, x: jax.Array, y: jax.Array, repetitions: int) -> dict[str, Any]:
-    """`tn.fit` at its defaults, with one more copy of the units as long as a gap remains."""
+    """`tn.fit` at its defaults, with one more copy of the units while a gap remains."""
 
     def fit() -> tuple[Any, int]:
         for rank in (1, 2, 3):
@@ -107,7 +107,7 @@ def main(quick: bool) -> dict[str, Any]:
         net, x, y = data(n, d, m)
         ours = run_fit(net, x, y, 1 if quick else 5)
         results = [ours, *(run_convex(solver, net, x, y) for solver in active)]
-        # The next size is left to the solvers that took less than a quarter of the limit.
+        # Only solvers that took less than a quarter of the limit run at the next size.
         active = [item["solver"] for item in results[1:] if item["seconds"] < _LIMIT / 4]
         for item in results:
             item["difference"] = (
@@ -132,10 +132,10 @@ def main(quick: bool) -> dict[str, Any]:
         "certified gap",
     ]
     return {
-        "title": "The lifted convex problem: CVXPY against tn.fit",
+        "title": "The lifted convex problem: CVXPY compared with tn.fit",
         "floors": [
-            "objectives are evaluated at feasible points (negative eigenvalues cut off); difference: relative, positive "
-            "where the convex solver ended above tn.fit; compilation of tn.fit is left out of 's' and kept in the JSON",
+            "objectives are evaluated at feasible points (negative eigenvalues set to zero); difference: relative, positive "
+            "where the convex solver ended above tn.fit; 's' excludes the compilation of tn.fit, which the JSON file lists",
         ],
         "penalty": _PENALTY,
         "power": _POWER,

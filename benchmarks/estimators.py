@@ -1,6 +1,6 @@
-"""The estimators on tables: 5x2 cross-validation beside scikit-learn's models, and 100,000 rows in little memory.
+"""The estimators on tables: 5x2 cross-validation compared with scikit-learn's models, and 100,000 rows in little memory.
 
-Every model chooses its settings inside the training half; the halves are the same for all. Nothing was tuned on test halves.
+Every model selects its settings within the training half; all models use the same halves. Nothing was tuned on test halves.
 """
 
 import json
@@ -50,7 +50,7 @@ class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict(self, x: Any) -> Any:
-        """The class of the largest column."""
+        """The class with the largest output."""
         return self.classes_[np.argmax(self.model_.predict(x), axis=1)]
 
 
@@ -61,7 +61,7 @@ def _grid(model: Any, values: dict[str, Any]) -> Any:
 
 
 def models(task: str, seed: int, quick: bool) -> dict[str, Callable[[], Any]]:
-    """By name; our four are two of each task."""
+    """Models by name, including two of our four estimators for each task."""
     small: dict[str, Any] = {"width": 16, "max_iter": 20} if quick else {}
     kernel = {"alpha": [1e-3, 1e-2, 1e-1, 1.0], "gamma": [None, 0.01, 0.1]}
     costs = {"C": [0.1, 1, 10, 100]}
@@ -91,7 +91,7 @@ def models(task: str, seed: int, quick: bool) -> dict[str, Callable[[], Any]]:
 
 
 def compare(name: str, quick: bool) -> dict[str, Any]:
-    """5x2 cross-validation on one set: accuracy or R² of every model, seconds of a fit, gap."""
+    """5x2 cross-validation on one set: accuracy or R² of every model, seconds per fit, gap."""
     task = "classification" if name in CLASSIFICATION else "regression"
     x, y = getattr(datasets, f"load_{name}")(return_X_y=True)
     y = y if y.ndim == 2 or task == "classification" else y[:, None]
@@ -123,7 +123,7 @@ def compare(name: str, quick: bool) -> dict[str, Any]:
 
 
 def large(rows: int, columns: int, width: int, steps: int) -> dict[str, Any]:
-    """A fit of many rows in this process; the peak of its whole memory in GiB."""
+    """A fit on many rows in this process; the peak memory of the process in GiB."""
     generator = np.random.default_rng(0)
     x = generator.standard_normal((rows, columns)).astype(np.float32)
     y = x[:, 0] * x[:, 1] + x[:, 2] + 0.1 * generator.standard_normal(rows)
@@ -143,14 +143,14 @@ def large(rows: int, columns: int, width: int, steps: int) -> dict[str, Any]:
 
 
 def in_a_process(sizes: tuple[int, int, int, int]) -> dict[str, Any]:
-    """`large` in a process of its own, whose peak of memory is nobody else's."""
+    """`large` in a separate process, so that the peak memory is that of the fit."""
     code = f"import json; from benchmarks import estimators; print(json.dumps(estimators.large{sizes}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def kernel_ridge_seconds(rows: int) -> tuple[float, float]:
-    """Seconds of kernel ridge on `rows` rows, measured on at most 4,000 and scaled by the cube, and GiB of its matrix."""
+    """Seconds of kernel ridge on `rows` rows, measured on at most 4,000 rows and extrapolated as n³, and GiB of its matrix."""
     measured = min(rows, 4000)
     generator = np.random.default_rng(0)
     x = generator.standard_normal((measured, 50))
@@ -172,7 +172,7 @@ def main(quick: bool) -> dict[str, Any]:
         "title": "Estimators on tables",
         "tables": [
             {
-                "title": "5x2 cross-validation, accuracy or R²; every model chooses its settings on the training half",
+                "title": "5x2 cross-validation, accuracy or R²; every model selects its settings on the training half",
                 "columns": ["set", "model", "mean", "std", "fit s", "largest relative gap"],
                 "rows": [row for result in found.values() for row in result["rows"]],
             },
@@ -181,13 +181,13 @@ def main(quick: bool) -> dict[str, Any]:
                 "columns": ["model", "seconds", "GiB", "R²", "relative gap"],
                 "rows": [
                     [f"TaylorRegressor(width={sizes[2]})", big["seconds"], big["peak"], big["score"], big["gap"]],
-                    ["kernel ridge, computed from n² and n³", seconds, matrix, None, None],
+                    ["kernel ridge, extrapolated as n² and n³", seconds, matrix, None, None],
                 ],
             },
         ],
         "floors": [
-            "A fit reads every row and unit in three matrix products a step; kernel ridge needs n² numbers at once.",
-            "Linnerud has 20 rows, and no model beats the mean of the targets there.",
+            "A fit takes three matrix products per step over all rows and units; kernel ridge stores n² numbers at once.",
+            "Linnerud has 20 rows, and no model does better than the mean of the targets.",
         ],
         "targets": [
             _measure.target(

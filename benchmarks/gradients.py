@@ -16,7 +16,7 @@ _QUICK_ORDERS = {"tanh": (2, 8)}
 
 
 def plain_gradient(net: tn.TwoLayerNetwork, x: jax.Array, y: jax.Array) -> Callable[..., Any]:
-    """The network and its squared loss as one writes them in JAX, without this package."""
+    """The network and its squared loss in plain JAX, without this package."""
     sigma = _PLAIN_ACTIVATIONS[net.activation.name]
 
     def risk(w: jax.Array) -> jax.Array:
@@ -119,7 +119,7 @@ def main(quick: bool) -> dict[str, Any]:
     return {
         "title": "Gradients of Taylor models over the gradient of the plain network",
         "floors": [
-            f"every gradient in w holds two matrix products, {flops / 1e9:.2f} GFLOP together; both are timed bare in "
+            f"every gradient in w contains two matrix products, {flops / 1e9:.2f} GFLOP in total; both are timed alone in "
             "the same run, each writing its whole result to memory (blocks that stay in the cache can be faster)",
             "times are those of value and gradient together, jitted; ratios are medians of ratios within a repetition",
         ],

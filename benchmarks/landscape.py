@@ -1,4 +1,4 @@
-"""Hessian-vector products over gradients, and the time of every method to a certified relative gap of 1e-6."""
+"""Hessian-vector products relative to gradients, and the time of every method to a certified relative gap of 1e-6."""
 
 import time
 from typing import Any
@@ -7,8 +7,9 @@ import jax
 
 import taylornets as tn
 from benchmarks import _measure
-from taylornets._fit import METHODS, default_method
+from taylornets._fit import default_method
 from taylornets.learning.problems import noisy_product
+from taylornets.optimizers import METHODS
 
 TOLERANCE, NOISY_TOLERANCE = 1e-6, 2e-2
 LIMIT = 2.2
@@ -46,12 +47,12 @@ def products(sizes: dict[str, int], repetitions: int) -> dict[str, dict[str, flo
 
 
 def race(sizes: dict[str, int], quick: bool) -> list[dict[str, Any]]:
-    """Every method from the same small random start, its code compiled before, until its certificate stops it."""
+    """Every method from the same small random initial point, precompiled, until its certificate stops it."""
     net, x, y = problem(sizes)
     results = []
     for name in METHODS:
         if name == "gradient_descent" and not quick and sizes["n"] > 1000:
-            continue  # the perturbed method is the same method until the gradient vanishes
+            continue  # the perturbed method is identical until the gradient vanishes
         model = "randomized" if name == "noisy_sgd" else "quadratic"
         risk = tn.objective(net, x, y, model=model, penalty=PENALTY)
         steps = 20 if quick else STEPS.get(name, 3000)
@@ -90,9 +91,9 @@ def main(quick: bool) -> dict[str, Any]:
     return {
         "title": "Hessian-vector products and saddle-escaping methods",
         "floors": [
-            "a gradient holds two matrix products of size n × m × d, a Hessian-vector product three: 1.5 gradients",
+            "a gradient contains two matrix products of size n × m × d, a Hessian-vector product three: 1.5 gradients",
             "float64, penalty 1e-4 with power 8, compilation excluded, certificates included; noisy SGD trains the randomized "
-            f"network for a set number of steps, and its gap (target {NOISY_TOLERANCE:g}) is that of the network's certificate",
+            f"network for a fixed number of steps; its gap (target {NOISY_TOLERANCE:g}) is that of the network's certificate",
         ],
         "measured": measured,
         "tables": tables,

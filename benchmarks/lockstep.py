@@ -1,4 +1,4 @@
-"""A step of Taylorized training, all orders and the model itself, over a plain step of optax."""
+"""A step of Taylorized training, all orders and the model itself, relative to a plain optax step."""
 
 import time
 from collections.abc import Callable
@@ -30,12 +30,12 @@ def _study(f: Any, params: Any, orders: tuple[int, ...], full: bool, together: b
 
 
 class _Training:
-    """A training under way: `advance` makes a step and returns the new state; the first one compiles.
+    """A training run: `advance` takes a step and returns the new state; the first call compiles.
 
     Args:
-        step: from state to state.
-        state: the first one.
-        begin: when its compilation began.
+        step: maps a state to the next one.
+        state: the initial one.
+        begin: the time at which compilation began.
     """
 
     def __init__(self, step: Callable[[Any], Any], state: Any, begin: float):
@@ -49,7 +49,7 @@ class _Training:
 
 
 def _plain(f: Any, params: Any, x: Any, y: Any) -> tuple[_Training, int]:
-    """A step as one writes it with optax, and the bytes of its program."""
+    """An ordinary optax step, and the bytes of its program."""
     optimizer = _optimizer()
 
     def step(state: Any, x: Any, y: Any) -> Any:
@@ -72,7 +72,7 @@ def _plain(f: Any, params: Any, x: Any, y: Any) -> tuple[_Training, int]:
 
 
 def _lockstep(study: LockstepProblem, x: Any, y: Any) -> tuple[_Training, int | None]:
-    """The step that `taylorized_training` makes, and the bytes of its program where it is one."""
+    """The step of `taylorized_training`, and the bytes of its program if it is a single program."""
     lockstep = Lockstep(study, limit=_NO_LIMIT)
     names = study.names
 
@@ -85,7 +85,7 @@ def _lockstep(study: LockstepProblem, x: Any, y: Any) -> tuple[_Training, int | 
 
 
 def measure(name: str, quick: bool, repetitions: int) -> dict[str, Any]:
-    """Ratios over the plain step, seconds of the first call, and bytes of one model."""
+    """Ratios to the plain step, seconds of the first call, and bytes of one model."""
     f, params, x = MODELS[name](quick)
     shape = jax.eval_shape(f, params, x).shape
     y = jax.random.randint(jax.random.key(5), shape[:-1], 0, shape[-1])
@@ -110,7 +110,7 @@ def measure(name: str, quick: bool, repetitions: int) -> dict[str, Any]:
 
 
 def floor(key: str) -> float:
-    """Matrix products over those of the plain step: Taylor mode needs 5K/3 times them for order K, one layer after another."""
+    """Matrix products relative to those of the plain step: Taylor mode needs 5K/3 times as many for order K, layer by layer."""
     if key.startswith("order"):
         return 5 * int(key.split()[1]) / 3
     return 1.0 if key == "plain" else sum(5 * order / 3 for order in _ORDERS) + 1
@@ -118,7 +118,7 @@ def floor(key: str) -> float:
 
 def main(quick: bool) -> dict[str, Any]:
     repetitions = 3 if quick else 9
-    # Compiling takes most of a quick run: one model shows that it runs.
+    # Compilation dominates a quick run: one model suffices.
     measured = {name: measure(name, quick, repetitions) for name in (("mlp",) if quick else MODELS)}
     tables = []
     for name, results in measured.items():
@@ -153,11 +153,11 @@ def main(quick: bool) -> dict[str, Any]:
         + ".",
     )
     return {
-        "title": "A step of Taylorized training over a plain step",
+        "title": "A step of Taylorized training relative to a plain step",
         "floors": [
             f"Taylor mode of order K needs 5K/3 times the matrix products of a plain gradient: {lowest:.2f} plain steps for "
-            "orders 1 to 4 and the model, if nothing were shared between the orders",
-            "every step holds loss, gradient, SGD with momentum, and for Taylorized training the test for finite numbers; "
+            "orders 1 to 4 and the model, if the orders shared no work",
+            "every step includes loss, gradient, SGD with momentum, and for Taylorized training the test for finite numbers; "
             "the first call traces, compiles and runs",
         ],
         "repetitions": repetitions,

@@ -1,4 +1,4 @@
-"""Peak memory of objective and gradient on data whose features do not fit, by chunks."""
+"""Peak memory of objective and gradient, computed in chunks, on data whose features do not fit into memory."""
 
 import json
 import resource
@@ -22,7 +22,7 @@ def peak_bytes() -> int:
 
 
 def probe(n: int, d: int, m: int, chunk_size: int, repetitions: int) -> dict[str, Any]:
-    """Objective and gradient of the quadratic model; what the subprocess runs."""
+    """Objective and gradient of the quadratic model, run in the subprocess."""
     jax.block_until_ready(jnp.ones(1) + 1)
     baseline = peak_bytes()
     keys = jax.random.split(jax.random.key(0), 3)
@@ -74,7 +74,7 @@ def main(quick: bool) -> dict[str, Any]:
         "title": "Memory of objective and gradient with chunks",
         "floors": [
             f"one array of size n × m in float32 takes {kept:.1f} GiB; the data take {held:.0f} MiB",
-            "peaks are of the whole process (getrusage), nothing subtracted",
+            "peaks are those of the whole process (getrusage), without subtraction",
         ],
         "sizes": sizes,
         "measured": measured,

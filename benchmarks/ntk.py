@@ -1,4 +1,4 @@
-"""The NTK Gram matrix by two matrix products, against contracting Jacobians from `jax.jacrev`: time and memory."""
+"""The NTK Gram matrix by two matrix products, compared with contracted Jacobians from `jax.jacrev`: time and memory."""
 
 import json
 import subprocess
@@ -23,10 +23,10 @@ def setting(n: int, d: int, m: int) -> tuple[tn.TwoLayerNetwork, jax.Array]:
 
 
 def contracted(net: tn.TwoLayerNetwork, x: jax.Array, chunk: int) -> jax.Array:
-    """`J Jᵀ` with `J = ∂f/∂W` from `jax.jacrev`, of the written-out network, a chunk of examples at a time.
+    """`J Jᵀ` with `J = ∂f/∂W` from `jax.jacrev`, of the network in plain JAX, in chunks of examples.
 
-    The whole Jacobian of n = 2000, d = 64, m = 4096 takes 2.1 GB (and is needed on one side at least): rows are formed in
-    chunks and kept, then contracted.
+    The whole Jacobian of n = 2000, d = 64, m = 4096 takes 2.1 GB (and at least one factor has to be stored): rows are
+    computed in chunks, stored, and then contracted.
     """
 
     def outputs(w: jax.Array, rows: jax.Array) -> jax.Array:
@@ -38,7 +38,7 @@ def contracted(net: tn.TwoLayerNetwork, x: jax.Array, chunk: int) -> jax.Array:
 
 
 def probe(way: str, n: int, d: int, m: int, chunk: int, repetitions: int) -> dict[str, Any]:
-    """One way in a process of its own; what the subprocess runs."""
+    """One implementation, run in the subprocess."""
     net, x = setting(n, d, m)
     jax.block_until_ready(x @ x.T)
     baseline = peak_bytes()

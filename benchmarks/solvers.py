@@ -1,4 +1,4 @@
-"""Time to a certified relative gap of 1e-6 on isotropic inputs: `tn.fit` against SciPy, optimistix and Adam."""
+"""Time to a certified relative gap of 1e-6 on isotropic inputs: `tn.fit` compared with SciPy, Optimistix and Adam."""
 
 from typing import Any
 

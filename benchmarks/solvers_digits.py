@@ -1,4 +1,4 @@
-"""Time to a certified relative gap of 1e-6 on inputs of very uneven spread: scikit-learn's digits, ten outputs."""
+"""Time to a certified relative gap of 1e-6 on strongly anisotropic inputs: scikit-learn's digits, ten outputs."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The term of order k from k + 1 evaluations of the model (a stencil) against Taylor mode: cost and accuracy."""
+"""The term of order k from k + 1 evaluations of the model (a stencil) compared with Taylor mode: cost and accuracy."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ _STEPS = tuple(2.0**-j for j in range(9))
 
 
 def costs(order: int, toy: bool, repetitions: int) -> dict[str, dict[str, float]]:
-    """Seconds of a forward pass over those of the model, in float32."""
+    """Time of a forward pass relative to that of the model, in float32."""
     f, params, x = MODELS["mlp"](toy)
     new, terms = moved(params), tn.taylor_terms(f, params, order)
     programs = {
@@ -27,7 +27,7 @@ def costs(order: int, toy: bool, repetitions: int) -> dict[str, dict[str, float]
 
 
 def accuracy(order: int, toy: bool, dtype: Any) -> tuple[float, float]:
-    """The least relative error of a stencil over all steps, against Taylor mode in double precision, and its step."""
+    """The smallest relative error of a stencil over all steps, relative to Taylor mode in float64, and its step."""
     f, params, x = MODELS["mlp"](toy)
     new, x = moved(params), x[:32]
     with jax.enable_x64(True):
@@ -60,12 +60,12 @@ def main(quick: bool) -> dict[str, Any]:
             ]
         )
     columns = ["k", "stencil", "floor", "Taylor mode", "floor", "least error, float32", "least error, float64"]
-    title = "mlp, forward pass over that of the model; error of the stencil relative to the term, at the best step"
+    title = "mlp, forward pass relative to the model's; error of the stencil relative to the term, at the best step"
     return {
-        "title": "Stencils against Taylor mode",
+        "title": "Stencils compared with Taylor mode",
         "floors": [
             "a stencil of order k evaluates the model k + 1 times; Taylor mode needs 2 k + 1 products for each of its layers",
-            "Taylor mode gives all orders up to k, to rounding; a stencil gives one, with an error of order step²",
+            "Taylor mode returns all orders up to k, accurate to rounding; a stencil returns one, with an error of order step²",
         ],
         "repetitions": repetitions,
         "measured": measured,

@@ -1,8 +1,8 @@
-"""Taylor mode against the floor of matrix products, against nested derivatives, and against `neural_tangents`.
+"""Taylor mode compared with the floor of matrix products, nested derivatives, and `neural_tangents`.
 
 `python -m benchmarks taylor_mode` measures everything. `python -m benchmarks.taylor_mode --models mlp --orders 4 6`
-measures a part, and `--stacking` what stacked products gain. `TAYLORNETS_NEURAL_TANGENTS` may name a Python interpreter
-that has `neural_tangents` 0.6.5 (with JAX 0.4.24); without it those columns stay empty.
+measures a subset, and `--stacking` the speedup from stacked products. `TAYLORNETS_NEURAL_TANGENTS` may name a Python
+interpreter with `neural_tangents` 0.6.5 (and JAX 0.4.24); otherwise those columns are empty.
 """
 
 import argparse
@@ -21,9 +21,9 @@ from taylornets.series import _bilinear
 
 HERE = Path(__file__).parent
 ORDERS = (2, 3, 4, 5, 6)
-# Where other implementations are measured too: their cost doubles with each order.
+# Orders at which other implementations are measured too; their cost doubles with each order.
 COMPARED = (2, 4, 6)
-# What an implementation may take to compile and run one gradient before it counts as not usable at this order.
+# Time limit for compiling and running one gradient; an implementation that exceeds it counts as unusable at this order.
 SECONDS = 240
 NEURAL_TANGENTS = "TAYLORNETS_NEURAL_TANGENTS"
 
@@ -44,7 +44,7 @@ COLUMNS = {
 
 
 def floor(order: int) -> dict[str, float]:
-    """Matrix products of the order-K model of a perceptron over those of the model itself.
+    """Matrix products of the order-K model of a perceptron relative to those of the model itself.
 
     Forward: K + 1 products with the weights, K with the displacement. Gradient: those and, for each of K cotangents,
     one with the weights, one with the displacement (K - 1 of these) and one for the displacement: 5 K against 3.
@@ -53,7 +53,7 @@ def floor(order: int) -> dict[str, float]:
 
 
 def taylor_rows(name: str, orders: Sequence[int], toy: bool = False) -> list[dict[str, Any]]:
-    """One row an order: forward and gradient of the Taylor model over those of the model, and other implementations."""
+    """One row per order: forward pass and gradient relative to those of the model, and other implementations."""
     f, params, x = MODELS[name](toy)
     new = moved(params)
     plain_forward, plain_gradient = timed(f, new, x), timed(gradient(f), new, x)
@@ -86,7 +86,7 @@ def taylor_rows(name: str, orders: Sequence[int], toy: bool = False) -> list[dic
 
 
 def compared(expand: str, interpreter: str, row: dict[str, Any], toy: bool) -> dict[str, Any]:
-    """The same gradient by another implementation, in a process that is stopped after `SECONDS`."""
+    """The same gradient by another implementation, in a process with the time limit `SECONDS`."""
     request = json.dumps({"expand": expand, "name": row["model"], "order": row["order"], "toy": toy})
     environment = {k: v for k, v in os.environ.items() if expand == "nested" or k != "PYTHONPATH"}
     script = [interpreter, "-W", "ignore", str(HERE / "_taylor_models.py"), request]
@@ -103,7 +103,7 @@ def compared(expand: str, interpreter: str, row: dict[str, Any], toy: bool) -> d
 
 
 def stacking_rows(batches: Sequence[int], order: int = 4, toy: bool = False) -> list[dict[str, Any]]:
-    """What stacking the coefficients that meet the same matrix gains, by the number of rows of the batch."""
+    """The speedup from stacking the coefficients that multiply the same matrix, by the number of rows of the batch."""
     f, params, x = MODELS["mlp"](toy)
     new = moved(params)
     chosen = _bilinear.STACK_ROWS
@@ -124,7 +124,7 @@ def stacking_rows(batches: Sequence[int], order: int = 4, toy: bool = False) -> 
 
 
 def targets(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The bounds that Taylor mode was built to."""
+    """The targets of Taylor mode."""
     found: list[dict[str, Any]] = []
 
     def add(text: str, value: Any, met: bool, why: str) -> None:
@@ -136,12 +136,12 @@ def targets(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         if name == "mlp":
             value = row["gradient_over_floor"]
             text = f"mlp, K = {order}: gradient at most 1.15 times its floor of matrix products"
-            add(text, value, value <= 1.15, "what is not a product (tanh, sums of coefficients) takes the rest")
+            add(text, value, value <= 1.15, "operations other than products (tanh, sums of coefficients) take the rest")
             for other, bounds in (("nested", {4: 2, 6: 4}), ("neural_tangents", {4: 2, 6: 5})):
                 if order in bounds:
                     value = row.get(f"{other}_over_taylor")
                     met = isinstance(value, str) or (value is not None and value >= bounds[order])
-                    why = f"{NEURAL_TANGENTS} names no interpreter" if value is None else "see the time of the floor"
+                    why = f"{NEURAL_TANGENTS} is not set" if value is None else "see the time of the floor"
                     add(f"mlp, K = {order}: at least {bounds[order]} times as fast as {other}", value, met, why)
         if (name, order) == ("transformer", 6):
             value = row["compile_seconds"]
@@ -150,9 +150,9 @@ def targets(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The rows as the page on Taylor mode prints them."""
+    """The rows in the format of docs/taylor-mode.md."""
     cells = [[row.get(key) for key in COLUMNS] for row in rows]
-    title = "Times over those of the model itself; others over Taylor mode; memory and compilation of the gradient"
+    title = "Times relative to the model's; others relative to Taylor mode; memory and compilation of the gradient"
     return {"title": title, "columns": list(COLUMNS.values()), "rows": cells}
 
 
@@ -161,15 +161,15 @@ def main(quick: bool) -> dict[str, Any]:
     rows = [row for name in names for row in taylor_rows(name, orders, toy=quick)]
     stacking = stacking_rows((4,) if quick else (1, 4, 16, 64, 512), toy=quick)
     return {
-        "title": "Gradients of Taylor models of any JAX model over the gradient of the model",
+        "title": "Gradients of Taylor models of any JAX model relative to the gradient of the model",
         "floors": [
-            "forward, a perceptron's order-K model holds 2 K + 1 times the matrix products of the model, its gradient 5 K / 3",
-            f"another implementation has {SECONDS} s to compile and run one gradient in a process of its own",
+            "the order-K model of a perceptron needs 2 K + 1 times the model's matrix products forward, its gradient 5 K / 3",
+            f"other implementations have a limit of {SECONDS} s to compile and run one gradient in a separate process",
         ],
         "tables": [
             table(rows),
             {
-                "title": "Perceptron, K = 4: time by pairs of coefficients over time with stacked products",
+                "title": "Perceptron, K = 4: time with separate products relative to time with stacked products",
                 "columns": ["batch", "forward", "gradient"],
                 "rows": [[row["batch"], row["forward"], row["gradient"]] for row in stacking],
             },
@@ -181,7 +181,7 @@ def main(quick: bool) -> dict[str, Any]:
 
 
 def part(arguments: Sequence[str]) -> None:
-    """Measures what the options ask for and prints one line of JSON a row."""
+    """Runs the selected measurements and prints one line of JSON per row."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="+", choices=sorted(MODELS), default=list(MODELS))
     parser.add_argument("--orders", nargs="+", type=int, default=list(ORDERS))

@@ -1,9 +1,9 @@
-"""What the studies of real networks share: two parametrizations, the grid of runs, tables and the figure.
+"""Shared code of the studies of real networks: two parametrizations, the grid of runs, tables and the figure.
 
 A study trains a network and its Taylor models of several orders in lockstep, for each parametrization, learning rate, width
-and seed (a *cell*), and asks how far each order ends from the full model. Results are kept in a database, so that a study that
-was stopped resumes (`taylornets.sweeps`: `pip install 'taylornets[dask]'`). The examples `digits_cnn.py`, `digits_mlp.py` and
-`sequence_transformer.py` use this module.
+and seed (a *cell*), and measures the final distance of each order to the full model. Results are stored in a database, so an
+interrupted study resumes (`taylornets.sweeps`: `pip install 'taylornets[dask]'`). The examples `digits_cnn.py`, `digits_mlp.py`
+and `sequence_transformer.py` use this module.
 """
 
 import argparse
@@ -31,10 +31,10 @@ from taylornets.sweeps import run_cells
 
 
 def _standardized(function: Callable[[Any], jax.Array]) -> Callable[[jax.Array], jax.Array]:
-    """An activation of mean 0 and variance 1 for inputs N(0, 1).
+    """An activation with mean 0 and variance 1 for inputs N(0, 1).
 
-    An activation with a mean gives the kernel one large eigenvalue, for a constant: what remains is learned slowly, and
-    weights move far for it.
+    A nonzero mean gives the kernel one large eigenvalue, with a constant eigenfunction: all other components are learned slowly
+    and require a large displacement of the weights.
     """
     nodes = np.linspace(-8, 8, 4001)
     weights = np.exp(-(nodes**2) / 2)
@@ -55,8 +55,8 @@ ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
 }
 PARAMETRIZATIONS = ("standard", "ntk")
 BATCH_SIZE, MOMENTUM = 64, 0.9
-NEAR = 0.1  # an order is enough where its distance to the full model is below this part of the full model's movement
-TOP = 10.0  # the figure ends there: what explodes lies on its upper edge
+NEAR = 0.1  # an order suffices if its distance to the full model is below this fraction of the full model's change
+TOP = 10.0  # upper end of the figure, where larger values are drawn
 FULL = "full"
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#b0559a", "#e69f00", "#3d9bd9")  # after Okabe and Ito
 _MARKERS = "os^DvP"
@@ -68,12 +68,12 @@ Data = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 class Network(NamedTuple):
-    """A network before its parametrization is chosen.
+    """A network without a choice of parametrization.
 
     Attributes:
-        f: the model `f(weights, x)` of a batch.
+        f: the model `f(weights, x)` for a batch.
         draws: a tree of weights with entries N(0, 1); biases are 0, gains of norms 1.
-        factors: a tree like it: 1/√fan_in for the weights of a layer, 1 for the rest.
+        factors: a tree of the same structure: 1/√fan_in for the weights of a layer, 1 for all other leaves.
     """
 
     f: Callable[[Any, Any], jax.Array]
@@ -81,10 +81,10 @@ class Network(NamedTuple):
     factors: Any
 
     def parametrized(self, parametrization: str) -> tuple[Callable[[Any, Any], jax.Array], Any]:
-        """The model and its start; both parametrizations begin as the same function.
+        """The model and its initial parameters; both parametrizations define the same initial function.
 
-        Standard: the factors belong to the initialization. NTK: they belong to the forward pass, so that a step of the
-        optimizer moves the outputs by an amount that does not grow with the width.
+        Standard: the factors belong to the initialization. NTK: they belong to the forward pass, so that the change of the
+        outputs in a step of the optimizer does not grow with the width.
         """
         if parametrization == "standard":
             return self.f, jax.tree.map(jnp.multiply, self.draws, self.factors)
@@ -92,13 +92,13 @@ class Network(NamedTuple):
 
 
 def drawn(f: Any, weights: Any, key: jax.Array, fan_in: Callable[[str, jax.Array], int | None]) -> Network:
-    """A network with its weights drawn anew.
+    """A network with redrawn weights.
 
     Args:
         f: the model `f(weights, x)`.
-        weights: as a framework has initialized them.
-        key: of the draws.
-        fan_in: number of inputs of a leaf, from its path and array; None for what stays as it is: biases and gains.
+        weights: as initialized by a framework.
+        key: random key of the draws.
+        fan_in: number of inputs of a leaf, from its path and array; None for leaves that are kept: biases and gains.
     """
     leaves, structure = jax.tree_util.tree_flatten_with_path(weights)
     draws: list[jax.Array] = []
@@ -112,8 +112,8 @@ def drawn(f: Any, weights: Any, key: jax.Array, fan_in: Callable[[str, jax.Array
 
 @cache
 def digits() -> Data:
-    """scikit-learn's digits: 1497 images to train on and 300 to test with, shape (8, 8, 1), of mean 0 and variance 1."""
-    from sklearn.datasets import load_digits  # noqa: PLC0415 - the sequence study goes without it
+    """scikit-learn's digits: 1497 training and 300 test images, shape (8, 8, 1), with mean 0 and variance 1."""
+    from sklearn.datasets import load_digits  # noqa: PLC0415 - the sequence study does not need it
 
     found: Any = load_digits()
     order = np.random.default_rng(0).permutation(len(found.target))
@@ -122,7 +122,7 @@ def digits() -> Data:
     return {"train": (x[:-300], y[:-300]), "test": (x[-300:], y[-300:])}
 
 
-# --- An example, and what is asked of it -----------------------------------------------------------------------------
+# --- An example and its command line ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -130,15 +130,15 @@ class Example:
     """A network and its data.
 
     Attributes:
-        name: of the files.
-        title: of the figure.
-        about: what the study shows, for the command's help.
+        name: stem of the file names.
+        title: title of the figure.
+        about: description for `--help`.
         build: `build(width, activation, key)`.
         data: training and test data, labels as integers.
         rates: the small and the large learning rate by parametrization.
-        activation: the default one.
-        steps: of training.
-        widths: of a default study.
+        activation: the default activation.
+        steps: number of training steps.
+        widths: the default widths.
     """
 
     name: str
@@ -152,7 +152,7 @@ class Example:
     widths: tuple[int, ...] = (16, 64)
 
     def factory(self, width: int = 64, parametrization: str = "ntk", large: bool = False) -> tuple[Any, ...]:
-        """What `taylornets diagnose` takes: model, start, data, optimizer, loss."""
+        """The factory for `taylornets diagnose`: model, initial parameters, data, optimizer, loss."""
         f, start = self.build(width, self.activation, jax.random.key(0)).parametrized(parametrization)
         return f, start, self.data(), optax.sgd(self.rates[parametrization][large], momentum=MOMENTUM), "softmax"
 
@@ -168,12 +168,12 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Settings:
-    """What all cells of a study share.
+    """Settings that all cells of a study share.
 
     Attributes:
-        activation: its name.
-        orders: of the Taylor models.
-        steps: of training.
+        activation: name of the activation.
+        orders: orders of the Taylor models.
+        steps: number of training steps.
     """
 
     activation: str
@@ -185,7 +185,7 @@ def options(example: Example, arguments: Sequence[str] | None) -> argparse.Names
     """The command line."""
     parser = argparse.ArgumentParser(description=example.about, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--widths", type=int, nargs="+", default=list(example.widths), help="default %(default)s; made for 16 to 1024")
+    add("--widths", type=int, nargs="+", default=list(example.widths), help="default %(default)s; meant for 16 to 1024")
     rates = "; ".join(f"{name} {' '.join(f'{r:g}' for r in pair)}" for name, pair in example.rates.items())
     add("--rates", type=float, nargs="+", help=f"learning rates; default, a small and a large one: {rates}")
     add("--parametrization", nargs="+", choices=PARAMETRIZATIONS, default=list(PARAMETRIZATIONS))
@@ -200,7 +200,7 @@ def options(example: Example, arguments: Sequence[str] | None) -> argparse.Names
 def main(example: Example, arguments: Sequence[str] | None = None) -> None:
     """Runs the whole study from the command line."""
     asked = options(example, arguments)
-    # Seeds and learning rates share their programs, which are compiled once and kept.
+    # Seeds and learning rates share compiled programs, which are cached on disk.
     jax.config.update("jax_compilation_cache_dir", str((asked.out / "compiled").resolve()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
     cells = [
@@ -221,14 +221,14 @@ def main(example: Example, arguments: Sequence[str] | None = None) -> None:
 def run(
     example: Example, settings: Settings, cells: Sequence[Cell], out: Path, say: Callable[[str], Any] = print
 ) -> list[dict[str, Any]]:
-    """The records of all cells, computed or read from the folder's database; prints a line for each that is computed."""
+    """The records of all cells, computed or read from the database in the folder; prints a line per computed cell."""
     names = {_name(example, settings, cell): cell for cell in cells}
 
     def compute(name: str) -> dict[str, Any]:
         cell = names[name]
         record = measure(example, settings, cell)
         distances = " ".join(f"{record['distance'][str(k)]:.2g}" for k in settings.orders)
-        ends = f"full model {record['accuracy'][FULL]:.3f} right, orders at distance {distances}, {record['verdict']}"
+        ends = f"accuracy {record['accuracy'][FULL]:.3f}, distances of the orders {distances}, {record['verdict']}"
         which = f"{cell.parametrization} rate {cell.rate:g} width {cell.width} seed {cell.seed}"
         say(f"{which}: {ends} ({record['seconds']:.1f} s)")
         return record
@@ -237,7 +237,7 @@ def run(
 
 
 def _name(example: Example, settings: Settings, cell: Cell) -> str:
-    """Everything that the cell's result depends on."""
+    """All inputs that determine the result of a cell."""
     fixed = {"example": example.name, "batch_size": BATCH_SIZE, "momentum": MOMENTUM}
     return json.dumps(fixed | asdict(settings) | cell._asdict(), sort_keys=True)
 
@@ -246,20 +246,20 @@ def measure(example: Example, settings: Settings, cell: Cell) -> dict[str, Any]:
     """Trains the models of one cell and compares them on the test data.
 
     Returns:
-        Test accuracies of all models; distances of the orders to the full model, as parts of how far the full model's
-        outputs moved; agreement of predicted classes; the step in which a model diverged; the verdict of `tn.regime`.
+        Test accuracies of all models; distances of the orders to the full model, relative to the change of the full model's
+        outputs; agreement of predicted classes; the step in which a model diverged; the verdict of `tn.regime`.
     """
     began = time.perf_counter()
     key = jax.random.key(cell.seed)
     data = example.data()
-    # Matrix products in full single precision on every device: distances of higher orders are below what less resolves.
+    # Matrix products in full single precision on every device: lower precision does not resolve distances of higher orders.
     with jax.default_matmul_precision("float32"):
         network = example.build(cell.width, settings.activation, jax.random.fold_in(key, 0))
         f, start = network.parametrized(cell.parametrization)
         batches = tn.training.Batches(
             *data["train"], batch_size=BATCH_SIZE, steps=settings.steps, key=jax.random.fold_in(key, 1)
         )
-        # The rate is a number in the optimizer's state, not a constant of the program.
+        # The learning rate is part of the optimizer's state, not a constant of the program, so all rates share one program.
         optimizer = optax.inject_hyperparams(optax.sgd)(learning_rate=cell.rate, momentum=MOMENTUM)
         trained = tn.taylorized_training(
             f, start, batches, orders=settings.orders, loss="softmax", optimizer=optimizer,
@@ -307,7 +307,7 @@ class Statistic(NamedTuple):
 
     @staticmethod
     def of(values: Sequence[float]) -> "Statistic":
-        """Of no values: NaN; of one: no deviation."""
+        """Statistics of the values; NaN without values, and no deviation for a single one."""
         if not values:
             return Statistic(math.nan, math.nan, math.nan, math.nan)
         spread = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
@@ -321,7 +321,7 @@ class Statistic(NamedTuple):
 
 @dataclass(frozen=True)
 class Line:
-    """One model of one (parametrization, rate, width), over the seeds in which neither it nor the full model diverged."""
+    """One model for one (parametrization, rate, width), over the seeds for which neither it nor the full model diverged."""
 
     parametrization: str
     rate: float
@@ -331,7 +331,7 @@ class Line:
     distance: Statistic
     agreement: Statistic
     seeds: int
-    diverged: tuple[int, ...]  # the steps, one for each seed in which it did
+    diverged: tuple[int, ...]  # the step of divergence, one entry per diverged seed
 
 
 def _groups(records: Iterable[Mapping[str, Any]]) -> dict[tuple[str, float, int], list[Mapping[str, Any]]]:
@@ -342,7 +342,7 @@ def _groups(records: Iterable[Mapping[str, Any]]) -> dict[tuple[str, float, int]
 
 
 def table(records: Sequence[Mapping[str, Any]]) -> list[Line]:
-    """The lines of the study, in the order of its cells."""
+    """The lines of the table, in the order of the cells."""
     lines: list[Line] = []
     for group, members in _groups(records).items():
         for model in members[0]["accuracy"]:
@@ -357,13 +357,13 @@ def table(records: Sequence[Mapping[str, Any]]) -> list[Line]:
 
 
 def needed(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, float, int, str, str, str]]:
-    """The order that each learning rate needs.
+    """The required order for each learning rate.
 
     Returns:
-        Parametrization, rate, width; the smallest order that diverged in no seed and whose mean distance to the full model
-        is below `NEAR`; then the verdicts of the meter and the drift of the kernel, over the seeds. The two answer
+        Parametrization, rate, width; the smallest order that diverged for no seed and whose mean distance to the full model
+        is below `NEAR`; then the verdicts of `tn.regime` and the kernel drift, over the seeds. The order and the verdict answer
         different questions: whether the order-k model *trains* like the network, and whether the Taylor polynomial
-        *describes* where the network went.
+        *approximates* the trained network.
     """
     found: list[tuple[str, float, int, str, str, str]] = []
     lines = table(records)
@@ -378,7 +378,7 @@ def needed(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, float, int, 
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of text as columns; the first row is the head."""
+    """Rows of text as aligned columns; the first row is the header."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows)
 
@@ -404,8 +404,8 @@ def report(
     say(f"\nMean ± standard deviation over seeds, {count} test examples ({settings.activation}, {steps} steps)")
     head = ("parametrization", "rate", "width", "model", "accuracy", "distance to full", "agreement", "diverged")
     say(aligned([head, *map(_shown, lines)]))
-    say(f"\nOrder needed: smallest whose mean distance to the full model is below {NEAR:g}; verdict of the meter")
-    head = ("parametrization", "rate", "width", "order needed", "verdict", "kernel drift")
+    say(f"\nRequired order: the smallest whose mean distance to the full model is below {NEAR:g}; verdict of tn.regime")
+    head = ("parametrization", "rate", "width", "required order", "verdict", "kernel drift")
     say(aligned([head, *((p, f"{rate:g}", str(width), *rest) for p, rate, width, *rest in orders)]))
     out.mkdir(parents=True, exist_ok=True)
     with open(out / "table.csv", "w", newline="", encoding="utf-8") as file:
@@ -432,7 +432,7 @@ def report(
 
 
 def draw(example: Example, settings: Settings, lines: Sequence[Line]) -> Figure:
-    """Distance to the full model over the width: a line an order, a panel a learning rate, a row a parametrization."""
+    """Distance to the full model against the width: one line per order, one panel per rate, one row per parametrization."""
     panels: dict[str, list[float]] = {}
     for line in lines:
         rates = panels.setdefault(line.parametrization, [])
@@ -454,7 +454,7 @@ def draw(example: Example, settings: Settings, lines: Sequence[Line]) -> Figure:
                 _panel(axes[row, column], own, settings.orders, widths)
                 kind = "NTK" if parametrization == "ntk" else "Standard"
                 axes[row, column].set_title(f"{kind} parametrization, learning rate {rates[column]:g}", fontsize=9)
-            axes[row, 0].set_ylabel("distance to the full model\n(parts of its movement)")
+            axes[row, 0].set_ylabel("distance to the full model\n(relative to its change)")
         spread = [l.distance for l in lines if l.distance.low > 0]
         if spread:
             axes[0, 0].set_ylim(min(d.low for d in spread) / 1.5, 1.3 * min(max(d.high for d in spread), TOP))

@@ -5,7 +5,7 @@
     taylornets diagnose examples/digits_cnn.py:factory           # one run, with all curves
 
 The network and its models of orders 1 to 4 are trained with the same minibatches, at a small and a large learning rate.
-Writes tables and a figure: distance to the full model over the width. A stopped study goes on when it is started again.
+The study writes tables and a figure of the distance to the full model against the width. It resumes when interrupted.
 Needs `pip install taylornets[cli] flax`.
 """
 
@@ -17,7 +17,7 @@ from flax import nnx
 
 
 class CNN(nnx.Module):
-    """Two convolutions with a pooling between them, and a linear head; images of shape (8, 8, 1)."""
+    """Two convolutions with pooling in between, and a linear head; images of shape (8, 8, 1)."""
 
     def __init__(self, width: int, activation: str, rngs: nnx.Rngs):
         self.first = nnx.Conv(1, width, (3, 3), rngs=rngs)

@@ -5,7 +5,7 @@
     taylornets diagnose examples/digits_mlp.py:factory           # one run, with all curves
 
 The network and its models of orders 1 to 4 are trained with the same minibatches, at a small and a large learning rate.
-Writes tables and a figure: distance to the full model over the width. A stopped study goes on when it is started again.
+The study writes tables and a figure of the distance to the full model against the width. It resumes when interrupted.
 Needs `pip install taylornets[cli]`.
 """
 
@@ -33,7 +33,7 @@ class Block(eqx.Module):
         self.activation = activation
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """The block of one vector."""
+        """The block for one vector."""
         return x + self.down(ACTIVATIONS[self.activation](self.up(self.norm(x))))
 
 
@@ -63,7 +63,7 @@ class ResidualMLP(eqx.Module):
 def build(width: int, activation: str, key: jax.Array, depth: int = 2) -> Network:
     """The network as a function of its weights."""
     start = ResidualMLP(width, depth, activation, key)
-    # Biases begin at zero.
+    # Biases are initialized to zero.
     start = jax.tree_util.tree_map_with_path(
         lambda path, leaf: jnp.zeros_like(leaf) if "bias" in jax.tree_util.keystr(path) else leaf, start
     )

@@ -27,7 +27,7 @@ class Block(eqx.Module):
         self.norms = [eqx.nn.GroupNorm(2, channels) for _ in keys]
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """The block of one image."""
+        """The block for one image."""
         first, second = self.convolutions
         h = jax.nn.gelu(self.norms[0](first(x)))
         return jax.nn.gelu(x + self.norms[1](second(h)))
@@ -57,7 +57,7 @@ class ResNet(eqx.Module):
 def errors(
     channels: int = 8, depth: int = 2, pixels: int = 12, images: int = 8, max_order: int = 5, points: int = 12
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Root-mean-square errors of the Taylor models, relative to the movement of the logits.
+    """Root-mean-square errors of the Taylor models, relative to the change of the logits.
 
     Returns:
         Step sizes, shape (points,), as a fraction of the norm of the weights; errors, shape (points, max_order + 1).
@@ -68,7 +68,7 @@ def errors(
     weights, rest = eqx.partition(net, eqx.is_inexact_array)
     leaves, structure = jax.tree.flatten(weights)
     noise = [jax.random.normal(k, a.shape) for k, a in zip(jax.random.split(keys[2], len(leaves)), leaves, strict=True)]
-    # Each leaf moves by the same fraction of its own norm.
+    # Each leaf is displaced by the same fraction of its own norm.
     way = [n * jnp.linalg.norm(a) / jnp.linalg.norm(n) for n, a in zip(noise, leaves, strict=True)]
 
     def model(weights, x):
@@ -90,19 +90,19 @@ def errors(
 
 
 def plot(steps: np.ndarray, table: np.ndarray, path: Path) -> None:
-    """One line an order, both axes logarithmic."""
+    """One line per order, both axes logarithmic."""
     figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
     for order, line in enumerate(table.T):
         axes.loglog(steps, line, marker="o", markersize=3, label=f"order {order}")
     axes.set_xlabel("step, relative to the norm of each weight")
-    axes.set_ylabel("error relative to the movement")
+    axes.set_ylabel("error relative to the change")
     axes.legend()
     figure.savefig(path)
     plt.close(figure)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Computes, prints the table and writes the figure."""
+    """Computes the errors, prints the table and writes the figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("resnet_taylor_gallery.svg"))
     options = parser.parse_args(arguments)

@@ -4,13 +4,13 @@
     python examples/sequence_transformer.py --widths 16 64 256 1024
     taylornets diagnose examples/sequence_transformer.py:factory # one run, with all curves
 
-The task: a sequence of eight tokens in which exactly one token is that of the first place; at which of the seven other
-places? No linear model of the tokens beats chance, 1/7: renaming the tokens changes neither the distribution of the
-sequences nor the answer, the average of a linear model over all renamings is a constant, and since the loss is convex
-in the logits, that constant is no worse than the model. Products of two tokens are needed, which attention can form.
+The task: in a sequence of eight tokens, exactly one of the last seven equals the first; predict its position. No linear model
+of the tokens beats chance, 1/7: renaming the tokens changes neither the distribution of the sequences nor the answer,
+the average of a linear model over all renamings is a constant, and since the loss is convex in the logits, that constant is
+no worse than the model. The task requires products of two tokens, which attention can form.
 
 The network and its models of orders 1 to 4 are trained with the same minibatches, at a small and a large learning rate.
-Writes tables and a figure: distance to the full model over the width. A stopped study goes on when it is started again.
+The study writes tables and a figure of the distance to the full model against the width. It resumes when interrupted.
 Needs `pip install taylornets[cli]`.
 """
 
@@ -29,11 +29,11 @@ HEAD_SIZE = 8  # of every head; wider networks have more heads
 
 @cache
 def sequences(train: int = 4000, test: int = 300) -> Data:
-    """Sequences of shape (n, LENGTH), and the place of the repeated token minus one."""
+    """Sequences of shape (n, LENGTH), and the position of the repeated token minus one."""
     draw = np.random.default_rng(0)
     n = train + test
     first, place = draw.integers(TOKENS, size=n), draw.integers(1, LENGTH, size=n)
-    # Every other place holds one of the other tokens.
+    # Every other position holds one of the other tokens.
     x = (first[:, None] + draw.integers(1, TOKENS, size=(n, LENGTH))) % TOKENS
     x[:, 0] = x[np.arange(n), place] = first
     x, y = x.astype("int32"), (place - 1).astype("int32")
@@ -41,7 +41,7 @@ def sequences(train: int = 4000, test: int = 300) -> Data:
 
 
 class Block(eqx.Module):
-    """x + attention(norm(x)), then x + W₂ σ(W₁ norm(x)) at every place."""
+    """x + attention(norm(x)), then x + W₂ σ(W₁ norm(x)) at every position."""
 
     norms: list[eqx.nn.LayerNorm]
     attention: eqx.nn.MultiheadAttention
@@ -58,7 +58,7 @@ class Block(eqx.Module):
         self.activation = activation
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """The block of one sequence of shape (length, width)."""
+        """The block for one sequence of shape (length, width)."""
         h = jax.vmap(self.norms[0])(x)
         x = x + self.attention(h, h, h)
         h = jax.vmap(self.up)(jax.vmap(self.norms[1])(x))
@@ -66,7 +66,7 @@ class Block(eqx.Module):
 
 
 class Transformer(eqx.Module):
-    """Token and place embeddings, pre-norm blocks, and one logit at every place but the first."""
+    """Token and position embeddings, pre-norm blocks, and one logit at every position except the first."""
 
     tokens: eqx.nn.Embedding
     places: eqx.nn.Embedding
@@ -93,7 +93,7 @@ class Transformer(eqx.Module):
 def build(width: int, activation: str, key: jax.Array, depth: int = 1) -> Network:
     """The network as a function of its weights."""
     start = Transformer(width, depth, activation, key)
-    # Biases begin at zero.
+    # Biases are initialized to zero.
     start = jax.tree_util.tree_map_with_path(
         lambda path, leaf: jnp.zeros_like(leaf) if "bias" in jax.tree_util.keystr(path) else leaf, start
     )
@@ -104,7 +104,7 @@ def build(width: int, activation: str, key: jax.Array, depth: int = 1) -> Networ
 
     def fan_in(path: str, leaf: jax.Array) -> int | None:
         if ".tokens" in path or ".places" in path:
-            return 1  # an embedding's input is one of its rows
+            return 1  # the input of an embedding selects one of its rows
         return leaf.shape[1] if leaf.ndim == 2 else None
 
     return drawn(model, weights, key, fan_in)

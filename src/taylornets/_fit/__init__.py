@@ -2,7 +2,6 @@
 
 from taylornets._fit._fit import fit as fit
 from taylornets._fit._fit import minimize as minimize
-from taylornets._fit._methods import METHODS as METHODS
 from taylornets._fit._methods import default_method as default_method
 from taylornets._fit._path import fit_path as fit_path
 from taylornets._fit._path import regularization_path as regularization_path

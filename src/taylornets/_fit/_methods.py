@@ -6,8 +6,6 @@ ball. The noise is a small fraction of the natural size of a coordinate, for whi
 norm `m^{-1/(2k)}/B_x`. All of these are heuristics; method objects use their own settings.
 """
 
-from collections.abc import Callable
-
 import jax.numpy as jnp
 import optax
 from jaxtyping import PRNGKeyArray
@@ -16,11 +14,13 @@ from taylornets import _checks
 from taylornets.objectives import Objective
 from taylornets.optimizers import (
     LBFGS,
+    METHODS,
     FirstOrder,
     Method,
     NegativeCurvature,
     noisy_sgd,
     perturbed_gradient_descent,
+    register,
     spectral_radius,
 )
 
@@ -86,10 +86,8 @@ def _rate(risk: Objective, key: PRNGKeyArray, share: float) -> float:
     return share / spectral_radius(risk, risk.natural_point(key, scale=_HALF_WAY * ball), key=key)
 
 
-METHODS: dict[str, Callable[[Objective, PRNGKeyArray, int], Method]] = {
-    "lbfgs": _lbfgs,
-    "gradient_descent": _gradient_descent,
-    "perturbed_gradient_descent": _perturbed,
-    "noisy_sgd": _noisy_sgd,
-    "negative_curvature": _negative_curvature,
-}
+register("lbfgs", _lbfgs)
+register("gradient_descent", _gradient_descent)
+register("perturbed_gradient_descent", _perturbed)
+register("noisy_sgd", _noisy_sgd)
+register("negative_curvature", _negative_curvature)

@@ -12,6 +12,7 @@ Example:
     1.0
 """
 
+from taylornets import _discover
 from taylornets.optimizers._first_order import FirstOrder
 from taylornets.optimizers._first_order import FirstOrderState as FirstOrderState
 from taylornets.optimizers._interface import Method
@@ -21,10 +22,14 @@ from taylornets.optimizers._lbfgs import LBFGSState as LBFGSState
 from taylornets.optimizers._negative_curvature import NegativeCurvature as NegativeCurvature
 from taylornets.optimizers._negative_curvature import NegativeCurvatureState as NegativeCurvatureState
 from taylornets.optimizers._negative_curvature import negative_curvature
+from taylornets.optimizers._registry import METHODS as METHODS
+from taylornets.optimizers._registry import register
 from taylornets.optimizers._stationarity import Stationarity, stationarity
 from taylornets.optimizers._stationarity import spectral_radius as spectral_radius
 from taylornets.optimizers._transformations import PerturbationState as PerturbationState
 from taylornets.optimizers._transformations import noisy_sgd, perturbed_gradient_descent
+
+_discover.import_modules(__name__, __path__)
 
 __all__ = [
     "LBFGS",
@@ -34,5 +39,6 @@ __all__ = [
     "negative_curvature",
     "noisy_sgd",
     "perturbed_gradient_descent",
+    "register",
     "stationarity",
 ]

@@ -40,7 +40,7 @@ def claims_page(run: RunRecord, claims: Sequence[ClaimRecord], missing: Sequence
         _facts(run),
         f"taylornets reproduce --profile {run.stamp.profile} --seed {run.stamp.seed}",
         ("The folder `records/` contains the data of every figure.",),
-        f"This run is unfinished. Not computed yet: {', '.join(missing)}. The same command with `--resume` computes the rest."
+        f"This run is unfinished. Not computed yet: {', '.join(missing)}. Resume the run to compute the rest."
         if missing
         else "",
     )

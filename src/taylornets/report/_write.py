@@ -86,7 +86,7 @@ def _page_of(directory: Path) -> tuple[PageRecord, str]:
         record = records.load_page(directory)
         if record is None:
             got = f"{directory}, which contains no finished page of this version"
-            raise ArgumentError("DIR", "an output folder of `fit` or `diagnose`", got, "Run the command again.")
+            raise ArgumentError("directory", "an output folder of `fit` or `diagnose`", got, "Run the command again.")
         return record, str(run.get("version", ""))
     made, claims, missing = _load(directory)
     records.save_summary(directory, claims)

@@ -1,18 +1,6 @@
 """Truncated power series propagated through any JAX program (Taylor mode), with one rule per primitive."""
 
-from taylornets.series import (
-    _bilinear,
-    _composed,
-    _control,
-    _custom,
-    _linalg,
-    _linear,
-    _parallel,
-    _piecewise,
-    _reductions,
-    _slopes,
-    _univariate,
-)
+from taylornets import _discover
 from taylornets.series._count import live_bytes, memory_limit, operations, precision
 from taylornets.series._engine import FALL_BACK, RULES, Rule, RuleContext, evaluate_closed
 from taylornets.series._reverse import push_forward, transpose
@@ -41,19 +29,7 @@ __all__ = [
     "transpose",
 ]
 
-# Importing a rule module registers its rules.
-RULE_MODULES = (
-    _linear,
-    _bilinear,
-    _univariate,
-    _slopes,
-    _composed,
-    _reductions,
-    _piecewise,
-    _control,
-    _custom,
-    _parallel,
-    _linalg,
-)
+# Importing a module of rules enters them into the table, so a new rule is one more file in this folder.
+_discover.import_modules(__name__, __path__)
 
 warn_of_untested()  # once per process, on the first import of version-dependent code

@@ -28,7 +28,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, PRNGKeyArray
 
-from taylornets import _checks, losses
+from taylornets import _checks, _discover, losses
 from taylornets.randomization import Moments, OfOutputs, Random, Randomization, SignMoments, Signs, example_expectation
 from taylornets.two_layer import Full, Network, Response, Term, TwoLayerNetwork, prepare
 
@@ -207,8 +207,8 @@ def names(certifiable: bool = False) -> tuple[str, ...]:
 
     Example:
         >>> from taylornets import models
-        >>> models.names()
-        ('full', 'linear', 'quadratic', 'randomized', 'sampled')
+        >>> {"quadratic", "sampled"} <= set(models.names()), models.names(certifiable=True)
+        (True, ('linear', 'quadratic', 'randomized'))
     """
     return tuple(sorted(name for name, model in _models.items() if model.certifiable or not certifiable))
 
@@ -257,3 +257,5 @@ register(Model("quadratic", (2,), Term(2), certifiable=True))
 register(Model("randomized", (2,), SignMoments(), certifiable=True, randomization=Signs()))
 register(Model("sampled", (2,), SignMoments(), sampled=True))
 register(Model("full", (1,), Full(), starts_at_zero=True))
+
+_discover.import_modules(__name__, __path__)
