@@ -4,7 +4,7 @@ import itertools
 import math
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -42,7 +42,7 @@ pytestmark = pytest.mark.usefixtures("x64")
 
 
 @contextmanager
-def added(path: str, folder: Path) -> Iterator[None]:
+def added(path: str, folder: Path) -> Generator[None]:
     """The skeleton of a path as a file of a second folder of its room; afterwards room and registry are as before."""
     name = path.replace("/", ".")
     room, _, stem = name.rpartition(".")
