@@ -1,5 +1,7 @@
 """Complex weights are trained like pairs of real weights."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 import optax
