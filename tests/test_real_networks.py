@@ -156,7 +156,7 @@ def test_the_report_holds_what_was_measured(study, records, tmp_path):
     assert float(rows[2]["accuracy_mean"]) == found[0]["accuracy"]["full"]
     assert (tmp_path / "orders_needed.csv").read_text().count("ntk") == 2  # the head names the kernel's drift
     assert (tmp_path / "digits_cnn.svg").read_text().startswith("<?xml")
-    assert any("Order needed" in text for text in said)
+    assert any("Required order" in text for text in said)
 
 
 def _record(seed: int, distance: dict[str, float], diverged: dict[str, int]) -> dict[str, Any]:
