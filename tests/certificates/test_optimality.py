@@ -218,5 +218,7 @@ def test_errors(change: dict[str, Any], message: str):
 
 def test_an_activation_without_bounded_derivatives_is_refused():
     net = tn.TwoLayerNetwork.init(jax.random.key(0), 3, 8, activation="exp")
-    with pytest.raises(tn.ArgumentError, match=r"model: expected an activation with a bounded third or fourth derivative.* got exp"):
+    with pytest.raises(
+        tn.ArgumentError, match=r"model: expected an activation with a bounded third or fourth derivative.* got exp"
+    ):
         tn.certify(net, 0.1 * net.w0, jnp.ones((5, 3)), jnp.ones(5), model="randomized", penalty=1.0)

@@ -107,7 +107,12 @@ def called_back(w, x):
 
 NO_GRADIENT = {
     "while": (newton, {"orders": ()}, "lax.while_loop", "jax.lax.scan, or use diffrax or optimistix"),
-    "Taylor model of while": (newton, {"include_full": False}, "lax.while_loop", "jax.lax.scan, or use diffrax or optimistix"),
+    "Taylor model of while": (
+        newton,
+        {"include_full": False},
+        "lax.while_loop",
+        "jax.lax.scan, or use diffrax or optimistix",
+    ),
     "callback": (called_back, {"orders": ()}, "callbacks", "a reverse rule by jax.custom_vjp"),
     "nested": (lambda w, x: reverse_only(x @ w), {"mode": "nested"}, "custom_lin|custom_vjp", 'Use mode="taylor"'),
 }
