@@ -69,6 +69,7 @@ WIDE = {
     "estimators/_taylor.py TaylorEstimator.__init__": "contract: the parameters of a scikit-learn estimator",
     "cli/_app.py fit": "one parameter per option",
     "cli/_app.py diagnose": "one parameter per option",
+    "training/_training.py taylorized_training": "contract, and `ntk_inputs`, which callers pass by name",
     "learning/_paths.py penalty_path": "what `fit_path` takes, and the padding",
 }
 

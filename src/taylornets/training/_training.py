@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import optax
@@ -34,6 +35,7 @@ def taylorized_training(
     probe: Probe | None = None,
     checkpointing: Checkpointing | None = None,
     settings: TrainingSettings | None = None,
+    ntk_inputs: int | None = None,
 ) -> TaylorizedTraining:
     """Trains a model and its Taylor models in lockstep, with the same initialization, minibatches, noise and optimizer.
 
@@ -62,6 +64,7 @@ def taylorized_training(
         probe: examples, frequency and callbacks of the measurements; by default on the first batch.
         checkpointing: the checkpoint file; by default none.
         settings: noise, trainable leaves, mode of expansion, memory.
+        ntk_inputs: shorthand for `Probe(..., ntk_inputs=...)`: first inputs for the kernel drift; 0 for none.
 
     Returns:
         A `TaylorizedTraining`; printing it gives a table.
@@ -90,6 +93,7 @@ def taylorized_training(
         "checkpointing": (checkpointing, Checkpointing),
     }
     _entry.check_kinds(kinds)
+    probe = probe if ntk_inputs is None else replace(probe, ntk_inputs=ntk_inputs)
     if settings.stochastic and probe.f_eval is None:
         advice = "Pass the model without noise, f_eval(params, x), for the measurements."
         raise _checks.ArgumentError("f_eval", "a function, set in probe, since f takes a key", "None", advice)
