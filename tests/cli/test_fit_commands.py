@@ -46,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the table as CSV and two fits of it."""
     folder = tmp_path_factory.mktemp("fits")
     table().to_csv(folder / "flats.csv", index=False, sep=";", encoding="utf-16")
-    with few_rivals():
+    with few_baselines():
         for target, other in (("rent", "dear"), ("dear", "rent")):
             words = ["--target", target, "--drop", other, "--categorical", "code", "--out", str(folder / target)]
             with pytest.raises(SystemExit) as ended, contextlib.redirect_stdout(io.StringIO()):
@@ -56,7 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextlib.contextmanager
-def few_rivals() -> Any:
+def few_baselines() -> Any:
     """One candidate per baseline, and a small random forest."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (
@@ -78,7 +78,7 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> R
     monkeypatch.setenv("COLUMNS", "200")
 
     def call(*words: str | Path) -> tuple[int, str, str]:
-        with few_rivals(), pytest.raises(SystemExit) as ended:
+        with few_baselines(), pytest.raises(SystemExit) as ended:
             cli.main(list(map(str, words)))
         out, err = capfd.readouterr()
         assert isinstance(ended.value.code, int)

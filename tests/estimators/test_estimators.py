@@ -79,13 +79,13 @@ def test_several_targets(model: Any):
 
 def test_probabilities():
     three = tn.TaylorClassifier(**SMALL).fit(X, LABELS)
-    chances = three.predict_proba(X)
-    assert chances.shape == (90, 3)
-    np.testing.assert_allclose(chances.sum(axis=1), 1, rtol=1e-12)
-    assert np.all((chances > 0) & (chances < 1))
-    np.testing.assert_array_equal(three.classes_[np.argmax(chances, axis=1)], three.predict(X))
+    probabilities = three.predict_proba(X)
+    assert probabilities.shape == (90, 3)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-12)
+    assert np.all((probabilities > 0) & (probabilities < 1))
+    np.testing.assert_array_equal(three.classes_[np.argmax(probabilities, axis=1)], three.predict(X))
     # The mean probability of a class is near its share.
-    np.testing.assert_allclose(chances.mean(axis=0), np.bincount(LABELS) / 90, atol=0.1)
+    np.testing.assert_allclose(probabilities.mean(axis=0), np.bincount(LABELS) / 90, atol=0.1)
     names = np.array(["no", "yes"])[(Y > 0).astype(int)]
     two = tn.TaylorClassifier(**SMALL).fit(X, names)
     assert set(two.predict(X)) == {"no", "yes"}

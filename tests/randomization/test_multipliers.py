@@ -29,9 +29,9 @@ def draw(activation, symmetric, m=4, outputs=2):
 def all_draws(randomization, net, w, x):
     """Returns probabilities and outputs of every draw."""
     rule, prepared = randomization.rule, prepare_signs(net, x)
-    chances = np.abs(rule.weights) / rule.total
+    probabilities = np.abs(rule.weights) / rule.total
     for numbers in itertools.product(range(len(rule.nodes)), repeat=rule.count(net)):
-        yield np.prod(chances[list(numbers)]), prepared.apply(SampledNodes.of(jnp.array(numbers), net, rule), w)
+        yield np.prod(probabilities[list(numbers)]), prepared.apply(SampledNodes.of(jnp.array(numbers), net, rule), w)
 
 
 @pytest.mark.parametrize("order", range(2, 9))
@@ -181,9 +181,9 @@ def test_remaining_variance_is_the_stated_one():
     prepared = prepare_signs(lone, x)
     numbers = itertools.product(range(len(rule.nodes)), repeat=4)
     draws = jnp.array(list(numbers))
-    chances = np.prod((np.abs(rule.weights) / rule.total)[np.asarray(draws)], axis=1)
+    probabilities = np.prod((np.abs(rule.weights) / rule.total)[np.asarray(draws)], axis=1)
     outputs = jax.lax.map(lambda n: prepared.apply(SampledNodes.of(n, lone, rule), 0 * w)[:, 0], draws)
-    variance = chances @ (outputs - chances @ outputs) ** 2
+    variance = probabilities @ (outputs - probabilities @ outputs) ** 2
     with pytest.raises(tn.ArgumentError) as refused:
         SignedMoments(4).mean(lone, w, x)
     assert f"a variance of {float(np.mean(variance)):.3g} would" in str(refused.value)

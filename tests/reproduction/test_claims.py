@@ -249,15 +249,15 @@ def higher_order(module: ModuleType, context: ClaimContext, monkeypatch: pytest.
     u, v, a = np.asarray(x @ net.w0.T), np.asarray(x) @ w.T, np.asarray(net.a)[:, 0] / 2
     nodes, weights = np.asarray(rule.nodes), np.asarray(rule.weights)
     size = np.sum(np.abs(weights))
-    outputs, chances = [], []
+    outputs, probabilities = [], []
     for draw in itertools.product(range(len(nodes)), repeat=2):  # a pair of units shares its draw
         z, factor = np.tile(nodes[list(draw)], 2), np.tile(size * np.sign(weights[list(draw)]), 2)
         outputs.append(np.sin(u + z * v + 0.7) @ (a * factor))
-        chances.append(np.prod(np.abs(weights[list(draw)]) / size))
+        probabilities.append(np.prod(np.abs(weights[list(draw)]) / size))
     cubic = (-np.cos(u + 0.7) * v**3 / 6) @ a
-    differences, chances = np.array(outputs) - cubic, np.array(chances)
-    noise = np.sqrt(np.mean(chances @ differences**2))
-    bias = np.sqrt(np.mean((chances @ differences) ** 2))
+    differences, probabilities = np.array(outputs) - cubic, np.array(probabilities)
+    noise = np.sqrt(np.mean(probabilities @ differences**2))
+    bias = np.sqrt(np.mean((probabilities @ differences) ** 2))
     np.testing.assert_allclose(module.coupling_errors(context.key, 4, 3)[0], (noise, bias), rtol=1e-9)
 
     cells = importlib.import_module("taylornets.reproduction.claims._order_learning")

@@ -100,10 +100,10 @@ class TaylorClassifier(ClassifierMixin, TaylorEstimator):
         outputs = self._outputs(X).astype(np.float64)
         if takes_class_numbers(self.loss_):
             return softmax(outputs, axis=1)
-        chances = expit(outputs)
+        probabilities = expit(outputs)
         if len(self.classes_) == 2:
-            return np.concatenate([expit(-outputs), chances], axis=1)
-        return chances / chances.sum(axis=1, keepdims=True)
+            return np.concatenate([expit(-outputs), probabilities], axis=1)
+        return probabilities / probabilities.sum(axis=1, keepdims=True)
 
     def _rows(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray]:
         return check_rows(self, x, y, sample_weight)

@@ -179,20 +179,20 @@ def expected_loss(
             needed = f"at most 2^20 draws for 'enumerate'; {choices} per unit"
             raise _checks.ArgumentError("method", needed, f"{choices}^{units}, width {net.width}")
         draws = jnp.asarray(list(itertools.product(range(choices), repeat=units)))
-        chances = _chances(randomization)[draws].prod(axis=1)
+        probabilities = _probabilities(randomization)[draws].prod(axis=1)
     else:
         if key is None:
             raise _checks.ArgumentError("key", "a JAX random key for method='monte_carlo'", "None")
-        draws = jax.random.choice(key, choices, (_SAMPLES, units), p=_chances(randomization))
-        chances = jnp.full((_SAMPLES,), 1 / _SAMPLES)
+        draws = jax.random.choice(key, choices, (_SAMPLES, units), p=_probabilities(randomization))
+        probabilities = jnp.full((_SAMPLES,), 1 / _SAMPLES)
 
     def one(draw: Array) -> Array:
         return jnp.mean(each(outputs(draw).T, y))
 
-    return chances.astype(y.dtype) @ lax.map(one, draws, batch_size=256)
+    return probabilities.astype(y.dtype) @ lax.map(one, draws, batch_size=256)
 
 
-def _chances(randomization: Randomization) -> Array:
+def _probabilities(randomization: Randomization) -> Array:
     """Returns the probabilities of the nodes."""
     weights = jnp.abs(randomization.weights)
     return weights / jnp.sum(weights)

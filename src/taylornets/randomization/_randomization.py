@@ -58,8 +58,8 @@ class MultiplierRule(NamedTuple):
 
     def draws(self, key: PRNGKeyArray, net: Network, shape: tuple[int, ...]) -> Array:
         """Draws node indices, shape `(*shape, count)`."""
-        chances = jnp.abs(jnp.asarray(self.weights, net.w0.dtype)) / self.total
-        return jax.random.choice(key, len(self.nodes), (*shape, self.count(net)), p=chances)
+        probabilities = jnp.abs(jnp.asarray(self.weights, net.w0.dtype)) / self.total
+        return jax.random.choice(key, len(self.nodes), (*shape, self.count(net)), p=probabilities)
 
     def upper(self) -> list[tuple[Any, float]]:
         """Returns nodes with `Im z ≥ 0` and their weights, doubled for nodes that also represent their conjugates.

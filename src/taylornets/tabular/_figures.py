@@ -59,14 +59,14 @@ def learning_curve(task: str, sizes: Sequence[int], curves: Mapping[str, Sequenc
     return Figure("learning_curve", "Learning curve", [plot], caption)
 
 
-def calibration(classes: Sequence[str], chances: np.ndarray, y: np.ndarray) -> tuple[Figure, float]:
+def calibration(classes: Sequence[str], probabilities: np.ndarray, y: np.ndarray) -> tuple[Figure, float]:
     """Observed frequencies by predicted probability, and the expected calibration error."""
     if len(classes) == 2:
-        stated, happened = chances[:, 1], y == classes[1]
+        stated, happened = probabilities[:, 1], y == classes[1]
         x_label, y_label = f"predicted probability of {classes[1]!r}", f"observed fraction of {classes[1]!r}"
     else:
-        picked = np.argmax(chances, axis=1)
-        stated, happened = chances[np.arange(len(y)), picked], np.asarray(classes)[picked] == y
+        picked = np.argmax(probabilities, axis=1)
+        stated, happened = probabilities[np.arange(len(y)), picked], np.asarray(classes)[picked] == y
         x_label, y_label = "probability of the predicted class", "fraction of correct predictions"
     bins = np.array_split(np.argsort(stated, kind="stable"), max(1, min(_BINS, len(y) // _ROWS_PER_BIN)))
     x = [float(stated[rows].mean()) for rows in bins]
@@ -83,7 +83,7 @@ def calibration(classes: Sequence[str], chances: np.ndarray, y: np.ndarray) -> t
         )
     ]
     if len(classes) <= _MOST_CONFUSED:
-        panels.append(_confusion(classes, np.asarray(classes)[np.argmax(chances, axis=1)], y))
+        panels.append(_confusion(classes, np.asarray(classes)[np.argmax(probabilities, axis=1)], y))
     caption = "On the dashed line, predicted probabilities equal observed frequencies. Error bars: 95 % intervals."
     caption += " Right: number of test rows by true class (row) and predicted class (column)." if panels[1:] else ""
     return Figure("calibration", "Calibration of the predicted probabilities", panels, caption), error

@@ -128,5 +128,5 @@ def _rank_key(task: str, model: Any, validation: tuple[Any, Any]) -> tuple[float
     x, y = validation
     if task == "regression":
         return model.score(x, y), 0.0
-    chances = model.predict_proba(x)[np.arange(len(y)), np.searchsorted(model.classes_, y)]
-    return model.score(x, y), float(np.mean(np.log(np.maximum(chances, 1e-300))))
+    probabilities = model.predict_proba(x)[np.arange(len(y)), np.searchsorted(model.classes_, y)]
+    return model.score(x, y), float(np.mean(np.log(np.maximum(probabilities, 1e-300))))

@@ -107,11 +107,11 @@ def fit(request: FitRequest, progress: Progress, saved: Callable[[Path], None]) 
     path = save(whole(steps, learned.model, columns), request.out / MODEL)
     saved(path)
     with stage(progress, "comparing") as tell:
-        rivals = compare(problem.task, settings.seed, parts, score_of(problem.task), tell)
-    ntk = next(result.setting for result in rivals if result.name == "NTK ridge")
+        baselines = compare(problem.task, settings.seed, parts, score_of(problem.task), tell)
+    ntk = next(result.setting for result in baselines if result.name == "NTK ridge")
     with stage(progress, "learning curve") as tell:
         sizes, curves = _learning_curve(problem, settings, learned, ntk, parts, tell)
-    findings = FitFindings(problem, table.format, steps, features, settings, learned, rivals, sizes, curves)
+    findings = FitFindings(problem, table.format, steps, features, settings, learned, baselines, sizes, curves)
     timings = {"reading": read_seconds, "training": learned.seconds, "all": time.perf_counter() - begin}
     record = story(findings, _shown(facts, timings), request.command)
     records.save_page(request.out, record)

@@ -28,7 +28,7 @@ class FitFindings:
         features: all rows after preprocessing.
         settings: settings of the model.
         learned: the trained model.
-        rivals: results of the baselines.
+        baselines: their results, in the order of the page.
         sizes: numbers of training rows in the learning curve.
         curves: scores of the learning curve, by label; our model on the test rows first.
     """
@@ -39,7 +39,7 @@ class FitFindings:
     features: np.ndarray
     settings: FitSettings
     learned: Learned
-    rivals: list[Result]
+    baselines: list[Result]
     sizes: list[int]
     curves: dict[str, list[float]]
 
@@ -158,8 +158,8 @@ def _comparison(findings: FitFindings, found: dict[str, float], ends: tuple[floa
     _, y = findings.part("test")
     score = score_of(task)
     ours = f"Taylor, order {findings.settings.order}"
-    tests = [score(y, result.predictions) for result in findings.rivals]
-    every = [ends, *(interval(task, y, result.predictions, seed) for result in findings.rivals)]
+    tests = [score(y, result.predictions) for result in findings.baselines]
+    every = [ends, *(interval(task, y, result.predictions, seed) for result in findings.baselines)]
     learned = findings.learned
     mine = (
         f"penalty {findings.model.penalty_:g}",
@@ -169,7 +169,7 @@ def _comparison(findings: FitFindings, found: dict[str, float], ends: tuple[floa
     )
     rows = [_row(ours, *mine, found["test"], ends, learned.fit_seconds, learned.seconds)] + [
         _row(r.name, r.setting, r.rows, r.train, r.validation, test, end, r.fit_seconds, r.seconds)
-        for r, test, end in zip(findings.rivals, tests, every[1:], strict=True)
+        for r, test, end in zip(findings.baselines, tests, every[1:], strict=True)
     ]
     columns = (
         "model",
@@ -182,17 +182,17 @@ def _comparison(findings: FitFindings, found: dict[str, float], ends: tuple[floa
         "fit (s)",
         "search (s)",
     )
-    others = [(r, test) for r, test in zip(findings.rivals, tests, strict=True) if r.name != "no inputs"]
+    others = [(r, test) for r, test in zip(findings.baselines, tests, strict=True) if r.name != "no inputs"]
     best, _ = max(others, key=lambda pair: pair[1])
     predictions = findings.model.predict(findings.part("test")[0])
     apart = difference(task, y, predictions, best.predictions, seed)
     names = [ours, *(r.name for r, _ in others)]
     paragraphs = [wording.ranking(names, [found["test"], *(test for _, test in others)], 0, apart, task, len(y))]
-    if any(r.rows < len(findings.problem.split.train) for r in findings.rivals):
+    if any(r.rows < len(findings.problem.split.train) for r in findings.baselines):
         paragraphs.append(
             f"Models with quadratic cost in the number of rows were trained on a random subset of {KERNEL_ROWS:,} rows."
         )
-    kept = [end for end, r in zip(every[1:], findings.rivals, strict=True) if r.name != "no inputs"]
+    kept = [end for end, r in zip(every[1:], findings.baselines, strict=True) if r.name != "no inputs"]
     drawn = figures.comparison(task, names, [found["test"], *(test for _, test in others)], [every[0], *kept])
     caption = (
         f"{name_of(task)} on the training, validation and test rows. `fit` is the training time at the selected "
