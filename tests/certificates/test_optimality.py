@@ -118,7 +118,7 @@ def test_dual_vector_of_higher_rank_proves_more():
     """Theory 5, m = 32, λ = 1e-6, p = 4: a rank-one solution is closer to the optimum than its own slopes certify."""
     net, x, y = draw(60, 6, 32)
     arguments: dict[str, Any] = {"penalty": 1e-6, "power": 4}
-    single = tn.fit(net, x, y, **arguments, throw=False)
+    single = tn.fit(net, x, y, rank=1, **arguments, throw=False)
     double = tn.fit(net, x, y, rank=2, **arguments, throw=False)
     assert single.certificate is not None
     assert double.certificate is not None

@@ -59,9 +59,10 @@ class TestProvedOptimality:
         """An initialization that ends in a local minimum, and restarts that do not; a given `w_init` is not restarted."""
         net, x, y = draw(seed=0)
         start = 0.3 * 64**-0.25 * jax.random.normal(jax.random.key(0), net.w0.shape) / net.inputs**0.5
-        stuck = tn.fit(net, x, y, penalty=1e-6, w_init=start)
+        options: dict[str, Any] = {"penalty": 1e-6, "method": "lbfgs", "rank": 1}
+        stuck = tn.fit(net, x, y, w_init=start, **options)
         assert stuck.status is tn.Status.GAP_REMAINS
-        freed = tn.fit(net, x, y, penalty=1e-6, key=jax.random.key(0))
+        freed = tn.fit(net, x, y, key=jax.random.key(0), **options)
         assert gap(freed) <= 1e-8
         assert freed.objective < stuck.objective
 
@@ -99,9 +100,9 @@ class TestProvedOptimality:
         x /= np.linalg.norm(x, axis=1, keepdims=True)
         y = jnp.asarray(6 * x[:, 0] * x[:, 1] + 0.1 * rng.normal(size=60))
         net = tn.TwoLayerNetwork.init(jax.random.key(0), 6, 32)
-        single = tn.fit(net, jnp.asarray(x), y, penalty=1e-6)
+        single = tn.fit(net, jnp.asarray(x), y, penalty=1e-6, method="lbfgs", rank=1)
         assert single.status is tn.Status.GAP_REMAINS
-        assert "rank=2" in single.status.value
+        assert "rank='auto'" in single.status.value
         assert 1e-5 < gap(single) < 1e-1
         double = tn.fit(net, jnp.asarray(x), y, penalty=1e-6, rank=2)
         assert double.w.shape == (32, 2, 6)
@@ -117,7 +118,7 @@ class TestModels:
             ("linear", tn.Status.CERTIFIED),
             ("full", tn.Status.STATIONARY),
             (3, tn.Status.STATIONARY),
-            ("randomized", tn.Status.GAP_REMAINS),
+            ("randomized", tn.Status.COUPLING_ERROR),
         ],
     )
     def test_statuses_and_gradients(self, model: str | int, status: tn.Status):
@@ -165,9 +166,9 @@ class TestRuns:
 
     def test_zero_is_a_saddle_of_the_quadratic_model(self):
         net, x, y = small()
-        result = tn.fit(net, x, y, penalty=1e-3, w_init=jnp.zeros((16, 4)))
+        result = tn.fit(net, x, y, penalty=1e-3, w_init=jnp.zeros((16, 4)), method="lbfgs", rank=1)
         assert result.status is tn.Status.GAP_REMAINS
-        assert "another key" in result.status.value
+        assert "method='auto'" in result.status.value
         np.testing.assert_array_equal(result.w, 0)
         assert gap(result) > 0.01
 
@@ -217,7 +218,8 @@ def test_single_precision():
     assert result.status is tn.Status.CERTIFIED
     assert result.certificate is not None
     assert result.certificate.dual_vector.dtype == jnp.float32
-    strict = tn.fit(net, x, y, penalty=1e-3)
+    assert tn.fit(net, x, y, penalty=1e-3).status is tn.Status.CERTIFIED  # the default tolerance allows for rounding
+    strict = tn.fit(net, x, y, penalty=1e-3, tol=1e-8)
     assert strict.status is tn.Status.GAP_REMAINS
     assert "enable float64" in strict.status.value
     assert strict.objective <= result.objective * (1 + 1e-6)

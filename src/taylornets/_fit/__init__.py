@@ -10,3 +10,4 @@ from taylornets._fit._result import FitHistory as FitHistory
 from taylornets._fit._result import FitResult as FitResult
 from taylornets._fit._result import Status as Status
 from taylornets._fit._train import Rank as Rank
+from taylornets._fit._train import close_gap as close_gap

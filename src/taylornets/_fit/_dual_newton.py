@@ -30,7 +30,7 @@ from taylornets.certificates import certify_objective
 from taylornets.objectives import Objective
 
 _KAPPA, _KAPPA_WARM, _WARM_GAP = 0.3, 0.03, 1e-3
-_SHRINK, _GROW = 0.3, 3.0
+_SHRINK, _GROW, _RESCUE = 0.3, 3.0, 30.0
 _ARMIJO, _BACKTRACK, _MOST_TRIALS = 1e-4, 0.4, 12
 _INNER_STEPS = 8
 _BETTER = 0.9
@@ -104,6 +104,7 @@ def dual_newton(
             run.newton_step()
     w = displacement_of(risk, run.point, run.bounds.found, run.bounds.dual, tol, run.size)
     certificate = certify_objective(risk, w, run.bounds.vector)
+    history.objective[-1], history.relative_gap[-1] = float(certificate.primal), float(certificate.relative_gap)
     if status is Status.CERTIFIED and float(certificate.relative_gap) > tol:
         status = Status.GAP_REMAINS
     return FitResult(
@@ -162,8 +163,10 @@ class _Run:
     def _recenter(self, moved: bool) -> None:
         if moved and self._inner <= 2 and not self._backtracks:
             self.kappa *= _SHRINK
-        elif not moved or self._inner >= 4 or self._backtracks > 1:
-            self.kappa = min(_GROW * self.kappa, 1.0)
+        elif not moved:
+            self.kappa *= _RESCUE
+        elif self._inner >= 4 or self._backtracks > 1:
+            self.kappa = max(self.kappa, min(_GROW * self.kappa, 1.0))
         gap = self.bounds.gap
         self.idle = 0 if gap < _BETTER * self._best_gap else self.idle + 1
         self._best_gap = min(gap, self._best_gap)

@@ -8,7 +8,8 @@
 | quadratic at a fixed rank, all others | L-BFGS |
 """
 
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any
 
 import jax
 from jax.typing import ArrayLike
@@ -26,7 +27,7 @@ from taylornets.certificates import Certificate, certify_objective, default_tole
 from taylornets.objectives import Objective
 from taylornets.optimizers import LBFGS, METHODS, Method
 
-Rank = int | Literal["auto"]
+Rank = int | str  # "auto" or a number of copies
 
 _RESTARTS = 3
 _SAME_OBJECTIVE = 1e-7
@@ -88,23 +89,40 @@ def _named(risk: Objective, name: str, rank: Rank, start: Array | None) -> str:
 def _dual(
     risk: Objective, w: Array | None, name: str, key: PRNGKeyArray, rank: Rank, tol: float, max_steps: int
 ) -> FitResult:
-    options: dict[str, Any] = {"certified": True, "tol": tol}
-    first = None
     if name == "hybrid":
-        start = risk.start(key, _FIRST_COPIES)
-        first = minimize(risk, start, LBFGS(), key, max_steps=max_steps, until=_slow, **options)
-        if first.status is not Status.GAP_REMAINS or first.steps >= max_steps:
-            return first if first.status is not Status.CERTIFIED else _compressed(risk, first, tol)
-        w = first.w
-    result = dual_newton(risk, w, tol=tol, max_steps=max_steps - (first.steps if first else 0))
-    result = result if first is None else first.followed_by(result)
+        return close_gap(risk, risk.start(key, _FIRST_COPIES), LBFGS(), tol=tol, max_steps=max_steps)
+    result = dual_newton(risk, w, tol=tol, max_steps=max_steps)
     if rank == "auto" or result.w.ndim == 2 or result.w.shape[1] <= rank or result.certificate is None:
         return result
     # The optimum has more copies than allowed. The dual vector still bounds the optimum of this rank.
     kept = result.w[:, 0] if rank == 1 else result.w[:, :rank]
-    limited = minimize(risk, kept, LBFGS(), key, max_steps=max_steps, **options)
+    limited = minimize(risk, kept, LBFGS(), key, certified=True, tol=tol, max_steps=max_steps)
     certificate = certify_objective(risk, limited.w, result.certificate.dual_vector)
     return result.followed_by(limited).certified_by(certificate, tol)
+
+
+def close_gap(
+    risk: Objective,
+    w: Array,
+    method: Method,
+    *,
+    tol: float,
+    max_steps: int,
+    on_check: Callable[[FitHistory], None] | None = None,
+) -> FitResult:
+    """Trains the quadratic model from `w`: first by `method`, while its gap halves, then by the dual Newton method.
+
+    The first stage is cheap per step and reaches moderate gaps sooner; it stops because of the rank, and slows down at weak
+    penalties. The second has neither limit.
+    """
+    first = minimize(
+        risk, w, method, jax.random.key(0), certified=True, tol=tol, max_steps=max_steps, on_check=on_check, until=_slow
+    )
+    if first.status is Status.CERTIFIED:
+        return _compressed(risk, first, tol)
+    if first.status is not Status.GAP_REMAINS or first.steps >= max_steps:
+        return first
+    return first.followed_by(dual_newton(risk, first.w, tol=tol, max_steps=max_steps - first.steps, on_check=on_check))
 
 
 def _slow(history: FitHistory) -> bool:

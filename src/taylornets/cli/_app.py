@@ -124,7 +124,9 @@ def fit(
     penalty: Annotated[
         float | None, number("--penalty", "NUMBER", "Penalty λ; selected on validation rows by default.")
     ] = None,
-    rank: Annotated[int, whole("--rank", "R", "Copies of each hidden unit; 2 closes most duality gaps.")] = 1,
+    rank: Annotated[
+        int | None, whole("--rank", "R", "Copies of each hidden unit; by default as many as the optimum requires.")
+    ] = None,
     seed: Annotated[int, whole("--seed", "N", "Random seed of the data split and the network.")] = 0,
     drop: Annotated[
         list[str] | None, typer.Option("--drop", metavar="COLUMN", help="Exclude this column; may be repeated.")

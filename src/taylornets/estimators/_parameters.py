@@ -18,7 +18,7 @@ def settings_of(estimator: Any) -> TaylorSettings:
     Raises:
         ArgumentError: for invalid parameters.
     """
-    for name, least in (("width", 2), ("rank", 1), ("folds", 2), ("max_iter", 1), ("order", 1)):
+    for name, least in (("width", 2), ("folds", 2), ("max_iter", 1), ("order", 1)):
         _checks.integer(name, getattr(estimator, name), least)
     if estimator.chunk_size is not None:
         _checks.integer("chunk_size", estimator.chunk_size, 1)
@@ -33,7 +33,9 @@ def settings_of(estimator: Any) -> TaylorSettings:
         _checks.positive("penalty", estimator.penalty, "Or use 'cv' to select it.")
     path_of(estimator)
     model = _model_of(estimator)
-    if estimator.rank > 1 and not models.get(model).copies:
+    if not (isinstance(estimator.rank, str) and estimator.rank == "auto"):
+        _checks.integer("rank", estimator.rank, 1, "Or use 'auto', which finds the rank of the optimum.")
+    if estimator.rank != "auto" and estimator.rank > 1 and not models.get(model).copies:
         raise _checks.ArgumentError(
             "rank", f"1 for model={model!r}", str(estimator.rank), "Only orders ≥ 2 support copies."
         )

@@ -29,7 +29,8 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
         model: overrides `order`: `"linear"`, `"quadratic"`, an integer, `"randomized"` (the network under random signs) or
             `"full"` (the network itself). Orders above 2 and `"full"` have no certificate.
         loss: a name of `taylornets.losses` for real targets: `"squared"` (`"auto"`), `"huber"`, or a registered loss.
-        rank: number of copies of each unit, for orders ≥ 2; 2 or 3 close remaining gaps with several outputs.
+        rank: `"auto"` finds the number of copies of each unit that the optimum of order 2 requires; a number fixes it, for
+            orders ≥ 2.
         bias: the appended constant relative to the root mean square norm of the inputs.
         scaling: `"sphere"` divides each row by its own norm, `"ball"` divides all rows by the largest norm.
         penalties: candidates for `"cv"`, in decreasing order; by default powers of ten from 1e-1 to 1e-9.

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array
 
 from taylornets import activations, losses, models
-from taylornets._fit import FitHistory, FitResult, minimize, regularization_path
+from taylornets._fit import FitHistory, FitResult, Rank, close_gap, minimize, regularization_path
 from taylornets.certificates import Certificate, certify_objective
 from taylornets.estimators._data import TrainingData, columns_for, filled, rows_for
 from taylornets.objectives import Objective, objective
@@ -94,16 +94,25 @@ def walk(risk: Objective, w: Array, penalties: Sequence[float], max_iter: int) -
     return regularization_path(risk, penalties, solve, w)
 
 
-def certified_fit(risk: Objective, w: Array, tol: float, max_iter: int, on_check: Any = None) -> FitResult:
-    """Trains to a certified gap of `tol` if the model has a certificate."""
+def certified_fit(risk: Objective, w: Array, rank: Rank, tol: float, max_iter: int, on_check: Any = None) -> FitResult:
+    """Trains to a certified gap of `tol` if the model has a certificate, at any rank if `rank` is `"auto"`."""
+    model = risk.model
+    if rank == "auto" and model.term == 2:
+        return close_gap(risk, w, _SOLVER, tol=tol, max_steps=max_iter, on_check=on_check)
     return minimize(
-        risk, w, _SOLVER, jax.random.key(0), certified=risk.model.certifiable, tol=tol, max_steps=max_iter,
-        on_check=on_check,
-    )  # fmt: skip
+        risk, w, _SOLVER, jax.random.key(0), certified=model.certifiable, tol=tol, max_steps=max_iter, on_check=on_check
+    )
 
 
 def train(
-    risk: Objective, w: Array, penalties: Sequence[float], tol: float, max_iter: int, on_check: Any
+    risk: Objective,
+    w: Array,
+    penalties: Sequence[float],
+    *,
+    rank: Rank,
+    tol: float,
+    max_iter: int,
+    on_check: Any,
 ) -> tuple[FitResult, int]:
     """Follows the path to its last penalty, and trains there to a certified gap of `tol` if the model has a certificate.
 
@@ -113,7 +122,7 @@ def train(
     steps = 0
     for result in walk(risk, w, penalties[:-1], max_iter):
         w, steps = result.w, steps + result.steps
-    found = certified_fit(risk.with_penalty(penalties[-1]), w, tol, max_iter, on_check)
+    found = certified_fit(risk.with_penalty(penalties[-1]), w, rank, tol, max_iter, on_check)
     return found, steps + found.steps
 
 

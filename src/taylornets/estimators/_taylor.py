@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from taylornets import _checks, models
+from taylornets import _checks, losses, models
 from taylornets._fit import FitError, FitResult, Status, regularization_path
 from taylornets.certificates import Certificate
 from taylornets.estimators._data import Scaling, TrainingData, columns_for, filled, folds_of, merged
@@ -63,7 +63,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         power: Any = None,
         model: Any = None,
         loss: Any = "auto",
-        rank: Any = 1,
+        rank: Any = "auto",
         bias: Any = 1.0,
         scaling: Any = "sphere",
         penalties: Any = None,
@@ -146,11 +146,12 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
             with Bar((len(penalties) * self.folds if choosing else 0) + 1, bool(self.verbose)) as bar:
                 if choosing:
                     scores = self._scores(training, penalties, bar)
-                    best = min(range(len(penalties)), key=lambda i: tuple(scores[i]))
+                    order = -1 if losses.get(training.settings.loss).probabilistic else 1  # likelihood first
+                    best = min(range(len(penalties)), key=lambda i: scores[i][::order])
                     penalties = penalties[: best + 1]
                 result, steps = train(
-                    training.risk, training.start, penalties, self.tol, self.max_iter,
-                    lambda history: bar.advance(0, f"final fit, step {history.steps[-1]}"),
+                    training.risk, training.start, penalties, rank=self.rank, tol=self.tol, max_iter=self.max_iter,
+                    on_check=lambda history: bar.advance(0, f"final fit, step {history.steps[-1]}"),
                 )  # fmt: skip
             self._keep(training, result, penalties[-1], steps)
         if scores is not None:
@@ -186,7 +187,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
             training = self._begin(settings, x, y, weight)
 
         def solve(risk: Objective, w: Array) -> FitResult:
-            return certified_fit(risk, w, self.tol, self.max_iter)
+            return certified_fit(risk, w, self.rank, self.tol, self.max_iter)
 
         results = regularization_path(training.risk, penalties, solve, training.start)
         for penalty in penalties:
@@ -242,10 +243,13 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         w0 = np.tile(generator.standard_normal((self.width // 2, inputs)), (2, 1)).astype(dtype)
         half = generator.choice([-1.0, 1.0], size=(self.width // 2, outputs))
         signs = np.concatenate([half, -half]).astype(dtype)
-        shape = (self.width, inputs) if self.rank == 1 else (self.width, self.rank, inputs)
+        shape = (self.width, inputs) if self.rank in {1, "auto"} else (self.width, self.rank, inputs)
         w = settings.meaning.host_start(generator, shape)
         previous = getattr(self, "displacement_", None) if self.warm_start else None
-        if previous is not None and previous.shape == w.shape and self.signs_.shape == signs.shape:
+        alike = previous is not None and (
+            previous.shape == w.shape or (self.rank == "auto" and previous.shape[:: previous.ndim - 1] == w.shape)
+        )
+        if previous is not None and alike and self.signs_.shape == signs.shape:
             w0, signs, w = self.initial_weights_.astype(dtype), self.signs_.astype(dtype), previous
         risk = settings.objective(settings.network(w0, signs), problem, 1.0)
         start = jnp.asarray(filled(w, len(w), columns_for(inputs)), dtype)

@@ -25,14 +25,14 @@ class FitSettings:
         order: order of the Taylor model.
         width: number of hidden units.
         penalty: `λ`, or None to select it on the validation rows.
-        rank: copies of each hidden unit.
+        rank: copies of each hidden unit, or None for as many as the optimum requires.
         seed: random seed of the split, the network and the initialization.
     """
 
     order: int = 2
     width: int = 256
     penalty: float | None = None
-    rank: int = 1
+    rank: int | None = None
     seed: int = 0
 
 
@@ -73,8 +73,9 @@ class Learned:
 def new_model(task: str, settings: FitSettings, penalty: float) -> Any:
     """Creates an unfitted estimator."""
     kind = TaylorClassifier if task == "classification" else TaylorRegressor
+    rank = "auto" if settings.rank is None else settings.rank
     return kind(
-        order=settings.order, width=settings.width, rank=settings.rank, penalty=penalty, random_state=settings.seed,
+        order=settings.order, width=settings.width, rank=rank, penalty=penalty, random_state=settings.seed,
         **_FINAL,
     )  # fmt: skip
 
@@ -124,9 +125,9 @@ def learn(task: str, settings: FitSettings, train: tuple[Any, Any], validation: 
 
 
 def _rank_key(task: str, model: Any, validation: tuple[Any, Any]) -> tuple[float, float]:
-    """Returns accuracy with likelihood as tie-breaker, or R² for regression."""
+    """Returns the likelihood with accuracy as tie-breaker, or R² for regression."""
     x, y = validation
     if task == "regression":
         return model.score(x, y), 0.0
     probabilities = model.predict_proba(x)[np.arange(len(y)), np.searchsorted(model.classes_, y)]
-    return model.score(x, y), float(np.mean(np.log(np.maximum(probabilities, 1e-300))))
+    return float(np.mean(np.log(np.maximum(probabilities, 1e-300)))), model.score(x, y)

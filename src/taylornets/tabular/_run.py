@@ -131,14 +131,14 @@ def check_settings(settings: FitSettings) -> None:
     """Rejects invalid settings before a file is read."""
     _checks.integer("order", settings.order, 1)
     _checks.integer("width", settings.width, 2)
-    _checks.integer("rank", settings.rank, 1)
+    rank = 1 if settings.rank is None else _checks.integer("rank", settings.rank, 1)
     _checks.integer("seed", settings.seed, 0)
     if settings.width % 2:
         raise _checks.ArgumentError("width", "an even number, since hidden units come in pairs", str(settings.width))
-    if settings.rank > 1 and settings.order == 1:
-        raise _checks.ArgumentError("rank", "1 for order 1", str(settings.rank), "Ranks above 1 only help orders ≥ 2.")
+    if rank > 1 and settings.order == 1:
+        raise _checks.ArgumentError("rank", "1 for order 1", str(rank), "Ranks above 1 only help orders ≥ 2.")
     for argument, value, limit in (
-        ("order", settings.order, 12), ("width", settings.width, 2**20), ("rank", settings.rank, 64),
+        ("order", settings.order, 12), ("width", settings.width, 2**20), ("rank", rank, 64),
         ("seed", settings.seed, _LARGEST_SEED),
     ):  # fmt: skip
         if value > limit:

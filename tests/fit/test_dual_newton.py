@@ -1,0 +1,354 @@
+"""The proximal dual Newton method and its parts, against brute force, finite differences and other solvers."""
+
+from typing import Any
+
+import cvxpy as cp
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import taylornets as tn
+from taylornets._fit._dual_newton import dual_newton
+from taylornets._fit._lift import dual_point, evaluate, prox
+from taylornets._fit._newton import _rotation as rotation_of  # pyright: ignore[reportPrivateUsage]
+from taylornets._fit._newton import dense_operator, newton_direction, product
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+
+def problem(
+    n: int = 40, d: int = 5, m: int = 16, outputs: int = 1, loss: str = "squared", symmetric: bool = True, seed: int = 0
+) -> tuple[tn.TwoLayerNetwork, jax.Array, Any]:
+    """A noisy product, or labels made from it."""
+    keys = jax.random.split(jax.random.key(seed), 4)
+    x = jax.random.normal(keys[0], (n, d))
+    x = x / jnp.linalg.norm(x, axis=1, keepdims=True)
+    y = d * x[:, 0] * x[:, 1] + 0.1 * jax.random.normal(keys[1], (n,))
+    net = tn.TwoLayerNetwork.init(keys[2], d, m, outputs=outputs, activation="tanh", symmetric=symmetric)
+    if loss == "logistic":
+        return net, x, jnp.where(y > 0, 1.0, -1.0)
+    if loss == "softmax":
+        return net, x, jnp.argmax(x[:, :outputs] ** 2, axis=1)
+    return net, x, y if outputs == 1 else jnp.stack([y, *(x[:, i] ** 2 for i in range(outputs - 1))], axis=1)
+
+
+def lift_of(risk: tn.Objective, scale: float = 0.3) -> tuple[jax.Array, jax.Array]:
+    """Outputs and centers at which some units have several positive eigenvalues, and some none."""
+    keys = jax.random.split(jax.random.key(7), 2)
+    f = scale * jax.random.normal(keys[0], risk.targets().shape)
+    copies = jax.random.normal(keys[1], (risk.net.width, 2, risk.net.inputs)) * risk.net.width**-0.25 * 0.2
+    return f, jnp.einsum("rjd,rje->rde", copies, copies)
+
+
+@pytest.mark.parametrize("power", [4, 5, 8])
+def test_proximal_map_is_a_minimizer(power: float):
+    """No random change of `Θ` within the cone lowers `⟨ν, A(Θ)⟩ + λ g^{p/4} + (ε/2) ‖Θ - Θ⁰‖²`."""
+    net, x, y = problem()
+    risk = tn.objective(net, x, y, penalty=1e-2, power=power)
+    f, centers = lift_of(risk)
+    point, epsilon = dual_point(risk, f), jnp.asarray(0.01)
+    found = prox(risk, point.moments, centers, epsilon)
+    assert 0 < int(jnp.sum(found.ranks)) < found.shifted.size
+
+    def value(theta: jax.Array) -> float:
+        traces = jnp.trace(theta, axis1=1, axis2=2)
+        penalty = 1e-2 * jnp.sum(traces**2) ** (power / 4)
+        return float(jnp.sum(point.moments * theta) + penalty + epsilon / 2 * jnp.sum((theta - centers) ** 2))
+
+    least = value(found.theta)
+    assert float(found.penalty + found.distance + jnp.sum(point.moments * found.theta)) == pytest.approx(
+        least, rel=1e-10
+    )
+    rng = np.random.default_rng(0)
+    for size in (1e-3, 1e-2, 1e-1):
+        for _ in range(20):
+            change = rng.normal(size=(*found.theta.shape[:2], 2)) * np.sqrt(size) * 0.1
+            other = (1 - size) * found.theta + jnp.asarray(change @ change.swapaxes(1, 2))
+            assert value(other) >= least
+
+
+@pytest.mark.parametrize("power", [4, 8])
+@pytest.mark.parametrize(("loss", "outputs"), [("squared", 1), ("logistic", 1), ("softmax", 3), ("squared", 2)])
+def test_newton_operator_against_finite_differences(loss: str, outputs: int, power: float):
+    """`𝒢 dν = -dA(Θ)/dν`; both forms of the operator, and the matrix is symmetric and positive semidefinite."""
+    net, x, y = problem(loss=loss, outputs=outputs)
+    risk = tn.objective(net, x, y, loss=loss, penalty=1e-2, power=power)
+    f, centers = lift_of(risk)
+    epsilon = jnp.asarray(0.01)
+    state = evaluate(risk, dual_point(risk, f), centers, epsilon, 80)
+    v = jax.random.normal(jax.random.key(3), f.shape) * 1e-6
+    moved = product(risk, state, rotation_of(state), v)
+
+    def lifted(nu: jax.Array) -> jax.Array:
+        half = risk.moment_matrices(nu)
+        theta = prox(risk, risk.net.both_halves(half, -half), centers, epsilon).theta
+        values, vectors = jnp.linalg.eigh(theta)
+        return risk.outputs(jnp.swapaxes(vectors * jnp.sqrt(jnp.maximum(values, 0))[:, None, :], 1, 2))
+
+    expected = (lifted(state.point.nu - v) - lifted(state.point.nu + v)) / 2
+    np.testing.assert_allclose(moved, expected, atol=1e-4 * float(jnp.max(jnp.abs(expected))))
+    operator = dense_operator(risk, state)
+    np.testing.assert_allclose(
+        jnp.einsum("icjd,jd->ic", operator, v), moved, rtol=1e-9, atol=1e-12 * float(jnp.abs(moved).max())
+    )
+    square = operator.reshape(f.size, f.size)
+    np.testing.assert_allclose(square, square.T, atol=1e-10 * float(jnp.abs(square).max()))
+    assert float(jnp.linalg.eigvalsh(square)[0]) >= -1e-10 * float(jnp.abs(square).max())
+
+
+@pytest.mark.parametrize(("loss", "outputs"), [("logistic", 1), ("softmax", 3), ("huber", 1)])
+def test_conjugate_gradients_agree_with_the_factorization(loss: str, outputs: int, monkeypatch: pytest.MonkeyPatch):
+    """The inner product `⟨u, H v⟩` is degenerate for softmax and Huber; the solution is that of the full system."""
+    net, x, y = problem(loss=loss, outputs=outputs)
+    risk = tn.objective(net, x, y, loss=loss, penalty=1e-2, power=4)
+    f, centers = lift_of(risk, scale=2.0)
+    state = evaluate(risk, dual_point(risk, f), centers, jnp.asarray(0.1), 80)
+    exact = newton_direction(risk, state, 1e-12)
+    monkeypatch.setattr("taylornets._fit._newton._DENSE_UNKNOWNS", 0)
+    iterated = newton_direction(risk, state, 1e-12)
+    assert int(iterated.products) > 0
+    np.testing.assert_allclose(iterated.f, exact.f, atol=1e-8 * float(jnp.abs(exact.f).max()))
+    assert float(iterated.decrement) == pytest.approx(float(exact.decrement), rel=1e-8)
+
+
+@pytest.mark.filterwarnings("ignore:Solution may be inaccurate")  # at these tolerances; the values agree
+@pytest.mark.parametrize(("loss", "outputs", "power"), [("squared", 1, 4), ("logistic", 1, 6), ("squared", 2, 4)])
+def test_optimal_value_of_an_interior_point_solver(loss: str, outputs: int, power: float):
+    """Clarabel on the lifted problem, with tightened tolerances."""
+    net, x, y = problem(24, 4, 8, outputs, loss)
+    strength = 1e-2
+    result = tn.fit(net, x, y, loss=loss, penalty=strength, power=power)
+    assert result.status is tn.Status.CERTIFIED
+    risk = tn.objective(net, x, y, loss=loss, penalty=strength, power=power)
+    thetas = [cp.Variable((4, 4), PSD=True) for _ in range(8)]
+    features = np.asarray(
+        net.prepare(x, (2,))
+        .features(jax.tree.map(lambda a: a[0], net.prepare(x, (2,)).blocks), tn.two_layer.Term(2))
+        .scaled[2]
+    )
+    points = np.asarray(x)
+    columns = []
+    for output in range(outputs):
+        total: Any = 0
+        for r, theta in enumerate(thetas):
+            weights = float(net.a[r, output]) * features[r % 4, : len(points)]
+            total = total + cp.multiply(weights, cp.sum(cp.multiply(points @ theta, points), axis=1))
+        columns.append(total)
+    targets = np.asarray(risk.targets())
+    if loss == "squared":
+        data = sum(cp.sum_squares(column - targets[:, i]) for i, column in enumerate(columns))
+    else:
+        data = cp.sum(cp.logistic(cp.multiply(-targets[:, 0], columns[0])))
+    norm = cp.norm(cp.hstack([cp.trace(theta) for theta in thetas]), 2)
+    lifted = cp.Problem(cp.Minimize(data / len(points) + strength * cp.power(norm, power / 2)))
+    lifted.solve(solver=cp.CLARABEL, tol_gap_abs=1e-10, tol_gap_rel=1e-9, tol_feas=1e-9)
+    assert result.objective == pytest.approx(float(lifted.value), rel=1e-7)
+
+
+def test_many_problems_close():
+    """Weak and strong penalties, both kinds of power: every gap closes in few steps, without a rank or a random start."""
+    steps = []
+    for seed, (loss, power, strength) in enumerate(
+        [("squared", 4, 1e-8), ("logistic", 4, 1e-6), ("squared", 8, 1e-9), ("logistic", 8, 1e-6), ("squared", 4, 1e-3)]
+    ):
+        net, x, y = problem(60, 6, 32, loss=loss, seed=seed)
+        result = tn.fit(net, x, y, loss=loss, penalty=strength, power=power, method="dual_newton", max_steps=60)
+        assert result.status is tn.Status.CERTIFIED
+        certificate = tn.certify(
+            net, result.w, x, y, loss=loss, penalty=strength, power=power, dual_vector=result.certificate.dual_vector
+        )
+        assert float(certificate.relative_gap) <= 1e-8
+        assert result.steps <= 40
+        steps.append(result.steps)
+    assert np.median(steps) <= 25
+
+
+def test_every_start_ends_at_the_same_objective():
+    net, x, y = problem(60, 6, 32)
+    arguments: dict[str, Any] = {"penalty": 1e-6, "power": 4}
+    single = tn.fit(net, x, y, rank=1, method="lbfgs", **arguments)
+    starts = [0.3 * jax.random.normal(jax.random.key(seed), net.w0.shape) for seed in range(5)]
+    found = [tn.fit(net, x, y, w_init=start, **arguments).objective for start in starts]
+    np.testing.assert_allclose(found, found[0], rtol=1e-8)
+    assert min(found) < single.objective * (1 - 1e-6)  # rank one does not suffice here
+
+
+def test_first_order_methods_add_copies():
+    """L-BFGS from rank one ends at the lifted optimum; with a fixed rank it does not."""
+    net, x, y = problem(60, 6, 32)
+    arguments: dict[str, Any] = {"penalty": 1e-6, "power": 4, "throw": False}
+    exact = tn.fit(net, x, y, **arguments)
+    grown = tn.fit(net, x, y, method="lbfgs", tol=1e-6, **arguments)
+    assert grown.w.ndim == 3
+    assert grown.objective == pytest.approx(exact.objective, rel=2e-6)
+    assert grown.history.steps == sorted(grown.history.steps)
+    assert grown.history.steps[-1] == grown.steps <= 5000
+
+
+def test_a_rank_limits_the_copies_and_keeps_the_dual_bound():
+    net, x, y = problem(60, 6, 32)
+    arguments: dict[str, Any] = {"penalty": 1e-6, "power": 4, "throw": False}
+    exact = tn.fit(net, x, y, **arguments)
+    single = tn.fit(net, x, y, method="dual_newton", rank=1, **arguments)
+    assert exact.w.ndim == 3
+    assert single.w.shape == net.w0.shape
+    assert single.certificate is not None
+    difference = (single.objective - exact.objective) / single.objective
+    assert float(single.certificate.relative_gap) == pytest.approx(difference, rel=1e-3)
+
+
+def test_rank_one_has_the_shape_of_the_weights():
+    net, x, y = problem(60, 6, 32)
+    assert tn.fit(net, x, y, penalty=1e-2, power=8).w.shape == net.w0.shape
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_predictions_and_the_widened_network(symmetric: bool):
+    net, x, y = problem(60, 6, 32, symmetric=symmetric)
+    result = tn.fit(net, x, y, penalty=1e-6, power=4)
+    assert result.w.ndim == 3
+    wide, w = result.as_network()
+    assert wide.width == 32 * result.w.shape[1]
+    np.testing.assert_allclose(wide.term(2, w, x), net.term(2, result.w, x), atol=1e-12)
+    expected = net.term(2, result.w, x) + net.term(0, net.w0, x)
+    np.testing.assert_allclose(result.predict(x), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("model", ["linear", "randomized", "full", 3])
+def test_predictions_of_every_model(model: Any):
+    net, x, y = problem()
+    result = tn.fit(net, x, y, model=model, penalty=1e-2, tol=1e-2)
+    risk = tn.objective(net, x, y, model=model, penalty=1e-2)
+    np.testing.assert_allclose(result.predict(x), risk.mean_outputs(result.w), atol=1e-12)
+    wide, w = result.as_network()
+    assert wide.width == net.width
+    assert w.shape == net.w0.shape
+
+
+@pytest.mark.parametrize("power", [2, 5])
+@pytest.mark.parametrize(("loss", "outputs"), [("squared", 2), ("logistic", 1), ("softmax", 3), ("huber", 1)])
+def test_linear_model_is_a_ridge_problem(loss: str, outputs: int, power: float):
+    net, x, y = problem(outputs=outputs, loss=loss, symmetric=False)
+    result = tn.fit(net, x, y, model="linear", loss=loss, penalty=1e-3, power=power)
+    assert result.status is tn.Status.CERTIFIED
+    assert result.steps <= (1 if (loss, power) == ("squared", 2) else 20)
+    gradient = jax.grad(tn.objective(net, x, y, model="linear", loss=loss, penalty=1e-3, power=power))(result.w)
+    assert float(jnp.linalg.norm(gradient)) <= 1e-4 * float(result.objective)
+
+
+def test_linear_model_beyond_the_dense_limit(monkeypatch: pytest.MonkeyPatch):
+    net, x, y = problem(loss="logistic")
+    exact = tn.fit(net, x, y, model="linear", loss="logistic", penalty=1e-4, power=3)
+    monkeypatch.setattr("taylornets._fit._ridge._DENSE_UNKNOWNS", 0)
+    jax.clear_caches()
+    iterated = tn.fit(net, x, y, model="linear", loss="logistic", penalty=1e-4, power=3)
+    assert iterated.objective == pytest.approx(exact.objective, rel=1e-8)
+
+
+def test_large_problems_begin_with_first_order_steps(monkeypatch: pytest.MonkeyPatch):
+    net, x, y = problem(60, 6, 32)
+    exact = tn.fit(net, x, y, penalty=1e-6, power=4)
+    monkeypatch.setattr("taylornets._fit._newton._DENSE_UNKNOWNS", 0)
+    hybrid = tn.fit(net, x, y, penalty=1e-6, power=4)
+    assert hybrid.status is tn.Status.CERTIFIED
+    assert np.isfinite(hybrid.history.gradient_norm[0])
+    assert np.isnan(hybrid.history.gradient_norm[-1])
+    assert hybrid.objective == pytest.approx(exact.objective, rel=2e-8)
+
+
+def test_path_is_warm_started():
+    net, x, y = problem(60, 6, 32)
+    penalties = np.geomspace(1e-2, 1e-8, 30).tolist()
+    path = tn.fit_path(net, x, y, penalties, power=4, tol=1e-3)
+    assert all(result.status is tn.Status.CERTIFIED for result in path)
+    chosen = tn.fit(net, x, y, penalty=penalties[20], power=4, w_init=path[20].w)
+    cold = tn.fit(net, x, y, penalty=penalties[20], power=4)
+    assert chosen.objective == pytest.approx(cold.objective, rel=2e-8)
+    assert sum(result.steps for result in path) <= 6 * cold.steps
+
+
+def test_callback_and_limit_of_steps():
+    net, x, y = problem(60, 6, 32)
+    risk = tn.objective(net, x, y, penalty=1e-6, power=4)
+    seen: list[int] = []
+    result = dual_newton(risk, None, tol=1e-8, max_steps=3, on_check=lambda history: seen.append(history.steps[-1]))
+    assert seen == [0, 1, 2, 3]
+    assert result.status is tn.Status.MAX_STEPS
+    assert result.certificate is not None
+    assert result.objective == pytest.approx(float(risk(result.w)), rel=1e-12)
+
+
+HARD: dict[str, dict[str, Any]] = {
+    "one example": {"n": 1},
+    "one input": {"d": 1},
+    "two units": {"m": 2},
+    "constant feature": {"x": lambda x: x.at[:, 0].set(0.3)},
+    "collinear features": {"x": lambda x: x.at[:, 1].set(2 * x[:, 0])},
+    "duplicated rows": {
+        "x": lambda x: jnp.concatenate([x[:20], x[:20]]),
+        "y": lambda y: jnp.concatenate([y[:20], y[:20]]),
+    },
+    "equal targets": {"y": lambda y: jnp.ones_like(y)},
+    "zero targets": {"y": lambda y: jnp.zeros_like(y)},
+    "extreme weights": {"weight": jnp.concatenate([jnp.full(10, 1e-12), jnp.ones(20), jnp.full(10, 1e12)])},
+    "weights with zeros": {"weight": jnp.concatenate([jnp.zeros(10), jnp.ones(30)])},
+}
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize("strength", [1e-9, 1e-2])
+@pytest.mark.parametrize("name", HARD)
+def test_hard_problems_end_with_a_certificate_or_a_sentence(name: str, strength: float, dtype: Any):
+    change = HARD[name]
+    net, x, y = (
+        problem(change.get("n", 40), change.get("d", 5), change.get("m", 16), seed=2)
+        if "d" not in change
+        else one_input()
+    )
+    x, y = change.get("x", lambda x: x)(x), change.get("y", lambda y: y)(y)
+    net, x, y = jax.tree.map(lambda a: a.astype(dtype), (net, x, y))
+    weight = change.get("weight")
+    result = tn.fit(net, x, y, penalty=strength, power=4, sample_weight=weight, throw=False)
+    assert result.certificate is not None
+    assert np.isfinite(result.objective)
+    gap = float(result.certificate.relative_gap) if result.objective else 0.0
+    assert gap >= -1e-12
+    if dtype == jnp.float64:
+        assert result.status is tn.Status.CERTIFIED
+    else:
+        assert result.status in {tn.Status.CERTIFIED, tn.Status.GAP_REMAINS}
+
+
+def one_input() -> tuple[tn.TwoLayerNetwork, jax.Array, jax.Array]:
+    net = tn.TwoLayerNetwork.init(jax.random.key(0), 1, 16, activation="tanh")
+    x = jnp.linspace(-1, 1, 40)[:, None]
+    return net, x, x[:, 0] ** 2
+
+
+@pytest.mark.parametrize("strength", [1e-6, 1e-10])
+def test_separable_labels(strength: float):
+    net, x, _ = problem()
+    y = jnp.where(x[:, 0] ** 2 > x[:, 1] ** 2, 1.0, -1.0)
+    result = tn.fit(net, x, y, loss="logistic", penalty=strength, power=4)
+    assert result.status is tn.Status.CERTIFIED
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"model": "full", "method": "dual_newton"},
+            "method: expected another method for this model, got 'dual_newton'",
+        ),
+        ({"model": "randomized", "method": "dual_newton"}, "method: expected another method for this model"),
+        ({"model": 3, "method": "dual_newton"}, "method: expected another method for this model"),
+        ({"rank": "all"}, "rank: expected 'auto' or an integer ≥ 1, got 'all'"),
+        ({"rank": 0}, "rank: expected an integer ≥ 1, got 0"),
+        ({"tol": 0.0}, "tol: expected"),
+    ],
+)
+def test_errors(changes: dict[str, Any], message: str):
+    net, x, y = problem()
+    with pytest.raises(tn.ArgumentError, match=message):
+        tn.fit(net, x, y, **{"penalty": 1e-2, **changes})
