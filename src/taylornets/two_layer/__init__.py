@@ -12,6 +12,8 @@ from taylornets.two_layer._brackets import unit_brackets as unit_brackets
 from taylornets.two_layer._network import TwoLayerNetwork as TwoLayerNetwork
 from taylornets.two_layer._prepared import Block as Block
 from taylornets.two_layer._prepared import Prepared as Prepared
+from taylornets.two_layer._prepared import fold_blocks as fold_blocks
+from taylornets.two_layer._prepared import map_blocks as map_blocks
 from taylornets.two_layer._prepared import prepare as prepare
 from taylornets.two_layer._prepared import prepare_checked as prepare_checked
 from taylornets.two_layer._responses import BlockFeatures as BlockFeatures
