@@ -16,7 +16,16 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from taylornets import _checks, _devices
 from taylornets.models import Model
 from taylornets.objectives._data import Dataset
-from taylornets.two_layer import Network, Prepared, Response, Term, TwoLayerNetwork, fold_blocks, prepare_checked
+from taylornets.two_layer import (
+    Network,
+    Prepared,
+    Projections,
+    Response,
+    Term,
+    TwoLayerNetwork,
+    fold_blocks,
+    prepare_checked,
+)
 
 # Whether the whole layout evaluates the response again for its derivative; `benchmarks/gpu.py` compares both.
 _RECOMPUTE = True
@@ -87,12 +96,12 @@ def initial_outputs(net: Network, x: Float[Array, "n d"]) -> Float[Array, "n out
     return prepare_checked(net, x, (0,), None).term(0, jnp.zeros_like(net.w0))
 
 
-def _block_risk(v: Array, item: tuple[Any, Examples], risk: EmpiricalRisk) -> Array:
+def _block_risk(v: Projections, item: tuple[Any, Examples], risk: EmpiricalRisk) -> Array:
     """Sums the weighted losses of one block, given its projections."""
     block, examples = item
     prepared = risk.prepared
 
-    def respond(v: Array) -> Any:
+    def respond(v: Projections) -> Any:
         return risk.response(prepared.net, prepared.features(block, risk.response), v)
 
     recomputed = prepared.layout == _devices.WHOLE and _RECOMPUTE
@@ -123,7 +132,7 @@ def risk_and_gradient(w: Array, risk: EmpiricalRisk) -> tuple[Array, Array]:
         x = item[0].x
         v = prepared.project(risk.response, w, x)
         value, slope = jax.value_and_grad(_block_risk)(v, item, risk)
-        return total + value, gradient + _against(slope, x)
+        return total + value, gradient + prepared.collect(risk.response, slope, x)
 
     dtype = _sum_dtype(w, risk)
     start = (jnp.zeros((), dtype), jnp.zeros((w.size // w.shape[-1], w.shape[-1]), dtype))
@@ -136,24 +145,18 @@ def _sum_dtype(w: Array, risk: EmpiricalRisk) -> Any:
     return _devices.wide(jnp.result_type(w, risk.prepared.blocks.x))
 
 
-def _against(slope: Array, x: Float[Array, "b d"]) -> Float[Array, "rows d"]:
-    """Computes `(∂/∂V_b) X_b`, in the precision of the data."""
-    return _devices.product(slope.reshape(-1, x.shape[0]).astype(x.dtype), x)
-
-
 def risk_hessian_vector_product(w: Array, direction: Array, risk: EmpiricalRisk) -> Array:
     """Computes in one pass `V_b` and its tangent `dV_b` (two products), the derivative of the slope, and `H += (...) X_b`."""
     prepared = risk.prepared
-    rows = direction.reshape(-1, direction.shape[-1])
 
     def add(total: Array, item: tuple[Any, Examples]) -> Array:
         x = item[0].x
         v = prepared.project(risk.response, w, x)
-        change = _devices.product(rows, x.T).reshape(v.shape)
+        change = prepared.project(risk.response, direction, x, direction=True)
         slope = jax.grad(lambda point: _block_risk(point, item, risk))
-        return total + _against(jax.jvp(slope, (v,), (change,))[1], x)
+        return total + prepared.collect(risk.response, jax.jvp(slope, (v,), (change,))[1], x)
 
-    start = jnp.zeros_like(rows, _sum_dtype(w, risk))
+    start = jnp.zeros((w.size // w.shape[-1], w.shape[-1]), _sum_dtype(w, risk))
     return fold_blocks(add, start, (prepared.blocks, risk.examples)).reshape(w.shape)
 
 

@@ -19,6 +19,7 @@ from taylornets.two_layer._prepared import prepare_checked as prepare_checked
 from taylornets.two_layer._responses import BlockFeatures as BlockFeatures
 from taylornets.two_layer._responses import Full as Full
 from taylornets.two_layer._responses import Network as Network
+from taylornets.two_layer._responses import Projections as Projections
 from taylornets.two_layer._responses import Response as Response
 from taylornets.two_layer._responses import Taylor as Taylor
 from taylornets.two_layer._responses import Term as Term

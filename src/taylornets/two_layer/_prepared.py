@@ -8,7 +8,7 @@ then computed from the stored pre-activations, since reading memory is slower th
 share their features, which halves them.
 
 **Shapes** inside a block of `b` examples: pre-activations `u` and features `(h, b)` with `h = m/2` distinct units
-(`h = m` without pairs); projections `v = ⟨w_r, x⟩` of shape `(halves, h, R, b)`, where `halves` is 2 or 1 and `R` is the rank.
+(`h = m` without pairs); projections `v = ⟨w_r, x⟩`, one array `(h, R, b)` for each unit of a pair, where `R` is the rank.
 """
 
 import math
@@ -23,7 +23,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from taylornets import _checks, _devices
-from taylornets.two_layer._responses import BlockFeatures, Full, Network, Response, Taylor, Term
+from taylornets.two_layer._responses import BlockFeatures, Full, Network, Projections, Response, Taylor, Term
 
 # On a CPU, a block of projections should fit into the L2 cache; a heuristic, insensitive to a factor of two.
 _BLOCK_BYTES = 2**21
@@ -83,13 +83,40 @@ class Prepared(eqx.Module):
         advice = "" if response.copies else "Copies (m, R, d) are supported for single terms of order ≥ 1 only."
         return _checks.array("w", w, (m, d), advice if jnp.ndim(w) == 3 else "")
 
-    def project(self, response: Response, w: Array, x: Float[Array, "b d"]) -> Float[Array, "halves h R b"]:
-        """Computes the projections of a block with one matrix product: `⟨w_r, x_i⟩` of shape `(halves, h, R, b)`."""
+    def project(self, response: Response, w: Array, x: Float[Array, "b d"], direction: bool = False) -> Projections:
+        """Computes the projections `⟨w_r, x_i⟩` of a block, one array `(h, R, b)` for each unit of a pair.
+
+        A term of order 1 depends on the difference of paired units only, which are then projected together: half the product.
+        The layout `"whole"` has one product for each unit, so that no array of all units is split or joined.
+
+        Args:
+            response: the response, which states whether its projections are those of `w0 + w`.
+            w: displacement, shape `(m, d)` or `(m, R, d)`.
+            x: the examples.
+            direction: whether `w` is a change of the displacement, to which `w0` is not added.
+        """
         net = self.net
-        if response.shifted:
+        if response.shifted and not direction:
             w = net.w0 + w
-        product = _devices.product(w.reshape(-1, net.inputs), x.T)
-        return product.reshape(net.halves, net.pairs, -1, x.shape[0])
+        units = w.reshape(net.halves, -1, net.inputs)
+        if self._paired(response):
+            units = (units[0] - units[1])[None]
+        if self.layout == _devices.WHOLE:
+            return tuple(_devices.product(unit, x.T).reshape(net.pairs, -1, x.shape[0]) for unit in units)
+        product = _devices.product(units.reshape(-1, net.inputs), x.T)
+        return tuple(product.reshape(len(units), net.pairs, -1, x.shape[0]))
+
+    def collect(self, response: Response, slopes: Projections, x: Float[Array, "b d"]) -> Float[Array, "rows d"]:
+        """Computes the transpose of `project`, `Σ_i (∂/∂v_ri) x_i`, in the precision of the data."""
+        rows = [slope.reshape(-1, x.shape[0]).astype(x.dtype) for slope in slopes]
+        if self.layout == _devices.WHOLE:
+            found = jnp.concatenate([_devices.product(row, x) for row in rows])
+        else:
+            found = _devices.product(jnp.concatenate(rows), x)
+        return jnp.concatenate([found, -found]) if self._paired(response) else found
+
+    def _paired(self, response: Response) -> bool:
+        return self.net.symmetric and isinstance(response, Term) and response.k == 1
 
     def features(self, block: Block, response: Response) -> BlockFeatures:
         """Returns the features of a block, stored or computed from its examples."""
