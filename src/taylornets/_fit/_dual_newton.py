@@ -14,7 +14,7 @@ than the proximal distance: beyond that accuracy, the proximal problem is not th
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from taylornets import _devices
 from taylornets._fit._lift import DualPoint, Evaluation, Prox, dual_point, evaluate
 from taylornets._fit._newton import is_dense, newton_direction
 from taylornets._fit._ranks import displacement_of
@@ -66,6 +67,7 @@ class _Bounds(NamedTuple):
         return bounds
 
 
+@_devices.exact
 def dual_newton(
     risk: Objective,
     w: Array | None,

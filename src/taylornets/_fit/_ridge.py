@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from taylornets import _devices
 from taylornets._fit._newton import Direction, conjugate_gradients, solve_dense
 from taylornets._fit._result import FitHistory, FitResult, Status
 from taylornets.certificates import Certificate, dual_bound, weighted_sum
@@ -39,6 +40,7 @@ class _Point(NamedTuple):
     primal: Array
 
 
+@_devices.exact
 def ridge(
     risk: Objective,
     w: Array | None,

@@ -29,7 +29,7 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from taylornets import _checks, losses, models
+from taylornets import _checks, _devices, losses, models
 from taylornets.certificates._bounds import (
     conjugate_magnitude,
     golden_section,
@@ -148,6 +148,7 @@ def certify(
     return certify_objective(risk, w, dual_vector)
 
 
+@_devices.exact
 def certify_objective(risk: Objective, w: Array, dual_vector: Array | None = None) -> Certificate:
     """Computes the certificate of a prepared objective (`"linear"`, `"quadratic"` or `"randomized"`); see `certify`."""
     _require_certifiable(risk.model)

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from taylornets import _checks, losses
+from taylornets import _checks, _devices, losses
 from taylornets.certificates._dual import Certificate, certify_objective
 from taylornets.objectives import Objective, objective
 from taylornets.optimizers import Stationarity, stationarity
@@ -95,6 +95,7 @@ class Inequality(eqx.Module):
         return self.bound - self.expected_curvature
 
 
+@_devices.exact
 def landscape(
     net: TwoLayerNetwork,
     w: ArrayLike,
@@ -145,6 +146,7 @@ def landscape(
     return landscape_objective(risk, w, stationarity(risk, w, key=key), radius)
 
 
+@_devices.exact
 def landscape_objective(risk: Objective, w: Array, test: Stationarity, radius: float | None = None) -> Landscape:
     """Computes `landscape` for a prepared quadratic objective, given the second-order test at `w`."""
     eigenvalue = jnp.asarray(test.lower_bound, w.dtype)
@@ -172,6 +174,7 @@ def _bound(risk: Objective, w: Array, eigenvalue: Array, radius: float) -> tuple
     return value, inner, eigenvalue, supremum(from_loss), supremum(from_penalty), total, penalty, excess
 
 
+@_devices.exact
 def curvature_inequality(risk: Objective, w: Array, comparator: Array) -> Inequality:
     """Computes the terms of the curvature inequality for one comparator.
 

@@ -27,7 +27,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from taylornets import _checks
+from taylornets import _checks, _devices
 from taylornets.generalization._complexity import prepare_order, ratio_of
 from taylornets.two_layer import Block, Prepared, Term, TwoLayerNetwork, weighted_moments
 
@@ -51,6 +51,7 @@ class ComplexityBound(NamedTuple):
     input_norm: Float[Array, ""]
 
 
+@_devices.exact
 def bound(
     net: TwoLayerNetwork, x: ArrayLike, *, order: int, radius: float, chunk_size: int | None = None
 ) -> ComplexityBound:

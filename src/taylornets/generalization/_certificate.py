@@ -25,16 +25,15 @@ so by the bounded-difference inequality `R` is at most the average plus `(Σ_i c
 import math
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, PRNGKeyArray
 
-from taylornets import _checks
+from taylornets import _checks, _devices
 from taylornets.generalization._complexity import drawn_suprema, prepare_order
 from taylornets.penalties import group_norm
-from taylornets.two_layer import Block, Prepared, Term, TwoLayerNetwork
+from taylornets.two_layer import Block, Prepared, Term, TwoLayerNetwork, map_blocks
 
 _MONTE_CARLO_SHARE = 0.1
 _GRID = 2**0.25
@@ -81,6 +80,7 @@ class GeneralizationCertificate(eqx.Module):
         return f"test error at most {self.bound:.3f} with probability {1 - self.delta:g} ({parts})"
 
 
+@_devices.exact
 def certificate(
     net: TwoLayerNetwork,
     w: ArrayLike,
@@ -175,4 +175,4 @@ def _squared_changes(prepared: Prepared, order: int) -> Array:
         squares = net.halves * jnp.sum(prepared.features(block, term).scaled[order] ** 2, axis=0)
         return jnp.sum(squares * jnp.sum(block.x**2, axis=1) ** order)
 
-    return 4 / prepared.examples**2 * jnp.sum(jax.lax.map(block_sum, prepared.blocks))
+    return 4 / prepared.examples**2 * jnp.sum(map_blocks(block_sum, prepared.blocks))

@@ -10,7 +10,7 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from taylornets import _checks
+from taylornets import _checks, _devices
 from taylornets.two_layer import Prepared, TwoLayerNetwork, prepare, unit_brackets, unit_suprema
 
 
@@ -32,6 +32,7 @@ class Rademacher(NamedTuple):
     upper: Float[Array, ""]
 
 
+@_devices.exact
 def rademacher(
     net: TwoLayerNetwork,
     x: ArrayLike,
@@ -85,6 +86,7 @@ def rademacher(
     return Rademacher(lower.mean(), lower.std(ddof=1) / jnp.sqrt(draws), draws, lower.mean(), upper.mean())
 
 
+@_devices.exact
 def suprema(
     net: TwoLayerNetwork,
     x: ArrayLike,

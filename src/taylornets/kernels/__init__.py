@@ -1,6 +1,7 @@
 """Neural tangent kernels of two-layer networks and of any model, and ridge regression with them (theory 9, 10).
 
-`ntk`, `infinite_width_ntk` and `model_ntk` (any model) compute Gram matrices. `kernel_ridge` factorizes a Gram matrix once and
+`ntk`, `infinite_width_ntk` and `model_ntk` (any model) compute Gram matrices. `NTK` is the kernel of any model as an operator:
+products, traces, eigenvalues, blocks, and matrices in a file. `kernel_ridge` factorizes a Gram matrix once and
 solves for any number of ridge parameters. `kernel_ridge_cg` avoids the full matrix if its `n²` entries do not fit into memory.
 
 Example:
@@ -15,10 +16,12 @@ from taylornets.kernels._cg import ConjugateGradient as ConjugateGradient
 from taylornets.kernels._cg import kernel_ridge_cg, predict
 from taylornets.kernels._model_ntk import model_ntk
 from taylornets.kernels._ntk import infinite_width_ntk, ntk
+from taylornets.kernels._operator import NTK
 from taylornets.kernels._ridge import KernelRidge, kernel_ridge
 from taylornets.kernels._ridge import Spectrum as Spectrum
 
 __all__ = [
+    "NTK",
     "KernelRidge",
     "infinite_width_ntk",
     "kernel_ridge",

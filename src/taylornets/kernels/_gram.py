@@ -1,5 +1,6 @@
 """Gram matrices ⟨J₁, J₂⟩ of two batches, from the Jacobian products available for the model."""
 
+import dataclasses
 import math
 from typing import Any, cast
 
@@ -15,7 +16,7 @@ from taylornets.kernels._products import Backward, Forward, Leaves, Products
 # One forward pass per parameter: more parameters would take hours. A heuristic.
 _PASSES = 100_000
 
-SMALLER = "Pass fewer examples in x1 and x2, fewer outputs, or fewer parameters by trainable."
+SMALLER = "Pass fewer examples, fewer outputs, or fewer parameters by trainable."
 
 
 def gram(one: Products, two: Products, batch_size: int | None, limit: float) -> Array:
@@ -46,12 +47,10 @@ def _unit(i: Array, size: int, dtype: Any) -> Array:
 
 def _by_rows(one: Products, two: Products, batch_size: int | None) -> Array:
     """Computes K with one reverse and one forward pass per row."""
-    backward, forward, first = cast(Backward, one.backward), cast(Forward, two.forward), one.values
+    first, both = one.values, dataclasses.replace(one, forward=two.forward)
 
     def row(i: Array) -> Array:
-        gradient = backward(_unit(i, first.size, first.dtype))
-        # For a complex parameter, J v is Re(d v) with d = ∂/∂Re − i ∂/∂Im, the value returned by the reverse pass.
-        return forward([jnp.conj(leaf) for leaf in gradient])
+        return both.round_trip(_unit(i, first.size, first.dtype))
 
     return lax.map(row, jnp.arange(first.size), batch_size=batch_size)
 

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.extend import core
 from jaxtyping import Array
 
@@ -36,6 +37,24 @@ class Products:
     forward: Forward | None
     backward: Backward | None
     lacking: str = ""
+
+    def round_trip(self, v: Array) -> Array:
+        """Computes `Re(J Jᴴ) v`."""
+        assert self.forward is not None
+        assert self.backward is not None
+        # For a complex parameter, J v is Re(d v) with d = ∂/∂Re − i ∂/∂Im, the value returned by the reverse pass.
+        return self.forward([jnp.conj(leaf) for leaf in self.backward(v)])
+
+    def squared_rows(self, batch_size: int | None) -> Array:
+        """Computes the diagonal of `Re(J Jᴴ)` with one reverse pass per row."""
+        assert self.backward is not None
+        backward = self.backward
+
+        def square(i: Array) -> Array:
+            gradient = backward((jnp.arange(self.values.size) == i).astype(self.values.dtype))
+            return sum((jnp.sum(jnp.abs(leaf) ** 2) for leaf in gradient), jnp.zeros(())).astype(self.values.dtype)
+
+        return lax.map(square, jnp.arange(self.values.size), batch_size=batch_size)
 
 
 def products(function: Callable[[Leaves], Array], closed: Any, start: Leaves, custom_vjp: str) -> Products:

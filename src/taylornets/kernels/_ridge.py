@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from taylornets import _checks
+from taylornets.kernels._operator import NTK
 
 # Eigenvalues of an n × n matrix have an error of about n ε ‖K‖; a heuristic factor for the rounding errors of the entries.
 _ROUNDING = 4
@@ -118,12 +119,13 @@ class KernelRidge(NamedTuple):
         return self.spectrum.condition_number
 
 
-def kernel_ridge(gram: ArrayLike, y: ArrayLike) -> KernelRidge:
+def kernel_ridge(gram: ArrayLike | NTK, y: ArrayLike) -> KernelRidge:
     """Prepares kernel ridge regression, which minimizes `(1/n) Σ ‖f(x_i) - y_i‖² + λ ‖f‖²`, for all `λ`.
 
     Args:
-        gram: symmetric Gram matrix of the training examples, shape `(n, n)`.
-        y: targets, shape `(n, outputs)`.
+        gram: symmetric Gram matrix of the training examples, shape `(n, n)`, or an `NTK` of `n` examples and `c` outputs. Its
+            rows are the `n c` pairs of an example and an output, which take the place of the examples.
+        y: targets, shape `(n, outputs)`; for an `NTK`, shape `(n, c)`.
 
     Returns:
         The eigendecomposition; `spectrum` reports definiteness and condition number of the kernel.
@@ -139,6 +141,9 @@ def kernel_ridge(gram: ArrayLike, y: ArrayLike) -> KernelRidge:
         >>> float(prepared.condition_number), prepared.path([0.5])[0, :, 0].tolist()
         (3.0, [0.5, 0.25])
     """
+    if isinstance(gram, NTK):
+        y = _checks.array("y", y, gram.examples).reshape(-1, 1)
+        gram = gram.gram().reshape(gram.shape)
     gram = _checks.array("gram", gram, ("n", "n"))
     y = _checks.array("y", y, (gram.shape[0], "outputs"))
     if not isinstance(gram, Tracer):

@@ -223,7 +223,8 @@ class Objective(eqx.Module):
 
     def projections(self, w: Array, block: Block) -> Float[Array, "m b"]:
         """Returns `⟨w_r, x_i⟩` of rank-one displacements on one block of examples."""
-        return self.empirical.prepared.project(self.model.response, w, block.x).reshape(self.net.width, -1)
+        parts = self.empirical.prepared.project(self.model.response, w, block.x)
+        return jnp.concatenate([part.reshape(part.shape[0], -1) for part in parts])
 
     def term(self, k: int, w: Array) -> Float[Array, "n outputs"]:
         """Returns `f^(k)` on the examples, for an order that the model uses; shape `(n, outputs)`."""

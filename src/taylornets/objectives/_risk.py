@@ -1,7 +1,8 @@
 """The empirical risk of a model, computed in passes over the blocks of the prepared data.
 
 One pass computes the value and the gradient. Each block forms the projections `V_b = W X_bᵀ` (one matrix product), the risk
-and its derivative in `V_b` (elementwise, in cache), and `G += (∂/∂V_b) X_b` (the second product).
+and its derivative in `V_b` (elementwise, in cache), and `G += (∂/∂V_b) X_b` (the second product). On an accelerator there is
+one block, and the response is evaluated again for the derivative: the only arrays of size `n × m` are `V` and `∂/∂V`.
 """
 
 import dataclasses
@@ -10,13 +11,24 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from taylornets import _checks
+from taylornets import _checks, _devices
 from taylornets.models import Model
 from taylornets.objectives._data import Dataset
-from taylornets.two_layer import Network, Prepared, Response, Term, TwoLayerNetwork, prepare_checked
+from taylornets.two_layer import (
+    Network,
+    Prepared,
+    Projections,
+    Response,
+    Term,
+    TwoLayerNetwork,
+    fold_blocks,
+    prepare_checked,
+)
+
+# Whether the whole layout evaluates the response again for its derivative; `benchmarks/gpu.py` compares both.
+_RECOMPUTE = True
 
 
 class Examples(NamedTuple):
@@ -68,7 +80,7 @@ class EmpiricalRisk(eqx.Module):
         chosen = jax.random.choice(key, prepared.examples, (size,), replace=False)
         chunk_size = None if prepared.blocks.stored is not None else min(size, prepared.blocks.x.shape[1])
         x, preactivations = prepared.x[chosen], self.response.preactivations
-        drawn = prepare_checked(prepared.net, x, prepared.orders, chunk_size, preactivations=preactivations)
+        drawn = prepare_checked(prepared.net, x, prepared.orders, chunk_size, preactivations, prepared.layout)
 
         def cut(values: Array) -> Array:
             return drawn.per_example(values.reshape(-1, *values.shape[2:])[chosen])
@@ -84,11 +96,16 @@ def initial_outputs(net: Network, x: Float[Array, "n d"]) -> Float[Array, "n out
     return prepare_checked(net, x, (0,), None).term(0, jnp.zeros_like(net.w0))
 
 
-def _block_risk(v: Array, item: tuple[Any, Examples], risk: EmpiricalRisk) -> Array:
+def _block_risk(v: Projections, item: tuple[Any, Examples], risk: EmpiricalRisk) -> Array:
     """Sums the weighted losses of one block, given its projections."""
     block, examples = item
     prepared = risk.prepared
-    outputs = risk.response(prepared.net, prepared.features(block, risk.response), v)
+
+    def respond(v: Projections) -> Any:
+        return risk.response(prepared.net, prepared.features(block, risk.response), v)
+
+    recomputed = prepared.layout == _devices.WHOLE and _RECOMPUTE
+    outputs = jax.checkpoint(respond)(v) if recomputed else respond(v)
     if examples.offset is not None:
         outputs = outputs + examples.offset.T
     return jnp.sum(examples.weight * risk.pointwise(outputs, examples.y))
@@ -99,46 +116,48 @@ def _plain_risk(w: Array, risk: EmpiricalRisk) -> Array:
     prepared = risk.prepared
 
     @jax.checkpoint
-    def body(total: Array, item: tuple[Any, Examples]) -> tuple[Array, None]:
+    def add(total: Array, item: tuple[Any, Examples]) -> Array:
         v = prepared.project(risk.response, w, item[0].x)
-        return total + _block_risk(v, item, risk), None
+        return total + _block_risk(v, item, risk)
 
-    start = jnp.zeros((), jnp.result_type(w, prepared.blocks.x))
-    return lax.scan(body, start, (prepared.blocks, risk.examples))[0]
+    return fold_blocks(add, jnp.zeros((), _sum_dtype(w, risk)), (prepared.blocks, risk.examples))
 
 
 def risk_and_gradient(w: Array, risk: EmpiricalRisk) -> tuple[Array, Array]:
     """Computes value and gradient in one pass over the blocks."""
     prepared = risk.prepared
 
-    def body(carry: tuple[Array, Array], item: tuple[Any, Examples]) -> tuple[tuple[Array, Array], None]:
+    def add(carry: tuple[Array, Array], item: tuple[Any, Examples]) -> tuple[Array, Array]:
         total, gradient = carry
         x = item[0].x
         v = prepared.project(risk.response, w, x)
         value, slope = jax.value_and_grad(_block_risk)(v, item, risk)
-        return (total + value, gradient + slope.reshape(-1, x.shape[0]) @ x), None
+        return total + value, gradient + prepared.collect(risk.response, slope, x)
 
-    dtype = jnp.result_type(w, prepared.blocks.x)
+    dtype = _sum_dtype(w, risk)
     start = (jnp.zeros((), dtype), jnp.zeros((w.size // w.shape[-1], w.shape[-1]), dtype))
-    (value, gradient), _ = lax.scan(body, start, (prepared.blocks, risk.examples))
+    value, gradient = fold_blocks(add, start, (prepared.blocks, risk.examples))
     return value, gradient.reshape(w.shape)
+
+
+def _sum_dtype(w: Array, risk: EmpiricalRisk) -> Any:
+    """The dtype of sums over examples: float32 for data of half precision."""
+    return _devices.wide(jnp.result_type(w, risk.prepared.blocks.x))
 
 
 def risk_hessian_vector_product(w: Array, direction: Array, risk: EmpiricalRisk) -> Array:
     """Computes in one pass `V_b` and its tangent `dV_b` (two products), the derivative of the slope, and `H += (...) X_b`."""
     prepared = risk.prepared
-    rows = direction.reshape(-1, direction.shape[-1])
 
-    def body(total: Array, item: tuple[Any, Examples]) -> tuple[Array, None]:
+    def add(total: Array, item: tuple[Any, Examples]) -> Array:
         x = item[0].x
         v = prepared.project(risk.response, w, x)
-        change = (rows @ x.T).reshape(v.shape)
+        change = prepared.project(risk.response, direction, x, direction=True)
         slope = jax.grad(lambda point: _block_risk(point, item, risk))
-        return total + jax.jvp(slope, (v,), (change,))[1].reshape(-1, x.shape[0]) @ x, None
+        return total + prepared.collect(risk.response, jax.jvp(slope, (v,), (change,))[1], x)
 
-    start = jnp.zeros_like(rows, jnp.result_type(w, prepared.blocks.x))
-    total, _ = lax.scan(body, start, (prepared.blocks, risk.examples))
-    return total.reshape(w.shape)
+    start = jnp.zeros((w.size // w.shape[-1], w.shape[-1]), _sum_dtype(w, risk))
+    return fold_blocks(add, start, (prepared.blocks, risk.examples)).reshape(w.shape)
 
 
 @eqx.filter_custom_jvp

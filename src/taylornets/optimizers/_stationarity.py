@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
-from taylornets import _checks
+from taylornets import _checks, _devices
 from taylornets.optimizers import _method
 
 _ROUGH = 1e-2
@@ -79,6 +79,7 @@ class Stationarity:
         )
 
 
+@_devices.exact
 def stationarity(
     fun: Callable[[Array], Array], w: Array, *, key: PRNGKeyArray, tol: float = 1e-6, max_products: int = 3000
 ) -> Stationarity:

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Inexact, PRNGKeyArray
 
 from taylornets import _checks
 from taylornets.randomization._randomization import Moments, MultiplierRule, Randomization
-from taylornets.two_layer import BlockFeatures, Network, TwoLayerNetwork, contract
+from taylornets.two_layer import BlockFeatures, Network, Projections, TwoLayerNetwork, contract
 
 _INTEGER_NODES = {4: (1.0, 2.0)}  # from theory 2; for orders 2 and 3 the general rule yields integers
 
@@ -35,10 +35,10 @@ class NodeMoments(eqx.Module):
     shifted: bool = eqx.field(static=True, default=False, init=False)
     copies: bool = eqx.field(static=True, default=False, init=False)
 
-    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h 1 b"]) -> Moments:
+    def __call__(self, net: Network, features: BlockFeatures, v: Projections) -> Moments:
         """Computes the moments of the block, each of shape `(outputs, b)`."""
         nodes, total = self.rule.upper(), self.rule.total
-        values = [[net.activation(_argument(features.u, z, part)) for z, _ in nodes] for part in v[:, :, 0]]
+        values = [[net.activation(_argument(features.u, z, part[:, 0])) for z, _ in nodes] for part in v]
         means: list[Any] = [sum(c * value.real for (_, c), value in zip(nodes, row, strict=True)) for row in values]
         centers, groups = means, values
         if self.rule.shared and net.symmetric:
@@ -88,11 +88,11 @@ class SampledNodes(eqx.Module):
         factors = rule.total * np.sign(rule.weights)
         return cls(rule, jnp.asarray(np.asarray(rule.nodes), kind)[drawn], jnp.asarray(factors, dtype)[drawn])
 
-    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h 1 b"]) -> Array:
+    def __call__(self, net: Network, features: BlockFeatures, v: Projections) -> Array:
         """Returns outputs of shape `(outputs, b)`, complex if the multipliers are complex."""
-        shape, scale = (*v.shape[:2], 1), 1 / math.sqrt(net.width)
-        kind = self.multipliers.dtype
-        moved = v[:, :, 0].astype(kind) * self.multipliers.reshape(shape)
+        shape, scale = (len(v), -1, 1), 1 / math.sqrt(net.width)
+        kind, multipliers = self.multipliers.dtype, self.multipliers.reshape(shape)
+        moved = [part[:, 0].astype(kind) * factor for part, factor in zip(v, multipliers, strict=True)]
         values = [net.activation(jnp.asarray(features.u, kind) + part) for part in moved]
         factors = scale * self.factors.reshape(shape).astype(kind)
         return contract(net, [factor * value for factor, value in zip(factors, values, strict=True)])
@@ -111,13 +111,11 @@ class NodeValues(eqx.Module):
     shifted: bool = eqx.field(static=True, default=False, init=False)
     copies: bool = eqx.field(static=True, default=False, init=False)
 
-    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h 1 b"]) -> Array:
+    def __call__(self, net: Network, features: BlockFeatures, v: Projections) -> Array:
         """Computes the values of the block."""
         scale = self.rule.total / math.sqrt(net.width)
         pairs = zip(self.rule.nodes, self.rule.weights, strict=True)
-        rows = [
-            [math.copysign(scale, c) * net.activation(features.u + z * part) for part in v[:, :, 0]] for z, c in pairs
-        ]
+        rows = [[math.copysign(scale, c) * net.activation(features.u + z * part[:, 0]) for part in v] for z, c in pairs]
         return jnp.stack([jnp.concatenate(row) for row in rows])
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from taylornets.activations import Activation
 from taylornets.randomization._randomization import Moments, MultiplierRule, Randomization, prepare_signs
-from taylornets.two_layer import BlockFeatures, Network, TwoLayerNetwork, contract
+from taylornets.two_layer import BlockFeatures, Network, Projections, TwoLayerNetwork, contract
 
 
 class SignMoments(eqx.Module):
@@ -25,7 +25,7 @@ class SignMoments(eqx.Module):
     shifted: bool = eqx.field(static=True, default=False, init=False)
     copies: bool = eqx.field(static=True, default=False, init=False)
 
-    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h 1 b"]) -> Moments:
+    def __call__(self, net: Network, features: BlockFeatures, v: Projections) -> Moments:
         """Computes the moments of the block, each of shape `(outputs, b)`."""
         scale = 1 / (2 * math.sqrt(net.width))
         parts = [_even_and_square(part[:, 0], features.u, net.activation, scale) for part in v]
@@ -58,9 +58,10 @@ class SampledSigns(eqx.Module):
         """Draws new signs for the units of a network."""
         return cls(jax.random.rademacher(key, (net.width,), net.w0.dtype))
 
-    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h 1 b"]) -> Array:
+    def __call__(self, net: Network, features: BlockFeatures, v: Projections) -> Array:
         """Returns outputs of shape `(outputs, b)`."""
-        signed = v[:, :, 0] * self.signs.reshape(*v.shape[:2], 1)
+        signs = self.signs.reshape(len(v), -1, 1)
+        signed = [part[:, 0] * sign for part, sign in zip(v, signs, strict=True)]
         return contract(net, [net.activation(features.u + part) / math.sqrt(net.width) for part in signed])
 
     def redrawn(self, key: PRNGKeyArray, net: Network) -> "SampledSigns":
@@ -76,10 +77,10 @@ class OddParts(eqx.Module):
     shifted: bool = eqx.field(static=True, default=False, init=False)
     copies: bool = eqx.field(static=True, default=False, init=False)
 
-    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h 1 b"]) -> tuple[Array, Array]:
+    def __call__(self, net: Network, features: BlockFeatures, v: Projections) -> tuple[Array, Array]:
         """Computes the mean and the scaled odd parts of the block."""
         scale = 1 / (2 * math.sqrt(net.width))
-        ends = [(net.activation(features.u + t) * scale, net.activation(features.u - t) * scale) for t in v[:, :, 0]]
+        ends = [(net.activation(features.u + t[:, 0]) * scale, net.activation(features.u - t[:, 0]) * scale) for t in v]
         mean = contract(net, [plus + minus for plus, minus in ends])
         return mean, jnp.concatenate([plus - minus for plus, minus in ends])
 

@@ -13,11 +13,14 @@ from taylornets.two_layer._network import TwoLayerNetwork as TwoLayerNetwork
 from taylornets.two_layer._network import widened as widened
 from taylornets.two_layer._prepared import Block as Block
 from taylornets.two_layer._prepared import Prepared as Prepared
+from taylornets.two_layer._prepared import fold_blocks as fold_blocks
+from taylornets.two_layer._prepared import map_blocks as map_blocks
 from taylornets.two_layer._prepared import prepare as prepare
 from taylornets.two_layer._prepared import prepare_checked as prepare_checked
 from taylornets.two_layer._responses import BlockFeatures as BlockFeatures
 from taylornets.two_layer._responses import Full as Full
 from taylornets.two_layer._responses import Network as Network
+from taylornets.two_layer._responses import Projections as Projections
 from taylornets.two_layer._responses import Response as Response
 from taylornets.two_layer._responses import Taylor as Taylor
 from taylornets.two_layer._responses import Term as Term

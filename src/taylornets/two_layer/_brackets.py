@@ -16,7 +16,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from taylornets.two_layer._prepared import Prepared
+from taylornets import _devices
+from taylornets.two_layer._prepared import Prepared, map_blocks
 from taylornets.two_layer._suprema import term_weights
 
 _STARTS = 8
@@ -30,6 +31,7 @@ class Bracket(NamedTuple):
     upper: Array
 
 
+@_devices.exact
 def unit_brackets(
     prepared: Prepared, order: int, coefficients: Float[Array, "n outputs"], starts: int = _STARTS
 ) -> Bracket:
@@ -51,13 +53,14 @@ def unit_brackets(
     """
     net, x = prepared.net, prepared.x
     weigh = term_weights(prepared, order)
-    weights = lax.map(lambda item: weigh(*item), (prepared.blocks, prepared.per_example(coefficients)))
+    weights = map_blocks(lambda item: weigh(*item), (prepared.blocks, prepared.per_example(coefficients)))
     weights = jnp.moveaxis(weights, 1, 0).reshape(weights.shape[1], -1)[:, : prepared.examples]
     halves = (1.0, -1.0)[: net.halves]
     parts = [tensor_bracket(x, half * weights, order, starts) for half in halves]
     return Bracket(*(jnp.concatenate(found) for found in zip(*parts, strict=True)))
 
 
+@_devices.exact
 def tensor_bracket(
     x: Float[Array, "n d"], weights: Float[Array, "units n"], order: int, starts: int = _STARTS
 ) -> Bracket:

@@ -180,7 +180,13 @@ class TwoLayerNetwork(eqx.Module):
         """
         return self.prepare(x, _checks.integer("k", k, 0)).taylor(k, w)
 
-    def prepare(self, x: ArrayLike, order: int | tuple[int, ...], chunk_size: int | None = None) -> Prepared:
+    def prepare(
+        self,
+        x: ArrayLike,
+        order: int | tuple[int, ...],
+        chunk_size: int | None = None,
+        layout: str | None = None,
+    ) -> Prepared:
         """Computes all features that depend on `x` alone, once.
 
         Args:
@@ -189,11 +195,24 @@ class TwoLayerNetwork(eqx.Module):
             chunk_size: number of examples processed at a time. If given, nothing of size `n × m` is stored: the
                 activations of each chunk are recomputed in every pass (one more matrix product), and memory stays at
                 `O(chunk_size · m)`. By default the activations of all orders are stored.
+            layout: `"cache"` processes blocks that fit into the cache of a CPU, `"whole"` as few blocks as memory allows.
+                By default the device of `x` decides (inside `jax.jit`, the default device): `"cache"` on a CPU, `"whole"` on
+                a GPU or TPU and for arrays on several devices. Results agree up to rounding.
 
         Returns:
             An object with `term(k, w)`, `taylor(k, w)` and `full(w)`.
+
+        Raises:
+            ArgumentError: for a wrong shape, order or layout.
+
+        Example:
+            >>> import jax, taylornets as tn
+            >>> net = tn.TwoLayerNetwork.init(jax.random.key(0), inputs=3, width=8)
+            >>> prepared = net.prepare(jax.numpy.eye(3), order=2, layout="whole")
+            >>> prepared.blocks.x.shape, prepared.taylor(2, net.w0).shape
+            ((1, 3, 3), (3, 1))
         """
-        return prepare(self, x, order, chunk_size)
+        return prepare(self, x, order, chunk_size, layout=layout)
 
 
 def widened(net: TwoLayerNetwork, w: Array, order: int) -> tuple[TwoLayerNetwork, Array]:

@@ -1,14 +1,18 @@
 """Features of a data set, prepared once, and the pass over its blocks, shared by all models.
 
-**Layout.** Arrays of size `n × m` are split into blocks of examples that fit into the cache, with the units on the first axis.
-Each product `W X_bᵀ` is consumed (activation, residual, gradient) before the next block, so that the features are the only
-arrays of size `n × m` in memory. Paired units share their features, which halves them.
+**Layout** (`taylornets._devices`). On a CPU, arrays of size `n × m` are split into blocks of examples that fit into the cache,
+with the units on the first axis. Each product `W X_bᵀ` is consumed (activation, residual, gradient) before the next block, so
+that the features are the only arrays of size `n × m` in memory. On an accelerator, and for data on several devices, all
+examples form one block (or as few as memory allows): two large products, with the elementwise part fused. Several orders are
+then computed from the stored pre-activations, since reading memory is slower than evaluating the activation. Paired units
+share their features, which halves them.
 
 **Shapes** inside a block of `b` examples: pre-activations `u` and features `(h, b)` with `h = m/2` distinct units
-(`h = m` without pairs); projections `v = ⟨w_r, x⟩` of shape `(halves, h, R, b)`, where `halves` is 2 or 1 and `R` is the rank.
+(`h = m` without pairs); projections `v = ⟨w_r, x⟩`, one array `(h, R, b)` for each unit of a pair, where `R` is the rank.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -18,10 +22,10 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from taylornets import _checks
-from taylornets.two_layer._responses import BlockFeatures, Full, Network, Response, Taylor, Term
+from taylornets import _checks, _devices
+from taylornets.two_layer._responses import BlockFeatures, Full, Network, Projections, Response, Taylor, Term
 
-# A block of projections should fit into the L2 cache; a heuristic, insensitive to a factor of two.
+# On a CPU, a block of projections should fit into the L2 cache; a heuristic, insensitive to a factor of two.
 _BLOCK_BYTES = 2**21
 _BLOCK_EXAMPLES = (32, 512)
 
@@ -40,6 +44,7 @@ class Prepared(eqx.Module):
         net: the network.
         examples: number of examples `n`.
         orders: the prepared orders.
+        layout: `"cache"` or `"whole"`.
         blocks: the data and, unless chunked, the features, in blocks of equal size (padded with zero rows).
     """
 
@@ -47,6 +52,7 @@ class Prepared(eqx.Module):
     blocks: Block
     examples: int = eqx.field(static=True)
     orders: tuple[int, ...] = eqx.field(static=True)
+    layout: str = eqx.field(static=True, default=_devices.CACHE)
 
     @property
     def x(self) -> Float[Array, "n d"]:
@@ -77,20 +83,49 @@ class Prepared(eqx.Module):
         advice = "" if response.copies else "Copies (m, R, d) are supported for single terms of order ≥ 1 only."
         return _checks.array("w", w, (m, d), advice if jnp.ndim(w) == 3 else "")
 
-    def project(self, response: Response, w: Array, x: Float[Array, "b d"]) -> Float[Array, "halves h R b"]:
-        """Computes the projections of a block with one matrix product: `⟨w_r, x_i⟩` of shape `(halves, h, R, b)`."""
+    def project(self, response: Response, w: Array, x: Float[Array, "b d"], direction: bool = False) -> Projections:
+        """Computes the projections `⟨w_r, x_i⟩` of a block, one array `(h, R, b)` for each unit of a pair.
+
+        A term of order 1 depends on the difference of paired units only, which are then projected together: half the product.
+        The layout `"whole"` has one product for each unit, so that no array of all units is split or joined.
+
+        Args:
+            response: the response, which states whether its projections are those of `w0 + w`.
+            w: displacement, shape `(m, d)` or `(m, R, d)`.
+            x: the examples.
+            direction: whether `w` is a change of the displacement, to which `w0` is not added.
+        """
         net = self.net
-        if response.shifted:
+        if response.shifted and not direction:
             w = net.w0 + w
-        product = w.reshape(-1, net.inputs) @ x.T
-        return product.reshape(net.halves, net.pairs, -1, x.shape[0])
+        units = w.reshape(net.halves, -1, net.inputs)
+        if self._paired(response):
+            units = (units[0] - units[1])[None]
+        if self.layout == _devices.WHOLE:
+            return tuple(_devices.product(unit, x.T).reshape(net.pairs, -1, x.shape[0]) for unit in units)
+        product = _devices.product(units.reshape(-1, net.inputs), x.T)
+        return tuple(product.reshape(len(units), net.pairs, -1, x.shape[0]))
+
+    def collect(self, response: Response, slopes: Projections, x: Float[Array, "b d"]) -> Float[Array, "rows d"]:
+        """Computes the transpose of `project`, `Σ_i (∂/∂v_ri) x_i`, in the precision of the data."""
+        rows = [slope.reshape(-1, x.shape[0]).astype(x.dtype) for slope in slopes]
+        if self.layout == _devices.WHOLE:
+            found = jnp.concatenate([_devices.product(row, x) for row in rows])
+        else:
+            found = _devices.product(jnp.concatenate(rows), x)
+        return jnp.concatenate([found, -found]) if self._paired(response) else found
+
+    def _paired(self, response: Response) -> bool:
+        return self.net.symmetric and isinstance(response, Term) and response.k == 1
 
     def features(self, block: Block, response: Response) -> BlockFeatures:
         """Returns the features of a block, stored or computed from its examples."""
-        if block.stored is not None:
-            stored = block.stored
-            if set(response.orders) <= set(stored.scaled) and (stored.u is not None or not response.preactivations):
+        stored = block.stored
+        if stored is not None and (stored.u is not None or not response.preactivations):
+            if set(response.orders) <= set(stored.scaled):
                 return stored
+            if stored.u is not None:
+                return BlockFeatures(stored.u, scaled_derivatives(self.net, stored.u, response.orders))
         return form_features(self.net, block.x, response.orders, response.preactivations)
 
     def per_example(self, values: Array) -> Array:
@@ -122,26 +157,51 @@ def _apply(prepared: Prepared, response: Response, w: Array) -> Any:
 
     # Without stored features, the backward pass recomputes them instead of storing n × m numbers.
     body = outputs if prepared.blocks.stored is not None else jax.checkpoint(outputs)
-    return jax.tree.map(prepared.unblock, lax.map(body, prepared.blocks))
+    return jax.tree.map(prepared.unblock, map_blocks(body, prepared.blocks))
 
 
+# Features are computed once, and certificates rely on them: always at the highest precision.
+@_devices.exact
 @eqx.filter_jit
 def _store_features(
     net: Network, blocks: Float[Array, "blocks b d"], orders: tuple[int, ...], preactivations: bool
 ) -> BlockFeatures:
-    return lax.map(lambda block: form_features(net, block, orders, preactivations), blocks)
+    return map_blocks(lambda block: form_features(net, block, orders, preactivations), blocks)
 
 
 def form_features(net: Network, x: Float[Array, "b d"], orders: tuple[int, ...], preactivations: bool) -> BlockFeatures:
     """Computes features of examples: `u = ⟨w0_r, x⟩` of the distinct units and the scaled derivatives."""
     if not orders and not preactivations:
         return BlockFeatures(None, {})
-    u = net.w0[: net.pairs] @ x.T
+    u = _devices.product(net.w0[: net.pairs], x.T)
+    return BlockFeatures(u if preactivations else None, scaled_derivatives(net, u, orders))
+
+
+def scaled_derivatives(net: Network, u: Float[Array, "h b"], orders: tuple[int, ...]) -> dict[int, Array]:
+    """Computes `σ^{(k)}(u)/(k! √m)` for each order."""
     values = net.activation.derivatives(u, orders) if orders else ()
-    scaled = {
+    return {
         k: value * (1 / (math.factorial(k) * math.sqrt(net.width))) for k, value in zip(orders, values, strict=True)
     }
-    return BlockFeatures(u if preactivations else None, scaled)
+
+
+def map_blocks(function: Callable[[Any], Any], blocks: Any) -> Any:
+    """Applies a function to every block; a single block needs no loop."""
+    if jax.tree.leaves(blocks)[0].shape[0] > 1:
+        return lax.map(function, blocks)
+    return jax.tree.map(lambda leaf: leaf[None], function(only_block(blocks)))
+
+
+def fold_blocks(add: Callable[[Any, Any], Any], start: Any, blocks: Any) -> Any:
+    """Folds a function over the blocks; a single block needs no loop."""
+    if jax.tree.leaves(blocks)[0].shape[0] > 1:
+        return lax.scan(lambda total, item: (add(total, item), None), start, blocks)[0]
+    return add(start, only_block(blocks))
+
+
+def only_block(blocks: Any) -> Any:
+    """Removes the axis of the blocks if there is one block, without a copy."""
+    return jax.tree.map(lambda leaf: lax.squeeze(leaf, (0,)), blocks)
 
 
 def prepare(
@@ -150,12 +210,14 @@ def prepare(
     order: int | tuple[int, ...],
     chunk_size: int | None,
     preactivations: bool = False,
+    layout: str | None = None,
 ) -> Prepared:
     """See `TwoLayerNetwork.prepare`; `preactivations` also stores `u`, for responses that use it."""
     x = _checks.array("x", x, ("n", net.inputs))
     orders = tuple(range(_checks.integer("order", order, 0) + 1)) if not isinstance(order, tuple) else order
     orders = tuple(sorted({_checks.integer("order", k, 0) for k in orders}))
-    return prepare_checked(net, x, orders, chunk_size, preactivations=preactivations)
+    layout = None if layout is None else _devices.checked(layout)
+    return prepare_checked(net, x, orders, chunk_size, preactivations=preactivations, layout=layout)
 
 
 def prepare_checked(
@@ -164,23 +226,29 @@ def prepare_checked(
     orders: tuple[int, ...],
     chunk_size: int | None,
     preactivations: bool = False,
+    layout: str | None = None,
 ) -> Prepared:
     """Applies `prepare` to validated examples; `orders` are distinct and ascending."""
-    examples = x.shape[0]
-    if chunk_size is None:
-        size = _block_size(examples, net.width * x.dtype.itemsize)
-    else:
+    examples, bytes_per_example = x.shape[0], net.width * _devices.wide(x.dtype).itemsize
+    layout = _devices.layout(x, net.w0) if layout is None else layout
+    if chunk_size is not None:
         size = min(_checks.integer("chunk_size", chunk_size, 1), examples)
+    elif layout == _devices.WHOLE:
+        size = _balanced(examples, _devices.block_limit(x, net.w0, bytes_per_example=bytes_per_example))
+    else:
+        low, high = _BLOCK_EXAMPLES
+        size = _balanced(examples, min(max(_BLOCK_BYTES // bytes_per_example, low), high))
     count = -(-examples // size)
     blocks_x = jnp.pad(x, [(0, count * size - examples), (0, 0)]).reshape(count, size, net.inputs)
     stored = None
     if chunk_size is None:
-        stored = _store_features(net, blocks_x, orders, preactivations)
-    return Prepared(net, Block(blocks_x, stored), examples, orders)
+        if layout == _devices.WHOLE and (preactivations or len(orders) > 1):
+            stored = _store_features(net, blocks_x, (), preactivations=True)
+        else:
+            stored = _store_features(net, blocks_x, orders, preactivations)
+    return Prepared(net, Block(blocks_x, stored), examples, orders, layout)
 
 
-def _block_size(examples: int, bytes_per_example: int) -> int:
-    """Returns the number of examples per block: small enough for the cache, balanced over the blocks."""
-    low, high = _BLOCK_EXAMPLES
-    size = min(max(_BLOCK_BYTES // bytes_per_example, low), high)
-    return -(-examples // -(-examples // size))
+def _balanced(examples: int, most: int) -> int:
+    """Returns the number of examples per block: at most `most`, balanced over the blocks."""
+    return -(-examples // -(-examples // max(most, 1)))

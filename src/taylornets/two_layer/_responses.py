@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -10,6 +10,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Inexact
 
 from taylornets import activations
+
+# Projections of a block of `b` examples, one array for each of the units that share initial weights; `R` is the rank.
+Projections: TypeAlias = tuple[Float[Array, "h R b"], ...]
 
 
 @runtime_checkable
@@ -61,18 +64,18 @@ class Response(Protocol):
     def shifted(self) -> bool: ...
     @property
     def copies(self) -> bool: ...
-    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h R b"]) -> Any:
+    def __call__(self, net: Network, features: BlockFeatures, v: Projections) -> Any:
         """Returns the outputs of the block: a pytree of arrays whose last axis is `b`."""
         ...
 
 
 def contract(net: Network, responses: Sequence[Inexact[Array, "h b"]]) -> Inexact[Array, "outputs b"]:
-    """Returns `Σ_r a_r response_r`; `responses` has one array for each unit of a pair.
+    """Returns `Σ_r a_r response_r`; `responses` has one array for each unit of a pair, or their difference.
 
     Paired units have opposite signs, so their responses are subtracted first. A single output is a weighted sum, which XLA
     fuses with the computation of the responses; it does not fuse the matrix product for several outputs.
     """
-    total = responses[0] - responses[1] if net.symmetric else responses[0]
+    total = responses[0] - responses[1] if len(responses) == 2 else responses[0]
     signs = net.a[: total.shape[0]].astype(total.dtype)
     return jnp.sum(signs * total, axis=0)[None] if signs.shape[1] == 1 else signs.T @ total
 
@@ -94,7 +97,7 @@ class Term(eqx.Module):
         """False for order 0, which does not depend on `w`."""
         return self.k > 0
 
-    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h R b"]) -> Array:
+    def __call__(self, net: Network, features: BlockFeatures, v: Projections) -> Array:
         """Returns outputs of shape `(outputs, b)`."""
         scaled = features.scaled[self.k]
         return contract(net, [scaled * jnp.sum(part**self.k, axis=1) for part in v])
@@ -113,7 +116,7 @@ class Taylor(eqx.Module):
         """All orders of derivatives up to `k`."""
         return tuple(range(self.k + 1))
 
-    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h 1 b"]) -> Array:
+    def __call__(self, net: Network, features: BlockFeatures, v: Projections) -> Array:
         """Returns outputs of shape `(outputs, b)`."""
         scaled = features.scaled
 
@@ -134,7 +137,7 @@ class Full(eqx.Module):
     shifted: bool = eqx.field(static=True, default=True, init=False)
     copies: bool = eqx.field(static=True, default=False, init=False)
 
-    def __call__(self, net: Network, features: BlockFeatures, v: Float[Array, "halves h 1 b"]) -> Array:
+    def __call__(self, net: Network, features: BlockFeatures, v: Projections) -> Array:
         """Returns outputs of shape `(outputs, b)`."""
         del features
         return contract(net, [net.activation(part[:, 0]) / math.sqrt(net.width) for part in v])

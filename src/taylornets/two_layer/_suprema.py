@@ -16,8 +16,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from taylornets import _checks
-from taylornets.two_layer._prepared import Block, Prepared
+from taylornets import _checks, _devices
+from taylornets.two_layer._prepared import Block, Prepared, fold_blocks
 from taylornets.two_layer._responses import Term
 
 # Maps a block and its rows of a per-example array to the weights of its examples in each unit's sum, shape (units, b).
@@ -26,6 +26,7 @@ Weigh = Callable[[Block, Array], Array]
 _FEW_UNITS = 16
 
 
+@_devices.exact
 def moment_matrices(prepared: Prepared, coefficients: Float[Array, "n outputs"]) -> Float[Array, "h d d"]:
     """Returns the matrices `M_r(q)` of the distinct units; the second unit of a pair has `-M_r(q)`.
 
@@ -41,6 +42,7 @@ def moment_matrices(prepared: Prepared, coefficients: Float[Array, "n outputs"])
     return weighted_moments(prepared, term_weights(prepared, 2), coefficients)
 
 
+@_devices.exact
 def weighted_moments(prepared: Prepared, weigh: Weigh, values: Float[Array, "n ..."]) -> Float[Array, "units d d"]:
     """Computes `Σ_i c_ri x_i x_iᵀ` for every unit, with weights `c` that are computed block by block.
 
@@ -60,13 +62,25 @@ def weighted_moments(prepared: Prepared, weigh: Weigh, values: Float[Array, "n .
     if weights.shape[0] <= _FEW_UNITS:
         return _accumulate(prepared, lambda block, rows: _products(block.x, weigh(block, rows)), values)
     rows, columns = jnp.triu_indices(d)
-    packed = _accumulate(
-        prepared, lambda block, row: weigh(block, row) @ (block.x[:, rows] * block.x[:, columns]), values
-    )
+    # The products x_i x_j of all examples of a block are computed in groups of columns that fit into memory.
+    size = prepared.blocks.x.shape[1]
+    limit = _devices.block_limit(prepared.net.w0, bytes_per_example=size * prepared.net.w0.dtype.itemsize)
+    groups = -(-rows.size // max(limit, d))
+
+    def triangles(block: Block, row: Array) -> Array:
+        c = weigh(block, row)
+        if groups == 1:
+            return c @ (block.x[:, rows] * block.x[:, columns])
+        padded = [jnp.pad(side, (0, -rows.size % groups)).reshape(groups, -1) for side in (rows, columns)]
+        found = lax.map(lambda pair: c @ (block.x[:, pair[0]] * block.x[:, pair[1]]), tuple(padded))
+        return jnp.moveaxis(found, 0, 1).reshape(c.shape[0], -1)[:, : rows.size]
+
+    packed = _accumulate(prepared, triangles, values)
     full = jnp.zeros((packed.shape[0], d, d), packed.dtype)
     return full.at[:, rows, columns].set(packed).at[:, columns, rows].set(packed)
 
 
+@_devices.exact
 def unit_suprema(prepared: Prepared, order: int, coefficients: Float[Array, "n outputs"]) -> Float[Array, "m"]:
     """Computes the `τ_r` of all units, for `order` 1 or 2.
 
@@ -116,5 +130,4 @@ def _accumulate(prepared: Prepared, one: Callable[[Block, Array], Array], values
     """Sums a function of each block and its rows of `values` over the blocks."""
     blocks = (prepared.blocks, prepared.per_example(values))
     start = jnp.zeros_like(jax.eval_shape(lambda: one(*_first(prepared, values))))
-    total, _ = lax.scan(lambda total, item: (total + one(*item), None), start, blocks)
-    return total
+    return fold_blocks(lambda total, item: total + one(*item), start, blocks)

@@ -1,0 +1,112 @@
+"""Where arrays are stored, and the decisions that follow from it: the layout of the features and the precision of products.
+
+**Layout.** A CPU processes blocks of examples whose projections fit into the cache (`CACHE`). An accelerator, and data that
+is sharded over several devices, are processed in as few blocks as the memory of a device allows (`WHOLE`): two large
+matrix products, with the elementwise part fused between them. Inside `jax.jit`, where the device of an argument is
+unknown, the default device decides; `TwoLayerNetwork.prepare(layout=...)` overrides it.
+
+**Precision.** Products follow `jax.default_matmul_precision`, except for those that a proof relies on: `exact` computes
+them at the highest precision. Inputs of half precision are multiplied as they are and accumulated in float32.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+from jax.typing import DTypeLike
+
+from taylornets import _checks
+
+P, T = ParamSpec("P"), TypeVar("T")
+
+CACHE, WHOLE = "cache", "whole"
+LAYOUTS = (CACHE, WHOLE)
+# Share of the free memory of a device for one array of a block. About four exist at a time, and the features are stored.
+_SHARE = 1 / 16
+# Memory of a device that reports none (a CPU), in bytes.
+_UNKNOWN = 2**34
+
+
+def layout(*arrays: Any) -> str:
+    """Chooses the layout of the features of arrays: `"cache"` on one CPU, `"whole"` on accelerators and several devices.
+
+    Args:
+        arrays: arrays of one computation; those without known devices (traced, NumPy) do not count.
+
+    Returns:
+        The layout.
+    """
+    found = devices(*arrays)
+    return CACHE if len(found) == 1 and found[0].platform == "cpu" else WHOLE
+
+
+def devices(*arrays: Any) -> list[Any]:
+    """Lists the devices that store the arrays; JAX's default device if no array is concrete."""
+    found = {device for array in arrays for device in _devices(array)}
+    return sorted(found, key=lambda device: device.id) if found else [_default()]
+
+
+def block_limit(*arrays: Any, bytes_per_example: int) -> int:
+    """Returns how many examples a block may have so that one of its arrays takes 1/16 of the free memory of each device."""
+    found = devices(*arrays)
+    return max(int(_SHARE * min(map(_free, found)) * len(found)) // max(bytes_per_example, 1), 1)
+
+
+def exact(function: Callable[P, T]) -> Callable[P, T]:
+    """Decorates a function that belongs to a proof: its matrix products are computed at `Precision.HIGHEST`.
+
+    The default precision of an accelerator (TF32, bfloat16) has relative errors of 1e-3 to 1e-2, which no allowance for
+    rounding covers.
+    """
+
+    @functools.wraps(function)
+    def highest(*args: P.args, **kwargs: P.kwargs) -> T:
+        with jax.default_matmul_precision("highest"):
+            return function(*args, **kwargs)
+
+    return highest
+
+
+def wide(dtype: DTypeLike) -> Any:
+    """Returns the dtype of sums: float32 for half precision, otherwise the dtype itself."""
+    half = jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits < 32
+    return jnp.dtype(jnp.float32) if half else jnp.dtype(dtype)
+
+
+def product(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Multiplies two matrices; half precision is accumulated, and returned, in float32."""
+    kind = jnp.promote_types(a.dtype, b.dtype)
+    return jnp.matmul(a, b) if wide(kind) == kind else jnp.matmul(a, b, preferred_element_type=wide(kind))
+
+
+def checked(value: Any) -> str:
+    """Validates the name of a layout."""
+    return _checks.choice("layout", value, LAYOUTS, "By default, the device of the data decides.")
+
+
+def _devices(array: Any) -> set[Any]:
+    if not isinstance(array, jax.Array) or isinstance(array, Tracer):
+        return set()
+    return set(array.sharding.device_set)
+
+
+def _default() -> Any:
+    """The device on which JAX places new arrays."""
+    chosen: Any = jax.config.jax_default_device
+    if isinstance(chosen, str):
+        return jax.devices(chosen)[0]
+    return jax.local_devices()[0] if chosen is None else chosen
+
+
+def _free(device: Any) -> float:
+    """Free memory of a device in bytes."""
+    statistics = device.memory_stats() if device.platform != "cpu" else None
+    limit = (statistics or {}).get("bytes_limit", 0)
+    if not limit:
+        return _UNKNOWN
+    # A power of two, so that small changes do not recompile the programs.
+    return 2 ** math.floor(math.log2(max(limit - (statistics or {}).get("bytes_in_use", 0), limit / 16)))
