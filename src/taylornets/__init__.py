@@ -10,8 +10,8 @@ Example:
     >>> x = jnp.eye(3)
     >>> y = jnp.array([[1.0], [-1.0], [0.5]])
     >>> found = tn.fit(net, x, y, model="quadratic", penalty=0.01)
-    >>> found.w.shape, bool(found.certificate.relative_gap < 1e-4)  # how far it can be from the global optimum
-    ((8, 3), True)
+    >>> found.w.shape, bool(found.certificate.relative_gap < 1e-4)  # two copies of each unit; distance from the optimum
+    ((8, 2, 3), True)
 """
 
 import importlib

@@ -7,9 +7,10 @@ local minima, no random initialization and no rank to choose: ranks are those of
 Every iterate gives an upper bound, the objective `P(Θ)`, and a lower bound, `max_t D(tν)`. The run ends when the best of each
 are within the tolerance.
 
-**Schedule** (heuristics). `ε = 2aκ` with `a` of the last center. `κ` shrinks when Newton's method converges at once, so that the
-proximal steps get longer, and grows when it has to work. A center is replaced when the Newton decrement is smaller
-than the proximal distance: beyond that accuracy, the proximal problem is not the limit of progress.
+**Schedule** (heuristics). `ε = 2aκ` with `a` of the last center. `κ` shrinks when Newton's method converges at once, so that
+the proximal steps get longer, grows when it has to work, and grows much when no step is found. A center is replaced when
+the Newton decrement is smaller than the proximal distance: beyond that accuracy, the proximal problem is not the limit of
+progress.
 """
 
 import time

@@ -6,9 +6,9 @@ With `Θ_r = Σ_j w_rj w_rjᵀ ⪰ 0` the model is linear, `f = f⁰ + A(Θ)` wi
 
     ⟨ν, A(Θ)⟩ + λ g^{p/4} + (ε/2) ‖Θ - Θ⁰‖².
 
-Stationarity gives `Θ_r = Π₊(S_r - c t_r I)` with `S_r = Θ⁰_r - M_r(ν)/ε`, `c = 2a/ε`, `a = λ (p/4) g^{p/4 - 1}`. For a given `a`, with
-the eigenvalues `s_1 ≥ s_2 ≥ ...` of `S_r`, the trace is `t_r = Σ_{k ≤ ρ} s_k/(1 + cρ)`, where `ρ` counts the eigenvalues above
-`c t_r`. `g` falls as `a` grows, so the equation for `a` has one root.
+Stationarity gives `Θ_r = Π₊(S_r - c t_r I)` with `S_r = Θ⁰_r - M_r(ν)/ε`, `c = 2a/ε`, `a = λ (p/4) g^{p/4 - 1}`. For a given
+`a`, with the eigenvalues `s_1 ≥ s_2 ≥ ...` of `S_r`, the trace is `t_r = Σ_{k ≤ ρ} s_k/(1 + cρ)`, where `ρ` counts the
+eigenvalues above `c t_r`. `g` falls as `a` grows, so the equation for `a` has one root.
 
 The eigenvectors with positive eigenvalue, of all units, form one flat list of **pairs** `(r, k)`. Everything else needs
 only these: a product costs `n × pairs × d`, and no array has `n × m × d` entries.

@@ -55,8 +55,8 @@ def minimize(
     """Runs a method on a prepared objective, with checks at a geometric schedule of steps.
 
     The schedule depends only on the number of steps, so results do not depend on the speed of the machine, and it bounds
-    the fraction of time spent on certificates. `on_check` is called with the history after every check; a certified run also ends, with a
-    remaining gap, when `until` returns true for the history.
+    the fraction of time spent on certificates. `on_check` is called with the history after every check. A certified run also
+    ends, with a remaining gap, when `until` returns true for the history.
     """
     started = time.perf_counter()
     history = FitHistory()

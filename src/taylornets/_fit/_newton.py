@@ -10,8 +10,8 @@ semidefinite. With `dM_r = M_r(dν)`, the derivative of the projection in the ei
     shift_r = (c τ_r/ε + dc t_r)/(1 + cρ_r),   τ_r = Σ_{k ∈ P} β_kk,   dc = 2 da/ε,
     da = (2b/ε) Σ_r t_r τ_r/(1 + cρ_r) / (1 + (4b/ε) Σ_r ρ_r t_r²/(1 + cρ_r)),   b = da/dg   (0 for p = 4).
 
-So `dΘ_r = -Σ_{k ∈ P} (u_k z_kᵀ + z_k u_kᵀ)`, and `𝒢 dν = 2 Σ_{(r,k)} a_r c_ir ⟨x_i, u_k⟩ ⟨x_i, z_k⟩`: one product of size `n × pairs
-× d` for `β`, one for the outputs, as for a Hessian-vector product of the primal.
+So `dΘ_r = -Σ_{k ∈ P} (u_k z_kᵀ + z_k u_kᵀ)`, and `𝒢 dν = 2 Σ_{(r,k)} a_r c_ir ⟨x_i, u_k⟩ ⟨x_i, z_k⟩`: one product of size
+`n × pairs × d` for `β`, one for the outputs, as for a Hessian-vector product of the primal.
 
 `𝒢 H` is self-adjoint in the inner product `⟨u, H v⟩`. Conjugate gradients run in this inner product, which needs neither a
 factor of `H` nor its inverse; one more product removes the error in the null space of `H`, where `𝒢 H` vanishes.
@@ -42,10 +42,14 @@ class Direction(NamedTuple):
     products: Array
 
 
+def is_small(risk: Objective) -> bool:
+    """Whether the outputs on the examples are few enough for a factorization."""
+    return risk.count * risk.net.outputs <= _DENSE_UNKNOWNS
+
+
 def is_dense(risk: Objective, pairs: int) -> bool:
     """Whether the Newton matrix is formed: small problems, in which the cost of factorization does not matter."""
-    unknowns = risk.count * risk.net.outputs
-    return unknowns <= _DENSE_UNKNOWNS and unknowns * pairs * risk.net.inputs <= _DENSE_ENTRIES
+    return is_small(risk) and risk.count * risk.net.outputs * pairs * risk.net.inputs <= _DENSE_ENTRIES
 
 
 def newton_direction(risk: Objective, state: Evaluation, tolerance: float) -> Direction:

@@ -24,6 +24,7 @@ def displacement_of(risk: Objective, point: DualPoint, found: Prox, dual: float,
     """
     values = np.maximum(np.asarray(found.shifted), 0)
     most = max(int(np.max(np.sum(values > _NEGLIGIBLE * np.max(values), axis=1))), 1)
+    size = list_of_pairs(risk, found, size).unit.shape[0]  # one size for all ranks: one program
 
     def gap(rank: int) -> float:
         kept = truncated(risk, found, rank)

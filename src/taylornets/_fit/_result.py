@@ -137,7 +137,7 @@ class FitResult:
         >>> y = jnp.array([[1.0], [-1.0], [0.5]])
         >>> found = tn.fit(net, x, y, penalty=0.01)
         >>> found.status.is_failure, found.w.shape, bool(found.certificate.relative_gap < 1e-4)
-        (False, (8, 3), True)
+        (False, (8, 2, 3), True)
     """
 
     w: Array

@@ -1,8 +1,8 @@
 """The linear model as a generalized ridge problem: Newton's method on its dual (theory 5).
 
-With `f = f⁰ + A V` and the penalty `λ ‖V‖_F^p`, the minimizer for a dual vector `ν` is `V(ν) = -φ G`, `G = Aᵀ ν`, with `φ = 1/(2λ)` for
-`p = 2` and `φ = ‖G‖^{(2-p)/(p-1)} (pλ)^{-1/(p-1)}` in general. In the outputs `f`, with `ν = p ℓ'(f)`, the optimum is the root of
-`F(f) = f - f⁰ - A V(ν(f))`, and Newton's matrix is `I + 𝒢 H` with
+With `f = f⁰ + A V` and the penalty `λ ‖V‖_F^p`, the minimizer for a dual vector `ν` is `V(ν) = -φ G`, `G = Aᵀ ν`, with
+`φ = 1/(2λ)` for `p = 2` and `φ = ‖G‖^{(2-p)/(p-1)} (pλ)^{-1/(p-1)}` in general. In the outputs `f`, with `ν = p ℓ'(f)`, the
+optimum is the root of `F(f) = f - f⁰ - A V(ν(f))`, and Newton's matrix is `I + 𝒢 H` with
 
     𝒢 v = φ A [g - (p-2)/(p-1) G ⟨G, g⟩/‖G‖²],   g = Aᵀ v.
 

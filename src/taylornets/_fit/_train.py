@@ -19,7 +19,7 @@ from taylornets import _checks
 from taylornets._fit._dual_newton import dual_newton
 from taylornets._fit._methods import default_method
 from taylornets._fit._minimize import minimize
-from taylornets._fit._newton import is_dense
+from taylornets._fit._newton import is_small
 from taylornets._fit._ranks import fewest_copies, with_new_copy
 from taylornets._fit._result import FitHistory, FitResult, Status
 from taylornets._fit._ridge import ridge
@@ -82,8 +82,7 @@ def _named(risk: Objective, name: str, rank: Rank, start: Array | None) -> str:
         return "lbfgs"
     if risk.order == 1:
         return "ridge"
-    small = is_dense(risk, risk.net.width * risk.net.inputs)
-    return "dual_newton" if small or start is not None else "hybrid"
+    return "dual_newton" if is_small(risk) or start is not None else "hybrid"
 
 
 def _dual(

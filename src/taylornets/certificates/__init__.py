@@ -17,10 +17,12 @@ from taylornets.certificates._landscape import Inequality as Inequality
 from taylornets.certificates._landscape import Landscape as Landscape
 from taylornets.certificates._landscape import curvature_inequality, landscape
 from taylornets.certificates._landscape import landscape_objective as landscape_objective
+from taylornets.certificates._leave_one_out import leave_one_out
 
 __all__ = [
     "Certificate",
     "certify",
     "curvature_inequality",
     "landscape",
+    "leave_one_out",
 ]

@@ -113,7 +113,9 @@ def _train(
         "max_steps": NOISY_STEPS if noisy else STEPS,
         "throw": False,
     }
-    result = tn.fit(net, x, y, model=model or _model(name), method=method, w_init=w, key=key, **options, **settings)
+    result = tn.fit(
+        net, x, y, model=model or _model(name), method=method, rank=1, w_init=w, key=key, **options, **settings
+    )
     assert result.certificate is not None
     gap = float(result.certificate.relative_gap)
     quadratic = float(tn.certify(net, result.w, x, y, **settings).relative_gap) if noisy else gap
@@ -182,7 +184,7 @@ def _by_width(context: ClaimContext, sizes: _Sizes) -> tuple[np.ndarray, list[li
         for seed in range(seeds):
             net, x, y = _problem(context, seed, width)
             settings: dict[str, Any] = {"penalty": PENALTY_BY_WIDTH, "power": POWER}
-            start = tn.fit(net, x, y, tol=1e-4, throw=False, **settings).w if not every else None
+            start = tn.fit(net, x, y, rank=1, tol=1e-4, throw=False, **settings).w if not every else None
             primal: list[float] = []
             dual: list[float] = []
             for name, method in methods.items():

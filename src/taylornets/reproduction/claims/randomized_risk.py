@@ -90,7 +90,7 @@ def _optima(context: ClaimContext, seed: int, width: int, model: Model) -> tuple
     keys = jax.random.split(jax.random.fold_in(context.key, 1000 + seed), 2)
     x, y = problems.noisy_product(keys[0], EXAMPLES, INPUTS)
     net = tn.TwoLayerNetwork.init(jax.random.fold_in(keys[1], width), INPUTS, width)
-    quadratic = tn.fit(net, x, y, penalty=PENALTY, power=POWER, throw=False)
+    quadratic = tn.fit(net, x, y, penalty=PENALTY, power=POWER, rank=1, throw=False)
     # The certificate of a wide network costs as much as hundreds of gradients, so it is computed once, at the end.
     risk = tn.objective(net, x, y, model="randomized", penalty=PENALTY, power=POWER)
     trained = risk if model == "randomized" else tn.objective(net, x, y, model=model, penalty=PENALTY, power=POWER)

@@ -77,7 +77,8 @@ def _quadratic(
     started = time.perf_counter()
     context.progress(0.1, f"quadratic model, penalties {', '.join(f'{penalty:g}' for penalty in PENALTIES)}")
     results = tn.fit_path(
-        net, split.x_train, split.t_train, PENALTIES, power=POWER, tol=SELECTION_TOLERANCE, max_steps=1500, throw=False,
+        net, split.x_train, split.t_train, PENALTIES, power=POWER, rank=1, tol=SELECTION_TOLERANCE, max_steps=1500,
+        throw=False,
     )  # fmt: skip
     path = [result.w for result in results]
     scores = [split.validation_accuracy(net.term(2, w, split.x_validation)) for w in path]
