@@ -21,7 +21,8 @@ from jax.typing import DTypeLike
 
 from taylornets import _checks
 
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 CACHE, WHOLE = "cache", "whole"
 LAYOUTS = (CACHE, WHOLE)
@@ -96,7 +97,7 @@ def _devices(array: Any) -> set[Any]:
 
 def _default() -> Any:
     """The device on which JAX places new arrays."""
-    chosen: Any = jax.config.jax_default_device
+    chosen: Any = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]  # set at run time
     if isinstance(chosen, str):
         return jax.devices(chosen)[0]
     return jax.local_devices()[0] if chosen is None else chosen

@@ -109,6 +109,6 @@ def check_settings(rank: Any, max_steps: Any, tol: Any) -> tuple[Rank, int]:
 
 def check_copies(risk: Objective, rank: Rank, model: Any) -> None:
     """Rejects a rank above one for models without copies of units."""
-    if rank != "auto" and rank > 1 and not risk.model.copies:
+    if rank != "auto" and int(rank) > 1 and not risk.model.copies:
         advice = "Only single terms of order ≥ 2 support copies."
         raise _checks.ArgumentError("rank", f"1 for model={model!r}", str(rank), advice)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, PRNGKeyArray
 
@@ -63,7 +64,7 @@ def train(
         return _growing(risk, minimize(risk, first, method, key, **options), method, key, options)
     if start is not None:
         return minimize(risk, start, method, key, **options)
-    return _restarted(risk, method, key, rank, options)
+    return _restarted(risk, method, key, int(rank), options)
 
 
 def _named(risk: Objective, name: str, rank: Rank, start: Array | None) -> str:
@@ -91,12 +92,13 @@ def _dual(
     if name == "hybrid":
         return close_gap(risk, risk.start(key, _FIRST_COPIES), LBFGS(), tol=tol, max_steps=max_steps)
     result = dual_newton(risk, w, tol=tol, max_steps=max_steps)
-    if rank == "auto" or result.w.ndim == 2 or result.w.shape[1] <= rank or result.certificate is None:
+    most = risk.net.inputs if rank == "auto" else int(rank)
+    if result.w.ndim == 2 or result.w.shape[1] <= most or result.certificate is None:
         return result
     # The optimum has more copies than allowed. The dual vector still bounds the optimum of this rank.
-    kept = result.w[:, 0] if rank == 1 else result.w[:, :rank]
+    kept = result.w[:, 0] if most == 1 else result.w[:, :most]
     limited = minimize(risk, kept, LBFGS(), key, certified=True, tol=tol, max_steps=max_steps)
-    certificate = certify_objective(risk, limited.w, result.certificate.dual_vector)
+    certificate = certify_objective(risk, limited.w, jnp.asarray(result.certificate.dual_vector))
     return result.followed_by(limited).certified_by(certificate, tol)
 
 

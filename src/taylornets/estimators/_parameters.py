@@ -33,12 +33,11 @@ def settings_of(estimator: Any) -> TaylorSettings:
         _checks.positive("penalty", estimator.penalty, "Or use 'cv' to select it.")
     path_of(estimator)
     model = _model_of(estimator)
-    if not (isinstance(estimator.rank, str) and estimator.rank == "auto"):
-        _checks.integer("rank", estimator.rank, 1, "Or use 'auto', which finds the rank of the optimum.")
-    if estimator.rank != "auto" and estimator.rank > 1 and not models.get(model).copies:
-        raise _checks.ArgumentError(
-            "rank", f"1 for model={model!r}", str(estimator.rank), "Only orders ≥ 2 support copies."
-        )
+    rank = 1
+    if estimator.rank != "auto":
+        rank = _checks.integer("rank", estimator.rank, 1, "Or use 'auto', which finds the rank of the optimum.")
+    if rank > 1 and not models.get(model).copies:
+        raise _checks.ArgumentError("rank", f"1 for model={model!r}", str(rank), "Only orders ≥ 2 support copies.")
     order = models.get(model).order
     power = 2.0 * order if estimator.power is None else estimator.power
     _checks.positive("power", power)
