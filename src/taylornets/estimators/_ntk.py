@@ -13,7 +13,13 @@ from taylornets import _checks, activations, kernels
 from taylornets.estimators._classifier import classes_of, numbers_of, signs_of
 from taylornets.estimators._data import Scaling, TrainingData, center_and_spread, columns_for, filled, merged, rows_for
 from taylornets.estimators._entry import check_new_rows, check_rows, precision_of
-from taylornets.estimators._kernel import filled_on_sphere, ridge_certificate, weighted_gram, weighted_kernel
+from taylornets.estimators._kernel import (
+    filled_on_sphere,
+    posterior_deviations,
+    ridge_certificate,
+    weighted_gram,
+    weighted_kernel,
+)
 from taylornets.estimators._regressor import numbers_of_targets
 from taylornets.estimators._solve import decided
 from taylornets.two_layer import TwoLayerNetwork
@@ -121,6 +127,7 @@ class NTKEstimator(BaseEstimator, abc.ABC):
             steps = 1
         fitted = self._kernel_times(problem.x, problem.x, coefficients)
         self.train_inputs_, self.coefficients_, self.ridge_, self.n_iter_ = problem.x, coefficients, ridge, steps
+        self.weights_ = problem.weight
         self.path_ = None if scores is None else {"ridges": list(ridges), "scores": scores}
         self.certificate_ = ridge_certificate(problem, fitted, coefficients, ridge)
         self.objective_ = float(self.certificate_.primal)
@@ -192,6 +199,20 @@ class NTKEstimator(BaseEstimator, abc.ABC):
         with precision_of(x.dtype):
             return self._kernel_times(scaling(x), self.train_inputs_, self.coefficients_)
 
+    def _deviations(self, X: Any) -> np.ndarray:
+        """Posterior standard deviations in units of the scaled targets, shape `(n, outputs)`."""
+        check_is_fitted(self)
+        if len(self.train_inputs_) > _DECOMPOSED:
+            got = f"True after a fit of {len(self.train_inputs_)} distinct rows"
+            raise _checks.ArgumentError("return_std", f"False for more than {_DECOMPOSED} distinct rows", got)
+        x = check_new_rows(self, X, self.coefficients_.dtype)
+        scaling = Scaling(self.input_offset_, self.input_scale_, self.input_bias_, 0.0)
+        with precision_of(x.dtype):
+            columns = columns_for(self.train_inputs_.shape[1])
+            train, new = (filled(rows, len(rows), columns) for rows in (self.train_inputs_, scaling(x)))
+            known = (self.weights_, self.coefficients_, self.ridge_)
+            return posterior_deviations(self._kernel(train.shape[1]), train, new, *known).astype(x.dtype)
+
 
 class NTKRegressor(MultiOutputMixin, RegressorMixin, NTKEstimator):
     """Ridge regression with the neural tangent kernel of a two-layer network, the exact solution of its linearized model.
@@ -224,10 +245,40 @@ class NTKRegressor(MultiOutputMixin, RegressorMixin, NTKEstimator):
         1.0
     """
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Predicted targets, shape `(n,)`, or `(n, outputs)` if the targets had two axes; `X` has shape `(n, d)`."""
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """Predicts targets, and their posterior standard deviation if requested.
+
+        The ridge solution is the posterior mean of a Gaussian process with the prior covariance `τ² K` and the noise variance
+        `τ² λ/p_i`; `τ²` maximizes the likelihood. The deviation is that of the noise-free function; it requires a
+        factorization of the `n × n` system in every call.
+
+        Args:
+            X: examples, shape `(n, d)`.
+            return_std: whether to return the standard deviation as well.
+
+        Returns:
+            Predicted targets, shape `(n,)`, or `(n, outputs)` if the targets had two axes; with `return_std`, a pair of them
+            and the standard deviations, in units of the targets and of the same shape.
+
+        Raises:
+            ArgumentError: for `return_std` after a fit of more than 8,192 distinct rows.
+
+        Source: theory 9.
+
+        Example:
+            >>> import numpy as np, taylornets as tn
+            >>> x = np.linspace(-1, 1, 21)[:, None]
+            >>> model = tn.NTKRegressor().fit(x, x[:, 0] ** 2)
+            >>> mean, deviation = model.predict(np.array([[0.0], [5.0]]), return_std=True)
+            >>> bool(deviation[0] < deviation[1])  # far from the data
+            True
+        """
         found = self._outputs(X) * self.target_scale_ + self.target_offset_
-        return found if self.target_columns_ else found[:, 0]
+        mean = found if self.target_columns_ else found[:, 0]
+        if not return_std:
+            return mean
+        deviations = self._deviations(X) * self.target_scale_
+        return mean, deviations if self.target_columns_ else deviations[:, 0]
 
     def _rows(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray]:
         return check_rows(self, x, y, sample_weight, multi_output=True)
@@ -262,10 +313,24 @@ class NTKClassifier(ClassifierMixin, NTKEstimator):
         (60,)
     """
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Predicted classes, shape `(n,)`; `X` has shape `(n, d)`."""
-        outputs = self._outputs(X)
-        return self.classes_[decided(outputs)]
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """Predicts classes; with `return_std`, also the posterior standard deviation of the decision values.
+
+        Args:
+            X: examples, shape `(n, d)`.
+            return_std: whether to return the standard deviation as well, see `NTKRegressor.predict`.
+
+        Returns:
+            Classes, shape `(n,)`; with `return_std`, a pair of them and the deviations, shaped like `decision_function(X)`.
+
+        Raises:
+            ArgumentError: for `return_std` after a fit of more than 8,192 distinct rows.
+        """
+        classes = self.classes_[decided(self._outputs(X))]
+        if not return_std:
+            return classes
+        deviations = self._deviations(X)
+        return classes, deviations[:, 0] if deviations.shape[1] == 1 else deviations
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Decision values, shape `(n,)` for two classes (positive for the second), else `(n, classes)`; `X` is `(n, d)`."""

@@ -10,6 +10,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array
 
+from taylornets import _devices
 from taylornets._trees import Segment, refuse_nan
 from taylornets.kernels._products import Leaves
 from taylornets.kernels._sides import Side
@@ -20,6 +21,7 @@ from taylornets.two_layer import TwoLayerNetwork
 
 _SMALL = 64  # rows up to which one program for the whole batch compiles faster than it runs
 _ROWS = (256, 1024)  # of a block: large enough for efficient products
+_ROWS_WHOLE = (4096, 16384)  # on an accelerator
 _PARTS = 8  # blocks a side, of which 9/16 of the pairs are computed
 _SHARE = 1 / 16  # of the memory, for the Jacobian rows of one block
 _STORED = 1 / 4  # of the memory, for the Jacobian rows of all blocks
@@ -72,7 +74,7 @@ class Blocks:
         """Returns the number of examples per block."""
         if batch_size is not None:
             return min(n, -(-batch_size // c))
-        low, high = _ROWS
+        low, high = _ROWS if _devices.layout() == _devices.CACHE else _ROWS_WHOLE
         rows = min(max(low, -(-n * c // _PARTS)), high, max(1.0, _SHARE * limit / max(parameter_bytes, 1)))
         return min(n, max(1, int(rows) // c))
 
@@ -95,6 +97,14 @@ class Blocks:
             store.finish_row()
             if progress is not None:
                 progress((i + 1) * (2 * count - i) / (count * (count + 1)))
+
+    def single(self) -> Array | None:
+        """Computes the kernel if it is one block, without a transfer; otherwise returns None."""
+        if self.size < self.side.shape[0]:
+            return None
+        x = self.block(self.side.x, self.size, 0)
+        rows = self.way.rows(self.leaves, x)
+        return self.way.pair(self.leaves, rows, rows if self.way.needs_rows else x)
 
     def across(self, other: Side) -> Array:
         """Computes the block between two batches, shape `(rows, rows of the other)`."""
