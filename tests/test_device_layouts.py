@@ -76,6 +76,18 @@ class TestLayouts:
             for a, b in zip(jax.tree.leaves(call(cache)), jax.tree.leaves(call(whole)), strict=True):
                 np.testing.assert_allclose(a, b, rtol=0, atol=1e-14 * max(1, float(jnp.abs(a).max())))
 
+    @pytest.mark.parametrize("model", [1, 2, "randomized", "full"], ids=str)
+    def test_separate_products_of_paired_units(self, model, monkeypatch):
+        net, w, x, y = data()
+        whole = objective(net, x, y, "whole", monkeypatch, model=model)
+        expected = whole.value_and_gradient(w), whole.hessian_vector_product(w, net.w0)
+        monkeypatch.setattr(tn.two_layer._prepared, "_SEPARATE_BYTES", 0)
+        jax.clear_caches()
+        found = whole.value_and_gradient(w), whole.hessian_vector_product(w, net.w0)
+        jax.clear_caches()
+        for a, b in zip(jax.tree.leaves(expected), jax.tree.leaves(found), strict=True):
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-14 * max(1, float(jnp.abs(a).max())))
+
     def test_moment_matrices_in_groups_of_columns(self, monkeypatch):
         net, _, x, y = data()
         prepared = net.prepare(x, 2)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.sharding import AxisType, Mesh, NamedSharding
 
 # Higher orders are almost certainly typos: tracing alone would take minutes.
 HIGHEST_ORDER = 256
@@ -150,7 +151,7 @@ def array(argument: str, value: Any, shape: tuple[int | str, ...], advice: str =
     """
     wanted = "(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
     try:
-        result = jnp.asarray(value)
+        result = automatic(jnp.asarray(value))
     except (TypeError, ValueError):
         raise ArgumentError(argument, f"a real array of shape {wanted}", f"a {type(value).__name__}", advice) from None
     if jnp.issubdtype(result.dtype, jnp.complexfloating):
@@ -173,3 +174,18 @@ def array(argument: str, value: Any, shape: tuple[int | str, ...], advice: str =
             argument, "finite numbers", f"{count} NaN or infinite of {result.size}", advice or "Remove or impute them."
         )
     return result
+
+
+def automatic(value: Any) -> Any:
+    """Moves an array from a mesh with explicit axes to the same devices with automatic axes, without a copy.
+
+    With explicit axes, every operation must state the sharding of an ambiguous result; the compiler derives it from the data.
+    Other values are returned as they are.
+    """
+    sharding = getattr(value, "sharding", None)
+    if not isinstance(value, jax.Array) or isinstance(value, Tracer) or not isinstance(sharding, NamedSharding):
+        return value
+    mesh = sharding.mesh
+    if not isinstance(mesh, Mesh) or AxisType.Explicit not in mesh.axis_types:
+        return value
+    return jax.device_put(value, NamedSharding(Mesh(mesh.devices, mesh.axis_names), sharding.spec))

@@ -72,6 +72,27 @@ def exact(function: Callable[P, T]) -> Callable[P, T]:
     return highest
 
 
+def eigvalsh(matrices: jax.Array, kind: str) -> jax.Array:
+    """Computes the eigenvalues of a batch of symmetric matrices, ascending, for a layout.
+
+    On CPUs, XLA distributes a batch over its thread pool, and the calling thread waits for the others. Devices of one process
+    share this pool, and so do the collectives between them, which also wait: if one device is in a batch while the others
+    wait for it in a collective, no thread is left, and the program hangs. Data on several devices of a CPU (`"whole"`)
+    therefore has its matrices decomposed one after the other, which needs no thread of the pool.
+
+    Args:
+        matrices: shape `(..., d, d)`.
+        kind: the layout of the data.
+
+    Returns:
+        Eigenvalues, shape `(..., d)`.
+    """
+    if kind == CACHE or jax.default_backend() != "cpu" or matrices.ndim < 3:
+        return jnp.linalg.eigvalsh(matrices)
+    flat = matrices.reshape(-1, *matrices.shape[-2:])
+    return jax.lax.map(jnp.linalg.eigvalsh, flat).reshape(matrices.shape[:-1])
+
+
 def wide(dtype: DTypeLike) -> Any:
     """Returns the dtype of sums: float32 for half precision, otherwise the dtype itself."""
     half = jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits < 32

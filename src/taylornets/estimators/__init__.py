@@ -13,8 +13,8 @@ the parameters (`get_params`), these attributes fully determine the model.
 """
 
 from taylornets.estimators._classifier import TaylorClassifier as TaylorClassifier
-from taylornets.estimators._ntk import NTKClassifier as NTKClassifier
-from taylornets.estimators._ntk import NTKRegressor as NTKRegressor
+from taylornets.estimators._ntk_estimators import NTKClassifier as NTKClassifier
+from taylornets.estimators._ntk_estimators import NTKRegressor as NTKRegressor
 from taylornets.estimators._parameters import PENALTIES as PENALTIES
 from taylornets.estimators._regressor import TaylorRegressor as TaylorRegressor
 from taylornets.estimators._saving import load as load

@@ -3,8 +3,11 @@
 from typing import Any
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
+from scipy.linalg import cholesky, solve_triangular
 
 from taylornets import kernels
 from taylornets.certificates import Certificate
@@ -34,6 +37,41 @@ def filled_on_sphere(x: np.ndarray, rows: int, columns: int) -> np.ndarray:
     ready = filled(x, rows, columns)
     ready[len(x) :, 0] = 1.0
     return ready
+
+
+def posterior_deviations(
+    kernel: Any, x: np.ndarray, new: np.ndarray, weight: np.ndarray, coefficients: np.ndarray, ridge: float
+) -> np.ndarray:
+    """Computes the posterior standard deviations of the Gaussian process whose mean is the ridge solution.
+
+    The prior is `f ~ N(0, τ² K)` and the noise of example `i` has the variance `τ² λ/p_i`. The scale
+    `τ² = yᵀ (K + λ P⁻¹)⁻¹ y/n` maximizes the likelihood, for each output. The posterior variance of `f(x)` is
+    `τ² [K(x, x) - kᵀ (K + λ P⁻¹)⁻¹ k]`.
+
+    Args:
+        kernel: an activation for the kernel of infinite width, or a network.
+        x: training inputs, scaled, shape `(n, d)`.
+        new: inputs, scaled, shape `(n_new, d)`.
+        weight: `p ≥ 0`, shape `(n,)`.
+        coefficients: `c`, shape `(n, outputs)`.
+        ridge: `λ`.
+
+    Returns:
+        Standard deviations in units of the scaled targets, shape `(n_new, outputs)`.
+
+    Source: theory 9; Rasmussen and Williams (2006), section 2.2.
+    """
+    kept = weight > 0
+    x, weight, coefficients = x[kept], weight[kept], coefficients[kept]
+    roots = np.sqrt(weight)[:, None]
+    system = np.asarray(weighted_gram(kernel, x, roots.astype(x.dtype)), float) + ridge * np.eye(len(x))
+    scaled = coefficients / roots
+    scale = np.sum(scaled * (system @ scaled), axis=0) / len(x)
+    between = roots * np.asarray(_plain(kernel, jnp.asarray(x), jnp.asarray(new)), float)
+    prior = jax.vmap(lambda point: _plain(kernel, point[None], point[None])[0, 0])(jnp.asarray(new))
+    explained = np.sum(solve_triangular(cholesky(system, lower=True), between, lower=True) ** 2, axis=0)
+    variance = np.maximum(np.asarray(prior, float) - explained, 0)
+    return np.sqrt(variance[:, None] * np.maximum(scale, 0))
 
 
 def ridge_certificate(problem: TrainingData, fitted: np.ndarray, coefficients: np.ndarray, ridge: float) -> Certificate:

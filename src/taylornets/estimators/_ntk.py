@@ -5,17 +5,20 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from taylornets import _checks, activations, kernels
-from taylornets.estimators._classifier import classes_of, numbers_of, signs_of
-from taylornets.estimators._data import Scaling, TrainingData, center_and_spread, columns_for, filled, merged, rows_for
-from taylornets.estimators._entry import check_new_rows, check_rows, precision_of
-from taylornets.estimators._kernel import filled_on_sphere, ridge_certificate, weighted_gram, weighted_kernel
-from taylornets.estimators._regressor import numbers_of_targets
-from taylornets.estimators._solve import decided
+from taylornets.estimators._data import Scaling, TrainingData, columns_for, filled, merged, rows_for
+from taylornets.estimators._entry import check_new_rows, precision_of
+from taylornets.estimators._kernel import (
+    filled_on_sphere,
+    posterior_deviations,
+    ridge_certificate,
+    weighted_gram,
+    weighted_kernel,
+)
 from taylornets.two_layer import TwoLayerNetwork
 
 RIDGES = tuple(10.0 ** (-e / 2) for e in range(17))
@@ -121,6 +124,7 @@ class NTKEstimator(BaseEstimator, abc.ABC):
             steps = 1
         fitted = self._kernel_times(problem.x, problem.x, coefficients)
         self.train_inputs_, self.coefficients_, self.ridge_, self.n_iter_ = problem.x, coefficients, ridge, steps
+        self.weights_ = problem.weight
         self.path_ = None if scores is None else {"ridges": list(ridges), "scores": scores}
         self.certificate_ = ridge_certificate(problem, fitted, coefficients, ridge)
         self.objective_ = float(self.certificate_.primal)
@@ -192,95 +196,16 @@ class NTKEstimator(BaseEstimator, abc.ABC):
         with precision_of(x.dtype):
             return self._kernel_times(scaling(x), self.train_inputs_, self.coefficients_)
 
-
-class NTKRegressor(MultiOutputMixin, RegressorMixin, NTKEstimator):
-    """Ridge regression with the neural tangent kernel of a two-layer network, the exact solution of its linearized model.
-
-    Minimizes `Σ_i p_i ‖f(z_i) - t_i‖² + λ ‖f‖²`; inputs `z`, targets `t` and weights `p` are scaled as in `TaylorRegressor`,
-    to the sphere. Up to 8,192 distinct rows, one eigendecomposition serves all ridges; above that, conjugate gradients are
-    used without storing the full Gram matrix.
-
-    Args:
-        width: hidden units `m`, an even number; `None` for the kernel of infinite width.
-        activation: a name of `taylornets.activations.names()`.
-        ridge: `λ > 0`, or `"cv"` to minimize the closed-form leave-one-out error over `ridges`.
-        bias: the appended constant relative to the root mean square norm of the inputs.
-        ridges: candidates for `"cv"`; by default half powers of ten from 1 to 1e-8.
-        random_state: seed of the network of finite width.
-
-    Attributes:
-        certificate_: primal and dual value of the ridge problem, computed from the coefficients.
-        objective_: the objective at the solution.
-        coefficients_: `c` of `f(z) = K(z, train_inputs_) c`, shape `(n, outputs)`.
-        ridge_: `λ`.
-        n_iter_: number of conjugate gradient iterations; 1 for the eigendecomposition.
-
-    Source: theory 9.
-
-    Example:
-        >>> import numpy as np, taylornets as tn
-        >>> x = np.random.default_rng(0).normal(size=(60, 2))
-        >>> round(tn.NTKRegressor(ridge="cv").fit(x, x[:, 0]).score(x, x[:, 0]), 2)
-        1.0
-    """
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Predicted targets, shape `(n,)`, or `(n, outputs)` if the targets had two axes; `X` has shape `(n, d)`."""
-        found = self._outputs(X) * self.target_scale_ + self.target_offset_
-        return found if self.target_columns_ else found[:, 0]
-
-    def _rows(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray]:
-        return check_rows(self, x, y, sample_weight, multi_output=True)
-
-    def _numbers(self, y: Any, weight: np.ndarray) -> np.ndarray:
-        del weight
-        self.target_columns_ = np.ndim(y) == 2
-        return numbers_of_targets(y)
-
-    def _encode(self, problem: TrainingData) -> np.ndarray:
-        self.target_offset_, self.target_scale_ = center_and_spread(problem.y, problem.weight)
-        return (problem.y - self.target_offset_) / self.target_scale_
-
-    def _errors(self, residuals: np.ndarray, y: np.ndarray) -> np.ndarray:
-        del y
-        return np.sum(residuals**2, axis=1)
-
-
-class NTKClassifier(ClassifierMixin, NTKEstimator):
-    """Classification by ridge regression on ±1 with the neural tangent kernel, one column per class.
-
-    Parameters and attributes are those of `NTKRegressor`, plus `classes_`; `"cv"` minimizes the leave-one-out error rate, with
-    ties broken by the squared error. The squared loss does not provide probabilities, so there is no `predict_proba`.
-    `coefficients_` has shape `(n, 1)` for two classes and `(n, classes)` for more.
-
-    Source: theory 9.
-
-    Example:
-        >>> import numpy as np, taylornets as tn
-        >>> x = np.random.default_rng(0).normal(size=(60, 2))
-        >>> tn.NTKClassifier(ridge="cv").fit(x, x[:, 0] > 0).decision_function(x).shape  # (n,)
-        (60,)
-    """
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Predicted classes, shape `(n,)`; `X` has shape `(n, d)`."""
-        outputs = self._outputs(X)
-        return self.classes_[decided(outputs)]
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Decision values, shape `(n,)` for two classes (positive for the second), else `(n, classes)`; `X` is `(n, d)`."""
-        outputs = self._outputs(X)
-        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
-
-    def _rows(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray]:
-        return check_rows(self, x, y, sample_weight)
-
-    def _numbers(self, y: Any, weight: np.ndarray) -> np.ndarray:
-        self.classes_ = classes_of(y, weight)
-        return numbers_of(y, self.classes_)[:, None].astype(float)
-
-    def _encode(self, problem: TrainingData) -> np.ndarray:
-        return signs_of(problem.y[:, 0], len(self.classes_))
-
-    def _errors(self, residuals: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return (decided(y - residuals) != decided(y)).astype(float)
+    def _deviations(self, X: Any) -> np.ndarray:
+        """Posterior standard deviations in units of the scaled targets, shape `(n, outputs)`."""
+        check_is_fitted(self)
+        if len(self.train_inputs_) > _DECOMPOSED:
+            got = f"True after a fit of {len(self.train_inputs_)} distinct rows"
+            raise _checks.ArgumentError("return_std", f"False for more than {_DECOMPOSED} distinct rows", got)
+        x = check_new_rows(self, X, self.coefficients_.dtype)
+        scaling = Scaling(self.input_offset_, self.input_scale_, self.input_bias_, 0.0)
+        with precision_of(x.dtype):
+            columns = columns_for(self.train_inputs_.shape[1])
+            train, new = (filled(rows, len(rows), columns) for rows in (self.train_inputs_, scaling(x)))
+            known = (self.weights_, self.coefficients_, self.ridge_)
+            return posterior_deviations(self._kernel(train.shape[1]), train, new, *known).astype(x.dtype)

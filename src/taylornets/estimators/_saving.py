@@ -31,7 +31,7 @@ from sklearn.utils.validation import check_is_fitted
 from taylornets import _checks, _files
 from taylornets.certificates import Certificate
 from taylornets.estimators._classifier import TaylorClassifier
-from taylornets.estimators._ntk import NTKClassifier, NTKRegressor
+from taylornets.estimators._ntk_estimators import NTKClassifier, NTKRegressor
 from taylornets.estimators._regressor import TaylorRegressor
 from taylornets.records.codec import CodecRule, decode, encode
 

@@ -113,7 +113,7 @@ def _second_moment(prepared: Prepared, order: int) -> tuple[Array, Array]:
         moments = weighted_moments(prepared, weigh, jnp.ones_like(squares))
         total = jnp.sum(jnp.trace(moments, axis1=1, axis2=2))
     else:
-        total = jnp.sum(jnp.linalg.eigvalsh(weighted_moments(prepared, weigh, squares))[:, -1])
+        total = jnp.sum(prepared.eigvalsh(weighted_moments(prepared, weigh, squares))[:, -1])
     slopes = net.activation.derivative(order)(prepared.x @ net.w0[: net.pairs].T)
     steepest = jnp.sqrt(jnp.mean(lengths * jnp.max(slopes**2, axis=0)))
     return net.halves * total / prepared.examples**2, steepest

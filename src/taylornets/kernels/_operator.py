@@ -34,7 +34,7 @@ from taylornets.kernels._blocks import Blocks
 from taylornets.kernels._gram import gram
 from taylornets.kernels._products import Products
 from taylornets.kernels._sides import ask, side_of
-from taylornets.kernels._storage import Store
+from taylornets.kernels._storage import SymmetricMatrix
 from taylornets.series import memory_limit
 
 _DENSE = 64  # up to this many rows, all eigenvalues are computed
@@ -170,14 +170,17 @@ class NTK:
         if out is not None:
             if blocks is None:
                 raise ArgumentError("out", "None for a model whose kernel cannot be computed in blocks", repr(str(out)))
-            with Store.opened(out, self.shape, self.dtype) as store:
+            with SymmetricMatrix.opened(out, self.shape, self.dtype) as store:
                 blocks.fill(store, progress)
             return np.load(out, mmap_mode="r").reshape(shape)
         ask(self._name, shape, self._size or 1, self._here.start, self.dtype, self._limit)
         if blocks is None:
             made = self._products()
             return gram(made, made, self._size, self._limit).reshape(shape)
-        store = Store.in_memory(self.shape, self.dtype)
+        found = blocks.single()
+        if found is not None:
+            return found.reshape(shape)
+        store = SymmetricMatrix.in_memory(self.shape, self.dtype)
         blocks.fill(store, progress)
         return jnp.asarray(store.values).reshape(shape)
 

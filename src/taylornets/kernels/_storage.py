@@ -14,7 +14,7 @@ from taylornets._checks import ArgumentError
 
 
 @dataclasses.dataclass
-class Store:
+class SymmetricMatrix:
     """A symmetric matrix that is filled one row of blocks at a time.
 
     Attributes:
@@ -30,13 +30,13 @@ class Store:
     identity: str = ""
 
     @classmethod
-    def in_memory(cls, shape: tuple[int, int], dtype: Any) -> "Store":
+    def in_memory(cls, shape: tuple[int, int], dtype: Any) -> "SymmetricMatrix":
         """Returns an empty matrix."""
         return cls(np.empty(shape, dtype))
 
     @classmethod
     @contextmanager
-    def opened(cls, out: str | Path, shape: tuple[int, int], dtype: Any) -> Iterator["Store"]:
+    def opened(cls, out: str | Path, shape: tuple[int, int], dtype: Any) -> Iterator["SymmetricMatrix"]:
         """Opens or creates an `.npy` file; the record next to it is removed when the matrix is complete."""
         path = Path(out)
         if path.suffix != ".npy":

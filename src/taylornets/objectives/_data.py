@@ -45,7 +45,7 @@ class Dataset(NamedTuple):
             ArgumentError: for invalid data or labels.
         """
         examples = _checks.array("x", x, ("n", net.inputs))
-        targets = loss.prepare_targets(y, net.outputs, dtype=net.a.dtype)
+        targets = loss.prepare_targets(_checks.automatic(y), net.outputs, dtype=net.a.dtype)
         n, wanted = examples.shape[0], (examples.shape[0], net.outputs)
         if targets.shape != wanted:
             advice = "One target for each example of x."

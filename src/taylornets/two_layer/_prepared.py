@@ -28,6 +28,8 @@ from taylornets.two_layer._responses import BlockFeatures, Full, Network, Projec
 # On a CPU, a block of projections should fit into the L2 cache; a heuristic, insensitive to a factor of two.
 _BLOCK_BYTES = 2**21
 _BLOCK_EXAMPLES = (32, 512)
+# On an accelerator, the units of a pair have separate products from this size of a result on.
+_SEPARATE_BYTES = 2**26
 
 
 class Block(NamedTuple):
@@ -87,7 +89,7 @@ class Prepared(eqx.Module):
         """Computes the projections `⟨w_r, x_i⟩` of a block, one array `(h, R, b)` for each unit of a pair.
 
         A term of order 1 depends on the difference of paired units only, which are then projected together: half the product.
-        The layout `"whole"` has one product for each unit, so that no array of all units is split or joined.
+        Large blocks have one product for each unit, so that no array of all units is split or joined.
 
         Args:
             response: the response, which states whether its projections are those of `w0 + w`.
@@ -101,7 +103,7 @@ class Prepared(eqx.Module):
         units = w.reshape(net.halves, -1, net.inputs)
         if self._paired(response):
             units = (units[0] - units[1])[None]
-        if self.layout == _devices.WHOLE:
+        if self._apart(x):
             return tuple(_devices.product(unit, x.T).reshape(net.pairs, -1, x.shape[0]) for unit in units)
         product = _devices.product(units.reshape(-1, net.inputs), x.T)
         return tuple(product.reshape(len(units), net.pairs, -1, x.shape[0]))
@@ -109,11 +111,16 @@ class Prepared(eqx.Module):
     def collect(self, response: Response, slopes: Projections, x: Float[Array, "b d"]) -> Float[Array, "rows d"]:
         """Computes the transpose of `project`, `Σ_i (∂/∂v_ri) x_i`, in the precision of the data."""
         rows = [slope.reshape(-1, x.shape[0]).astype(x.dtype) for slope in slopes]
-        if self.layout == _devices.WHOLE:
+        if self._apart(x):
             found = jnp.concatenate([_devices.product(row, x) for row in rows])
         else:
             found = _devices.product(jnp.concatenate(rows), x)
         return jnp.concatenate([found, -found]) if self._paired(response) else found
+
+    def _apart(self, x: Array) -> bool:
+        # XLA merges smaller products with a common factor, and copies the parts of the result.
+        size = self.net.pairs * x.shape[0] * _devices.wide(x.dtype).itemsize
+        return self.layout == _devices.WHOLE and size >= _SEPARATE_BYTES
 
     def _paired(self, response: Response) -> bool:
         return self.net.symmetric and isinstance(response, Term) and response.k == 1
@@ -127,6 +134,10 @@ class Prepared(eqx.Module):
             if stored.u is not None:
                 return BlockFeatures(stored.u, scaled_derivatives(self.net, stored.u, response.orders))
         return form_features(self.net, block.x, response.orders, response.preactivations)
+
+    def eigvalsh(self, matrices: Float[Array, "... d d"]) -> Float[Array, "... d"]:
+        """Computes eigenvalues on the devices of the data, see `taylornets._devices.eigvalsh`."""
+        return _devices.eigvalsh(matrices, self.layout)
 
     def per_example(self, values: Array) -> Array:
         """Splits an array `(n, ...)` like the data: `(blocks, b, ...)`, padded with zeros."""

@@ -104,7 +104,7 @@ def unit_suprema(prepared: Prepared, order: int, coefficients: Float[Array, "n o
         norms = jnp.linalg.norm(vectors, axis=1)
         return net.both_halves(norms)
     if order == 2:
-        spectra = jnp.linalg.eigvalsh(moment_matrices(prepared, coefficients))
+        spectra = prepared.eigvalsh(moment_matrices(prepared, coefficients))
         top = jnp.maximum(spectra[:, -1], 0)
         return net.both_halves(top, jnp.maximum(-spectra[:, 0], 0))
     raise _checks.ArgumentError("order", "1 or 2", repr(order), "For higher orders these are NP-hard tensor norms.")
