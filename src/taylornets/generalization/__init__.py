@@ -21,13 +21,19 @@ from taylornets.generalization._certificate import GeneralizationCertificate as 
 from taylornets.generalization._certificate import certificate
 from taylornets.generalization._complexity import Rademacher as Rademacher
 from taylornets.generalization._complexity import operator_norm_ratio, rademacher, suprema
+from taylornets.generalization._pac_bayes import PacBayesSettings, pac_bayes
+from taylornets.generalization._risk_certificate import RiskCertificate as RiskCertificate
+from taylornets.generalization._train_bound import pac_bayes_posterior
 from taylornets.penalties import group_norm
 
 __all__ = [
+    "PacBayesSettings",
     "bound",
     "certificate",
     "group_norm",
     "operator_norm_ratio",
+    "pac_bayes",
+    "pac_bayes_posterior",
     "rademacher",
     "suprema",
 ]
