@@ -21,9 +21,10 @@ from taylornets.generalization._posterior import Divergence
 
 # Ridges relative to the mean of the kernel's diagonal, and scales of the prior mean; paid by no union, since the bound does
 # not count the prior rows.
-_RIDGES = tuple(10.0 ** (-e / 2) for e in range(-2, 13))
+_RIDGES = tuple(10.0 ** (-e / 2) for e in range(-2, 9))
 _SCALES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-_BROAD, _NARROW = (100.0, 10.0, 1.0), (0.25, 0.5, 1.0, 2.0)
+_FIRST = 0.9  # share of the failure probability
+_BROAD, _NARROW = (30.0, 10.0, 3.0), 0.5
 
 
 class Rows(NamedTuple):
@@ -73,8 +74,8 @@ def targets_of(labels: np.ndarray, classes: int) -> np.ndarray:
 def trained_priors(gram: np.ndarray, labels: np.ndarray, classes: int, rows: Rows) -> list[tuple[float, Prior]]:
     """Trains candidates for the prior on its rows.
 
-    The first has the smallest leave-one-out Gibbs error and half of the failure probability. It suits posteriors that are trained
-    from it. The others are broad, for weights that were trained in another way, and share the other half.
+    The first has the smallest leave-one-out Gibbs error and most of the failure probability. It suits posteriors that are trained
+    from it. The others are broad, for weights that were trained in another way, and share the rest.
 
     Args:
         gram: `K_00`, shape `(n0, n0)`.
@@ -107,6 +108,6 @@ def trained_priors(gram: np.ndarray, labels: np.ndarray, classes: int, rows: Row
             found = (loss(scale, 0.0), ridge, scale)
             best = found if best is None or found < best else best
     assert best is not None
-    share = 0.5 / (len(_BROAD) * len(_NARROW))
-    others = [(share, prior(relative * unit, scale)) for relative in _BROAD for scale in _NARROW]
-    return [(0.5, prior(best[1], best[2])), *others]
+    share = (1 - _FIRST) / len(_BROAD)
+    others = [(share, prior(relative * unit, _NARROW)) for relative in _BROAD]
+    return [(_FIRST, prior(best[1], best[2])), *others]

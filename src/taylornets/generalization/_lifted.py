@@ -17,6 +17,7 @@ from jax.typing import ArrayLike
 from taylornets import _checks
 from taylornets.two_layer import TwoLayerNetwork
 
+_ROUNDING = 1e-14  # of sums of products, relative to the sum of their absolute values
 _ROWS = 2048  # rows whose features are formed at a time
 
 
@@ -85,16 +86,17 @@ def slopes_of(net: TwoLayerNetwork, x: np.ndarray, order: int) -> np.ndarray:
     return values / (math.factorial(order) * math.sqrt(net.width))
 
 
-def lifted_inner(net: TwoLayerNetwork, first: np.ndarray, second: np.ndarray, order: int) -> float:
-    """Computes `Σ_p ⟨T_p, T'_p⟩` for displacements of shapes `(m, R, d)` and `(m, R', d)`."""
-    halves, pairs = net.halves, net.pairs
-    ours, theirs = (w.reshape(halves, pairs, -1, net.inputs) for w in (first, second))
-    total = 0.0
-    for i in range(halves):
-        for j in range(halves):
-            products = np.einsum("pad,pbd->pab", ours[i], theirs[j])
-            total += (1 if i == j else -1) * float(np.sum(products**order))
-    return total
+def lifted_norm2(net: TwoLayerNetwork, w: np.ndarray, order: int) -> float:
+    """Computes `Σ_p ‖T_p‖²` for a displacement of shape `(m, R, d)`, plus the rounding of its sum."""
+    units = w.reshape(net.halves, net.pairs, -1, net.inputs)
+    total = size = 0.0
+    for i in range(net.halves):
+        for j in range(net.halves):
+            products = np.einsum("pad,pbd->pab", units[i], units[j]) ** order
+            total += (1 if i == j else -1) * float(np.sum(products))
+            size += float(np.sum(np.abs(products)))
+    rounding = _ROUNDING * size
+    return total + rounding if total > rounding else 0.0
 
 
 def evaluate(net: TwoLayerNetwork, w: Any, x: np.ndarray, kind: Orders) -> Lifted:
@@ -104,7 +106,7 @@ def evaluate(net: TwoLayerNetwork, w: Any, x: np.ndarray, kind: Orders) -> Lifte
     values, covariance = np.zeros((n, outputs)), np.zeros((n, outputs, outputs))
     norm2 = 0.0
     for order, ratio, part in zip(kind.orders, kind.ratios, parts, strict=True):
-        norm2 += (1.0 if part is None else lifted_inner(net, part, part, order)) / ratio**2
+        norm2 += (1.0 if part is None else lifted_norm2(net, part, order)) / ratio**2
         for start in range(0, n, _ROWS):
             rows = slice(start, start + _ROWS)
             found, noise = _term(net, part, x[rows], order)

@@ -11,9 +11,10 @@ from taylornets.generalization._gibbs import MeanLoss
 from taylornets.generalization._kl import kl_upper, log_xi
 
 THRESHOLDS = (0.0, 1.0, 1.6)
-_GRID = 48
+_GRID = 30
 _LARGEST = 5.0  # largest divergence per counted row that is searched: a bound of 1 - exp(-5)
-_ACCURACY = 1e-9
+_ACCURACY = 1e-7
+_ROUNDING = 1e-13
 
 
 class Divergence(NamedTuple):
@@ -24,8 +25,9 @@ class Divergence(NamedTuple):
     zeroth: float = 0.0
 
     def __call__(self, scale: float) -> float:
-        """Evaluates the divergence."""
-        return max(0.0, (scale**2 * self.second - 2 * scale * self.first + self.zeroth) / 2)
+        """Evaluates the divergence, plus the rounding of its terms, which cancel for informed priors."""
+        terms = (scale**2 * self.second, -2 * scale * self.first, self.zeroth)
+        return max(0.0, sum(terms) / 2) + (_ROUNDING * sum(map(abs, terms)) if self.zeroth > 0 else 0.0)
 
 
 class Minimum(NamedTuple):
@@ -73,7 +75,9 @@ def minimized(loss: MeanLoss, kl: Divergence, inequality: Inequality, rows: int,
     largest = max(center, 0.0) + math.sqrt(2 * _LARGEST * rows / kl.second)
     grid = np.concatenate([[0.0], largest * np.logspace(-4, 0, _GRID)])
     if center > 0:
-        grid = np.sort(np.concatenate([grid, center * np.linspace(0.2, 3, 15)]))
+        steps = np.concatenate([[0.0], np.logspace(-2, 1, 7)]) / math.sqrt(kl.second)
+        near = np.concatenate([center - steps, center + steps])
+        grid = np.unique(np.concatenate([grid, near[near > 0]]))
     values = [bound(float(scale)) for scale in grid]
     best = int(np.argmin(values))
     low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
