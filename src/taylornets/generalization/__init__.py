@@ -30,6 +30,7 @@ from taylornets.generalization._holdout import HoldOut as HoldOut
 from taylornets.generalization._holdout import holdout, progressive, transfer
 from taylornets.generalization._pac_bayes import PacBayesSettings, pac_bayes
 from taylornets.generalization._risk_certificate import RiskCertificate as RiskCertificate
+from taylornets.generalization._risk_certificate import percent as percent
 from taylornets.generalization._train_bound import pac_bayes_posterior
 from taylornets.penalties import group_norm
 
