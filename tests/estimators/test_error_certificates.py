@@ -45,7 +45,9 @@ def test_prior_rows_shape_the_features_and_are_not_counted(classes):
 def test_without_rows_to_count_the_reason_is_given():
     x, y = rows(60)
     model = tn.TaylorClassifier(**SMALL).fit(x, y)
-    with pytest.raises(AttributeError, match=r"the scaling was fitted on all rows\. Set `held_out=0\.2` if rows can be spared"):
+    with pytest.raises(
+        AttributeError, match=r"the scaling was fitted on all rows\. Set `held_out=0\.2` if rows can be spared"
+    ):
         _ = model.certificate_of_error_
     weighted = tn.TaylorClassifier(**SMALL, held_out=0.3).fit(x, y, 1.0 + np.arange(60))
     with pytest.raises(AttributeError, match=r"the sample weights differ, so rows do not count equally"):
@@ -92,7 +94,10 @@ def test_sets_cover_new_classes():
         ({"held_out": 0}, r"held_out: expected a finite number > 0, got 0"),
         ({"held_out": 0.1}, r"held_out: expected at least 10 rows on both sides of the split, got 6 of 60 rows"),
         ({"held_out": 0.3, "prior_rows": 0.3}, r"prior_rows: expected None with held_out"),
-        ({"prior_rows": 0.3, "model": "full"}, r"prior_rows: expected None for a model that is not a single order, got 'full'"),
+        (
+            {"prior_rows": 0.3, "model": "full"},
+            r"prior_rows: expected None for a model that is not a single order, got 'full'",
+        ),
     ],
 )
 def test_invalid_shares_are_rejected(options, message):
@@ -105,7 +110,9 @@ def test_regression_has_intervals_and_no_certificate_of_error():
     with pytest.raises(tn.ArgumentError, match=r"prior_rows: expected None for regression"):
         tn.TaylorRegressor(**SMALL, prior_rows=0.5).fit(x, x[:, 0])
     model = tn.TaylorRegressor(order=1, **SMALL).fit(x, x[:, 0])
-    with pytest.raises(tn.ArgumentError, match=r"interval: expected a model with held-out rows, got one fitted on all rows"):
+    with pytest.raises(
+        tn.ArgumentError, match=r"interval: expected a model with held-out rows, got one fitted on all rows"
+    ):
         model.predict(x, interval=0.9)
     with pytest.raises(tn.ArgumentError, match=r"level: expected a probability below 1"):
         tn.TaylorClassifier(**SMALL, held_out=0.5).fit(*rows(60)).predict_set(x, 1.0)

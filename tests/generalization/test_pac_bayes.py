@@ -1,4 +1,4 @@
-"""PAC-Bayes certificates against explicit lifted features, mpmath, quadrature, and simulated data with a known risk (theory 13)."""
+"""PAC-Bayes certificates against explicit lifted features, mpmath, quadrature, and data with a known risk (theory 13)."""
 
 import itertools
 import math
@@ -47,7 +47,10 @@ def test_inverses_agree_with_mpmath(n, q):
 def test_xi_agrees_with_its_definition_and_the_incomplete_gamma_function():
     with mpmath.workdps(30):
         for n in (1, 2, 7, 60):
-            terms = (mpmath.binomial(n, k) * (mpmath.mpf(k) / n) ** k * (1 - mpmath.mpf(k) / n) ** (n - k) for k in range(n + 1))
+            terms = (
+                mpmath.binomial(n, k) * (mpmath.mpf(k) / n) ** k * (1 - mpmath.mpf(k) / n) ** (n - k)
+                for k in range(n + 1)
+            )
             assert abs(_kl.log_xi(n) - mpmath.log(sum(terms))) <= 1e-14
         n = 10**7
         assert abs(_kl.log_xi(n) - mpmath.log(mpmath.gammainc(n + 1, n) * mpmath.exp(n) / mpmath.mpf(n) ** n)) <= 1e-13
@@ -62,7 +65,9 @@ def network(symmetric=True, outputs=1, width=6, inputs=3):
 def explicit(net, w, x, order):
     """Lifted weights of each distinct unit, and features of each output, as plain vectors."""
     u = np.asarray(x) @ np.asarray(net.w0[: net.pairs]).T
-    slopes = np.asarray(net.activation.derivative(order)(jnp.asarray(u))) / (math.factorial(order) * math.sqrt(net.width))
+    slopes = np.asarray(net.activation.derivative(order)(jnp.asarray(u))) / (
+        math.factorial(order) * math.sqrt(net.width)
+    )
 
     def power(v):
         found = np.ones(1)
@@ -154,7 +159,9 @@ def test_error_of_several_classes_agrees_with_quadrature():
     margins = np.array([[0.3, -1.0, 2.0], [6.0, 0.0, 0.1], [-3.0, 5.0, 5.0], [9.0, 8.0, 7.0]])
     found = _gibbs.several_correct(margins)
     for row, value in zip(margins, found, strict=True):
-        exact = mpmath.quad(lambda z, row=row: mpmath.npdf(z) * mpmath.fprod(mpmath.ncdf(z + d) for d in row), [-9, -3, 0, 3, 9])
+        exact = mpmath.quad(
+            lambda z, row=row: mpmath.npdf(z) * mpmath.fprod(mpmath.ncdf(z + d) for d in row), [-9, -3, 0, 3, 9]
+        )
         assert abs(value - exact) <= _gibbs.ALLOWANCE
 
 
@@ -254,8 +261,7 @@ def test_random_labels_get_no_bound_below_chance():
 def test_statements_hold_on_simulated_data_and_fail_without_the_divergence():
     """Linear classifiers of 40 noisy labels in 20 dimensions with a known risk. At a rate of 5 % in 30 data
     sets, 1.5 violations are allowed on average, and 6 or more have a probability of 0.3 %; none is expected."""
-    violations = ignored = 0
-    direction = np.eye(20)[0]
+    violations = ignored = 0 direction = np.eye(20)[0]
     for seed in range(30):
         generator = np.random.default_rng(seed)
         x = generator.normal(size=(40, 20))
@@ -295,7 +301,8 @@ X, Y = problem()
 BAD = {
     "delta of 0": (lambda net: {"delta": 0.0}, r"delta: expected a finite number > 0"),
     "delta of 1": (lambda net: {"delta": 1.0}, r"delta: expected a probability below 1, got 1\.0"),
-    "no order": (lambda net: {"order": None}, r"order: expected the order of the model, an integer ≥ 1, got none\. Pass `order=2`"),
+    "no order": (lambda net: {"order": None},
+        r"order: expected the order of the model, an integer ≥ 1, got none\. Pass `order=2`"),
     "order 0": (lambda net: {"order": 0}, r"order: expected an integer ≥ 1, got 0"),
     "only order 0": (lambda net: {"order": (0,)}, r"order: expected an order ≥ 1 or a tuple of ascending orders"),
     "one class": (lambda net: {"y": np.ones(80)}, r"y: expected labels of at least two classes, got only 1"),
@@ -306,13 +313,17 @@ BAD = {
     "broken pairs": (lambda net: {"net": broken(net)}, r"net: expected pairs of units with equal weights and opposite signs"),
     "too many prior rows": (lambda net: {"prior_rows": 80}, r"prior_rows: expected a number below the 80 rows, got 80"),
     "prior rows outside": (lambda net: {"prior_rows": [0, 80]}, r"prior_rows: expected fewer than 80 row indices from 0 to 79"),
-    "prior rows of one class": (lambda net: {"prior_rows": np.flatnonzero(Y > 0)[:5]}, r"prior_rows: expected rows of at least two"),
+    "prior rows of one class": (lambda net: {"prior_rows": np.flatnonzero(Y > 0)[:5]},
+        r"prior_rows: expected rows of at least two"),
     "a bound": (lambda net: {"bound": "mcallester"}, r"bound: expected one of 'catoni', 'kl'"),
-    "not a network": (lambda net: {"net": "net"}, r"net: expected a TwoLayerNetwork, a kernel with `gram\(\)` and `diagonal\(\)`"),
+    "not a network": (lambda net: {"net": "net"},
+        r"net: expected a TwoLayerNetwork, a kernel with `gram\(\)` and `diagonal\(\)`"),
     "no candidates": (lambda net: {"candidates": 0}, r"candidates: expected an integer ≥ 1"),
-    "too few displacements": (lambda net: {"order": (1, 2), "w": (net.w0,)}, r"w: expected one displacement for each of the orders"),
+    "too few displacements": (lambda net: {"order": (1, 2), "w": (net.w0,)},
+        r"w: expected one displacement for each of the orders"),
     "kernel of other rows": (lambda net: {"net": np.eye(3), "order": None}, r"net: expected shape \(80, 80\)"),
-    "ratios": (lambda net: {"settings": G.PacBayesSettings(ratios=(1.0, 2.0))}, r"settings: expected 1 noise ratios, one per order"),
+    "ratios": (lambda net: {"settings": G.PacBayesSettings(ratios=(1.0, 2.0))},
+        r"settings: expected 1 noise ratios, one per order"),
 }  # fmt: skip
 
 

@@ -154,7 +154,7 @@ def predict(
     ] = None,
     interval: Annotated[
         float | None,
-        number("--interval", "LEVEL", "Add intervals (or sets of classes) that cover the target with this probability."),
+        number("--interval", "LEVEL", "Add intervals or sets that cover the target with this probability."),
     ] = None,
     encoding: Encoding = None,
     separator: Separator = None,

@@ -1,8 +1,9 @@
 """Certificates of test error of the estimators: which rows train, which shape the features, which are counted (theory 13).
 
-A bound on the test error holds only if nothing that the counted rows decide is left unpaid. Weights, penalty and stopping time are
-free in a PAC-Bayes bound, but the scaling of the inputs shapes the features. With `prior_rows`, the scaling is therefore fitted on
-these rows, which are not counted; they do train the weights. With `held_out`, rows are kept from everything.
+A bound on the test error holds only if nothing that the counted rows decide is left unpaid. Weights, penalty and stopping
+time are free in a PAC-Bayes bound, but the scaling of the inputs shapes the features. With `prior_rows`, the scaling is
+therefore fitted on these rows, which are not counted; they do train the weights. With `held_out`, rows are kept from
+everything.
 """
 
 from typing import Any, NamedTuple
@@ -17,7 +18,8 @@ from taylornets.generalization import HoldOut, RiskCertificate
 
 _LEAST_PRIOR, _LEAST_HELD = 10, 10
 NO_ROWS = (
-    "the scaling was fitted on all rows. Set `held_out=0.2` if rows can be spared, otherwise `prior_rows=0.1`, before `fit`."
+    "the scaling was fitted on all rows. Set `held_out=0.2` if rows can be spared, otherwise `prior_rows=0.1`, before "
+    "`fit`."
 )
 WEIGHTED = "the sample weights differ, so rows do not count equally. Fit without `sample_weight`."
 WARM = "`warm_start=True` may carry over weights from held-out rows. Set `warm_start=False`."
@@ -44,6 +46,9 @@ class RowShares(NamedTuple):
         if self.shaping is None:
             return self.held
         return np.delete(self.kept, self.shaping)
+
+
+ALL_ROWS = RowShares()
 
 
 def shares_of(estimator: Any, model: Any, weight: np.ndarray) -> RowShares:

@@ -57,8 +57,8 @@ class TaylorClassifier(ClassifierMixin, TaylorEstimator):
     rate, with ties broken by the risk. A class that occurs only in rows of weight 0 is ignored.
 
     Args:
-        held_out: fraction of the rows that training does not use, drawn at random. They give `certificate_of_error_` (a hold-out
-            bound, the tightest) and the sets of `predict_set`.
+        held_out: fraction of the rows that training does not use, drawn at random. They give `certificate_of_error_` (a
+            hold-out bound, the tightest) and the sets of `predict_set`.
         prior_rows: fraction of the rows on which the scaling is fitted. All rows train; `certificate_of_error_` is a PAC-Bayes
             bound that counts the others. For rows that cannot be spared.
         loss: `"auto"` selects `"logistic"` for two classes and `"softmax"` for more (for the randomized network, whose
@@ -66,8 +66,8 @@ class TaylorClassifier(ClassifierMixin, TaylorEstimator):
             `"huber"`, fit ±1 and do not provide probabilities.
 
     Attributes:
-        certificate_of_error_: with `held_out` or `prior_rows`, a bound on the error on new data (95 % confidence), its `sentence`
-            and `basis`. Otherwise the scaling depends on all rows, and the attribute raises an error that says so.
+        certificate_of_error_: with `held_out` or `prior_rows`, a bound on the error on new data (95 % confidence), its
+            `sentence` and `basis`. Otherwise the scaling depends on all rows, and the attribute raises an error that says so.
         counted_rows_: indices of the rows that it counts, or `None`.
         calibration_scores_: `1 - p(y)` of the held-out rows, sorted, or `None`.
 

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from taylornets import _checks, models
 from taylornets._fit import FitError, FitResult, Status, regularization_path
 from taylornets.certificates import Certificate
-from taylornets.estimators._assessment import RowShares, shares_of
+from taylornets.estimators._assessment import ALL_ROWS, RowShares, shares_of
 from taylornets.estimators._data import Scaling, TrainingData, columns_for, filled, folds_of, merged
 from taylornets.estimators._entry import check_new_rows, check_rows, precision_of
 from taylornets.estimators._parameters import path_of, settings_of
@@ -225,7 +225,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         return text if certificate is None else f"{text}  # {certificate}"
 
     def _begin(
-        self, settings: TaylorSettings, x: Any, y: Any, weight: np.ndarray, shares: RowShares = RowShares()
+        self, settings: TaylorSettings, x: Any, y: Any, weight: np.ndarray, shares: RowShares = ALL_ROWS
     ) -> Training:
         """Scales the data, draws the network and the initial displacement, and prepares the objective."""
         x, y, weight = (part[shares.kept] for part in (x, y, weight))

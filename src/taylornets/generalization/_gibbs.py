@@ -1,13 +1,14 @@
 """Error probabilities of a linear model under Gaussian noise on its weights, exact or with their own confidence (theory 13).
 
-With the posterior mean `ν T` and unit noise, the outputs at `x` are Gaussian with mean `ν f(x)` and variance `s(x)²`. The loss of
-threshold `θ` counts an example as an error if its margin falls below `θ` standard deviations,
+With the posterior mean `ν T` and unit noise, the outputs at `x` are Gaussian with mean `ν f(x)` and variance `s(x)²`. The
+loss of threshold `θ` counts an example as an error if its margin falls below `θ` standard deviations,
 
     one output:                     Φ(θ - ν y f/s)
     C outputs, independent noise:   1 - E_z Π_{j≠y} Φ(z + ν (f_y - f_j)/s - √2 θ)
 
-and is at least `Φ(θ)` wherever `f` itself errs or ties. The expectation over `z` is a sum over Gauss-Hermite nodes; its error is
-below `ALLOWANCE`, which is added. For shared weights the outputs are correlated. Each example then gets independent draws,
+and is at least `Φ(θ)` wherever `f` itself errs or ties. The expectation over `z` is a sum over Gauss-Hermite nodes; its
+error is below `ALLOWANCE`, which is added. For shared weights the outputs are correlated. Each example then gets
+independent draws,
 and Hoeffding's (1963) bound for sums of independent variables with different means, in its relative-entropy form, covers the
 difference between the observed frequency and the exact mean.
 """

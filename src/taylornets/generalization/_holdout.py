@@ -48,7 +48,8 @@ class HoldOut:
     def basis(self) -> str:
         """What the statement rests on."""
         return (
-            f"{self.method}, error {percent(self.error)} on {self.rows:,} rows. Rows are exchangeable, and neither training nor any "
+            f"{self.method}, error {percent(self.error)} on {self.rows:,} rows. Rows are exchangeable, and neither training "
+            f"nor any "
             "choice used these rows."
         )
 
@@ -105,8 +106,8 @@ def holdout(
 def transfer(held: HoldOut, agree: ArrayLike, delta: float = 0.05) -> HoldOut:
     """Transfers a hold-out bound to a model that was refitted on all rows, by their agreement on unlabeled rows.
 
-    A prediction of the refitted model is wrong only if that of the held-out model is wrong or the two differ, so its error is at
-    most the sum of both bounds, with probability `1 - δ_1 - δ_2`.
+    A prediction of the refitted model is wrong only if that of the held-out model is wrong or the two differ, so its error
+    is at most the sum of both bounds, with probability `1 - δ_1 - δ_2`.
 
     Args:
         held: the bound of the model trained without the held-out rows.
@@ -141,8 +142,9 @@ def transfer(held: HoldOut, agree: ArrayLike, delta: float = 0.05) -> HoldOut:
 def progressive(correct: ArrayLike, delta: float = 0.05) -> HoldOut:
     """Bounds the mean error of a sequence of classifiers, each tested on the row after those that trained it.
 
-    No row is lost to a hold-out set. The statement concerns the classifier that draws one of the sequence for each prediction. With
-    `X_t` the error on row `t` and `p_t` its conditional probability, `Π exp(-λ X_t)/(1 - p_t (1 - e^{-λ}))` is a martingale, so
+    No row is lost to a hold-out set. The statement concerns the classifier that draws one of the sequence for each
+    prediction. With `X_t` the error on row `t` and `p_t` its conditional probability, `Π exp(-λ X_t)/(1 - p_t (1 -
+    e^{-λ}))` is a martingale, so
 
         (1/n) Σ p_t ≤ (1 - exp(-λ X̄ - ln(1/δ)/n))/(1 - e^{-λ}),
 
@@ -200,8 +202,7 @@ def _bentkus(losses: np.ndarray, delta: float) -> float:
 
 def _betting(losses: np.ndarray, delta: float) -> float:
     """The smallest risk at which a bettor against `E X ≥ r` ever multiplies the capital by `1/δ`."""
-    n = len(losses)
-    steps = np.arange(1, n + 1)
+    n = len(losses) steps = np.arange(1, n + 1)
     means = (0.5 + np.cumsum(losses)) / (1 + steps)
     variances = (0.25 + np.cumsum((losses - means) ** 2)) / (1 + steps)
     previous = np.concatenate([[0.25], variances[:-1]])

@@ -7,8 +7,8 @@ With the features `φ` and `A = I + Φ_0ᵀ Φ_0/λ`, the prior is `N(T_P, A^{-1
     divergence:               ½ (‖T_Q - T_P‖² + ‖f_Q(X_0) - f_P(X_0)‖²/λ)
 
 `λ` and the scale `a` minimize the leave-one-out Gibbs error on the prior rows, in closed form from one eigendecomposition
-(Rasmussen & Williams 2006, section 5.4.2): with `H = (K_00 + λ)^{-1}`, the example `i` left out has the mean `y_i - [H y]_i/H_ii` and
-the variance `1/H_ii - λ`.
+(Rasmussen & Williams 2006, section 5.4.2): with `H = (K_00 + λ)^{-1}`, the example `i` left out has the mean `y_i - [H
+y]_i/H_ii` and the variance `1/H_ii - λ`.
 """
 
 from collections.abc import Callable
@@ -74,8 +74,8 @@ def targets_of(labels: np.ndarray, classes: int) -> np.ndarray:
 def trained_priors(gram: np.ndarray, labels: np.ndarray, classes: int, rows: Rows) -> list[tuple[float, Prior]]:
     """Trains candidates for the prior on its rows.
 
-    The first has the smallest leave-one-out Gibbs error and most of the failure probability. It suits posteriors that are trained
-    from it. The others are broad, for weights that were trained in another way, and share the rest.
+    The first has the smallest leave-one-out Gibbs error and most of the failure probability. It suits posteriors that are
+    trained from it. The others are broad, for weights that were trained in another way, and share the rest.
 
     Args:
         gram: `K_00`, shape `(n0, n0)`.

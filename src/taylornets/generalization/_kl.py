@@ -10,8 +10,8 @@ bounds at large `n` lie: the textbook form has an error of `ε` in `kl`, which i
 **Inverse.** For `q` fixed, `kl` is convex in `t` and increases away from `t = 0`. Newton's method converges from every point
 beyond the root; a step that leaves the bracket is replaced by bisection.
 
-**`ξ(n)`.** Abel's identity turns the sum of `n + 1` binomial terms into `Σ_j n!/((n-j)! n^j) = Σ_j Π_{i<j} (1 - i/n)`, whose terms
-decay like `exp(-j²/(2n))`.
+**`ξ(n)`.** Abel's identity turns the sum of `n + 1` binomial terms into `Σ_j n!/((n-j)! n^j) = Σ_j Π_{i<j} (1 - i/n)`, whose
+terms decay like `exp(-j²/(2n))`.
 """
 
 import functools

@@ -4,8 +4,9 @@ The term `f^(k)` is linear in `T_p = Σ_j w_pj^{⊗k}`: with `c_p(x) = σ^{(k)}(
 
     f_c(x) = Σ_p a_pc c_p(x) ⟨T_p, x^{⊗k}⟩,      ⟨T_p, T_p'⟩ = Σ_{jj'} ⟨w_pj, w_pj'⟩^k.
 
-The two units of a symmetric pair have equal `c_p` and opposite signs, so they merge: `T_p = Σ_j w_pj^{⊗k} - Σ_j w'_pj^{⊗k}` over the
-copies of the two units. `f^(0)` does not depend on the weights; in a sum of orders it counts as a feature with the weight 1.
+The two units of a symmetric pair have equal `c_p` and opposite signs, so they merge: `T_p = Σ_j w_pj^{⊗k} - Σ_j w'_pj^{⊗k}`
+over the copies of the two units. `f^(0)` does not depend on the weights; in a sum of orders it counts as a feature with the
+weight 1.
 """
 
 import math
@@ -57,7 +58,9 @@ def check_network(net: Any) -> TwoLayerNetwork:
     if net.symmetric:
         w0, a, half = np.asarray(net.w0), np.asarray(net.a), net.width // 2
         if net.width % 2 or np.any(w0[:half] != w0[half:]) or np.any(a[:half] != -a[half:]):
-            advice = "Keep the initial network and train the displacement `w`, or build the network with `symmetric=False`."
+            advice = (
+                "Keep the initial network and train the displacement `w`, or build the network with `symmetric=False`."
+            )
             raise _checks.ArgumentError(
                 "net", "pairs of units with equal weights and opposite signs", "a network whose pairs differ", advice
             )
@@ -135,7 +138,9 @@ def evaluate_classes(net: TwoLayerNetwork, w: ArrayLike, x: np.ndarray, kind: Or
     """Evaluates one displacement per class of a network with one output: independent noise, `N² = Σ_c N_c²`."""
     if np.ndim(w) not in {3, 4} or np.shape(w)[0] != classes:
         expected = f"one displacement per class, shape ({classes}, m, d) or ({classes}, m, R, d)"
-        raise _checks.ArgumentError("w", expected, f"shape {np.shape(w)}", "Or use a network with one output per class.")
+        raise _checks.ArgumentError(
+            "w", expected, f"shape {np.shape(w)}", "Or use a network with one output per class."
+        )
     found = [evaluate(net, part, x, kind) for part in np.asarray(w)]
     outputs = np.concatenate([item.outputs for item in found], axis=1)
     return Lifted(outputs, sum(item.norm2 for item in found), found[0].variance)
@@ -158,8 +163,8 @@ def gram_of(net: TwoLayerNetwork, first: np.ndarray, second: np.ndarray, kind: O
 def factored(net: TwoLayerNetwork, x: np.ndarray, coefficients: np.ndarray, order: int) -> np.ndarray:
     """Returns a displacement whose lifted weights are `Σ_i β_i φ(x_i)`, so that `f(x) = Σ_i β_i K(x, x_i)`.
 
-    `T_p = a_p Σ_i β_i c_p(x_i) x_i^{⊗k}` is a vector for `k = 1` and a symmetric matrix for `k = 2`, whose positive eigenvalues go to
-    the first unit of the pair and the negative ones to the second. For `k ≥ 3` each example is a copy.
+    `T_p = a_p Σ_i β_i c_p(x_i) x_i^{⊗k}` is a vector for `k = 1` and a symmetric matrix for `k = 2`, whose positive
+    eigenvalues go to the first unit of the pair and the negative ones to the second. For `k ≥ 3` each example is a copy.
 
     Args:
         net: a network with one output.

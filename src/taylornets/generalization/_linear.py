@@ -1,4 +1,4 @@
-"""The two forms in which a classifier enters a PAC-Bayes bound: a network with a displacement, or a kernel with coefficients."""
+"""The two forms in which a classifier enters a bound: a network with a displacement, or a kernel with coefficients."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -86,7 +86,9 @@ def orders_of(order: Any, ratios: tuple[float, ...] | None) -> Orders:
     named = tuple(_checks.integer("order", k, 0 if several else 1) for k in (order if several else (order,)))
     advice = "For a sum of orders, pass a tuple such as (1, 2)."
     if len(set(named)) != len(named) or list(named) != sorted(named) or max(named, default=0) < 1:
-        raise _checks.ArgumentError("order", "an order ≥ 1 or a tuple of ascending orders", _checks.shown(order), advice)
+        raise _checks.ArgumentError(
+            "order", "an order ≥ 1 or a tuple of ascending orders", _checks.shown(order), advice
+        )
     if ratios is None:
         return Orders(named, (1.0,) * len(named))
     if len(ratios) != len(named):
@@ -153,7 +155,9 @@ def _kernel_model(net: Any, w: Any, classes: Classes) -> LinearModel:
     columns = 1 if classes.count == 2 else classes.count
     if alpha.shape != (n, columns):
         expected = f"coefficients of shape ({n}, {columns})"
-        raise _checks.ArgumentError("w", expected, f"shape {alpha.shape}", "One column per class, or one for two classes.")
+        raise _checks.ArgumentError(
+            "w", expected, f"shape {alpha.shape}", "One column per class, or one for two classes."
+        )
 
     def whole() -> np.ndarray:
         return np.asarray(net.gram(), np.float64).reshape(n, n) if matrix is None else matrix

@@ -43,7 +43,8 @@ class PacBayesSettings:
         ratios: standard deviations `τ_k` of the noise of the orders of a sum, one per order; 1 by default. Several tuples are
             candidates, of which the best is used and paid for.
         noise: for a network with several outputs, `"shared"` puts the noise on the weights that the outputs share and estimates
-            error probabilities from draws; `"independent"` gives each output its own weights: exact, at `C` times the divergence.
+            error probabilities from draws; `"independent"` gives each output its own weights: exact, at `C` times the
+            divergence.
         draws: draws for each example under shared noise.
         seed: seed of the draws, and of the prior rows if their number is given; `None` takes the first rows as prior rows.
         temperature: `C` of Catoni's bound.
@@ -77,22 +78,23 @@ def pac_bayes(
     """Bounds the test error of an order-k classifier from its training data, in closed form.
 
     The model is linear in its lifted weights `T = (w_r^{⊗k})`, `N = ‖T‖`. Unit Gaussian noise around `μ T/N`, with the prior
-    `N(0, I)`, has the divergence `KL = μ²/2` and errs at `(x, y)` with the probability `Φ(-μ y f(x)/(N s(x)))`. With probability
-    `1 - δ` over the rows, for all weights and all `μ` at once, the error of the randomized classifier is at most
+    `N(0, I)`, has the divergence `KL = μ²/2` and errs at `(x, y)` with the probability `Φ(-μ y f(x)/(N s(x)))`. With
+    probability `1 - δ` over the rows, for all weights and all `μ` at once, the error of the randomized classifier is at most
 
         kl^{-1}( L̂ | (KL + ln ξ(n) + ln 1/δ)/n ),      ξ(n) = Σ_k C(n,k) (k/n)^k (1 - k/n)^{n-k}
 
-    and the error of `sign f` at most `B_θ/Φ(θ)`, where `B_θ` is this bound for the loss `Φ(θ - margin)`, `θ ∈ {0, 1, 1.6}`, each
-    with `δ/3`. The bound does not grow with the width. Weights, penalty, method and `μ` may depend on all rows; whatever shapes the
-    features (scaling, input norm, columns, order, width, activation) must not depend on the counted rows, unless it was chosen
-    among `candidates`. A hold-out bound (`holdout`) is tighter whenever rows can be spared.
+    and the error of `sign f` at most `B_θ/Φ(θ)`, where `B_θ` is this bound for the loss `Φ(θ - margin)`, `θ ∈ {0, 1, 1.6}`,
+    each with `δ/3`. The bound does not grow with the width. Weights, penalty, method and `μ` may depend on all rows; whatever
+    shapes the features (scaling, input norm, columns, order, width, activation) must not depend on the counted rows, unless
+    it was chosen among `candidates`. A hold-out bound (`holdout`) is tighter whenever rows can be spared.
 
     Args:
         net: a network, drawn independently of the rows; or a kernel: a Gram matrix of shape `(n, n)`, or an operator with
             `gram()`, `diagonal()` and `@`, such as the NTK of any model.
-        w: displacement, shape `(m, d)`, or `(m, R, d)` with copies, trained in any way; for a sum of orders also a tuple with one
-            displacement per order; with one output and `C > 2` classes, one per class: `(C, m, d)` or `(C, m, R, d)`. For a kernel
-            the coefficients of `f = K w`, shape `(n,)` or `(n, C)`.
+        w: displacement, shape `(m, d)`, or `(m, R, d)` with copies, trained in any way; for a sum of orders also a tuple
+            with one
+            displacement per order; with one output and `C > 2` classes, one per class: `(C, m, d)` or `(C, m, R, d)`. For a
+            kernel the coefficients of `f = K w`, shape `(n,)` or `(n, C)`.
         x: examples, shape `(n, d)`, i.i.d. from the test distribution; `None` for a kernel.
         y: labels, shape `(n,)` or `(n, 1)`: ±1, 0/1 or booleans, or `0..C-1`.
         order: `k ≥ 1`, or a tuple such as `(1, 2)` or `(0, 1, 2)` for a sum; 0 includes `f^(0)`. Not used for kernels.
@@ -248,7 +250,11 @@ def _certified(
 
 
 def _drawn(
-    scored: Scored, divergence: Divergence, inequality: Inequality, threshold: float, draws: tuple[float, PacBayesSettings]
+    scored: Scored,
+    divergence: Divergence,
+    inequality: Inequality,
+    threshold: float,
+    draws: tuple[float, PacBayesSettings],
 ) -> Minimum:
     """Chooses the scale by estimates, and evaluates the bound at it from fresh draws."""
     delta, settings = draws

@@ -81,7 +81,8 @@ def minimized(loss: MeanLoss, kl: Divergence, inequality: Inequality, rows: int,
     values = [bound(float(scale)) for scale in grid]
     best = int(np.argmin(values))
     low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
-    found = minimize_scalar(bound, bounds=(low, high), method="bounded", options={"xatol": _ACCURACY * max(high, 1e-300)})
+    found = minimize_scalar(
+        bound, bounds=(low, high), method="bounded", options={"xatol": _ACCURACY * max(high, 1e-300)}
+    )
     scale = float(found.x) if found.fun <= values[best] else float(grid[best])
     return Minimum(bound(scale), scale, loss(scale, threshold), kl(scale))
-

@@ -14,8 +14,8 @@ class RiskCertificate:
     `gibbs` and `deterministic` are two statements; each holds with probability `1 - delta` by itself.
 
     Attributes:
-        gibbs: bound on the error of the randomized (Gibbs) classifier, which draws its weights around the trained ones for every
-            prediction.
+        gibbs: bound on the error of the randomized (Gibbs) classifier, which draws its weights around the trained ones for
+            every prediction.
         deterministic: bound on the error of the classifier itself.
         kl: divergence of the posterior from the prior, in nats, at the scale of `gibbs`.
         empirical: error of the Gibbs classifier on the counted rows at this scale.
@@ -69,9 +69,7 @@ class RiskCertificate:
                 f"On new data from the same source, the error of the randomized classifier is at most {percent(self.gibbs)} "
                 f"({sure}); the bound for the classifier itself, {percent(self.deterministic)}, is no better than guessing."
             )
-        return (
-            f"Vacuous: the bound on the error, {percent(self.gibbs)}, is no better than guessing ({percent(self.chance)})."
-        )
+        return f"Vacuous: the bound on the error, {percent(self.gibbs)}, is no better than guessing ({percent(self.chance)})."
 
     @property
     def basis(self) -> str:

@@ -81,8 +81,8 @@ def pac_bayes_posterior(
 ) -> FitResult:
     """Trains a classifier by minimizing its PAC-Bayes bound: Gibbs error plus divergence, by L-BFGS.
 
-    The minimizer has lifted weights `T = Σ_i β_i φ(x_i)`, plus the mean of an informed prior, so that training is a problem in `n`
-    coefficients per class, at any width and order. With `prior_rows`, a Gaussian process on these rows is the prior.
+    The minimizer has lifted weights `T = Σ_i β_i φ(x_i)`, plus the mean of an informed prior, so that training is a problem
+    in `n` coefficients per class, at any width and order. With `prior_rows`, a Gaussian process on these rows is the prior.
 
     Args:
         net: a network with one output, drawn independently of the rows, or a Gram matrix or kernel operator with one output.
@@ -95,7 +95,8 @@ def pac_bayes_posterior(
         max_steps: maximum number of iterations.
 
     Returns:
-        A result whose `objective` is the bound on the Gibbs error. Its `w` has shape `(m, d)` for order 1, and `(m, R, d)` with as
+        A result whose `objective` is the bound on the Gibbs error. Its `w` has shape `(m, d)` for order 1, and `(m, R, d)`
+        with as
         many copies as the optimum needs for higher orders (`d` at most for order 2, `n` for orders ≥ 3), with a leading axis
         of classes for more than two; for a kernel, the coefficients, shape `(n,)` or `(n, C)`. `pac_bayes` with the same rows
         certifies it.

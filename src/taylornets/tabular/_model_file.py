@@ -264,7 +264,11 @@ def certify(model: str, data: str, reading: Reading) -> Proof:
     error = None
     if columns.task == "classification":
         # On other rows than those of the fit, which the model has not seen, the bound is a new one.
-        error = getattr(estimator, "certificate_of_error_", None) if same else holdout(estimator.predict(features) == values)
+        error = (
+            getattr(estimator, "certificate_of_error_", None)
+            if same
+            else holdout(estimator.predict(features) == values)
+        )
     return Proof(estimator.certify(features, values), len(rows), same, error)
 
 

@@ -245,5 +245,7 @@ def _grouped(labels: np.ndarray | None, groups: np.ndarray, generator: np.random
         lacking = sorted(set(labels) - set(labels[train]))
         if lacking:
             expected = "groups such that every class is among the training rows"
-            raise _checks.ArgumentError("group", expected, f"none with {lacking[0]!r}", "Try another seed, or merge classes.")
+            raise _checks.ArgumentError(
+                "group", expected, f"none with {lacking[0]!r}", "Try another seed, or merge classes."
+            )
     return Split(train, held, last)

@@ -89,18 +89,21 @@ def doubts_of(problem: TableProblem) -> list[str]:
     repeated = int(table.duplicated().sum())
     if repeated:
         found.append(
-            f"{repeated:,} of the {len(table):,} rows repeat another row. If they are copies, a test row may also be a training row, "
+            f"{repeated:,} of the {len(table):,} rows repeat another row. If they are copies, a test row may also be a "
+            f"training row, "
             "and the statement on new data is void: remove them. If they belong together, use `--group COLUMN`."
         )
     if _ordered(problem.y, problem.task):
         found.append(
-            "The rows are ordered by the target. If the order is that of time or of groups, later rows may follow another law than "
+            "The rows are ordered by the target. If the order is that of time or of groups, later rows may follow another "
+            "law than "
             "earlier ones, and a random split does not show it: the statement on new data is then void."
         )
     dates = [str(name) for name in problem.inputs.columns if _dates(problem.inputs[name], str(name))]
     if dates:
         found.append(
-            f"The column {dates[0]!r} looks like a date. If rows are ordered in time, the statement concerns new rows of the same "
+            f"The column {dates[0]!r} looks like a date. If rows are ordered in time, the statement concerns new rows of "
+            f"the same "
             "period, not later ones."
         )
     return found
@@ -137,19 +140,22 @@ def section(problem: TableProblem, promise: Promise, sizes: list[int], scores: l
     """
     split = problem.split
     used = (
-        f"The {len(split.train):,} training rows shaped the features and the weights, the {len(split.validation):,} validation rows "
+        f"The {len(split.train):,} training rows shaped the features and the weights, the {len(split.validation):,} "
+        f"validation rows "
         f"selected the penalty, and the {len(split.test):,} test rows were used for this statement alone. It was chosen before "
         "looking at them: it does not hold if you fit several models and keep the one whose statement is best."
     )
     assumed = (
-        "It assumes that new rows come from the same source in the same way as these (exchangeable rows). It is void where rows are "
+        "It assumes that new rows come from the same source in the same way as these (exchangeable rows). It is void where "
+        "rows are "
         "copies of each other, belong to groups, or are ordered in time."
     )
     paragraphs = [promise.sentence]
     if promise.groups is not None:
         name, count = promise.groups
         paragraphs.append(
-            f"The rows were split by {name!r}, so that no group is in two parts; the statement concerns new groups, of which the test "
+            f"The rows were split by {name!r}, so that no group is in two parts; the statement concerns new groups, of "
+            f"which the test "
             f"rows have {count:,}."
         )
     paragraphs += [used, assumed, *(f"Warning: {doubt}" for doubt in promise.doubts)]
@@ -174,5 +180,6 @@ def _figure(sizes: list[int], scores: list[float], rows: int) -> Figure:
         Series("error on the test rows", sizes, errors, kind="line"),
     ]
     caption = f"Clopper–Pearson bounds from {rows:,} test rows. Each point holds by itself, not all at once."
-    return Figure("bound", "Bound on the error by training rows", [Plot("training rows", "error", series, "log")], caption)
-
+    return Figure(
+        "bound", "Bound on the error by training rows", [Plot("training rows", "error", series, "log")], caption
+    )

@@ -129,7 +129,8 @@ def _data(findings: FitFindings) -> Section:
     grouped = "" if problem.group is None else f", with the rows of each {problem.group!r} kept together"
     paragraphs = [
         f"The task is {problem.task} of {problem.target!r}: {problem.reason}. The {sum(rows):,} rows were split at random "
-        f"(seed {findings.settings.seed}){stratified}{grouped}: {rows[0]:,} for training, {rows[1]:,} for selecting hyperparameters "
+        f"(seed {findings.settings.seed}){stratified}{grouped}: {rows[0]:,} for training, {rows[1]:,} for selecting "
+        f"hyperparameters "
         f"(validation), and {rows[2]:,} for the scores on this page (test). The test rows were not used for any selection."
     ]
     if problem.left_out:
