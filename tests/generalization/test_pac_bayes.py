@@ -261,7 +261,8 @@ def test_random_labels_get_no_bound_below_chance():
 def test_statements_hold_on_simulated_data_and_fail_without_the_divergence():
     """Linear classifiers of 40 noisy labels in 20 dimensions with a known risk. At a rate of 5 % in 30 data
     sets, 1.5 violations are allowed on average, and 6 or more have a probability of 0.3 %; none is expected."""
-    violations = ignored = 0 direction = np.eye(20)[0]
+    violations = ignored = 0
+    direction = np.eye(20)[0]
     for seed in range(30):
         generator = np.random.default_rng(seed)
         x = generator.normal(size=(40, 20))

@@ -124,7 +124,8 @@ def randomized_risk(module: ModuleType, context: ClaimContext, monkeypatch: pyte
 def landscape(module: ModuleType, context: ClaimContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """The smallest eigenvalue at zero is in closed form."""
     outcome = run(module, context, triples=500, widths=(4,), starts=4, powers=(8,), sliced=4, control=10)
-    assert outcome.holds points = importlib.import_module("taylornets.reproduction.claims._stationary_points")
+    assert outcome.holds
+    points = importlib.import_module("taylornets.reproduction.claims._stationary_points")
     net, x, y, _ = points.problem(context, 4, 8)
     (saddle,) = (row for row in map(tuple, list(outcome.tables)[1].rows) if row[1] == "saddle at 0")
     assert saddle[2:4] == pytest.approx([smallest_eigenvalue_at_zero(net, x, y)] * 2, rel=1e-9)
@@ -240,7 +241,8 @@ def sample_complexity(module: ModuleType, context: ClaimContext, monkeypatch: py
     grids = {"ntk": Grid(2, (0.7, 1.2, 1.8)), "quadratic": Grid(1, (9, 16, 27))}
     uneven = {model: Grid(1, (1, 3, 10, 30)) for model in grids}
     outcome = run(module, context, isotropic=Study((10, 20, 40), 2, grids), decays=(2.0,), uneven=uneven)
-    assert outcome.holds assert outcome.measured["NTK: exponent of n*"] == pytest.approx(2, abs=0.02)
+    assert outcome.holds
+    assert outcome.measured["NTK: exponent of n*"] == pytest.approx(2, abs=0.02)
     assert outcome.measured["quadratic model: exponent of n*"] == pytest.approx(1, abs=0.02)
     assert outcome.control is not None
     assert outcome.control.measured["NTK: exponent of n*"] == pytest.approx(0, abs=0.02)

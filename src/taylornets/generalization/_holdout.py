@@ -202,7 +202,8 @@ def _bentkus(losses: np.ndarray, delta: float) -> float:
 
 def _betting(losses: np.ndarray, delta: float) -> float:
     """The smallest risk at which a bettor against `E X ≥ r` ever multiplies the capital by `1/δ`."""
-    n = len(losses) steps = np.arange(1, n + 1)
+    n = len(losses)
+    steps = np.arange(1, n + 1)
     means = (0.5 + np.cumsum(losses)) / (1 + steps)
     variances = (0.25 + np.cumsum((losses - means) ** 2)) / (1 + steps)
     previous = np.concatenate([[0.25], variances[:-1]])
