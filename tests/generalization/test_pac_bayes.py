@@ -91,7 +91,7 @@ def test_norm_and_noise_are_those_of_the_lifted_weights(order, copies, symmetric
     x = jax.random.normal(keys[0], (5, 3), jnp.float64)
     w = np.asarray(jax.random.normal(keys[1], (6, copies, 3) if copies > 1 else (6, 3), jnp.float64))
     lifted, features = explicit(net, w, x, order)
-    found = _lifted.evaluate(net, w, np.asarray(x), _lifted.Orders((order,), (1.0,)))
+    found = _lifted.evaluate(net, w, np.asarray(x), _lifted.NoisyOrders((order,), (1.0,)))
     assert found.norm2 == pytest.approx(lifted @ lifted, rel=1e-9)
     np.testing.assert_allclose(found.outputs, features @ lifted, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(found.outputs, net.term(order, w, x), rtol=1e-9, atol=1e-12)
@@ -113,7 +113,7 @@ def test_sum_of_orders_counts_the_initial_network_and_the_ratios():
     w = 0.3 * np.asarray(net.w0)
     parts = [explicit(net, w, x, k) for k in (1, 2)]
     first = np.asarray(net.term(0, w, x))
-    kind = _lifted.Orders((0, 1, 2), (1.0, 2.0, 0.5))
+    kind = _lifted.NoisyOrders((0, 1, 2), (1.0, 2.0, 0.5))
     found = _lifted.evaluate(net, w, x, kind)
     assert found.norm2 == pytest.approx(1 + parts[0][0] @ parts[0][0] / 4 + parts[1][0] @ parts[1][0] * 4)
     spread = first[:, 0] ** 2 + 4 * np.sum(parts[0][1] ** 2, (1, 2)) + np.sum(parts[1][1] ** 2, (1, 2)) / 4

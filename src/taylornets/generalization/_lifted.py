@@ -38,7 +38,7 @@ class Lifted(NamedTuple):
     covariance: np.ndarray | None = None
 
 
-class Orders(NamedTuple):
+class NoisyOrders(NamedTuple):
     """The orders of a model and the noise of each.
 
     Attributes:
@@ -102,7 +102,7 @@ def lifted_norm2(net: TwoLayerNetwork, w: np.ndarray, order: int) -> float:
     return total + rounding if total > rounding else 0.0
 
 
-def evaluate(net: TwoLayerNetwork, w: Any, x: np.ndarray, kind: Orders) -> Lifted:
+def evaluate(net: TwoLayerNetwork, w: Any, x: np.ndarray, kind: NoisyOrders) -> Lifted:
     """Evaluates a sum of terms and its noise on examples."""
     parts = displacements(net, w, kind.orders)
     n, outputs = len(x), net.outputs
@@ -134,7 +134,7 @@ def _term(net: TwoLayerNetwork, part: np.ndarray | None, x: np.ndarray, order: i
     return outputs, noise * sizes[:, None, None]
 
 
-def evaluate_classes(net: TwoLayerNetwork, w: ArrayLike, x: np.ndarray, kind: Orders, classes: int) -> Lifted:
+def evaluate_classes(net: TwoLayerNetwork, w: ArrayLike, x: np.ndarray, kind: NoisyOrders, classes: int) -> Lifted:
     """Evaluates one displacement per class of a network with one output: independent noise, `N² = Σ_c N_c²`."""
     if np.ndim(w) not in {3, 4} or np.shape(w)[0] != classes:
         expected = f"one displacement per class, shape ({classes}, m, d) or ({classes}, m, R, d)"
@@ -146,7 +146,7 @@ def evaluate_classes(net: TwoLayerNetwork, w: ArrayLike, x: np.ndarray, kind: Or
     return Lifted(outputs, sum(item.norm2 for item in found), found[0].variance)
 
 
-def gram_of(net: TwoLayerNetwork, first: np.ndarray, second: np.ndarray, kind: Orders) -> np.ndarray:
+def gram_of(net: TwoLayerNetwork, first: np.ndarray, second: np.ndarray, kind: NoisyOrders) -> np.ndarray:
     """Computes inner products of the features, `Σ_k τ_k² Σ_p c_p(x) c_p(x') ⟨x, x'⟩^k`, shape `(n1, n2)`, for one output."""
     total = np.zeros((len(first), len(second)))
     weights = np.asarray(net.a[: net.pairs, 0], np.float64)

@@ -9,7 +9,7 @@ import numpy as np
 from taylornets import _checks
 from taylornets.generalization._lifted import (
     Lifted,
-    Orders,
+    NoisyOrders,
     check_network,
     evaluate,
     evaluate_classes,
@@ -80,7 +80,7 @@ def classes_of_labels(y: Any, outputs: int | None) -> Classes:
     return Classes(values.astype(int), count)
 
 
-def orders_of(order: Any, ratios: tuple[float, ...] | None) -> Orders:
+def orders_of(order: Any, ratios: tuple[float, ...] | None) -> NoisyOrders:
     """Checks `order` and the noise ratios of a sum."""
     several = isinstance(order, tuple | list)
     named = tuple(_checks.integer("order", k, 0 if several else 1) for k in (order if several else (order,)))
@@ -90,15 +90,15 @@ def orders_of(order: Any, ratios: tuple[float, ...] | None) -> Orders:
             "order", "an order ≥ 1 or a tuple of ascending orders", _checks.shown(order), advice
         )
     if ratios is None:
-        return Orders(named, (1.0,) * len(named))
+        return NoisyOrders(named, (1.0,) * len(named))
     if len(ratios) != len(named):
         raise _checks.ArgumentError("settings", f"{len(named)} noise ratios, one per order", f"{len(ratios)}")
     for ratio in ratios:
         _checks.positive("settings", ratio, "A noise ratio is a positive number.")
-    return Orders(named, tuple(map(float, ratios)))
+    return NoisyOrders(named, tuple(map(float, ratios)))
 
 
-def linear_model(net: Any, w: Any, x: Any, classes: Classes, kind: Orders, independent: bool) -> LinearModel:
+def linear_model(net: Any, w: Any, x: Any, classes: Classes, kind: NoisyOrders, independent: bool) -> LinearModel:
     """Evaluates a network or a kernel on all rows.
 
     Args:

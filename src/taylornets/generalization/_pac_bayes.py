@@ -92,9 +92,8 @@ def pac_bayes(
         net: a network, drawn independently of the rows; or a kernel: a Gram matrix of shape `(n, n)`, or an operator with
             `gram()`, `diagonal()` and `@`, such as the NTK of any model.
         w: displacement, shape `(m, d)`, or `(m, R, d)` with copies, trained in any way; for a sum of orders also a tuple
-            with one
-            displacement per order; with one output and `C > 2` classes, one per class: `(C, m, d)` or `(C, m, R, d)`. For a
-            kernel the coefficients of `f = K w`, shape `(n,)` or `(n, C)`.
+            with one displacement per order; with one output and `C > 2` classes, one per class: `(C, m, d)` or
+            `(C, m, R, d)`. For a kernel the coefficients of `f = K w`, shape `(n,)` or `(n, C)`.
         x: examples, shape `(n, d)`, i.i.d. from the test distribution; `None` for a kernel.
         y: labels, shape `(n,)` or `(n, 1)`: ±1, 0/1 or booleans, or `0..C-1`.
         order: `k ≥ 1`, or a tuple such as `(1, 2)` or `(0, 1, 2)` for a sum; 0 includes `f^(0)`. Not used for kernels.
