@@ -100,6 +100,12 @@ def counted_certificate(net: Any, w: np.ndarray, scaled: np.ndarray, labels: np.
     return generalization.pac_bayes(net, filled(w, len(w), net.inputs), x, labels, order=order)
 
 
+def forget(estimator: Any) -> None:
+    """Removes what an earlier fit said about new data."""
+    estimator.calibration_scores_, estimator.counted_rows_ = None, None
+    estimator._error_bound, estimator._error_void = None, NO_ROWS
+
+
 def stated(name: str, certificate: RiskCertificate | HoldOut | None, void: str) -> RiskCertificate | HoldOut:
     """Returns a certificate of error, or raises and says why there is none."""
     if certificate is None:

@@ -145,8 +145,7 @@ class TaylorClassifier(ClassifierMixin, TaylorEstimator):
         return stated(type(self).__name__, self._error_bound, self._error_void)
 
     def _assess(self, shares: RowShares, x: Any, y: Any) -> None:
-        self.calibration_scores_, self._error_bound, self._error_void = None, None, shares.void
-        self.counted_rows_ = shares.counted
+        self._error_void, self.counted_rows_ = shares.void, shares.counted
         if shares.held is not None:
             new, labels = x[shares.held], y[shares.held]
             if losses.get(self.loss_).probabilistic:

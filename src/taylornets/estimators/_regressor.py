@@ -87,7 +87,6 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
         return found, np.stack([found - width, found + width], axis=-1)
 
     def _assess(self, shares: RowShares, x: Any, y: Any) -> None:
-        self.calibration_scores_ = None
         if shares.held is not None:
             off = numbers_of_targets(y)[shares.held] - numbers_of_targets(self.predict(x[shares.held]))
             self.calibration_scores_ = np.sort(np.abs(off), axis=0)

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from taylornets import _checks, models
 from taylornets._fit import FitError, FitResult, Status, regularization_path
 from taylornets.certificates import Certificate
-from taylornets.estimators._assessment import ALL_ROWS, RowShares, shares_of
+from taylornets.estimators._assessment import ALL_ROWS, RowShares, forget, shares_of
 from taylornets.estimators._data import Scaling, TrainingData, columns_for, filled, folds_of, merged
 from taylornets.estimators._entry import check_new_rows, check_rows, precision_of
 from taylornets.estimators._parameters import path_of, settings_of
@@ -267,6 +267,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         self.n_iter_ = steps
         self.status_ = result.status.name
         self.history_ = history_of(result.history)
+        forget(self)
 
     def _scores(self, training: Training, penalties: tuple[float, ...], bar: Bar) -> list[list[float]]:
         """Returns cross-validated errors and risks, one pair per penalty."""

@@ -1,6 +1,6 @@
 """Saved models applied to tables: required columns, predictions, and certificates on new data."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -262,13 +262,11 @@ def certify(model: str, data: str, reading: Reading) -> Proof:
         rows, values = rows[train], values[train]
     features = pipeline[:-1].transform(_inputs(columns, table).iloc[rows])
     error = None
-    if columns.task == "classification":
-        # On other rows than those of the fit, which the model has not seen, the bound is a new one.
-        error = (
-            getattr(estimator, "certificate_of_error_", None)
-            if same
-            else holdout(estimator.predict(features) == values)
-        )
+    if columns.task == "classification" and same:
+        error = getattr(estimator, "certificate_of_error_", None)
+    elif columns.task == "classification":
+        condition = "Clopper–Pearson, provided that none of these rows was used for fitting"
+        error = replace(holdout(estimator.predict(features) == values), method=condition)
     return Proof(estimator.certify(features, values), len(rows), same, error)
 
 

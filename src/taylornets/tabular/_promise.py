@@ -41,6 +41,8 @@ class Promise:
         if self.error is not None:
             text = self.error.sentence
             return text if self.groups is None else text.replace("On new data", "On new groups", 1)
+        if self.groups is not None:
+            return "For rows in groups, no interval is stated."
         if self.width is None or not np.isfinite(self.width):
             return f"There are too few test rows for a {100 * LEVEL:g} % interval."
         return f"A new target lies within ±{self.width:.3g} of its prediction with probability {100 * LEVEL:g} %."
