@@ -93,7 +93,7 @@ def doubts_of(problem: TableProblem) -> list[str]:
         found.append(
             f"{repeated:,} of the {len(table):,} rows repeat another row. If they are copies, a test row may also be a "
             f"training row, "
-            "and the statement on new data is void: remove them. If they belong together, use `--group COLUMN`."
+            "and the statement on new data is void: remove them. If they belong together, split by `group`."
         )
     if _ordered(problem.y, problem.task):
         found.append(
