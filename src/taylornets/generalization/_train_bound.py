@@ -108,13 +108,13 @@ def pac_bayes_posterior(
 
     Example:
         >>> import jax, jax.numpy as jnp, taylornets as tn
-        >>> net = tn.TwoLayerNetwork.init(jax.random.key(0), inputs=3, width=8)
+        >>> net = tn.TwoLayerNetwork.init(jax.random.key(0), inputs=3, width=32)
         >>> x = jax.random.normal(jax.random.key(1), (200, 3))
-        >>> y = jnp.sign(x[:, 0] * x[:, 1])
-        >>> found = tn.generalization.pac_bayes_posterior(net, x, y, order=2)
-        >>> again = tn.generalization.pac_bayes(net, found.w, x, y, order=2)
-        >>> found.w.shape, bool(abs(again.gibbs - found.objective) < 1e-3)
-        ((8, 3, 3), True)
+        >>> y = jnp.sign(x[:, 0])
+        >>> found = tn.generalization.pac_bayes_posterior(net, x, y, order=1)
+        >>> again = tn.generalization.pac_bayes(net, found.w, x, y, order=1)
+        >>> found.w.shape, bool(again.gibbs <= found.objective + 1e-3)
+        ((32, 3), True)
     """
     started = time.perf_counter()
     check_delta(delta)
