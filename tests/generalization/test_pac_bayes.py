@@ -95,7 +95,7 @@ def test_norm_and_noise_are_those_of_the_lifted_weights(order, copies, symmetric
     assert found.norm2 == pytest.approx(lifted @ lifted, rel=1e-9)
     np.testing.assert_allclose(found.outputs, features @ lifted, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(found.outputs, net.term(order, w, x), rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(found.covariance, np.einsum("ncf,nef->nce", features, features), rtol=1e-10)
+    np.testing.assert_allclose(np.asarray(found.covariance), np.einsum("ncf,nef->nce", features, features), rtol=1e-10)
 
 
 def displacement(net, dtype=jnp.float64):

@@ -38,11 +38,11 @@ class Classes(NamedTuple):
 
     Attributes:
         labels: shape `(n,)`.
-        count: number of classes.
+        number: number of classes.
     """
 
     labels: np.ndarray
-    count: int
+    number: int
 
 
 def is_kernel(net: Any) -> bool:
@@ -72,7 +72,7 @@ def classes_of_labels(y: Any, outputs: int | None) -> Classes:
         return Classes(values, 2)
     if not several and np.array_equal(distinct, [0, 1]):
         return Classes(2 * values - 1, 2)
-    count = outputs if several else int(distinct[-1]) + 1
+    count = outputs if several and outputs is not None else int(distinct[-1]) + 1
     if np.any(distinct != np.round(distinct)) or distinct[0] < 0 or distinct[-1] >= count or count > len(values):
         bad = distinct[(distinct != np.round(distinct)) | (distinct < 0) | (distinct >= count)]
         expected = f"labels 0 to {count - 1}" if several else "labels ±1, 0/1, booleans, or classes 0 to C - 1"
@@ -114,8 +114,8 @@ def linear_model(net: Any, w: Any, x: Any, classes: Classes, kind: NoisyOrders, 
         return _kernel_model(net, w, classes)
     net = check_network(net)
     x = np.asarray(_checks.array("x", x, (n, net.inputs)), np.float64)
-    if net.outputs == 1 and classes.count > 2:
-        lifted = evaluate_classes(net, w, x, kind, classes.count)
+    if net.outputs == 1 and classes.number > 2:
+        lifted = evaluate_classes(net, w, x, kind, classes.number)
     else:
         lifted = evaluate(net, w, x, kind)
         if lifted.covariance is not None and independent:
@@ -152,7 +152,7 @@ def _kernel_model(net: Any, w: Any, classes: Classes) -> LinearModel:
         lifted = Lifted(values, float(np.sum(alpha * values)), covariance[:, 0, 0], covariance)
         return LinearModel(lifted, lifted.variance, None)
     alpha = alpha[:, None] if alpha.ndim == 1 else alpha
-    columns = 1 if classes.count == 2 else classes.count
+    columns = 1 if classes.number == 2 else classes.number
     if alpha.shape != (n, columns):
         expected = f"coefficients of shape ({n}, {columns})"
         raise _checks.ArgumentError(

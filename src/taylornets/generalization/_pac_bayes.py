@@ -207,7 +207,7 @@ def priors_of(model: LinearModel, classes: Classes, rows: Rows) -> list[tuple[fl
     labels = classes.labels[rows.prior]
     if len(np.unique(labels)) == 1:
         raise _checks.ArgumentError("prior_rows", "rows of at least two classes", f"only class {labels[0]:g}")
-    return trained_priors(model.gram(rows.prior, rows.prior), labels, classes.count, rows)
+    return trained_priors(model.gram(rows.prior, rows.prior), labels, classes.number, rows)
 
 
 def _certified(
@@ -244,7 +244,7 @@ def _certified(
     return RiskCertificate(
         gibbs=gibbs.bound, deterministic=min(1.0, deterministic), kl=gibbs.kl, empirical=gibbs.loss,
         train_error=float(np.mean(mistakes(scored))), rows=n, delta=delta,
-        scale=gibbs.scale * math.sqrt(lifted.norm2), threshold=threshold, classes=classes.count, bound=bound,
+        scale=gibbs.scale * math.sqrt(lifted.norm2), threshold=threshold, classes=classes.number, bound=bound,
     )  # fmt: skip
 
 

@@ -173,7 +173,7 @@ def _gram(net: Any, x: Any, classes: Classes, order: Any) -> tuple[np.ndarray, n
 
 def _pose(gram: np.ndarray, classes: Classes, rows: Rows, delta: float) -> tuple[_Problem, Any]:
     """Returns the problem, and the map from whitened coefficients to coefficients of the kernel on all rows."""
-    counted, columns = rows.counted, 1 if classes.count == 2 else classes.count
+    counted, columns = rows.counted, 1 if classes.number == 2 else classes.number
     inner, diagonal = gram[np.ix_(counted, counted)], np.diag(gram)[counted]
     base, prior, share = np.zeros((len(counted), columns)), None, 1.0
     if len(rows.prior):
@@ -207,7 +207,7 @@ def _start(gram: np.ndarray, problem: _Problem, classes: Classes, rows: Rows) ->
     best = np.zeros((problem.root.shape[1], columns))
     if len(rows.prior):
         return best
-    targets, n = targets_of(problem.labels, classes.count), len(problem.labels)
+    targets, n = targets_of(problem.labels, classes.number), len(problem.labels)
     projected, squares = problem.root.T @ targets, np.sum(problem.root**2, axis=0)
     lowest = np.inf
     for ridge in _RIDGES:

@@ -60,7 +60,7 @@ def promise_of(problem: TableProblem, model: Any, features: np.ndarray) -> Promi
     x, y = features[rows], problem.y[rows]
     predictions = model.predict(x)
     error, width, groups = None, None, None
-    if problem.groups is not None:
+    if problem.groups is not None and problem.group is not None:
         groups = (problem.group, len(np.unique(problem.groups[rows])))
     if problem.task == "classification":
         right = predictions == y
