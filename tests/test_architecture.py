@@ -15,24 +15,25 @@ SOURCE = Path(__file__).parents[1] / "src" / "taylornets"
 
 LEVELS = {
     "_checks": 0, "_devices": 0, "_discover": 0, "_files": 0, "_measures": 0, "_trees": 0,
-    "activations": 1, "datafiles": 1, "losses": 1, "penalties": 1, "records": 1, "series": 1, "statistics": 1,
+    "_checkpoints": 1, "activations": 1, "datafiles": 1, "losses": 1, "penalties": 1, "records": 1, "series": 1,
+    "statistics": 1,
     "expansion": 2, "report": 2, "two_layer": 2,
-    "expressivity": 3, "kernels": 3, "randomization": 3, "targets": 3,
-    "generalization": 4, "models": 4, "objectives": 4, "optimizers": 4,
+    "expressivity": 3, "kernels": 3, "learners": 3, "randomization": 3, "targets": 3,
+    "models": 4, "objectives": 4, "optimizers": 4,
     "_evaluator": 5, "certificates": 5,
-    "_fit": 6, "_regime": 6, "training": 6,
-    "estimators": 7,
+    "_fit": 6, "_regime": 6, "generalization": 6, "training": 6,
+    "dynamics": 7, "estimators": 7, "torch": 7,
     "learning": 8, "sweeps": 8,
     "diagnosis": 9, "reproduction": 9, "tabular": 9,
     "cli": 10,
     "__main__": 11,
 }  # fmt: skip
 
-# Planted weights are those of a target, a sweep is a grid of learning problems, trees are checked, and an objective is the
-# risk of a model.
+# Planted weights are those of a target, a learner's exponents too, a sweep is a grid of learning problems, trees and devices
+# are checked, an objective is the risk of a model, and training for a bound returns what `fit` returns.
 NEIGHBORS = {
-    ("expressivity", "targets"), ("sweeps", "learning"), ("_trees", "_checks"), ("_devices", "_checks"),
-    ("objectives", "models"),
+    ("expressivity", "targets"), ("learners", "targets"), ("sweeps", "learning"), ("_trees", "_checks"),
+    ("_devices", "_checks"), ("objectives", "models"), ("generalization", "_fit"),
 }  # fmt: skip
 
 # Rooms that see less than what lies below them.

@@ -20,14 +20,14 @@ import numpy as np
 import pytest
 
 import taylornets as tn
-from taylornets.generalization import GeneralizationCertificate
+from taylornets.generalization import GeneralizationCertificate, RiskCertificate
 from taylornets.learning import problems
 from taylornets.records import ClaimRecord, Stamp
 from taylornets.records.progress import Progress
 from taylornets.reproduction import _reproduce as runner
 from taylornets.reproduction import claims, reproduce
 from taylornets.reproduction._running import run_claim
-from taylornets.reproduction.claims import Claim, ClaimContext, NegativeControl, Outcome
+from taylornets.reproduction.claims import Claim, ClaimContext, NegativeControl, Outcome, _new_data
 from taylornets.reproduction.claims._classifiers import Certified
 from taylornets.reproduction.claims._order_learning import Learning
 from taylornets.reproduction.claims._studies import GOAL, Grid, Study
@@ -173,7 +173,10 @@ def escape(module: ModuleType, context: ClaimContext, monkeypatch: pytest.Monkey
 def generalization(module: ModuleType, context: ClaimContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """Compares the complexity of the linear model with its definition; `tests/generalization` covers the certificates."""
     proof = GeneralizationCertificate(0.3, 0.1, 0.1, 0.1, 1.0, 1.0, 0.0, 0.05, 2)
-    known = Certified("known", 10, {1: proof, 2: proof}, {1: 0.1, 2: 0.1})
+    risk = RiskCertificate(0.2, 0.3, 1.0, 0.1, 0.1, 10, 0.05, 1.0, 0.0, 2, "kl")
+    known = Certified("known", 10, {1: proof, 2: proof}, {1: 0.1, 2: 0.1}, {1: risk, 2: risk}, {1: 0.1, 2: 0.1})
+    monkeypatch.setattr(_new_data, "WIDTHS", (8, 32))
+    monkeypatch.setattr(_new_data, "ROWS", (100, 200))
     monkeypatch.setattr(module, "certificates", lambda context, names: [known])
     monkeypatch.setattr(module, "WIDTH", 8)
     keys = jax.random.split(context.key, 4)
@@ -187,7 +190,7 @@ def generalization(module: ModuleType, context: ClaimContext, monkeypatch: pytes
         np.mean(norms) / (40 * math.sqrt(8)), rel=1e-4
     )
 
-    sizes = {"grid_n": (128, 512), "grid_d": (8, 16), "grid_m": (8, 16), "base_n": 128, "base_d": 8, "many": 512}
+    sizes = {"grid_n": (128, 512), "grid_d": (8, 16), "simulations": 20, "base_n": 128, "base_d": 8, "many": 512}
     outcome = run(module, context, seeds=2, searches=1, data_sets=50, control=(8, 16, 32), **sizes)
     assert outcome.measured["quadratic model: exponent in n"] == pytest.approx(-0.5, abs=0.1)
     assert outcome.measured["quadratic model: exponent in d"] < -0.25  # flattened at small d, see the module
@@ -200,6 +203,11 @@ def generalization(module: ModuleType, context: ClaimContext, monkeypatch: pytes
     exponent = outcome.control.measured["quadratic model: exponent in d"]
     assert exponent == pytest.approx(0, abs=0.2)
     assert not module.holds(passing._replace(exponents=theory | {(2, "d"): exponent}))
+    counted = outcome.detail["violations"]
+    assert counted["PAC-Bayes"] == 0
+    assert counted["PAC-Bayes with δ and divergence ignored"] > 5
+    assert outcome.detail["PAC-Bayes bound for random labels"] >= 0.5
+    assert not module.holds(passing._replace(certified=[replace(known, risk_errors={1: 0.4, 2: 0.4})]))
 
 
 @check

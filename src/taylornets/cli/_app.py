@@ -13,7 +13,7 @@ import typer
 
 from taylornets._checks import ArgumentError
 from taylornets.cli import load
-from taylornets.cli._options import number, whole
+from taylornets.cli._options import number, once, whole
 from taylornets.cli._wording import translated, word
 
 DONE, BROKEN, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
@@ -30,13 +30,6 @@ app = typer.Typer(
 
 # Arguments of the running command, quoted in the report.
 _words: list[str] = []
-
-
-def _once(option: str, words: list[str] | None) -> str | None:
-    """Returns the value of an option that may be given at most once."""
-    if words is not None and len(words) > 1:
-        raise ArgumentError(option, "one column", f"{len(words)}: {', '.join(map(repr, words[:3]))}")
-    return words[0] if words else None
 
 
 def _version(asked: bool) -> bool:
@@ -136,15 +129,20 @@ def fit(
         list[str] | None,
         typer.Option("--categorical", metavar="COLUMN", help="Treat a numeric column as categorical; may be repeated."),
     ] = None,
+    group: Annotated[
+        list[str] | None,
+        typer.Option("--group", metavar="COLUMN", help="Keep rows with equal values in one part of the split."),
+    ] = None,
     encoding: Encoding = None,
     separator: Separator = None,
     decimal: Decimal = ".",
 ) -> int:
     """Train a Taylor model on a table, certify it, and compare its score with baselines."""
     options = {
-        "target": _once("--target", target), "order": order, "out": out, "task": task, "width": width, "penalty": penalty,
+        "target": once("--target", target), "order": order, "out": out, "task": task, "width": width, "penalty": penalty,
         "rank": rank, "seed": seed, "drop": tuple(drop or ()), "drop_constant": drop_constant,
         "categorical": tuple(categorical or ()), "encoding": encoding, "separator": separator, "decimal": decimal,
+        "group": once("--group", group),
     }  # fmt: skip
     return load("_fit").run_fit(load("_requests").request(data, options))
 
@@ -156,13 +154,17 @@ def predict(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="CSV or Parquet file; standard output by default.")
     ] = None,
+    interval: Annotated[
+        float | None,
+        number("--interval", "LEVEL", "Add intervals or sets that cover the target with this probability."),
+    ] = None,
     encoding: Encoding = None,
     separator: Separator = None,
     decimal: Decimal = ".",
 ) -> int:
     """Predict the target for each row of a table with a saved model."""
     reading = load("_requests").reading(encoding, separator, decimal)
-    return load("_fit").run_predict(model, data, out, reading)
+    return load("_fit").run_predict(model, data, out, reading, interval)
 
 
 @app.command()
@@ -239,7 +241,7 @@ def diagnose(
     if where is None:
         raise ArgumentError("FILE.py:FACTORY", "a file and a function in it", "none", "`--init` writes a starter file.")
     options = {
-        "data": data, "target": _once("--target", target), "task": task, "loss": loss, "checkpoints": tuple(checkpoints or ()),
+        "data": data, "target": once("--target", target), "task": task, "loss": loss, "checkpoints": tuple(checkpoints or ()),
         "start": start, "fixed": fixed, "orders": room.orders("--orders", orders), "max_order": max_order, "steps": steps,
         "batch_size": batch_size, "probe": probe, "learning_rate": learning_rate, "threshold": threshold,
         "tolerance": tolerance, "image_shape": room.image_shape(images), "seed": seed, "out": out, "resume": resume,

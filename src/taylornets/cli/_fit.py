@@ -55,7 +55,7 @@ def _written(frame: pd.DataFrame, out: Path) -> bytes:
     return frame.to_csv(index=False, lineterminator="\n").encode()
 
 
-def run_predict(model: str, data: str, out: Path | None, reading: Reading) -> int:
+def run_predict(model: str, data: str, out: Path | None, reading: Reading, interval: float | None = None) -> int:
     """Predicts the rows of a table and writes the predictions to a file or to standard output.
 
     Returns:
@@ -64,7 +64,7 @@ def run_predict(model: str, data: str, out: Path | None, reading: Reading) -> in
     screen = Console(stderr=True)
     if out is not None:
         _check_out(out)
-    found = predict(model, data, reading)
+    found = predict(model, data, reading, interval)
     if out is None:
         sys.stdout.write(_written(found.frame, Path("-.csv")).decode())
     else:
@@ -80,7 +80,7 @@ def run_predict(model: str, data: str, out: Path | None, reading: Reading) -> in
             soft_wrap=True,
         )
     if found.score is not None:
-        name = "accuracy" if len(found.frame.columns) > 1 else "R²"
+        name = "accuracy" if any(str(name).startswith("probability of ") for name in found.frame.columns) else "R²"
         seen = (
             " This is the table that the model was fitted on; most of its rows were used for training."
             if found.seen
@@ -127,4 +127,7 @@ def run_certify(model: str, data: str, reading: Reading) -> int:
     if proof.same:
         console.print()
         console.print(Text(verdict(found)))
+    if proof.error is not None:
+        console.print()
+        console.print(Text(f"{proof.error.sentence} {proof.error.basis}"))
     return DONE

@@ -4,6 +4,8 @@ from typing import Any
 
 import typer
 
+from taylornets._checks import ArgumentError
+
 
 def whole(option: str, metavar: str, text: str) -> Any:
     """Creates an option that takes an integer.
@@ -25,6 +27,13 @@ def number(option: str, metavar: str, text: str) -> Any:
         text: the help.
     """
     return typer.Option(option, metavar=metavar, help=text, parser=_number)
+
+
+def once(option: str, words: list[str] | None) -> str | None:
+    """Returns the value of an option that may be given at most once."""
+    if words is not None and len(words) > 1:
+        raise ArgumentError(option, "one column", f"{len(words)}: {', '.join(map(repr, words[:3]))}")
+    return words[0] if words else None
 
 
 def _integer(text: str | int) -> int:  # defaults come as numbers

@@ -7,12 +7,15 @@ from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
 
 from taylornets import _checks, losses
+from taylornets.estimators._assessment import RowShares, counted_certificate, stated, threshold
 from taylornets.estimators._data import TrainingData
 from taylornets.estimators._entry import check_rows
 from taylornets.estimators._solve import decided, takes_class_numbers
 from taylornets.estimators._taylor import TaylorEstimator
+from taylornets.generalization import HoldOut, RiskCertificate, holdout
 from taylornets.models import Model
 
 
@@ -54,11 +57,21 @@ class TaylorClassifier(ClassifierMixin, TaylorEstimator):
     rate, with ties broken by the risk. A class that occurs only in rows of weight 0 is ignored.
 
     Args:
+        held_out: fraction of the rows that training does not use, drawn at random. They give `certificate_of_error_` (a
+            hold-out bound, the tightest) and the sets of `predict_set`.
+        prior_rows: fraction of the rows on which the scaling is fitted. All rows train; `certificate_of_error_` is a PAC-Bayes
+            bound that counts the others. For rows that cannot be spared.
         loss: `"auto"` selects `"logistic"` for two classes and `"softmax"` for more (for the randomized network, whose
             expected softmax has no closed form, one-vs-rest `"logistic"`). Losses for real targets, such as `"squared"` and
             `"huber"`, fit ±1 and do not provide probabilities.
 
-    Source: theory 3, 5.
+    Attributes:
+        certificate_of_error_: with `held_out` or `prior_rows`, a bound on the error on new data (95 % confidence), its
+            `sentence` and `basis`. Otherwise the scaling depends on all rows, and the attribute raises an error that says so.
+        counted_rows_: indices of the rows that it counts, or `None`.
+        calibration_scores_: `1 - p(y)` of the held-out rows, sorted, or `None`.
+
+    Source: theory 3, 5, 13.
 
     Example:
         >>> import numpy as np, taylornets as tn
@@ -66,6 +79,8 @@ class TaylorClassifier(ClassifierMixin, TaylorEstimator):
         >>> model = tn.TaylorClassifier(width=32, random_state=0).fit(x, x[:, 0] * x[:, 1] > 0)
         >>> model.predict_proba(x).shape  # (n, classes)
         (60, 2)
+        >>> tn.TaylorClassifier(width=32, random_state=0, held_out=0.3).fit(x, x[:, 0] > 0).certificate_of_error_.rows
+        18
     """
 
     def predict(self, X: Any) -> np.ndarray:
@@ -104,6 +119,47 @@ class TaylorClassifier(ClassifierMixin, TaylorEstimator):
         if len(self.classes_) == 2:
             return np.concatenate([expit(-outputs), probabilities], axis=1)
         return probabilities / probabilities.sum(axis=1, keepdims=True)
+
+    def predict_set(self, X: Any, level: float = 0.9) -> np.ndarray:
+        """Conformal sets of classes; requires `held_out` and a loss with probabilities.
+
+        The class of a new row is in its set with probability `level` or more, over the held-out rows and the new row together.
+
+        Args:
+            X: examples, shape `(n, d)`.
+            level: coverage, between 0 and 1.
+
+        Returns:
+            Whether each class is in the set, shape `(n, classes)`.
+
+        Raises:
+            ArgumentError: for an invalid level, or a model fitted without held-out rows.
+        """
+        check_is_fitted(self)
+        return 1 - self.predict_proba(X) <= threshold(self.calibration_scores_, level, "level")[0]
+
+    @property
+    def certificate_of_error_(self) -> RiskCertificate | HoldOut:
+        """The bound on the error on new data; raises `AttributeError` with the reason if there is none."""
+        check_is_fitted(self)
+        return stated(type(self).__name__, self._error_bound, self._error_void)
+
+    def _assess(self, shares: RowShares, x: Any, y: Any) -> None:
+        self._error_void, self.counted_rows_ = shares.void, shares.counted
+        if shares.held is not None:
+            new, labels = x[shares.held], y[shares.held]
+            if losses.get(self.loss_).probabilistic:
+                own = self.predict_proba(new)[np.arange(len(new)), numbers_of(labels, self.classes_)]
+                known = np.isin(labels, self.classes_)
+                self.calibration_scores_ = np.sort(np.where(known, 1 - own, np.inf))[:, None]
+            if not shares.void:
+                self._error_bound = holdout(self.predict(new) == labels)
+        elif self.counted_rows_ is not None and not shares.void:
+            net = self._settings.network(self.initial_weights_, self.signs_)
+            numbers = numbers_of(y[self.counted_rows_], self.classes_)
+            labels = signs_of(numbers, 2)[:, 0] if self.signs_.shape[1] == 1 else numbers
+            scaled = self._scaled(x[self.counted_rows_])
+            self._error_bound = counted_certificate(net, self.displacement_, scaled, labels, self.model_)
 
     def _rows(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray]:
         return check_rows(self, x, y, sample_weight)

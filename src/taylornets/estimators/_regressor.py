@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
 
 from taylornets import _checks, losses
+from taylornets.estimators._assessment import RowShares, threshold
 from taylornets.estimators._data import TrainingData, center_and_spread
 from taylornets.estimators._entry import check_rows
 from taylornets.estimators._taylor import TaylorEstimator
@@ -42,6 +43,8 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
         n_jobs: number of folds trained in parallel; the result does not depend on it.
         random_state: seed of network, initialization and folds. Equal seeds give bitwise equal results on one machine.
         verbose: whether a progress bar is shown.
+        held_out: fraction of the rows that training does not use, drawn at random; they calibrate the intervals of `predict`.
+        prior_rows: for `TaylorClassifier`: fraction of the rows on which the scaling is fitted; see `certificate_of_error_`.
 
     Attributes:
         certificate_: `primal`, `dual`, `gap`, `relative_gap`, `dual_vector` (one row per distinct row of the data, sorted), or
@@ -52,6 +55,7 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
         penalty_: `λ`.
         status_: outcome of training, a name of `taylornets.Status`.
         path_: penalties with validation errors and risks, or `None`.
+        calibration_scores_: sorted absolute residuals of the held-out rows, shape `(n, outputs)`, or `None`.
 
     Source: theory 3, 5; Bai & Lee (2020).
 
@@ -63,17 +67,30 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
         True
     """
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Predicted targets.
+    def predict(self, X: Any, interval: float | None = None) -> Any:
+        """Predicted targets, and conformal intervals around them.
 
         Args:
             X: examples, shape `(n, d)`.
+            interval: coverage of an interval, for example 0.9; requires `held_out`. A new target lies in its interval with this
+                probability or more, over the held-out rows and the new row together, whatever the model (split conformal).
 
         Returns:
-            Predictions, shape `(n,)`, or `(n, outputs)` if the targets had two axes.
+            Predictions, shape `(n,)`, or `(n, outputs)` if the targets had two axes. With `interval`, a pair of these and the
+            intervals, shape `(n, 2)` or `(n, outputs, 2)`; infinite if there are too few held-out rows.
         """
         found = self._outputs(X) * self.target_scale_ + self.target_offset_
-        return found if self.target_columns_ else found[:, 0]
+        found = found if self.target_columns_ else found[:, 0]
+        if interval is None:
+            return found
+        width = threshold(self.calibration_scores_, interval, "interval")
+        width = width if self.target_columns_ else width[0]
+        return found, np.stack([found - width, found + width], axis=-1)
+
+    def _assess(self, shares: RowShares, x: Any, y: Any) -> None:
+        if shares.held is not None:
+            off = numbers_of_targets(y)[shares.held] - numbers_of_targets(self.predict(x[shares.held]))
+            self.calibration_scores_ = np.sort(np.abs(off), axis=0)
 
     def _rows(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray]:
         return check_rows(self, x, y, sample_weight, multi_output=True)

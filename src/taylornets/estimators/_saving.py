@@ -33,6 +33,7 @@ from taylornets.certificates import Certificate
 from taylornets.estimators._classifier import TaylorClassifier
 from taylornets.estimators._ntk_estimators import NTKClassifier, NTKRegressor
 from taylornets.estimators._regressor import TaylorRegressor
+from taylornets.generalization import HoldOut, RiskCertificate
 from taylornets.records.codec import CodecRule, decode, encode
 
 FORMAT = 1
@@ -41,7 +42,8 @@ _TRANSFORMERS = (
     ColumnTransformer, FeatureUnion, MinMaxScaler, MissingIndicator, OneHotEncoder, OrdinalEncoder, Pipeline,
     SimpleImputer, StandardScaler,
 )  # fmt: skip
-_CLASSES: dict[str, type] = {kind.__name__: kind for kind in (*_OURS, *_TRANSFORMERS, Certificate)}
+_CERTIFICATES = (Certificate, HoldOut, RiskCertificate)
+_CLASSES: dict[str, type] = {kind.__name__: kind for kind in (*_OURS, *_TRANSFORMERS, *_CERTIFICATES)}
 _SKLEARN = {kind.__name__ for kind in _TRANSFORMERS}
 _NEEDED = "a model file written by taylornets.save"
 _KEY = "taylornets model"

@@ -3,7 +3,7 @@
 import abc
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,38 +16,23 @@ from sklearn.utils.validation import check_is_fitted
 from taylornets import _checks, losses, models
 from taylornets._fit import FitError, FitResult, Status, regularization_path
 from taylornets.certificates import Certificate
+from taylornets.estimators._assessment import ALL_ROWS, RowShares, forget, shares_of
 from taylornets.estimators._data import Scaling, TrainingData, columns_for, filled, folds_of, merged
 from taylornets.estimators._entry import check_new_rows, check_rows, precision_of
 from taylornets.estimators._parameters import path_of, settings_of
 from taylornets.estimators._progress import Bar
 from taylornets.estimators._selection import fold_count, select
-from taylornets.estimators._solve import TaylorSettings, certified, certified_fit, history_of, stored, train
+from taylornets.estimators._solve import (
+    TaylorSettings,
+    Training,
+    certified,
+    certified_fit,
+    history_of,
+    stored,
+    train,
+)
 from taylornets.models import Model
 from taylornets.objectives import Objective
-
-
-class Training(NamedTuple):
-    """A prepared training problem.
-
-    Attributes:
-        settings: model, loss and penalty.
-        problem: the scaled data.
-        scaling: of the inputs.
-        w0: initial weights, shape `(m, d)`.
-        signs: output signs, shape `(m, outputs)`.
-        risk: the objective; its penalty is set later.
-        start: initial displacement, columns padded.
-        generator: source of further random numbers.
-    """
-
-    settings: TaylorSettings
-    problem: TrainingData
-    scaling: Scaling
-    w0: np.ndarray
-    signs: np.ndarray
-    risk: Objective
-    start: Array
-    generator: np.random.Generator
 
 
 class TaylorEstimator(BaseEstimator, abc.ABC):
@@ -75,6 +60,8 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         n_jobs: Any = None,
         random_state: Any = None,
         verbose: Any = False,
+        held_out: Any = None,
+        prior_rows: Any = None,
     ):
         self.order = order
         self.width = width
@@ -95,6 +82,8 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
+        self.held_out = held_out
+        self.prior_rows = prior_rows
 
     @abc.abstractmethod
     def _rows(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray]:
@@ -120,6 +109,10 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
     def _labels(self, encoded: np.ndarray) -> np.ndarray | None:
         """Returns the class indices of encoded targets; empty for regression."""
 
+    @abc.abstractmethod
+    def _assess(self, shares: RowShares, x: Any, y: Any) -> None:
+        """Stores what the held-out or counted rows say about new data."""
+
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Trains the model and certifies its optimality gap.
 
@@ -138,8 +131,9 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         """
         settings = settings_of(self)
         x, y, weight = self._rows(X, y, sample_weight)
+        shares = shares_of(self, settings.model, weight)
         with precision_of(x.dtype):
-            training = self._begin(settings, x, y, weight)
+            training = self._begin(settings, x, y, weight, shares)
             choosing = self.penalty == "cv"
             penalties = path_of(self) if choosing else (float(self.penalty),)
             scores = None
@@ -154,6 +148,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
                     on_check=lambda history: bar.advance(0, f"final fit, step {history.steps[-1]}"),
                 )  # fmt: skip
             self._keep(training, result, penalties[-1], steps)
+            self._assess(shares, x, y)
         if scores is not None:
             self.path_ = {"penalties": list(path_of(self)), "scores": scores}
         if result.status is Status.MAX_STEPS:
@@ -230,14 +225,20 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         certificate = getattr(self, "certificate_", None)
         return text if certificate is None else f"{text}  # {certificate}"
 
-    def _begin(self, settings: TaylorSettings, x: Any, y: Any, weight: np.ndarray) -> Training:
+    def _begin(
+        self, settings: TaylorSettings, x: Any, y: Any, weight: np.ndarray, shares: RowShares = ALL_ROWS
+    ) -> Training:
         """Scales the data, draws the network and the initial displacement, and prepares the objective."""
+        x, y, weight = (part[shares.kept] for part in (x, y, weight))
         self._learn_numbers(y, weight)
-        problem = merged(TrainingData(x, self._numbers(y), weight))
+        numbers = self._numbers(y)
+        problem = merged(TrainingData(x, numbers, weight))
         loss, outputs = self._learn_targets(problem, settings.meaning)
         settings, problem = settings._replace(loss=loss), problem._replace(y=self._encode(problem.y))
         generator = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
-        scaling = Scaling.of(problem, self.scaling, self.bias)
+        some = shares.shaping
+        shaping = problem if some is None else TrainingData(x[some], numbers[some], weight[some])
+        scaling = Scaling.of(shaping, self.scaling, self.bias)
         problem = problem._replace(x=scaling(problem.x))
         dtype, inputs = problem.x.dtype, problem.x.shape[1]
         w0 = np.tile(generator.standard_normal((self.width // 2, inputs)), (2, 1)).astype(dtype)
@@ -270,6 +271,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         self.n_iter_ = steps
         self.status_ = result.status.name
         self.history_ = history_of(result.history)
+        forget(self)
 
     def _scores(self, training: Training, penalties: tuple[float, ...], bar: Bar) -> list[list[float]]:
         """Returns cross-validated errors and risks, one pair per penalty."""

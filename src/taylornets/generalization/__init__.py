@@ -1,4 +1,7 @@
-"""Generalization: norms, exact Rademacher complexities, their bounds, and certificates for classifiers (theory 7).
+"""Generalization: Rademacher complexities and certificates of test error (theory 7, 13).
+
+`pac_bayes` certifies a classifier from its own training rows, `holdout` from rows that training did not use; `conformal` covers
+single predictions.
 
 Over the ball `‖W‖_{2,2k} ≤ B`, the linear functional of the term `f^(k)` separates over the units, and by Cauchy-Schwarz
 
@@ -21,13 +24,28 @@ from taylornets.generalization._certificate import GeneralizationCertificate as 
 from taylornets.generalization._certificate import certificate
 from taylornets.generalization._complexity import Rademacher as Rademacher
 from taylornets.generalization._complexity import operator_norm_ratio, rademacher, suprema
+from taylornets.generalization._conformal import check_level as check_level
+from taylornets.generalization._conformal import conformal
+from taylornets.generalization._holdout import HoldOut as HoldOut
+from taylornets.generalization._holdout import holdout, progressive, transfer
+from taylornets.generalization._pac_bayes import PacBayesSettings, pac_bayes
+from taylornets.generalization._risk_certificate import RiskCertificate as RiskCertificate
+from taylornets.generalization._risk_certificate import percent as percent
+from taylornets.generalization._train_bound import pac_bayes_posterior
 from taylornets.penalties import group_norm
 
 __all__ = [
+    "PacBayesSettings",
     "bound",
     "certificate",
+    "conformal",
     "group_norm",
+    "holdout",
     "operator_norm_ratio",
+    "pac_bayes",
+    "pac_bayes_posterior",
+    "progressive",
     "rademacher",
     "suprema",
+    "transfer",
 ]

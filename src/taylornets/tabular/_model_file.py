@@ -1,6 +1,6 @@
 """Saved models applied to tables: required columns, predictions, and certificates on new data."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from taylornets.certificates import Certificate
 from taylornets.datafiles import DataTable, Reading
 from taylornets.datafiles import read as read_table
 from taylornets.estimators import load
-from taylornets.tabular._problem import TableProblem, labels_of, split_of
+from taylornets.generalization import HoldOut, check_level, holdout
+from taylornets.tabular._problem import TableProblem, groups_of, labels_of, split_of
 from taylornets.tabular._scores import score_of
 
 MODEL = "model.safetensors"
@@ -33,6 +34,7 @@ class Columns:
         seed: random seed of the split.
         digest: hash of inputs and target, including rows without a target.
         text_target: whether the target was read as strings; class labels may also be numbers.
+        group: column whose groups were kept in one part of the split, or None.
     """
 
     target: str
@@ -42,6 +44,7 @@ class Columns:
     seed: int
     digest: str
     text_target: bool
+    group: str | None = None
 
     @property
     def inputs(self) -> list[str]:
@@ -76,11 +79,13 @@ class Proof:
         certificate: certificate of its weights.
         rows: number of rows of the certified problem.
         same: whether these are the training rows of the model.
+        error: bound on the error on new data; None for regression.
     """
 
     certificate: Certificate
     rows: int
     same: bool
+    error: HoldOut | None = None
 
 
 def describe(problem: TableProblem, table: DataTable, seed: int) -> Columns:
@@ -88,8 +93,9 @@ def describe(problem: TableProblem, table: DataTable, seed: int) -> Columns:
     names, column = [*problem.numbers, *problem.categories], table.frame[problem.target]
     digest = table.digest([*names, problem.target])
     return Columns(
-        problem.target, problem.task, problem.numbers, problem.categories, seed, digest, column.dtype == object
-    )
+        problem.target, problem.task, problem.numbers, problem.categories, seed, digest, column.dtype == object,
+        problem.group,
+    )  # fmt: skip
 
 
 def whole(steps: ColumnTransformer, model: Any, columns: Columns) -> Pipeline:
@@ -171,13 +177,15 @@ def _targets(columns: Columns, table: DataTable, pipeline: Any) -> tuple[np.ndar
     return present, values
 
 
-def predict(model: str, data: str, reading: Reading) -> Predictions:
+def predict(model: str, data: str, reading: Reading, interval: float | None = None) -> Predictions:
     """Predicts the rows of a table, which may or may not have the target.
 
     Args:
         model: model file or folder.
         data: the table, a file or `sklearn:NAME`.
         reading: how the table is read.
+        interval: coverage of an interval (columns `low` and `high`), or of a set of classes (column `set`), from the test rows
+            of the fit.
 
     Returns:
         One prediction per row.
@@ -185,6 +193,8 @@ def predict(model: str, data: str, reading: Reading) -> Predictions:
     Raises:
         ArgumentError: for a file that is not a model, or a table that does not match it.
     """
+    if interval is not None:
+        check_level(interval, "interval")
     pipeline, columns = open_model(model)
     table = read_for(columns, data, reading)
     prepared = pipeline[:-1].transform(_inputs(columns, table))
@@ -195,6 +205,8 @@ def predict(model: str, data: str, reading: Reading) -> Predictions:
         probabilities = estimator.predict_proba(prepared)
         for place, name in enumerate(estimator.classes_):
             frame[f"probability of {name}"] = probabilities[:, place]
+    if interval is not None:
+        frame = frame.assign(**_covering(estimator, prepared, interval, columns))
     ignored = [str(name) for name in table.frame.columns if name not in (*columns.inputs, columns.target)]
     if not _has_target(columns, table):
         return Predictions(frame, None, 0, ignored)
@@ -202,6 +214,18 @@ def predict(model: str, data: str, reading: Reading) -> Predictions:
     score = score_of(columns.task)(values, found[present]) if len(values) > 1 else None
     seen = table.digest([*columns.inputs, columns.target]) == columns.digest
     return Predictions(frame, score, len(values), ignored, seen)
+
+
+def _covering(estimator: Any, prepared: np.ndarray, level: float, columns: Columns) -> dict[str, Any]:
+    """Returns the columns of intervals, or of sets of classes."""
+    if getattr(estimator, "calibration_scores_", None) is None:
+        cause = "one fitted on groups of rows" if columns.group else "one without scores of its test rows"
+        raise _checks.ArgumentError("interval", "a model with test rows for intervals", cause, "Fit it again.")
+    if columns.task == "regression":
+        _, ends = estimator.predict(prepared, interval=level)
+        return {"low": ends[:, 0], "high": ends[:, 1]}
+    sets = estimator.predict_set(prepared, level)
+    return {"set": [" ".join(map(str, estimator.classes_[row])) for row in sets]}
 
 
 def certify(model: str, data: str, reading: Reading) -> Proof:
@@ -234,7 +258,21 @@ def certify(model: str, data: str, reading: Reading) -> Proof:
     same = table.digest([*columns.inputs, columns.target]) == columns.digest
     if same:
         labels = values if columns.task == "classification" else None
-        train = split_of(labels, len(values), columns.seed).train
+        train = split_of(labels, len(values), columns.seed, _groups(columns, table, present)).train
         rows, values = rows[train], values[train]
     features = pipeline[:-1].transform(_inputs(columns, table).iloc[rows])
-    return Proof(estimator.certify(features, values), len(rows), same)
+    error = None
+    if columns.task == "classification" and same:
+        error = getattr(estimator, "certificate_of_error_", None)
+    elif columns.task == "classification":
+        condition = "Clopper–Pearson, provided that none of these rows was used for fitting"
+        error = replace(holdout(estimator.predict(features) == values), method=condition)
+    return Proof(estimator.certify(features, values), len(rows), same, error)
+
+
+def _groups(columns: Columns, table: DataTable, present: np.ndarray) -> np.ndarray | None:
+    """Returns the groups of the rows with a target, as at the fit."""
+    if columns.group is None:
+        return None
+    names = [str(name) for name in table.frame.columns]
+    return groups_of(table.frame[present].reset_index(drop=True), columns.group, columns.target, names)

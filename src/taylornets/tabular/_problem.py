@@ -39,6 +39,8 @@ class TableProblem:
         left_out: number of rows with a missing target.
         dropped: excluded columns without information.
         split: split of the rows.
+        group: column whose groups are not split, or None.
+        groups: its values, or None.
     """
 
     source: str
@@ -50,6 +52,8 @@ class TableProblem:
     left_out: int
     dropped: list[str]
     split: Split
+    group: str | None = None
+    groups: np.ndarray | None = None
 
     @property
     def numbers(self) -> list[str]:
@@ -62,7 +66,9 @@ class TableProblem:
         return [name for name in self.inputs.columns if self.inputs[name].dtype == object]
 
 
-def pose(table: DataTable, target: str | None, task: str, seed: int, drop_constant: bool = False) -> TableProblem:
+def pose(
+    table: DataTable, target: str | None, task: str, seed: int, drop_constant: bool = False, group: str | None = None
+) -> TableProblem:
     """Creates a learning problem from a table.
 
     Args:
@@ -72,6 +78,7 @@ def pose(table: DataTable, target: str | None, task: str, seed: int, drop_consta
         seed: random seed of the split.
         drop_constant: whether to exclude empty and constant columns instead of raising; always done for the data sets that
             are bundled with scikit-learn.
+        group: column whose groups are kept in one part of the split; it is not an input.
 
     Returns:
         The problem; the split is stratified by class.
@@ -95,12 +102,24 @@ def pose(table: DataTable, target: str | None, task: str, seed: int, drop_consta
         got = f"{len(rows)}" + ("" if present.all() else f", and {int((~present).sum())} without a target")
         raise _checks.ArgumentError("data", f"at least {_LEAST_ROWS} rows with a target", got)
     found, reason, y = _task(rows[chosen].to_numpy(), chosen, task)
-    inputs: Any = rows[[name for name in names if name != chosen and name not in table.outcomes]]
+    groups = None if group is None else groups_of(rows, group, chosen, names)
+    inputs: Any = rows[[name for name in names if name not in (chosen, group) and name not in table.outcomes]]
     dropped = _constant(inputs) if drop_constant or table.source in bundled() else []
     inputs = inputs.drop(columns=dropped)
     _check_inputs(inputs)
-    split = split_of(y if found == "classification" else None, len(y), seed)
-    return TableProblem(table.source, chosen, found, reason, inputs, y, int((~present).sum()), dropped, split)
+    split = split_of(y if found == "classification" else None, len(y), seed, groups)
+    left_out = int((~present).sum())
+    return TableProblem(table.source, chosen, found, reason, inputs, y, left_out, dropped, split, group, groups)
+
+
+def groups_of(rows: Any, group: str, target: str, names: list[str]) -> np.ndarray:
+    """Returns the groups of the rows as strings; rows without a value form groups of their own."""
+    _known("group", group, names)
+    if group == target:
+        raise _checks.ArgumentError("group", "a column other than the target", repr(group))
+    column = rows[group]
+    own = np.array([f"(row {place})" for place in range(len(rows))])
+    return np.where(column.isna().to_numpy(), own, column.astype(str).to_numpy()).astype(str)
 
 
 def _known(argument: str, name: str, names: list[str]) -> None:
@@ -184,21 +203,24 @@ def _check_inputs(inputs: Any) -> None:
             raise _checks.ArgumentError("data", expected, f"{column.abs().max():g} in {name!r}", advice)
 
 
-def split_of(labels: np.ndarray | None, rows: int, seed: int) -> Split:
+def split_of(labels: np.ndarray | None, rows: int, seed: int, groups: np.ndarray | None = None) -> Split:
     """Splits rows at random: 70 % training, 15 % validation, 15 % test, with at least one row of every class in each.
 
     Args:
         labels: classes, shape `(rows,)`, or None.
         rows: number of rows.
         seed: random seed.
+        groups: groups that are kept in one part, shape `(rows,)`; the split is then not stratified.
 
     Returns:
         The three parts.
     """
     generator = np.random.default_rng(seed)
-    groups = [np.arange(rows)] if labels is None else [np.flatnonzero(labels == name) for name in np.unique(labels)]
+    if groups is not None:
+        return _grouped(labels, groups, generator)
+    strata = [np.arange(rows)] if labels is None else [np.flatnonzero(labels == name) for name in np.unique(labels)]
     parts: tuple[list[np.ndarray], ...] = ([], [], [])
-    for group in groups:
+    for group in strata:
         shuffled = generator.permutation(group)
         validation, test = (max(1, round(share * len(group))) for share in (VALIDATION, TEST))
         for part, piece in zip(
@@ -207,3 +229,23 @@ def split_of(labels: np.ndarray | None, rows: int, seed: int) -> Split:
             part.append(piece)
     train, validation, test = (np.sort(np.concatenate(part)) for part in parts)
     return Split(train, validation, test)
+
+
+def _grouped(labels: np.ndarray | None, groups: np.ndarray, generator: np.random.Generator) -> Split:
+    """Assigns whole groups at random: the same shares of the groups, not of the rows."""
+    names, index = np.unique(groups, return_inverse=True)
+    if len(names) < _LEAST_ROWS:
+        raise _checks.ArgumentError("group", f"a column with at least {_LEAST_ROWS} groups", f"{len(names)}")
+    validation, test = (max(1, round(share * len(names))) for share in (VALIDATION, TEST))
+    place = np.empty(len(names), int)
+    place[generator.permutation(len(names))] = np.arange(len(names))
+    part = np.where(place >= len(names) - test, 2, np.where(place >= len(names) - test - validation, 1, 0))[index]
+    train, held, last = (np.flatnonzero(part == number) for number in range(3))
+    if labels is not None:
+        lacking = sorted(set(labels) - set(labels[train]))
+        if lacking:
+            expected = "groups such that every class is among the training rows"
+            raise _checks.ArgumentError(
+                "group", expected, f"none with {lacking[0]!r}", "Try another seed, or merge classes."
+            )
+    return Split(train, held, last)

@@ -20,6 +20,7 @@ from taylornets.tabular._model_file import MODEL, describe, whole
 from taylornets.tabular._path import FitSettings, Learned, learn, new_model, quietly
 from taylornets.tabular._prepare import prepared
 from taylornets.tabular._problem import TableProblem, pose
+from taylornets.tabular._promise import promise_of
 from taylornets.tabular._scores import score_of
 from taylornets.tabular._sections import FitFindings, scores, story
 
@@ -43,6 +44,7 @@ class FitRequest:
         command: the request as a shell command.
         task: `"auto"`, `"classification"` or `"regression"`.
         drop_constant: whether to exclude empty and constant columns instead of raising.
+        group: column whose groups are kept in one part of the split, or None.
     """
 
     data: str
@@ -53,6 +55,7 @@ class FitRequest:
     command: str
     task: str = "auto"
     drop_constant: bool = False
+    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def fit(request: FitRequest, progress: Progress, saved: Callable[[Path], None]) 
     check_folder(request.out, "fit", lambda out: records.load_page_run(out, ("fit",)))
     with stage(progress, "reading"):
         table = read(request.data, request.reading)
-        problem = pose(table, request.target, request.task, settings.seed, request.drop_constant)
+        problem = pose(table, request.target, request.task, settings.seed, request.drop_constant, request.group)
         steps, features = prepared(problem)
     parts: Any = tuple(
         (features[rows], problem.y[rows])
@@ -100,6 +103,7 @@ def fit(request: FitRequest, progress: Progress, saved: Callable[[Path], None]) 
     read_seconds = time.perf_counter() - begin
     with stage(progress, "training") as tell:
         learned = learn(problem.task, settings, parts[0], parts[1], tell)
+    promise = promise_of(problem, learned.model, features)
     columns = describe(problem, table, settings.seed)
     facts = _facts(request, problem, start, columns.digest)
     prepare_folder(request.out, _OWN)
@@ -111,7 +115,7 @@ def fit(request: FitRequest, progress: Progress, saved: Callable[[Path], None]) 
     ntk = next(result.setting for result in baselines if result.name == "NTK ridge")
     with stage(progress, "learning curve") as tell:
         sizes, curves = _learning_curve(problem, settings, learned, ntk, parts, tell)
-    findings = FitFindings(problem, table.format, steps, features, settings, learned, baselines, sizes, curves)
+    findings = FitFindings(problem, table.format, steps, features, settings, learned, baselines, sizes, curves, promise)
     timings = {"reading": read_seconds, "training": learned.seconds, "all": time.perf_counter() - begin}
     record = story(findings, _shown(facts, timings), request.command)
     records.save_page(request.out, record)
@@ -121,6 +125,7 @@ def fit(request: FitRequest, progress: Progress, saved: Callable[[Path], None]) 
     }  # fmt: skip
     facts |= {
         "end": environment.now(), "timings": timings, "scores": scores(findings), "certificate": proof,
+        "error_bound": None if promise.error is None else promise.error.bound,
         "penalty": float(learned.model.penalty_), "model_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
     }  # fmt: skip
     records.save_page_run(request.out, "fit", {"status": "finished"} | facts)
@@ -154,6 +159,7 @@ def _facts(request: FitRequest, problem: TableProblem, start: str, digest: str) 
         "command": request.command,
         "data": {"source": request.data, "sha256": digest, "rows": len(problem.y), "without_target": problem.left_out},
         "target": problem.target,
+        "group": problem.group,
         "task": problem.task,
         "columns": {"numbers": problem.numbers, "categories": problem.categories},
         "split": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from taylornets.generalization import percent
 from taylornets.records import PageRecord, Section, Table
 from taylornets.tabular import _figures as figures
 from taylornets.tabular import _wording as wording
@@ -12,6 +13,8 @@ from taylornets.tabular._baselines import KERNEL_ROWS, Result
 from taylornets.tabular._path import FitSettings, Learned
 from taylornets.tabular._prepare import described
 from taylornets.tabular._problem import TableProblem
+from taylornets.tabular._promise import LEVEL, Promise
+from taylornets.tabular._promise import section as new_data
 from taylornets.tabular._scores import difference, interval, name_of, score_of
 
 _WORST = 12
@@ -31,6 +34,7 @@ class FitFindings:
         baselines: their results, in the order of the page.
         sizes: numbers of training rows in the learning curve.
         curves: scores of the learning curve, by label; our model on the test rows first.
+        promise: the statement on new data.
     """
 
     problem: TableProblem
@@ -42,6 +46,7 @@ class FitFindings:
     baselines: list[Result]
     sizes: list[int]
     curves: dict[str, list[float]]
+    promise: Promise
 
     @property
     def model(self) -> Any:
@@ -82,22 +87,32 @@ def story(findings: FitFindings, facts: dict[str, Any], command: str) -> PageRec
         "optimality gap": "unknown"
         if certificate is None
         else f"at most {wording.share(min(float(certificate.relative_gap), 1.0))}",
+        **_new(findings.promise),
         "task": f"{task} of {problem.target!r}",
     }
     sections = [
         _data(findings),
         _certificate(findings),
+        new_data(problem, findings.promise, findings.sizes, next(iter(findings.curves.values()))),
         _comparison(findings, found, (low, high)),
         _errors(findings, predictions, x, y),
         _model(findings, found),
     ]
-    lead = f"{wording.verdict(certificate)} {_sentence(task, found['test'], len(y))}"
+    lead = f"{wording.verdict(certificate)} {_sentence(task, found['test'], len(y))} {findings.promise.sentence}"
+    lead = " ".join([lead, *(f"Warning: {doubt}" for doubt in findings.promise.doubts)])
     title = f"{problem.target} from {problem.source}"
     closing = (
         "The model is saved as `model.safetensors` in the folder of this page. To predict new rows, run `taylornets "
         "predict DIR FILE`; to re-certify the model, run `taylornets certify DIR FILE`."
     )
     return PageRecord("fit", title, lead, headline, sections, facts, command, (closing,))
+
+
+def _new(promise: Promise) -> dict[str, str]:
+    """The headline of the statement on new data."""
+    if promise.error is not None:
+        return {"error on new data": f"at most {percent(promise.error.bound)} (95 % confidence)"}
+    return {} if promise.width is None else {f"{100 * LEVEL:g} % interval": f"±{promise.width:.3g}"}
 
 
 def _sentence(task: str, score: float, rows: int) -> str:
@@ -110,10 +125,12 @@ def _data(findings: FitFindings) -> Section:
     problem = findings.problem
     split = problem.split
     rows = [len(split.train), len(split.validation), len(split.test)]
-    stratified = ", stratified by class" if problem.task == "classification" else ""
+    stratified = ", stratified by class" if problem.task == "classification" and problem.group is None else ""
+    grouped = "" if problem.group is None else f", with the rows of each {problem.group!r} kept together"
     paragraphs = [
         f"The task is {problem.task} of {problem.target!r}: {problem.reason}. The {sum(rows):,} rows were split at random "
-        f"(seed {findings.settings.seed}){stratified}: {rows[0]:,} for training, {rows[1]:,} for selecting hyperparameters "
+        f"(seed {findings.settings.seed}){stratified}{grouped}: {rows[0]:,} for training, {rows[1]:,} for selecting "
+        f"hyperparameters "
         f"(validation), and {rows[2]:,} for the scores on this page (test). The test rows were not used for any selection."
     ]
     if problem.left_out:
