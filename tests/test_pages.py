@@ -76,6 +76,12 @@ def regime(names: dict[str, Any], out: str) -> None:
     assert names["drift"].shape == (5, 1, 5, 1)
 
 
+def target_exponents(names: dict[str, Any], out: str) -> None:
+    assert "2 3\n" in out
+    assert names["spectrum"].exponent == 2
+    assert "do not predict the models of `tn.fit`" in out
+
+
 def taylor_mode(names: dict[str, Any], out: str) -> None:
     assert names["value"].shape == (5, 2)
 
@@ -88,6 +94,7 @@ HOLDS = {
     "docs/generalization.md": generalization,
     "docs/landscape.md": landscape,
     "docs/regime.md": regime,
+    "docs/targets.md": target_exponents,
     "docs/taylor-mode.md": taylor_mode,
 }
 
