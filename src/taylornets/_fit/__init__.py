@@ -1,11 +1,12 @@
 """The training entries `fit` and `fit_path`."""
 
 from taylornets._fit._fit import fit as fit
-from taylornets._fit._fit import minimize as minimize
 from taylornets._fit._methods import default_method as default_method
+from taylornets._fit._minimize import minimize as minimize
 from taylornets._fit._path import fit_path as fit_path
 from taylornets._fit._path import regularization_path as regularization_path
 from taylornets._fit._result import FitError as FitError
 from taylornets._fit._result import FitHistory as FitHistory
 from taylornets._fit._result import FitResult as FitResult
 from taylornets._fit._result import Status as Status
+from taylornets._fit._train import Rank as Rank

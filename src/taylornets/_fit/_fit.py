@@ -1,30 +1,17 @@
 """The training entry `fit` (theory 3 to 5): an initialization, a method, and a certificate as the stopping rule."""
 
-import time
-from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
-import jax
-import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from taylornets import _checks, losses
-from taylornets._fit._methods import default_method
-from taylornets._fit._result import FitError, FitHistory, FitResult, Status
-from taylornets.certificates import Certificate, certify_objective
+from taylornets._fit._result import FitError, FitResult
+from taylornets._fit._train import Rank, train
 from taylornets.models import ModelLike
 from taylornets.objectives import Objective, objective
-from taylornets.optimizers import Method, MethodOutcome
+from taylornets.optimizers import Method
 from taylornets.two_layer import TwoLayerNetwork
-
-_FIRST_CHECK = 20
-_CHECK_GROWTH = 1.25
-_CHECK_GROWTH_COSTLY = 1.6
-_STRETCH = 0.01
-_RESTARTS = 3
-_SAME_OBJECTIVE = 1e-7
 
 
 def fit(
@@ -36,11 +23,11 @@ def fit(
     loss: str | losses.Loss = "squared",
     penalty: float | Array,
     power: float = 8,
-    method: str | Method = "lbfgs",
+    method: str | Method = "auto",
     w_init: Array | None = None,
     key: PRNGKeyArray | None = None,
-    rank: int = 1,
-    tol: float = 1e-8,
+    rank: Rank = "auto",
+    tol: float | None = None,
     max_steps: int = 5000,
     throw: bool = True,
     chunk_size: int | None = None,
@@ -57,32 +44,38 @@ def fit(
         loss: a name of `taylornets.losses`, or a loss.
         penalty: `λ > 0`.
         power: `p ≥ 2k`.
-        method: `"lbfgs"`, `"negative_curvature"` (escapes saddles and stops at second-order stationary points),
+        method: `"auto"` (default): for the quadratic model the dual Newton method, on large problems after L-BFGS; for the
+            linear model Newton's method on the ridge dual; L-BFGS for all others. `"dual_newton"` (linear and quadratic
+            models), `"lbfgs"`, `"negative_curvature"` (escapes saddles and stops at second-order stationary points),
             `"perturbed_gradient_descent"`, `"noisy_sgd"` (minibatches, fresh signs at every step for randomized models,
             and a learning rate that decays to 0 at `max_steps`), `"gradient_descent"`, or a method object from
             `taylornets.optimizers`.
-        w_init: initial displacement, shape `(m, d)` or `(m, R, d)`; by default zero for the linear model and the full
-            network, and small and random otherwise, since `w = 0` is a saddle of every term of order ≥ 2.
+        w_init: initial displacement, shape `(m, d)` or `(m, R, d)`; by default none for the dual Newton method, zero for the
+            full network, and small and random otherwise, since `w = 0` is a saddle of every term of order ≥ 2.
         key: JAX random key for the noise of the method, the random initialization, and up to three restarts if a gap
-            remains (the best result is returned); by default `jax.random.key(0)`.
-        rank: number of copies `R` of each unit, which share `w0_r` and are penalized jointly; `R > 1` only for single terms
-            of order ≥ 2.
-        tol: relative gap at which a certified run stops; for other models, the threshold on the scale-free gradient
-            `‖∇P‖ max(‖w‖, m^{1/2 - 1/(2k)}/B_x) / P`.
-        max_steps: maximum number of iterations.
+            remains at a fixed rank (the best result is returned); by default `jax.random.key(0)`.
+        rank: `"auto"` (default) finds the number of copies `R` of each unit that the optimum of the quadratic model requires
+            and is 1 for all other models; an integer fixes it. Copies share `w0_r` and are penalized jointly; `R > 1` only
+            for single terms of order ≥ 2. First-order methods add copies at stationary points, along directions of negative
+            curvature of the lifted problem.
+        tol: relative gap at which a certified run stops; by default 1e-8 in float64, and in float32 the larger of 1e-4 and
+            four times the rounding allowance of the certificate, `64 ε (√n + d)`. For other models, the threshold on
+            the scale-free gradient `‖∇P‖ max(‖w‖, m^{1/2 - 1/(2k)}/B_x) / P`.
+        max_steps: maximum number of iterations, of all methods and ranks together.
         throw: whether a failed run raises; otherwise `status` reports the failure.
         chunk_size: examples processed at a time, see `TwoLayerNetwork.prepare`.
         sample_weight: weights of the examples, shape `(n,)`, see `taylornets.objective`; objective and certificate
             refer to the weighted problem.
 
     Returns:
-        The result with displacement, certificate and status.
+        The result with displacement, certificate and status; `w` has shape `(m, d)` whenever rank one suffices, otherwise
+        `(m, R, d)` with the least `R`.
 
     Raises:
         ArgumentError: for invalid arguments.
         FitError: if `max_steps` is reached or the objective is not finite, unless `throw=False`.
 
-    Source: theory 3, 5.
+    Source: theory 3, 5, 11.
 
     Example:
         >>> import jax, taylornets as tn
@@ -104,134 +97,18 @@ def fit(
     return result
 
 
-def check_settings(rank: Any, max_steps: Any, tol: Any) -> tuple[int, int]:
-    """Checks the arguments that do not depend on the data; returns `rank` and `max_steps` as integers."""
-    rank, max_steps = _checks.integer("rank", rank, 1), _checks.integer("max_steps", max_steps, 1)
-    _checks.positive("tol", tol)
-    return rank, max_steps
+def check_settings(rank: Any, max_steps: Any, tol: Any) -> tuple[Rank, int]:
+    """Checks the arguments that do not depend on the data; returns `rank` and `max_steps`."""
+    if isinstance(rank, str) and rank != "auto":
+        raise _checks.ArgumentError("rank", "'auto' or an integer ≥ 1", repr(rank))
+    found: Rank = "auto" if isinstance(rank, str) else _checks.integer("rank", rank, 1)
+    if tol is not None:
+        _checks.positive("tol", tol)
+    return found, _checks.integer("max_steps", max_steps, 1)
 
 
-def check_copies(risk: Objective, rank: int, model: Any) -> None:
+def check_copies(risk: Objective, rank: Rank, model: Any) -> None:
     """Rejects a rank above one for models without copies of units."""
-    if rank > 1 and not risk.model.copies:
+    if rank != "auto" and rank > 1 and not risk.model.copies:
         advice = "Only single terms of order ≥ 2 support copies."
-        raise _checks.ArgumentError("rank", f"1 for model={model!r}", str(rank), advice)
-
-
-def train(
-    risk: Objective,
-    w: ArrayLike | None,
-    *,
-    method: str | Method,
-    key: PRNGKeyArray | None,
-    rank: int,
-    tol: float,
-    max_steps: int,
-) -> FitResult:
-    """Runs `fit` on a prepared objective, from `w` or from the default initialization with restarts."""
-    key = jax.random.key(0) if key is None else key
-    solver = default_method(method, risk, key, max_steps) if isinstance(method, str) else method
-    options: dict[str, Any] = {"certified": risk.model.certifiable, "tol": tol, "max_steps": max_steps}
-    if w is not None:
-        return minimize(risk, risk.displacement(w), solver, key, **options)
-    result = minimize(risk, risk.start(key, rank), solver, key, **options)
-    # A remaining gap indicates a local minimum of a narrow network or an optimum of higher rank. A restart distinguishes
-    # the two: runs that end at the same objective have reached the optimum of this rank.
-    for attempt in range(_RESTARTS):
-        if result.status is not Status.GAP_REMAINS:
-            break
-        other_key = jax.random.fold_in(key, attempt)
-        other = minimize(risk, risk.start(other_key, rank), solver, other_key, **options)
-        if abs(other.objective - result.objective) <= _SAME_OBJECTIVE * result.objective:
-            break
-        result = min(result, other, key=lambda candidate: candidate.objective)
-    return result
-
-
-class _Preconditioned(eqx.Module):
-    """The objective in the coordinates `z` with `w = z A`, `A = (S/‖S‖ + ε I)^{-1/2}`, `S = Σ p_i x_i x_iᵀ`.
-
-    The curvature in `w_r` enters through `⟨w_r, x_i⟩`, so anisotropic inputs make the objective ill-conditioned. `ε` limits
-    the scaling of a direction and is a heuristic. It halves the steps on digits; for isotropic inputs `A` is nearly `I`.
-    """
-
-    risk: Objective
-    transform: Float[Array, "d d"]
-    inverse: Float[Array, "d d"]
-
-    @classmethod
-    def of(cls, risk: Objective) -> "_Preconditioned":
-        x = risk.x
-        values, vectors = jnp.linalg.eigh((x * risk.weights()[:, None]).T @ x)
-        scale = jnp.sqrt(jnp.maximum(values / values[-1], 0) + _STRETCH)
-        return cls(risk, (vectors / scale[None, :]) @ vectors.T, (vectors * scale[None, :]) @ vectors.T)
-
-    def __call__(self, z: Array) -> Array:
-        return self.risk(z @ self.transform)
-
-
-def minimize(
-    risk: Objective,
-    w: Array,
-    solver: Method,
-    key: PRNGKeyArray,
-    *,
-    certified: bool,
-    tol: float,
-    max_steps: int,
-    on_check: Callable[[FitHistory], None] | None = None,
-) -> FitResult:
-    """Runs a method on a prepared objective, with checks at a geometric schedule of steps.
-
-    The schedule depends only on the number of steps, so results do not depend on the speed of the machine, and it bounds
-    the fraction of time spent on certificates. `on_check` is called with the history after every check.
-    """
-    started = time.perf_counter()
-    history = FitHistory()
-    fun = _Preconditioned.of(risk) if solver.scales_inputs else risk
-    enter, leave = (fun.inverse, fun.transform) if isinstance(fun, _Preconditioned) else (None, None)
-    state = solver.init(fun, w if enter is None else w @ enter, key)
-    randomized = certified and risk.model.randomization is not None
-    check, growth = _FIRST_CHECK, _CHECK_GROWTH_COSTLY if randomized else _CHECK_GROWTH
-    certificate: Certificate | None = None
-    value, gradient = risk.value_and_gradient(w)
-    while True:
-        state = solver.advance(fun, state, min(check, max_steps) - int(state.steps))
-        candidate = state.w if leave is None else state.w @ leave
-        size = jnp.maximum(jnp.linalg.norm(candidate), risk.natural_norm)
-        # If the objective is not finite, the best known point is used.
-        diverged = not bool(jnp.isfinite(state.value))
-        if jnp.isfinite(candidate).all():
-            found, slope = risk.value_and_gradient(candidate)
-            diverged |= not bool(jnp.isfinite(found))
-            if not diverged or found < value:
-                w, value, gradient = candidate, found, slope
-        certificate = certify_objective(risk, w) if certified else None
-        history.add(int(state.steps), value, gradient, size, certificate, time.perf_counter() - started)
-        if on_check is not None:
-            on_check(history)
-        outcome = solver.outcome(state)
-        status = Status.DIVERGED if diverged else _status(outcome, history, certificate, tol, max_steps)
-        if status is not None:
-            return FitResult(w, float(value), certificate, status, int(state.steps), history, outcome.stationarity)
-        check = max(int(state.steps) + 1, int(growth * check))
-
-
-def _status(
-    outcome: MethodOutcome, history: FitHistory, certificate: Certificate | None, tol: float, max_steps: int
-) -> Status | None:
-    """Returns the status if the run ends at this check, otherwise None."""
-    if certificate is not None:
-        if history.relative_gap[-1] <= tol:
-            return Status.CERTIFIED
-        end = Status.GAP_REMAINS
-    else:
-        if outcome.second_order:
-            return Status.SECOND_ORDER
-        # A method with a second-order test continues until that test, however small the gradient.
-        if history.scaled_gradient[-1] <= tol and (outcome.stalled or outcome.second_order is None):
-            return Status.STATIONARY
-        end = Status.STALLED
-    if outcome.stalled:
-        return end
-    return Status.MAX_STEPS if history.steps[-1] >= max_steps else None
+        raise _checks.ArgumentError("rank", f"1 or 'auto' for model={model!r}", str(rank), advice)

@@ -9,8 +9,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, PRNGKeyArray
 
 from taylornets import _checks, losses
-from taylornets._fit._fit import check_copies, check_settings, train
+from taylornets._fit._fit import check_copies, check_settings
 from taylornets._fit._result import FitError, FitResult
+from taylornets._fit._train import Rank, train
 from taylornets.models import ModelLike
 from taylornets.objectives import Objective, objective
 from taylornets.optimizers import Method
@@ -26,11 +27,11 @@ def fit_path(
     model: ModelLike = "quadratic",
     loss: str | losses.Loss = "squared",
     power: float = 8,
-    method: str | Method = "lbfgs",
+    method: str | Method = "auto",
     w_init: Array | None = None,
     key: PRNGKeyArray | None = None,
-    rank: int = 1,
-    tol: float = 1e-8,
+    rank: Rank = "auto",
+    tol: float | None = None,
     max_steps: int = 5000,
     throw: bool = True,
     chunk_size: int | None = None,
@@ -51,8 +52,8 @@ def fit_path(
         method: a name, or a method object of `taylornets.optimizers`.
         w_init: initial displacement for the first penalty, shape `(m, d)` or `(m, R, d)`.
         key: JAX random key.
-        rank: number of copies `R` of each unit.
-        tol: stopping tolerance at each penalty.
+        rank: `"auto"`, or the number of copies `R` of each unit.
+        tol: stopping tolerance at each penalty; 1e-3 suffices to choose a penalty, see the example.
         max_steps: maximum number of iterations at each penalty.
         throw: whether a failed run raises; otherwise its status reports the failure and the path continues.
         chunk_size: examples processed at a time.

@@ -1,13 +1,18 @@
 """The result of a training run and its statuses."""
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array
 
+from taylornets import _checks
 from taylornets.certificates import Certificate
+from taylornets.models import Model
 from taylornets.optimizers import Stationarity
+from taylornets.two_layer import Network, Term, TwoLayerNetwork, widened
 
 
 class Status(enum.Enum):
@@ -32,8 +37,13 @@ class Status(enum.Enum):
     )
     GAP_REMAINS = (
         "The objective cannot decrease further in this precision, and the gap of the certificate exceeds tol. Likely causes, "
-        "in order: the optimum requires units of higher rank (use rank=2, then 3); the precision is float32 (enable "
-        "float64); a poor initialization or a saddle (use another key, or method='negative_curvature' to escape saddles)."
+        "in order: the optimum requires units of higher rank (use rank='auto'); the precision is float32 (enable float64, or "
+        "raise tol); a poor initialization or a saddle (use method='auto', or method='negative_curvature' to escape saddles)."
+    )
+    COUPLING_ERROR = (
+        "The objective cannot decrease further in this precision. The remaining gap is the coupling error: the certificate "
+        "bounds the randomized network through its quadratic term, and the difference decreases as m^{-1/2}. Use a wider "
+        "network for a smaller gap."
     )
     STALLED = (
         "The objective cannot decrease further in this precision, and the gradient exceeds tol. Enable float64 or raise "
@@ -57,6 +67,8 @@ class Status(enum.Enum):
 @dataclass(frozen=True)
 class FitHistory:
     """The trajectory of a run, one list entry per check.
+
+    Gradient norms are NaN for the dual Newton method, which has no gradient in `w`.
 
     Attributes:
         steps: iterations completed.
@@ -93,19 +105,30 @@ class FitHistory:
         if certificate is not None:
             self.relative_gap.append(float(certificate.relative_gap))
 
+    def add_bounds(self, steps: int, objective: float, gap: float, seconds: float) -> None:
+        """Appends a check of a method that bounds the optimum itself and computes no gradient in `w`."""
+        self.steps.append(steps)
+        self.objective.append(objective)
+        self.gradient_norm.append(float("nan"))
+        self.scaled_gradient.append(float("nan"))
+        self.seconds.append(seconds)
+        self.relative_gap.append(gap)
+
 
 @dataclass(frozen=True)
 class FitResult:
     """A trained displacement.
 
     Attributes:
-        w: displacement, shape `(m, d)`, or `(m, R, d)` for `rank=R > 1`.
+        w: displacement, shape `(m, d)`, or `(m, R, d)` with `R > 1` copies of each unit (zero where fewer suffice).
         objective: penalized objective at `w`.
         certificate: certified bound on the optimality gap of `w`; `None` for models without a certificate.
         status: the outcome; `status.value` describes it in a sentence.
         steps: iterations completed.
         history: the trajectory of the run.
         stationarity: the second-order test that ended the run (`"negative_curvature"` only), otherwise `None`.
+        net: the network.
+        model: the model.
 
     Example:
         >>> import jax, jax.numpy as jnp, taylornets as tn
@@ -124,6 +147,77 @@ class FitResult:
     steps: int
     history: FitHistory
     stationarity: Stationarity | None = None
+    net: Network | None = field(default=None, repr=False, compare=False)
+    model: Model | None = field(default=None, repr=False, compare=False)
+
+    def predict(self, x: ArrayLike) -> Array:
+        """Evaluates the trained model, including `f^(0)`; the mean over the signs for randomized models.
+
+        Args:
+            x: examples, shape `(n, d)`.
+
+        Returns:
+            Predictions, shape `(n, outputs)`.
+
+        Raises:
+            ArgumentError: for a wrong shape.
+
+        Example:
+            >>> import jax, jax.numpy as jnp, taylornets as tn
+            >>> net = tn.TwoLayerNetwork.init(jax.random.key(0), inputs=3, width=8)
+            >>> y = jnp.array([1.0, -1.0, 0.5])
+            >>> tn.fit(net, jnp.eye(3), y, penalty=0.01).predict(jnp.eye(3)).shape
+            (3, 1)
+        """
+        net, model = self._trained()
+        outputs = model.mean_output(model.outputs(net, self.w, x))
+        single = isinstance(model.response, Term) and not net.symmetric
+        return outputs + net.term(0, jnp.zeros_like(net.w0), x) if single else outputs
+
+    def as_network(self) -> tuple[TwoLayerNetwork, Array]:
+        """Returns a network of width `R m` and a displacement of shape `(R m, d)` with the same term of the trained order.
+
+        Units are repeated `R` times and the displacement is scaled by `R^{1/(2k)}`, so that `net.term(k, w, x)` is the same.
+
+        Returns:
+            The network and the displacement; those of the result if `R = 1`.
+
+        Example:
+            >>> import jax, jax.numpy as jnp, taylornets as tn
+            >>> net = tn.TwoLayerNetwork.init(jax.random.key(0), inputs=3, width=8)
+            >>> result = tn.fit(net, jnp.eye(3), jnp.array([1.0, -1.0, 0.5]), penalty=0.01, rank=2, method="lbfgs")
+            >>> wide, w = result.as_network()
+            >>> wide.width, w.shape
+            (16, (16, 3))
+        """
+        net, model = self._trained()
+        return widened(net, self.w, model.order)
+
+    def _trained(self) -> tuple[Any, Model]:
+        if self.net is None or self.model is None:
+            needed = "a result of taylornets.fit"
+            raise _checks.ArgumentError("self", needed, "a FitResult without network and model")
+        return self.net, self.model
+
+    def followed_by(self, later: "FitResult") -> "FitResult":
+        """Returns a later stage with the steps, the time and the history of this stage added."""
+        before, after = self.history, later.history
+        history = FitHistory(*(getattr(before, one.name) + getattr(after, one.name) for one in fields(FitHistory)))
+        history.steps[len(before.steps) :] = [self.steps + steps for steps in after.steps]
+        elapsed = before.seconds[-1] if before.seconds else 0.0
+        history.seconds[len(before.seconds) :] = [elapsed + seconds for seconds in after.seconds]
+        return replace(later, steps=self.steps + later.steps, history=history)
+
+    def certified_by(self, certificate: Certificate, tol: float) -> "FitResult":
+        """Returns the result with a certificate for the same displacement, if it is tighter."""
+        if self.certificate is not None and float(certificate.gap) >= float(self.certificate.gap):
+            return self
+        closed = float(certificate.relative_gap) <= tol
+        return replace(self, certificate=certificate, status=Status.CERTIFIED if closed else self.status)
+
+    def with_displacement(self, w: Array, certificate: Certificate) -> "FitResult":
+        """Returns the result at another displacement with its certificate."""
+        return replace(self, w=w, objective=float(certificate.primal), certificate=certificate)
 
     def __str__(self) -> str:
         return "\n".join(

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
@@ -11,6 +12,7 @@ from jaxtyping import Array, Float
 from taylornets.objectives import Objective
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
+_DOUBLE = 1e-12
 _SEARCH_STEPS = 80  # 1024 · 0.618^80 < 2e-14: the maximizer is found to rounding
 
 
@@ -20,8 +22,8 @@ def golden_section(value: Callable[[Array], Array], low: Array, high: Array, ste
     def step(_: Any, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bracket
         left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-        right_value = value(right)
-        keep_left = (value(left) >= right_value) | ~jnp.isfinite(right_value)
+        left_value, right_value = jax.vmap(value)(jnp.stack([left, right]))
+        keep_left = (left_value >= right_value) | ~jnp.isfinite(right_value)
         return jnp.where(keep_left, low, left), jnp.where(keep_left, right, high)
 
     low, high = lax.fori_loop(0, steps, step, (low, high))
@@ -65,3 +67,14 @@ def rounding_allowance(risk: Objective, magnitude: Array) -> Array:
     """Allowance subtracted from a computed dual value: `16 ε (√n + d)` times the magnitudes of its terms."""
     epsilon = jnp.finfo(magnitude.dtype).eps
     return 16 * epsilon * (math.sqrt(risk.count) + risk.net.inputs) * magnitude
+
+
+def default_tolerance(risk: Objective) -> float:
+    """The default relative gap of training: 1e-8 in float64, and otherwise the larger of 1e-4 and four times the allowance.
+
+    The allowance is that of a dual value whose terms have the magnitude of the objective.
+    """
+    epsilon = float(jnp.finfo(risk.strength.dtype).eps)
+    if epsilon < _DOUBLE:
+        return 1e-8
+    return max(1e-4, 64 * epsilon * (math.sqrt(risk.count) + risk.net.inputs))

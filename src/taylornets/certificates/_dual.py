@@ -148,7 +148,6 @@ def certify(
     return certify_objective(risk, w, dual_vector)
 
 
-@eqx.filter_jit
 def certify_objective(risk: Objective, w: Array, dual_vector: Array | None = None) -> Certificate:
     """Computes the certificate of a prepared objective (`"linear"`, `"quadratic"` or `"randomized"`); see `certify`."""
     _require_certifiable(risk.model)
@@ -160,21 +159,43 @@ def certify_objective(risk: Objective, w: Array, dual_vector: Array | None = Non
         dual_vector = dual_candidate(risk, w)
     value = risk(w)
     if risk.model.randomization is not None:
-        return Certificate(value, *randomized_bound(risk, dual_vector, value))
+        return Certificate(value, *_randomized_bound(risk, dual_vector, value))
     return Certificate(value, *dual_bound(risk, dual_vector))
 
 
+_randomized_bound = eqx.filter_jit(randomized_bound)
+
+
+@eqx.filter_jit
 def dual_candidate(risk: Objective, w: Array) -> Float[Array, "n outputs"]:
     """`ν_i = p_i ℓ'_i(f_i)` at the outputs of `w` (at their mean for the randomized model); `p_i = 1/n` if unweighted."""
     return risk.loss.derivative(risk.mean_outputs(w), risk.targets()) * risk.weights()[:, None]
 
 
-def dual_bound(risk: Objective, dual_vector: Float[Array, "n outputs"]) -> tuple[Array, Array]:
-    """Returns `max_t D(tν)` and the maximizer `tν` for a single order."""
+def dual_bound(
+    risk: Objective, dual_vector: Float[Array, "n outputs"], suprema: Float[Array, " m"] | None = None
+) -> tuple[Array, Array]:
+    """Returns `max_t D(tν)` and the maximizer `tν` for a single order; `suprema` are the `τ_r` of `-ν` if known."""
+    if suprema is None:
+        suprema = _suprema(risk, dual_vector)
+    return _best_multiple(risk, dual_vector, suprema)
+
+
+@eqx.filter_jit
+def _suprema(risk: Objective, dual_vector: Float[Array, "n outputs"]) -> Float[Array, " m"]:
+    slopes = slopes_of(risk, dual_vector)
+    return risk.unit_suprema(-slopes * risk.weights()[:, None])
+
+
+# Compiled apart from its callers, so that they share the program: the search is most of their compilation.
+@eqx.filter_jit
+def _best_multiple(
+    risk: Objective, dual_vector: Float[Array, "n outputs"], suprema: Float[Array, " m"]
+) -> tuple[Array, Array]:
     loss, y = risk.loss, risk.targets()
     slopes = slopes_of(risk, dual_vector)
     dual_vector = slopes * risk.weights()[:, None]
-    total = jnp.linalg.norm(risk.unit_suprema(-dual_vector))
+    total = jnp.linalg.norm(suprema)
     constant = initial_inner(risk, dual_vector)
     # `s` stands for `‖W‖_{2,2k}^k`. The conjugate of order 2 is taken in `s = ‖W‖_{2,4}²`; every `q` is one of its powers.
     penalty = GroupPenalty(2, 2 * risk.penalty.power / risk.order)

@@ -10,6 +10,7 @@ from taylornets.two_layer._brackets import Bracket as Bracket
 from taylornets.two_layer._brackets import tensor_bracket as tensor_bracket
 from taylornets.two_layer._brackets import unit_brackets as unit_brackets
 from taylornets.two_layer._network import TwoLayerNetwork as TwoLayerNetwork
+from taylornets.two_layer._network import widened as widened
 from taylornets.two_layer._prepared import Block as Block
 from taylornets.two_layer._prepared import Prepared as Prepared
 from taylornets.two_layer._prepared import prepare as prepare

@@ -194,3 +194,21 @@ class TwoLayerNetwork(eqx.Module):
             An object with `term(k, w)`, `taylor(k, w)` and `full(w)`.
         """
         return prepare(self, x, order, chunk_size)
+
+
+def widened(net: TwoLayerNetwork, w: Array, order: int) -> tuple[TwoLayerNetwork, Array]:
+    """Returns a network of width `R m` and a displacement `(R m, d)` whose term of order `k` equals that of `w`, `(m, R, d)`.
+
+    The factor `1/√m` becomes `1/√(R m)`, hence the factor `R^{1/(2k)}` of the displacement.
+    """
+    if w.ndim == 2:
+        return net, w
+    copies, d = w.shape[1:]
+    wide = TwoLayerNetwork(
+        jnp.repeat(net.w0, copies, axis=0),
+        jnp.repeat(net.a, copies, axis=0),
+        net.activation,
+        net.symmetric,
+        net.input_norm,
+    )
+    return wide, copies ** (1 / (2 * order)) * w.reshape(-1, d)

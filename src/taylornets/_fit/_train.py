@@ -1,0 +1,161 @@
+"""The choice of a method for an objective, and its rank.
+
+| model | `method="auto"` |
+|---|---|
+| linear | Newton's method on the ridge dual |
+| quadratic, `n·C` at most a few hundred, or `w_init` given | dual Newton method |
+| quadratic, larger | L-BFGS with a few copies until its gap no longer halves per 30 % more steps, then the dual Newton method |
+| quadratic at a fixed rank, all others | L-BFGS |
+"""
+
+from typing import Any, Literal
+
+import jax
+from jax.typing import ArrayLike
+from jaxtyping import Array, PRNGKeyArray
+
+from taylornets import _checks
+from taylornets._fit._dual_newton import dual_newton
+from taylornets._fit._methods import default_method
+from taylornets._fit._minimize import minimize
+from taylornets._fit._newton import is_dense
+from taylornets._fit._ranks import fewest_copies, with_new_copy
+from taylornets._fit._result import FitHistory, FitResult, Status
+from taylornets._fit._ridge import ridge
+from taylornets.certificates import Certificate, certify_objective, default_tolerance
+from taylornets.objectives import Objective
+from taylornets.optimizers import LBFGS, METHODS, Method
+
+Rank = int | Literal["auto"]
+
+_RESTARTS = 3
+_SAME_OBJECTIVE = 1e-7
+_OPEN = (Status.GAP_REMAINS, Status.COUPLING_ERROR)
+# The first stage of large problems: copies, the least number of steps, and the rule that ends it.
+_FIRST_COPIES, _FIRST_STEPS, _MORE_STEPS, _BETTER = 2, 50, 1.3, 0.5
+
+
+def train(
+    risk: Objective,
+    w: ArrayLike | None,
+    *,
+    method: str | Method,
+    key: PRNGKeyArray | None,
+    rank: Rank,
+    tol: float | None,
+    max_steps: int,
+) -> FitResult:
+    """Runs `fit` on a prepared objective."""
+    key = jax.random.key(0) if key is None else key
+    tol = default_tolerance(risk) if tol is None else tol
+    start = None if w is None else risk.displacement(w)
+    if isinstance(method, str):
+        name = _named(risk, _checks.choice("method", method, ("auto", "dual_newton", *METHODS)), rank, start)
+        if name == "ridge":
+            return ridge(risk, start, tol=tol, max_steps=max_steps)
+        if name in {"dual_newton", "hybrid"}:
+            return _dual(risk, start, name, key, rank, tol, max_steps)
+        method = default_method(name, risk, key, max_steps)
+    options: dict[str, Any] = {"certified": risk.model.certifiable, "tol": tol, "max_steps": max_steps}
+    if rank == "auto":
+        first = risk.start(key, 1) if start is None else start
+        return _growing(risk, minimize(risk, first, method, key, **options), method, key, options)
+    if start is not None:
+        return minimize(risk, start, method, key, **options)
+    return _restarted(risk, method, key, rank, options)
+
+
+def _named(risk: Objective, name: str, rank: Rank, start: Array | None) -> str:
+    """Resolves `"auto"`, and checks that the dual Newton method applies."""
+    lifted = risk.model.certifiable and risk.model.randomization is None
+    if name == "dual_newton":
+        if not lifted:
+            advice = "The method works on the convex lift, which only these models have; use method='auto'."
+            raise _checks.ArgumentError(
+                "method", "another method for this model", f"'dual_newton' for model={risk.model.name!r}", advice
+            )
+        return "ridge" if risk.order == 1 else "dual_newton"
+    if name != "auto":
+        return name
+    if not lifted or (risk.order == 2 and rank != "auto"):
+        return "lbfgs"
+    if risk.order == 1:
+        return "ridge"
+    small = is_dense(risk, risk.net.width * risk.net.inputs)
+    return "dual_newton" if small or start is not None else "hybrid"
+
+
+def _dual(
+    risk: Objective, w: Array | None, name: str, key: PRNGKeyArray, rank: Rank, tol: float, max_steps: int
+) -> FitResult:
+    options: dict[str, Any] = {"certified": True, "tol": tol}
+    first = None
+    if name == "hybrid":
+        start = risk.start(key, _FIRST_COPIES)
+        first = minimize(risk, start, LBFGS(), key, max_steps=max_steps, until=_slow, **options)
+        if first.status is not Status.GAP_REMAINS or first.steps >= max_steps:
+            return first if first.status is not Status.CERTIFIED else _compressed(risk, first, tol)
+        w = first.w
+    result = dual_newton(risk, w, tol=tol, max_steps=max_steps - (first.steps if first else 0))
+    result = result if first is None else first.followed_by(result)
+    if rank == "auto" or result.w.ndim == 2 or result.w.shape[1] <= rank or result.certificate is None:
+        return result
+    # The optimum has more copies than allowed. The dual vector still bounds the optimum of this rank.
+    kept = result.w[:, 0] if rank == 1 else result.w[:, :rank]
+    limited = minimize(risk, kept, LBFGS(), key, max_steps=max_steps, **options)
+    certificate = certify_objective(risk, limited.w, result.certificate.dual_vector)
+    return result.followed_by(limited).certified_by(certificate, tol)
+
+
+def _slow(history: FitHistory) -> bool:
+    """Whether the gap no longer halves per 30 % more steps."""
+    now = history.steps[-1]
+    earlier = [
+        gap for steps, gap in zip(history.steps, history.relative_gap, strict=True) if steps * _MORE_STEPS <= now
+    ]
+    return now >= _FIRST_STEPS and bool(earlier) and history.relative_gap[-1] > _BETTER * earlier[-1]
+
+
+def _growing(
+    risk: Objective, result: FitResult, method: Method, key: PRNGKeyArray, options: dict[str, Any]
+) -> FitResult:
+    """Adds copies while a stationary point has directions of negative curvature in the lifted problem."""
+    if not risk.model.certifiable or risk.model.randomization is not None or risk.order != 2:
+        return result
+    while result.status is Status.GAP_REMAINS and result.steps < options["max_steps"]:
+        w = with_new_copy(risk, result.w)
+        if w is None:
+            break
+        left = {**options, "max_steps": options["max_steps"] - result.steps}
+        more = result.followed_by(minimize(risk, w, method, key, **left))
+        if not more.objective < result.objective * (1 - _SAME_OBJECTIVE * options["tol"]):
+            break
+        result = more
+    return _compressed(risk, result, options["tol"])
+
+
+def _compressed(risk: Objective, result: FitResult, tol: float) -> FitResult:
+    """Returns the result with the least number of copies that keeps its gap."""
+    if result.w.ndim == 2 or result.certificate is None:
+        return result
+    w = fewest_copies(risk, result.w, float(result.certificate.dual), tol)
+    certificate = Certificate(risk(w), result.certificate.dual, result.certificate.dual_vector)
+    return result.with_displacement(w, certificate)
+
+
+def _restarted(risk: Objective, method: Method, key: PRNGKeyArray, rank: int, options: dict[str, Any]) -> FitResult:
+    """Restarts while a gap remains at a fixed rank.
+
+    A remaining gap indicates a local minimum of a narrow network or an optimum of higher rank. A restart distinguishes the
+    two: runs that end at the same objective have reached the optimum of this rank.
+    """
+    result = minimize(risk, risk.start(key, rank), method, key, **options)
+    for attempt in range(_RESTARTS):
+        if result.status not in _OPEN:
+            break
+        other_key = jax.random.fold_in(key, attempt)
+        other = minimize(risk, risk.start(other_key, rank), method, other_key, **options)
+        if abs(other.objective - result.objective) <= _SAME_OBJECTIVE * result.objective:
+            break
+        result = min(result, other, key=lambda candidate: candidate.objective)
+    return result
