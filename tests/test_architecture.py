@@ -17,7 +17,7 @@ LEVELS = {
     "_checks": 0, "_discover": 0, "_files": 0, "_measures": 0, "_trees": 0,
     "activations": 1, "datafiles": 1, "losses": 1, "penalties": 1, "records": 1, "series": 1, "statistics": 1,
     "expansion": 2, "report": 2, "two_layer": 2,
-    "expressivity": 3, "kernels": 3, "randomization": 3, "targets": 3,
+    "expressivity": 3, "kernels": 3, "learners": 3, "randomization": 3, "targets": 3,
     "generalization": 4, "models": 4, "objectives": 4, "optimizers": 4,
     "_evaluator": 5, "certificates": 5,
     "_fit": 6, "_regime": 6, "training": 6,
@@ -30,7 +30,13 @@ LEVELS = {
 
 # Planted weights are those of a target, a sweep is a grid of learning problems, trees are checked, and an objective is the
 # risk of a model.
-NEIGHBORS = {("expressivity", "targets"), ("sweeps", "learning"), ("_trees", "_checks"), ("objectives", "models")}
+NEIGHBORS = {
+    ("expressivity", "targets"),
+    ("learners", "targets"),
+    ("sweeps", "learning"),
+    ("_trees", "_checks"),
+    ("objectives", "models"),
+}
 
 # Rooms that see less than what lies below them.
 ONLY = {

@@ -76,6 +76,12 @@ def regime(names: dict[str, Any], out: str) -> None:
     assert names["drift"].shape == (5, 1, 5, 1)
 
 
+def learner(names: dict[str, Any], out: str) -> None:
+    assert "even: quadratic forms in it express even functions only\nNone\n" in out
+    assert float(names["error"]) < 0.15
+    assert float(names["found"].certificate.relative_gap) <= 1e-3
+
+
 def target_exponents(names: dict[str, Any], out: str) -> None:
     assert "2 3\n" in out
     assert names["spectrum"].exponent == 2
@@ -94,6 +100,7 @@ HOLDS = {
     "docs/generalization.md": generalization,
     "docs/landscape.md": landscape,
     "docs/regime.md": regime,
+    "docs/learners.md": learner,
     "docs/targets.md": target_exponents,
     "docs/taylor-mode.md": taylor_mode,
 }

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from taylornets import _checks, activations, models
+from taylornets.estimators._representation import REPRESENTATIONS, top_activation
 from taylornets.estimators._solve import TaylorSettings
 
 SCALINGS = ("sphere", "ball")
@@ -42,7 +43,9 @@ def settings_of(estimator: Any) -> TaylorSettings:
     _checks.positive("power", power)
     if power < 2 * order:
         raise _checks.ArgumentError("power", f"at least {2 * order} for order {order}", repr(power))
-    activation = activations.get(estimator.activation).name
+    if estimator.representation is not None:
+        _checks.choice("representation", estimator.representation, REPRESENTATIONS, "Or None.")
+    activation = activations.get(top_activation(estimator.representation, estimator.activation)).name
     return TaylorSettings(model, "", float(power), activation, estimator.chunk_size)
 
 

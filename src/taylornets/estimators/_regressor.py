@@ -41,6 +41,10 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
         n_jobs: number of folds trained in parallel; the result does not depend on it.
         random_state: seed of network, initialization and folds. Equal seeds give bitwise equal results on one machine.
         verbose: whether a progress bar is shown.
+        representation: `"hierarchical"` trains on whitened random quadratic features of the scaled inputs instead of on the
+            inputs (`taylornets.learners`, theory 16), with the activation `t²/2` unless another is given; of the `K` directions
+            of the covariance at most a third of the number of rows is kept. It pays for targets of degree 4 and
+            higher.
 
     Attributes:
         certificate_: `primal`, `dual`, `gap`, `relative_gap`, `dual_vector` (one row per distinct row of the data, sorted), or

@@ -16,7 +16,8 @@ from jaxtyping import Array
 from taylornets import activations, losses, models
 from taylornets._fit import FitHistory, FitResult, minimize, regularization_path
 from taylornets.certificates import Certificate, certify_objective
-from taylornets.estimators._data import TrainingData, columns_for, filled, rows_for
+from taylornets.estimators._data import Scaling, TrainingData, columns_for, filled, rows_for
+from taylornets.estimators._representation import Stored
 from taylornets.objectives import Objective, objective
 from taylornets.optimizers import LBFGS
 from taylornets.two_layer import TwoLayerNetwork
@@ -82,6 +83,32 @@ class TaylorSettings(NamedTuple):
             found = model.outputs(net, w, ready)
             parts.append(np.asarray(model.mean_output(found))[: len(block)])
         return np.concatenate(parts)
+
+
+class Training(NamedTuple):
+    """A prepared training problem.
+
+    Attributes:
+        settings: model, loss and penalty.
+        problem: the scaled data.
+        scaling: of the inputs.
+        representation: of the scaled inputs, or None.
+        w0: initial weights, shape `(m, d)`.
+        signs: output signs, shape `(m, outputs)`.
+        risk: the objective; its penalty is set later.
+        start: initial displacement, columns padded.
+        generator: source of further random numbers.
+    """
+
+    settings: TaylorSettings
+    problem: TrainingData
+    scaling: Scaling
+    representation: Stored | None
+    w0: np.ndarray
+    signs: np.ndarray
+    risk: Objective
+    start: Array
+    generator: np.random.Generator
 
 
 def walk(risk: Objective, w: Array, penalties: Sequence[float], max_iter: int) -> Iterator[FitResult]:

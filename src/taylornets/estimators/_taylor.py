@@ -3,7 +3,7 @@
 import abc
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,34 +20,11 @@ from taylornets.estimators._data import Scaling, TrainingData, columns_for, fill
 from taylornets.estimators._entry import check_new_rows, check_rows, precision_of
 from taylornets.estimators._parameters import path_of, settings_of
 from taylornets.estimators._progress import Bar
+from taylornets.estimators._representation import fit_representation, represented
 from taylornets.estimators._selection import fold_count, select
-from taylornets.estimators._solve import TaylorSettings, certified, certified_fit, history_of, stored, train
+from taylornets.estimators._solve import TaylorSettings, Training, certified, certified_fit, history_of, stored, train
 from taylornets.models import Model
 from taylornets.objectives import Objective
-
-
-class Training(NamedTuple):
-    """A prepared training problem.
-
-    Attributes:
-        settings: model, loss and penalty.
-        problem: the scaled data.
-        scaling: of the inputs.
-        w0: initial weights, shape `(m, d)`.
-        signs: output signs, shape `(m, outputs)`.
-        risk: the objective; its penalty is set later.
-        start: initial displacement, columns padded.
-        generator: source of further random numbers.
-    """
-
-    settings: TaylorSettings
-    problem: TrainingData
-    scaling: Scaling
-    w0: np.ndarray
-    signs: np.ndarray
-    risk: Objective
-    start: Array
-    generator: np.random.Generator
 
 
 class TaylorEstimator(BaseEstimator, abc.ABC):
@@ -75,6 +52,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         n_jobs: Any = None,
         random_state: Any = None,
         verbose: Any = False,
+        representation: Any = None,
     ):
         self.order = order
         self.width = width
@@ -95,6 +73,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
+        self.representation = representation
 
     @abc.abstractmethod
     def _rows(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray]:
@@ -237,7 +216,8 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         settings, problem = settings._replace(loss=loss), problem._replace(y=self._encode(problem.y))
         generator = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
         scaling = Scaling.of(problem, self.scaling, self.bias)
-        problem = problem._replace(x=scaling(problem.x))
+        fitted = fit_representation(self.representation, scaling(problem.x), generator)
+        problem = problem._replace(x=represented(fitted, scaling(problem.x)))
         dtype, inputs = problem.x.dtype, problem.x.shape[1]
         w0 = np.tile(generator.standard_normal((self.width // 2, inputs)), (2, 1)).astype(dtype)
         half = generator.choice([-1.0, 1.0], size=(self.width // 2, outputs))
@@ -249,7 +229,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
             w0, signs, w = self.initial_weights_.astype(dtype), self.signs_.astype(dtype), previous
         risk = settings.objective(settings.network(w0, signs), problem, 1.0)
         start = jnp.asarray(filled(w, len(w), columns_for(inputs)), dtype)
-        return Training(settings, problem, scaling, w0, signs, risk, start, generator)
+        return Training(settings, problem, scaling, fitted, w0, signs, risk, start, generator)
 
     def _keep(self, training: Training, result: FitResult, penalty: float, steps: int) -> None:
         """Returns the attributes of a fitted estimator."""
@@ -259,6 +239,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         self.initial_weights_, self.signs_ = training.w0, training.signs
         self.displacement_ = np.asarray(result.w)[..., : problem.x.shape[1]].copy()
         self.input_offset_, self.input_scale_, self.input_bias_, self.input_radius_ = training.scaling
+        self.representation_ = training.representation
         self.model_, self.loss_, self.power_, self.activation_ = settings[:4]
         self.penalty_, self.path_ = penalty, None
         self.certificate_ = None if result.certificate is None else stored(result.certificate, len(problem.x))
@@ -281,7 +262,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
 
     def _scaled(self, x: np.ndarray) -> np.ndarray:
         scaling = Scaling(self.input_offset_, self.input_scale_, self.input_bias_, self.input_radius_)
-        return scaling(x)
+        return represented(getattr(self, "representation_", None), scaling(x))  # absent from models of version 0.1
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Returns the outputs of the model in its own scale, shape `(n, outputs)`."""
