@@ -29,7 +29,6 @@ from taylornets.reproduction import claims, reproduce
 from taylornets.reproduction._running import run_claim
 from taylornets.reproduction.claims import Claim, ClaimContext, NegativeControl, Outcome
 from taylornets.reproduction.claims._classifiers import Certified
-from taylornets.reproduction.claims._order_learning import Learning
 from taylornets.reproduction.claims._studies import GOAL, Grid, Study
 
 STAMP = Stamp("quick", 0, "0.1.0", None, True)
@@ -241,6 +240,45 @@ def sample_complexity(module: ModuleType, context: ClaimContext, monkeypatch: py
 
 
 @check
+def degrees(module: ModuleType, context: ClaimContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Power-law errors give the exponents of the theory; a control that order 3 learns does not fail."""
+    studies = importlib.import_module("taylornets.reproduction.claims._studies")
+    constants = {"ntk": (0.14, 3), "quadratic": (1.2, 2), "cubic": (4.5, 1)}
+
+    def law(cell: Any) -> dict[str, Any]:
+        constant, power = constants[cell.model]
+        power = 2 * power if cell.target == "all_cubes" and cell.model == "cubic" else power
+        assert cell.width == 12 * cell.d
+        return {"error": GOAL * (constant * cell.d**power / cell.n) ** 1.5, "m_op": 1.0}
+
+    monkeypatch.setattr(studies, "run_cell", law)
+    monkeypatch.setattr(module, "run_cell", law)
+    outcome = run(module, context)
+    assert outcome.holds
+    for model, (_, power) in constants.items():
+        assert outcome.detail["exponents"][model][0] == pytest.approx(power, abs=0.05)
+    assert not module.holds({"ntk": 3.0, "quadratic": 2.0, "cubic": 2.0}, (3, 9))
+    assert not module.holds({"ntk": 3.0, "quadratic": 2.0, "cubic": 1.0}, (3, 4))
+    # The same rule on the sparse target: order 3 learns it at these numbers of examples, and the control would not fail.
+    monkeypatch.setattr(module, "run_cell", lambda cell: law(replace(cell, target="product")))
+    assert not module.control(context, module.SIZES["quick"]).fails
+
+
+@check
+def hierarchical(module: ModuleType, context: ClaimContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The target is orthogonal to lower degrees on the sphere; d = 6 is learned, and the controls are not."""
+    z = math.sqrt(6) * np.asarray(problems.sphere(context.key, 50_000, 6))
+    y = np.asarray(tn.targets.from_formula(module.harmonic(6), inputs=6)(z))[:, 0]
+    low = np.stack([np.ones(len(z)), z[:, 0], z[:, 0] ** 2, z[:, 1] ** 2], axis=1)
+    assert np.abs(low.T @ y / len(y)).max() < 0.03 * y.std()
+    outcome = run(module, context, d=6, n=200, seeds=1, growth=())
+    assert outcome.measured["hierarchical: error / variance"] < 0.05
+    assert not outcome.holds  # at d = 6 the quadratic model on the inputs learns it too
+    assert outcome.control is not None
+    assert module.holds({"hierarchical": 0.02, "quadratic": 1.0, "ntk": 0.9})
+
+
+@check
 def higher_order(module: ModuleType, context: ClaimContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """Noise and bias are those of all draws of the nodes; slopes are the theory's."""
     rule = module.KINDS["signed"](3).rule
@@ -260,11 +298,8 @@ def higher_order(module: ModuleType, context: ClaimContext, monkeypatch: pytest.
     bias = np.sqrt(np.mean((probabilities @ differences) ** 2))
     np.testing.assert_allclose(module.coupling_errors(context.key, 4, 3)[0], (noise, bias), rtol=1e-9)
 
-    cells = importlib.import_module("taylornets.reproduction.claims._order_learning")
-    monkeypatch.setattr(cells, "run_cell", lambda cell: {"error": 0.1 + 0.01 * cell.seed, "path": "inside"})
-    learned = Learning(((4, (30,)),), ("square",), 2)
     sizes = {"widths": (512, 2048), "networks": 2, "optima": (16,), "optima_networks": 2}
-    outcome = run(module, context, learning=learned, orders=(3,), **sizes)
+    outcome = run(module, context, orders=(3,), **sizes)
     # At these widths the slopes are up to 0.1 too steep; over two networks their standard deviation is 0.01.
     assert outcome.measured["slope of the noise, signed moments, k = 3"] == pytest.approx(-1 / 6, abs=0.03)
     assert module.holds([(-0.17, -1 / 6)])
