@@ -23,7 +23,7 @@ CUBIC_GRIDS = {
     "quadratic": Grid(2, (1.6, 2.2, 3, 4.2, 6), penalties=(3e-7, 3e-8)),
 }
 CUBIC = Study((10, 14, 20, 28), 5, CUBIC_GRIDS, target="hermite3", width_per_input=40)
-SMALL_CUBIC = Study((8, 11, 15), 3, CUBIC_GRIDS, target="hermite3", width_per_input=40)
+SMALL_CUBIC = Study((8, 11, 15), 2, CUBIC_GRIDS, target="hermite3", width_per_input=40)
 APART = 0.6  # p = 3: the least distance of the exponents
 UNEVEN_GRIDS = {
     "ntk": Grid(1, (0.8, 1.3, 2, 3, 4.5, 7, 10, 15, 22, 33, 50), padded=False),
