@@ -80,6 +80,8 @@ def learner(names: dict[str, Any], out: str) -> None:
     assert "even: quadratic forms in it express even functions only\nNone\n" in out
     assert float(names["error"]) < 0.15
     assert float(names["found"].certificate.relative_gap) <= 1e-3
+    assert float(names["both"].certificate.relative_gap) <= 1e-3
+    assert names["linear"].shape == names["quadratic"].shape == (240, 1)
 
 
 def target_exponents(names: dict[str, Any], out: str) -> None:

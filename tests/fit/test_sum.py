@@ -34,7 +34,7 @@ def objective_of_sum(net: Any, x: Any, y: Any, w: Any, penalty: Any, power: floa
 def dual_of_sum(net: Any, x: Any, y: Any, nu: Any, penalty: Any, power: float) -> float:
     """`D(ν)` of theory 12 from its definition: conjugates, `‖Σ ν_i φ_i‖²/(4 λ1)`, and eigenvalues of all moment matrices."""
     n = len(x)
-    conjugate = float(jnp.sum((n * nu) ** 2 / 4 + n * nu * y)) / n
+    conjugate = float(jnp.sum((n * nu) ** 2 / 4 + n * nu * (y - net.term(0, 0 * net.w0, x)))) / n
     _, pull = jax.vjp(lambda v: net.term(1, v, x), jnp.zeros_like(net.w0))
     linear = float(jnp.sum(pull(nu)[0] ** 2)) / (4 * penalty[0])
     second = net.activation.derivative(2)(x @ net.w0.T) / (2 * net.width**0.5)
@@ -48,10 +48,9 @@ def dual_of_sum(net: Any, x: Any, y: Any, nu: Any, penalty: Any, power: float) -
     return -conjugate - linear - 0.75 * total * (total / (4 * penalty[1])) ** (1 / 3)
 
 
-@pytest.mark.parametrize("power", [4, 8])
-@pytest.mark.parametrize("outputs", [1, 2])
-def test_certificate_against_the_definitions(power: int, outputs: int):
-    net, x, y = problem(outputs=outputs)
+@pytest.mark.parametrize(("power", "outputs", "symmetric"), [(4, 1, True), (8, 2, False)])
+def test_certificate_against_the_definitions(power: int, outputs: int, symmetric: bool):
+    net, x, y = problem(outputs=outputs, symmetric=symmetric)
     penalty = (1e-3, 1e-5)
     result = tn.fit(net, x, y, model="linear+quadratic", penalty=penalty, power=power)
     assert result.status.name == "CERTIFIED"
@@ -76,13 +75,17 @@ def test_both_blocks_are_better_than_either():
     np.testing.assert_allclose(linear + quadratic, both.predict(x), rtol=1e-12)
     np.testing.assert_allclose(linear, net.term(1, both.w[0], x), rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(both.predict(-x, parts=True)[1], quadratic, atol=1e-12)  # σ'' of GELU is even
+    with pytest.raises(tn.ArgumentError, match="parts: expected a sum of orders"):
+        alone[0].predict(x, parts=True)
+    with pytest.raises(tn.ArgumentError, match="self: expected a result of a single order"):
+        both.as_network()
 
 
 def test_weights_are_repetitions():
-    net, x, y = problem(n=30)
-    weight = np.ones(30)
-    weight[:5], weight[5:8] = 2, 0
-    rows = np.repeat(np.arange(30), weight.astype(int))
+    net, x, y = problem()
+    weight = np.ones(80)
+    weight[:5], weight[5:10] = 2, 0  # as many rows as before, so that both compile once
+    rows = np.repeat(np.arange(80), weight.astype(int))
     weighted = tn.fit(net, x, y, model="linear+quadratic", penalty=1e-4, power=4, sample_weight=weight)
     repeated = tn.fit(net, x[rows], y[rows], model="linear+quadratic", penalty=1e-4, power=4)
     assert weighted.objective == pytest.approx(repeated.objective, rel=1e-7)
@@ -107,15 +110,8 @@ def test_a_kernel_as_the_linear_block():
         own.predict(new, linear_kernel=cross)
 
 
-def test_offsets_of_networks_without_pairs():
-    net, x, y = problem(m=25, symmetric=False)
-    result = tn.fit(net, x, y, model=(1, 2), penalty=1e-5, power=4)
-    assert result.objective == pytest.approx(objective_of_sum(net, x, y, result.w, (1e-3, 1e-5), 4), rel=1e-11)
-    assert float(result.certificate.relative_gap) <= 1e-8
-
-
 def test_more_examples_than_fit_a_dense_newton_matrix():
-    net, x, y = problem(n=350)
+    net, x, y = problem(n=310)
     path = tn.fit_path(net, x, y, (1e-4, 1e-5), model="linear+quadratic", power=4)
     for penalty, result in zip((1e-4, 1e-5), path, strict=True):
         assert float(result.certificate.relative_gap) <= 1e-8
@@ -161,12 +157,3 @@ def test_bad_input(case: str):
     options, message = BAD[case]
     with pytest.raises(tn.ArgumentError, match=message):
         tn.fit(NET, X, Y, **({"model": "linear+quadratic", "penalty": 1.0, "power": 4} | options))
-
-
-def test_parts_of_a_single_order_are_refused():
-    result = tn.fit(NET, X, Y, penalty=1.0, power=4)
-    with pytest.raises(tn.ArgumentError, match="parts: expected a sum of orders"):
-        result.predict(X, parts=True)
-    both = tn.fit(NET, X, Y, model=(1, 2), penalty=1.0, power=4)
-    with pytest.raises(tn.ArgumentError, match="self: expected a result of a single order"):
-        both.as_network()

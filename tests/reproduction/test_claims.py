@@ -279,6 +279,30 @@ def hierarchical(module: ModuleType, context: ClaimContext, monkeypatch: pytest.
 
 
 @check
+def joint(module: ModuleType, context: ClaimContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The target has two uncorrelated parts of variance 1/2; the even model obeys the bound of parity on pairs ±x exactly."""
+    x = problems.sphere(context.key, 100_000, 6)
+    even, odd = (module.target(x) + module.target(-x)) / 2, (module.target(x) - module.target(-x)) / 2
+    assert float(jnp.var(even)) * 8 / 6 == pytest.approx(0.5, abs=0.02)  # E x_1² x_2² = 1/(d(d+2)) on the sphere
+    assert float(jnp.var(odd)) == pytest.approx(0.5, abs=0.02)
+    monkeypatch.setattr(module, "PENALTIES", (1e-4,))
+    monkeypatch.setattr(module, "RIDGES", (1e-2,))
+    sizes = module._Sizes(d=6, width=16, ratios=(10,), seeds=1, pairs=200)
+    measured = module.errors(context.key, sizes, 60, "gelu")
+    assert measured["quadratic"] >= 0.4  # the odd part of the target on the sphere of R^6 has a share of 0.57
+    assert measured["sum"] < measured["quadratic"]
+    known = {
+        "gelu": {"linear": 0.4, "quadratic": 0.7, "sum": 0.1},
+        "cubic_relu": {"linear": 0.4, "quadratic": 0.3, "sum": 0.28},
+    }
+    monkeypatch.setattr(module, "errors", lambda key, sizes, n, activation: known[activation])
+    assert run(module, context).holds
+    assert module.holds({"linear": 0.4, "quadratic": 0.7, "sum": 0.1})
+    assert not module.holds({"linear": 0.4, "quadratic": 0.3, "sum": 0.1})
+    assert not module.holds({"linear": 0.4, "quadratic": 0.7, "sum": 0.3})
+
+
+@check
 def higher_order(module: ModuleType, context: ClaimContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """Noise and bias are those of all draws of the nodes; slopes are the theory's."""
     rule = module.KINDS["signed"](3).rule

@@ -72,7 +72,8 @@ def control(context: ClaimContext, sizes: _Sizes) -> NegativeControl:
         errors[model] = float(np.mean(values))
     return NegativeControl(
         setting=f"the sum ±z_j³/√d over all d = {d} coordinates instead of z_1³: the same degree, rank d; n = {MARGIN} n*",
-        predicted=f"order 3 is left with an error above {GOAL:g}, since its norm grows with the rank; the NTK, to which rank is "
+        predicted=f"order 3 is left with an error above {GOAL:g}, since its norm grows with the rank; the NTK, to which "
+        "rank is "
         "nothing, learns it",
         measured={f"{NAMES[model]}: error": error for model, error in errors.items()},
         fails=errors["cubic"] > GOAL >= errors["ntk"],
@@ -112,10 +113,12 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
         tables=(table,),
         explanation=(
             "The target z_1³ has degree 3 and rank one. With the activation t³/6, the terms of orders 1, 2 and 3 all express "
-            "it, and no order is favored by its constants (with the cubic ReLU, order 3 is a step function). The theory predicts "
+            "it, and no order is favored by its constants (with the cubic ReLU, order 3 is a step function). The "
+            "theory predicts "
             "n* ~ d^{4-k}: each further order saves a factor d, until the order reaches the degree.",
             f"Inputs on the unit sphere, {study.width_per_input} d hidden units, one penalty for each order fixed beforehand. "
-            "Single seeds of order 3 scatter widely (exponents from 0.6 to 2.4); the intervals accepted for the means were fixed "
+            "Single seeds of order 3 scatter widely (exponents from 0.6 to 2.4); the intervals accepted for the means "
+            "were fixed "
             "before this run: " + ", ".join(f"{NAMES[m]} {low} to {high}" for m, (low, high) in ACCEPTED.items()) + ".",
             "The interval in the summary is that of the exponent of order 3, from seeds resampled in each dimension.",
         ),

@@ -116,12 +116,16 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
         explanation=(
             "The target is a dense linear function plus the product of two coordinates, of equal variance. The NTK learns the "
             "linear part from n ~ d examples and the product from n ~ d². GELU has an even second derivative, so its quadratic "
-            f"model is an even function: at every n its error is at least {HALF:g}, the share of the odd part. Test inputs come in "
+            f"model is an even function: at every n its error is at least {HALF:g}, the share of the odd part. Test "
+            "inputs come in "
             "pairs ±x, which makes this exact on the sample. The sum has neither limit.",
-            "With the cubic ReLU, the control, the quadratic model learns linear functions too, and the sum gains little. Nor does "
-            "it gain for a dense quadratic plus a sparse cubic part: a dense harmonic of degree k ≥ 2 costs as many examples as a "
+            "With the cubic ReLU, the control, the quadratic model learns linear functions too, and the sum gains "
+            "little. Nor does "
+            "it gain for a dense quadratic plus a sparse cubic part: a dense harmonic of degree k ≥ 2 costs as many "
+            "examples as a "
             "sparse one of degree k + 1.",
-            f"λ1/λ2 = 100 throughout; λ2 by validation on 500 examples. Each fit is certified to a relative gap of {TOLERANCE:g}. "
+            "λ1/λ2 = 100 throughout; λ2 by validation on 500 examples. Each fit is certified to a relative gap of "
+            f"{TOLERANCE:g}. "
             f"The range in the summary is that of the sum over {sizes.seeds} seeds.",
         ),
     )
@@ -137,7 +141,8 @@ def _figure(sizes: _Sizes, means: Mapping[int, Mapping[str, float]]) -> Figure:
         "errors",
         "The sum learns both parts",
         (Plot("examples over dimension, $n/d$", "test error / variance", lines, "log", "log"),),
-        f"Dense linear part plus a product, GELU, d = {sizes.d}, {sizes.width} units; geometric means over {sizes.seeds} seeds.",
+        f"Dense linear part plus a product, GELU, d = {sizes.d}, {sizes.width} units; geometric means over "
+        f"{sizes.seeds} seeds.",
         highlight=True,
     )
 
@@ -146,10 +151,12 @@ register(
     Claim(
         name="joint",
         title="The sum of the linear and the quadratic term",
-        statement="With an even second derivative, the quadratic model cannot learn odd functions at any n; the sum of both terms "
+        statement="With an even second derivative, the quadratic model cannot learn odd functions at any n; the sum of "
+        "both terms "
         "learns a dense linear plus a sparse quadratic target from examples that are too few for either alone.",
         source="Nichani, Bai & Lee (2022); theory 12",
-        predicted=f"GELU, d = 40, m = 128: quadratic model at least {HALF:g} at every n; sum at most {BELOW:g} of the better single "
+        predicted=f"GELU, d = 40, m = 128: quadratic model at least {HALF:g} at every n; sum at most {BELOW:g} of the "
+        "better single "
         "model for n ≥ 10 d",
         run=run,
         seconds=60,
