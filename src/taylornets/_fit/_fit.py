@@ -3,7 +3,7 @@
 from typing import Any
 
 from jax.typing import ArrayLike
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from taylornets import _checks, losses
 from taylornets._fit._result import FitError, FitResult
@@ -25,7 +25,7 @@ def fit(
     penalty: Any,
     power: Any = 8,
     method: str | Method = "auto",
-    w_init: Array | None = None,
+    w_init: Any = None,
     key: PRNGKeyArray | None = None,
     rank: Rank = "auto",
     tol: float | None = None,
@@ -53,8 +53,9 @@ def fit(
             `"perturbed_gradient_descent"`, `"noisy_sgd"` (minibatches, fresh signs at every step for randomized models,
             and a learning rate that decays to 0 at `max_steps`), `"gradient_descent"`, or a method object from
             `taylornets.optimizers`.
-        w_init: initial displacement, shape `(m, d)` or `(m, R, d)`; by default none for the dual Newton method, zero for the
-            full network, and small and random otherwise, since `w = 0` is a saddle of every term of order ≥ 2.
+        w_init: initial displacement, shape `(m, d)` or `(m, R, d)`, of a sum a pair `(V, W)`; by default none for the dual
+            Newton method, zero for the full network, and small and random otherwise, since `w = 0` is a saddle of every
+            term of order ≥ 2.
         key: JAX random key for the noise of the method, the random initialization, and up to three restarts if a gap
             remains at a fixed rank (the best result is returned); by default `jax.random.key(0)`.
         rank: `"auto"` (default) finds the number of copies `R` of each unit that the optimum of the quadratic model requires

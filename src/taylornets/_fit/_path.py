@@ -29,7 +29,7 @@ def fit_path(
     loss: str | losses.Loss = "squared",
     power: Any = 8,
     method: str | Method = "auto",
-    w_init: Array | None = None,
+    w_init: Any = None,
     key: PRNGKeyArray | None = None,
     rank: Rank = "auto",
     tol: float | None = None,

@@ -22,7 +22,7 @@ from taylornets.certificates import Certificate, default_tolerance
 from taylornets.objectives import EliminatedSquared, Objective, eliminate, objective
 from taylornets.two_layer import TwoLayerNetwork
 
-NAME, ORDERS = "linear+quadratic", (1, 2)
+SUM, ORDERS = "linear+quadratic", (1, 2)
 RATIO = 100.0
 """Default `λ1/λ2`: validation over 10, 100 and 1000 chose it in 7 of 8 runs (theory 12)."""
 _SYMMETRIC = 1e-5
@@ -35,12 +35,12 @@ def is_sum(model: Any) -> bool:
         ArgumentError: for an order given twice, or other orders.
     """
     if isinstance(model, str):
-        return model == NAME
+        return model == SUM
     if not isinstance(model, tuple | list):
         return False
     orders = tuple(_checks.order_of("model", order, 1) for order in model)
     if len(set(orders)) < len(orders):
-        raise _checks.ArgumentError("model", "each order once", str(orders), f"Use (1, 2) or {NAME!r}.")
+        raise _checks.ArgumentError("model", "each order once", str(orders), f"Use (1, 2) or {SUM!r}.")
     if sorted(orders) != list(ORDERS):
         advice = "For a single order, pass the integer. Sums of other orders have no certificate."
         raise _checks.ArgumentError("model", "the orders (1, 2)", str(orders), advice)
@@ -75,10 +75,10 @@ def check_sum(method: Any, rank: Any) -> None:
     if method not in ("auto", "dual_newton"):
         advice = "L-BFGS over both blocks stalls far from the optimum."
         raise _checks.ArgumentError(
-            "method", f"'auto' or 'dual_newton' for model={NAME!r}", _checks.shown(method), advice
+            "method", f"'auto' or 'dual_newton' for model={SUM!r}", _checks.shown(method), advice
         )
     if rank != "auto":
-        raise _checks.ArgumentError("rank", f"'auto' for model={NAME!r}", str(rank), "Rank one has local minima here.")
+        raise _checks.ArgumentError("rank", f"'auto' for model={SUM!r}", str(rank), "Rank one has local minima here.")
 
 
 def initial_block(problem: "SumProblem", w: Any) -> Array | None:
@@ -102,6 +102,11 @@ class SumProblem:
     own: bool
 
     @classmethod
+    def on(cls, risk: Objective) -> "SumProblem":
+        """Adds the network's linear block to a prepared objective of the quadratic model with the squared loss."""
+        return cls(risk, _gram(risk), True)
+
+    @classmethod
     def of(
         cls,
         net: TwoLayerNetwork,
@@ -117,11 +122,11 @@ class SumProblem:
         name = loss if isinstance(loss, str) else getattr(loss, "name", loss)
         if name != "squared":
             advice = "The linear block is eliminated in closed form; train a single order with this loss."
-            raise _checks.ArgumentError("loss", f"'squared' for model={NAME!r}", _checks.shown(name), advice)
+            raise _checks.ArgumentError("loss", f"'squared' for model={SUM!r}", _checks.shown(name), advice)
         risk = objective(net, x, y, model="quadratic", penalty=1.0, power=powers(power), **options)
         if kernel is not None:
             return cls(risk, jnp.kron(_kernel(kernel, risk), jnp.eye(net.outputs, dtype=risk.strength.dtype)), False)
-        return cls(risk, _gram(risk), True)
+        return cls.on(risk)
 
     def solve(self, penalty: Any, w: Array | None, *, tol: float | None, max_steps: int) -> FitResult:
         """Trains to a certified optimum; `w` is an initial displacement of the quadratic block."""

@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from taylornets import _checks, models
-from taylornets._fit import FitError, FitResult, Status, regularization_path
+from taylornets._fit import FitError, FitResult, Status, is_sum, regularization_path
 from taylornets.certificates import Certificate
 from taylornets.estimators._data import Scaling, TrainingData, columns_for, filled, folds_of, merged
 from taylornets.estimators._entry import check_new_rows, check_rows, precision_of
@@ -22,7 +22,16 @@ from taylornets.estimators._parameters import path_of, settings_of
 from taylornets.estimators._progress import Bar
 from taylornets.estimators._representation import fit_representation, represented
 from taylornets.estimators._selection import fold_count, select
-from taylornets.estimators._solve import TaylorSettings, Training, certified, certified_fit, history_of, stored, train
+from taylornets.estimators._solve import (
+    TaylorSettings,
+    Training,
+    certified,
+    certified_fit,
+    history_of,
+    stored,
+    sum_path,
+    train,
+)
 from taylornets.models import Model
 from taylornets.objectives import Objective
 
@@ -120,17 +129,22 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         with precision_of(x.dtype):
             training = self._begin(settings, x, y, weight)
             choosing = self.penalty == "cv"
-            penalties = path_of(self) if choosing else (float(self.penalty),)
+            together = is_sum(settings.model)
+            penalties = path_of(self) if choosing else (self.penalty if together else float(self.penalty),)
             scores = None
             with Bar((len(penalties) * self.folds if choosing else 0) + 1, bool(self.verbose)) as bar:
                 if choosing:
                     scores = self._scores(training, penalties, bar)
                     best = min(range(len(penalties)), key=lambda i: tuple(scores[i]))
                     penalties = penalties[: best + 1]
-                result, steps = train(
-                    training.risk, training.start, penalties, self.tol, self.max_iter,
-                    lambda history: bar.advance(0, f"final fit, step {history.steps[-1]}"),
-                )  # fmt: skip
+                if together:
+                    (result,) = sum_path(training.risk, penalties, self.tol, self.max_iter)
+                    steps = result.steps
+                else:
+                    result, steps = train(
+                        training.risk, training.start, penalties, self.tol, self.max_iter,
+                        lambda history: bar.advance(0, f"final fit, step {history.steps[-1]}"),
+                    )  # fmt: skip
             self._keep(training, result, penalties[-1], steps)
         if scores is not None:
             self.path_ = {"penalties": list(path_of(self)), "scores": scores}
@@ -167,12 +181,16 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         def solve(risk: Objective, w: Array) -> FitResult:
             return certified_fit(risk, w, self.tol, self.max_iter)
 
-        results = regularization_path(training.risk, penalties, solve, training.start)
+        together = is_sum(settings.model)
+        if together:
+            results = sum_path(training.risk, penalties, self.tol, self.max_iter)
+        else:
+            results = regularization_path(training.risk, penalties, solve, training.start)
         for penalty in penalties:
             # Entered at every step, so that the caller's precision applies between steps.
             with precision_of(x.dtype):
                 result = next(results)
-                self._keep(training, result, float(penalty), result.steps)
+                self._keep(training, result, penalty if together else float(penalty), result.steps)
             yield self
 
     def certify(self, X: Any, y: Any, sample_weight: Any = None) -> Certificate:
@@ -191,11 +209,11 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
             NotFittedError: before `fit`.
         """
         check_is_fitted(self)
-        if not models.get(self.model_).certifiable:
+        if is_sum(self.model_) or not models.get(self.model_).certifiable:
             *others, last = map(repr, models.names(certifiable=True))
             raise _checks.ArgumentError("model", f"{', '.join(others)} or {last}", repr(self.model_))
         x, y, weight = check_rows(self, X, y, sample_weight, reset=False, multi_output=True)
-        dtype = self.displacement_.dtype
+        dtype = self.initial_weights_.dtype
         with precision_of(dtype):
             problem = merged(TrainingData(x.astype(dtype), self._numbers(y), weight))
             problem = problem._replace(x=self._scaled(problem.x), y=self._encode(problem.y))
@@ -225,19 +243,21 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         shape = (self.width, inputs) if self.rank == 1 else (self.width, self.rank, inputs)
         w = settings.meaning.host_start(generator, shape)
         previous = getattr(self, "displacement_", None) if self.warm_start else None
-        if previous is not None and previous.shape == w.shape and self.signs_.shape == signs.shape:
+        if isinstance(previous, np.ndarray) and previous.shape == w.shape and self.signs_.shape == signs.shape:
             w0, signs, w = self.initial_weights_.astype(dtype), self.signs_.astype(dtype), previous
         risk = settings.objective(settings.network(w0, signs), problem, 1.0)
         start = jnp.asarray(filled(w, len(w), columns_for(inputs)), dtype)
         return Training(settings, problem, scaling, fitted, w0, signs, risk, start, generator)
 
-    def _keep(self, training: Training, result: FitResult, penalty: float, steps: int) -> None:
+    def _keep(self, training: Training, result: FitResult, penalty: Any, steps: int) -> None:
         """Returns the attributes of a fitted estimator."""
         if result.status is Status.DIVERGED:
             raise FitError(result)
         settings, problem = training.settings, training.problem
         self.initial_weights_, self.signs_ = training.w0, training.signs
-        self.displacement_ = np.asarray(result.w)[..., : problem.x.shape[1]].copy()
+        blocks = result.w if isinstance(result.w, tuple) else (result.w,)
+        cut = tuple(np.asarray(block)[..., : problem.x.shape[1]].copy() for block in blocks)
+        self.displacement_ = cut if len(cut) > 1 else cut[0]
         self.input_offset_, self.input_scale_, self.input_bias_, self.input_radius_ = training.scaling
         self.representation_ = training.representation
         self.model_, self.loss_, self.power_, self.activation_ = settings[:4]
@@ -267,7 +287,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
     def _outputs(self, X: Any) -> np.ndarray:
         """Returns the outputs of the model in its own scale, shape `(n, outputs)`."""
         check_is_fitted(self)
-        dtype = self.displacement_.dtype
+        dtype = self.initial_weights_.dtype
         x = check_new_rows(self, X, dtype)
         with precision_of(dtype):
             net = self._settings.network(self.initial_weights_, self.signs_)
