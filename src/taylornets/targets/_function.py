@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 from numpy.polynomial import hermite_e, legendre
 
@@ -39,10 +40,10 @@ class FunctionTarget:
         self._one = _takes_one(phi, len(directions))
         self._expansion, self.quadrature_error = self._expand()
 
-    def __call__(self, x: Array) -> Float[Array, "n 1"]:
+    def __call__(self, x: ArrayLike) -> Float[Array, "n 1"]:
         """Returns the values at `x` of shape `(n, d)`."""
         x = _checks.array("x", x, ("n", self.directions.shape[1]))
-        return self._values(x @ self.directions.T)[:, None]
+        return self._values(x @ self.directions.T.astype(x.dtype))[:, None]
 
     def __repr__(self) -> str:
         return f"FunctionTarget({self._label}, degree={self.degree})"
