@@ -157,13 +157,13 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
             )
         return self
 
-    def fit_path(self, X: Any, y: Any, penalties: Sequence[float], sample_weight: Any = None) -> Iterator[Any]:
+    def fit_path(self, X: Any, y: Any, penalties: Sequence[Any], sample_weight: Any = None) -> Iterator[Any]:
         """Fits a regularization path with warm starts; `penalties` replaces the parameter `penalty`.
 
         Args:
             X: examples, shape `(n, d)`.
             y: targets, as in `fit`.
-            penalties: strengths in decreasing order.
+            penalties: strengths in decreasing order; for `order=(1, 2)`, numbers `λ2` or pairs `(λ1, λ2)`.
             sample_weight: weights, shape `(n,)`.
 
         Yields:
