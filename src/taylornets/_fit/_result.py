@@ -221,7 +221,9 @@ class FitResult:
         """
         net, model = self._trained()
         if isinstance(self.w, tuple):
-            raise _checks.ArgumentError("self", "a result of a single order", "a sum of orders", "Use its parts in `w`.")
+            raise _checks.ArgumentError(
+                "self", "a result of a single order", "a sum of orders", "Use its parts in `w`."
+            )
         return widened(net, self.w, model.order)
 
     def _trained(self) -> tuple[Any, Model]:

@@ -149,7 +149,7 @@ def train(
 
 def sum_path(risk: Objective, penalties: Sequence[Any], tol: float, max_iter: int) -> Iterator[FitResult]:
     """Trains the sum of orders 1 and 2 along a path."""
-    return SumProblem.on(risk).path(penalties, None, tol=tol, max_steps=max_iter)
+    yield from SumProblem.on(risk).path(penalties, None, tol=tol, max_steps=max_iter)
 
 
 def held_out(risk: Objective, result: FitResult, weight: np.ndarray, labels: np.ndarray | None) -> tuple[float, float]:
