@@ -76,6 +76,20 @@ def regime(names: dict[str, Any], out: str) -> None:
     assert names["drift"].shape == (5, 1, 5, 1)
 
 
+def learner(names: dict[str, Any], out: str) -> None:
+    assert "even: quadratic forms in it express even functions only\nNone\n" in out
+    assert float(names["error"]) < 0.15
+    assert float(names["found"].certificate.relative_gap) <= 1e-3
+    assert float(names["both"].certificate.relative_gap) <= 1e-3
+    assert names["linear"].shape == names["quadratic"].shape == (240, 1)
+
+
+def target_exponents(names: dict[str, Any], out: str) -> None:
+    assert "2 3\n" in out
+    assert names["spectrum"].exponent == 2
+    assert "do not predict the models of `tn.fit`" in out
+
+
 def taylor_mode(names: dict[str, Any], out: str) -> None:
     assert names["value"].shape == (5, 2)
 
@@ -88,6 +102,8 @@ HOLDS = {
     "docs/generalization.md": generalization,
     "docs/landscape.md": landscape,
     "docs/regime.md": regime,
+    "docs/learners.md": learner,
+    "docs/targets.md": target_exponents,
     "docs/taylor-mode.md": taylor_mode,
 }
 

@@ -24,6 +24,7 @@ from taylornets import (
     expressivity,
     generalization,
     kernels,
+    learners,
     losses,
     models,
     optimizers,
@@ -51,8 +52,9 @@ __all__ = [
     "ArgumentError", "Certificate", "FitError", "FitResult", "NTKClassifier", "NTKRegressor", "Objective", "Regime",
     "Stationarity", "Status", "TaylorClassifier", "TaylorRegressor", "TaylorizedTraining", "TwoLayerNetwork",
     "activations", "certificates", "certify", "compat", "cost", "explain", "expressivity", "fit", "fit_path",
-    "generalization", "kernels", "linearize", "load", "losses", "models", "objective", "optimizers", "randomization",
-    "regime", "save", "stationarity", "targets", "taylor_expand", "taylor_terms", "taylorized_training", "training",
+    "generalization", "kernels", "learners", "linearize", "load", "losses", "models", "objective", "optimizers",
+    "randomization", "regime", "save", "stationarity", "targets", "taylor_expand", "taylor_terms",
+    "taylorized_training", "training",
 ]  # fmt: skip
 
 # Imported on first access: only the estimators depend on scikit-learn.

@@ -12,6 +12,8 @@ REFERENCES: dict[str, Callable[[Any], Any]] = {
     "softplus": lambda t: mp.log(1 + mp.exp(t)),
     "erf": mp.erf,
     "gelu": lambda t: t * mp.erfc(-t / mp.sqrt(2)) / 2,
+    "silu": lambda t: t / (1 + mp.exp(-t)),
+    "square": lambda t: t**2,
     "sin": mp.sin,
     "exp": mp.exp,
     "polynomial(1.0, -2.0, 0.5, 0.25)": lambda t: 1 - 2 * t + t**2 / 2 + t**3 / 4,

@@ -50,6 +50,22 @@ def test_targets_are_orthogonal_to_lower_degrees_under_a_gaussian(target):
     np.testing.assert_allclose(y @ x / len(x) * 2, 0, atol=0.02)
 
 
+def test_formulas_are_targets_too():
+    """`z_j = √d x_j`: the same draw for a name and for its formula, and no other names."""
+    named, written = Cell(**SMALL | {"target": "hermite3"}), Cell(**SMALL | {"target": "z1**3 - 3*z1"})
+    (x, y), (x2, y2) = draw(named, "train", 60), draw(written, "train", 60)
+    np.testing.assert_array_equal(x, x2)
+    np.testing.assert_allclose(y, y2, rtol=1e-5, atol=1e-5)
+    assert y2.dtype == np.float32
+    assert Cell.from_name(written.name) == written
+    with pytest.raises(tn.ArgumentError, match=r"d: expected at least 5 for 'z5', got 4"):
+        Cell(**SMALL | {"target": "z5"})
+    with pytest.raises(tn.ArgumentError, match=r"target: expected one of .*'hermite3'.* Did you mean 'hermite3'"):
+        Cell(**SMALL | {"target": "hermit3"})
+    with pytest.raises(tn.ArgumentError, match=r"target: expected a formula in z1, z2"):
+        Cell(**SMALL | {"target": "x1*x2"})
+
+
 # The quadratic model is trained below; "full" and "linear" differ in a name that `tn.objective` is tested for.
 @pytest.mark.parametrize("model", ["ntk", "finite_ntk", "linear", "randomized"])
 def test_every_model_learns(model):

@@ -29,7 +29,6 @@ from taylornets.reproduction import claims, reproduce
 from taylornets.reproduction._running import run_claim
 from taylornets.reproduction.claims import Claim, ClaimContext, NegativeControl, Outcome, _new_data
 from taylornets.reproduction.claims._classifiers import Certified
-from taylornets.reproduction.claims._order_learning import Learning
 from taylornets.reproduction.claims._studies import GOAL, Grid, Study
 
 STAMP = Stamp("quick", 0, "0.1.0", None, True)
@@ -251,6 +250,72 @@ def sample_complexity(module: ModuleType, context: ClaimContext, monkeypatch: py
 
 
 @check
+def degrees(module: ModuleType, context: ClaimContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Power-law errors give the exponents of the theory; a control that order 3 learns does not fail."""
+    studies = importlib.import_module("taylornets.reproduction.claims._studies")
+    constants = {"ntk": (0.14, 3), "quadratic": (1.2, 2), "cubic": (4.5, 1)}
+
+    def law(cell: Any) -> dict[str, Any]:
+        constant, power = constants[cell.model]
+        power = 2 * power if cell.target == "all_cubes" and cell.model == "cubic" else power
+        assert cell.width == 12 * cell.d
+        return {"error": GOAL * (constant * cell.d**power / cell.n) ** 1.5, "m_op": 1.0}
+
+    monkeypatch.setattr(studies, "run_cell", law)
+    monkeypatch.setattr(module, "run_cell", law)
+    outcome = run(module, context)
+    assert outcome.holds
+    for model, (_, power) in constants.items():
+        assert outcome.detail["exponents"][model][0] == pytest.approx(power, abs=0.05)
+    assert not module.holds({"ntk": 3.0, "quadratic": 2.0, "cubic": 2.0}, (3, 9))
+    assert not module.holds({"ntk": 3.0, "quadratic": 2.0, "cubic": 1.0}, (3, 4))
+    # The same rule on the sparse target: order 3 learns it at these numbers of examples, and the control would not fail.
+    monkeypatch.setattr(module, "run_cell", lambda cell: law(replace(cell, target="product")))
+    assert not module.control(context, module.SIZES["quick"]).fails
+
+
+@check
+def hierarchical(module: ModuleType, context: ClaimContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The target is orthogonal to lower degrees on the sphere; d = 6 is learned, and the controls are not."""
+    z = math.sqrt(6) * np.asarray(problems.sphere(context.key, 50_000, 6))
+    y = np.asarray(tn.targets.from_formula(module.harmonic(6), inputs=6)(z))[:, 0]
+    low = np.stack([np.ones(len(z)), z[:, 0], z[:, 0] ** 2, z[:, 1] ** 2], axis=1)
+    assert np.abs(low.T @ y / len(y)).max() < 0.03 * y.std()
+    outcome = module.run(context, replace(module.SIZES["quick"], d=6, n=200, seeds=1))
+    assert outcome.measured["hierarchical: error / variance"] < 0.05
+    assert not outcome.holds  # at d = 6 the quadratic model on the inputs learns it too
+    control = outcome.control.measured
+    assert control["odd: error"] > 0.7
+    assert control["odd: said before training"] == "True"
+    assert not outcome.control.fails  # n = 200 is enough for all quadratic forms in 21 features, of any rank
+    assert module.holds({"hierarchical": 0.02, "quadratic": 1.0, "ntk": 0.9})
+
+
+@check
+def joint(module: ModuleType, context: ClaimContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The target has two uncorrelated parts of variance 1/2; the even model obeys the bound of parity on pairs ±x exactly."""
+    x = problems.sphere(context.key, 100_000, 6)
+    even, odd = (module.target(x) + module.target(-x)) / 2, (module.target(x) - module.target(-x)) / 2
+    assert float(jnp.var(even)) * 8 / 6 == pytest.approx(0.5, abs=0.02)  # E x_1² x_2² = 1/(d(d+2)) on the sphere
+    assert float(jnp.var(odd)) == pytest.approx(0.5, abs=0.02)
+    monkeypatch.setattr(module, "PENALTIES", (1e-4,))
+    monkeypatch.setattr(module, "RIDGES", (1e-2,))
+    sizes = module._Sizes(d=6, width=16, ratios=(10,), seeds=1, pairs=200)
+    measured = module.errors(context.key, sizes, 60, "gelu")
+    assert measured["quadratic"] >= 0.4  # the odd part of the target on the sphere of R^6 has a share of 0.57
+    assert measured["sum"] < measured["quadratic"]
+    known = {
+        "gelu": {"linear": 0.4, "quadratic": 0.7, "sum": 0.1},
+        "cubic_relu": {"linear": 0.4, "quadratic": 0.3, "sum": 0.28},
+    }
+    monkeypatch.setattr(module, "errors", lambda key, sizes, n, activation: known[activation])
+    assert run(module, context).holds
+    assert module.holds({"linear": 0.4, "quadratic": 0.7, "sum": 0.1})
+    assert not module.holds({"linear": 0.4, "quadratic": 0.3, "sum": 0.1})
+    assert not module.holds({"linear": 0.4, "quadratic": 0.7, "sum": 0.3})
+
+
+@check
 def higher_order(module: ModuleType, context: ClaimContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """Noise and bias are those of all draws of the nodes; slopes are the theory's."""
     rule = module.KINDS["signed"](3).rule
@@ -270,11 +335,8 @@ def higher_order(module: ModuleType, context: ClaimContext, monkeypatch: pytest.
     bias = np.sqrt(np.mean((probabilities @ differences) ** 2))
     np.testing.assert_allclose(module.coupling_errors(context.key, 4, 3)[0], (noise, bias), rtol=1e-9)
 
-    cells = importlib.import_module("taylornets.reproduction.claims._order_learning")
-    monkeypatch.setattr(cells, "run_cell", lambda cell: {"error": 0.1 + 0.01 * cell.seed, "path": "inside"})
-    learned = Learning(((4, (30,)),), ("square",), 2)
     sizes = {"widths": (512, 2048), "networks": 2, "optima": (16,), "optima_networks": 2}
-    outcome = run(module, context, learning=learned, orders=(3,), **sizes)
+    outcome = run(module, context, orders=(3,), **sizes)
     # At these widths the slopes are up to 0.1 too steep; over two networks their standard deviation is 0.01.
     assert outcome.measured["slope of the noise, signed moments, k = 3"] == pytest.approx(-1 / 6, abs=0.03)
     assert module.holds([(-0.17, -1 / 6)])

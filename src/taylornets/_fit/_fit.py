@@ -3,10 +3,11 @@
 from typing import Any
 
 from jax.typing import ArrayLike
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import PRNGKeyArray
 
 from taylornets import _checks, losses
 from taylornets._fit._result import FitError, FitResult
+from taylornets._fit._sum import SumProblem, check_sum, initial_block, is_sum
 from taylornets._fit._train import Rank, train
 from taylornets.models import ModelLike
 from taylornets.objectives import Objective, objective
@@ -19,12 +20,12 @@ def fit(
     x: ArrayLike,
     y: Any,
     *,
-    model: ModelLike = "quadratic",
+    model: ModelLike | tuple[int, ...] = "quadratic",
     loss: str | losses.Loss = "squared",
-    penalty: float | Array,
-    power: float = 8,
+    penalty: Any,
+    power: Any = 8,
     method: str | Method = "auto",
-    w_init: Array | None = None,
+    w_init: Any = None,
     key: PRNGKeyArray | None = None,
     rank: Rank = "auto",
     tol: float | None = None,
@@ -32,6 +33,7 @@ def fit(
     throw: bool = True,
     chunk_size: int | None = None,
     sample_weight: ArrayLike | None = None,
+    linear_kernel: ArrayLike | None = None,
 ) -> FitResult:
     """Trains a displacement and certifies its optimality gap.
 
@@ -40,18 +42,20 @@ def fit(
         x: examples, shape `(n, d)`.
         y: targets in the form the loss expects.
         model: `"quadratic"`, `"randomized"`, `"linear"`, `"full"`, an integer `k ≥ 1` for the single term of order `k`, or
-            a randomization such as `SignedMoments(3)`; see `taylornets.objective`.
+            a randomization such as `SignedMoments(3)`; see `taylornets.objective`. `"linear+quadratic"` or `(1, 2)` is the sum
+            of both terms, each with its own displacement (squared loss).
         loss: a name of `taylornets.losses`, or a loss.
-        penalty: `λ > 0`.
-        power: `p ≥ 2k`.
+        penalty: `λ > 0`; of a sum, a pair `(λ1, λ2)`, or a number `λ2` with `λ1 = 100 λ2`.
+        power: `p ≥ 2k`; of a sum, that of the quadratic block, or a pair `(2, p)`.
         method: `"auto"` (default): for the quadratic model the dual Newton method, on large problems after L-BFGS; for the
             linear model Newton's method on the ridge dual; L-BFGS for all others. `"dual_newton"` (linear and quadratic
             models), `"lbfgs"`, `"negative_curvature"` (escapes saddles and stops at second-order stationary points),
             `"perturbed_gradient_descent"`, `"noisy_sgd"` (minibatches, fresh signs at every step for randomized models,
             and a learning rate that decays to 0 at `max_steps`), `"gradient_descent"`, or a method object from
             `taylornets.optimizers`.
-        w_init: initial displacement, shape `(m, d)` or `(m, R, d)`; by default none for the dual Newton method, zero for the
-            full network, and small and random otherwise, since `w = 0` is a saddle of every term of order ≥ 2.
+        w_init: initial displacement, shape `(m, d)` or `(m, R, d)`, of a sum a pair `(V, W)`; by default none for the dual
+            Newton method, zero for the full network, and small and random otherwise, since `w = 0` is a saddle of every
+            term of order ≥ 2.
         key: JAX random key for the noise of the method, the random initialization, and up to three restarts if a gap
             remains at a fixed rank (the best result is returned); by default `jax.random.key(0)`.
         rank: `"auto"` (default) finds the number of copies `R` of each unit that the optimum of the quadratic model requires
@@ -66,10 +70,12 @@ def fit(
         chunk_size: examples processed at a time, see `TwoLayerNetwork.prepare`.
         sample_weight: weights of the examples, shape `(n,)`, see `taylornets.objective`; objective and certificate
             refer to the weighted problem.
+        linear_kernel: for a sum, the Gram matrix of a kernel on `x`, shape `(n, n)`, that replaces the network's linear block,
+            for example `tn.kernels.infinite_width_ntk("gelu", x)`; `V` then holds dual coefficients.
 
     Returns:
         The result with displacement, certificate and status; `w` has shape `(m, d)` whenever rank one suffices, otherwise
-        `(m, R, d)` with the least `R`.
+        `(m, R, d)` with the least `R`. Of a sum, `w = (V, W)`, and `predict(x, parts=True)` separates its parts.
 
     Raises:
         ArgumentError: for invalid arguments.
@@ -86,6 +92,16 @@ def fit(
         'CERTIFIED'
     """
     rank, max_steps = check_settings(rank, max_steps, tol)
+    if is_sum(model):
+        shared: dict[str, Any] = {"chunk_size": chunk_size, "sample_weight": sample_weight}
+        check_sum(method, rank)
+        problem = SumProblem.of(net, x, y, loss=loss, power=power, kernel=linear_kernel, **shared)
+        result = problem.solve(penalty, initial_block(problem, w_init), tol=tol, max_steps=max_steps)
+        if throw and result.status.is_failure:
+            raise FitError(result)
+        return result
+    if linear_kernel is not None:
+        raise _checks.ArgumentError("linear_kernel", "None except for model='linear+quadratic'", f"model={model!r}")
     risk = objective(
         net, x, y, model=model, loss=loss, penalty=penalty, power=power, chunk_size=chunk_size,
         sample_weight=sample_weight,

@@ -186,6 +186,12 @@ def solve_dense(
 ) -> Direction:
     """Solves `(I + 𝒢 H) δf = -F` for an operator `𝒢` in an array."""
     n, outputs = target.shape
+    if risk.loss.coupled:  # a dense Hessian
+        units = jnp.eye(n * outputs, dtype=target.dtype).reshape(-1, n, outputs)
+        hessian = jax.vmap(lambda unit: curvature_product(risk, f, unit))(units).reshape(n * outputs, n * outputs)
+        matrix = operator.reshape(n * outputs, n * outputs) @ hessian.T + jnp.eye(n * outputs, dtype=target.dtype)
+        change = -jnp.linalg.solve(matrix, target.reshape(-1)).reshape(n, outputs)
+        return Direction(change, -jnp.vdot(curvature_product(risk, f, target), change), jnp.zeros((), jnp.int32))
     units = jnp.eye(outputs, dtype=target.dtype)
     curvature = jax.vmap(lambda unit: curvature_product(risk, f, jnp.broadcast_to(unit, target.shape)), out_axes=-1)
     matrix = jnp.einsum("icjd,jde->icje", operator, curvature(units)).reshape(n * outputs, n * outputs)

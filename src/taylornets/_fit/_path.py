@@ -11,6 +11,7 @@ from jaxtyping import Array, PRNGKeyArray
 from taylornets import _checks, losses
 from taylornets._fit._fit import check_copies, check_settings
 from taylornets._fit._result import FitError, FitResult
+from taylornets._fit._sum import SumProblem, check_sum, initial_block, is_sum
 from taylornets._fit._train import Rank, train
 from taylornets.models import ModelLike
 from taylornets.objectives import Objective, objective
@@ -22,13 +23,13 @@ def fit_path(
     net: TwoLayerNetwork,
     x: ArrayLike,
     y: Any,
-    penalties: Sequence[float],
+    penalties: Sequence[Any],
     *,
-    model: ModelLike = "quadratic",
+    model: ModelLike | tuple[int, ...] = "quadratic",
     loss: str | losses.Loss = "squared",
-    power: float = 8,
+    power: Any = 8,
     method: str | Method = "auto",
-    w_init: Array | None = None,
+    w_init: Any = None,
     key: PRNGKeyArray | None = None,
     rank: Rank = "auto",
     tol: float | None = None,
@@ -36,6 +37,7 @@ def fit_path(
     throw: bool = True,
     chunk_size: int | None = None,
     sample_weight: ArrayLike | None = None,
+    linear_kernel: ArrayLike | None = None,
 ) -> list[FitResult]:
     """Computes a regularization path: each penalty is warm-started from the previous solution.
 
@@ -45,7 +47,7 @@ def fit_path(
         net: the network.
         x: examples, shape `(n, d)`.
         y: targets in the form the loss expects.
-        penalties: strengths `λ > 0`, preferably in decreasing order.
+        penalties: strengths `λ > 0`, preferably in decreasing order; of a sum, strengths `λ2` or pairs `(λ1, λ2)`.
         model: see `fit`; so are `loss`, `power`, `method`, `key`, `rank`, `tol`, `max_steps`, `chunk_size` and `sample_weight`.
         loss: a name of `taylornets.losses`, or a loss.
         power: `p ≥ 2k`.
@@ -58,6 +60,7 @@ def fit_path(
         throw: whether a failed run raises; otherwise its status reports the failure and the path continues.
         chunk_size: examples processed at a time.
         sample_weight: weights of the examples, shape `(n,)`.
+        linear_kernel: as in `fit`, for sums.
 
     Returns:
         One result per penalty, in the same order.
@@ -80,6 +83,11 @@ def fit_path(
     penalties = tuple(penalties)
     if not penalties:
         raise _checks.ArgumentError("penalties", "at least one number > 0", "none")
+    if is_sum(model):
+        check_sum(method, rank)
+        shared: dict[str, Any] = {"chunk_size": chunk_size, "sample_weight": sample_weight}
+        problem = SumProblem.of(net, x, y, loss=loss, power=power, kernel=linear_kernel, **shared)
+        return _kept(problem.path(penalties, initial_block(problem, w_init), tol=tol, max_steps=max_steps), throw)
     for penalty in penalties:
         _checks.positive("penalties", penalty)
     risk = objective(
@@ -88,8 +96,13 @@ def fit_path(
     )  # fmt: skip
     check_copies(risk, rank, model)
     solve = partial(train, method=method, key=key, rank=rank, tol=tol, max_steps=max_steps)
+    return _kept(regularization_path(risk, penalties, solve, w_init), throw)
+
+
+def _kept(path: Iterator[FitResult], throw: bool) -> list[FitResult]:
+    """Collects a path; raises at the first failed run if `throw` is set."""
     results: list[FitResult] = []
-    for result in regularization_path(risk, penalties, solve, w_init):
+    for result in path:
         if throw and result.status.is_failure:
             raise FitError(result)
         results.append(result)

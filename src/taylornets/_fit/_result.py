@@ -120,7 +120,8 @@ class FitResult:
     """A trained displacement.
 
     Attributes:
-        w: displacement, shape `(m, d)`, or `(m, R, d)` with `R > 1` copies of each unit (zero where fewer suffice).
+        w: displacement, shape `(m, d)`, or `(m, R, d)` with `R > 1` copies of each unit (zero where fewer suffice); for the
+            sum of orders 1 and 2, the pair `(V, W)`.
         objective: penalized objective at `w`.
         certificate: certified bound on the optimality gap of `w`; `None` for models without a certificate.
         status: the outcome; `status.value` describes it in a sentence.
@@ -128,7 +129,9 @@ class FitResult:
         history: the trajectory of the run.
         stationarity: the second-order test that ended the run (`"negative_curvature"` only), otherwise `None`.
         net: the network.
-        model: the model.
+        model: the model; of a sum, that of its quadratic block.
+        own_kernel: for a sum, whether `V` is a displacement of the network, shape `(m, d)`; otherwise it holds the dual
+            coefficients of `linear_kernel`, shape `(n, outputs)`.
 
     Example:
         >>> import jax, jax.numpy as jnp, taylornets as tn
@@ -140,7 +143,7 @@ class FitResult:
         (False, (8, 2, 3), True)
     """
 
-    w: Array
+    w: Any
     objective: float
     certificate: Certificate | None
     status: Status
@@ -149,18 +152,22 @@ class FitResult:
     stationarity: Stationarity | None = None
     net: Network | None = field(default=None, repr=False, compare=False)
     model: Model | None = field(default=None, repr=False, compare=False)
+    own_kernel: bool = True
 
-    def predict(self, x: ArrayLike) -> Array:
+    def predict(self, x: ArrayLike, *, linear_kernel: ArrayLike | None = None, parts: bool = False) -> Any:
         """Evaluates the trained model, including `f^(0)`; the mean over the signs for randomized models.
 
         Args:
             x: examples, shape `(n, d)`.
+            linear_kernel: for a sum trained with `linear_kernel=`, the kernel between `x` and the training examples, shape
+                `(n, n_train)`.
+            parts: for a sum, whether to return the pair of its linear and quadratic parts instead of their sum.
 
         Returns:
             Predictions, shape `(n, outputs)`.
 
         Raises:
-            ArgumentError: for a wrong shape.
+            ArgumentError: for a wrong shape, a missing kernel, or `parts` of a single model.
 
         Example:
             >>> import jax, jax.numpy as jnp, taylornets as tn
@@ -170,9 +177,31 @@ class FitResult:
             (3, 1)
         """
         net, model = self._trained()
+        if isinstance(self.w, tuple):
+            found = self._parts(x, linear_kernel)
+            return found if parts else found[0] + found[1]
+        if parts or linear_kernel is not None:
+            raise _checks.ArgumentError("parts", "a sum of orders", f"a result of model={model.name!r}")
         outputs = model.mean_output(model.outputs(net, self.w, x))
         single = isinstance(model.response, Term) and not net.symmetric
         return outputs + net.term(0, jnp.zeros_like(net.w0), x) if single else outputs
+
+    def _parts(self, x: ArrayLike, kernel: ArrayLike | None) -> tuple[Array, Array]:
+        """Returns the linear part and the quadratic part, which includes `f^(0)`."""
+        net, _ = self._trained()
+        v, w = self.w
+        prepared = net.prepare(x, (0, 1, 2))
+        quadratic = prepared.term(2, w)
+        if not net.symmetric:
+            quadratic = quadratic + prepared.term(0, jnp.zeros_like(net.w0))
+        if self.own_kernel:
+            if kernel is not None:
+                raise _checks.ArgumentError("linear_kernel", "None for the network's own linear block", "a matrix")
+            return prepared.term(1, v), quadratic
+        if kernel is None:
+            advice = "Pass the kernel between the new and the training examples."
+            raise _checks.ArgumentError("linear_kernel", "the kernel that the fit used", "None", advice)
+        return _checks.array("linear_kernel", kernel, (len(quadratic), len(v))) @ v, quadratic
 
     def as_network(self) -> tuple[TwoLayerNetwork, Array]:
         """Returns a network of width `R m` and a displacement of shape `(R m, d)` with the same term of the trained order.
@@ -191,6 +220,10 @@ class FitResult:
             (16, (16, 3))
         """
         net, model = self._trained()
+        if isinstance(self.w, tuple):
+            raise _checks.ArgumentError(
+                "self", "a result of a single order", "a sum of orders", "Use its parts in `w`."
+            )
         return widened(net, self.w, model.order)
 
     def _trained(self) -> tuple[Any, Model]:

@@ -27,6 +27,7 @@ from taylornets.activations._logistic import Tanh as Tanh
 from taylornets.activations._registry import get, names, register
 from taylornets.activations._registry import register_pattern as register_pattern
 from taylornets.activations._relu import ReluPower as ReluPower
+from taylornets.activations._silu import Silu as Silu
 from taylornets.activations._traits import Traits
 
 _discover.import_modules(__name__, __path__)

@@ -99,9 +99,13 @@ class Exp(Activation):
         return math.inf
 
 
+# Polynomials with a name of their own, by their coefficients.
+_NAMED = {(0.0, 0.0, 1.0): "square"}
+
+
 @dataclasses.dataclass(frozen=True)
 class PolynomialActivation(Activation):
-    """`σ(t) = Σ_j c_j t^j`; entire. By name: `"polynomial(c0, c1, ...)"`.
+    """`σ(t) = Σ_j c_j t^j`; entire. By name: `"polynomial(c0, c1, ...)"`, and `"square"` for `t²`.
 
     Args:
         coefficients: `(c_0, c_1, ...)`, finite numbers; trailing zeros are dropped.
@@ -135,7 +139,8 @@ class PolynomialActivation(Activation):
     @property
     @override
     def traits(self) -> Traits:
-        return Traits(f"polynomial({', '.join(map(repr, self.coefficients))})", analytic=True, strip=math.inf)
+        name = _NAMED.get(self.coefficients, f"polynomial({', '.join(map(repr, self.coefficients))})")
+        return Traits(name, analytic=True, strip=math.inf)
 
     @override
     def evaluate(self, t: Array, orders: tuple[int, ...]) -> tuple[Array, ...]:
@@ -186,4 +191,5 @@ def _parse(name: str) -> PolynomialActivation | None:
 
 register("sin", Sin)
 register("exp", Exp)
+register("square", lambda: PolynomialActivation((0.0, 0.0, 1.0)))
 register_pattern("polynomial(c0, c1, ...)", _parse)

@@ -181,6 +181,11 @@ class Softplus(Activation):
         return (math.inf, 1.0, 0.25)[k] if k <= 2 else _tanh_supremum(k - 1, self, k, 0.5**k, 2.0)
 
 
+def derivative_bound_of_sigmoid(k: int) -> float:
+    """Returns `b` with `|s^{(k)}(t)| ≤ b/cosh²(t/2)` for the sigmoid `s` and `k ≥ 1`: the sum of coefficients."""
+    return 0.5 ** (k + 1) * sum(map(abs, _polynomial(k)))
+
+
 def _sigmoid(t: Array) -> Array:
     if not jnp.issubdtype(t.dtype, jnp.complexfloating):
         return jax.nn.sigmoid(t)

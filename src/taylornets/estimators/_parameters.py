@@ -3,8 +3,11 @@
 from typing import Any
 
 import numpy as np
+from sklearn.base import is_classifier
 
 from taylornets import _checks, activations, models
+from taylornets._fit import SUM, is_sum, strengths
+from taylornets.estimators._representation import REPRESENTATIONS, top_activation
 from taylornets.estimators._solve import TaylorSettings
 
 SCALINGS = ("sphere", "ball")
@@ -18,7 +21,7 @@ def settings_of(estimator: Any) -> TaylorSettings:
     Raises:
         ArgumentError: for invalid parameters.
     """
-    for name, least in (("width", 2), ("folds", 2), ("max_iter", 1), ("order", 1)):
+    for name, least in (("width", 2), ("folds", 2), ("max_iter", 1)):
         _checks.integer(name, getattr(estimator, name), least)
     if estimator.chunk_size is not None:
         _checks.integer("chunk_size", estimator.chunk_size, 1)
@@ -27,6 +30,11 @@ def settings_of(estimator: Any) -> TaylorSettings:
     _checks.positive("bias", estimator.bias)
     _checks.positive("tol", estimator.tol)
     _checks.choice("scaling", estimator.scaling, SCALINGS)
+    if estimator.representation is not None:
+        _checks.choice("representation", estimator.representation, REPRESENTATIONS, "Or None.")
+    if is_sum(estimator.order) and estimator.model is None:
+        return _settings_of_sum(estimator)
+    _checks.integer("order", estimator.order, 1)
     if isinstance(estimator.penalty, str):
         _checks.choice("penalty", estimator.penalty, ("cv",))
     else:
@@ -43,8 +51,29 @@ def settings_of(estimator: Any) -> TaylorSettings:
     _checks.positive("power", power)
     if power < 2 * order:
         raise _checks.ArgumentError("power", f"at least {2 * order} for order {order}", repr(power))
-    activation = activations.get(estimator.activation).name
+    activation = activations.get(top_activation(estimator.representation, estimator.activation)).name
     return TaylorSettings(model, "", float(power), activation, estimator.chunk_size)
+
+
+def _settings_of_sum(estimator: Any) -> TaylorSettings:
+    """Returns the checked parameters of the sum of orders 1 and 2."""
+    if is_classifier(estimator) or estimator.loss not in ("auto", "squared"):
+        got = "a classifier" if is_classifier(estimator) else f"loss={estimator.loss!r}"
+        raise _checks.ArgumentError("order", "a single order except for the squared loss", got, "Use an integer.")
+    if isinstance(estimator.penalty, str):
+        advice = "Compare penalties with `fit_path`."
+        raise _checks.ArgumentError(
+            "penalty", "a number λ2 or a pair (λ1, λ2) for a sum", repr(estimator.penalty), advice
+        )
+    strengths(estimator.penalty)
+    if estimator.rank != "auto":
+        raise _checks.ArgumentError("rank", "'auto' for a sum, whose rank is found", repr(estimator.rank))
+    power = 4.0 if estimator.power is None else estimator.power
+    _checks.positive("power", power)
+    if power < 4:
+        raise _checks.ArgumentError("power", "at least 4 for order 2", repr(power))
+    activation = activations.get(top_activation(estimator.representation, estimator.activation)).name
+    return TaylorSettings(SUM, "", float(power), activation, estimator.chunk_size)
 
 
 def path_of(estimator: Any) -> tuple[float, ...]:

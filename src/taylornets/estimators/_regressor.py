@@ -21,11 +21,12 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
     standardized; `p_i` are the weights divided by their sum. Objective and certificate refer to this scaled, weighted problem.
 
     Args:
-        order: `k`, the order of the Taylor term: 1 is the linearized (NTK) model, 2 the quadratic model.
+        order: `k`, the order of the Taylor term: 1 is the linearized (NTK) model, 2 the quadratic model. `(1, 2)` is their sum,
+            each with its own displacement and penalty (theory 12), for the squared loss.
         width: hidden units `m`, an even number.
         activation: a name of `taylornets.activations.names()`.
         penalty: `λ > 0`, or `"cv"` to select it from `penalties` by cross-validation with warm starts. The scaling of all rows
-            is shared by the folds.
+            is shared by the folds. For `order=(1, 2)`, `λ2` with `λ1 = 100 λ2`, or a pair `(λ1, λ2)`.
         power: `p ≥ 2k`; by default `2k`.
         model: overrides `order`: `"linear"`, `"quadratic"`, an integer, `"randomized"` (the network under random signs) or
             `"full"` (the network itself). Orders above 2 and `"full"` have no certificate.
@@ -45,12 +46,16 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
         verbose: whether a progress bar is shown.
         held_out: fraction of the rows that training does not use, drawn at random; they calibrate the intervals of `predict`.
         prior_rows: for `TaylorClassifier`: fraction of the rows on which the scaling is fitted; see `certificate_of_error_`.
+        representation: `"hierarchical"` trains on whitened random quadratic features of the scaled inputs instead of on the
+            inputs (`taylornets.learners`, theory 16), with the activation `t²/2` unless another is given; of the `K` directions
+            of the covariance at most a third of the number of rows is kept. It pays for targets of degree 4 and
+            higher.
 
     Attributes:
         certificate_: `primal`, `dual`, `gap`, `relative_gap`, `dual_vector` (one row per distinct row of the data, sorted), or
             `None`.
         objective_: `P` at the solution.
-        displacement_: `W`, shape `(m, d + 1)`, or `(m, R, d + 1)`.
+        displacement_: `W`, shape `(m, d + 1)`, or `(m, R, d + 1)`; for `order=(1, 2)` the pair `(V, W)`.
         n_iter_: number of iterations, including the path to the selected penalty.
         penalty_: `λ`.
         status_: outcome of training, a name of `taylornets.Status`.

@@ -14,9 +14,19 @@ import numpy as np
 from jaxtyping import Array
 
 from taylornets import activations, losses, models
-from taylornets._fit import FitHistory, FitResult, Rank, close_gap, minimize, regularization_path
+from taylornets._fit import (
+    FitHistory,
+    FitResult,
+    Rank,
+    SumProblem,
+    close_gap,
+    is_sum,
+    minimize,
+    regularization_path,
+)
 from taylornets.certificates import Certificate, certify_objective
 from taylornets.estimators._data import Scaling, TrainingData, columns_for, filled, rows_for
+from taylornets.estimators._representation import Stored
 from taylornets.objectives import Objective, objective
 from taylornets.optimizers import LBFGS
 from taylornets.two_layer import TwoLayerNetwork
@@ -46,8 +56,8 @@ class TaylorSettings(NamedTuple):
 
     @property
     def meaning(self) -> models.Model:
-        """The model."""
-        return models.get(self.model)
+        """The model; of a sum, its quadratic block."""
+        return models.get("quadratic" if is_sum(self.model) else self.model)
 
     def network(self, w0: np.ndarray, signs: np.ndarray) -> TwoLayerNetwork:
         """Returns the network of paired units, with inputs padded by zeros."""
@@ -65,7 +75,7 @@ class TaylorSettings(NamedTuple):
             net,
             filled(problem.x, rows, net.inputs),
             y[:, 0].astype(int) if takes_class_numbers(self.loss) else y,
-            model=self.model,
+            model=self.meaning,
             loss=self.loss,
             penalty=penalty,
             power=self.power,
@@ -73,8 +83,11 @@ class TaylorSettings(NamedTuple):
             sample_weight=filled(problem.weight, rows),
         )
 
-    def outputs(self, net: TwoLayerNetwork, w: np.ndarray, x: np.ndarray) -> np.ndarray:
+    def outputs(self, net: TwoLayerNetwork, w: Any, x: np.ndarray) -> np.ndarray:
         """Computes outputs (for the randomized network, their mean over signs) in blocks of rows, shape `(n, outputs)`."""
+        if isinstance(w, tuple):  # a sum of orders 1 and 2
+            first, second = (self._replace(model=k).outputs(net, part, x) for k, part in enumerate(w, 1))
+            return first + second
         model, w, parts = self.meaning, filled(w, len(w), net.inputs), []
         for start in range(0, len(x), _PREDICTED):
             block = x[start : start + _PREDICTED]
@@ -91,6 +104,7 @@ class Training(NamedTuple):
         settings: model, loss and penalty.
         problem: the scaled data.
         scaling: of the inputs.
+        representation: of the scaled inputs, or None.
         w0: initial weights, shape `(m, d)`.
         signs: output signs, shape `(m, outputs)`.
         risk: the objective; its penalty is set later.
@@ -101,6 +115,7 @@ class Training(NamedTuple):
     settings: TaylorSettings
     problem: TrainingData
     scaling: Scaling
+    representation: Stored | None
     w0: np.ndarray
     signs: np.ndarray
     risk: Objective
@@ -148,6 +163,11 @@ def train(
         w, steps = result.w, steps + result.steps
     found = certified_fit(risk.with_penalty(penalties[-1]), w, rank, tol, max_iter, on_check)
     return found, steps + found.steps
+
+
+def sum_path(risk: Objective, penalties: Sequence[Any], tol: float, max_iter: int) -> Iterator[FitResult]:
+    """Trains the sum of orders 1 and 2 along a path."""
+    yield from SumProblem.on(risk).path(penalties, None, tol=tol, max_steps=max_iter)
 
 
 def held_out(risk: Objective, result: FitResult, weight: np.ndarray, labels: np.ndarray | None) -> tuple[float, float]:

@@ -14,13 +14,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from taylornets import _checks, losses, models
-from taylornets._fit import FitError, FitResult, Status, regularization_path
+from taylornets._fit import FitError, FitResult, Status, is_sum, regularization_path
 from taylornets.certificates import Certificate
 from taylornets.estimators._assessment import ALL_ROWS, RowShares, forget, shares_of
 from taylornets.estimators._data import Scaling, TrainingData, columns_for, filled, folds_of, merged
 from taylornets.estimators._entry import check_new_rows, check_rows, precision_of
 from taylornets.estimators._parameters import path_of, settings_of
 from taylornets.estimators._progress import Bar
+from taylornets.estimators._representation import fit_representation, represented
 from taylornets.estimators._selection import fold_count, select
 from taylornets.estimators._solve import (
     TaylorSettings,
@@ -29,6 +30,7 @@ from taylornets.estimators._solve import (
     certified_fit,
     history_of,
     stored,
+    sum_path,
     train,
 )
 from taylornets.models import Model
@@ -62,6 +64,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         verbose: Any = False,
         held_out: Any = None,
         prior_rows: Any = None,
+        representation: Any = None,
     ):
         self.order = order
         self.width = width
@@ -84,6 +87,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         self.verbose = verbose
         self.held_out = held_out
         self.prior_rows = prior_rows
+        self.representation = representation
 
     @abc.abstractmethod
     def _rows(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray]:
@@ -135,7 +139,8 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         with precision_of(x.dtype):
             training = self._begin(settings, x, y, weight, shares)
             choosing = self.penalty == "cv"
-            penalties = path_of(self) if choosing else (float(self.penalty),)
+            together = is_sum(settings.model)
+            penalties = path_of(self) if choosing else (self.penalty if together else float(self.penalty),)
             scores = None
             with Bar((len(penalties) * self.folds if choosing else 0) + 1, bool(self.verbose)) as bar:
                 if choosing:
@@ -143,10 +148,14 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
                     order = -1 if losses.get(training.settings.loss).probabilistic else 1  # likelihood first
                     best = min(range(len(penalties)), key=lambda i: scores[i][::order])
                     penalties = penalties[: best + 1]
-                result, steps = train(
-                    training.risk, training.start, penalties, rank=self.rank, tol=self.tol, max_iter=self.max_iter,
-                    on_check=lambda history: bar.advance(0, f"final fit, step {history.steps[-1]}"),
-                )  # fmt: skip
+                if together:
+                    (result,) = sum_path(training.risk, penalties, self.tol, self.max_iter)
+                    steps = result.steps
+                else:
+                    result, steps = train(
+                        training.risk, training.start, penalties, rank=self.rank, tol=self.tol, max_iter=self.max_iter,
+                        on_check=lambda history: bar.advance(0, f"final fit, step {history.steps[-1]}"),
+                    )  # fmt: skip
             self._keep(training, result, penalties[-1], steps)
             self._assess(shares, x, y)
         if scores is not None:
@@ -160,13 +169,13 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
             )
         return self
 
-    def fit_path(self, X: Any, y: Any, penalties: Sequence[float], sample_weight: Any = None) -> Iterator[Any]:
+    def fit_path(self, X: Any, y: Any, penalties: Sequence[Any], sample_weight: Any = None) -> Iterator[Any]:
         """Fits a regularization path with warm starts; `penalties` replaces the parameter `penalty`.
 
         Args:
             X: examples, shape `(n, d)`.
             y: targets, as in `fit`.
-            penalties: strengths in decreasing order.
+            penalties: strengths in decreasing order; for `order=(1, 2)`, numbers `λ2` or pairs `(λ1, λ2)`.
             sample_weight: weights, shape `(n,)`.
 
         Yields:
@@ -184,12 +193,16 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         def solve(risk: Objective, w: Array) -> FitResult:
             return certified_fit(risk, w, self.rank, self.tol, self.max_iter)
 
-        results = regularization_path(training.risk, penalties, solve, training.start)
+        together = is_sum(settings.model)
+        if together:
+            results = sum_path(training.risk, penalties, self.tol, self.max_iter)
+        else:
+            results = regularization_path(training.risk, penalties, solve, training.start)
         for penalty in penalties:
             # Entered at every step, so that the caller's precision applies between steps.
             with precision_of(x.dtype):
                 result = next(results)
-                self._keep(training, result, float(penalty), result.steps)
+                self._keep(training, result, penalty if together else float(penalty), result.steps)
             yield self
 
     def certify(self, X: Any, y: Any, sample_weight: Any = None) -> Certificate:
@@ -208,11 +221,11 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
             NotFittedError: before `fit`.
         """
         check_is_fitted(self)
-        if not models.get(self.model_).certifiable:
+        if is_sum(self.model_) or not models.get(self.model_).certifiable:
             *others, last = map(repr, models.names(certifiable=True))
             raise _checks.ArgumentError("model", f"{', '.join(others)} or {last}", repr(self.model_))
         x, y, weight = check_rows(self, X, y, sample_weight, reset=False, multi_output=True)
-        dtype = self.displacement_.dtype
+        dtype = self.initial_weights_.dtype
         with precision_of(dtype):
             problem = merged(TrainingData(x.astype(dtype), self._numbers(y), weight))
             problem = problem._replace(x=self._scaled(problem.x), y=self._encode(problem.y))
@@ -239,7 +252,8 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         some = shares.shaping
         shaping = problem if some is None else TrainingData(x[some], numbers[some], weight[some])
         scaling = Scaling.of(shaping, self.scaling, self.bias)
-        problem = problem._replace(x=scaling(problem.x))
+        fitted = fit_representation(self.representation, scaling(shaping.x), generator)
+        problem = problem._replace(x=represented(fitted, scaling(problem.x)))
         dtype, inputs = problem.x.dtype, problem.x.shape[1]
         w0 = np.tile(generator.standard_normal((self.width // 2, inputs)), (2, 1)).astype(dtype)
         half = generator.choice([-1.0, 1.0], size=(self.width // 2, outputs))
@@ -247,23 +261,26 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         shape = (self.width, inputs) if self.rank in {1, "auto"} else (self.width, self.rank, inputs)
         w = settings.meaning.host_start(generator, shape)
         previous = getattr(self, "displacement_", None) if self.warm_start else None
-        alike = previous is not None and (
+        alike = isinstance(previous, np.ndarray) and (
             previous.shape == w.shape or (self.rank == "auto" and previous.shape[:: previous.ndim - 1] == w.shape)
         )
-        if previous is not None and alike and self.signs_.shape == signs.shape:
+        if alike and self.signs_.shape == signs.shape:
             w0, signs, w = self.initial_weights_.astype(dtype), self.signs_.astype(dtype), previous
         risk = settings.objective(settings.network(w0, signs), problem, 1.0)
         start = jnp.asarray(filled(w, len(w), columns_for(inputs)), dtype)
-        return Training(settings, problem, scaling, w0, signs, risk, start, generator)
+        return Training(settings, problem, scaling, fitted, w0, signs, risk, start, generator)
 
-    def _keep(self, training: Training, result: FitResult, penalty: float, steps: int) -> None:
+    def _keep(self, training: Training, result: FitResult, penalty: Any, steps: int) -> None:
         """Returns the attributes of a fitted estimator."""
         if result.status is Status.DIVERGED:
             raise FitError(result)
         settings, problem = training.settings, training.problem
         self.initial_weights_, self.signs_ = training.w0, training.signs
-        self.displacement_ = np.asarray(result.w)[..., : problem.x.shape[1]].copy()
+        blocks = result.w if isinstance(result.w, tuple) else (result.w,)
+        cut = tuple(np.asarray(block)[..., : problem.x.shape[1]].copy() for block in blocks)
+        self.displacement_ = cut if len(cut) > 1 else cut[0]
         self.input_offset_, self.input_scale_, self.input_bias_, self.input_radius_ = training.scaling
+        self.representation_ = training.representation
         self.model_, self.loss_, self.power_, self.activation_ = settings[:4]
         self.penalty_, self.path_ = penalty, None
         self.certificate_ = None if result.certificate is None else stored(result.certificate, len(problem.x))
@@ -287,12 +304,12 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
 
     def _scaled(self, x: np.ndarray) -> np.ndarray:
         scaling = Scaling(self.input_offset_, self.input_scale_, self.input_bias_, self.input_radius_)
-        return scaling(x)
+        return represented(getattr(self, "representation_", None), scaling(x))  # absent from models of version 0.1
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Returns the outputs of the model in its own scale, shape `(n, outputs)`."""
         check_is_fitted(self)
-        dtype = self.displacement_.dtype
+        dtype = self.initial_weights_.dtype
         x = check_new_rows(self, X, dtype)
         with precision_of(dtype):
             net = self._settings.network(self.initial_weights_, self.signs_)

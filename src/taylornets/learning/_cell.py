@@ -10,7 +10,7 @@ import jax
 from jaxtyping import PRNGKeyArray
 
 from taylornets import _checks, activations, models
-from taylornets.learning._data import INPUTS, ON_SPHERE, TARGETS
+from taylornets.learning._data import INPUTS, ON_SPHERE, target_of
 from taylornets.randomization import SignedMoments
 
 KERNELS = ("ntk", "finite_ntk")
@@ -38,7 +38,7 @@ class Cell:
         d: dimension of the inputs.
         n: training examples.
         seed: seed of data and network.
-        target: a name of `TARGETS`; scaled to mean square 1.
+        target: a name of `TARGETS`, or a formula in `z1`, `z2`, …, `z_j = √d x_j`; scaled to mean square 1.
         inputs: `"sphere"`, `"cube"`, `"gaussian"` or `"anisotropic"`.
         decay: decay exponent of the anisotropic spectrum `Λ_jj ∝ j^{-decay}`.
         noise: standard deviation of Gaussian noise on the training and validation targets.
@@ -78,14 +78,14 @@ class Cell:
             ("padded", 0),
         ):
             _checks.integer(name, getattr(self, name), least)
-        _checks.choice("target", self.target, TARGETS)
+        _, directions = target_of(self.target)
         _checks.choice("inputs", self.inputs, INPUTS)
         _checks.choice("model", self.model, MODELS)
         object.__setattr__(self, "activation", activations.get(self.activation).name)
         if self.width % 2:
             raise _checks.ArgumentError("width", "an even number, since units come in pairs", str(self.width))
-        if self.d < TARGETS[self.target][1]:
-            raise _checks.ArgumentError("d", f"at least {TARGETS[self.target][1]} for {self.target!r}", str(self.d))
+        if self.d < directions:
+            raise _checks.ArgumentError("d", f"at least {directions} for {self.target!r}", str(self.d))
         for name in ("decay", "noise"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):

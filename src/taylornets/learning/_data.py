@@ -1,12 +1,16 @@
 """Inputs and targets of a learning problem, by name."""
 
 import math
+import re
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
+
+from taylornets import _checks
+from taylornets.targets import Formula, formula
 
 Target = Callable[[np.ndarray], np.ndarray]
 
@@ -77,3 +81,44 @@ TARGETS: dict[str, tuple[Target, int]] = {
     "hermite5": (_hermite5, 1),
     "product3": (_product3, 3),
 }
+
+
+def _alternating(values: np.ndarray) -> np.ndarray:
+    """`Σ_j ±v_j/√d` with alternating signs."""
+    d = values.shape[1]
+    return values @ (np.where(np.arange(d) % 2, -1, 1) / math.sqrt(d)).astype(values.dtype)
+
+
+def _cubes(x: np.ndarray) -> np.ndarray:
+    return _alternating((math.sqrt(x.shape[1]) * x) ** 3)
+
+
+def _fourths(x: np.ndarray) -> np.ndarray:
+    t = math.sqrt(x.shape[1]) * x
+    return _alternating(t**4 - 6 * t**2 + 3)
+
+
+# Functions of all directions, controls of claims about functions of few: `Σ ±z_j³/√d` and `Σ ±He_4(z_j)/√d`.
+DENSE: dict[str, tuple[Target, int]] = {"all_cubes": (_cubes, 1), "all_hermite4": (_fourths, 1)}
+
+
+def target_of(name: str) -> tuple[Target, int]:
+    """Returns the function of `x` and the smallest dimension, for a name of `TARGETS` or a formula in `z_j = √d x_j`.
+
+    Raises:
+        ArgumentError: for an unknown name or an invalid formula.
+    """
+    for known in (TARGETS, DENSE):
+        if name in known:
+            return known[name]
+    if not isinstance(name, str) or (name.isidentifier() and not re.fullmatch(r"z\d+", name)):  # a misspelled name
+        _checks.choice(
+            "target", name, TARGETS, "Formulas are written in z1, z2, …, where z_j = √d x_j: 'z1*z2 + he3(z3)'."
+        )
+    parsed: Formula = formula(name, "target")
+
+    def values(x: np.ndarray) -> np.ndarray:
+        z = math.sqrt(x.shape[1]) * x
+        return np.asarray(parsed(*(z[:, j - 1] for j in parsed.variables)), x.dtype)
+
+    return values, parsed.variables[-1]

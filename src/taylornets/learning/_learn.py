@@ -15,7 +15,7 @@ from jaxtyping import Array
 import taylornets as tn
 from taylornets._trees import padded_size
 from taylornets.learning._cell import KERNELS, Cell
-from taylornets.learning._data import INPUTS, TARGETS
+from taylornets.learning._data import INPUTS, target_of
 from taylornets.learning._paths import penalty_path
 from taylornets.models import Model
 
@@ -42,7 +42,7 @@ def draw(cell: Cell, role: str, n: int) -> tuple[np.ndarray, np.ndarray]:
     size = 256
     blocks = [INPUTS[cell.inputs](jax.random.fold_in(key, i), size, cell.d, cell.decay) for i in range(-(-n // size))]
     x = np.concatenate([np.asarray(block, np.float32) for block in blocks])[:n]
-    return x, TARGETS[cell.target][0](x)
+    return x, target_of(cell.target)[0](x)
 
 
 def run_cell(cell: Cell) -> dict[str, Any]:

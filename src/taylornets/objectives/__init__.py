@@ -10,5 +10,7 @@ random signs.
 """
 
 from taylornets.objectives._data import Dataset as Dataset
+from taylornets.objectives._eliminated import EliminatedSquared as EliminatedSquared
+from taylornets.objectives._eliminated import eliminate as eliminate
 from taylornets.objectives._entry import objective as objective
 from taylornets.objectives._objective import Objective as Objective

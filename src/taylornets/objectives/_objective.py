@@ -86,6 +86,8 @@ class Objective(eqx.Module):
 
     def risk(self, w: Array) -> Array:
         """Returns the first term of `P`, a scalar."""
+        if self.loss.coupled:
+            return jnp.sum(self.weights() * self.loss.value(self.outputs(w), self.targets()))
         return compiled_risk(self.displacement(w), self.empirical)
 
     def penalty_value(self, w: Array) -> Array:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from taylornets.records import ClaimRecord, Figure, PageRecord, RunRecord, Section
+from taylornets.report._map import map_of_learners
 from taylornets.report._text import seconds
 
 _TITLE = "Wide networks beyond linearization"
@@ -21,7 +22,7 @@ def claims_page(run: RunRecord, claims: Sequence[ClaimRecord], missing: Sequence
     Returns:
         The page. Figures and tables are named `<claim>_<name>`; the main figure has its own section.
     """
-    main = _main_figure(claims)
+    main = map_of_learners(claims) or _main_figure(claims)
     held, count = sum(claim.holds for claim in claims), len(claims)
     sections = [Section("figure", "", figures=(main,))] if main else []
     controls = [claim.detail["negative_control"] for claim in claims if claim.detail.get("negative_control")]

@@ -10,6 +10,7 @@ from taylornets.records import PageRecord, Section, Table
 from taylornets.tabular import _figures as figures
 from taylornets.tabular import _wording as wording
 from taylornets.tabular._baselines import KERNEL_ROWS, Result
+from taylornets.tabular._degrees import degrees
 from taylornets.tabular._path import FitSettings, Learned
 from taylornets.tabular._prepare import described
 from taylornets.tabular._problem import TableProblem
@@ -96,6 +97,7 @@ def story(findings: FitFindings, facts: dict[str, Any], command: str) -> PageRec
         new_data(problem, findings.promise, findings.sizes, next(iter(findings.curves.values()))),
         _comparison(findings, found, (low, high)),
         _errors(findings, predictions, x, y),
+        degrees(*findings.part("train"), task, seed),
         _model(findings, found),
     ]
     lead = f"{wording.verdict(certificate)} {_sentence(task, found['test'], len(y))} {findings.promise.sentence}"

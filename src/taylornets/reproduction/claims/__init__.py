@@ -40,6 +40,9 @@ ORDER = (
     "generalization",
     "expressivity",
     "sample_complexity",
+    "degrees",
+    "joint",
+    "hierarchical",
     "higher_order",
     "real_data",
 )

@@ -14,11 +14,15 @@ GOAL = 0.1
 
 @dataclass(frozen=True)
 class Grid:
-    """Grid of the number of examples of a model: `n = ratio · d^power` for ascending ratios, padded to the largest."""
+    """Grid of the number of examples of a model: `n = ratio · d^power` for ascending ratios, padded to the largest.
+
+    The path of penalties is the model's default unless it is given.
+    """
 
     power: int
     ratios: tuple[float, ...]
     padded: bool = True
+    penalties: tuple[float, ...] = ()
 
     def sizes(self, d: int) -> list[int]:
         """The values of `n` for a dimension."""
@@ -27,13 +31,18 @@ class Grid:
 
 @dataclass(frozen=True)
 class Study:
-    """A target, a distribution, dimensions, seeds, and a grid for each model."""
+    """A target, a distribution, dimensions, seeds, and a grid for each model.
+
+    The width is `width_per_input` times the dimension, or 256 for 0.
+    """
 
     dimensions: tuple[int, ...]
     seeds: int
     grids: dict[str, Grid]
     target: str = "product"
     decay: float = 0.0
+    activation: str = "cubic_relu"
+    width_per_input: int = 0
 
     @property
     def count(self) -> int:
@@ -96,6 +105,9 @@ def run_study(study: Study, seed: int, progress: Callable[[float, str], None]) -
                 decay=study.decay,
                 model=model,
                 padded=sizes[-1] if grid.padded else 0,
+                penalties=grid.penalties,
+                activation=study.activation,
+                width=study.width_per_input * d or 256,
             )
             progress(done, f"{model}, d = {d}, n = {n}")
             found: dict[str, Any] = run_cell(cell)

@@ -47,7 +47,7 @@ class _Sizes:
 
 
 FULL_WIDTHS = tuple(2**power for power in range(6, 15))
-SIZES = {"quick": _Sizes(20, (64, 256, 1024), (64,)), "full": _Sizes(100, FULL_WIDTHS, FULL_WIDTHS)}
+SIZES = {"quick": _Sizes(10, (64, 256, 1024), (64,)), "full": _Sizes(100, FULL_WIDTHS, FULL_WIDTHS)}
 
 
 class _Found(NamedTuple):
@@ -297,6 +297,6 @@ register(
         predicted="gradient descent does not move; gaps ≤ 1e-6, noisy SGD ≤ 2e-2; certificate of the "
         "network with slope −1/2 (within 0.1)",
         run=run,
-        seconds=150,
+        seconds=90,
     )
 )

@@ -44,7 +44,7 @@ class _Sizes:
 
 
 SIZES = {
-    "quick": _Sizes(10_000, (4, 16, 64), 15),
+    "quick": _Sizes(10_000, (4, 16, 64), 10),
     "full": _Sizes(10_000, (4, 8, 16, 32, 64, 100, 256, 1024), 200),
 }
 
@@ -215,6 +215,6 @@ register(
         predicted="slack ≥ 0; Lanczos eigenvalues within 1e-6 of the dense ones and none below its claimed bound; reported, "
         "but not part of the verdict: the widths with bad second-order stationary points (none at large width)",
         run=run,
-        seconds=120,
+        seconds=85,
     )
 )

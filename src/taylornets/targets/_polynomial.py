@@ -1,11 +1,4 @@
-"""Target functions (theory 6).
-
-Example:
-    >>> import jax.numpy as jnp, taylornets as tn
-    >>> square = tn.targets.Polynomial(jnp.array([[1.0, 0.0]]), (2,), jnp.array([3.0]))  # 3 x_1²
-    >>> square(jnp.array([[2.0, 5.0]])).tolist()
-    [[12.0]]
-"""
+"""Sums of powers of linear functions (theory 6)."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -14,8 +7,6 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from taylornets import _checks
-
-__all__ = ["Polynomial"]
 
 
 class Polynomial(eqx.Module):
