@@ -21,7 +21,7 @@ LEVELS = {
     "generalization": 4, "models": 4, "objectives": 4, "optimizers": 4,
     "_evaluator": 5, "certificates": 5,
     "_fit": 6, "_regime": 6, "training": 6,
-    "estimators": 7,
+    "dynamics": 7, "estimators": 7,
     "learning": 8, "sweeps": 8,
     "diagnosis": 9, "reproduction": 9, "tabular": 9,
     "cli": 10,
@@ -69,6 +69,7 @@ WIDE = {
     "estimators/_taylor.py TaylorEstimator.__init__": "contract: the parameters of a scikit-learn estimator",
     "cli/_app.py fit": "one parameter per option",
     "cli/_app.py diagnose": "one parameter per option",
+    "dynamics/_run.py run": "contract",
     "training/_training.py taylorized_training": "contract, and `ntk_inputs`, which callers pass by name",
     "learning/_paths.py penalty_path": "what `fit_path` takes, and the padding",
 }

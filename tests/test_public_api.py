@@ -15,7 +15,7 @@ import pytest
 
 import taylornets as tn
 
-LARGEST_SURFACE = 95
+LARGEST_SURFACE = 120
 REGISTRIES = ("taylornets.activations._registry", "taylornets.losses._registry", "taylornets.models")
 
 

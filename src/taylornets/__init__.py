@@ -21,6 +21,7 @@ from taylornets import (
     activations,
     certificates,
     compat,
+    dynamics,
     expressivity,
     generalization,
     kernels,
@@ -50,7 +51,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ArgumentError", "Certificate", "FitError", "FitResult", "NTKClassifier", "NTKRegressor", "Objective", "Regime",
     "Stationarity", "Status", "TaylorClassifier", "TaylorRegressor", "TaylorizedTraining", "TwoLayerNetwork",
-    "activations", "certificates", "certify", "compat", "cost", "explain", "expressivity", "fit", "fit_path",
+    "activations", "certificates", "certify", "compat", "cost", "dynamics", "explain", "expressivity", "fit", "fit_path",
     "generalization", "kernels", "linearize", "load", "losses", "models", "objective", "optimizers", "randomization",
     "regime", "save", "stationarity", "targets", "taylor_expand", "taylor_terms", "taylorized_training", "training",
 ]  # fmt: skip
