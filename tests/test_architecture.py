@@ -15,7 +15,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "taylornets"
 
 LEVELS = {
     "_checks": 0, "_discover": 0, "_files": 0, "_measures": 0, "_trees": 0,
-    "activations": 1, "datafiles": 1, "losses": 1, "penalties": 1, "records": 1, "series": 1, "statistics": 1,
+    "_checkpoints": 1, "activations": 1, "datafiles": 1, "losses": 1, "penalties": 1, "records": 1, "series": 1,
+    "statistics": 1,
     "expansion": 2, "report": 2, "two_layer": 2,
     "expressivity": 3, "kernels": 3, "randomization": 3, "targets": 3,
     "generalization": 4, "models": 4, "objectives": 4, "optimizers": 4,
@@ -43,12 +44,12 @@ ROOF = LEVELS["learning"]
 
 # The places that import by name while the program runs: the command line, which must start without its extras, the helper
 # that imports every module of a room with a registry, the roof, which loads the estimators when they are asked for, and the
-# reader of checkpoints, which loads Orbax, an extra, where a checkpoint is of its kind.
+# reader of checkpoints, which loads Orbax or safetensors, extras, where a checkpoint is of its kind.
 DYNAMIC = {
     "__init__.py",
     "cli/__init__.py",
     "_discover.py",
-    "diagnosis/_checkpoints.py",
+    "_checkpoints.py",
 }
 
 # `taylornets.targets.Polynomial` keeps the name that users call.

@@ -22,9 +22,9 @@ from safetensors.numpy import save_file
 
 import taylornets as tn
 from taylornets import cli, records
+from taylornets._checkpoints import read, series
 from taylornets.cli import _diagnose
 from taylornets.diagnosis import DiagnosisRequest
-from taylornets.diagnosis._checkpoints import read, series
 from taylornets.diagnosis._data import named, settled
 from taylornets.diagnosis._run import _prepared, _regime
 from taylornets.records import Table

@@ -126,11 +126,18 @@ class Programs:
             {"custom_vjp": settings.custom_vjp, "max_bytes": settings.max_bytes},
         )  # fmt: skip
 
-    def terms(self, end: Sequence[Any], degree: int | None = None) -> np.ndarray:
-        """Returns the Taylor terms at an end point, shape `(degree + 1, n, ...)`; by default of orders 0 to `max_order`."""
+    def terms(self, end: Sequence[Any], degree: int | None = None, start: Sequence[Any] | None = None) -> np.ndarray:
+        """Returns the Taylor terms at an end point, shape `(degree + 1, n, ...)`.
+
+        Args:
+            end: trainable leaves at the end point.
+            degree: the highest order, by default `max_order`.
+            start: trainable leaves at the point of expansion, by default the initialization.
+        """
         last = self._settings.max_order if degree is None else degree
+        begin = self._start if start is None else list(start)
         try:
-            parts = [self._terms(self._start, list(end), chunk, last) for chunk in self._chunks]
+            parts = [self._terms(begin, list(end), chunk, last) for chunk in self._chunks]
         except ArgumentError as error:
             if error.argument != "degree":
                 raise

@@ -11,11 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from taylornets import _checks, records
+from taylornets import _checkpoints, _checks, records
 from taylornets._measures import classes, true_classes
 from taylornets._regime import Regime, RegimeEvaluator, RegimeSettings
 from taylornets._trees import Line, refuse_not_finite, refuse_outputs
-from taylornets.diagnosis import _checkpoints
 from taylornets.diagnosis._data import Data, images, named, settled
 from taylornets.diagnosis._figures import FULL
 from taylornets.diagnosis._request import DiagnosisRequest, check_settings, refuse_other_settings

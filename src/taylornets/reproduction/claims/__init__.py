@@ -41,6 +41,7 @@ ORDER = (
     "expressivity",
     "sample_complexity",
     "higher_order",
+    "dynamics",
     "real_data",
 )
 PROFILES = ("quick", "full")
