@@ -25,8 +25,9 @@ from taylornets import cli, records
 from taylornets._checkpoints import read, series
 from taylornets.cli import _diagnose
 from taylornets.diagnosis import DiagnosisRequest
+from taylornets.diagnosis._beyond import restored
 from taylornets.diagnosis._data import named, settled
-from taylornets.diagnosis._run import _prepared, _regime
+from taylornets.diagnosis._run import _prepared
 from taylornets.records import Table
 
 Run = Callable[..., tuple[int, str, str]]
@@ -323,9 +324,9 @@ def test_a_regime_is_read_as_it_was_written():
     assert regime.fixed
     assert regime.reasons
     written = json.loads(json.dumps(dataclasses.asdict(regime)))
-    assert repr(_regime(written)) == repr(regime)  # NaN does not equal itself
+    assert repr(restored(written)) == repr(regime)  # NaN does not equal itself
     del written["fixed"], written["reasons"]
-    assert (_regime(written).fixed, _regime(written).reasons) == ({}, {})
+    assert (restored(written).fixed, restored(written).reasons) == ({}, {})
 
 
 def start(folder: Path, *words: object) -> subprocess.Popen[str]:

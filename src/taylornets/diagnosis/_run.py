@@ -4,6 +4,7 @@ import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from taylornets import _checkpoints, _checks, records
 from taylornets._measures import classes, true_classes
 from taylornets._regime import Regime, RegimeEvaluator, RegimeSettings
 from taylornets._trees import Line, refuse_not_finite, refuse_outputs
+from taylornets.diagnosis._beyond import deepened, load_leaves, path_of, restored, save_leaves
 from taylornets.diagnosis._data import Data, images, named, settled
 from taylornets.diagnosis._figures import FULL
 from taylornets.diagnosis._request import DiagnosisRequest, check_settings, refuse_other_settings
@@ -93,14 +95,18 @@ def diagnose(request: DiagnosisRequest, progress: Progress) -> Diagnosed:
     training = None
     if trees:
         with stage(progress, "reading checkpoints") as tell:
-            at, found = list(range(1, len(trees) + 1)), _read_series(evaluator, paths, trees, tell)
+            at, found, ends = list(range(1, len(trees) + 1)), _read_series(evaluator, paths, trees, tell), trees
         outputs = dict(zip([*range(request.max_order + 1), FULL], evaluator.models(trees[-1]), strict=True))
     else:
         with stage(progress, "training") as tell:
-            training, at, found = _train(request, subject, data, target, evaluator, tell)
+            training, at, found, ends = _train(request, subject, data, target, evaluator, tell)
         outputs = {name: np.asarray(out) for name, out in training.outputs.items()}
     del outputs[0]  # the initialization is not reported as a model
+    end = trees[-1] if training is None else training.params[FULL]
+    found[-1] = deepened(found[-1], subject.f, subject.params, end, data.x, settings, request.fixed)
     findings = _findings(request, subject, data, target, at, found, [path.name for path in paths], training, outputs)
+    path = path_of(request, subject.f, subject.params, at, ends, data.x)
+    findings = dataclasses.replace(findings, path=path)
     timings = {"all": time.perf_counter() - begin}
     record = story(findings, _shown(facts, timings), request.command)
     records.save_page(request.out, record)
@@ -185,7 +191,7 @@ def _train(
     target: Task,
     evaluator: RegimeEvaluator,
     tell: Tell,
-) -> tuple[TaylorizedTraining, list[int], list[Regime]]:
+) -> tuple[TaylorizedTraining, list[int], list[Regime], list[Any]]:
     """Trains in lockstep and evaluates the regime at every snapshot; regimes are saved, so that a resumed run reuses them."""
     steps = len(data.batches)
     folder = request.out / "regimes"
@@ -195,7 +201,10 @@ def _train(
         loss = history.loss[FULL][-1]
         tell(snapshot.step / steps, f"step {snapshot.step} of {steps}, loss {loss:.4g}")
         if snapshot.step:
-            found = dataclasses.asdict(evaluator(snapshot.params(FULL), "parameters"))
+            params = snapshot.params(FULL)
+            found = dataclasses.asdict(evaluator(params, "parameters"))
+            folder.mkdir(parents=True, exist_ok=True)
+            save_leaves(folder / f"{snapshot.step}.npz", params)
             records.write_text(folder / f"{snapshot.step}.json", records.dumps(found))
 
     probe = Probe(
@@ -213,18 +222,8 @@ def _train(
             raise _checks.ArgumentError("resume", "the interrupted run", error.got, advice) from None
         raise _of_factory(error, request) from None
     at = [step for step in training.history.steps if step]
-    return training, at, [_regime(records.loads((folder / f"{step}.json").read_text())) for step in at]
-
-
-def _regime(written: Mapping[str, Any]) -> Regime:
-    """Restores the tuples of a regime, which JSON stores as lists."""
-
-    def tupled(value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
-
-    found: dict[str, Any] = {name: tupled(value) for name, value in written.items()}
-    found["displacement"] = {name: tuple(pair) for name, pair in written["displacement"].items()}
-    return Regime(**found)
+    ends = [partial(load_leaves, folder / f"{step}.npz", subject.params) for step in at]
+    return training, at, [restored(records.loads((folder / f"{step}.json").read_text())) for step in at], ends
 
 
 def _findings(
