@@ -66,6 +66,7 @@ WIDE = {
     "_fit/_fit.py fit": "contract",
     "_fit/_path.py fit_path": "contract: what `fit` takes",
     "_regime/_regime.py regime": "contract",
+    "_regime/_path.py regime_path": "contract, with what `regime` takes",
     "certificates/_dual.py certify": "contract",
     "estimators/_taylor.py TaylorEstimator.__init__": "contract: the parameters of a scikit-learn estimator",
     "cli/_app.py fit": "one parameter per option",

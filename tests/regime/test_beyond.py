@@ -120,6 +120,7 @@ def test_thirty_networks(x64):
 @pytest.mark.parametrize(("center", "kind"), [(2.0, "ahead on the line"), (-0.5, "behind the start")])
 def test_a_pole_on_the_line(center, kind, x64):
     found = along(lambda t: 1 / (center - t)).singularities
+    assert found is not None
     assert found.radius == pytest.approx((abs(center),) * 2, rel=1e-9)
     assert (found.kind, found.error) == (kind, pytest.approx((0, 0), abs=1e-9))
 
@@ -127,6 +128,7 @@ def test_a_pole_on_the_line(center, kind, x64):
 def test_a_pair_of_poles(x64):
     """1/(1 + z²) from z = −1/3: poles at distance √10/3, at an angle of atan 3 ahead."""
     found = along(lambda t: 1 / (1 + (t - 1 / 3) ** 2)).singularities
+    assert found is not None
     assert found.radius == pytest.approx((math.sqrt(10) / 3,) * 2, rel=1e-9)
     assert found.angle == pytest.approx((math.atan(3),) * 2, rel=1e-9)
     assert found.kind == "a complex pair"

@@ -10,8 +10,8 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from taylornets._checks import ArgumentError, order_of, shown
-from taylornets._trees import Line, refuse_nan, refuse_outputs, refuse_unusable, rows
-from taylornets.expansion import taylor_expand
+from taylornets._trees import Line, refuse_batch_axis, refuse_nan, refuse_outputs, refuse_unusable, rows
+from taylornets.expansion import refuse_impure, taylor_expand
 
 FULL = "full"
 Name = int | str
@@ -59,8 +59,10 @@ class Fit:
         x = jax.tree.map(jnp.asarray, x)
         start, back = ravel_pytree(line.start)
         model = line.here().model((x,))
-        first = jax.eval_shape(model, line.start)
+        closed, first = jax.make_jaxpr(model, return_shape=True)(line.start)
         refuse_outputs("f", first, n)
+        refuse_impure(model, line.start, closed)
+        refuse_batch_axis("f", lambda x: line.here().model((x,))(line.start), x, first)
         refuse_nan(model(line.start), {"x": x})
         y = jnp.asarray(y, first.dtype)
         if y.size != first.size or y.shape[:1] != (n,):
