@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jax.flatten_util import ravel_pytree
 
 import taylornets as tn
 from taylornets.dynamics._trajectory import outcome
@@ -145,7 +146,7 @@ def loss_of(params, x, y):
 def dense(name, center, params, x, y):
     """The Hessian of the loss of a model, from its definition."""
     leaves = [params["v"], params["w"]]
-    flat, back = jax.flatten_util.ravel_pytree(leaves)
+    flat, back = ravel_pytree(leaves)
 
     def loss(v):
         leaves = back(v)

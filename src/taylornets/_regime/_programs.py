@@ -101,7 +101,11 @@ class Programs:
         self.unit, self.loops = precision(closed), contains(closed, "while")
 
         def expand(start: Any, end: Any, x: Any, degree: int) -> Any:
-            how = {"mode": settings.mode, "custom_vjp": settings.custom_vjp, "max_bytes": settings.max_bytes}
+            how: dict[str, Any] = {
+                "mode": settings.mode,
+                "custom_vjp": settings.custom_vjp,
+                "max_bytes": settings.max_bytes,
+            }
             return taylor_terms(model, start, degree, **how)(end, x)
 
         def local(start: Any, end: Any, t: Any, x: Any) -> Any:

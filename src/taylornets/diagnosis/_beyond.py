@@ -1,6 +1,7 @@
-"""Beyond the orders: the regime with resummation and layer groups where no order suffices, and the path of checkpoints."""
+"""Beyond the orders: resummation and layer groups where no order suffices, the path of checkpoints, and sharpness."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,12 @@ from taylornets._regime import (
 )
 from taylornets._trees import Line
 from taylornets.diagnosis._request import DiagnosisRequest
+from taylornets.dynamics import Monitor
 
+SHARPNESS = "sharpness"
 _ORDERS = 2  # of the path of checkpoints
+_SHORTEST = 100  # steps of a run from which on its sharpness is measured
+_PRODUCTS = 16
 
 
 def deepened(
@@ -86,10 +91,50 @@ def path_of(
         return None
 
 
+class Meter:
+    """Measures the sharpness of the loss on the probe inputs along a training run.
+
+    Args:
+        loss: `loss(params)`.
+        steps: steps of the run; short runs are not measured.
+    """
+
+    def __init__(self, loss: Callable[[Any], Any], steps: int):
+        self._loss = loss
+        self._monitor = Monitor(loss, products=_PRODUCTS) if steps >= _SHORTEST else None
+
+    def __call__(self, step: int, params: Any) -> float:
+        """The sharpness, or NaN if it is not measured, the loss has no second derivative, or there is too little memory."""
+        if self._monitor is None:
+            return math.nan
+        try:
+            found = self._monitor(step, params)
+        except Exception:  # whatever it is: nothing else needs the sharpness
+            self._monitor = None
+            return math.nan
+        return math.nan if found is None or not found.converged else found.value
+
+    def limit(self, optimizer: Any, params: Any) -> float:
+        """`2/η` for an optimizer whose first update is `−η` times the gradient; NaN for others."""
+        if self._monitor is None:
+            return math.nan
+        try:
+            line = Line.through(lambda p: p, params, None)
+            gradient = jax.grad(lambda moved: self._loss(line.with_moved(moved)))(line.start)
+            update, _ = optimizer.update(gradient, optimizer.init(line.start), line.start)
+        except Exception:  # optimizers that need more than gradients
+            return math.nan
+        g, u = (np.concatenate([np.ravel(np.asarray(a, np.float64)) for a in tree]) for tree in (gradient, update))
+        size = float(np.linalg.norm(g) * np.linalg.norm(u))
+        parallel = size > 0 and -float(g @ u) >= (1 - 1e-6) * size
+        return 2 * float(np.linalg.norm(g) / np.linalg.norm(u)) if parallel else math.nan
+
+
 def save_leaves(path: Path, params: Any) -> None:
     """Writes the arrays of a tree as bytes, exactly, in the order of the leaves."""
     leaves = [leaf for leaf in jax.tree.leaves(params) if isinstance(leaf, jax.Array | np.ndarray)]
     usable = [np.asarray(leaf) for leaf in leaves if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)]
+    path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, *[np.frombuffer(leaf.tobytes(), np.uint8) for leaf in usable])
 
 
@@ -104,13 +149,19 @@ def load_leaves(path: Path, like: Any) -> Any:
     return jax.tree.unflatten(structure, leaves)
 
 
+def written(regime: Regime) -> dict[str, Any]:
+    """The fields of a regime for JSON, whose keys are strings."""
+    found = dataclasses.asdict(regime)
+    return found | {name: {str(k): v for k, v in found[name].items()} for name in ("resummed", "pieces")}
+
+
 def restored(written: Mapping[str, Any]) -> Regime:
     """Restores a regime from JSON, which stores tuples as lists and integer keys as strings."""
 
     def tupled(value: Any) -> Any:
         return tuple(tupled(item) for item in value) if isinstance(value, list) else value
 
-    found: dict[str, Any] = {name: tupled(value) for name, value in written.items()}
+    found: dict[str, Any] = {name: tupled(value) for name, value in written.items() if name != SHARPNESS}
     found["displacement"] = {name: tuple(pair) for name, pair in written["displacement"].items()}
     for name in ("resummed", "pieces"):
         found[name] = {int(key): value for key, value in written.get(name, {}).items()}

@@ -1,6 +1,7 @@
-"""Sections of the page on what holds beyond the orders at the end, and since when an order explains the rest of training."""
+"""Sections on what holds beyond the orders, since when an order explains the rest of training, and the sharpness."""
 
 import math
+from collections.abc import Sequence
 
 from taylornets._regime import Regime, RegimePath
 from taylornets.records import Figure, Heatmap, Plot, Section, Series, Table
@@ -15,7 +16,7 @@ def beyond(last: Regime, path: RegimePath | None, x_label: str) -> list[Section]
         x_label: label of the steps.
     """
     found = [_since(path, x_label)] if path is not None else []
-    return [*found, _descriptions(last)] if last.resummed or last.pieces else found
+    return [*found, _descriptions(last)] if (last.resummed or last.pieces) and last.order != 1 else found
 
 
 def known(value: float) -> float | None:
@@ -28,6 +29,30 @@ def short(found: Regime) -> str:
     if found.order is not None or not found.error or math.isnan(found.error[0]):
         return found.verdict.partition(":")[0]
     return found.verdict.partition(";")[0].partition(":")[0]
+
+
+def sharpness(at: Sequence[float], values: Sequence[float]) -> list[Section]:
+    """The sharpness of the loss during training, against the limit of gradient descent.
+
+    Args:
+        at: steps.
+        values: `2/η`, NaN if unknown, then the sharpness at every step.
+    """
+    limit, found = (values[0], list(values[1:])) if values else (math.nan, [])
+    if not any(map(math.isfinite, found)):
+        return []
+    series = [Series("sharpness", at, found, kind="line")]
+    words = "The sharpness is the largest eigenvalue of the Hessian of the loss on the probe inputs."
+    if math.isfinite(limit):
+        series.append(Series("2/η", [at[0], at[-1]], [limit] * 2, kind="theory"))
+        words += (
+            " With the step size η of the first update, gradient descent is stable where the sharpness is below "
+            f"2/η = {limit:.3g}; momentum β raises this limit by the factor 1 + β."
+        )
+    figure = Figure(
+        "sharpness", "Sharpness during training", [Plot("training steps", "sharpness of the loss", series)], words
+    )
+    return [Section("sharpness", "Sharpness", (words,), {}, (figure,))]
 
 
 def _since(path: RegimePath, x_label: str) -> Section:

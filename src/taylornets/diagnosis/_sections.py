@@ -9,7 +9,7 @@ import numpy as np
 
 from taylornets._regime import Regime, RegimePath
 from taylornets.diagnosis import _figures as figures
-from taylornets.diagnosis._beyond_sections import beyond, known, short
+from taylornets.diagnosis._beyond_sections import beyond, known, sharpness, short
 from taylornets.diagnosis._figures import FULL, label
 from taylornets.records import Figure, PageRecord, Section, Table
 from taylornets.training import TaylorizedTraining
@@ -39,6 +39,7 @@ class RegimeFindings:
         images: probe inputs as images, or None.
         tolerance: tolerance for distances.
         path: the regimes from checkpoint to checkpoint, or None.
+        sharpness: `2/η`, NaN if unknown, then the sharpness at every entry of `at`; empty if not measured.
     """
 
     title: str
@@ -58,6 +59,7 @@ class RegimeFindings:
     images: np.ndarray | None
     tolerance: float
     path: RegimePath | None = None
+    sharpness: Sequence[float] = ()
 
     @property
     def x_label(self) -> str:
@@ -84,7 +86,7 @@ def story(findings: RegimeFindings, facts: Mapping[str, Any], command: str) -> P
     sections = [_verdict(findings)]
     if findings.training is not None:
         sections.append(_training(findings, findings.training))
-    sections += beyond(last, findings.path, findings.x_label)
+    sections += [*beyond(last, findings.path, findings.x_label), *sharpness(findings.at, findings.sharpness)]
     sections += [_regime(findings), _layers(findings), _differences(findings)]
     return PageRecord("diagnosis", findings.title, _lead(findings), headline, sections, facts, command)
 

@@ -74,7 +74,7 @@ def run(
     names = names_of(orders)
     for argument, value, least in (("steps", steps, 1), ("start", start, 0), ("every", every, 1)):
         integer(argument, value, least)
-    if isinstance(quantities, str) or not isinstance(quantities, Sequence):
+    if isinstance(quantities, str):
         raise ArgumentError("quantities", f"a list of names among {', '.join(QUANTITIES)}", shown(quantities))
     wanted = tuple(choice("quantities", name, QUANTITIES) for name in quantities)
     fit = Fit.of(f, params0, x, y)
@@ -141,7 +141,7 @@ def _measured(
 
 
 def _ntk(fit: Fit, name: Name, center: Array, v: Array, first: Array) -> Array:
-    begin = jnp.resize(first, fit.y.size) + jnp.linspace(0, 1, fit.y.size, dtype=first.dtype)
+    begin = jnp.resize(first, (fit.y.size,)) + jnp.linspace(0, 1, fit.y.size, dtype=first.dtype)
     return top(fit.kernel(name, center, v), begin, _PRODUCTS, 1).values[0]
 
 
