@@ -50,7 +50,7 @@ def test_a_path_on_the_page(x64):
     path = tn.regime_path(lambda w, x: x * w**2, [np.array(w) for w in (0.1, 1.0, 1.9, 2.0)], X)
     plain = tn.regime(lambda w, x: w * x, np.array(0.0), np.array(1.0), X, ntk_inputs=0)
     (section,) = beyond(plain, path, "training steps")
-    assert tuple(section.paragraphs) == ("Quadratic from the start, lazy from step 1 on.",)
+    assert tuple(section.paragraphs) == ("Quadratic from the start, lazy from step 2 on.",)
     (table,) = section.tables
     assert [row[0] for row in table.rows] == [0, 1, 2]
 

@@ -74,7 +74,7 @@ def regime_path(
         >>> path = [jnp.array(w) for w in (0.1, 1.0, 1.9, 2.0)]
         >>> found = tn.regime_path(lambda w, x: x * w**2, path, jnp.ones(2))
         >>> found.verdict
-        'quadratic from the start, lazy from step 1 on'
+        'quadratic from the start, lazy from step 2 on'
     """
     settings = RegimeSettings(
         order_of("max_order", max_order, 1), threshold, batch_size=batch_size, ntk_inputs=0, resum=resum,

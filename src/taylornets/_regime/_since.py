@@ -36,7 +36,7 @@ class RegimePath:
         >>> path = {step: jnp.array(w) for step, w in {0: -1.0, 10: 0.0, 20: 2.0}.items()}
         >>> found = tn.regime_path(lambda w, x: x * w**2, path, jnp.ones(2))
         >>> found.since(2), found.since(1), found.to_next[1]
-        (0, None, (-3.0, 0.0))
+        (0, None, (0.0, 0.0))
     """
 
     steps: tuple[Any, ...]
