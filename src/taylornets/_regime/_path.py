@@ -151,6 +151,7 @@ class _Reader:
         trainable: Any,
         settings: RegimeSettings,
     ):
+        refuse_unusable(f, items[0], (x,))  # before anything is read or called
         self._steps, self._items, self._like, self._settings = steps, items, like, settings
         for step, item in zip(steps, items, strict=True):
             if isinstance(item, str | Path) and not Path(item).exists():
