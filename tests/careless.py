@@ -29,7 +29,7 @@ GOOD = {"f": model, "params": PARAMS, "end": END, "x": X, "y": Y}
 
 TERMS = ("taylor_terms", "taylor_expand", "linearize")
 COUNTS = ("explain", "cost")
-ROWS = ("regime", "training", "model_ntk", "diagnose")
+ROWS = ("regime", "regime_path", "training", "model_ntk", "diagnose")
 ENDS = (*TERMS, "regime")
 ALL = (*TERMS, *COUNTS, *ROWS)
 MASKED = tuple(name for name in ALL if name != "diagnose")

@@ -47,12 +47,12 @@ ROOF = LEVELS["learning"]
 
 # The places that import by name while the program runs: the command line, which must start without its extras, the helper
 # that imports every module of a room with a registry, the roof, which loads the estimators when they are asked for, and the
-# reader of checkpoints, which loads Orbax, an extra, where a checkpoint is of its kind.
+# reader of checkpoints, which loads Orbax or safetensors, extras, where a checkpoint is of its kind.
 DYNAMIC = {
     "__init__.py",
     "cli/__init__.py",
     "_discover.py",
-    "diagnosis/_checkpoints.py",
+    "_checkpoints.py",
 }
 
 # `taylornets.targets.Polynomial` keeps the name that users call.
@@ -69,11 +69,13 @@ WIDE = {
     "_fit/_fit.py fit": "contract",
     "_fit/_path.py fit_path": "contract: what `fit` takes",
     "_regime/_regime.py regime": "contract",
+    "_regime/_path.py regime_path": "contract, with what `regime` takes",
     "certificates/_dual.py certify": "contract",
     "estimators/_taylor.py TaylorEstimator.__init__": "contract: the parameters of a scikit-learn estimator",
     "cli/_app.py fit": "one parameter per option",
     "cli/_app.py diagnose": "one parameter per option",
-    "training/_training.py taylorized_training": "contract, and `ntk_inputs`, which callers pass by name",
+    "dynamics/_run.py run": "contract",
+    "training/_training.py taylorized_training": "contract, with `ntk_inputs` and `restart_at`, which callers pass by name",
     "learning/_paths.py penalty_path": "what `fit_path` takes, and the padding",
 }
 

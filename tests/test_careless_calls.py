@@ -51,6 +51,9 @@ ENTRIES = {
     "explain": lambda call: tn.explain(call["f"], call["params"], call["x"], trainable=call.get("trainable")),
     "cost": cost,
     "regime": regime,
+    "regime_path": lambda call: tn.regime_path(
+        call["f"], [call["params"], GOOD["end"]], call["x"], trainable=call.get("trainable")
+    ),
     "training": training,
     "model_ntk": lambda call: tn.kernels.model_ntk(
         call["f"], call["params"], call["x"], trainable=call.get("trainable")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from taylornets import cli
-from taylornets._regime._result import NAMES
+from taylornets._regime._verdict import NAMES
 from taylornets.estimators import TaylorClassifier
 from taylornets.estimators._ntk import _DECOMPOSED
 from taylornets.estimators._parameters import PENALTIES

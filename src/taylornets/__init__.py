@@ -21,6 +21,7 @@ from taylornets import (
     activations,
     certificates,
     compat,
+    dynamics,
     expressivity,
     generalization,
     kernels,
@@ -34,7 +35,7 @@ from taylornets import (
 )
 from taylornets._checks import ArgumentError
 from taylornets._fit import FitError, FitResult, Status, fit, fit_path
-from taylornets._regime import Regime, regime
+from taylornets._regime import Regime, RegimePath, regime, regime_path
 from taylornets.certificates import Certificate, certify
 from taylornets.expansion import cost, explain, linearize, taylor_expand, taylor_terms
 from taylornets.objectives import Objective, objective
@@ -50,10 +51,10 @@ __version__ = "0.1.0"
 # The public names. Subpackages that share a name with a public function (`_fit`, `_regime`) are private.
 __all__ = [
     "ArgumentError", "Certificate", "FitError", "FitResult", "NTKClassifier", "NTKRegressor", "Objective", "Regime",
-    "Stationarity", "Status", "TaylorClassifier", "TaylorRegressor", "TaylorizedTraining", "TwoLayerNetwork",
-    "activations", "certificates", "certify", "compat", "cost", "explain", "expressivity", "fit", "fit_path",
+    "RegimePath", "Stationarity", "Status", "TaylorClassifier", "TaylorRegressor", "TaylorizedTraining", "TwoLayerNetwork",
+    "activations", "certificates", "certify", "compat", "cost", "dynamics", "explain", "expressivity", "fit", "fit_path",
     "generalization", "kernels", "learners", "linearize", "load", "losses", "models", "objective", "optimizers",
-    "randomization", "regime", "save", "stationarity", "targets", "taylor_expand", "taylor_terms",
+    "randomization", "regime", "regime_path", "save", "stationarity", "targets", "taylor_expand", "taylor_terms",
     "taylorized_training", "training",
 ]  # fmt: skip
 

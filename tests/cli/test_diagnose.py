@@ -22,11 +22,12 @@ from safetensors.numpy import save_file
 
 import taylornets as tn
 from taylornets import cli, records
+from taylornets._checkpoints import read, series
 from taylornets.cli import _diagnose
 from taylornets.diagnosis import DiagnosisRequest
-from taylornets.diagnosis._checkpoints import read, series
+from taylornets.diagnosis._beyond import restored
 from taylornets.diagnosis._data import named, settled
-from taylornets.diagnosis._run import _prepared, _regime
+from taylornets.diagnosis._run import _prepared
 from taylornets.records import Table
 
 Run = Callable[..., tuple[int, str, str]]
@@ -110,7 +111,8 @@ def test_the_page_of_images(run: Run, tmp_path: Path):
         assert words in page
     names = {path.name for path in (tmp_path / "found" / "figures").iterdir()}
     assert names == {
-        f"{name}.svg" for name in ("learning", "distance", "regime", "radius", "displacement", "disagreement", "inputs")
+        f"{name}.svg"
+        for name in ("learning", "distance", "since", "regime", "radius", "displacement", "disagreement", "inputs")
     }
     # What the page says is what the library says of the same run.
     f, params, data, optimizer, loss = load("images")
@@ -323,9 +325,9 @@ def test_a_regime_is_read_as_it_was_written():
     assert regime.fixed
     assert regime.reasons
     written = json.loads(json.dumps(dataclasses.asdict(regime)))
-    assert repr(_regime(written)) == repr(regime)  # NaN does not equal itself
+    assert repr(restored(written)) == repr(regime)  # NaN does not equal itself
     del written["fixed"], written["reasons"]
-    assert (_regime(written).fixed, _regime(written).reasons) == ({}, {})
+    assert (restored(written).fixed, restored(written).reasons) == ({}, {})
 
 
 def start(folder: Path, *words: object) -> subprocess.Popen[str]:

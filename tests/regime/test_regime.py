@@ -12,6 +12,7 @@ from scipy.optimize import brentq
 
 import taylornets as tn
 from taylornets._regime import RegimeEvaluator, RegimeSettings
+from taylornets._regime._groups import LayerGroups
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(6, 3))
@@ -169,9 +170,18 @@ def test_checkpoints_batches_and_the_start(x64):
     assert all(map(math.isnan, (*found[0].share, *found[0].radius, found[0].odd)))
     assert found[0].displacement["w"] == (0.0, 0.0)
     assert found[0].order is None
-    parts = tn.regime(perceptron, START, END, X, batch_size=4)
+    parts = tn.regime(perceptron, START, END, X, batch_size=4, resum=None)
     for field in dataclasses.fields(parts):
-        if field.name not in ("displacement", "agreement", "fixed", "reasons"):
+        if field.name not in (
+            "displacement",
+            "agreement",
+            "fixed",
+            "reasons",
+            "resummed",
+            "pieces",
+            "singularities",
+            "groups",
+        ):
             np.testing.assert_allclose(
                 getattr(parts, field.name), getattr(found[1], field.name), rtol=1e-11, atol=1e-13
             )
@@ -304,6 +314,19 @@ def numbers(*explained, error=None, threshold=0.9):
     )  # fmt: skip
 
 
+def beyond(**changes):
+    """A regime that no plain order explains, but other descriptions do."""
+    given = {
+        "resummed": {4: 0.8, 6: 0.95, 8: 0.96},
+        "resummed_error": 0.01,
+        "midpoint": 0.97,
+        "pieces": {1: 5, 2: 2},
+    } | changes
+    return dataclasses.replace(numbers(0.4, 0.3, -8.0, error=(0.77, 0.84, 3.0)), **given)
+
+
+GROUPS = LayerGroups(("in", "norm"), (4.0, 0.6), (0.6, 4.0), 0.5, ((0.1, 0.0), (0.0, 0.1)))
+
 VERDICTS = {
     "lazy: order 1 explains 95 % of the output change": numbers(0.95, 0.99),
     "lazy: order 1 explains 100 % of the output change": numbers(1.0, 1.0),
@@ -317,16 +340,26 @@ VERDICTS = {
     "cubic: orders up to 3 explain 91 % of the output change, orders up to 2 80 %": numbers(0.5, 0.8, 0.91, 0.92),
     "quartic: orders up to 4 explain 91 % of the output change, orders up to 3 80 %": numbers(0.1, 0.2, 0.8, 0.91),
     "order 5: orders up to 5 explain 91 % of the output change, orders up to 4 80 %": numbers(0.1, 0.2, 0.3, 0.8, 0.91),
-    "beyond order 2: orders up to 2 explain 89 % of the output change": numbers(0.5, 0.89),
-    "beyond order 3: orders up to 3 explain 40 % of the output change; "
-    "best: orders up to 2 explain 60 % of the output change": numbers(0.5, 0.6, 0.4),
-    "beyond order 2: orders up to 2 are off by 3 times the output change": numbers(-1.0, -8.0, error=(1.4, 3.0)),
-    "beyond order 1: order 1 explains 20 % of the output change": numbers(0.2),
+    "orders up to 2 explain 89 % of the output change, less than the 90 % required": numbers(0.5, 0.89),
+    "orders up to 2 explain 60 % of the output change, less than the 90 % required; "
+    "no order up to 3 explains more (orders up to 3 40 %)": numbers(0.5, 0.6, 0.4),
+    "no order up to 2 explains the output change: orders up to 2 are off by 3 times the output change": numbers(
+        -1.0, -8.0, error=(1.4, 3.0)
+    ),
+    "order 1 explains 20 % of the output change, less than the 90 % required": numbers(0.2),
     "lazy: order 1 explains 95 % of the output change; the series does not converge, "
     "orders up to 3 are off by 2 times the output change": numbers(0.95, 0.97, -3.0, error=(0.2, 0.1, 2.0)),
-    "beyond order 2: orders up to 2 are not finite; best: order 1 explains 50 % of the output change": numbers(
-        0.5, -math.inf, error=(0.7, math.inf)
-    ),
+    "order 1 explains 50 % of the output change, less than the 90 % required; "
+    "no order up to 2 explains more (orders up to 2 are not finite)": numbers(0.5, -math.inf, error=(0.7, math.inf)),
+    "order 6, resummed, explains 95 % of the output change; not a Taylor model of order ≤ 3 from its initialization "
+    "(orders up to 3 are off by 3 times the output change; best: order 1 explains 40 % of the output change); "
+    "2 quadratic pieces; norm limits the radius of convergence": beyond(groups=GROUPS),
+    "2 quadratic pieces of the line from the initialization; not a Taylor model of order ≤ 3 from its initialization (orders "
+    "up to 3 are off by 3 times the output change; best: order 1 explains 40 % of the output change); "
+    "the tangent at the middle of the line explains 97 % of the output change": beyond(resummed_error=0.06),
+    "the tangent at the middle of the line explains 97 % of the output change; not a Taylor model of order ≤ 3 from its "
+    "initialization (orders up to 3 are off by 3 times the output change; best: order 1 explains 40 % of the output "
+    "change)": beyond(resummed={}, pieces={1: None, 2: None}),
 }
 
 

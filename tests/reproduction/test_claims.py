@@ -345,6 +345,26 @@ def higher_order(module: ModuleType, context: ClaimContext, monkeypatch: pytest.
 
 
 @check
+def dynamics(module: ModuleType, context: ClaimContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel at the initialization is that of the definition; order 1 diverges above 2, and the others end below."""
+    net, w, x, y = module.problem(context.key, 64)
+    u = np.asarray(x @ net.w0.T)
+    kernel = np.asarray(x @ x.T) * ((1 - np.tanh(u) ** 2) @ (1 - np.tanh(u) ** 2).T) / 64 / len(x)
+    limit = tn.dynamics.predict(net, w, x, y, 1.0, 1).limit
+    assert limit == pytest.approx(2 / np.linalg.eigvalsh(kernel)[-1], rel=1e-9)
+    monkeypatch.setattr(module, "ORDERS", (1, 2))
+    outcome = run(module, context, width=64, grid=(1.0, 2.1, 2.6), steps=150, wide=512)
+    assert outcome.detail["order_1_diverges_iff_above_2"]
+    assert outcome.detail["deviation_from_recurrences"] < 1e-10
+    assert outcome.measured["final ηS from c = 2.6, order 2"] < 2
+    assert outcome.measured["final ηS from c = 2.1, network"] == pytest.approx(1.9, abs=0.06)
+    assert module.holds({2: 1.9}, {2: 1.93})
+    assert not module.holds({2: 2.1}, {2: 1.93})
+    assert not module.holds({2: 1.9}, {2: 1.99})
+    assert not module.holds({2: math.nan}, {2: 1.9})
+
+
+@check
 def real_data(module: ModuleType, context: ClaimContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """The NTK's predictions from its kernel in closed form; the quadratic model does as well, and not by chance."""
     # The network trained by Adam is not part of the verdict.

@@ -10,6 +10,8 @@ import numpy as np
 
 from taylornets._checks import ArgumentError
 from taylornets._measures import classes
+from taylornets._regime._beyond import Beyond, described, series, summed
+from taylornets._regime._groups import group_names
 from taylornets._regime._orders import Orders, double, measured
 from taylornets._regime._programs import Programs, RegimeSettings
 from taylornets._regime._radius import LIMIT, Along, along
@@ -51,6 +53,8 @@ class RegimeEvaluator:
             )
             raise ArgumentError("params0", expected, "none", advice)
         self._settings = settings
+        names = [self._line.paths[i] for i in self._line.moving]
+        self._groups = None if settings.groups is None else group_names(names, settings.groups)
         self._count = rows("x", x)
         self._x = jax.tree.map(jnp.asarray, x)
         self._compared = settings.custom_vjp == "rule"  # whether reverse rules have been compared with the function
@@ -67,19 +71,23 @@ class RegimeEvaluator:
         segment, end = self._opened(params1, argument)
         programs = self._at(segment)
         # The verdict is computed first, before the model is evaluated outside the segment.
-        terms, last = programs.terms(end), programs.at(end, 1.0)
-        orders = measured(programs.first, terms, last, programs.unit, self._settings.threshold)
+        (terms, why_short), last = series(programs, end, self._settings), programs.at(end, 1.0)
+        most = self._settings.max_order
+        orders = measured(programs.first, terms[: most + 1], last, programs.unit, self._settings.threshold)
         self._compare_rules(segment, orders, stacklevel + 2)
+        more = Beyond()
         if orders.still:
-            line = Along((math.nan,) * self._settings.max_order, LIMIT, math.nan, 0.0, {})
+            line = Along((math.nan,) * most, LIMIT, math.nan, 0.0, {})
         else:
+            more = summed(terms, orders, programs.unit, None if why_short else self._settings.resum)
+            more = described(programs, end, orders, more, self._settings, self._groups)
             line = along(programs, end, orders, self._settings.tolerance)
         drift, why = programs.drift(end)
-        reasons = {"term": orders.reason} | line.reasons | {"ntk_drift": why}
+        reasons = {"term": orders.reason} | line.reasons | {"ntk_drift": why, "resummed": why_short} | more.reasons
         if not orders.explained(self._settings.threshold) and orders.nearest <= line.rounding:
             reasons["explained"] = _NOISE
         return Regime(
-            max_order=self._settings.max_order,
+            max_order=most,
             movement=orders.size / math.sqrt(self._count),
             share=orders.share,
             remainder=1 - sum(orders.share),
@@ -97,6 +105,12 @@ class RegimeEvaluator:
             tolerance=self._settings.tolerance,
             fixed=self._fixed(params1),
             reasons={name: reason for name, reason in reasons.items() if reason},
+            resummed=more.resummed,
+            resummed_error=more.resummed_error,
+            midpoint=more.midpoint,
+            pieces=more.pieces,
+            singularities=more.singularities,
+            groups=more.groups,
         )
 
     def models(self, params1: Any, argument: str = "params1") -> np.ndarray:

@@ -64,7 +64,7 @@ def measured(first: np.ndarray, terms: np.ndarray, last: np.ndarray, unit: float
         threshold: the fraction of `‖M‖²` that an order must explain.
     """
     wrong = np.asarray(~np.all(np.isfinite(terms.reshape(*terms.shape[:2], -1)), axis=2))  # by order and input
-    highest = int(np.argmax(np.any(wrong, axis=1))) if wrong.any() else len(terms)
+    highest = finite_orders(terms) + 1
     # The term of order 0 is taken from the model's own program, since the series may round it differently.
     terms = np.concatenate([first[None], terms[1:highest], np.full_like(terms[max(highest, 1) :], math.nan)])
     movement = last - first
@@ -82,6 +82,12 @@ def measured(first: np.ndarray, terms: np.ndarray, last: np.ndarray, unit: float
     share = tuple(found.part(term) for term in terms[1:])
     norms = tuple(float(np.linalg.norm(term)) / size for term in terms[1:])
     return Orders(terms, last, movement, still, share, tuple(error), norms, found.reason)
+
+
+def finite_orders(terms: np.ndarray) -> int:
+    """The last order up to which all terms are finite, at most K; −1 if order 0 is not."""
+    finite = np.isfinite(terms.reshape(len(terms), -1)).all(axis=1)
+    return len(terms) - 1 if finite.all() else int(np.argmin(finite)) - 1
 
 
 def _not_finite(order: int, wrong: np.ndarray) -> str:

@@ -1,6 +1,6 @@
 """The compiled programs of one model: its Taylor terms, its outputs along lines from the initialization, its kernel."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,12 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from taylornets._checks import ArgumentError, choice, integer, order_of, positive
+from taylornets._checks import ArgumentError, choice, integer, order_of, positive, shown
 from taylornets._evaluator import KernelDrift, chunks
 from taylornets._measures import TASKS
+from taylornets._regime._summation import ORDERS
 from taylornets._trees import Segment, refuse_batch_axis, refuse_nan, refuse_outputs
 from taylornets.expansion import refuse_impure, taylor_terms
 from taylornets.series import contains, precision
+
+BLOCKS = "blocks"
+_LOCAL = 2  # order of expansions along the line
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class RegimeSettings:
     mode: str = "auto"
     custom_vjp: str = "function"
     max_bytes: float | None = None
+    resum: int | None = None
+    groups: str | Callable[[str], str] | None = None
 
     def __post_init__(self):
         order_of("max_order", self.max_order, 1)
@@ -41,6 +47,19 @@ class RegimeSettings:
             integer("ntk_inputs", self.ntk_inputs, 0)
         if self.batch_size is not None:
             integer("batch_size", self.batch_size, 1)
+        if self.resum not in (None, *ORDERS):
+            raise ArgumentError("resum", "4, 6, 8 or None", shown(self.resum), "The highest order of the resummation.")
+        if self.groups is not None and self.groups != BLOCKS and not callable(self.groups):
+            expected = f'"{BLOCKS}" or a function of the name of a leaf'
+            raise ArgumentError(
+                "groups", expected, shown(self.groups), "For example groups=lambda name: name.split('.')[0]."
+            )
+
+    @property
+    def degree(self) -> int:
+        """The highest order of the series, for the orders and the resummation."""
+        # Nested derivatives double their cost with every order.
+        return self.max_order if self.resum is None or self.mode == "nested" else max(self.max_order, self.resum)
 
 
 class Programs:
@@ -81,14 +100,21 @@ class Programs:
         self.classes = settings.task == "classification" or (settings.task == "auto" and auto)
         self.unit, self.loops = precision(closed), contains(closed, "while")
 
-        def terms(start: Any, end: Any, x: Any) -> Any:
-            expand = taylor_terms(
-                model, start, settings.max_order, mode=settings.mode, custom_vjp=settings.custom_vjp,
-                max_bytes=settings.max_bytes,
-            )  # fmt: skip
-            return expand(end, x)
+        def expand(start: Any, end: Any, x: Any, degree: int) -> Any:
+            how: dict[str, Any] = {
+                "mode": settings.mode,
+                "custom_vjp": settings.custom_vjp,
+                "max_bytes": settings.max_bytes,
+            }
+            return taylor_terms(model, start, degree, **how)(end, x)
 
-        self._terms = jax.jit(terms)
+        def local(start: Any, end: Any, t: Any, x: Any) -> Any:
+            here = [_point(a, b, t) for a, b in zip(start, end, strict=True)]
+            ahead = [(h + (b - a)).astype(h.dtype) for a, b, h in zip(start, end, here, strict=True)]
+            return expand(here, ahead, x, _LOCAL)
+
+        self._terms = jax.jit(expand, static_argnums=3)
+        self._local = jax.jit(local)
         self._at = jax.jit(
             lambda start, end, t, x: model([_point(a, b, t) for a, b in zip(start, end, strict=True)], x)
         )
@@ -104,15 +130,29 @@ class Programs:
             {"custom_vjp": settings.custom_vjp, "max_bytes": settings.max_bytes},
         )  # fmt: skip
 
-    def terms(self, end: Sequence[Any]) -> np.ndarray:
-        """Returns the Taylor terms of orders 0 to `max_order` at an end point, shape `(max_order + 1, n, ...)`."""
+    def terms(self, end: Sequence[Any], degree: int | None = None, start: Sequence[Any] | None = None) -> np.ndarray:
+        """Returns the Taylor terms at an end point, shape `(degree + 1, n, ...)`.
+
+        Args:
+            end: trainable leaves at the end point.
+            degree: the highest order, by default `max_order`.
+            start: trainable leaves at the point of expansion, by default the initialization.
+        """
+        last = self._settings.max_order if degree is None else degree
+        begin = self._start if start is None else list(start)
         try:
-            parts = [self._terms(self._start, list(end), chunk) for chunk in self._chunks]
+            parts = [self._terms(begin, list(end), chunk, last) for chunk in self._chunks]
         except ArgumentError as error:
             if error.argument != "degree":
                 raise
             advice = "Lower max_order or batch_size, or pass max_bytes=float('inf')."
             raise ArgumentError("max_order", "an order whose series fit into memory", error.got, advice) from None
+        return np.stack([_joined(rows) for rows in zip(*parts, strict=True)])
+
+    def local(self, end: Sequence[Any], t: float) -> np.ndarray:
+        """Returns the terms of orders 0 to 2 in `s` of the outputs at `θ0 + (t + s)(θ1 − θ0)`, shape `(3, n, ...)`."""
+        part = jnp.asarray(t, jnp.result_type(float))
+        parts = [self._local(self._start, list(end), part, chunk) for chunk in self._chunks]
         return np.stack([_joined(rows) for rows in zip(*parts, strict=True)])
 
     def at(self, end: Sequence[Any], t: float) -> np.ndarray:

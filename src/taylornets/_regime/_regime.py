@@ -29,6 +29,8 @@ def regime(
     fixed: str | None = None,
     custom_vjp: str = "function",
     max_bytes: float | None = None,
+    resum: int | None = 8,
+    groups: str | Callable[[str], str] | None = None,
 ) -> Regime:
     """Determines which order of the Taylor series at `params0` explains the output change between `params0` and `params1`.
 
@@ -52,6 +54,12 @@ def regime(
             frozen leaves too are taken from `params1`). By default such a difference is an error.
         custom_vjp: derivatives of `jax.custom_vjp` functions, as in `taylor_terms`.
         max_bytes: limit on the estimated memory, as in `taylor_terms`.
+        resum: the highest order, 4, 6 or 8, of the resummation beyond the radius of convergence; its terms are one series of
+            that order, whose memory is `(resum + 1)` times that of the outputs and intermediate values of the model. None, or
+            a lack of memory, leaves it out.
+        groups: layer groups for which to compute radii and interactions: "blocks" (leaves up to the first numbered part of
+            their name, such as `blocks.2`) or a function of the name of a leaf; by default none. For G groups, this costs
+            2 G + 1 series of order `resum` and G (G + 1)/2 of order 2.
 
     Returns:
         A `Regime`. Printing it gives the verdict and a table. Values that cannot be computed are NaN, with a reason.
@@ -61,7 +69,7 @@ def regime(
             the leaf), inputs or initial outputs with NaN, outputs that are not one array with one example per row, arguments
             out of range, or an order or `ntk_inputs` that exceeds the memory.
 
-    Source: theory 10.
+    Source: theory 10 and 14.
 
     Example:
         >>> import jax.numpy as jnp, taylornets as tn
@@ -72,7 +80,7 @@ def regime(
         'lazy: order 1 explains 96 % of the output change'
     """
     settings = RegimeSettings(
-        max_order, threshold, tolerance, task, ntk_inputs, batch_size, mode, custom_vjp, max_bytes
+        max_order, threshold, tolerance, task, ntk_inputs, batch_size, mode, custom_vjp, max_bytes, resum, groups,
     )  # fmt: skip
     _refuse_series(params0, params1)
     return RegimeEvaluator(f, params0, x, settings, trainable, fixed)(params1, stacklevel=3)

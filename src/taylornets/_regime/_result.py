@@ -4,12 +4,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from taylornets._regime._groups import LayerGroups
+from taylornets._regime._summation import Singularities
+from taylornets._regime._verdict import within, without
+
 _LISTED = 6  # names listed in a sentence
 _FIELDS = {
     "term": "orders", "ntk_drift": "NTK drift", "odd": "odd orders", "even": "even orders",
-    "radius_limit": "radius beyond the end point",
+    "radius_limit": "radius beyond the end point", "resummed": "resummation",
 }  # fmt: skip
-NAMES = {1: "lazy", 2: "quadratic", 3: "cubic", 4: "quartic"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,17 @@ class Regime:
         tolerance: relative error that bounds the radius.
         fixed: fixed leaves that differ between the two end points, and the end point whose value was used: "start" or "end".
         reasons: why values are missing, keyed by field.
+        resummed: `1 − ‖M − R_k‖²/‖M‖²` for k = 4, 6, 8, where `R_k` sums the terms 1 to k beyond their radius of convergence
+            by a conformal map, example by example, where the plain series does not converge; empty if not requested.
+        resummed_error: how far the resummation has settled: the larger of `‖R_8 − R_6‖²/‖M‖²` and `‖R_8 − R_7‖²/‖M‖²`, from
+            the terms alone. The verdict ignores the resummation if it exceeds 0.05.
+        midpoint: the fraction of `‖M‖²` that the tangent at the middle of the line explains.
+        pieces: the smallest number of equal pieces of the line, at most 16, on each of which order 1 or 2 (the keys),
+            expanded at the beginning of the piece, explains `threshold`; None if there is none.
+        singularities: the nearest complex singularity of each example: `radius` in units of Δ, `angle`, `parameter` of the
+            resummation, `error`, their `median` and `kind`; None if fewer than four orders are known.
+        groups: layer groups: radii of convergence if only one group moves and if all others move, and interactions
+            `G_ab = ½⟨D²f[Δ_a, Δ_b], M⟩/‖M‖²`; None if not requested.
 
     Example:
         >>> import jax.numpy as jnp, taylornets as tn
@@ -69,6 +83,12 @@ class Regime:
     tolerance: float
     fixed: Mapping[str, str] = field(default_factory=dict[str, str])
     reasons: Mapping[str, str] = field(default_factory=dict[str, str])
+    resummed: Mapping[int, float] = field(default_factory=dict[int, float])
+    resummed_error: float = math.nan
+    midpoint: float = math.nan
+    pieces: Mapping[int, int | None] = field(default_factory=dict[int, int | None])
+    singularities: Singularities | None = None
+    groups: LayerGroups | None = None
 
     @property
     def order(self) -> int | None:
@@ -77,31 +97,21 @@ class Regime:
 
     @property
     def verdict(self) -> str:
-        """The regime in one sentence.
+        """The regime in one sentence, which begins with what holds.
 
-        `lazy` stands for order 1, `quadratic` for order 2, and so on; `beyond order K` means that no order up to `max_order`
-        reaches the threshold. The verdict adds that the series does not converge if a higher order falls below the
-        threshold again.
+        `lazy` stands for order 1, `quadratic` for order 2, and so on, for the smallest order that reaches the threshold; the
+        verdict adds that the series does not converge if a higher order falls below the threshold again. If no order up to
+        `max_order` reaches the threshold, it states what does: an order of the resummation, the number of pieces of the line,
+        or the tangent at its middle; then the plain orders, and the layer group that limits the radius, if known.
         """
         if not math.isfinite(self.movement):
             return "not finite: the outputs at the end point are NaN or infinite"
         if math.isnan(self.error[0]):
             return self._without_orders
         best = self.order
-        last = self.max_order
-        if best is None:
-            words = f"beyond order {last}: {_said(last, self.explained[-1], self.error[-1])}"
-            top = max(range(last), key=lambda i: -math.inf if math.isnan(self.explained[i]) else self.explained[i]) + 1
-            if top != last and self.explained[top - 1] > 0:
-                words += f"; best: {_said(top, self.explained[top - 1], self.error[top - 1])}"
-            return words + (f"; {self.reasons['explained']}" if "explained" in self.reasons else "")
-        words = f"{NAMES.get(best, f'order {best}')}: {_said(best, self.explained[best - 1], self.error[best - 1])}"
-        if best > 1:
-            words += f", {_said(best - 1, self.explained[best - 2], self.error[best - 2], brief=True)}"
-        worse = next((k for k in range(best + 1, last + 1) if self.explained[k - 1] < self.threshold), None)
-        if worse is not None:
-            words += f"; the series does not converge, {_said(worse, self.explained[worse - 1], self.error[worse - 1])}"
-        return words
+        if best is not None:
+            return within(self, best)
+        return without(self) + (f"; {self.reasons['explained']}" if "explained" in self.reasons else "")
 
     @property
     def _without_orders(self) -> str:
@@ -128,10 +138,29 @@ class Regime:
             [
                 *("  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows),
                 f"{parts}, NTK drift {_number(self.ntk_drift)}",
+                *self._beyond,
                 f"(verdict: at least {100 * self.threshold:g} % explained; radius: relative error below {self.tolerance:g})",
                 *self.notes,
             ]
         )
+
+    @property
+    def _beyond(self) -> tuple[str, ...]:
+        """Lines of the table on what holds beyond the plain orders."""
+        lines: list[str] = []
+        if self.resummed:
+            values = ", ".join(f"order {k} {_percent(part)}" for k, part in sorted(self.resummed.items()))
+            lines.append(f"resummed: {values} (error {_number(self.resummed_error)})")
+        if self.pieces:
+            counts = [f"{'more than 16' if n is None else n} of order {k}" for k, n in sorted(self.pieces.items())]
+            lines.append(f"tangent at the middle {_percent(self.midpoint)}; pieces of the line: {', '.join(counts)}")
+        if self.singularities is not None:
+            nearest = self.singularities
+            lines.append(f"radius of convergence {_infinite(nearest.median)} (median over inputs; {nearest.kind})")
+        if self.groups is not None:
+            for name, only, others in zip(self.groups.names, self.groups.only, self.groups.without, strict=True):
+                lines.append(f"  {name}: {_infinite(only)} if it moves alone, {_infinite(others)} if all others move")
+        return tuple(lines)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -166,21 +195,5 @@ def _number(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.3g}"
 
 
-def _said(order: int, explained: float, error: float, brief: bool = False) -> str:
-    """States how much the orders up to `order` explain, never rounded up to 100 %. `brief` omits the verb and the object."""
-    which = "order 1" if order == 1 else f"orders up to {order}"
-    verb = "explains" if order == 1 else "explain"
-    if not math.isfinite(error):
-        return f"{which} {'is' if order == 1 else 'are'} not finite"
-    if explained <= 0:
-        return f"{which} {'is' if order == 1 else 'are'} off by {error:.3g} times the output change"
-    digits = 0 if explained < 0.99 else 1 if explained < 0.999 else 2
-    shown = f"{100 * explained:.{digits}f}"
-    if brief:
-        return f"{which} {_below(shown)} %"
-    return f"{which} {verb} {'100' if shown == '100.00' and explained > 1 - 1e-9 else _below(shown)} % of the output change"
-
-
-def _below(shown: str) -> str:
-    """Shows 99.99 instead of 100 for values below 100 %."""
-    return "99.99" if float(shown) >= 100 else shown
+def _infinite(value: float) -> str:
+    return "∞" if math.isinf(value) else _number(value)

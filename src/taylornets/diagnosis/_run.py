@@ -1,9 +1,11 @@
 """The runner of `taylornets diagnose`: calls the user's factory, runs the study, and saves the records of the page."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from taylornets import _checks, records
+from taylornets import _checkpoints, _checks, records
 from taylornets._measures import classes, true_classes
 from taylornets._regime import Regime, RegimeEvaluator, RegimeSettings
 from taylornets._trees import Line, refuse_not_finite, refuse_outputs
-from taylornets.diagnosis import _checkpoints
+from taylornets.diagnosis._beyond import (
+    SHARPNESS,
+    Meter,
+    deepened,
+    load_leaves,
+    path_of,
+    restored,
+    save_leaves,
+    written,
+)
 from taylornets.diagnosis._data import Data, images, named, settled
 from taylornets.diagnosis._figures import FULL
 from taylornets.diagnosis._request import DiagnosisRequest, check_settings, refuse_other_settings
@@ -35,9 +46,10 @@ from taylornets.training import (
     taylorized_training,
 )
 
-_OWN = ("records", "figures", "tables", "report.html", "training.checkpoint", "regimes")
+_OWN = ("records", "figures", "tables", "report.html", "training.checkpoint", "regimes", "parameters")
 _MEASUREMENTS = 16
 _SAVED = "training.checkpoint"
+_PARAMETERS = "parameters"  # of the network at every evaluation
 
 
 @dataclass(frozen=True)
@@ -91,21 +103,25 @@ def diagnose(request: DiagnosisRequest, progress: Progress) -> Diagnosed:
     if not request.resume or records.load_page_run(request.out, ("diagnosis",)) is None:
         prepare_folder(request.out, _OWN)
     records.save_page_run(request.out, "diagnosis", {"status": "running"} | facts)
-    training = None
+    training, sharp = None, ()
     if trees:
         with stage(progress, "reading checkpoints") as tell:
-            at, found = list(range(1, len(trees) + 1)), _read_series(evaluator, paths, trees, tell)
+            at, found, ends = list(range(1, len(trees) + 1)), _read_series(evaluator, paths, trees, tell), trees
         outputs = dict(zip([*range(request.max_order + 1), FULL], evaluator.models(trees[-1]), strict=True))
     else:
         with stage(progress, "training") as tell:
-            training, at, found = _train(request, subject, data, target, evaluator, tell)
+            training, at, found, ends, sharp = _train(request, subject, data, target, evaluator, tell)
         outputs = {name: np.asarray(out) for name, out in training.outputs.items()}
     del outputs[0]  # the initialization is not reported as a model
+    end = trees[-1] if training is None else training.params[FULL]
+    found[-1] = deepened(found[-1], subject.f, subject.params, end, data.x, settings, request.fixed)
     findings = _findings(request, subject, data, target, at, found, [path.name for path in paths], training, outputs)
+    path = path_of(request, subject.f, subject.params, at, ends, data.x)
+    findings = dataclasses.replace(findings, path=path, sharpness=sharp)
     timings = {"all": time.perf_counter() - begin}
     record = story(findings, _shown(facts, timings), request.command)
     records.save_page(request.out, record)
-    last = dataclasses.asdict(found[-1]) | {"verdict": found[-1].verdict, "order": found[-1].order}
+    last = written(found[-1]) | {"verdict": found[-1].verdict, "order": found[-1].order}
     facts |= {"status": "finished", "end": environment.now(), "timings": timings, "regime": last}
     records.save_page_run(request.out, "diagnosis", facts)
     return Diagnosed(record, found[-1], training)
@@ -186,17 +202,22 @@ def _train(
     target: Task,
     evaluator: RegimeEvaluator,
     tell: Tell,
-) -> tuple[TaylorizedTraining, list[int], list[Regime]]:
+) -> tuple[TaylorizedTraining, list[int], list[Regime], list[Any], tuple[float, ...]]:
     """Trains in lockstep and evaluates the regime at every snapshot; regimes are saved, so that a resumed run reuses them."""
     steps = len(data.batches)
     folder = request.out / "regimes"
+    x, y = (jax.tree.map(jnp.asarray, part) for part in (data.x, data.y))
+    meter = Meter(lambda params: target.value(subject.f(params, x), y), steps)
 
     def measured(snapshot: Snapshot) -> None:
         history = snapshot.history
         loss = history.loss[FULL][-1]
         tell(snapshot.step / steps, f"step {snapshot.step} of {steps}, loss {loss:.4g}")
         if snapshot.step:
-            found = dataclasses.asdict(evaluator(snapshot.params(FULL), "parameters"))
+            params = snapshot.params(FULL)
+            found = written(evaluator(params, "parameters"))
+            save_leaves(request.out / _PARAMETERS / f"{snapshot.step}.npz", params)
+            found[SHARPNESS] = meter(snapshot.step, params)
             records.write_text(folder / f"{snapshot.step}.json", records.dumps(found))
 
     probe = Probe(
@@ -214,18 +235,10 @@ def _train(
             raise _checks.ArgumentError("resume", "the interrupted run", error.got, advice) from None
         raise _of_factory(error, request) from None
     at = [step for step in training.history.steps if step]
-    return training, at, [_regime(records.loads((folder / f"{step}.json").read_text())) for step in at]
-
-
-def _regime(written: Mapping[str, Any]) -> Regime:
-    """Restores the tuples of a regime, which JSON stores as lists."""
-
-    def tupled(value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
-
-    found: dict[str, Any] = {name: tupled(value) for name, value in written.items()}
-    found["displacement"] = {name: tuple(pair) for name, pair in written["displacement"].items()}
-    return Regime(**found)
+    ends = [partial(load_leaves, request.out / _PARAMETERS / f"{step}.npz", subject.params) for step in at]
+    rows = [records.loads((folder / f"{step}.json").read_text()) for step in at]
+    sharp = (meter.limit(subject.optimizer, subject.params), *(row.get(SHARPNESS, math.nan) for row in rows))
+    return training, at, [restored(row) for row in rows], ends, sharp
 
 
 def _findings(

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from taylornets._regime import Regime
+from taylornets._regime import Regime, RegimePath
 from taylornets.diagnosis import _figures as figures
+from taylornets.diagnosis._beyond_sections import beyond, known, sharpness, short
 from taylornets.diagnosis._figures import FULL, label
 from taylornets.records import Figure, PageRecord, Section, Table
 from taylornets.training import TaylorizedTraining
@@ -37,6 +38,8 @@ class RegimeFindings:
         classes: class names.
         images: probe inputs as images, or None.
         tolerance: tolerance for distances.
+        path: the regimes from checkpoint to checkpoint, or None.
+        sharpness: `2/η`, NaN if unknown, then the sharpness at every entry of `at`; empty if not measured.
     """
 
     title: str
@@ -55,6 +58,8 @@ class RegimeFindings:
     classes: Sequence[str]
     images: np.ndarray | None
     tolerance: float
+    path: RegimePath | None = None
+    sharpness: Sequence[float] = ()
 
     @property
     def x_label(self) -> str:
@@ -71,7 +76,7 @@ def story(findings: RegimeFindings, facts: Mapping[str, Any], command: str) -> P
         command: command that reproduces the results.
     """
     last = findings.regimes[-1]
-    headline: dict[str, Any] = {"verdict": _capital(last.verdict.partition(":")[0])}
+    headline: dict[str, Any] = {"verdict": _capital(short(last))}
     if findings.predicted is not None and findings.truth is not None:
         right = {name: float(np.mean(own == findings.truth)) for name, own in findings.predicted.items()}
         shown = [name for name in (FULL, 1) if name in right]
@@ -81,6 +86,7 @@ def story(findings: RegimeFindings, facts: Mapping[str, Any], command: str) -> P
     sections = [_verdict(findings)]
     if findings.training is not None:
         sections.append(_training(findings, findings.training))
+    sections += [*beyond(last, findings.path, findings.x_label), *sharpness(findings.at, findings.sharpness)]
     sections += [_regime(findings), _layers(findings), _differences(findings)]
     return PageRecord("diagnosis", findings.title, _lead(findings), headline, sections, facts, command)
 
@@ -97,6 +103,8 @@ def needed(training: TaylorizedTraining, tolerance: float) -> int | None:
 
 def _lead(findings: RegimeFindings) -> str:
     text = f"{_capital(findings.regimes[-1].verdict)}."
+    if findings.path is not None:
+        text += f" Over training: {findings.path.verdict}."
     training = findings.training
     if training is None or not training.history.relative_distance:
         return text
@@ -122,8 +130,8 @@ def _verdict(findings: RegimeFindings) -> Section:
         "of its Taylor expansion in the parameters around the initialization, and M the change in function space: the "
         "change of the outputs on the probe inputs due to training. Orders up to k explain the output change if the "
         f"squared norm of the remainder is at most {100 - limit:g} % of ‖M‖^2 (threshold {limit:g} %). The verdict names "
-        "the smallest such order: 1 is lazy, the regime of the neural tangent kernel, 2 quadratic, and so on; 'beyond "
-        f"order {last.max_order}' means that no order suffices.",
+        "the smallest such order: 1 is lazy, the regime of the neural tangent kernel, 2 quadratic, and so on. If no order up "
+        f"to {last.max_order} suffices, it states what does.",
         "The diagnosis answers two questions. Regime: is the trained network close to its Taylor polynomial at the same "
         "parameters? Learning curves: does the Taylor model learn the same function when it is trained in place of the "
         "network?"
@@ -132,8 +140,8 @@ def _verdict(findings: RegimeFindings) -> Section:
     ]
     paragraphs += [f"{_capital(note)}." for note in last.notes]
     rows = [
-        (k, *map(_known, (last.share[k - 1], last.explained[k - 1], last.error[k - 1])), _radius(last, k),
-         _known(last.agreement[k - 1]) if last.agreement else None)
+        (k, *map(known, (last.share[k - 1], last.explained[k - 1], last.error[k - 1])), _radius(last, k),
+         known(last.agreement[k - 1]) if last.agreement else None)
         for k in range(1, last.max_order + 1)
     ]  # fmt: skip
     columns = ("order", "contribution", "explained", "error", "radius", "agreement")
@@ -148,14 +156,9 @@ def _verdict(findings: RegimeFindings) -> Section:
     )
 
 
-def _known(value: float) -> float | None:
-    """Replaces NaN by None, which the page shows as a dash."""
-    return None if math.isnan(value) else value
-
-
 def _radius(found: Regime, order: int) -> str | float | None:
     value = found.radius[order - 1]
-    return f"≥ {found.radius_limit:g}" if value >= found.radius_limit else _known(value)
+    return f"≥ {found.radius_limit:g}" if value >= found.radius_limit else known(value)
 
 
 def _training(findings: RegimeFindings, training: TaylorizedTraining) -> Section:
@@ -193,12 +196,12 @@ def _regime(findings: RegimeFindings) -> Section:
     rows: list[tuple[Any, ...]] = []
     for index, (at, found) in enumerate(zip(findings.at, findings.regimes, strict=True)):
         name = (findings.checkpoints[index],) if findings.checkpoints else ()
-        numbers = map(_known, (*found.explained, found.odd, found.even, found.ntk_drift))
+        numbers = map(known, (*found.explained, found.odd, found.even, found.ntk_drift))
         rows.append((at, *name, found.verdict, *numbers))
     top = findings.regimes[0].max_order
     columns = (findings.x_label, *(("file",) if findings.checkpoints else ()), "verdict")
     columns += (*(f"explained up to {k}" for k in range(1, top + 1)), "odd", "even", "NTK drift")
-    verdicts = [found.verdict.partition(":")[0] for found in findings.regimes]
+    verdicts = [short(found) if found.order is not None else f"no order up to {top}" for found in findings.regimes]
     changes = [
         f"{name} from {findings.x_label.removesuffix('s')} {at:g}"
         for name, before, at in zip(verdicts, ["", *verdicts], findings.at, strict=False)

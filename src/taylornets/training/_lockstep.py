@@ -1,5 +1,6 @@
 """One step of all models on the same minibatch with the same noise, in one program if memory allows, else one by one."""
 
+import copy
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -183,6 +184,12 @@ class Lockstep:
         self._compiled: dict[Any, Any] = {}
         self.together = study.settings.together
         self.bytes: int | None = None
+
+    def around(self, study: LockstepProblem) -> "Lockstep":
+        """Returns the steps of the same models around other parameters, with the same compiled programs."""
+        other = copy.copy(self)
+        other._study, other._arrays = study, study.arrays
+        return other
 
     def __call__(self, states: Mapping[Name, State], batch: tuple[Any, Any], key: Any) -> tuple[dict[Name, State], Any]:
         """Returns the new states and the losses of the batch, by model."""

@@ -83,6 +83,8 @@ class TaylorizedTraining:
         leaf_norms: norms of the leaves at initialization.
         together: whether one compiled step contained all models.
         reasons: why values of the history are NaN, keyed by field.
+        restarts: by step of `restart_at`, the training of the Taylor models around the full model at that step. Their steps,
+            distances and displacements count from there.
 
     Example:
         >>> import jax.numpy as jnp, optax, taylornets as tn
@@ -101,6 +103,7 @@ class TaylorizedTraining:
     leaf_norms: Mapping[str, float]
     together: bool
     reasons: Mapping[str, str] = field(default_factory=dict[str, str])
+    restarts: "Mapping[int, TaylorizedTraining]" = field(default_factory=dict[int, Any])
 
     def __str__(self) -> str:
         history = self.history
@@ -114,4 +117,9 @@ class TaylorizedTraining:
             rows.append((title(name), loss, accuracy, distance, agreement, self.status[name]))
         widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
         lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+        for step, restart in self.restarts.items():
+            last = {name: values[-1] for name, values in restart.history.relative_distance.items()}
+            lines.append(
+                f"from step {step}, distance to full: " + ", ".join(f"{title(n)} {d:.4g}" for n, d in last.items())
+            )
         return "\n".join([*lines, *(f"{name}: {reason}" for name, reason in self.reasons.items())])

@@ -15,9 +15,9 @@ from taylornets._trees import leaf_name, rows
 from taylornets.training import _checkpoint
 from taylornets.training._data import Batches, batches_from, check_batch
 from taylornets.training._inputs import Inputs
-from taylornets.training._lockstep import Lockstep, LockstepProblem
+from taylornets.training._lockstep import Lockstep, LockstepProblem, State
 from taylornets.training._measure import ProbeEvaluator
-from taylornets.training._result import History, Name, Snapshot, TaylorizedTraining
+from taylornets.training._result import FULL, History, Name, Snapshot, TaylorizedTraining
 from taylornets.training._settings import Checkpointing
 
 _GROWN = 2.0  # times the initial loss, above which the status reports growth
@@ -32,6 +32,7 @@ class LockstepRun:
         probe: the measurements.
         inputs: the NaN checks.
         callbacks: called with a `Snapshot` after every measurement.
+        keep_at: steps at which the state of the full model is copied into `kept`.
     """
 
     def __init__(
@@ -41,12 +42,15 @@ class LockstepRun:
         probe: ProbeEvaluator,
         inputs: Inputs,
         callbacks: Sequence[Callable[[Snapshot], Any]],
+        keep_at: Sequence[int] = (),
     ):
         self._study, self._lockstep, self._probe, self._callbacks = study, lockstep, probe, callbacks
         self._inputs = inputs
         self.states = study.begin()
         self.history = History(train_loss={name: [] for name in study.names})
         self._pending: list[Any] = []
+        self.kept: dict[int, State] = {}
+        self._keep_at = keep_at
 
     def train(self, batches: Iterable[Any], first: tuple[Any, Any], every: int, keep: "Keep") -> None:
         """Runs all remaining steps, with measurements in between.
@@ -64,9 +68,11 @@ class LockstepRun:
         if done != count:
             self._lockstep.trace(self.states, first, key)
         if not self.history.steps:
-            self.measure(0)
+            self.measure(done)
         for batch in batches_from(batches, done):
             x, y = check_batch(batch, done)
+            if done in self._keep_at:
+                self.kept[done] = jax.tree.map(jnp.copy, self.states[FULL])
             if not known:
                 self.check_targets(y, f"y of batch {done}")
             self._step((x, y), None if key is None else jax.random.fold_in(key, done), watched)
@@ -149,13 +155,16 @@ class Keep:
         every: steps between checkpoints if `checkpointing` does not set them.
         same: identity of the run.
         run: the run, which is restored from the file.
+        begin: the step at which the run begins.
     """
 
-    def __init__(self, checkpointing: Checkpointing | None, every: int, same: dict[str, str], run: LockstepRun):
+    def __init__(
+        self, checkpointing: Checkpointing | None, every: int, same: dict[str, str], run: LockstepRun, begin: int = 0
+    ):
         self._path = None if checkpointing is None else Path(checkpointing.path)
         self._every = every if checkpointing is None or checkpointing.every is None else checkpointing.every
         self._same, self._run = same, run
-        self.resumed = 0  # steps completed before
+        self.resumed = begin  # steps completed before
         if checkpointing is not None and checkpointing.resume and self._path is not None and self._path.exists():
             self.resumed, run.states, run.history = _checkpoint.load(self._path, same, run.states)
 

@@ -14,6 +14,7 @@ from taylornets.training._data import Batches
 from taylornets.training._inputs import Inputs
 from taylornets.training._lockstep import Lockstep, LockstepProblem
 from taylornets.training._measure import ProbeEvaluator
+from taylornets.training._restart import refuse_passed, restarted, steps_of
 from taylornets.training._result import TaylorizedTraining
 from taylornets.training._running import Keep, LockstepRun
 from taylornets.training._settings import Checkpointing, Probe, TrainingSettings
@@ -36,6 +37,7 @@ def taylorized_training(
     checkpointing: Checkpointing | None = None,
     settings: TrainingSettings | None = None,
     ntk_inputs: int | None = None,
+    restart_at: Sequence[int] = (),
 ) -> TaylorizedTraining:
     """Trains a model and its Taylor models in lockstep, with the same initialization, minibatches, noise and optimizer.
 
@@ -65,6 +67,9 @@ def taylorized_training(
         checkpointing: the checkpoint file; by default none.
         settings: noise, trainable leaves, mode of expansion, memory.
         ntk_inputs: shorthand for `Probe(..., ntk_inputs=...)`: first inputs for the kernel drift; 0 for none.
+        restart_at: steps at which the Taylor models are expanded anew, around the parameters of the full model at that step,
+            and trained in lockstep from there on, with the same batches and the optimizer state of the full model (Fort et
+            al. 2020). Requires `include_full` and a sequence of batches; the results are in `restarts`.
 
     Returns:
         A `TaylorizedTraining`; printing it gives a table.
@@ -111,11 +116,14 @@ def taylorized_training(
     evaluator = ProbeEvaluator(study, probe)
     refuse_nan(evaluator.start_outputs, {source: probe.x}, "f_eval" if probe.f_eval else "f")
     _entry.compare_slopes(study, probe.x, stacklevel=3)
-    run = LockstepRun(study, lockstep, evaluator, inputs, probe.callbacks)
+    starts = steps_of(restart_at, batches, include_full)
+    run = LockstepRun(study, lockstep, evaluator, inputs, probe.callbacks, starts)
     if isinstance(batches, Batches):
         run.check_targets(batches.y, "y of batches")
     count = len(batches) if isinstance(batches, Sequence) else _UNKNOWN
     every = probe.every or max(1, math.ceil(count / _MEASUREMENTS))
     same = _checkpoint.identity(study, first, (probe.x, probe.y), list(run.states.values())) if checkpointing else {}
-    run.train(batches, first, every, Keep(checkpointing, every, same, run))
-    return run.result()
+    keep = Keep(checkpointing, every, same, run)
+    refuse_passed(starts, keep.resumed)
+    run.train(batches, first, every, keep)
+    return replace(run.result(), restarts=restarted(study, lockstep, probe, run.kept, (batches, first, every)))

@@ -44,6 +44,7 @@ ORDER = (
     "joint",
     "hierarchical",
     "higher_order",
+    "dynamics",
     "real_data",
 )
 PROFILES = ("quick", "full")

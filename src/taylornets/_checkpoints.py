@@ -1,11 +1,12 @@
-"""Reads saved parameters with the tree structure of the initialization: safetensors, Equinox and Orbax checkpoints.
+"""Reads saved parameters with the tree structure of the initialization: safetensors, NPZ, Equinox and Orbax checkpoints.
 
-Orbax is an optional extra and slow to import. It is imported lazily, when an Orbax folder is given; this module is therefore
+Orbax and safetensors are optional extras, imported lazily, when a checkpoint of the kind is given; this module is therefore
 one of the few with a lazy import.
 """
 
 import importlib
 import re
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,23 +14,23 @@ from typing import Any
 import equinox as eqx
 import jax
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from taylornets import _checks
 from taylornets._trees import leaf_name, refuse_other_tree
 
 _ENDINGS = (".safetensors", ".eqx")
+ALL = (*_ENDINGS, ".npz")
 _NEEDED = f"files ending in {' or '.join(_ENDINGS)}, Orbax checkpoints, or folders of them"
 # Files that Orbax writes into a checkpoint folder, in its current and earlier formats.
 _ORBAX = ("_METADATA", "_CHECKPOINT_METADATA", "_sharding", "manifest.ocdbt", "checkpoint")
 
 
-def series(paths: Iterable[Path]) -> list[Path]:
+def series(paths: Iterable[Path], endings: tuple[str, ...] = _ENDINGS) -> list[Path]:
     """Lists the checkpoints of the given paths in order; those of a folder are sorted by the numbers in their names.
 
     Args:
         paths: checkpoints, or folders of checkpoints.
+        endings: those of files.
 
     Raises:
         ArgumentError: for a path that is missing, or a folder without checkpoints.
@@ -38,10 +39,11 @@ def series(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         if not path.exists():
             raise _checks.ArgumentError("checkpoints", _NEEDED, f"{path}, which does not exist")
-        if _is_checkpoint(path):
+        if _is_checkpoint(path, endings):
             found.append(path)
             continue
-        inside = sorted(filter(_is_checkpoint, path.iterdir()), key=_natural) if path.is_dir() else []
+        entries = path.iterdir() if path.is_dir() else ()
+        inside = sorted((entry for entry in entries if _is_checkpoint(entry, endings)), key=natural)
         if not inside:
             got = f"the folder {path}, which contains none" if path.is_dir() else str(path)
             raise _checks.ArgumentError("checkpoints", _NEEDED, got)
@@ -49,8 +51,8 @@ def series(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def _is_checkpoint(path: Path) -> bool:
-    return (path.is_file() and path.suffix in _ENDINGS) or orbax_item(path) is not None
+def _is_checkpoint(path: Path, endings: tuple[str, ...]) -> bool:
+    return (path.is_file() and path.suffix in endings) or orbax_item(path) is not None
 
 
 def orbax_item(path: Path) -> Path | None:
@@ -67,7 +69,7 @@ def orbax_item(path: Path) -> Path | None:
     return named[0] if len(named) == 1 and (path / "_CHECKPOINT_METADATA").exists() else None
 
 
-def _natural(path: Path) -> list[Any]:
+def natural(path: Path) -> list[Any]:
     """Sort key that places `step_9` before `step_10`."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
 
@@ -75,9 +77,9 @@ def _natural(path: Path) -> list[Any]:
 def read(path: Path, start: Any) -> Any:
     """Reads the parameters of a checkpoint into the tree structure of the initialization.
 
-    safetensors: tensors stored under the names of the leaves, written as in `taylornets.expansion`: keys and fields joined by
-    dots. Equinox: the output of `equinox.tree_serialise_leaves` for a tree with this structure. Orbax: a tree with the same
-    names.
+    safetensors and NPZ: arrays stored under the names of the leaves, written as in `taylornets.expansion`: keys and fields
+    joined by dots. Equinox: the output of `equinox.tree_serialise_leaves` for a tree with this structure. Orbax: a tree with
+    the same names.
 
     Args:
         path: the checkpoint.
@@ -87,14 +89,38 @@ def read(path: Path, start: Any) -> Any:
         ArgumentError: for a damaged checkpoint, or one whose leaves do not match; the message names the leaf.
     """
     if path.suffix == ".safetensors":
+        return _from_names(path, _safetensors(path), start)
+    if path.suffix == ".npz":
         try:
-            tensors = load_file(path)
-        except (SafetensorError, OSError, ValueError) as error:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise _damaged(path, error) from None
-        return _from_names(path, tensors, start)
+        return _from_names(path, arrays, start)
     if path.suffix == ".eqx":
         return _from_equinox(path, start)
     return _from_names(path, _orbax(path), start)
+
+
+def _extra(name: str, package: str, extra: str, kind: str) -> Any:
+    """Imports an optional package; raises an error that says how to install it."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        expected = f"{package} to be installed, to read {kind} checkpoints"
+        advice = f"pip install 'taylornets[{extra}]'"
+        raise _checks.ArgumentError("checkpoints", expected, "no installation", advice) from None
+
+
+def _safetensors(path: Path) -> dict[str, Any]:
+    """Reads the tensors of a safetensors file, by name."""
+    library = _extra("safetensors.numpy", "safetensors", "sklearn", "safetensors")
+    try:
+        return library.load_file(path)
+    except Exception as error:
+        if not isinstance(error, OSError | ValueError) and type(error).__name__ != "SafetensorError":
+            raise
+        raise _damaged(path, error) from None
 
 
 def _damaged(path: Path, error: Exception) -> _checks.ArgumentError:
@@ -152,13 +178,7 @@ def _from_equinox(path: Path, start: Any) -> Any:
 
 def _orbax(path: Path) -> dict[str, Any]:
     """Reads the arrays of an Orbax checkpoint, by name."""
-    try:
-        orbax = importlib.import_module("orbax.checkpoint")
-    except ModuleNotFoundError:
-        advice = "pip install 'taylornets[orbax]'"
-        raise _checks.ArgumentError(
-            "checkpoints", "orbax-checkpoint to be installed, to read Orbax checkpoints", "no installation", advice
-        ) from None
+    orbax = _extra("orbax.checkpoint", "orbax-checkpoint", "orbax", "Orbax")
     item = orbax_item(path)
     assert item is not None
     try:

@@ -1,0 +1,132 @@
+"""Sections on what holds beyond the orders, since when an order explains the rest of training, and the sharpness."""
+
+import math
+from collections.abc import Sequence
+
+from taylornets._regime import Regime, RegimePath
+from taylornets.records import Figure, Heatmap, Plot, Section, Series, Table
+
+
+def beyond(last: Regime, path: RegimePath | None, x_label: str) -> list[Section]:
+    """The sections that have something to show.
+
+    Args:
+        last: the regime at the end.
+        path: the regimes from checkpoint to checkpoint, or None.
+        x_label: label of the steps.
+    """
+    found = [_since(path, x_label)] if path is not None else []
+    return [*found, _descriptions(last)] if (last.resummed or last.pieces) and last.order != 1 else found
+
+
+def known(value: float) -> float | None:
+    """Replaces NaN by None, which the page shows as a dash."""
+    return None if math.isnan(value) else value
+
+
+def short(found: Regime) -> str:
+    """The verdict without numbers: the name of the order, or the first statement that holds."""
+    if found.order is not None or not found.error or math.isnan(found.error[0]):
+        return found.verdict.partition(":")[0]
+    return found.verdict.partition(";")[0].partition(":")[0]
+
+
+def sharpness(at: Sequence[float], values: Sequence[float]) -> list[Section]:
+    """The sharpness of the loss during training, against the limit of gradient descent.
+
+    Args:
+        at: steps.
+        values: `2/η`, NaN if unknown, then the sharpness at every step.
+    """
+    limit, found = (values[0], list(values[1:])) if values else (math.nan, [])
+    if not any(map(math.isfinite, found)):
+        return []
+    series = [Series("sharpness", at, found, kind="line")]
+    words = "The sharpness is the largest eigenvalue of the Hessian of the loss on the probe inputs."
+    if math.isfinite(limit):
+        series.append(Series("2/η", [at[0], at[-1]], [limit] * 2, kind="theory"))
+        words += (
+            " With the step size η of the first update, gradient descent is stable where the sharpness is below "
+            f"2/η = {limit:.3g}; momentum β raises this limit by the factor 1 + β."
+        )
+    figure = Figure(
+        "sharpness", "Sharpness during training", [Plot("training steps", "sharpness of the loss", series)], words
+    )
+    return [Section("sharpness", "Sharpness", (words,), {}, (figure,))]
+
+
+def _since(path: RegimePath, x_label: str) -> Section:
+    """Explained fractions of the rest of training, by the step of the expansion point."""
+    at = list(path.steps[:-1])
+    orders = range(1, path.max_order + 1)
+    limit = Series("threshold", [at[0], at[-1]], [path.threshold] * 2, kind="theory")
+    panels = [
+        Plot(
+            f"expansion around the network at this {x_label.removesuffix('s')}", f"explained of the change {where}",
+            [*(Series(f"order {k}", at, [max(v, 0.0) for v in part[k]], kind="line") for k in orders), limit],
+        )
+        for where, part in (("to the end", path.to_end), ("to the next evaluation", path.to_next))
+    ]  # fmt: skip
+    caption = (
+        "Taylor models around later parameters of the network. Left: fraction of the remaining output change that the orders "
+        "explain. Right: the same for the change to the next evaluation; a stretch where all curves dip is a transition. "
+        "Negative values are drawn at 0."
+    )
+    rows = [
+        (step, *(known(path.to_end[k][i]) for k in orders), *(known(path.to_next[k][i]) for k in orders))
+        for i, step in enumerate(at)
+    ]
+    columns = (x_label, *(f"to the end, order {k}" for k in orders), *(f"to the next, order {k}" for k in orders))
+    table = Table("since", "Explained fractions, by the step of the expansion point.", columns, rows)
+    words = path.verdict[:1].upper() + path.verdict[1:]
+    figure = Figure("since", "Since when a low order explains the rest of training", panels, caption)
+    return Section("since", "Since when", (f"{words}.",), {}, (figure,), (table,))
+
+
+def _descriptions(last: Regime) -> Section:
+    """Resummation, midpoint, pieces, singularities and layer groups at the end."""
+    rows = [(f"order {k}, resummed", known(part)) for k, part in sorted(last.resummed.items())]
+    rows.append(("tangent at the middle of the line", known(last.midpoint)))
+    paragraphs = [
+        "The straight line from the initialization to the end can be described even where the Taylor series does not converge: "
+        "by resummed orders (a conformal map of the same terms), by the tangent at its middle, and piece by piece."
+    ]
+    counts = {k: "more than 16" if n is None else str(n) for k, n in sorted(last.pieces.items())}
+    if counts:
+        parts = ", ".join(f"{n} for order {k}" for k, n in counts.items())
+        share = f"{100 * last.threshold:g} %"
+        paragraphs.append(
+            f"Equal pieces of the line on each of which an order explains {share} of the change: {parts}."
+        )
+    if last.resummed:
+        paragraphs.append(
+            f"Error of the resummation, as a fraction of the squared output change: {last.resummed_error:.2g}."
+        )
+    nearest = last.singularities
+    if nearest is not None:
+        radius = "infinite" if math.isinf(nearest.median) else f"{nearest.median:.3g} times the displacement"
+        paragraphs.append(
+            f"Radius of convergence, median over the probe inputs: {radius} (nearest singularity: {nearest.kind})."
+        )
+    tables = [Table("beyond", "Explained fraction of the output change.", ("description", "explained"), rows)]
+    groups, found = last.groups, list[Figure]()
+    if groups is not None and len(groups.names) > 1:
+        limits = groups.limiting
+        if limits is not None:
+            paragraphs.append(f"The group {limits} limits the radius: without it, the radius is largest.")
+        tables.append(
+            Table(
+                "groups", "Radius of convergence by layer group, in units of the displacement; a dash where it is infinite.",
+                ("group", "alone", "all others"),
+                [(name, *(v if math.isfinite(v) else None for v in pair))
+                 for name, *pair in zip(groups.names, groups.only, groups.without, strict=True)],
+            )
+        )  # fmt: skip
+        found.append(
+            Figure(
+                "groups", "Interaction of layer groups at second order",
+                [Heatmap("group", "group", groups.names, groups.names, groups.interactions, "contribution to order 2")],
+                "Parts of the contribution of order 2 to the output change by pairs of groups; they sum to that contribution.",
+            )
+        )  # fmt: skip
+    return Section("beyond", "Beyond the orders", paragraphs, {}, found, tables)

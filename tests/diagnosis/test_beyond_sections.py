@@ -1,0 +1,85 @@
+"""Sections on what lies beyond the orders, parameters saved during training, and the sharpness against 2/η."""
+
+import json
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import taylornets as tn
+from taylornets.diagnosis._beyond import Meter, deepened, load_leaves, restored, save_leaves, written
+from taylornets.diagnosis._beyond_sections import beyond, sharpness, short
+from taylornets.diagnosis._run import RegimeSettings
+
+
+def two_poles(p, x):
+    """1/(1 + 4 a²) and a pole at b = 3, from 0 to 1."""
+    return ((0.2 + p["a"]) / jnp.sqrt(1 + 4 * p["a"] ** 2) + 1 / (3 - p["b"])) * x
+
+
+ENDS = [{"a": np.array(v), "b": np.array(v)} for v in (0.0, 1.0)]
+X = np.ones((3, 1))
+
+
+def test_a_network_beyond_the_orders(x64):
+    """The last regime is computed again with resummation and groups; the page shows them; files keep them."""
+    plain = tn.regime(two_poles, *ENDS, X, ntk_inputs=0, resum=None)
+    found = deepened(plain, two_poles, *ENDS, X, RegimeSettings(ntk_inputs=0), None)
+    assert plain.order is None
+    assert found.resummed[8] > 0.9
+    assert found.groups is not None
+    assert found.groups.limiting == "a"
+    assert repr(restored(json.loads(json.dumps(written(found))))) == repr(found)
+    (section,) = beyond(found, None, "training steps")
+    said = " ".join(section.paragraphs)
+    assert "The group a limits the radius" in said
+    assert "(nearest singularity: a complex pair)" in said
+    assert [figure.name for figure in section.figures] == ["groups"]
+    assert [table.name for table in section.tables] == ["beyond", "groups"]
+    assert short(found).endswith("of the output change")
+    lazy = tn.regime(lambda w, x: w * x, np.array(0.0), np.array(1.0), X, ntk_inputs=0)
+    assert beyond(lazy, None, "training steps") == []
+    assert short(lazy) == "lazy"
+    assert deepened(lazy, two_poles, *ENDS, X, RegimeSettings(), None) is lazy
+
+
+def test_a_path_on_the_page(x64):
+    path = tn.regime_path(lambda w, x: x * w**2, [np.array(w) for w in (0.1, 1.0, 1.9, 2.0)], X)
+    plain = tn.regime(lambda w, x: w * x, np.array(0.0), np.array(1.0), X, ntk_inputs=0)
+    (section,) = beyond(plain, path, "training steps")
+    assert tuple(section.paragraphs) == ("Quadratic from the start, lazy from step 2 on.",)
+    (table,) = section.tables
+    assert [row[0] for row in table.rows] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("kind", ["float32", "bfloat16"])
+def test_parameters_are_read_as_they_were_written(kind, tmp_path):
+    tree = {
+        "w": jnp.arange(6, dtype=kind).reshape(2, 3) / 7,
+        "mask": np.array([True, False]),
+        "key": jax.random.key(1),
+        "n": 3,
+    }
+    save_leaves(tmp_path / "parameters" / "5.npz", tree)
+    like = {"w": jnp.zeros((2, 3), kind), "mask": np.zeros(2, bool), "key": tree["key"], "n": 3}
+    found = load_leaves(tmp_path / "parameters" / "5.npz", like)
+    np.testing.assert_array_equal(np.asarray(found["w"], "float32"), np.asarray(tree["w"], "float32"))
+    np.testing.assert_array_equal(found["mask"], tree["mask"])
+    assert (found["key"], found["n"], found["w"].dtype) == (tree["key"], 3, jnp.dtype(kind))
+
+
+def test_sharpness_and_its_limit(x64):
+    meter = Meter(lambda w: 3 * jnp.sum(w**2) / 2, 100)
+    assert meter(0, jnp.ones(2)) == pytest.approx(3)
+    assert meter.limit(optax.sgd(0.1, momentum=0.9), jnp.ones(2)) == pytest.approx(20)
+    assert math.isnan(meter.limit(optax.adam(0.1), jnp.arange(1.0, 4.0)))
+    assert math.isnan(Meter(lambda w: jnp.sum(w**2), 99)(0, jnp.ones(2)))  # short runs are not measured
+    loop = Meter(lambda w: jax.lax.while_loop(lambda s: s > 5, lambda s: s / 2, jnp.sum(w**2)), 100)
+    assert math.isnan(loop(0, jnp.ones(2)))
+    (section,) = sharpness([10, 20], (20.0, 3.0, math.nan))
+    assert "2/η = 20" in next(iter(section.paragraphs))
+    assert sharpness([10], (20.0, math.nan)) == []
+    assert sharpness([10], ()) == []
