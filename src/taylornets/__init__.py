@@ -33,7 +33,7 @@ from taylornets import (
 )
 from taylornets._checks import ArgumentError
 from taylornets._fit import FitError, FitResult, Status, fit, fit_path
-from taylornets._regime import Regime, regime
+from taylornets._regime import Regime, regime, regime_from_evaluations
 from taylornets.certificates import Certificate, certify
 from taylornets.expansion import cost, explain, linearize, taylor_expand, taylor_terms
 from taylornets.objectives import Objective, objective
@@ -52,7 +52,7 @@ __all__ = [
     "Stationarity", "Status", "TaylorClassifier", "TaylorRegressor", "TaylorizedTraining", "TwoLayerNetwork",
     "activations", "certificates", "certify", "compat", "cost", "explain", "expressivity", "fit", "fit_path",
     "generalization", "kernels", "linearize", "load", "losses", "models", "objective", "optimizers", "randomization",
-    "regime", "save", "stationarity", "targets", "taylor_expand", "taylor_terms", "taylorized_training", "training",
+    "regime", "regime_from_evaluations", "save", "stationarity", "targets", "taylor_expand", "taylor_terms", "taylorized_training", "training",
 ]  # fmt: skip
 
 # Imported on first access: only the estimators depend on scikit-learn.

@@ -43,6 +43,11 @@ class Regime:
         tolerance: relative error that bounds the radius.
         fixed: fixed leaves that differ between the two end points, and the end point whose value was used: "start" or "end".
         reasons: why values are missing, keyed by field.
+        computed: how the terms were computed, if not by Taylor mode in JAX: one sentence with the libraries and the checks.
+        term_error: estimated error of the terms of order 1 and higher, relative to `‖f_k‖`, or to `‖M‖/10` for smaller
+            terms; empty for terms that are exact up to rounding.
+        evaluations: number of evaluations of the model along the line, if the terms were computed from them.
+        groups: the regime when only one group of leaves moves and the others stay at `θ0`, by name of the group.
 
     Example:
         >>> import jax.numpy as jnp, taylornets as tn
@@ -69,6 +74,10 @@ class Regime:
     tolerance: float
     fixed: Mapping[str, str] = field(default_factory=dict[str, str])
     reasons: Mapping[str, str] = field(default_factory=dict[str, str])
+    computed: str = ""
+    term_error: tuple[float, ...] = ()
+    evaluations: int = 0
+    groups: Mapping[str, "Regime"] = field(default_factory=dict[str, "Regime"])
 
     @property
     def order(self) -> int | None:
@@ -89,6 +98,11 @@ class Regime:
             return self._without_orders
         best = self.order
         last = self.max_order
+        if best is None and self.term_error and math.isnan(self.error[-1]):
+            known = sum(not math.isnan(error) for error in self.error)
+            which = f"order {last} has" if known + 1 == last else f"orders {known + 1} to {last} have"
+            words = f"undetermined: {_said(known, self.explained[known - 1], self.error[known - 1])}"
+            return f"{words}, and {which} no reliable value"
         if best is None:
             words = f"beyond order {last}: {_said(last, self.explained[-1], self.error[-1])}"
             top = max(range(last), key=lambda i: -math.inf if math.isnan(self.explained[i]) else self.explained[i]) + 1
@@ -129,8 +143,20 @@ class Regime:
                 *("  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows),
                 f"{parts}, NTK drift {_number(self.ntk_drift)}",
                 f"(verdict: at least {100 * self.threshold:g} % explained; radius: relative error below {self.tolerance:g})",
+                *([f"estimated errors of the terms: {', '.join(map(_number, self.term_error))}"] if self.term_error else []),
+                *self.group_lines,
                 *self.notes,
             ]
+        )
+
+    @property
+    def group_lines(self) -> tuple[str, ...]:
+        """One line per group, the group whose first order has the smallest radius first."""
+        ranked = sorted(self.groups.items(), key=lambda item: (math.isnan(r := item[1].radius[0]), r))
+        return tuple(
+            f"only {name} moves: {_percent(found.movement / self.movement if self.movement else math.nan)} of the size of the "
+            f"output change, radius of order 1 {_number(found.radius[0])}; {found.verdict}"
+            for name, found in ranked
         )
 
     @property
@@ -148,6 +174,8 @@ class Regime:
             if reason in verdict:
                 continue
             by_reason.setdefault(reason, []).append(_FIELDS.get(name, name))
+        if self.computed:
+            found.append(self.computed + (f" ({self.evaluations} evaluations)" if self.evaluations else ""))
         return (*found, *(f"{', '.join(names)}: {reason}" for reason, names in by_reason.items()))
 
     def __str__(self) -> str:
