@@ -85,7 +85,7 @@ def nodes_of(level: int) -> list[float]:
 
 
 def taylor(
-    evaluate: Callable[[float], np.ndarray], order: int, unit: float, target: float, noise: float, scale: float
+    evaluate: Callable[[float], np.ndarray], order: int, unit: float, target: float, noise: float, scale: float, levels: int
 ) -> Coefficients:
     """Computes Taylor terms at t = 0.
 
@@ -96,13 +96,14 @@ def taylor(
         target: relative error at which an order is accurate enough.
         noise: norm of the irreproducible part of a value.
         scale: norm below which a term has no relative error of its own.
+        levels: largest number of levels.
     """
     nodes, to_coefficients, monomial = _maps()
+    found: list[Level] = []
     best = [math.inf] * order
     absolute = [math.inf] * order
     terms = [np.zeros(0)] * order
-    levels: list[Level] = []
-    for number in range(LEVELS + MORE_LEVELS):
+    for number in range(levels):
         if number >= LEVELS and best[0] <= _FIRST:
             break
         r = 2.0**-number
@@ -112,7 +113,7 @@ def taylor(
         size = max(float(np.linalg.norm(value)) for value in values)
         floor = max(2 * unit * size, noise)
         tail = _Tail.of([float(np.linalg.norm(part)) for part in a], floor)
-        levels.append(Level(r, a, tail.beyond(0) + tail.noise))
+        found.append(Level(r, a, tail.beyond(0) + tail.noise))
         current: list[float] = []
         for k in range(1, order + 1):
             row = float(np.linalg.norm((monomial @ to_coefficients)[k]))
@@ -127,7 +128,7 @@ def taylor(
         if done or worse:
             break
     zero = evaluate(0.0)
-    return Coefficients(np.stack([zero, *terms]), tuple(best), tuple(absolute), tuple(levels))
+    return Coefficients(np.stack([zero, *terms]), tuple(best), tuple(absolute), tuple(found))
 
 
 @dataclass(frozen=True)

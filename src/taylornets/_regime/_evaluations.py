@@ -125,12 +125,12 @@ def from_values(values: Values, max_order: int) -> Terms:
     return Terms(terms, found.levels, found.error, computed, reasons=reasons)
 
 
-def coefficients(values: Values, max_order: int) -> Coefficients:
-    """Estimates the Taylor terms at t = 0 of the outputs along the line."""
+def coefficients(values: Values, max_order: int, levels: int = LEVELS + MORE_LEVELS) -> Coefficients:
+    """Estimates the Taylor terms at t = 0 of the outputs along the line, from at most this many intervals."""
     target = _TARGETS[8 if values.unit < 1e-12 else 4]
     movement = float(np.linalg.norm(values.last - values.first))
     scale = max(_SMALL * movement, values.unit * float(np.linalg.norm(values.first)))
-    return taylor(values, max_order, values.unit, target, values.noise, scale)
+    return taylor(values, max_order, values.unit, target, values.noise, scale, levels)
 
 
 def assembled(source: Terms, values: Values, settings: RegimeSettings) -> Regime:
