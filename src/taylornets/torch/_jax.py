@@ -11,6 +11,7 @@ import numpy as np
 from taylornets._checks import ArgumentError
 from taylornets._regime import Regime, RegimeEvaluator, RegimeSettings
 from taylornets.torch._libraries import library, torchax
+from taylornets.torch._native import elementary
 from taylornets.torch._outputs import Inputs, chosen, failure, without_cache
 from taylornets.torch._states import checked_module, tensors
 
@@ -160,7 +161,7 @@ def regime_of(line: Any, settings: RegimeSettings) -> Regime:
             index, args, kwargs = x
             state = environment.j2t_iso({**params, **fixed})
             given, named = environment.j2t_iso((args, kwargs))
-            with environment, without_cache(module):
+            with environment, without_cache(module), elementary(derivatives=False, double=line.double):
                 raw = torch.func.functional_call(module, state, given, {**named, **constants})
                 return environment.t2j_iso(reader.traced(raw, environment, index))
 
