@@ -47,7 +47,7 @@ class Regime:
         term_error: estimated error of the terms of order 1 and higher, relative to `‖f_k‖`, or to `‖M‖/10` for smaller
             terms; empty for terms that are exact up to rounding.
         evaluations: number of evaluations of the model along the line, if the terms were computed from them.
-        groups: the regime when only one group of leaves moves and the others stay at `θ0`, by name of the group.
+        by_group: the regime when only one group of leaves moves and the others stay at `θ0`, by name of the group.
 
     Example:
         >>> import jax.numpy as jnp, taylornets as tn
@@ -77,7 +77,7 @@ class Regime:
     computed: str = ""
     term_error: tuple[float, ...] = ()
     evaluations: int = 0
-    groups: Mapping[str, "Regime"] = field(default_factory=dict[str, "Regime"])
+    by_group: Mapping[str, "Regime"] = field(default_factory=dict[str, "Regime"])
 
     @property
     def order(self) -> int | None:
@@ -96,13 +96,10 @@ class Regime:
             return "not finite: the outputs at the end point are NaN or infinite"
         if math.isnan(self.error[0]):
             return self._without_orders
+        if self._undetermined:
+            return self._undetermined
         best = self.order
         last = self.max_order
-        if best is None and self.term_error and math.isnan(self.error[-1]):
-            known = sum(not math.isnan(error) for error in self.error)
-            which = f"order {last} has" if known + 1 == last else f"orders {known + 1} to {last} have"
-            words = f"undetermined: {_said(known, self.explained[known - 1], self.error[known - 1])}"
-            return f"{words}, and {which} no reliable value"
         if best is None:
             words = f"beyond order {last}: {_said(last, self.explained[-1], self.error[-1])}"
             top = max(range(last), key=lambda i: -math.inf if math.isnan(self.explained[i]) else self.explained[i]) + 1
@@ -116,6 +113,16 @@ class Regime:
         if worse is not None:
             words += f"; the series does not converge, {_said(worse, self.explained[worse - 1], self.error[worse - 1])}"
         return words
+
+    @property
+    def _undetermined(self) -> str:
+        """The verdict if no reliable order explains enough and the remaining ones are not reliable."""
+        known = sum(not math.isnan(error) for error in self.error)
+        if self.order is not None or not self.term_error or known == self.max_order:
+            return ""
+        which = "order 1 explains" if known == 1 else f"orders up to {known} explain"
+        rest = f"order {known + 1} has" if known + 1 == self.max_order else f"orders {known + 1} to {self.max_order} have"
+        return f"undetermined: {which} {_percent(self.explained[known - 1])} of the output change, and {rest} no reliable value"
 
     @property
     def _without_orders(self) -> str:
@@ -152,7 +159,7 @@ class Regime:
     @property
     def group_lines(self) -> tuple[str, ...]:
         """One line per group, the group whose first order has the smallest radius first."""
-        ranked = sorted(self.groups.items(), key=lambda item: (math.isnan(r := item[1].radius[0]), r))
+        ranked = sorted(self.by_group.items(), key=lambda item: (math.isnan(r := item[1].radius[0]), r))
         return tuple(
             f"only {name} moves: {_percent(found.movement / self.movement if self.movement else math.nan)} of the size of the "
             f"output change, radius of order 1 {_number(found.radius[0])}; {found.verdict}"

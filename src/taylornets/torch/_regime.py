@@ -75,7 +75,7 @@ def regime(
         buffers: floating buffers that differ (running statistics): "move" along the line like parameters, or stay at the
             "start" or the "end". Integer buffers never move.
         groups: also moves one group of tensors at a time: "kind" (embeddings, attention, MLP, norms, head), "block" (by
-            depth), or a dict of regular expressions by name. The results are in `groups` of the result.
+            depth), or a dict of regular expressions by name. The results are in `by_group` of the result.
         batch_size: examples per call of the module; all by default.
         precision: "float64", or "float32" for modules or devices without it; the orders are then less accurate.
         folder: as in `tn.regime_from_evaluations`.
@@ -115,7 +115,7 @@ def regime(
     if groups is None:
         return found
     parts = {name: how(line.only(names)) for name, names in groups_of(both.module, both.move, groups).items()}
-    return dataclasses.replace(found, groups=parts)
+    return dataclasses.replace(found, by_group=parts)
 
 
 def merged(module: Any) -> Any:
