@@ -19,7 +19,7 @@ from taylornets.torch._groups import groups_of
 from taylornets.torch._libraries import library
 from taylornets.torch._line import TorchLine
 from taylornets.torch._outputs import Inputs, Reader, called, failure, without_cache
-from taylornets.torch._states import Ends, ends, listed
+from taylornets.torch._states import Ends, checked_module, ends, listed
 
 METHODS = ("auto", "native", "jax", "evaluations")
 PRECISIONS = ("float64", "float32")
@@ -60,7 +60,8 @@ def regime(
 
     Args:
         module0: a `torch.nn.Module` in evaluation mode with the weights `θ0`, or a state dict if `module1` is a module.
-        module1: the same with the weights `θ1`. A PEFT model over `module0` is merged: its line is `W0 + t B A`.
+        module1: the same with the weights `θ1`. A PEFT model over a `module0` without adapter is merged: its line is
+            `W0 + t B A`. Two states of one PEFT model are compared in its own parameters.
         inputs: one batch of probe inputs: a tensor, a tuple of tensors, or a dict of keyword arguments, first axes of length
             n.
         max_order: as in `tn.regime`.
@@ -105,7 +106,7 @@ def regime(
         integer("batch_size", batch_size, 1)
     settings = RegimeSettings(max_order, threshold, tolerance, task)
     dtype = getattr(torch, precision)
-    both = ends(merged(module0), merged(module1), buffers, dtype)
+    both = ends(*comparable(module0, module1), buffers, dtype)
     given = Inputs.of(inputs, dtype)
     line = opened(both, given, batch_size, output, labels, positions)
     if line.reader.sketched and task == "auto":
@@ -118,11 +119,18 @@ def regime(
     return dataclasses.replace(found, by_group=parts)
 
 
-def merged(module: Any) -> Any:
-    """Returns a PEFT model with its adapter merged into the weights; anything else unchanged."""
-    if hasattr(module, "merge_and_unload") and hasattr(module, "peft_config"):
-        return copy.deepcopy(module).merge_and_unload().eval() if not module.training else module
-    return module
+def comparable(first: Any, last: Any) -> tuple[Any, Any]:
+    """Merges the adapter of a PEFT model if the other end is a module without it; two states of one PEFT model stay."""
+    adapted = [hasattr(end, "merge_and_unload") and hasattr(end, "peft_config") for end in (first, last)]
+    modules = [hasattr(end, "named_parameters") for end in (first, last)]
+    if all(modules) and adapted[0] != adapted[1]:
+        return tuple(_merged(end) if with_adapter else end for end, with_adapter in zip((first, last), adapted, strict=True))
+    return first, last
+
+
+def _merged(module: Any) -> Any:
+    checked_module("module1", module)
+    return copy.deepcopy(module).merge_and_unload().eval()
 
 
 def opened(both: Ends, inputs: Inputs, batch_size: int | None, output: Any, labels: Any, positions: int) -> TorchLine:
