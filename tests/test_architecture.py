@@ -21,7 +21,7 @@ LEVELS = {
     "generalization": 4, "models": 4, "objectives": 4, "optimizers": 4,
     "_evaluator": 5, "certificates": 5,
     "_fit": 6, "_regime": 6, "training": 6,
-    "estimators": 7,
+    "estimators": 7, "torch": 7,
     "learning": 8, "sweeps": 8,
     "diagnosis": 9, "reproduction": 9, "tabular": 9,
     "cli": 10,
@@ -43,12 +43,13 @@ ROOF = LEVELS["learning"]
 
 # The places that import by name while the program runs: the command line, which must start without its extras, the helper
 # that imports every module of a room with a registry, the roof, which loads the estimators when they are asked for, and the
-# reader of checkpoints, which loads Orbax, an extra, where a checkpoint is of its kind.
+# reader of checkpoints, which loads Orbax, an extra, where a checkpoint is of its kind, and the one place that loads PyTorch.
 DYNAMIC = {
     "__init__.py",
     "cli/__init__.py",
     "_discover.py",
     "diagnosis/_checkpoints.py",
+    "torch/_libraries.py",
 }
 
 # `taylornets.targets.Polynomial` keeps the name that users call.
@@ -65,6 +66,7 @@ WIDE = {
     "_fit/_fit.py fit": "contract",
     "_fit/_path.py fit_path": "contract: what `fit` takes",
     "_regime/_regime.py regime": "contract",
+    "torch/_regime.py regime": "contract, and the choices of inputs and outputs that only PyTorch has",
     "certificates/_dual.py certify": "contract",
     "estimators/_taylor.py TaylorEstimator.__init__": "contract: the parameters of a scikit-learn estimator",
     "cli/_app.py fit": "one parameter per option",

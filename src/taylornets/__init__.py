@@ -53,7 +53,8 @@ __all__ = [
     "Stationarity", "Status", "TaylorClassifier", "TaylorRegressor", "TaylorizedTraining", "TwoLayerNetwork",
     "activations", "certificates", "certify", "compat", "cost", "explain", "expressivity", "fit", "fit_path",
     "generalization", "kernels", "linearize", "load", "losses", "models", "objective", "optimizers", "randomization",
-    "regime", "regime_from_evaluations", "save", "stationarity", "targets", "taylor_expand", "taylor_terms", "taylorized_training", "torch", "training",
+    "regime", "regime_from_evaluations", "save", "stationarity", "targets", "taylor_expand", "taylor_terms",
+    "taylorized_training", "torch", "training",
 ]  # fmt: skip
 
 # Imported on first access: only the estimators depend on scikit-learn.

@@ -7,7 +7,10 @@ import pytest
 
 MISSING = [name for name in ("torch", "torchax", "transformers", "peft") if importlib.util.find_spec(name) is None]
 collect_ignore_glob = ["*.py"] if MISSING else []
-IGNORED = ("DeprecationWarning", "FutureWarning")  # PyTorch and transformers use functions of PyTorch that are deprecated
+IGNORED = (
+    "DeprecationWarning",
+    "FutureWarning",
+)  # PyTorch and transformers use functions of PyTorch that are deprecated
 
 
 def pytest_report_header():

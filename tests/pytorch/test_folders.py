@@ -67,7 +67,9 @@ def test_two_folders(before, after):
 
 def test_an_adapter_is_merged(before, tmp_path):
     """Its line `W0 + t B A` is that of the factor B alone, with A at its final value."""
-    model = peft.get_peft_model(tn.torch.load(before), peft.LoraConfig(target_modules=["query", "value"], r=2, init_lora_weights=False))
+    model = peft.get_peft_model(
+        tn.torch.load(before), peft.LoraConfig(target_modules=["query", "value"], r=2, init_lora_weights=False)
+    )
     model.peft_config["default"].base_model_name_or_path = str(before)
     model.save_pretrained(str(tmp_path / "adapter"))
     batch = tn.torch.tokenize(before, TEXTS)
@@ -169,15 +171,20 @@ def test_other_bad_requests(before, tmp_path):
     with pytest.raises(tn.ArgumentError, match=r"^folder: .* got .*, which does not exist"):
         tn.torch.load(tmp_path / "none")
     if not torch.cuda.is_available():
-        with pytest.raises(tn.ArgumentError, match=r"^device: expected a device of this machine, got 'cuda:0', but CUDA is not available"):
+        with pytest.raises(
+            tn.ArgumentError,
+            match=r"^device: expected a device of this machine, got 'cuda:0', but CUDA is not available",
+        ):
             tn.torch.load(before, device="cuda:0")
     with pytest.raises(tn.ArgumentError, match=r"^texts: expected a sequence of strings, one per example, got 'a b'"):
         tn.torch.tokenize(before, "a b")
-    remote = broken(before, tmp_path / "remote", edit("tokenizer_config.json", auto_map={"AutoTokenizer": ["x.T", None]}))
+    remote = broken(
+        before, tmp_path / "remote", edit("tokenizer_config.json", auto_map={"AutoTokenizer": ["x.T", None]})
+    )
     with pytest.raises(tn.ArgumentError, match=r"^folder: .* got .*remote, which needs code of its own"):
         tn.torch.tokenize(remote, TEXTS)
+    (tmp_path / "empty").mkdir()
     with pytest.raises(tn.ArgumentError, match=r"^folder: expected a folder with a tokenizer"):
-        (tmp_path / "empty").mkdir()
         tn.torch.tokenize(tmp_path / "empty", TEXTS)
 
 
@@ -229,7 +236,10 @@ def test_bad_checkpoints(tmp_path):
         (3, r"^checkpoints: expected a folder, or a list .*, got a int"),
         ([module], r"^checkpoints: expected at least two checkpoints, got 1"),
         ([module, tmp_path / "x.bin"], r"^checkpoints: expected files ending in \.safetensors"),
-        ([module, {"0.weight": torch.ones(1)}], r"^checkpoints: expected the names of the module, got a state without 0\.bias"),
+        (
+            [module, {"0.weight": torch.ones(1)}],
+            r"^checkpoints: expected the names of the module, got a state without 0\.bias",
+        ),
     ):
         with pytest.raises(tn.ArgumentError, match=words):
             tn.torch.regime_path(module, given, x)

@@ -50,7 +50,9 @@ def test_order_one_is_a_finite_difference(name):
     def outputs(t):
         state = {k: v + t * (end[k] - v) if v.is_floating_point() else v for k, v in start.items()}
         with torch.no_grad():
-            raw = torch.func.functional_call(module, state, *(((inputs,),) if isinstance(inputs, torch.Tensor) else ((), inputs)))
+            raw = torch.func.functional_call(
+                module, state, *(((inputs,),) if isinstance(inputs, torch.Tensor) else ((), inputs))
+            )
         return (raw if isinstance(raw, torch.Tensor) else raw.logits).numpy().astype(np.float64)
 
     step = 1e-3 if name == "Llama" else 1e-5  # its RMSNorm computes in float32
@@ -169,11 +171,13 @@ def test_silent_wrongness_is_detected(name, monkeypatch):
     ours, wrong, lower = _native._tables()
     kept = {func: replacement for func, replacement in ours.items() if name not in func.__name__}
     monkeypatch.setattr(_native, "_tables", lambda: (kept, wrong, lower))
-    with pytest.raises(tn.ArgumentError, match=rf"differs from evaluations in the module 2 \({type(WRONG[name]).__name__}\)"):
+    with pytest.raises(
+        tn.ArgumentError, match=rf"differs from evaluations in the module 2 \({type(WRONG[name]).__name__}\)"
+    ):
         tn.torch.regime(module, end, x, method="native")
     fallen = tn.torch.regime(module, end, x)  # "auto" uses the next method, and says so
     assert fallen.computed.startswith("Taylor mode in JAX")
-    assert "not by method 'native': Disagreement: order 2" in fallen.computed
+    assert "not by method 'native': DisagreementError: order 2" in fallen.computed
     assert np.allclose(fallen.share, right.share, atol=1e-8)
 
 
@@ -199,7 +203,9 @@ class Distances(nn.Module):
 @pytest.mark.parametrize(("module", "name"), [(Determinant(), "det"), (Distances(), "cdist")])
 def test_functions_without_right_derivatives_fall_through(module, name):
     end, x = zoo.moved(module), zoo.rows(3)
-    with pytest.raises(tn.ArgumentError, match=rf"^method: expected one that is right for this module, got 'native' .*{name}"):
+    with pytest.raises(
+        tn.ArgumentError, match=rf"^method: expected one that is right for this module, got 'native' .*{name}"
+    ):
         tn.torch.regime(module.eval(), end, x, method="native")
     found = tn.torch.regime(module, end, x, max_order=3, method="evaluations")
     assert max(found.term_error) < 1e-6

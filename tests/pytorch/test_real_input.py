@@ -35,7 +35,9 @@ def test_ends_may_be_modules_or_state_dicts():
     module, end = pair()
     other = copy.deepcopy(module)
     other.load_state_dict(end)
-    found = [tn.torch.regime(a, b, X, max_order=2) for a, b in ((module, end), (module, other), (module.state_dict(), other))]
+    found = [
+        tn.torch.regime(a, b, X, max_order=2) for a, b in ((module, end), (module, other), (module.state_dict(), other))
+    ]
     assert found[0].share == found[1].share == found[2].share
 
 
@@ -114,7 +116,9 @@ def test_groups_move_one_at_a_time():
     assert set(found.by_group) == {"embeddings", "attention", "norms", "MLP", "head"}
     assert sum(len(part.displacement) for part in found.by_group.values()) == len(found.displacement)
     assert "only attention moves: " in str(found)
-    own = tn.torch.regime(module, zoo.moved(module), inputs, max_order=2, groups={"first": r"layer\.0", "second": r"layer\.1"})
+    own = tn.torch.regime(
+        module, zoo.moved(module), inputs, max_order=2, groups={"first": r"layer\.0", "second": r"layer\.1"}
+    )
     assert set(own.by_group) == {"first", "second", "others"}
     # Alone, a linear head is exactly lazy.
     assert found.by_group["head"].term[0] > 0
@@ -244,7 +248,9 @@ def test_tied_weights_must_be_equal():
     module, inputs = zoo.built("GPT-2, tied")
     end = zoo.moved(module)
     end["lm_head.weight"] = end["lm_head.weight"] + 1
-    with pytest.raises(tn.ArgumentError, match=r"^module1: expected equal values of tied weights, got different ones at .*lm_head"):
+    with pytest.raises(
+        tn.ArgumentError, match=r"^module1: expected equal values of tied weights, got different ones at .*lm_head"
+    ):
         tn.torch.regime(module, end, inputs)
 
 
@@ -254,7 +260,9 @@ def test_modules_for_jax_functions_are_explained():
         tn.taylor_terms(module, {}, 2)
     with pytest.raises(tn.ArgumentError, match=r"^module: expected a torch\.nn\.Module in evaluation mode"):
         tn.torch.from_module(zoo.MLP(), X)
-    with pytest.raises(tn.ArgumentError, match=r"^module: expected weights and inputs in float32, or JAX in double precision"):
+    with pytest.raises(
+        tn.ArgumentError, match=r"^module: expected weights and inputs in float32, or JAX in double precision"
+    ):
         tn.torch.from_module(zoo.MLP().double().eval(), X.double())
     with pytest.raises(tn.ArgumentError, match=r"^inputs: expected inputs that the module accepts"):
         tn.torch.from_module(module, X[:, :2])

@@ -8,7 +8,13 @@ import transformers
 from torch import nn
 
 SMALL = {"vocab_size": 50, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-DECODER = SMALL | {"num_key_value_heads": 2, "max_position_embeddings": 32, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+DECODER = SMALL | {
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 32,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+}
 TOKENS = torch.randint(3, 50, (4, 7), generator=torch.Generator().manual_seed(0))
 TEXT = {"input_ids": TOKENS, "attention_mask": torch.ones_like(TOKENS)}
 
@@ -74,7 +80,9 @@ class ResNet(nn.Module):
     def __init__(self, activation: Callable[[], nn.Module] = nn.SiLU):
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), activation())
-        self.block = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8), activation(), nn.Conv2d(8, 8, 3, padding=1))
+        self.block = nn.Sequential(
+            nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8), activation(), nn.Conv2d(8, 8, 3, padding=1)
+        )
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -136,10 +144,9 @@ def built(name: str) -> tuple[nn.Module, Any]:
 def moved(module: nn.Module, size: float = 0.3, seed: int = 0) -> dict[str, torch.Tensor]:
     """A state dict whose parameters have moved at random, by a fraction of their scale (of 0.05 for those that are zero)."""
     generator = torch.Generator().manual_seed(seed)
-    names = {name for name, _ in module.named_parameters()}
-    state, own, shared = module.state_dict(), dict(module.named_parameters()), {}
-    for name, value in own.items():
+    state, shared = module.state_dict(), dict[int, torch.Tensor]()
+    for value in module.parameters():
         scale = size * max(float(value.detach().square().mean().sqrt()), 0.05)
         shared[id(value)] = value.detach() + scale * torch.randn(value.shape, generator=generator)
     every = dict(module.named_parameters(remove_duplicate=False))
-    return {name: shared[id(every[name])] if name in every else value for name, value in state.items() if name in names or name in state}
+    return {name: shared[id(every[name])] if name in every else value for name, value in state.items()}

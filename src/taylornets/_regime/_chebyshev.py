@@ -85,7 +85,13 @@ def nodes_of(level: int) -> list[float]:
 
 
 def taylor(
-    evaluate: Callable[[float], np.ndarray], order: int, unit: float, target: float, noise: float, scale: float, levels: int
+    evaluate: Callable[[float], np.ndarray],
+    order: int,
+    unit: float,
+    target: float,
+    noise: float,
+    scale: float,
+    levels: int,
 ) -> Coefficients:
     """Computes Taylor terms at t = 0.
 

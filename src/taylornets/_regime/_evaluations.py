@@ -22,7 +22,9 @@ _ACCURACY = 1e-3  # error of an interpolated point, relative to the tolerance of
 _SMALL = 0.1  # terms below this fraction of the output change are measured against it
 _TARGETS = {8: 1e-6, 4: 3e-3}  # accuracy at which an order needs no further evaluations, by bytes of a number
 _NO_KERNEL = "not available without the parameters' derivatives"
-MOST = DEGREE * (LEVELS + MORE_LEVELS + 2) + 12  # evaluations: two at the ends, the levels, points of radii that are not interpolated
+MOST = (
+    DEGREE * (LEVELS + MORE_LEVELS + 2) + 12
+)  # evaluations: two at the ends, the levels, points of radii that are not interpolated
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,9 @@ def regime_from_evaluations(
     """
     order_of("max_order", max_order, 1)
     if max_order > DEGREE // 2:
-        raise ArgumentError("max_order", f"an order from 1 to {DEGREE // 2}", str(max_order), "Higher orders need derivatives.")
+        raise ArgumentError(
+            "max_order", f"an order from 1 to {DEGREE // 2}", str(max_order), "Higher orders need derivatives."
+        )
     settings = RegimeSettings(max_order, threshold, tolerance, task)
     values = Values(outputs, "outputs", Path(folder) if folder is not None else None, progress)
     return assembled(from_values(values, max_order), values, settings)
@@ -148,7 +152,9 @@ def assembled(source: Terms, values: Values, settings: RegimeSettings) -> Regime
         reasons["term"] = orders.reason
     rounding = max(2 * unit * float(np.linalg.norm(values.last)), values.noise)
     nothing = (math.nan,) * settings.max_order
-    radius, limit, even = (nothing, NODES[-1], math.nan) if orders.still else _along(source, values, orders, settings, reasons)
+    radius, limit, even = (
+        (nothing, NODES[-1], math.nan) if orders.still else _along(source, values, orders, settings, reasons)
+    )
     if not orders.explained(settings.threshold) and orders.nearest <= rounding:
         reasons["explained"] = NOISE
     reasons.setdefault("ntk_drift", _NO_KERNEL)
@@ -189,7 +195,9 @@ def _along(
         even = orders.part((orders.last + values(-1.0)) / 2 - values.first)
     except Exception as error:
         even = math.nan
-        reasons |= dict.fromkeys(("odd", "even"), f"{type(error).__name__} at t = −1: {' '.join(str(error).split())[:160]}")
+        reasons |= dict.fromkeys(
+            ("odd", "even"), f"{type(error).__name__} at t = −1: {' '.join(str(error).split())[:160]}"
+        )
     distances = Distances(orders.terms, settings.tolerance, values.unit)
     for t in NODES:
         try:

@@ -121,7 +121,9 @@ class Regime:
         if self.order is not None or not self.term_error or known == self.max_order:
             return ""
         which = "order 1 explains" if known == 1 else f"orders up to {known} explain"
-        rest = f"order {known + 1} has" if known + 1 == self.max_order else f"orders {known + 1} to {self.max_order} have"
+        rest = (
+            f"order {known + 1} has" if known + 1 == self.max_order else f"orders {known + 1} to {self.max_order} have"
+        )
         return f"undetermined: {which} {_percent(self.explained[known - 1])} of the output change, and {rest} no reliable value"
 
     @property
@@ -150,7 +152,11 @@ class Regime:
                 *("  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows),
                 f"{parts}, NTK drift {_number(self.ntk_drift)}",
                 f"(verdict: at least {100 * self.threshold:g} % explained; radius: relative error below {self.tolerance:g})",
-                *([f"estimated errors of the terms: {', '.join(map(_number, self.term_error))}"] if self.term_error else []),
+                *(
+                    [f"estimated errors of the terms: {', '.join(map(_number, self.term_error))}"]
+                    if self.term_error
+                    else []
+                ),
                 *self.group_lines,
                 *self.notes,
             ]

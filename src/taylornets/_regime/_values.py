@@ -46,7 +46,9 @@ class Values:
         progress: Callable[[int], None] | None = None,
     ):
         if not callable(outputs):
-            raise ArgumentError(name, _EXPECTED, f"a {type(outputs).__name__}", "Pass lambda t: model at θ0 + t (θ1 − θ0).")
+            raise ArgumentError(
+                name, _EXPECTED, f"a {type(outputs).__name__}", "Pass lambda t: model at θ0 + t (θ1 − θ0)."
+            )
         self._outputs, self._name, self._folder, self._progress = outputs, name, folder, progress
         self._kept: dict[float, np.ndarray] = {}
         self.count = 0
@@ -89,7 +91,9 @@ class Values:
             found = np.asarray(raw)
         except Exception as error:  # tensors on a device, or of bfloat16
             got = f"a {type(raw).__name__} that NumPy cannot read ({' '.join(str(error).split())[:120]})"
-            raise ArgumentError(self._name, _EXPECTED, got, "For a tensor, return t.detach().double().cpu().numpy().") from None
+            raise ArgumentError(
+                self._name, _EXPECTED, got, "For a tensor, return t.detach().double().cpu().numpy()."
+            ) from None
         if found.dtype.kind != "f" or found.ndim == 0 or not found.size:
             raise ArgumentError(self._name, _EXPECTED, f"dtype {found.dtype}, shape {found.shape}")
         if self.unit and found.shape != self.first.shape:
@@ -105,14 +109,19 @@ class Values:
         wrong = np.flatnonzero(~np.all(np.isfinite(self.first.reshape(len(self.first), -1)), axis=1))
         if len(wrong):
             listed = ", ".join(map(str, wrong[:_LISTED])) + (", ..." if len(wrong) > _LISTED else "")
-            got = f"NaN or infinity at t = 0 for {len(wrong)} of {len(self.first)} examples (row{'s'[: len(wrong) > 1]} {listed})"
-            raise ArgumentError(self._name, "finite outputs at t = 0", got, "Remove these examples, or repair the model there.")
+            where = f"{len(wrong)} of {len(self.first)} examples (row{'s'[: len(wrong) > 1]} {listed})"
+            got = f"NaN or infinity at t = 0 for {where}"
+            raise ArgumentError(
+                self._name, "finite outputs at t = 0", got, "Remove these examples, or repair the model there."
+            )
 
     def _own_folder(self) -> Path | None:
         """A subfolder named after the outputs at both ends, so that evaluations of another line are never read."""
         if self._folder is None:
             return None
-        ends = hashlib.sha256(self.first.tobytes() + self.last.tobytes() + repr(self.first.shape).encode()).hexdigest()[:16]
+        ends = hashlib.sha256(self.first.tobytes() + self.last.tobytes() + repr(self.first.shape).encode()).hexdigest()[
+            :16
+        ]
         own = self._folder / f"line-{ends}"
         own.mkdir(parents=True, exist_ok=True)
         return own

@@ -11,10 +11,11 @@ from taylornets.torch._checkpoints import Checkpoints, lightning_callback, train
 from taylornets.torch._folders import load, tokenize
 from taylornets.torch._jax import from_module
 from taylornets.torch._libraries import library as library
-from taylornets.torch._path import TorchPath, regime_path
+from taylornets.torch._path import TorchPath as TorchPath
+from taylornets.torch._path import regime_path
 from taylornets.torch._regime import regime
 
 __all__ = [
-    "Checkpoints", "TorchPath", "from_module", "lightning_callback", "load", "regime", "regime_path", "tokenize",
+    "Checkpoints", "from_module", "lightning_callback", "load", "regime", "regime_path", "tokenize",
     "trainer_callback",
 ]  # fmt: skip

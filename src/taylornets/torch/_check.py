@@ -14,7 +14,7 @@ _SLACK = 10.0  # times the estimated error
 _FLOOR = 1e-6  # relative difference that never counts
 
 
-class Disagreement(RuntimeError):
+class DisagreementError(RuntimeError):
     """Nested derivatives that differ from evaluations; the message names the module."""
 
 
@@ -29,12 +29,12 @@ def compare(line: TorchLine, terms: np.ndarray) -> tuple[int, float]:
         The highest order up to which evaluations are reliable, and the largest relative difference up to it.
 
     Raises:
-        Disagreement: if the terms differ by more than the estimated error.
+        DisagreementError: if the terms differ by more than the estimated error.
     """
     known, largest, bad = _parted(line.at, terms)
     if bad:
         where = _culprit(line, len(terms) - 1)
-        raise Disagreement(f"order {bad} by nested derivatives differs from evaluations{where}")
+        raise DisagreementError(f"order {bad} by nested derivatives differs from evaluations{where}")
     return known, largest
 
 
@@ -63,7 +63,9 @@ def _culprit(line: TorchLine, max_order: int) -> str:
     module, state = line.ends.module, line.ends.start
     seen: dict[str, tuple[Any, Any]] = {}
     handles = [
-        part.register_forward_pre_hook(lambda _, args, kwargs, name=name: seen.setdefault(name, (args, kwargs)) and None, with_kwargs=True)
+        part.register_forward_pre_hook(
+            lambda _, args, kwargs, name=name: seen.setdefault(name, (args, kwargs)) and None, with_kwargs=True
+        )
         for name, part in module.named_modules()
         if name
     ]
@@ -78,7 +80,7 @@ def _culprit(line: TorchLine, max_order: int) -> str:
         if isinstance(value, torch.Tensor) and value.is_floating_point():
             noise = torch.randn(value.shape, generator=generator, dtype=torch.float64).to(value)
             return lambda t: value + 0.3 * t * noise
-        return lambda t: value
+        return lambda _: value
 
     for name in sorted(seen, key=lambda name: -name.count(".")):
         part, (args, kwargs) = module.get_submodule(name), seen[name]
@@ -120,7 +122,9 @@ def _culprit(line: TorchLine, max_order: int) -> str:
 def agreed(known: int, largest: float, max_order: int, examples: int) -> str:
     """States the comparison in a sentence."""
     which = "order 1 agrees" if known == 1 else f"orders 1 to {known} agree"
-    said = f"{which} with evaluations on {examples} examples (largest relative difference {largest:.1g})" if known else ""
+    said = (
+        f"{which} with evaluations on {examples} examples (largest relative difference {largest:.1g})" if known else ""
+    )
     if known == max_order:
         return said
     others = f"order {max_order}" if known + 1 == max_order else f"orders {known + 1} to {max_order}"

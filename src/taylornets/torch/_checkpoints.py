@@ -37,7 +37,9 @@ class Checkpoints:
         self.every = integer("every", every, 1)
         self.folder = Path(folder)
         if self.folder.exists() and any(self.folder.glob(f"*{_ENDING}")):
-            raise ArgumentError("folder", "a folder without checkpoints", str(folder), "Choose another one for each run.")
+            raise ArgumentError(
+                "folder", "a folder without checkpoints", str(folder), "Choose another one for each run."
+            )
 
     def __call__(self, module: Any, step: int) -> None:
         """Writes the weights if the step is a multiple of `every`."""
@@ -78,12 +80,15 @@ def trainer_callback(folder: Path | str, *, every: int = 100) -> Any:
 
     class Keep(library("transformers").TrainerCallback):
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            del args, control
             keep.finish(kwargs["model"], state.global_step)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            del args, control
             keep(kwargs["model"], state.global_step)
 
         def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            del args, control
             keep.finish(kwargs["model"], state.global_step)
 
     return Keep()
@@ -120,6 +125,7 @@ def lightning_callback(folder: Path | str, *, every: int = 100) -> Any:
             keep.finish(pl_module, trainer.global_step)
 
         def on_train_batch_end(self, trainer: Any, pl_module: Any, *args: Any) -> None:
+            del args
             keep(pl_module, trainer.global_step)
 
         def on_train_end(self, trainer: Any, pl_module: Any) -> None:
@@ -139,16 +145,24 @@ def named_checkpoints(checkpoints: Any) -> list[tuple[str, Any]]:
     elif isinstance(checkpoints, list | tuple):
         found = list(checkpoints)
     else:
-        raise ArgumentError("checkpoints", "a folder, or a list of files, state dicts or modules", f"a {type(checkpoints).__name__}")
+        raise ArgumentError(
+            "checkpoints", "a folder, or a list of files, state dicts or modules", f"a {type(checkpoints).__name__}"
+        )
     if len(found) < 2:
         raise ArgumentError("checkpoints", "at least two checkpoints", str(len(found)))
-    return [(Path(item).stem if isinstance(item, str | Path) else f"checkpoint {i}", item) for i, item in enumerate(found)]
+    return [
+        (Path(item).stem if isinstance(item, str | Path) else f"checkpoint {i}", item) for i, item in enumerate(found)
+    ]
 
 
 def state_of(source: Any, module: Any) -> Any:
     """Reads one checkpoint as a state dict of the module, or returns it if it is a state dict or a module."""
     if not isinstance(source, str | Path):
-        return _complete("a state", source, module) if isinstance(source, Mapping) else checked_module("checkpoints", source)
+        return (
+            _complete("a state", source, module)
+            if isinstance(source, Mapping)
+            else checked_module("checkpoints", source)
+        )
     path = Path(source)
     if path.suffix != _ENDING or not path.is_file():
         raise ArgumentError("checkpoints", f"files ending in {_ENDING}", str(path))

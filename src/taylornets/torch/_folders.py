@@ -47,7 +47,9 @@ def load(folder: Path | str, *, base: Path | str | None = None, pickle: bool = F
         raise ArgumentError("folder", _EXPECTED, got)
     torch = library("torch")
     if str(device).startswith("cuda") and not torch.cuda.is_available():
-        raise ArgumentError("device", "a device of this machine", f"{device!r}, but CUDA is not available", "Use 'cpu'.")
+        raise ArgumentError(
+            "device", "a device of this machine", f"{device!r}, but CUDA is not available", "Use 'cpu'."
+        )
     if (path / "adapter_config.json").exists():
         return _adapter(path, base, pickle, device)
     if not (path / "config.json").exists():
@@ -99,7 +101,11 @@ def tokenize(folder: Path | str, texts: Sequence[str], *, length: int = _LONGEST
     """
     path = Path(folder)
     if isinstance(texts, str) or not len(texts) or not all(isinstance(text, str) for text in texts):
-        raise ArgumentError("texts", "a sequence of strings, one per example", shown(texts if isinstance(texts, str) else list(texts)[:3]))
+        raise ArgumentError(
+            "texts",
+            "a sequence of strings, one per example",
+            shown(texts if isinstance(texts, str) else list(texts)[:3]),
+        )
     settings = path / "tokenizer_config.json"
     if settings.exists():
         _refuse_code(path, _json(settings))
@@ -118,7 +124,9 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
-        raise ArgumentError("folder", f"a readable {path.name}", f"{path} ({type(error).__name__}: {str(error)[:120]})") from None
+        raise ArgumentError(
+            "folder", f"a readable {path.name}", f"{path} ({type(error).__name__}: {str(error)[:120]})"
+        ) from None
     if not isinstance(found, dict):
         raise ArgumentError("folder", f"an object in {path.name}", f"a {type(found).__name__}")
     return found

@@ -13,8 +13,8 @@ _PATTERNS = (
     ("embeddings", re.compile(r"embed|(^|\.)(wte|wpe|shared|cls_token|pos_emb)", re.IGNORECASE)),
     ("attention", re.compile(r"att(e)?n|(^|\.)(q|k|v|o|qkv)(_|\.|$)|(q|k|v|o)_proj|in_proj|out_proj", re.IGNORECASE)),
     ("head", re.compile(r"head|classifier|(^|\.)(score|pooler|fc_out|output_layer|qa_outputs)(\.|$)", re.IGNORECASE)),
-    ("MLP", re.compile(r"mlp|ffn|feed_?forward|(^|\.)(fc\d?|dense|intermediate|output|linear\d?|wi(_\d)?|wo)(\.|$)|(gate|up|down)_proj",
-                       re.IGNORECASE)),
+    ("MLP", re.compile(r"mlp|ffn|feed_?forward|(^|\.)(fc\d?|dense|intermediate|output|linear\d?|wi(_\d)?|wo)(\.|$)"
+                       r"|(gate|up|down)_proj", re.IGNORECASE)),
 )  # fmt: skip
 _BLOCK = re.compile(r"^(.*?(?:^|\.)\d+)\.")
 

@@ -3,7 +3,14 @@
 import importlib
 from typing import Any
 
-_EXTRAS = {"torch": "torch", "torchax": "torch", "safetensors": "torch", "transformers": "hf", "peft": "hf", "tokenizers": "hf"}
+_EXTRAS = {
+    "torch": "torch",
+    "torchax": "torch",
+    "safetensors": "torch",
+    "transformers": "hf",
+    "peft": "hf",
+    "tokenizers": "hf",
+}
 
 
 def library(name: str) -> Any:

@@ -58,7 +58,9 @@ class TorchLine:
     def state_outputs(self, state: dict[str, Any]) -> np.ndarray:
         """Returns the outputs for given weights."""
         with library("torch").no_grad(), _native.elementary(derivatives=False, double=self.double):
-            rows = self._each(lambda begin, part: called(lambda: self.call(state, begin, part), "inputs").detach().cpu().numpy())
+            rows = self._each(
+                lambda begin, part: called(lambda: self.call(state, begin, part), "inputs").detach().cpu().numpy()
+            )
         return np.concatenate(rows)
 
     def terms(self, max_order: int) -> np.ndarray:
@@ -73,4 +75,6 @@ class TorchLine:
         # Gradients stay enabled: without them, some operations (silu) take paths that have no nested derivatives.
         with _native.elementary(derivatives=True, double=self.double):
             found = self._each(one)
-        return np.stack([np.concatenate([np.asarray(rows[k], np.float64) for rows in found]) for k in range(max_order + 1)])
+        return np.stack(
+            [np.concatenate([np.asarray(rows[k], np.float64) for rows in found]) for k in range(max_order + 1)]
+        )

@@ -1,9 +1,9 @@
-"""Nested forward-mode derivatives of PyTorch modules, with elementary replacements of functions that PyTorch differentiates
-wrongly from order two on.
+"""Nested forward-mode derivatives of PyTorch modules, with corrections of PyTorch's own derivatives.
 
 `torch.func.jvp` of `torch.func.jvp` is silently wrong for layer_norm, instance_norm, batch_norm in training, det, logdet,
 slogdet and solve (github.com/pytorch/pytorch/issues/196700, 196699 and 198017), and raises for fused attention, glu and
-others. Normalizations, attention and glu are replaced by elementary operations while derivatives are computed; the others raise.
+others. Normalizations, attention and glu are replaced by elementary operations while derivatives are computed; the others
+raise.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from typing import Any
 from taylornets.torch._libraries import library
 
 
-class NotDifferentiable(RuntimeError):
+class NotDifferentiableError(RuntimeError):
     """A function without correct nested derivatives in PyTorch."""
 
 
@@ -35,7 +35,9 @@ def _channels(x: Any) -> tuple[int, ...]:
     return (1, -1, *(1,) * (x.ndim - 2))
 
 
-def _layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5, *_: Any) -> Any:
+def _layer_norm(
+    input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5, *_: Any
+) -> Any:
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     return _affine(_normalized(input, tuple(range(-len(shape), 0)), eps), weight, bias, shape)
 
@@ -69,7 +71,7 @@ def _batch_norm(
 ) -> Any:  # fmt: skip
     del momentum
     if training or running_mean is None:
-        raise NotDifferentiable("batch_norm in training mode")
+        raise NotDifferentiableError("batch_norm in training mode")
     shape = _channels(input)
     scale = library("torch").rsqrt(running_var + eps).reshape(shape)
     return _affine((input - running_mean.reshape(shape)) * scale, weight, bias, shape)
@@ -82,7 +84,7 @@ def attention(
     """Scaled dot-product attention in elementary operations, with the arguments of PyTorch's."""
     torch = library("torch")
     if dropout_p:
-        raise NotDifferentiable("scaled_dot_product_attention with dropout")
+        raise NotDifferentiableError("scaled_dot_product_attention with dropout")
     if enable_gqa:
         key = key.repeat_interleave(query.size(-3) // key.size(-3), -3)
         value = value.repeat_interleave(query.size(-3) // value.size(-3), -3)
@@ -148,7 +150,7 @@ def _mode() -> Any:
                 given = {k: torch.float64 if isinstance(a, torch.dtype) and a in low else a for k, a in given.items()}
             if self.derivatives:
                 if func in wrong:
-                    raise NotDifferentiable(wrong[func])
+                    raise NotDifferentiableError(wrong[func])
                 func = ours.get(func, func)
             return func(*args, **given)
 
@@ -180,7 +182,11 @@ def elementary(*, derivatives: bool, double: bool) -> Iterator[None]:
     """
     torch, nnf = library("torch"), library("torch.nn.functional")
     _tables()
-    default, fast, fused = torch.get_default_dtype(), torch.backends.mha.get_fastpath_enabled(), nnf.scaled_dot_product_attention
+    default, fast, fused = (
+        torch.get_default_dtype(),
+        torch.backends.mha.get_fastpath_enabled(),
+        nnf.scaled_dot_product_attention,
+    )
     with contextlib.ExitStack() as stack:
         try:
             if double:

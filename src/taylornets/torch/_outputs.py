@@ -45,7 +45,9 @@ class Inputs:
         if not lengths:
             raise ArgumentError("inputs", _INPUTS, f"a {type(given).__name__} without a tensor")
         if len(lengths) != 1 or 0 in lengths:
-            raise ArgumentError("inputs", "tensors with one example per row", f"first axes of lengths {sorted(lengths)}")
+            raise ArgumentError(
+                "inputs", "tensors with one example per row", f"first axes of lengths {sorted(lengths)}"
+            )
         for value in every:
             if isinstance(value, torch.Tensor) and value.is_floating_point() and not bool(value.isfinite().all()):
                 count = int((~value.isfinite()).sum())
@@ -104,12 +106,16 @@ def chosen(raw: Any, name: str | int | None) -> tuple[Any, str]:
         found = dict(enumerate(raw))
     else:
         raise ArgumentError("module0", "a module that returns tensors", f"a {type(raw).__name__}")
-    floating = {key: value for key, value in found.items() if isinstance(value, torch.Tensor) and value.is_floating_point()}
+    floating = {
+        key: value for key, value in found.items() if isinstance(value, torch.Tensor) and value.is_floating_point()
+    }
     if name is not None and name not in floating:
         raise ArgumentError("output", f"one of {', '.join(map(repr, floating))}", repr(name))
     usable = [key for key, value in floating.items() if value.ndim]
     if not usable:
-        raise ArgumentError("module0", "a module that returns a floating tensor", f"a {type(raw).__name__} of {list(found)}")
+        raise ArgumentError(
+            "module0", "a module that returns a floating tensor", f"a {type(raw).__name__} of {list(found)}"
+        )
     key = name if name is not None else next((key for key in _PREFERRED if key in usable), usable[0])
     return floating[key], str(key)
 
@@ -151,7 +157,9 @@ class Reader:
             self._matrix = (signs / math.sqrt(_SKETCH)).to(tensor.device)
             self.sketched = True
             error = 100 * math.sqrt(2 / _SKETCH)
-            self.notes.append(f"a seeded sketch of {_SKETCH} of {width} outputs (norms are right to about {error:.0f} % per position)")
+            self.notes.append(
+                f"a seeded sketch of {_SKETCH} of {width} outputs (norms are right to about {error:.0f} % per position)"
+            )
 
     def __call__(self, raw: Any, begin: int) -> Any:
         """Returns the reduced outputs of the examples from `begin` on."""
@@ -210,5 +218,9 @@ def called(call: Callable[[], Any], what: str) -> Any:
     except ArgumentError:
         raise
     except (RuntimeError, TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
-        advice = "Tensors that are attributes but not buffers keep their dtype: use register_buffer." if "dtype" in str(error) else ""
+        advice = (
+            "Tensors that are attributes but not buffers keep their dtype: use register_buffer."
+            if "dtype" in str(error)
+            else ""
+        )
         raise ArgumentError(what, "inputs that the module accepts", failure(error), advice) from error

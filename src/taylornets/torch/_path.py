@@ -1,6 +1,7 @@
 """`tn.torch.regime_path`: the regime between the checkpoints of a training run."""
 
 import copy
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,8 +29,8 @@ class TorchPath:
     def first(self, order: int) -> str | None:
         """The checkpoint from which on orders up to `order` explain the rest of training; None if there is none."""
         found = None
-        for name, regime in reversed(list(zip(self.names, self.to_end, strict=False))):
-            if regime.order is None or regime.order > order:
+        for name, rest in reversed(list(zip(self.names, self.to_end, strict=False))):
+            if rest.order is None or rest.order > order:
                 break
             found = name
         return found
@@ -37,10 +38,16 @@ class TorchPath:
     @property
     def verdict(self) -> str:
         """From where on the rest of training is lazy and quadratic, and which stretch order 1 explains least."""
-        parts = [f"{word} from {self.first(order)} on" for order, word in ((2, "quadratic"), (1, "lazy")) if self.first(order)]
+        parts = [
+            f"{word} from {self.first(order)} on"
+            for order, word in ((2, "quadratic"), (1, "lazy"))
+            if self.first(order)
+        ]
         if len(parts) == 2 and self.first(1) == self.first(2):
             parts = parts[1:]
-        known = [(found.explained[0], i) for i, found in enumerate(self.steps) if found.explained[0] == found.explained[0]]
+        known = [
+            (found.explained[0], i) for i, found in enumerate(self.steps) if found.explained[0] == found.explained[0]
+        ]
         words = ", ".join(parts) or f"beyond order 2 from every checkpoint to {self.names[-1]}"
         if not known:
             return words
@@ -101,5 +108,5 @@ def regime_path(module: Any, checkpoints: Any, inputs: Any, **settings: Any) -> 
         return regime(begin, end, inputs, **settings)
 
     to_end = [between(source, found[-1][1]) for _, source in found[:-1]]
-    steps = [between(a, b) for (_, a), (_, b) in zip(found[:-2], found[1:-1], strict=True)]
+    steps = [between(a, b) for (_, a), (_, b) in itertools.pairwise(found[:-1])]
     return TorchPath(names, tuple(to_end), (*steps, to_end[-1]))

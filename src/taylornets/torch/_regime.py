@@ -14,10 +14,10 @@ import taylornets._regime as regimes
 from taylornets._checks import ArgumentError, choice, integer
 from taylornets._regime import Regime, RegimeSettings, Terms, Values
 from taylornets.torch import _check, _jax
-from taylornets.torch._native import NotDifferentiable, elementary
 from taylornets.torch._groups import groups_of
 from taylornets.torch._libraries import library
 from taylornets.torch._line import TorchLine
+from taylornets.torch._native import NotDifferentiableError, elementary
 from taylornets.torch._outputs import Inputs, Reader, called, failure, without_cache
 from taylornets.torch._states import Ends, checked_module, ends, listed
 
@@ -124,7 +124,9 @@ def comparable(first: Any, last: Any) -> tuple[Any, Any]:
     adapted = [hasattr(end, "merge_and_unload") and hasattr(end, "peft_config") for end in (first, last)]
     modules = [hasattr(end, "named_parameters") for end in (first, last)]
     if all(modules) and adapted[0] != adapted[1]:
-        return tuple(_merged(end) if with_adapter else end for end, with_adapter in zip((first, last), adapted, strict=True))
+        return tuple(
+            _merged(end) if with_adapter else end for end, with_adapter in zip((first, last), adapted, strict=True)
+        )
     return first, last
 
 
@@ -149,7 +151,9 @@ def opened(both: Ends, inputs: Inputs, batch_size: int | None, output: Any, labe
     rows = reader(raw, 0)
     if rows.shape[0] != 1:
         got = f"outputs of shape {tuple(rows.shape)} for one example"
-        raise ArgumentError("module0", "outputs with one example per row", got, "Is the loss or a pooled value returned?")
+        raise ArgumentError(
+            "module0", "outputs with one example per row", got, "Is the loss or a pooled value returned?"
+        )
     return TorchLine(both, inputs, batch_size, reader, double)
 
 
@@ -180,7 +184,13 @@ class Method:
         for name in tried:
             try:
                 return getattr(self, f"_{name}")(line, values, [*why, *notes])
-            except (NotDifferentiable, NotImplementedError, _check.Disagreement, RuntimeError, ImportError) as error:
+            except (
+                NotDifferentiableError,
+                NotImplementedError,
+                _check.DisagreementError,
+                RuntimeError,
+                ImportError,
+            ) as error:
                 if self.method != "auto" or name == "evaluations":
                     raise self._refused(name, error) from error
                 why.append(f"not by method {name!r}: {failure(error)[:160]}")
@@ -220,7 +230,9 @@ class Method:
         found = _jax.regime_of(line, self.settings)
         versions = f"PyTorch {library('torch').__version__}, torchax {library('torchax').__version__}"
         computed = "; ".join(filter(None, [f"Taylor mode in JAX {jax.__version__} ({versions})", *notes]))
-        return dataclasses.replace(found, computed=computed, fixed=line.ends.fixed, displacement=line.ends.displacement())
+        return dataclasses.replace(
+            found, computed=computed, fixed=line.ends.fixed, displacement=line.ends.displacement()
+        )
 
 
 def _notes(line: TorchLine, values: Values) -> list[str]:
@@ -239,5 +251,6 @@ def _notes(line: TorchLine, values: Values) -> list[str]:
         change = float(np.linalg.norm(np.asarray(line.state_outputs(last), np.float64) - values.last))
         movement = float(np.linalg.norm(values.last - values.first))
         part = f"{100 * change / movement:.2g} % of the output change" if movement else f"{change:.2g}"
-        found.append(f"checkpoints in {', '.join(name.removeprefix('torch.') for name in both.low)}: rounding the weights moves the outputs by {part}")
+        stored = ", ".join(name.removeprefix("torch.") for name in both.low)
+        found.append(f"checkpoints in {stored}: rounding the weights moves the outputs by {part}")
     return found

@@ -37,7 +37,9 @@ def checked_module(argument: str, module: Any) -> Any:
     active = [name or type(module).__name__ for name, part in module.named_modules() if part.training]
     if active:
         got = f"one in training mode ({listed(active[:3])})"
-        raise ArgumentError(argument, _MODULE, got, "Call .eval(): dropout and batch statistics are not a function of the weights.")
+        raise ArgumentError(
+            argument, _MODULE, got, "Call .eval(): dropout and batch statistics are not a function of the weights."
+        )
     refuse_unusable(argument, tensors(module))
     return module
 
@@ -56,7 +58,9 @@ def refuse_unusable(argument: str, state: Mapping[str, Any]) -> None:
         got = f"{len(meta)} meta tensors without values ({listed(meta[:3])})"
         raise ArgumentError(argument, "weights with values", got, "Load the checkpoint into the module first.")
     quantized = [
-        name for name, value in state.items() if type(value).__name__ in _QUANTIZED or getattr(value, "is_quantized", False)
+        name
+        for name, value in state.items()
+        if type(value).__name__ in _QUANTIZED or getattr(value, "is_quantized", False)
     ]
     if quantized:
         got = f"{len(quantized)} quantized ones ({listed(quantized[:3])})"
@@ -170,7 +174,11 @@ def _refuse_other(module: Any, begin: Mapping[str, Any], end: Mapping[str, Any])
             parts += [f"with {listed(extra)}"] if extra else []
             advice = "Both ends must come from one architecture; merge LoRA adapters first."
             raise ArgumentError(argument, "the names of the module", "a state " + " and ".join(parts), advice)
-    shapes = [f"{name} {tuple(begin[name].shape)}, {tuple(end[name].shape)}" for name in names if begin[name].shape != end[name].shape]
+    shapes = [
+        f"{name} {tuple(begin[name].shape)}, {tuple(end[name].shape)}"
+        for name in names
+        if begin[name].shape != end[name].shape
+    ]
     if shapes:
         raise ArgumentError("module1", "the shapes of module0", listed(shapes))
     by_value: dict[int, list[str]] = {}
