@@ -56,7 +56,7 @@ def test_two_folders(run, before, after, tmp_path):
     code, out, error = run(*words, "--text", "text", "--groups", "kind")
     assert code == 0, error
     assert "output logits" in out
-    assert "only attention moves" in out
+    assert "attention alone: " in out
     assert "BertForSequenceClassification" in (tmp_path / "diagnosis" / "report.html").read_text()
     np.savez(tmp_path / "ids.npz", x=zoo.TOKENS.numpy(), y=np.zeros(4))
     code, _, error = run(

@@ -115,7 +115,7 @@ def test_groups_move_one_at_a_time():
     found = tn.torch.regime(module, zoo.moved(module), inputs, max_order=2, groups="kind")
     assert set(found.by_group) == {"embeddings", "attention", "norms", "MLP", "head"}
     assert sum(len(part.displacement) for part in found.by_group.values()) == len(found.displacement)
-    assert "only attention moves: " in str(found)
+    assert "attention alone: " in str(found)
     own = tn.torch.regime(
         module, zoo.moved(module), inputs, max_order=2, groups={"first": r"layer\.0", "second": r"layer\.1"}
     )

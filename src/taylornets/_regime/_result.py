@@ -167,7 +167,7 @@ class Regime:
         """One line per group, the group whose first order has the smallest radius first."""
         ranked = sorted(self.by_group.items(), key=lambda item: (math.isnan(r := item[1].radius[0]), r))
         return tuple(
-            f"only {name} moves: {_percent(found.movement / self.movement if self.movement else math.nan)} of the size of the "
+            f"{name} alone: {_percent(found.movement / self.movement if self.movement else math.nan)} of the size of the "
             f"output change, radius of order 1 {_number(found.radius[0])}; {found.verdict}"
             for name, found in ranked
         )

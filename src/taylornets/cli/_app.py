@@ -23,6 +23,7 @@ from taylornets.cli._options import (
     Model,
     Pickle,
     Separator,
+    Task,
     Text,
     number,
     whole,
@@ -118,10 +119,7 @@ def fit(
     target: Annotated[list[str] | None, typer.Option("--target", metavar="COLUMN", help="Target column.")] = None,
     order: Annotated[int, whole("--order", "K", "Order of the Taylor model; 1 is the NTK model.")] = 2,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for model and report.")] = Path("fit"),
-    task: Annotated[
-        str,
-        typer.Option("--task", metavar="auto|classification|regression", help="Inferred from the target by default."),
-    ] = "auto",
+    task: Task = "auto",
     width: Annotated[int, whole("--width", "M", "Number of hidden units (even).")] = 256,
     penalty: Annotated[
         float | None, number("--penalty", "NUMBER", "Penalty λ; selected on validation rows by default.")
@@ -194,10 +192,7 @@ def diagnose(
     target: Annotated[
         list[str] | None, typer.Option("--target", metavar="COLUMN", help="Target column of the table.")
     ] = None,
-    task: Annotated[
-        str,
-        typer.Option("--task", metavar="auto|classification|regression", help="Inferred from the target by default."),
-    ] = "auto",
+    task: Task = "auto",
     loss: Annotated[
         str | None, typer.Option("--loss", metavar="NAME", help="Replaces the loss of the factory: softmax, squared, …")
     ] = None,

@@ -14,6 +14,9 @@ Separator = Annotated[
 Decimal = Annotated[str, typer.Option("--decimal", metavar=".|,", help="Decimal separator of a text file.")]
 Data = Annotated[str, typer.Argument(metavar="DATA", help="CSV, Parquet or NPZ file, or sklearn:NAME (sklearn:iris).")]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Model file or output folder of `fit`.")]
+Task = Annotated[
+    str, typer.Option("--task", metavar="auto|classification|regression", help="Inferred from the target by default.")
+]
 Before = Annotated[
     Path | None,
     typer.Option("--before", metavar="DIR", help="Model of Hugging Face before fine-tuning, a local folder."),

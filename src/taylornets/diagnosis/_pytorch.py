@@ -94,12 +94,18 @@ def diagnose_torch(
     settings: dict[str, Any] = {
         "max_order": request.max_order, "threshold": request.threshold, "tolerance": request.tolerance, "task": request.task,
     }  # fmt: skip
+    series = isinstance(model.after, str | Path | list)
+    try:
+        with stage(progress, "reading"):
+            torch.check(model.before, model.before if series else model.after, model.inputs)
+    except _checks.ArgumentError as error:
+        raise _of_factory(error, request) from None
     if not request.resume:
         prepare_folder(request.out, _OWN)
-    series = isinstance(model.after, str | Path | list)
     title = request.where or f"{request.before} to {request.after}"
     facts = {"command": request.command, "factory": title, "groups": request.groups, "max_order": request.max_order,
-             "threshold": request.threshold, "tolerance": request.tolerance} | environment.facts(start)  # fmt: skip
+             "seed": request.seed, "threshold": request.threshold,
+             "tolerance": request.tolerance} | environment.facts(start)  # fmt: skip
     records.save_page_run(request.out, "diagnosis", {"status": "running"} | facts)
     path = None
     with stage(progress, "evaluating") as tell:
@@ -111,9 +117,7 @@ def diagnose_torch(
             else:
                 found = torch.regime(model.before, model.after, model.inputs, **settings)
         except _checks.ArgumentError as error:
-            raise (
-                error.renamed(WHERE) if request.where and error.argument in ("module0", "module1", "inputs") else error
-            ) from None
+            raise _of_factory(error, request) from None
     seconds = time.perf_counter() - begin
     record = _page(request, model, title, found, path, facts, seconds)
     records.save_page(request.out, record)
@@ -124,6 +128,14 @@ def diagnose_torch(
         {"status": "finished", "end": environment.now(), "timings": {"all": seconds}, "regime": last} | facts,
     )
     return record, found
+
+
+def _of_factory(error: _checks.ArgumentError, request: DiagnosisRequest) -> _checks.ArgumentError:
+    """Attributes an error about the modules or the inputs to where they came from."""
+    if request.where:
+        return error.renamed(WHERE) if error.argument in ("module0", "module1", "inputs", "checkpoints") else error
+    names = {"module0": "before", "module1": "after", "inputs": "data"}
+    return error.renamed(names[error.argument]) if error.argument in names else error
 
 
 def _told(tell: Tell) -> Any:
@@ -192,9 +204,10 @@ def _verdict(found: Regime, model: TorchModel, count: int) -> Section:
     limit = 100 * found.threshold
     paragraphs = [
         f"The network is {model.kind} with {count:,} parameters. Let f^(k) be the order-k term of its Taylor expansion "
-        "along the line from the initial to the final weights, and M the change of the outputs on the probe inputs. Orders up to k "
-        f"explain the change if the squared norm of the remainder is at most {100 - limit:g} % of ‖M‖^2. The verdict names the "
-        "smallest such order: 1 is lazy, the regime of the neural tangent kernel, 2 quadratic, and so on.",
+        "along the line from the initial to the final weights, and M the change of the outputs on the probe inputs. "
+        f"Orders up to k explain the change if the squared norm of the remainder is at most {100 - limit:g} % "
+        "of ‖M‖^2. The verdict names the smallest such order: 1 is lazy, the regime of the neural tangent kernel, 2 "
+        "quadratic, and so on.",
         *(_sentence(note) for note in found.notes if note and not (found.computed and note.startswith(found.computed))),
     ]
     errors = found.term_error or (math.nan,) * found.max_order

@@ -13,6 +13,7 @@ from taylornets.torch._jax import from_module
 from taylornets.torch._libraries import library as library
 from taylornets.torch._path import TorchPath as TorchPath
 from taylornets.torch._path import regime_path
+from taylornets.torch._regime import check as check
 from taylornets.torch._regime import regime
 
 __all__ = [

@@ -1,7 +1,8 @@
 """Models and tokenizers from local folders of Hugging Face: config and safetensors, PEFT adapters; no downloads, no code."""
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,15 @@ def load(folder: Path | str, *, base: Path | str | None = None, pickle: bool = F
     kind = getattr(transformers, str(name), None) or transformers.AutoModel
     settings: dict[str, Any] = {} if safe else {"weights_only": True}
     try:
-        module, report = kind.from_pretrained(
-            str(path), local_files_only=True, use_safetensors=safe, dtype="auto", output_loading_info=True, **settings
-        )
+        with _quiet():
+            module, report = kind.from_pretrained(
+                str(path),
+                local_files_only=True,
+                use_safetensors=safe,
+                dtype="auto",
+                output_loading_info=True,
+                **settings,
+            )
     except Exception as error:
         got = f"{path} ({type(error).__name__}: {' '.join(str(error).split())[:240]})"
         raise ArgumentError("folder", "a model that transformers can load", got) from error
@@ -76,6 +83,19 @@ def load(folder: Path | str, *, base: Path | str | None = None, pickle: bool = F
         got = f"{path} without {listed(missing)}"
         raise ArgumentError("folder", f"all weights of {type(module).__name__}", got, "They would be random.")
     return module.to(device).eval()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the progress bar of transformers, which would precede one-line messages on standard error."""
+    logging = library("transformers").utils.logging
+    shows = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shows:
+            logging.enable_progress_bar()
 
 
 def tokenize(folder: Path | str, texts: Sequence[str], *, length: int = _LONGEST) -> dict[str, Any]:

@@ -119,6 +119,18 @@ def regime(
     return dataclasses.replace(found, by_group=parts)
 
 
+def check(module0: Any, module1: Any, inputs: Any) -> None:
+    """Raises where `regime` would before its first evaluation along the line; evaluates one example.
+
+    Args:
+        module0: as in `regime`.
+        module1: as in `regime`.
+        inputs: as in `regime`.
+    """
+    dtype = library("torch").float64
+    opened(ends(*comparable(module0, module1), "move", dtype), Inputs.of(inputs, dtype), None, None, None, 1)
+
+
 def comparable(first: Any, last: Any) -> tuple[Any, Any]:
     """Merges the adapter of a PEFT model if the other end is a module without it; two states of one PEFT model stay."""
     adapted = [hasattr(end, "merge_and_unload") and hasattr(end, "peft_config") for end in (first, last)]
