@@ -59,22 +59,35 @@ def _parted(outputs: Callable[[float], Any], terms: np.ndarray) -> tuple[int, fl
 
 def _culprit(line: TorchLine, max_order: int) -> str:
     """Names the innermost module whose nested derivatives are wrong on its own inputs; empty if none is found."""
-    torch = library("torch")
-    module, state = line.ends.module, line.ends.start
     seen: dict[str, tuple[Any, Any]] = {}
+
+    def hook(name: str) -> Callable[[Any, Any, Any], None]:
+        def kept(_: Any, args: Any, kwargs: Any) -> None:
+            seen.setdefault(name, (args, kwargs))
+
+        return kept
+
+    module = line.ends.module
     handles = [
-        part.register_forward_pre_hook(
-            lambda _, args, kwargs, name=name: seen.setdefault(name, (args, kwargs)) and None, with_kwargs=True
-        )
-        for name, part in module.named_modules()
-        if name
+        part.register_forward_pre_hook(hook(name), with_kwargs=True) for name, part in module.named_modules() if name
     ]
     try:
         line.at(0.0)
     finally:
         for handle in handles:
             handle.remove()
-    generator = torch.Generator().manual_seed(0)
+    for name in sorted(seen, key=lambda name: -name.count(".")):
+        if _is_wrong(line, name, *seen[name], max_order):
+            return f" in the module {name} ({type(module.get_submodule(name)).__name__})"
+    return ""
+
+
+def _is_wrong(line: TorchLine, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], max_order: int) -> bool:
+    """Whether the nested derivatives of one module are wrong along its weights and random directions of its inputs."""
+    torch = library("torch")
+    both, prefix = line.ends, name + "."
+    part, generator = both.module.get_submodule(name), torch.Generator().manual_seed(0)
+    own = {key.removeprefix(prefix): key for key in both.start if key.startswith(prefix)}
 
     def moved(value: Any) -> Callable[[Any], Any]:
         if isinstance(value, torch.Tensor) and value.is_floating_point():
@@ -82,41 +95,26 @@ def _culprit(line: TorchLine, max_order: int) -> str:
             return lambda t: value + 0.3 * t * noise
         return lambda _: value
 
-    for name in sorted(seen, key=lambda name: -name.count(".")):
-        part, (args, kwargs) = module.get_submodule(name), seen[name]
-        own = {key.removeprefix(name + "."): key for key in state if key.startswith(name + ".")}
-        along = [moved(value) for value in args]
-        along_kwargs = {key: moved(value) for key, value in kwargs.items()}
+    along, along_kwargs = [moved(value) for value in args], {key: moved(value) for key, value in kwargs.items()}
 
-        def outputs(t: Any, part=part, own=own, along=along, along_kwargs=along_kwargs) -> Any:
-            weights = {
-                short: state[key] + t * line.ends.move[key] if key in line.ends.move else state[key]
-                for short, key in own.items()
-            }
-            raw = torch.func.functional_call(
-                part, weights, tuple(a(t) for a in along), {key: a(t) for key, a in along_kwargs.items()}
-            )
-            while isinstance(raw, tuple | list):
-                raw = raw[0]
-            return raw
+    def outputs(t: Any) -> Any:
+        state = both.at(t)
+        given = tuple(value(t) for value in along), {key: value(t) for key, value in along_kwargs.items()}
+        raw = torch.func.functional_call(part, {short: state[key] for short, key in own.items()}, *given)
+        while isinstance(raw, tuple | list):
+            raw = raw[0]
+        return raw
 
-        try:
-            with _native.elementary(derivatives=True, double=line.double):
-                first = next(iter(state.values()))
-                found = _native.terms(outputs, max_order, torch.float64, first.device)
-            terms = np.stack([term.detach().cpu().numpy() for term in found])
+    def plain(t: float) -> Any:
+        with torch.no_grad(), _native.elementary(derivatives=False, double=line.double):
+            return outputs(t).detach().cpu().numpy()
 
-            def plain(t: float, outputs=outputs) -> Any:
-                with torch.no_grad(), _native.elementary(derivatives=False, double=line.double):
-                    return outputs(t).detach().cpu().numpy()
-
-            if _parted(plain, terms)[2]:
-                return f" in the module {name} ({type(part).__name__})"
-        except Exception as error:
-            if "forward AD" in str(error):
-                return f" in the module {name} ({type(part).__name__})"
-            continue
-    return ""
+    try:
+        with _native.elementary(derivatives=True, double=line.double):
+            found = _native.terms(outputs, max_order, torch.float64, next(iter(both.start.values())).device)
+        return bool(_parted(plain, np.stack([term.detach().cpu().numpy() for term in found]))[2])
+    except Exception as error:  # a module that cannot be called by itself is not named
+        return "forward AD" in str(error)
 
 
 def agreed(known: int, largest: float, max_order: int, examples: int) -> str:

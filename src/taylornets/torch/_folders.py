@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ def load(folder: Path | str, *, base: Path | str | None = None, pickle: bool = F
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet() -> Generator[None, None, None]:
     """Without the progress bar of transformers, which would precede one-line messages on standard error."""
     logging = library("transformers").utils.logging
     shows = logging.is_progress_bar_enabled()
@@ -120,12 +120,10 @@ def tokenize(folder: Path | str, texts: Sequence[str], *, length: int = _LONGEST
         >>> batch = tn.torch.tokenize("after", ["good", "bad"])  # doctest: +SKIP
     """
     path = Path(folder)
-    if isinstance(texts, str) or not len(texts) or not all(isinstance(text, str) for text in texts):
-        raise ArgumentError(
-            "texts",
-            "a sequence of strings, one per example",
-            shown(texts if isinstance(texts, str) else list(texts)[:3]),
-        )
+    given: Any = texts
+    if isinstance(given, str) or not len(given) or not all(isinstance(text, str) for text in given):
+        few = given if isinstance(given, str) else list(given)[:3]
+        raise ArgumentError("texts", "a sequence of strings, one per example", shown(few))
     settings = path / "tokenizer_config.json"
     if settings.exists():
         _refuse_code(path, _json(settings))
@@ -137,7 +135,7 @@ def tokenize(folder: Path | str, texts: Sequence[str], *, length: int = _LONGEST
         raise ArgumentError("folder", "a folder with a tokenizer", got) from error
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
-    return dict(tokenizer(list(texts), padding=True, truncation=True, max_length=length, return_tensors="pt"))
+    return dict(tokenizer(list(given), padding=True, truncation=True, max_length=length, return_tensors="pt"))
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ raise.
 import contextlib
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from functools import cache
 from typing import Any
 
@@ -110,7 +110,7 @@ def _glu(input: Any, dim: int = -1) -> Any:
 def _tables() -> tuple[dict[Any, Callable[..., Any]], dict[Any, str], dict[Any, Any]]:
     """Replacements, functions that raise, and conversions to lower precision with what replaces them."""
     torch, nnf = library("torch"), library("torch.nn.functional")
-    ours = {
+    ours: dict[Any, Callable[..., Any]] = {
         nnf.layer_norm: _layer_norm, torch.layer_norm: _layer_norm, nnf.group_norm: _group_norm,
         torch.group_norm: _group_norm, nnf.instance_norm: _instance_norm, torch.instance_norm: _instance_norm,
         nnf.batch_norm: _batch_norm, torch.batch_norm: _batch_norm, nnf.glu: _glu,
@@ -158,7 +158,7 @@ def _mode() -> Any:
 
 
 @contextlib.contextmanager
-def _without_onednn() -> Iterator[None]:
+def _without_onednn() -> Generator[None, None, None]:
     """Switches oneDNN off, whose LSTM has no nested derivatives; setting its flags warns of options of other devices."""
     flags = library("torch").backends.mkldnn.flags(enabled=False)
     with warnings.catch_warnings():
@@ -173,7 +173,7 @@ def _without_onednn() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def elementary(*, derivatives: bool, double: bool) -> Iterator[None]:
+def elementary(*, derivatives: bool, double: bool) -> Generator[None, None, None]:
     """Computes in float64 throughout and, for derivatives, with the elementary replacements; all settings are restored.
 
     Args:

@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +72,7 @@ class Inputs:
 
 
 @contextlib.contextmanager
-def without_cache(module: Any) -> Iterator[None]:
+def without_cache(module: Any) -> Generator[None, None, None]:
     """Switches the key-value cache of transformers off, which stores tensors between calls."""
     configs = [c for c in {id(part.config): part.config for part in module.modules() if hasattr(part, "config")}.values()
                if getattr(c, "use_cache", None) is True]  # fmt: skip
