@@ -11,7 +11,7 @@ def test_the_example_runs(tmp_path, monkeypatch, capsys):
     names = {}
     for block in re.findall(r"```python no-run\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL):
         short = (
-            re.sub(r"\b(200|100), ([\d.e-]+)", r"8, \2", block).replace("every=25", "every=4").replace("[:32]", "[:4]")
+            re.sub(r"\b(200|100), ([\d.e-]+)", r"8, \2", block).replace("every=25", "every=4").replace("[:64]", "[:4]")
         )
         exec(compile(short, PAGE.name, "exec"), names)
     found, lora = names["found"], names["lora"]
