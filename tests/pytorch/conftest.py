@@ -5,22 +5,19 @@ from pathlib import Path
 
 import pytest
 
+HERE = Path(__file__).parent
 MISSING = [name for name in ("torch", "torchax", "transformers", "peft") if importlib.util.find_spec(name) is None]
-collect_ignore_glob = ["*.py"] if MISSING else []
+# `test_without_torch` runs everywhere, and says that the others do not.
+collect_ignore = [path.name for path in HERE.glob("*.py") if path.stem != "test_without_torch"] if MISSING else []
 IGNORED = (
     "DeprecationWarning",
     "FutureWarning",
 )  # PyTorch and transformers use functions of PyTorch that are deprecated
 
 
-def pytest_report_header():
-    """One line that says why nothing of this folder runs."""
-    return [f"tests/pytorch: skipped, without {', '.join(MISSING)} (see `make test-torch`)"] if MISSING else []
-
-
 def pytest_collection_modifyitems(items):
     """Other libraries may warn of themselves."""
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if HERE in item.path.parents:
             for category in IGNORED:
                 item.add_marker(pytest.mark.filterwarnings(f"ignore::{category}"))

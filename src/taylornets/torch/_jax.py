@@ -1,5 +1,6 @@
 """PyTorch modules as JAX functions, through torchax."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -168,5 +169,5 @@ def regime_of(line: Any, settings: RegimeSettings) -> Regime:
         tensors_only = {k: v for k, v in line.inputs.kwargs.items() if isinstance(v, torch.Tensor)}
         constants = {k: v for k, v in line.inputs.kwargs.items() if k not in tensors_only}
         x = (rows, arrays(line.inputs.args), arrays(tensors_only))
-        evaluator = RegimeEvaluator(f, start, x, settings)
+        evaluator = RegimeEvaluator(f, start, x, dataclasses.replace(settings, batch_size=line.batch_size))
         return evaluator({name: end[name] for name in start})

@@ -23,7 +23,7 @@ class TorchLine:
     """
 
     def __init__(self, ends: Ends, inputs: Inputs, batch_size: int | None, reader: Reader, double: bool):
-        self.ends, self.inputs, self.reader, self.double = ends, inputs, reader, double
+        self.ends, self.inputs, self.reader, self.double, self.batch_size = ends, inputs, reader, double, batch_size
         step = inputs.rows if batch_size is None else batch_size
         self._parts = [(begin, inputs.part(begin, begin + step)) for begin in range(0, inputs.rows, step)]
 
@@ -36,8 +36,7 @@ class TorchLine:
         return self._with(self.ends, self.inputs.part(0, examples))
 
     def _with(self, ends: Ends, inputs: Inputs) -> "TorchLine":
-        batch = self._parts[0][1].rows
-        return TorchLine(ends, inputs, batch, self.reader, self.double)
+        return TorchLine(ends, inputs, self.batch_size, self.reader, self.double)
 
     def call(self, state: dict[str, Any], begin: int, part: Inputs) -> Any:
         """Returns the reduced outputs of one batch for given weights."""
