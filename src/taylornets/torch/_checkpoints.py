@@ -78,7 +78,7 @@ def trainer_callback(folder: Path | str, *, every: int = 100) -> Any:
     """
     keep = Checkpoints(folder, every)
 
-    class Keep(library("transformers").TrainerCallback):
+    class KeepCheckpoints(library("transformers").TrainerCallback):
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             del args, control
             keep.finish(kwargs["model"], state.global_step)
@@ -91,7 +91,7 @@ def trainer_callback(folder: Path | str, *, every: int = 100) -> Any:
             del args, control
             keep.finish(kwargs["model"], state.global_step)
 
-    return Keep()
+    return KeepCheckpoints()
 
 
 def lightning_callback(folder: Path | str, *, every: int = 100) -> Any:
@@ -120,7 +120,7 @@ def lightning_callback(folder: Path | str, *, every: int = 100) -> Any:
     except ImportError:
         base = library("pytorch_lightning").Callback
 
-    class Keep(base):
+    class KeepCheckpoints(base):
         def on_train_start(self, trainer: Any, pl_module: Any) -> None:
             keep.finish(pl_module, trainer.global_step)
 
@@ -131,7 +131,7 @@ def lightning_callback(folder: Path | str, *, every: int = 100) -> Any:
         def on_train_end(self, trainer: Any, pl_module: Any) -> None:
             keep.finish(pl_module, trainer.global_step)
 
-    return Keep()
+    return KeepCheckpoints()
 
 
 def named_checkpoints(checkpoints: Any) -> list[tuple[str, Any]]:

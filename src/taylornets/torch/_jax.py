@@ -13,7 +13,7 @@ from taylornets._checks import ArgumentError
 from taylornets._regime import Regime, RegimeEvaluator, RegimeSettings
 from taylornets.torch._libraries import library, torchax
 from taylornets.torch._native import elementary
-from taylornets.torch._outputs import Inputs, chosen, failure, without_cache
+from taylornets.torch._outputs import ModuleInputs, chosen, failure, without_cache
 from taylornets.torch._states import checked_module, tensors
 
 _AGREEMENT = {8: 1e-9, 4: 1e-3}  # of both frameworks on the first inputs, relative, by bytes of a number
@@ -91,7 +91,7 @@ def from_module(
         taylornets._checks.ArgumentError: module: expected a torch.nn.Module in evaluation mode, got 'a module'. ...
     """
     checked_module("module", module)
-    few = Inputs.of(inputs).part(0, _FEW)
+    few = ModuleInputs.of(inputs).part(0, _FEW)
     parameters = {name: value for name, value in module.named_parameters() if value.is_floating_point()}
     params = {name: array(value) for name, value in parameters.items()}
     own = {name: array(value) for name, value in tensors(module).items() if name not in parameters}
@@ -120,7 +120,7 @@ def _arguments(x: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return tuple(map(converted, x)) if isinstance(x, tuple | list) else (converted(x),), {}
 
 
-def _compare(module: Any, call: Callable[..., Any], few: Inputs, params: Mapping[str, Any], output: Any) -> None:
+def _compare(module: Any, call: Callable[..., Any], few: ModuleInputs, params: Mapping[str, Any], output: Any) -> None:
     """Compares both frameworks on the first examples."""
     try:
         with library("torch").no_grad(), without_cache(module):

@@ -7,7 +7,7 @@ import numpy as np
 
 from taylornets.torch import _native
 from taylornets.torch._libraries import library
-from taylornets.torch._outputs import Inputs, Reader, called, without_cache
+from taylornets.torch._outputs import ModuleInputs, Reader, called, without_cache
 from taylornets.torch._states import Ends
 
 
@@ -22,7 +22,7 @@ class TorchLine:
         double: whether the computation is in float64 throughout.
     """
 
-    def __init__(self, ends: Ends, inputs: Inputs, batch_size: int | None, reader: Reader, double: bool):
+    def __init__(self, ends: Ends, inputs: ModuleInputs, batch_size: int | None, reader: Reader, double: bool):
         self.ends, self.inputs, self.reader, self.double, self.batch_size = ends, inputs, reader, double, batch_size
         step = inputs.rows if batch_size is None else batch_size
         self._parts = [(begin, inputs.part(begin, begin + step)) for begin in range(0, inputs.rows, step)]
@@ -35,16 +35,16 @@ class TorchLine:
         """Returns the line with the first examples only."""
         return self._with(self.ends, self.inputs.part(0, examples))
 
-    def _with(self, ends: Ends, inputs: Inputs) -> "TorchLine":
+    def _with(self, ends: Ends, inputs: ModuleInputs) -> "TorchLine":
         return TorchLine(ends, inputs, self.batch_size, self.reader, self.double)
 
-    def call(self, state: dict[str, Any], begin: int, part: Inputs) -> Any:
+    def call(self, state: dict[str, Any], begin: int, part: ModuleInputs) -> Any:
         """Returns the reduced outputs of one batch for given weights."""
         torch = library("torch")
         raw = torch.func.functional_call(self.ends.module, state, part.args, part.kwargs)
         return self.reader(raw, begin)
 
-    def _each(self, computed: Callable[[int, Inputs], Any]) -> list[Any]:
+    def _each(self, computed: Callable[[int, ModuleInputs], Any]) -> list[Any]:
         with without_cache(self.ends.module):
             return [computed(begin, part) for begin, part in self._parts]
 
@@ -67,7 +67,7 @@ class TorchLine:
         any_value = next(iter(self.ends.start.values()))
         dtype = next(value.dtype for value in self.ends.move.values())
 
-        def one(begin: int, part: Inputs) -> list[np.ndarray]:
+        def one(begin: int, part: ModuleInputs) -> list[np.ndarray]:
             parts = _native.terms(lambda t: self.call(self.ends.at(t), begin, part), max_order, dtype, any_value.device)
             return [part.detach().cpu().numpy() for part in parts]
 

@@ -17,14 +17,14 @@ _POSITIONS = 16
 
 
 @dataclass(frozen=True)
-class Inputs:
+class ModuleInputs:
     """Arguments of one call: positional and by keyword."""
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
 
     @classmethod
-    def of(cls, given: Any, dtype: Any = None) -> "Inputs":
+    def of(cls, given: Any, dtype: Any = None) -> "ModuleInputs":
         """Reads what the user passes; floating tensors take the precision of the computation, if given."""
         torch = library("torch")
 
@@ -61,14 +61,14 @@ class Inputs:
         every = (*self.args, *self.kwargs.values())
         return next(value.shape[0] for value in every if isinstance(value, torch.Tensor) and value.ndim)
 
-    def part(self, begin: int, end: int) -> "Inputs":
+    def part(self, begin: int, end: int) -> "ModuleInputs":
         """Returns the examples from `begin` to `end`."""
         torch = library("torch")
 
         def cut(value: Any) -> Any:
             return value[begin:end] if isinstance(value, torch.Tensor) and value.ndim else value
 
-        return Inputs(tuple(map(cut, self.args)), {name: cut(value) for name, value in self.kwargs.items()})
+        return ModuleInputs(tuple(map(cut, self.args)), {name: cut(value) for name, value in self.kwargs.items()})
 
 
 @contextlib.contextmanager
@@ -131,7 +131,7 @@ class Reader:
         positions: largest number of positions of token-level outputs.
     """
 
-    def __init__(self, first: Any, inputs: Inputs, output: str | int | None, labels: Any, positions: int):
+    def __init__(self, first: Any, inputs: ModuleInputs, output: str | int | None, labels: Any, positions: int):
         torch = library("torch")
         tensor, name = chosen(first, output)
         self._output, self.notes, self.sketched = output, [f"output {name}"] if name else list[str](), False
@@ -190,7 +190,7 @@ class Reader:
         return tensor if self._matrix is None else tensor @ environment.j2t_iso(environment.t2j_copy(self._matrix))
 
 
-def _positions(length: int, inputs: Inputs, most: int) -> Any:
+def _positions(length: int, inputs: ModuleInputs, most: int) -> Any:
     """Evenly spaced positions of every example, among those that its attention mask shows; shape `(n, positions)`."""
     torch = library("torch")
     mask = inputs.kwargs.get("attention_mask")

@@ -4,10 +4,10 @@ import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 import taylornets._regime as regimes
@@ -18,7 +18,7 @@ from taylornets.torch._groups import groups_of
 from taylornets.torch._libraries import library
 from taylornets.torch._line import TorchLine
 from taylornets.torch._native import NotDifferentiableError, elementary
-from taylornets.torch._outputs import Inputs, Reader, called, failure, without_cache
+from taylornets.torch._outputs import ModuleInputs, Reader, called, failure, without_cache
 from taylornets.torch._states import Ends, checked_module, ends, listed
 
 METHODS = ("auto", "native", "jax", "evaluations")
@@ -107,11 +107,11 @@ def regime(
     settings = RegimeSettings(max_order, threshold, tolerance, task)
     dtype = getattr(torch, precision)
     both = ends(*comparable(module0, module1), buffers, dtype)
-    given = Inputs.of(inputs, dtype)
+    given = ModuleInputs.of(inputs, dtype)
     line = opened(both, given, batch_size, output, labels, positions)
     if line.reader.sketched and task == "auto":
         settings = dataclasses.replace(settings, task="regression")  # a sketch has no classes
-    how = Method(settings, method, Path(folder) if folder is not None else None, progress)
+    how = MethodOfLine(settings, method, Path(folder) if folder is not None else None, progress)
     found = how(line)
     if groups is None:
         return found
@@ -128,7 +128,7 @@ def check(module0: Any, module1: Any, inputs: Any) -> None:
         inputs: as in `regime`.
     """
     dtype = library("torch").float64
-    opened(ends(*comparable(module0, module1), "move", dtype), Inputs.of(inputs, dtype), None, None, None, 1)
+    opened(ends(*comparable(module0, module1), "move", dtype), ModuleInputs.of(inputs, dtype), None, None, None, 1)
 
 
 def comparable(first: Any, last: Any) -> tuple[Any, Any]:
@@ -147,7 +147,9 @@ def _merged(module: Any) -> Any:
     return copy.deepcopy(module).merge_and_unload().eval()
 
 
-def opened(both: Ends, inputs: Inputs, batch_size: int | None, output: Any, labels: Any, positions: int) -> TorchLine:
+def opened(
+    both: Ends, inputs: ModuleInputs, batch_size: int | None, output: Any, labels: Any, positions: int
+) -> TorchLine:
     """Builds the line, with the outputs chosen by a call on the first example."""
     torch = library("torch")
     few = inputs.part(0, 1)
@@ -170,7 +172,7 @@ def opened(both: Ends, inputs: Inputs, batch_size: int | None, output: Any, labe
 
 
 @dataclass(frozen=True)
-class Method:
+class MethodOfLine:
     """Computes the regime of a line.
 
     Attributes:
@@ -241,7 +243,7 @@ class Method:
         del values
         found = _jax.regime_of(line, self.settings)
         versions = f"PyTorch {library('torch').__version__}, torchax {library('torchax').__version__}"
-        computed = "; ".join(filter(None, [f"Taylor mode in JAX {jax.__version__} ({versions})", *notes]))
+        computed = "; ".join(filter(None, [f"Taylor mode in JAX {metadata.version('jax')} ({versions})", *notes]))
         return dataclasses.replace(
             found, computed=computed, fixed=line.ends.fixed, displacement=line.ends.displacement()
         )
