@@ -15,6 +15,11 @@ from typing import Any
 
 from taylornets.torch._libraries import library
 
+# As of PyTorch 2.13, wrong from order two on; without forward mode: cdist.
+_WRONG = (
+    "det", "logdet", "slogdet", "solve", "solve_ex", "cholesky_solve", "cholesky_inverse", "householder_product", "orgqr", "cdist",
+)  # fmt: skip
+
 
 class NotDifferentiableError(RuntimeError):
     """A function without correct nested derivatives in PyTorch."""
@@ -122,7 +127,7 @@ def _tables() -> tuple[dict[Any, Callable[..., Any]], dict[Any, str], dict[Any, 
     wrong = {
         getattr(place, name): name
         for place in (torch, torch.linalg, torch.Tensor)
-        for name in ("det", "logdet", "slogdet", "solve", "solve_ex", "cdist")
+        for name in _WRONG
         if hasattr(place, name)
     }
     double = torch.Tensor.double
