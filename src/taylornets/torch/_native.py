@@ -17,7 +17,8 @@ from taylornets.torch._libraries import library
 
 # As of PyTorch 2.13, wrong from order two on; without forward mode: cdist.
 _WRONG = (
-    "det", "logdet", "slogdet", "solve", "solve_ex", "cholesky_solve", "cholesky_inverse", "householder_product", "orgqr", "cdist",
+    "det", "logdet", "slogdet", "solve", "solve_ex", "cholesky_solve", "cholesky_inverse", "householder_product", "orgqr",
+    "cdist",
 )  # fmt: skip
 
 
