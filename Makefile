@@ -8,8 +8,10 @@ CONSTRAINTS := constraints.txt
 # Folders and files to test; all tests if empty.
 TESTS :=
 OUT ?= reproduction
+# What provides PyTorch; a wheel without CUDA, for example, is TORCH=torch==2.13.0+cpu.
+TORCH := torch
 
-.PHONY: reproduce test lint bench newest lowest clean FORCE
+.PHONY: reproduce test test-torch lint bench newest lowest clean FORCE
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "taylornets needs Python 3.11 or newer; set PYTHON=")'
@@ -32,6 +34,10 @@ reproduce: $(VENV)/.cli
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
+
+test-torch: $(VENV)/.test
+	$(PIP) $(addprefix -c ,$(CONSTRAINTS)) -e '.[torch,hf]' '$(TORCH)'
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/pytorch
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

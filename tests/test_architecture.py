@@ -48,11 +48,14 @@ ROOF = LEVELS["learning"]
 # The places that import by name while the program runs: the command line, which must start without its extras, the helper
 # that imports every module of a room with a registry, the roof, which loads the estimators when they are asked for, and the
 # reader of checkpoints, which loads Orbax or safetensors, extras, where a checkpoint is of its kind.
+# reader of checkpoints, which loads Orbax, an extra, where a checkpoint is of its kind, and the one place that loads PyTorch.
 DYNAMIC = {
     "__init__.py",
     "cli/__init__.py",
     "_discover.py",
     "_checkpoints.py",
+    "diagnosis/_checkpoints.py",
+    "torch/_libraries.py",
 }
 
 # `taylornets.targets.Polynomial` keeps the name that users call.
@@ -70,6 +73,7 @@ WIDE = {
     "_fit/_path.py fit_path": "contract: what `fit` takes",
     "_regime/_regime.py regime": "contract",
     "_regime/_path.py regime_path": "contract, with what `regime` takes",
+    "torch/_regime.py regime": "contract, and the choices of inputs and outputs that only PyTorch has",
     "certificates/_dual.py certify": "contract",
     "estimators/_taylor.py TaylorEstimator.__init__": "contract: the parameters of a scikit-learn estimator",
     "cli/_app.py fit": "one parameter per option",

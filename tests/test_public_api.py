@@ -128,7 +128,8 @@ before = dict(jax.config.values)
 import taylornets
 assert dict(jax.config.values) == before
 assert not jax.config.jax_enable_x64
-heavy = {"matplotlib", "sklearn", "typer", "rich", "jinja2", "cvxpy", "pandas", "polars", "distributed", "joblib"}
+heavy = {"matplotlib", "sklearn", "typer", "rich", "jinja2", "cvxpy", "pandas", "polars", "distributed", "joblib",
+         "torch", "torchax", "transformers", "peft"}
 loaded = heavy & set(sys.modules)
 assert not loaded, loaded
 assert "TaylorRegressor" in dir(taylornets)

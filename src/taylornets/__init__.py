@@ -31,11 +31,12 @@ from taylornets import (
     optimizers,
     randomization,
     targets,
+    torch,
     training,
 )
 from taylornets._checks import ArgumentError
 from taylornets._fit import FitError, FitResult, Status, fit, fit_path
-from taylornets._regime import Regime, RegimePath, regime, regime_path
+from taylornets._regime import Regime, RegimePath, regime, regime_from_evaluations, regime_path
 from taylornets.certificates import Certificate, certify
 from taylornets.expansion import cost, explain, linearize, taylor_expand, taylor_terms
 from taylornets.objectives import Objective, objective
@@ -54,8 +55,8 @@ __all__ = [
     "RegimePath", "Stationarity", "Status", "TaylorClassifier", "TaylorRegressor", "TaylorizedTraining", "TwoLayerNetwork",
     "activations", "certificates", "certify", "compat", "cost", "dynamics", "explain", "expressivity", "fit", "fit_path",
     "generalization", "kernels", "learners", "linearize", "load", "losses", "models", "objective", "optimizers",
-    "randomization", "regime", "regime_path", "save", "stationarity", "targets", "taylor_expand", "taylor_terms",
-    "taylorized_training", "training",
+    "randomization", "regime", "regime_from_evaluations", "regime_path", "save", "stationarity", "targets",
+    "taylor_expand", "taylor_terms", "taylorized_training", "torch", "training",
 ]  # fmt: skip
 
 # Imported on first access: only the estimators depend on scikit-learn.

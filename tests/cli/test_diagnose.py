@@ -28,6 +28,7 @@ from taylornets.diagnosis import DiagnosisRequest
 from taylornets.diagnosis._beyond import restored
 from taylornets.diagnosis._data import named, settled
 from taylornets.diagnosis._run import _prepared
+from taylornets.diagnosis._user_model import TorchModel, build
 from taylornets.records import Table
 
 Run = Callable[..., tuple[int, str, str]]
@@ -143,7 +144,10 @@ def test_batches_without_end_and_numbers_as_targets(run: Run, tmp_path: Path):
 
 def prepared(factory: str, **options: Any) -> Any:
     """Model, data and loss as used by the study."""
-    return _prepared(DiagnosisRequest(f"{FILE}:{factory}", Path("out"), "", **options))
+    request = DiagnosisRequest(f"{FILE}:{factory}", Path("out"), "", **options)
+    built = build(request.where, request.learning_rate)
+    assert not isinstance(built, TorchModel)
+    return _prepared(request, built)
 
 
 def test_modules_of_frameworks_are_functions_of_their_parameters():

@@ -1,5 +1,12 @@
-"""The regime of a trained network: which Taylor orders account for its change in function space (theory 10)."""
+"""The regime of a trained network: which Taylor orders account for its change in function space (theory 10 and 14)."""
 
+from taylornets._regime._evaluations import MOST as MOST
+from taylornets._regime._evaluations import UNRELIABLE as UNRELIABLE
+from taylornets._regime._evaluations import Terms as Terms
+from taylornets._regime._evaluations import assembled as assembled
+from taylornets._regime._evaluations import coefficients as coefficients
+from taylornets._regime._evaluations import from_values as from_values
+from taylornets._regime._evaluations import regime_from_evaluations as regime_from_evaluations
 from taylornets._regime._evaluator import RegimeEvaluator as RegimeEvaluator
 from taylornets._regime._groups import LayerGroups as LayerGroups
 from taylornets._regime._path import regime_path as regime_path
@@ -8,6 +15,7 @@ from taylornets._regime._regime import regime as regime
 from taylornets._regime._result import Regime as Regime
 from taylornets._regime._since import RegimePath as RegimePath
 from taylornets._regime._summation import Singularities as Singularities
+from taylornets._regime._values import Values as Values
 
 __all__ = [
     "LayerGroups",
@@ -17,5 +25,6 @@ __all__ = [
     "RegimeSettings",
     "Singularities",
     "regime",
+    "regime_from_evaluations",
     "regime_path",
 ]

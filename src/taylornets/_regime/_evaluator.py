@@ -19,7 +19,7 @@ from taylornets._regime._result import Regime
 from taylornets._trees import Line, Segment, leaf_name, refuse_not_finite, refuse_unusable, rows, same
 from taylornets.expansion import warn_of_other_slopes
 
-_NOISE = "the unexplained part may be due to rounding alone"
+NOISE = "the unexplained part may be due to rounding alone"
 
 
 class RegimeEvaluator:
@@ -85,7 +85,7 @@ class RegimeEvaluator:
         drift, why = programs.drift(end)
         reasons = {"term": orders.reason} | line.reasons | {"ntk_drift": why, "resummed": why_short} | more.reasons
         if not orders.explained(self._settings.threshold) and orders.nearest <= line.rounding:
-            reasons["explained"] = _NOISE
+            reasons["explained"] = NOISE
         return Regime(
             max_order=most,
             movement=orders.size / math.sqrt(self._count),
@@ -98,7 +98,7 @@ class RegimeEvaluator:
             even=line.even,
             radius=line.radius,
             radius_limit=line.limit,
-            agreement=_agreement(orders) if programs.classes else (),
+            agreement=agreement(orders) if programs.classes else (),
             ntk_drift=drift,
             displacement=self._displacement(params1),
             threshold=self._settings.threshold,
@@ -172,7 +172,7 @@ def _refuse_not_finite(argument: str, params: Any) -> None:
     refuse_not_finite(argument, [leaf for _, leaf in with_paths], [leaf_name(path) for path, _ in with_paths])
 
 
-def _agreement(orders: Orders) -> tuple[float, ...]:
+def agreement(orders: Orders) -> tuple[float, ...]:
     """Fraction of predicted classes that agree with the model at the end point, by order; NaN where outputs are not finite."""
     right = np.asarray(classes(jnp.asarray(orders.last)))
     models = np.cumsum(orders.terms, axis=0)[1:]

@@ -20,7 +20,7 @@ _OCTAVES = 10  # down to 1/256
 NODES = tuple(float(t) for t in LIMIT * 2.0 ** (-np.arange(_STEPS_PER_OCTAVE * _OCTAVES + 1)[::-1] / _STEPS_PER_OCTAVE))
 
 _LOOP = "not evaluated outside the segment: the model has a while loop, which may not terminate there"
-_HIDDEN = "if the error crosses the tolerance, it does so where the output change is at the level of rounding"
+HIDDEN = "if the error crosses the tolerance, it does so where the output change is at the level of rounding"
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def along(programs: Programs, end: Sequence[Any], orders: Orders, tolerance: flo
         math.nan if math.isnan(error) else distances.radius(k, rounding) for k, error in enumerate(orders.error, 1)
     )
     if any(math.isnan(r) and not math.isnan(e) for r, e in zip(radius, orders.error, strict=True)):
-        reasons["radius"] = _HIDDEN
+        reasons["radius"] = HIDDEN
     return Along(radius, distances.points[-1][0], even, rounding, reasons)
 
 

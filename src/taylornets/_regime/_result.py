@@ -57,6 +57,11 @@ class Regime:
             resummation, `error`, their `median` and `kind`; None if fewer than four orders are known.
         groups: layer groups: radii of convergence if only one group moves and if all others move, and interactions
             `G_ab = ½⟨D²f[Δ_a, Δ_b], M⟩/‖M‖²`; None if not requested.
+        computed: how the terms were computed, if not by Taylor mode in JAX: one sentence with the libraries and the checks.
+        term_error: estimated error of the terms of order 1 and higher, relative to `‖f_k‖`, or to `‖M‖/10` for smaller
+            terms; empty for terms that are exact up to rounding.
+        evaluations: number of evaluations of the model along the line, if the terms were computed from them.
+        by_group: the regime when only one group of leaves moves and the others stay at `θ0`, by name of the group.
 
     Example:
         >>> import jax.numpy as jnp, taylornets as tn
@@ -89,6 +94,10 @@ class Regime:
     pieces: Mapping[int, int | None] = field(default_factory=dict[int, int | None])
     singularities: Singularities | None = None
     groups: LayerGroups | None = None
+    computed: str = ""
+    term_error: tuple[float, ...] = ()
+    evaluations: int = 0
+    by_group: Mapping[str, "Regime"] = field(default_factory=dict[str, "Regime"])
 
     @property
     def order(self) -> int | None:
@@ -108,10 +117,24 @@ class Regime:
             return "not finite: the outputs at the end point are NaN or infinite"
         if math.isnan(self.error[0]):
             return self._without_orders
+        if self._undetermined:
+            return self._undetermined
         best = self.order
         if best is not None:
             return within(self, best)
         return without(self) + (f"; {self.reasons['explained']}" if "explained" in self.reasons else "")
+
+    @property
+    def _undetermined(self) -> str:
+        """The verdict if no reliable order explains enough and the remaining ones are not reliable."""
+        known = sum(not math.isnan(error) for error in self.error)
+        if self.order is not None or not self.term_error or known == self.max_order:
+            return ""
+        which = "order 1 explains" if known == 1 else f"orders up to {known} explain"
+        rest = (
+            f"order {known + 1} has" if known + 1 == self.max_order else f"orders {known + 1} to {self.max_order} have"
+        )
+        return f"undetermined: {which} {_percent(self.explained[known - 1])} of the output change, and {rest} no reliable value"
 
     @property
     def _without_orders(self) -> str:
@@ -140,6 +163,12 @@ class Regime:
                 f"{parts}, NTK drift {_number(self.ntk_drift)}",
                 *self._beyond,
                 f"(verdict: at least {100 * self.threshold:g} % explained; radius: relative error below {self.tolerance:g})",
+                *(
+                    [f"estimated errors of the terms: {', '.join(map(_number, self.term_error))}"]
+                    if self.term_error
+                    else []
+                ),
+                *self.group_lines,
                 *self.notes,
             ]
         )
@@ -163,6 +192,16 @@ class Regime:
         return tuple(lines)
 
     @property
+    def group_lines(self) -> tuple[str, ...]:
+        """One line per group, the group whose first order has the smallest radius first."""
+        ranked = sorted(self.by_group.items(), key=lambda item: (math.isnan(r := item[1].radius[0]), r))
+        return tuple(
+            f"{name} alone: {_percent(found.movement / self.movement if self.movement else math.nan)} of the size of the "
+            f"output change, radius of order 1 {_number(found.radius[0])}; {found.verdict}"
+            for name, found in ranked
+        )
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """Notes on settings that differ between the end points, and on missing values with their reasons."""
         found: list[str] = []
@@ -177,6 +216,8 @@ class Regime:
             if reason in verdict:
                 continue
             by_reason.setdefault(reason, []).append(_FIELDS.get(name, name))
+        if self.computed:
+            found.append(self.computed + (f" ({self.evaluations} evaluations)" if self.evaluations else ""))
         return (*found, *(f"{', '.join(names)}: {reason}" for reason, names in by_reason.items()))
 
     def __str__(self) -> str:

@@ -17,7 +17,9 @@ from taylornets._checks import ArgumentError, shown
 from taylornets._trees._leaves import leaf_name, moves
 
 _EXPECTED = "a function f(params, *args, **kwargs)"
-_TORCH = "Convert tensors with jnp.asarray(t.detach().numpy()) and write the model in JAX; PyTorch modules are not supported."
+_TORCH = (
+    "Use tn.torch.regime, or f, params, buffers = tn.torch.from_module(module, inputs) for JAX functions and arrays."
+)
 
 
 def _library(value: Any) -> str:

@@ -13,7 +13,22 @@ import typer
 
 from taylornets._checks import ArgumentError
 from taylornets.cli import load
-from taylornets.cli._options import number, once, whole
+from taylornets.cli._options import (
+    After,
+    Before,
+    Data,
+    Decimal,
+    Encoding,
+    Groups,
+    Model,
+    Pickle,
+    Separator,
+    Task,
+    Text,
+    number,
+    once,
+    whole,
+)
 from taylornets.cli._wording import translated, word
 
 DONE, BROKEN, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
@@ -92,27 +107,13 @@ def sweep(
     return load("_sweep").run(config, out=out, resume=resume, scheduler=scheduler, workers=workers)
 
 
-Encoding = Annotated[
-    str | None, typer.Option("--encoding", metavar="NAME", help="Encoding of a text file; detected by default.")
-]
-Separator = Annotated[
-    str | None, typer.Option("--separator", metavar="CHARACTER", help="Separator of a text file; detected by default.")
-]
-Decimal = Annotated[str, typer.Option("--decimal", metavar=".|,", help="Decimal separator of a text file.")]
-Data = Annotated[str, typer.Argument(metavar="DATA", help="CSV, Parquet or NPZ file, or sklearn:NAME (sklearn:iris).")]
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="Model file or output folder of `fit`.")]
-
-
 @app.command()
 def fit(
     data: Data,
     target: Annotated[list[str] | None, typer.Option("--target", metavar="COLUMN", help="Target column.")] = None,
     order: Annotated[int, whole("--order", "K", "Order of the Taylor model; 1 is the NTK model.")] = 2,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for model and report.")] = Path("fit"),
-    task: Annotated[
-        str,
-        typer.Option("--task", metavar="auto|classification|regression", help="Inferred from the target by default."),
-    ] = "auto",
+    task: Task = "auto",
     width: Annotated[int, whole("--width", "M", "Number of hidden units (even).")] = 256,
     penalty: Annotated[
         float | None, number("--penalty", "NUMBER", "Penalty λ; selected on validation rows by default.")
@@ -188,13 +189,15 @@ def diagnose(
         str | None,
         typer.Option("--data", metavar="DATA", help="Replaces the data of the factory: NPZ with x and y, or a table."),
     ] = None,
+    before: Before = None,
+    after: After = None,
+    text: Text = None,
+    groups: Groups = None,
+    pickle: Pickle = False,
     target: Annotated[
         list[str] | None, typer.Option("--target", metavar="COLUMN", help="Target column of the table.")
     ] = None,
-    task: Annotated[
-        str,
-        typer.Option("--task", metavar="auto|classification|regression", help="Inferred from the target by default."),
-    ] = "auto",
+    task: Task = "auto",
     loss: Annotated[
         str | None, typer.Option("--loss", metavar="NAME", help="Replaces the loss of the factory: softmax, squared, …")
     ] = None,
@@ -238,15 +241,16 @@ def diagnose(
     room = load("_diagnose")
     if init:
         return room.init(where)
-    if where is None:
+    if where is None and before is None and after is None:
         raise ArgumentError("FILE.py:FACTORY", "a file and a function in it", "none", "`--init` writes a starter file.")
     options = {
+        "before": before, "after": after, "text": text, "groups": groups, "pickle": pickle,
         "data": data, "target": once("--target", target), "task": task, "loss": loss, "checkpoints": tuple(checkpoints or ()),
         "start": start, "fixed": fixed, "orders": room.orders("--orders", orders), "max_order": max_order, "steps": steps,
         "batch_size": batch_size, "probe": probe, "learning_rate": learning_rate, "threshold": threshold,
         "tolerance": tolerance, "image_shape": room.image_shape(images), "seed": seed, "out": out, "resume": resume,
     }  # fmt: skip
-    return room.run(where, options, _words, x64)
+    return room.run(where or "", options, _words, x64)
 
 
 @app.command()

@@ -1,10 +1,39 @@
-"""Numeric options, validated when they are parsed; the message states the expected and the given value."""
+"""Options that several commands share or that need a parser; an error states the expected and the given value."""
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from taylornets._checks import ArgumentError
+
+Encoding = Annotated[
+    str | None, typer.Option("--encoding", metavar="NAME", help="Encoding of a text file; detected by default.")
+]
+Separator = Annotated[
+    str | None, typer.Option("--separator", metavar="CHARACTER", help="Separator of a text file; detected by default.")
+]
+Decimal = Annotated[str, typer.Option("--decimal", metavar=".|,", help="Decimal separator of a text file.")]
+Data = Annotated[str, typer.Argument(metavar="DATA", help="CSV, Parquet or NPZ file, or sklearn:NAME (sklearn:iris).")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="Model file or output folder of `fit`.")]
+Task = Annotated[
+    str, typer.Option("--task", metavar="auto|classification|regression", help="Inferred from the target by default.")
+]
+Before = Annotated[
+    Path | None,
+    typer.Option("--before", metavar="DIR", help="Model of Hugging Face before fine-tuning, a local folder."),
+]
+After = Annotated[
+    Path | None,
+    typer.Option("--after", metavar="DIR", help="The same model after fine-tuning, or a PEFT adapter over it."),
+]
+Text = Annotated[str | None, typer.Option("--text", metavar="COLUMN", help="Column of --data with texts to tokenize.")]
+Groups = Annotated[
+    str | None, typer.Option("--groups", metavar="kind|block", help="PyTorch: also move one group of layers at a time.")
+]
+Pickle = Annotated[
+    bool, typer.Option("--pickle", help="Accept folders with pickled weights, read with weights_only=True.")
+]
 
 
 def whole(option: str, metavar: str, text: str) -> Any:

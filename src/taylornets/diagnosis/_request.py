@@ -39,6 +39,11 @@ class DiagnosisRequest:
         image_shape: image shape of an input; None to infer it, empty for no images.
         seed: random seed of splits and batches.
         resume: continue an interrupted run.
+        before: folder of a model of Hugging Face before fine-tuning; then there is no factory.
+        after: folder of the model after fine-tuning, or of an adapter.
+        text: column of the table with texts to tokenize.
+        groups: for PyTorch: "kind" or "block" to move one group of layers at a time.
+        pickle: whether folders may hold pickles.
     """
 
     where: str
@@ -62,6 +67,11 @@ class DiagnosisRequest:
     image_shape: tuple[int, ...] | None = None
     seed: int = 0
     resume: bool = False
+    before: Path | None = None
+    after: Path | None = None
+    text: str | None = None
+    groups: str | None = None
+    pickle: bool = False
 
 
 def check_settings(request: DiagnosisRequest) -> None:
@@ -87,6 +97,7 @@ def check_settings(request: DiagnosisRequest) -> None:
         _checks.choice("fixed", request.fixed, ("start", "end"))
     if request.start == "first" and not request.checkpoints:
         raise _checks.ArgumentError("start", "'factory' without `checkpoints`", "'first'")
+    check_folders(request)
     if request.target is not None and request.data is None:
         raise _checks.ArgumentError("target", "a table in `data`", "none")
 
@@ -102,3 +113,20 @@ def refuse_other_settings(subject: UserModel, paths: Sequence[Path], trees: Sequ
                 "Pass `fixed='start'` to keep those of the initialization, or `fixed='end'` to use the checkpoint's."
             )
             raise _checks.ArgumentError(str(path), expected, f"different values at {', '.join(settings[:5])}", advice)
+
+
+def check_folders(request: DiagnosisRequest) -> None:
+    """Rejects incomplete requests for two folders, and options that apply to others."""
+    folders = {"before": request.before, "after": request.after}
+    if not any(folders.values()):
+        for name in ("text", "pickle"):
+            if getattr(request, name):
+                raise _checks.ArgumentError(name, "two folders, `before` and `after`", "none")
+        return
+    missing = next((name for name, folder in folders.items() if folder is None), None)
+    if missing is not None:
+        raise _checks.ArgumentError(missing, "a folder of Hugging Face", "none", "Pass both `before` and `after`.")
+    if request.where:
+        raise _checks.ArgumentError("where", "either a factory or two folders", "both", "Drop one of them.")
+    if request.data is None:
+        raise _checks.ArgumentError("data", "the probe inputs: a table with texts, or an NPZ file", "none")

@@ -29,9 +29,19 @@ from taylornets.diagnosis._beyond import (
 )
 from taylornets.diagnosis._data import Data, images, named, settled
 from taylornets.diagnosis._figures import FULL
+from taylornets.diagnosis._pytorch import diagnose_torch, folders
 from taylornets.diagnosis._request import DiagnosisRequest, check_settings, refuse_other_settings
 from taylornets.diagnosis._sections import RegimeFindings, story
-from taylornets.diagnosis._user_model import WHERE, UserModel, build, check_runs, opened, said
+from taylornets.diagnosis._user_model import (
+    WHERE,
+    FrameworkModel,
+    TorchModel,
+    UserModel,
+    build,
+    check_runs,
+    opened,
+    said,
+)
 from taylornets.losses import Loss
 from taylornets.records import environment
 from taylornets.records.folders import check_folder, prepare_folder
@@ -84,7 +94,12 @@ def diagnose(request: DiagnosisRequest, progress: Progress) -> Diagnosed:
     check_settings(request)
     check_folder(request.out, "diagnose", lambda out: records.load_page_run(out, ("diagnosis",)))
     with stage(progress, "reading"):
-        subject, data, target = _prepared(request)
+        built = folders(request) if request.before is not None else build(request.where, request.learning_rate)
+    if isinstance(built, TorchModel):
+        record, found = diagnose_torch(request, built, progress, start)
+        return Diagnosed(record, found, None)
+    with stage(progress, "reading"):
+        subject, data, target = _prepared(request, built)
         paths = _checkpoints.series(request.checkpoints)
         trees = [_checkpoints.read(path, subject.params) for path in paths]
     if trees and request.start == "first":
@@ -127,9 +142,8 @@ def diagnose(request: DiagnosisRequest, progress: Progress) -> Diagnosed:
     return Diagnosed(record, found[-1], training)
 
 
-def _prepared(request: DiagnosisRequest) -> tuple[UserModel, Data, Task]:
+def _prepared(request: DiagnosisRequest, built: UserModel | FrameworkModel) -> tuple[UserModel, Data, Task]:
     """Loads model, data and loss, and checks that they fit together before anything is written."""
-    built = build(request.where, request.learning_rate)
     path = Path(request.where.rpartition(":")[0])
     given = named(request.data, request.target, request.task) if request.data is not None else built.data
     try:

@@ -61,7 +61,24 @@ class FrameworkModel:
     loss: Any
 
 
-def build(where: str, learning_rate: float) -> UserModel | FrameworkModel:
+@dataclass(frozen=True)
+class TorchModel:
+    """Two states of a PyTorch module, from a factory or from folders.
+
+    Attributes:
+        before: the module with the initial weights.
+        after: a module, a state dict, or checkpoints as in `tn.torch.regime_path`.
+        inputs: probe inputs.
+        kind: description of the model.
+    """
+
+    before: Any
+    after: Any
+    inputs: Any
+    kind: str
+
+
+def build(where: str, learning_rate: float) -> UserModel | FrameworkModel | TorchModel:
     """Calls the factory.
 
     Args:
@@ -88,6 +105,16 @@ def build(where: str, learning_rate: float) -> UserModel | FrameworkModel:
         advice = f"The file defines {', '.join(defined[:8])}." if defined else ""
         raise _checks.ArgumentError(WHERE, f"a function {name} in {path}", got, advice)
     found = _called(factory, path, "a factory that returns " + FORMS)
+    if isinstance(found, tuple) and len(found) == 3 and is_torch(found[0]):
+        return TorchModel(*found, "a PyTorch module")
+    if is_torch(found) or (isinstance(found, tuple) and found and is_torch(found[0])):
+        got = (
+            "a PyTorch module alone"
+            if is_torch(found)
+            else f"a tuple of {len(found)} that begins with a PyTorch module"
+        )
+        expected = "(before, after, inputs): a module, another state of it (or a folder of checkpoints), probe inputs"
+        raise _checks.ArgumentError(WHERE, expected, got)
     if isinstance(found, tuple) and len(found) == 5:
         f, params, data, optimizer, loss = found
         if not callable(f):
@@ -156,6 +183,12 @@ def _optimizer(found: Any) -> Any:
 def _flax(part: str) -> Any:
     """Returns a module of Flax if the user's file has imported it."""
     return sys.modules.get(f"flax.{part}")
+
+
+def is_torch(model: Any) -> bool:
+    """Returns whether a value is a PyTorch module; PyTorch is imported only if the user's file has done so."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(model, torch.nn.Module)
 
 
 def framework(model: Any) -> str:
