@@ -1,5 +1,7 @@
 """The layout of the features by kind of device, and the precision of products: programs as text, and equal results."""
 
+# pyright: reportAttributeAccessIssue=false
+
 import re
 from types import SimpleNamespace
 

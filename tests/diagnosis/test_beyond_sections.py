@@ -1,5 +1,7 @@
 """Sections on what lies beyond the orders, parameters saved during training, and the sharpness against 2/η."""
 
+# pyright: reportCallIssue=false, reportIndexIssue=false
+
 import json
 import math
 

@@ -1,5 +1,7 @@
 """Predictive standard deviations of the kernel estimators against scikit-learn's Gaussian process and plain NumPy."""
 
+# pyright: reportIncompatibleMethodOverride=false
+
 import numpy as np
 import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor

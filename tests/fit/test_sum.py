@@ -1,5 +1,7 @@
 """The sum of the linear and the quadratic term: elimination, certificate and parts (theory 12)."""
 
+# pyright: reportOptionalMemberAccess=false
+
 from typing import Any
 
 import jax

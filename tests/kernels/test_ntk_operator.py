@@ -1,5 +1,7 @@
 """The NTK operator against products of explicit Jacobians."""
 
+# pyright: reportOptionalMemberAccess=false, reportCallIssue=false, reportArgumentType=false
+
 import json
 
 import jax

@@ -1,5 +1,7 @@
 """The hierarchical representation, against Monte Carlo, exact spans and brute force (theory 16)."""
 
+# pyright: reportOptionalMemberAccess=false
+
 import warnings
 from typing import Any
 

@@ -1,5 +1,7 @@
 """The map of learners, from records with known numbers of examples."""
 
+# pyright: reportAttributeAccessIssue=false
+
 import math
 from typing import Any
 

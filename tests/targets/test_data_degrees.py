@@ -1,5 +1,7 @@
 """The section on degrees in the report of `taylornets fit`."""
 
+# pyright: reportIndexIssue=false
+
 import re
 
 import numpy as np

@@ -102,8 +102,9 @@ def fit(
         return result
     if linear_kernel is not None:
         raise _checks.ArgumentError("linear_kernel", "None except for model='linear+quadratic'", f"model={model!r}")
+    single: Any = model  # a sum has returned above
     risk = objective(
-        net, x, y, model=model, loss=loss, penalty=penalty, power=power, chunk_size=chunk_size,
+        net, x, y, model=single, loss=loss, penalty=penalty, power=power, chunk_size=chunk_size,
         sample_weight=sample_weight,
     )  # fmt: skip
     check_copies(risk, rank, model)

@@ -90,8 +90,9 @@ def fit_path(
         return _kept(problem.path(penalties, initial_block(problem, w_init), tol=tol, max_steps=max_steps), throw)
     for penalty in penalties:
         _checks.positive("penalties", penalty)
+    single: Any = model  # a sum has returned above
     risk = objective(
-        net, x, y, model=model, loss=loss, penalty=penalties[0], power=power, chunk_size=chunk_size,
+        net, x, y, model=single, loss=loss, penalty=penalties[0], power=power, chunk_size=chunk_size,
         sample_weight=sample_weight,
     )  # fmt: skip
     check_copies(risk, rank, model)

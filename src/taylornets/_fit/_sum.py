@@ -83,7 +83,7 @@ def check_sum(method: Any, rank: Any) -> None:
 
 def initial_block(problem: "SumProblem", w: Any) -> Array | None:
     """Returns the initial displacement of the quadratic block, from `W` or from a pair `(V, W)`."""
-    block = w[1] if isinstance(w, tuple) and len(w) == 2 else w
+    block: Any = w[1] if isinstance(w, tuple) and len(w) == 2 else w
     return None if block is None else problem.risk.displacement(block)
 
 
@@ -151,7 +151,7 @@ class SumProblem:
         y, quadratic = risk.targets(), risk.outputs(found.w)
         z = loss.coefficients(quadratic - y)
         if self.own:
-            net = risk.net
+            net: Any = risk.net
             _, pull = jax.vjp(lambda v: net.prepare(risk.x, (1,)).term(1, v), jnp.zeros_like(net.w0))
             v = -pull(z)[0]
             linear, norm = net.prepare(risk.x, (1,)).term(1, v), jnp.sum(v**2)

@@ -100,7 +100,7 @@ class Exp(Activation):
 
 
 # Polynomials with a name of their own, by their coefficients.
-_NAMED = {(0.0, 0.0, 1.0): "square"}
+_NAMED: dict[tuple[float, ...], str] = {(0.0, 0.0, 1.0): "square"}
 
 
 @dataclasses.dataclass(frozen=True)

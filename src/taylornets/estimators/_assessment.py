@@ -86,7 +86,7 @@ def shares_of(estimator: Any, model: Any, weight: np.ndarray) -> RowShares:
     return RowShares(np.setdiff1d(rows, chosen), chosen, None, WARM if estimator.warm_start and not void else void)
 
 
-def counted_certificate(net: Any, w: np.ndarray, scaled: np.ndarray, labels: np.ndarray, order: int) -> RiskCertificate:
+def counted_certificate(net: Any, w: Any, scaled: np.ndarray, labels: np.ndarray, order: Any) -> RiskCertificate:
     """Certifies a single order from counted rows.
 
     Args:

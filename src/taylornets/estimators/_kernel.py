@@ -64,7 +64,9 @@ def posterior_deviations(
     kept = weight > 0
     x, weight, coefficients = x[kept], weight[kept], coefficients[kept]
     roots = np.sqrt(weight)[:, None]
-    system = np.asarray(weighted_gram(kernel, x, roots.astype(x.dtype)), float) + ridge * np.eye(len(x))
+    system = np.asarray(
+        weighted_gram(kernel, jnp.asarray(x), jnp.asarray(roots.astype(x.dtype))), float
+    ) + ridge * np.eye(len(x))
     scaled = coefficients / roots
     scale = np.sum(scaled * (system @ scaled), axis=0) / len(x)
     between = roots * np.asarray(_plain(kernel, jnp.asarray(x), jnp.asarray(new)), float)

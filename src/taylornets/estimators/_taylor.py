@@ -231,7 +231,8 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
             problem = problem._replace(x=self._scaled(problem.x), y=self._encode(problem.y))
             net = self._settings.network(self.initial_weights_, self.signs_)
             risk = self._settings.objective(net, problem, self.penalty_)
-            return certified(risk, self.displacement_, len(problem.x))
+            w: Any = self.displacement_
+            return certified(risk, w, len(problem.x))
 
     def __repr__(self, N_CHAR_MAX: Any = 700) -> str:
         text = BaseEstimator.__repr__(self, N_CHAR_MAX)
@@ -259,8 +260,8 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         half = generator.choice([-1.0, 1.0], size=(self.width // 2, outputs))
         signs = np.concatenate([half, -half]).astype(dtype)
         shape = (self.width, inputs) if self.rank in {1, "auto"} else (self.width, self.rank, inputs)
-        w = settings.meaning.host_start(generator, shape)
-        previous = getattr(self, "displacement_", None) if self.warm_start else None
+        w: Any = settings.meaning.host_start(generator, shape)
+        previous: Any = getattr(self, "displacement_", None) if self.warm_start else None
         alike = isinstance(previous, np.ndarray) and (
             previous.shape == w.shape or (self.rank == "auto" and previous.shape[:: previous.ndim - 1] == w.shape)
         )
@@ -277,7 +278,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         settings, problem = training.settings, training.problem
         self.initial_weights_, self.signs_ = training.w0, training.signs
         blocks = result.w if isinstance(result.w, tuple) else (result.w,)
-        cut = tuple(np.asarray(block)[..., : problem.x.shape[1]].copy() for block in blocks)
+        cut: Any = tuple(np.asarray(block)[..., : problem.x.shape[1]].copy() for block in blocks)
         self.displacement_ = cut if len(cut) > 1 else cut[0]
         self.input_offset_, self.input_scale_, self.input_bias_, self.input_radius_ = training.scaling
         self.representation_ = training.representation

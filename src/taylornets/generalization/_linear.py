@@ -133,6 +133,7 @@ def linear_model(net: Any, w: Any, x: Any, classes: Classes, kind: NoisyOrders, 
 
 def _kernel_model(net: Any, w: Any, classes: Classes) -> LinearModel:
     n = len(classes.labels)
+    operator: Any = net
     if isinstance(net, np.ndarray | jax.Array):
         matrix = np.asarray(_checks.array("net", net, (n, n), "A Gram matrix has a row for each label."), np.float64)
         outputs = 1
@@ -143,7 +144,7 @@ def _kernel_model(net: Any, w: Any, classes: Classes) -> LinearModel:
         outputs, matrix = rows // n, None
     alpha = np.asarray(_checks.array("w", w, ("n",) if np.ndim(w) == 1 else ("n", "c")), np.float64)
     if outputs > 1:
-        blocks = np.asarray(net.gram(), np.float64)
+        blocks = np.asarray(operator.gram(), np.float64)
         alpha = alpha.reshape(n, outputs) if alpha.size == n * outputs else alpha
         if alpha.shape != (n, outputs):
             raise _checks.ArgumentError("w", f"coefficients of shape ({n}, {outputs})", f"shape {alpha.shape}")
@@ -160,7 +161,7 @@ def _kernel_model(net: Any, w: Any, classes: Classes) -> LinearModel:
         )
 
     def whole() -> np.ndarray:
-        return np.asarray(net.gram(), np.float64).reshape(n, n) if matrix is None else matrix
+        return np.asarray(operator.gram(), np.float64).reshape(n, n) if matrix is None else matrix
 
     if matrix is None:
         values = np.stack([np.asarray(net @ column, np.float64) for column in alpha.T.astype(alpha.dtype)], axis=1)

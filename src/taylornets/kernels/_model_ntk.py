@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from taylornets.kernels._operator import NTK
@@ -60,4 +61,4 @@ def model_ntk(
     """
     settings: dict[str, Any] = {"trainable": trainable, "batch_size": batch_size, "custom_vjp": custom_vjp}
     operator = NTK(f, params, x1, max_bytes=max_bytes, name="x1", **settings)
-    return operator.gram() if x2 is None else operator.across(x2, "x2")
+    return jnp.asarray(operator.gram()) if x2 is None else operator.across(x2, "x2")

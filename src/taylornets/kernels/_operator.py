@@ -145,7 +145,7 @@ class NTK:
         v = array("v", v, (rows, "columns") if jnp.ndim(v) == 2 else (rows,), "One row for every output of an example.")
         product = self._multiply()
         if product is None:
-            return self.gram().reshape(self.shape) @ v.astype(self.dtype)
+            return jnp.asarray(self.gram()).reshape(self.shape) @ v.astype(self.dtype)
         return product(v.astype(self.dtype)) if v.ndim == 1 else jax.lax.map(product, v.astype(self.dtype).T).T
 
     def gram(
@@ -247,7 +247,7 @@ class NTK:
             return jnp.linalg.eigvalsh(self.gram().reshape(self.shape))[::-1][:k]
         products: Any = LinearOperator(self.shape, matvec=self._matvec, dtype=float)  # pyright: ignore[reportCallIssue]
         start = np.random.default_rng(0).normal(size=rows)
-        tolerance = 10 * float(jnp.finfo(self.dtype).eps)
+        tolerance: Any = 10 * float(jnp.finfo(self.dtype).eps)
         found = eigsh(products, k, which="LA", v0=start, tol=tolerance, return_eigenvectors=False)
         return jnp.asarray(np.sort(found)[::-1].copy(), self.dtype)
 

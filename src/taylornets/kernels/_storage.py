@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class SymmetricMatrix:
 
     @classmethod
     @contextmanager
-    def opened(cls, out: str | Path, shape: tuple[int, int], dtype: Any) -> Iterator["SymmetricMatrix"]:
+    def opened(cls, out: str | Path, shape: tuple[int, int], dtype: Any) -> Generator["SymmetricMatrix"]:
         """Opens or creates an `.npy` file; the record next to it is removed when the matrix is complete."""
         path = Path(out)
         if path.suffix != ".npy":

@@ -184,7 +184,8 @@ def hierarchical(
     rows, wide = np.asarray(x, np.float64), _checks.integer("width", width, 1)
     s = activations.get(activation)
     d = x.shape[1]
-    if isinstance(bias, bool) or not isinstance(bias, int | float | np.number) or not 0 <= float(bias) < np.inf:
+    given: Any = bias
+    if isinstance(given, bool) or not isinstance(given, int | float | np.number) or not 0 <= float(bias) < np.inf:
         raise _checks.ArgumentError("bias", "a number ≥ 0", _checks.shown(bias))
     fixed = _kept(keep, wide)
     kind = _checks.choice("covariance", covariance, KINDS)
@@ -218,8 +219,8 @@ def hierarchical(
             stacklevel=2,
         )
     parity = activation_parity(s) if not np.any(b) else None
-    arrays = (jnp.asarray(part, x.dtype) for part in (v, b, transform, scale))
-    return Hierarchical(*arrays, s, kind, parity, dropped, count)
+    v, b, transform, scale = (jnp.asarray(part, x.dtype) for part in (v, b, transform, scale))
+    return Hierarchical(v, b, transform, scale, s, kind, parity, dropped, count)
 
 
 def _kept(keep: Any, width: int) -> int | None:

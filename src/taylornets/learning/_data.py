@@ -111,7 +111,8 @@ def target_of(name: str) -> tuple[Target, int]:
     for known in (TARGETS, DENSE):
         if name in known:
             return known[name]
-    if not isinstance(name, str) or (name.isidentifier() and not re.fullmatch(r"z\d+", name)):  # a misspelled name
+    word = str(name)
+    if word.isidentifier() and not re.fullmatch(r"z\d+", word):  # a misspelled name
         _checks.choice(
             "target", name, TARGETS, "Formulas are written in z1, z2, …, where z_j = √d x_j: 'z1*z2 + he3(z3)'."
         )

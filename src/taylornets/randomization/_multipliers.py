@@ -115,7 +115,10 @@ class NodeValues(eqx.Module):
         """Computes the values of the block."""
         scale = self.rule.total / math.sqrt(net.width)
         pairs = zip(self.rule.nodes, self.rule.weights, strict=True)
-        rows = [[math.copysign(scale, c) * net.activation(features.u + z * part[:, 0]) for part in v] for z, c in pairs]
+        rows = [
+            [math.copysign(scale, c) * net.activation(jnp.asarray(features.u) + z * part[:, 0]) for part in v]
+            for z, c in pairs
+        ]
         return jnp.stack([jnp.concatenate(row) for row in rows])
 
 

@@ -80,7 +80,8 @@ class OddParts(eqx.Module):
     def __call__(self, net: Network, features: BlockFeatures, v: Projections) -> tuple[Array, Array]:
         """Computes the mean and the scaled odd parts of the block."""
         scale = 1 / (2 * math.sqrt(net.width))
-        ends = [(net.activation(features.u + t[:, 0]) * scale, net.activation(features.u - t[:, 0]) * scale) for t in v]
+        u = jnp.asarray(features.u)
+        ends = [(net.activation(u + t[:, 0]) * scale, net.activation(u - t[:, 0]) * scale) for t in v]
         mean = contract(net, [plus + minus for plus, minus in ends])
         return mean, jnp.concatenate([plus - minus for plus, minus in ends])
 

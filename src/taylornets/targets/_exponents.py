@@ -119,7 +119,8 @@ def _span(gram: np.ndarray, least: float) -> np.ndarray:
 def relevant(terms: Expansion, least: float) -> np.ndarray:
     """Returns orthonormal columns that span the directions on which the target depends, shape `(r, s)`."""
     empty = np.zeros((terms.basis.shape[0], 0))
-    return _span(sum(terms.unfolding(k, k, empty) for k in range(1, terms.degree + 1)), least)
+    total: Any = sum(terms.unfolding(k, k, empty) for k in range(1, terms.degree + 1))
+    return _span(total, least)
 
 
 def _least(terms: Expansion, tol: float) -> float:

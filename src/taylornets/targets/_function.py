@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 from numpy.polynomial import hermite_e, legendre
@@ -59,7 +60,7 @@ class FunctionTarget:
         out = jnp.asarray(self._phi(*columns))
         if out.shape == (len(z), 1):
             out = out[:, 0]
-        if out.shape == () and not isinstance(out, jax.core.Tracer):
+        if out.shape == () and not isinstance(out, Tracer):
             out = jnp.broadcast_to(out, (len(z),))
         if out.shape != (len(z),) or jnp.issubdtype(out.dtype, jnp.complexfloating):
             got = f"shape {out.shape}, dtype {out.dtype}, for {len(z)} points"

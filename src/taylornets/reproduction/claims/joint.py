@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -58,7 +59,7 @@ def errors(key: PRNGKeyArray, sizes: _Sizes, n: int, activation: str) -> dict[st
     net = tn.TwoLayerNetwork.init(keys[3], sizes.d, sizes.width, activation=activation)
     y, truth, wanted = target(x), target(test), target(valid)
     present = (np.arange(rows) < n).astype(float)
-    shared = {"tol": TOLERANCE, "max_steps": STEPS, "throw": False, "sample_weight": present}
+    shared: dict[str, Any] = {"tol": TOLERANCE, "max_steps": STEPS, "throw": False, "sample_weight": present}
     paths = {
         "linear": tn.fit_path(net, x, y, RIDGES, model="linear", power=2, **shared),
         "quadratic": tn.fit_path(net, x, y, PENALTIES, power=4, **shared),
