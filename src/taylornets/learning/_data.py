@@ -112,7 +112,7 @@ def target_of(name: str) -> tuple[Target, int]:
         if name in known:
             return known[name]
     word = str(name)
-    if word.isidentifier() and not re.fullmatch(r"z\d+", word):  # a misspelled name
+    if word != name or (word.isidentifier() and not re.fullmatch(r"z\d+", word)):  # a misspelled name
         _checks.choice(
             "target", name, TARGETS, "Formulas are written in z1, z2, …, where z_j = √d x_j: 'z1*z2 + he3(z3)'."
         )
