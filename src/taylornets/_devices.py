@@ -93,6 +93,14 @@ def eigvalsh(matrices: jax.Array, kind: str) -> jax.Array:
     return jax.lax.map(jnp.linalg.eigvalsh, flat).reshape(matrices.shape[:-1])
 
 
+def eigh(matrices: jax.Array, kind: str) -> tuple[jax.Array, jax.Array]:
+    """Computes eigenvalues and eigenvectors of a batch of symmetric matrices `(m, d, d)`, as `eigvalsh`."""
+    if kind == CACHE or jax.default_backend() != "cpu":
+        values, vectors = jnp.linalg.eigh(matrices)
+        return values, vectors
+    return jax.lax.map(lambda matrix: tuple(jnp.linalg.eigh(matrix)), matrices)
+
+
 def wide(dtype: DTypeLike) -> Any:
     """Returns the dtype of sums: float32 for half precision, otherwise the dtype itself."""
     half = jnp.issubdtype(dtype, jnp.floating) and jnp.finfo(dtype).bits < 32

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from taylornets import _devices
 from taylornets._fit._lift import DualPoint, Prox, assemble, list_of_pairs, truncated
 from taylornets.objectives import Objective
 
@@ -82,7 +83,7 @@ def _least_curvature(risk: Objective, copies: Float[Array, "m R d"]) -> tuple[Ar
     outputs = risk.outputs(copies)
     nu = risk.loss.derivative(outputs, risk.targets()) * risk.weights()[:, None]
     half = risk.moment_matrices(nu)
-    values, vectors = jnp.linalg.eigh(risk.net.both_halves(half, -half))
+    values, vectors = _devices.eigh(risk.net.both_halves(half, -half), risk.empirical.prepared.layout)
     squares = jnp.sum(copies**2, axis=(1, 2))
     power = risk.penalty.power / 4
     slope = risk.strength * power * jnp.sum(squares**2) ** (power - 1)

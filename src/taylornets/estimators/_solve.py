@@ -144,30 +144,45 @@ def certified_fit(risk: Objective, w: Array, rank: Rank, tol: float, max_iter: i
 
 
 def train(
-    risk: Objective,
-    w: Array,
-    penalties: Sequence[float],
-    *,
-    rank: Rank,
-    tol: float,
-    max_iter: int,
-    on_check: Any,
+    training: Training, penalties: Sequence[Any], *, rank: Rank, tol: float, max_iter: int, on_check: Any
 ) -> tuple[FitResult, int]:
     """Follows the path to its last penalty, and trains there to a certified gap of `tol` if the model has a certificate.
 
     Returns:
         The result, and the total number of iterations.
     """
-    steps = 0
+    risk, w, steps = training.risk, training.start, 0
+    if is_sum(training.settings.model):
+        (result,) = _sum_path(risk, penalties, tol, max_iter)
+        return result, result.steps
     for result in walk(risk, w, penalties[:-1], max_iter):
         w, steps = result.w, steps + result.steps
     found = certified_fit(risk.with_penalty(penalties[-1]), w, rank, tol, max_iter, on_check)
     return found, steps + found.steps
 
 
-def sum_path(risk: Objective, penalties: Sequence[Any], tol: float, max_iter: int) -> Iterator[FitResult]:
-    """Trains the sum of orders 1 and 2 along a path."""
+def certified_path(
+    training: Training, penalties: Sequence[Any], rank: Rank, tol: float, max_iter: int
+) -> Iterator[FitResult]:
+    """Trains to a certified gap of `tol` at every penalty."""
+    if is_sum(training.settings.model):
+        return _sum_path(training.risk, penalties, tol, max_iter)
+
+    def solve(risk: Objective, w: Array) -> FitResult:
+        return certified_fit(risk, w, rank, tol, max_iter)
+
+    return regularization_path(training.risk, penalties, solve, training.start)
+
+
+def _sum_path(risk: Objective, penalties: Sequence[Any], tol: float, max_iter: int) -> Iterator[FitResult]:
     yield from SumProblem.on(risk).path(penalties, None, tol=tol, max_steps=max_iter)
+
+
+def continues(previous: Any, w: np.ndarray, rank: Rank) -> bool:
+    """Whether training can continue from a displacement: same shape or, at any rank, same width and inputs."""
+    if not isinstance(previous, np.ndarray):
+        return False
+    return previous.shape == w.shape or (rank == "auto" and previous.shape[:: previous.ndim - 1] == w.shape)
 
 
 def held_out(risk: Objective, result: FitResult, weight: np.ndarray, labels: np.ndarray | None) -> tuple[float, float]:

@@ -7,14 +7,13 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from taylornets import _checks, losses, models
-from taylornets._fit import FitError, FitResult, Status, is_sum, regularization_path
+from taylornets._fit import FitError, FitResult, Status, is_sum
 from taylornets.certificates import Certificate
 from taylornets.estimators._assessment import ALL_ROWS, RowShares, forget, shares_of
 from taylornets.estimators._data import Scaling, TrainingData, columns_for, filled, folds_of, merged
@@ -27,14 +26,13 @@ from taylornets.estimators._solve import (
     TaylorSettings,
     Training,
     certified,
-    certified_fit,
+    certified_path,
+    continues,
     history_of,
     stored,
-    sum_path,
     train,
 )
 from taylornets.models import Model
-from taylornets.objectives import Objective
 
 
 class TaylorEstimator(BaseEstimator, abc.ABC):
@@ -148,14 +146,10 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
                     order = -1 if losses.get(training.settings.loss).probabilistic else 1  # likelihood first
                     best = min(range(len(penalties)), key=lambda i: scores[i][::order])
                     penalties = penalties[: best + 1]
-                if together:
-                    (result,) = sum_path(training.risk, penalties, self.tol, self.max_iter)
-                    steps = result.steps
-                else:
-                    result, steps = train(
-                        training.risk, training.start, penalties, rank=self.rank, tol=self.tol, max_iter=self.max_iter,
-                        on_check=lambda history: bar.advance(0, f"final fit, step {history.steps[-1]}"),
-                    )  # fmt: skip
+                result, steps = train(
+                    training, penalties, rank=self.rank, tol=self.tol, max_iter=self.max_iter,
+                    on_check=lambda history: bar.advance(0, f"final fit, step {history.steps[-1]}"),
+                )  # fmt: skip
             self._keep(training, result, penalties[-1], steps)
             self._assess(shares, x, y)
         if scores is not None:
@@ -189,20 +183,12 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         x, y, weight = self._rows(X, y, sample_weight)
         with precision_of(x.dtype):
             training = self._begin(settings, x, y, weight)
-
-        def solve(risk: Objective, w: Array) -> FitResult:
-            return certified_fit(risk, w, self.rank, self.tol, self.max_iter)
-
-        together = is_sum(settings.model)
-        if together:
-            results = sum_path(training.risk, penalties, self.tol, self.max_iter)
-        else:
-            results = regularization_path(training.risk, penalties, solve, training.start)
+        results = certified_path(training, penalties, self.rank, self.tol, self.max_iter)
         for penalty in penalties:
             # Entered at every step, so that the caller's precision applies between steps.
             with precision_of(x.dtype):
                 result = next(results)
-                self._keep(training, result, penalty if together else float(penalty), result.steps)
+                self._keep(training, result, penalty if is_sum(settings.model) else float(penalty), result.steps)
             yield self
 
     def certify(self, X: Any, y: Any, sample_weight: Any = None) -> Certificate:
@@ -262,10 +248,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         shape = (self.width, inputs) if self.rank in {1, "auto"} else (self.width, self.rank, inputs)
         w: Any = settings.meaning.host_start(generator, shape)
         previous: Any = getattr(self, "displacement_", None) if self.warm_start else None
-        alike = isinstance(previous, np.ndarray) and (
-            previous.shape == w.shape or (self.rank == "auto" and previous.shape[:: previous.ndim - 1] == w.shape)
-        )
-        if alike and self.signs_.shape == signs.shape:
+        if continues(previous, w, self.rank) and self.signs_.shape == signs.shape:
             w0, signs, w = self.initial_weights_.astype(dtype), self.signs_.astype(dtype), previous
         risk = settings.objective(settings.network(w0, signs), problem, 1.0)
         start = jnp.asarray(filled(w, len(w), columns_for(inputs)), dtype)

@@ -108,14 +108,11 @@ def _train(
     key = jax.random.fold_in(context.key, 10_000 + seed)
     w = start * risk.natural_point(key)
     noisy = name == "noisy_sgd"
-    options: dict[str, Any] = {
-        "tol": 1e-12 if noisy else TOLERANCE,
-        "max_steps": NOISY_STEPS if noisy else STEPS,
-        "throw": False,
-    }
-    result = tn.fit(
-        net, x, y, model=model or _model(name), method=method, rank=1, w_init=w, key=key, **options, **settings
+    options: dict[str, Any] = (
+        {"tol": 1e-12, "max_steps": NOISY_STEPS} if noisy else {"tol": TOLERANCE, "max_steps": STEPS}
     )
+    options |= {"rank": 1, "throw": False}
+    result = tn.fit(net, x, y, model=model or _model(name), method=method, w_init=w, key=key, **options, **settings)
     assert result.certificate is not None
     gap = float(result.certificate.relative_gap)
     quadratic = float(tn.certify(net, result.w, x, y, **settings).relative_gap) if noisy else gap
