@@ -45,7 +45,7 @@ def test_bad_parameters(fitted: tuple[Any, np.ndarray, np.ndarray]):
         (tn.TaylorRegressor(order=(1, 2), penalty="cv"), "penalty: expected a number λ2 or a pair"),
         (tn.TaylorRegressor(order=(1, 2), penalty=(1.0, 2.0, 3.0)), "penalty: expected a number or a pair"),
         (tn.TaylorRegressor(order=(1, 2), loss="huber"), "order: expected a single order except for the squared loss"),
-        (tn.TaylorRegressor(order=(1, 2), rank=2), "rank: expected 1 for a sum"),
+        (tn.TaylorRegressor(order=(1, 2), rank=2), "rank: expected 'auto' for a sum"),
         (tn.TaylorRegressor(order=(1, 2), power=2), "power: expected at least 4"),
         (
             tn.TaylorClassifier(order=(1, 2)),

@@ -90,7 +90,7 @@ def test_thirty_networks(x64):
         h = (h - h.mean(1, keepdims=True)) / jnp.sqrt(h.var(1, keepdims=True) + 0.1)
         return jnp.tanh(h) @ p[1]
 
-    x = RNG.normal(size=(8, 5))
+    x = np.random.default_rng(0).normal(size=(8, 5))
     terms = jax.jit(lambda a, b: tn.taylor_terms(f, a, 8)(b, x))
     inside = 0
     for seed in range(10):
@@ -106,12 +106,13 @@ def test_thirty_networks(x64):
                     1 - np.sum((moved - s) ** 2) / np.sum(moved**2)
                     for s in (found[1 : k + 1].sum(0), resummed(found, k, nearest))
                 )
-                if np.linalg.norm(found[7]) + np.linalg.norm(found[8]) < 0.3 * np.linalg.norm(moved):
+                # The rule of theory 14: the last two terms together below 5 % of the sum.
+                if np.linalg.norm(found[7]) + np.linalg.norm(found[8]) < 0.05 * np.linalg.norm(moved):
                     inside += k == 8
                     assert mapped >= plain - 0.01, (seed, size, k)
-                else:
-                    assert mapped > (plain - 0.01 if k == 8 else 0)
-    assert 10 <= inside <= 28
+                else:  # up to 0.07 is lost at order 4
+                    assert mapped >= plain - 0.1, (seed, size, k)
+    assert 5 <= inside <= 28
 
 
 # --- singularities ---------------------------------------------------------------------------------------------------

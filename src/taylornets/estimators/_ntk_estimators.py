@@ -125,7 +125,8 @@ class NTKClassifier(ClassifierMixin, NTKEstimator):
         Raises:
             ArgumentError: for `return_std` after a fit of more than 8,192 distinct rows.
         """
-        classes = self.classes_[decided(self._outputs(X))]
+        outputs = self._outputs(X)  # first: it checks that the estimator is fitted
+        classes = self.classes_[decided(outputs)]
         if not return_std:
             return classes
         deviations = self._deviations(X)
