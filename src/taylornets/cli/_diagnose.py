@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from taylornets import _checks
-from taylornets.cli._app import DONE, INTERRUPTED
 from taylornets.cli._progress import shown
+from taylornets.cli._root import DONE, INTERRUPTED
 from taylornets.diagnosis import Diagnosed, DiagnosisRequest, diagnose, write_template
 from taylornets.report import write_report
 

@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from taylornets import records
-from taylornets.cli._app import BROKEN, DONE, INTERRUPTED
 from taylornets.cli._progress import shown
+from taylornets.cli._root import BROKEN, DONE, INTERRUPTED
 from taylornets.records import ClaimRecord
 from taylornets.report import brief, seconds, write_report
 from taylornets.reproduction import reproduce

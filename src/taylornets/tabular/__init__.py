@@ -11,7 +11,10 @@ from taylornets.tabular._model_file import Proof as Proof
 from taylornets.tabular._model_file import certify as certify
 from taylornets.tabular._model_file import predict as predict
 from taylornets.tabular._path import FitSettings as FitSettings
+from taylornets.tabular._problem import TableProblem as TableProblem
 from taylornets.tabular._run import FitRequest as FitRequest
 from taylornets.tabular._run import Fitted as Fitted
+from taylornets.tabular._run import check_out as check_out
 from taylornets.tabular._run import fit as fit
+from taylornets.tabular._run import pose_request as pose_request
 from taylornets.tabular._wording import verdict as verdict

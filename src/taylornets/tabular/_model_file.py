@@ -1,52 +1,22 @@
 """Saved models applied to tables: required columns, predictions, and certificates on new data."""
 
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import Pipeline
 
 from taylornets import _checks, models
 from taylornets.certificates import Certificate
-from taylornets.datafiles import DataTable, Reading
-from taylornets.datafiles import read as read_table
-from taylornets.estimators import load
-from taylornets.tabular._problem import TableProblem, labels_of, split_of
+from taylornets.datafiles import DataTable, Reading, scan
+from taylornets.tabular._inputs import expanded
+from taylornets.tabular._model_table import FITTED, Columns, open_model
+from taylornets.tabular._model_table import MODEL as MODEL
+from taylornets.tabular._model_table import describe as describe
+from taylornets.tabular._model_table import whole as whole
+from taylornets.tabular._problem import divide, labels_of
 from taylornets.tabular._scores import score_of
-
-MODEL = "model.safetensors"
-_FITTED = "a model saved by `taylornets fit`"
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Description of the table that a model was fitted on.
-
-    Args:
-        target: the target column.
-        task: `"classification"` or `"regression"`.
-        numbers: numeric input columns.
-        categories: categorical (string) input columns.
-        seed: random seed of the split.
-        digest: hash of inputs and target, including rows without a target.
-        text_target: whether the target was read as strings; class labels may also be numbers.
-    """
-
-    target: str
-    task: str
-    numbers: list[str]
-    categories: list[str]
-    seed: int
-    digest: str
-    text_target: bool
-
-    @property
-    def inputs(self) -> list[str]:
-        """All input columns."""
-        return [*self.numbers, *self.categories]
+from taylornets.tabular._targets import RARE_CLASS, Targets
 
 
 @dataclass(frozen=True)
@@ -59,6 +29,8 @@ class Predictions:
         rows: number of rows in the score.
         ignored: columns of the table that the model does not use.
         seen: whether the model was fitted on this table, so that most rows were used for training.
+        unknown: class labels of the table that the model does not have; their rows are not scored.
+        notes: full sentences about the table.
     """
 
     frame: pd.DataFrame
@@ -66,6 +38,8 @@ class Predictions:
     rows: int
     ignored: list[str]
     seen: bool = False
+    unknown: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,92 +57,73 @@ class Proof:
     same: bool
 
 
-def describe(problem: TableProblem, table: DataTable, seed: int) -> Columns:
-    """Describes the table of a problem, to be saved with the model."""
-    names, column = [*problem.numbers, *problem.categories], table.frame[problem.target]
-    digest = table.digest([*names, problem.target])
-    return Columns(
-        problem.target, problem.task, problem.numbers, problem.categories, seed, digest, column.dtype == object
-    )
-
-
-def whole(steps: ColumnTransformer, model: Any, columns: Columns) -> Pipeline:
-    """Combines preprocessing and model into one estimator with the description of its table."""
-    pipeline: Any = Pipeline([("prepare", steps), ("model", model)])
-    pipeline.table_ = asdict(columns)
-    return pipeline
-
-
-def open_model(model: str) -> tuple[Any, Columns]:
-    """Loads a model file, or the model in an output folder of `taylornets fit`.
-
-    Raises:
-        ArgumentError: if there is no such model.
-    """
-    path = Path(model)
-    try:
-        path = path / MODEL if path.is_dir() else path
-        if path.exists() and not path.is_file():
-            raise _checks.ArgumentError("model", _FITTED, f"{path}, which is a folder, a device or a pipe")
-        pipeline = load(path)
-    except _checks.ArgumentError as error:
-        raise error.renamed("model") from None
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or type(error).__name__
-        raise _checks.ArgumentError("model", _FITTED, f"{path} ({why})") from None
-    if not hasattr(pipeline, "table_"):
-        got = f"{path}, which does not contain a description of its table"
-        raise _checks.ArgumentError("model", _FITTED, got, "Load it in Python with `taylornets.load`.")
-    return pipeline, Columns(**pipeline.table_)
-
-
 def read_for(columns: Columns, source: str, reading: Reading) -> DataTable:
     """Reads a table for a model, with the column types that the model expects.
 
     Raises:
-        ArgumentError: for missing columns, or strings in a numeric column.
+        ArgumentError: for missing columns, or values that do not fit the kind of a column.
     """
-    categories = (*columns.categories, *([columns.target] if columns.text_target else []))
-    table = read_table(
-        source, Reading(reading.encoding, reading.separator, reading.decimal, (), categories, strict=False)
-    )
-    lacking = [name for name in columns.inputs if name not in table.frame.columns]
+    own = columns.reading
+    table = scan(
+        source,
+        replace(
+            reading, drop=(), categorical=(), numeric=(), strict=False, missing=(*own.missing, *reading.missing),
+            dates=reading.dates or own.dates, recipes=own.recipes,
+        ),
+    )  # fmt: skip
+    lacking = [name for name in columns.columns if name not in table.frame.columns]
     if lacking:
         more = f" and {len(lacking) - 1} more" if lacking[1:] else ""
-        expected = f"the {len(columns.inputs)} columns that the model was fitted on"
-        raise _checks.ArgumentError("data", expected, f"a table without {lacking[0]!r}{more}")
-    for name in columns.numbers:
-        if table.frame[name].dtype == object:
-            first = table.frame[name].dropna().iloc[0]
-            raise _checks.ArgumentError("data", f"numbers in column {name!r}, as during fitting", f"{first!r}")
-    return table
+        expected = f"the {len(columns.columns)} columns that the model was fitted on"
+        advice = "Their names, which must agree, are listed in the report of the fit."
+        raise _checks.ArgumentError("data", expected, f"a table without {lacking[0]!r}{more}", advice)
+    return table.check(columns.columns)
 
 
 def _inputs(columns: Columns, table: DataTable) -> pd.DataFrame:
-    frame: Any = table.frame[columns.inputs].copy()
-    for name in columns.categories:  # an empty column is read as numeric
-        frame[name] = frame[name].astype(object)
-    return frame
+    frame: Any = table.frame[columns.columns].copy()
+    kinds = dict(columns.reading.recipes)
+    for name in columns.columns:  # an empty column is read as numeric
+        if kinds.get(name) == "date" and frame[name].dtype.kind != "M":
+            frame[name] = np.full(len(frame), np.datetime64("NaT", "us"))
+        elif name in columns.categories:
+            frame[name] = frame[name].astype(object)
+    found = expanded(frame)
+    try:
+        return found[columns.inputs]
+    except KeyError as error:
+        got = f"a description of the table without {_checks.short(str(error))}"
+        raise _checks.ArgumentError("model", FITTED, got, "Fit the model again.") from None
 
 
 def _has_target(columns: Columns, table: DataTable) -> bool:
     return columns.target in table.frame.columns and bool(np.any(table.frame[columns.target].notna().to_numpy()))
 
 
-def _targets(columns: Columns, table: DataTable, pipeline: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a mask of rows with a target, and their targets in the type of the model."""
+def _targets(
+    columns: Columns, table: DataTable, estimator: Any, strict: bool
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Returns a mask of rows with a known target, their targets in the type of the model, and unknown classes."""
+    table = table.check([columns.target]) if strict else table
     column: Any = table.frame[columns.target]
-    present = column.notna().to_numpy()
+    present = column.notna().to_numpy(copy=True)
     values = column[present].to_numpy()
     if columns.task == "classification":
         values = labels_of(values)
-        unknown = sorted(set(values) - set(pipeline.classes_))
-        if unknown:
+        if columns.rare == "merge":
+            values = np.where(np.isin(values, estimator.classes_), values.astype(object), RARE_CLASS).astype(str)
+        unknown = sorted(set(values) - set(estimator.classes_))
+        if unknown and strict and columns.rare != "drop":
             expected = f"class labels of the model in column {columns.target!r}"
-            raise _checks.ArgumentError("data", expected, f"{str(unknown[0])!r}")
-    elif values.dtype == object:
-        raise _checks.ArgumentError("data", f"numbers in the target column {columns.target!r}", f"{values[0]!r}")
-    return present, values
+            raise _checks.ArgumentError("data", expected, f"{str(unknown[0])!r}", "Remove such rows from the file.")
+        known = np.isin(values, estimator.classes_)
+        present[present] = known
+        return present, values[known], tuple(map(str, unknown))
+    if values.dtype == object:
+        if strict:
+            raise _checks.ArgumentError("data", f"numbers in the target column {columns.target!r}", f"{values[0]!r}")
+        return np.zeros(len(column), bool), np.zeros(0), ()
+    return present, values, ()
 
 
 def predict(model: str, data: str, reading: Reading) -> Predictions:
@@ -187,21 +142,35 @@ def predict(model: str, data: str, reading: Reading) -> Predictions:
     """
     pipeline, columns = open_model(model)
     table = read_for(columns, data, reading)
-    prepared = pipeline[:-1].transform(_inputs(columns, table))
     estimator = pipeline[-1]
+    prepared = _transformed(pipeline, _inputs(columns, table))
     found = estimator.predict(prepared)
     frame = pd.DataFrame({"prediction": found})
     if columns.task == "classification":
         probabilities = estimator.predict_proba(prepared)
         for place, name in enumerate(estimator.classes_):
             frame[f"probability of {name}"] = probabilities[:, place]
-    ignored = [str(name) for name in table.frame.columns if name not in (*columns.inputs, columns.target)]
-    if not _has_target(columns, table):
-        return Predictions(frame, None, 0, ignored)
-    present, values = _targets(columns, table, estimator)
+    ignored = [str(name) for name in table.frame.columns if name not in (*columns.columns, columns.target)]
+    damaged = [str(error) for name, error in table.errors if name == columns.target]
+    if not _has_target(columns, table) or damaged:
+        notes = (f"The predictions are not scored. {damaged[0]}",) if damaged else ()
+        return Predictions(frame, None, 0, ignored, notes=notes)
+    present, values, unknown = _targets(columns, table, estimator, strict=False)
     score = score_of(columns.task)(values, found[present]) if len(values) > 1 else None
-    seen = table.digest([*columns.inputs, columns.target]) == columns.digest
-    return Predictions(frame, score, len(values), ignored, seen)
+    seen = table.digest([*columns.columns, columns.target]) == columns.digest
+    return Predictions(frame, score, len(values), ignored, seen, unknown)
+
+
+def _transformed(pipeline: Any, inputs: pd.DataFrame) -> np.ndarray:
+    """Applies the saved preprocessing; a damaged one is an error of the model file."""
+    try:
+        found = np.asarray(pipeline[:-1].transform(inputs), np.float64)
+        if found.shape != (len(inputs), pipeline[-1].n_features_in_):
+            raise ValueError(f"features of shape {found.shape}")
+    except (ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
+        got = f"preprocessing that cannot be applied ({_checks.short(' '.join(str(error).split()))})"
+        raise _checks.ArgumentError("model", FITTED, got, "Fit the model again.") from None
+    return found
 
 
 def certify(model: str, data: str, reading: Reading) -> Proof:
@@ -229,12 +198,14 @@ def certify(model: str, data: str, reading: Reading) -> Proof:
     table = read_for(columns, data, reading)
     if not _has_target(columns, table):
         raise _checks.ArgumentError("data", f"a table with the target column {columns.target!r}", "a table without it")
-    present, values = _targets(columns, table, estimator)
+    same = table.digest([*columns.columns, columns.target]) == columns.digest
+    present, values, _ = _targets(columns, table, estimator, strict=True)
     rows = np.flatnonzero(present)
-    same = table.digest([*columns.inputs, columns.target]) == columns.digest
     if same:
-        labels = values if columns.task == "classification" else None
-        train = split_of(labels, len(values), columns.seed).train
+        found = Targets(columns.task, "", values, present)
+        frame: Any = table.frame.iloc[rows].reset_index(drop=True)
+        dates = [name for name in columns.columns if frame[name].dtype.kind == "M"]
+        train = divide(found, frame, dates, columns.division, columns.seed).train
         rows, values = rows[train], values[train]
-    features = pipeline[:-1].transform(_inputs(columns, table).iloc[rows])
+    features = _transformed(pipeline, _inputs(columns, table).iloc[rows])
     return Proof(estimator.certify(features, values), len(rows), same)

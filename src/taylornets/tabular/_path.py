@@ -128,5 +128,7 @@ def _rank_key(task: str, model: Any, validation: tuple[Any, Any]) -> tuple[float
     x, y = validation
     if task == "regression":
         return model.score(x, y), 0.0
-    probabilities = model.predict_proba(x)[np.arange(len(y)), np.searchsorted(model.classes_, y)]
+    known = np.isin(y, model.classes_)  # a class of later rows may be absent from training
+    places = np.minimum(np.searchsorted(model.classes_, y), len(model.classes_) - 1)
+    probabilities = np.where(known, model.predict_proba(x)[np.arange(len(y)), places], 0.0)
     return model.score(x, y), float(np.mean(np.log(np.maximum(probabilities, 1e-300))))

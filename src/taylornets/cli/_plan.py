@@ -1,0 +1,45 @@
+"""The inferred table on the terminal: how each column was read, and what is done with it."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from typer.main import get_group
+
+from taylornets.cli._root import app, words
+from taylornets.cli._wording import phrased
+from taylornets.cli._wording import words as words_of
+from taylornets.tabular import TableProblem
+
+_MOST = 40  # columns that are listed
+
+
+def show(console: Console, problem: TableProblem) -> None:
+    """Prints the inferred table, the task, the split and the notes.
+
+    Args:
+        console: standard error, or standard output for a dry run.
+        problem: the learning problem.
+    """
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("column", "kind", "missing", "read as", "used as"):
+        table.add_column(name, overflow="fold", justify="right" if name == "missing" else "left")
+    for row in problem.plan[:_MOST]:
+        missing = "" if not row.missing else f"{100 * row.missing:.0f} %" if row.missing >= 0.01 else "< 1 %"
+        table.add_row(*map(Text, (row.column, row.kind, missing, row.read, row.done)))
+    console.print(table)
+    if len(problem.plan) > _MOST:
+        console.print(Text(f"and {len(problem.plan) - _MOST:,} more columns"), style="dim")
+    split = problem.split
+    how = "by time" if problem.division == "time" else "at random"
+    console.print()
+    console.print(
+        Text(
+            f"{problem.task.capitalize()} of {problem.target!r}: {problem.reason}. {len(problem.y):,} rows, split {how}: "
+            f"{len(split.train):,} training, {len(split.validation):,} validation, {len(split.test):,} test."
+        )
+    )
+    commands = get_group(app).commands
+    own = words_of(commands[words[0]]) if words and words[0] in commands else {}
+    for note in problem.notes:
+        console.print(Text(f"Note: {phrased(note, own, commands)}"))
+    console.print()
