@@ -6,16 +6,13 @@ from typing import Annotated
 import typer
 
 from taylornets._checks import ArgumentError
-from taylornets.cli import _tables as _tables  # registers its commands
-from taylornets.cli import load
+from taylornets.cli import _tables, load
 from taylornets.cli._options import number, once, whole
-from taylornets.cli._root import BROKEN as BROKEN
-from taylornets.cli._root import DONE as DONE
-from taylornets.cli._root import INTERRUPTED as INTERRUPTED
-from taylornets.cli._root import NOT_WRITTEN as NOT_WRITTEN
-from taylornets.cli._root import WRONG_REQUEST as WRONG_REQUEST
-from taylornets.cli._root import app, words
-from taylornets.cli._run import run as run
+from taylornets.cli._root import BROKEN, DONE, INTERRUPTED, NOT_WRITTEN, WRONG_REQUEST, app, words
+from taylornets.cli._run import run
+
+__all__ = ["BROKEN", "DONE", "INTERRUPTED", "NOT_WRITTEN", "WRONG_REQUEST", "app", "run"]
+_ = _tables  # registers its commands
 
 
 @app.command(rich_help_panel="Theory and experiments")

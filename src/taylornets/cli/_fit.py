@@ -73,7 +73,9 @@ def _unwritten(out: Path, saved: list[Path], error: OSError) -> str:
         return (
             f"{cause} The model {saved[0]} and the records are whole; the report is not. Write it again with: {again}"
         )
-    return f"{cause} The model {saved[0]} is whole and can be used; the comparison and the report are not. Run the command again."
+    return (
+        f"{cause} The model {saved[0]} is whole and can be used; the comparison and the report are not. Run this again."
+    )
 
 
 def _written(frame: pd.DataFrame, out: Path) -> bytes:

@@ -37,7 +37,7 @@ def _usage(error: typer.TyperException) -> str:
     return error.format_message()
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
+def run(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911  # one return per outcome
     """Runs a command with float64 enabled and returns the exit code.
 
     Args:

@@ -9,6 +9,7 @@ from rich.text import Text
 from taylornets import _checks
 from taylornets.cli._progress import shown
 from taylornets.cli._root import BROKEN, DONE, INTERRUPTED
+from taylornets.records.folders import owned
 from taylornets.sweeps import CellError, load, security_of, sweep
 
 
@@ -27,7 +28,7 @@ def run(config: Path, *, out: Path, resume: bool, workers: int | None, scheduler
     words += [word for name, value in tls.items() if value for word in (f"--{name.replace('_', '-')}", value)]
     secret = security_of(tls["tls_certificate"], tls["tls_key"], tls["tls_authority"])
     try:
-        with shown(screen) as progress:
+        with owned(out), shown(screen) as progress:
             sweep(plan, out, resume=resume, scheduler=scheduler, workers=workers, tls=secret, progress=progress)
     except KeyboardInterrupt:
         screen.print(Text(f"Interrupted. Finished cells are kept in {out}. Resume with: {shlex.join(words)}"))

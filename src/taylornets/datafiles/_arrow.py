@@ -161,7 +161,7 @@ def _check_memory(name: str, column: Any, used: int) -> int:
     return used
 
 
-def _raw(column: Any) -> Any:
+def _raw(column: Any) -> Any:  # noqa: PLR0911  # one return per type
     """Converts a column of a known type to strings, float64 or datetime64."""
     kind = _plain(column.type)
     types = pa.types

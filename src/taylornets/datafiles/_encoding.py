@@ -4,8 +4,9 @@ import codecs
 import gzip
 import io
 import re
+import zlib
 from pathlib import Path
-from typing import IO, TextIO
+from typing import Any
 
 from taylornets import _checks
 from taylornets.datafiles._table import LIMITS, Reading, wrong
@@ -49,22 +50,32 @@ def _fallback(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error("taylornets.cp1252", _fallback)
 
 
-def opened(path: Path) -> IO[bytes]:
+def opened(path: Path) -> Any:
     """Opens a file for reading, decompressed if its name ends in .gz."""
     return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
 
 
-def as_text(file: IO[bytes], encoding: str) -> TextIO:
+def as_text(file: Any, encoding: str) -> io.TextIOWrapper:
     """Decodes an open file, without translating the ends of lines."""
     if encoding == MIXED:
         return io.TextIOWrapper(file, encoding="utf-8-sig", errors="taylornets.cp1252", newline="")
     return io.TextIOWrapper(file, encoding=encoding, newline="")
 
 
+def damaged(path: Path, error: Exception) -> _checks.ArgumentError:
+    """The error for a compressed file that cannot be decompressed."""
+    return wrong(
+        "a file compressed with gzip", f"{path}, which is damaged ({_checks.short(str(error))})", "Save it again."
+    )
+
+
 def encoding_of(path: Path, reading: Reading) -> str:
     """Returns the requested or detected encoding; rejects empty files, binary files, and files of other kinds."""
     with opened(path) as file:
-        head = file.read(_HEAD)
+        try:
+            head = file.read(_HEAD)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise damaged(path, error) from None
     if not head.strip():
         raise wrong("a file with a table", f"{path}, which is empty")
     for start, kind, advice in _OTHERS:

@@ -10,57 +10,23 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from taylornets import _checks
 from taylornets._checks import short
 from taylornets.datafiles._dates import dates_of
 from taylornets.datafiles._numbers import Numbers, Style, described, digits_are_names, plain, same_units, times, written
 from taylornets.datafiles._table import Column, ColumnInfo, Reading, is_index, wrong
+from taylornets.datafiles._words import MAYBE, Words, info_of, unfit
 
-CERTAIN = frozenset({"", "nan", "-nan", "#n/a", "<na>", "?"})
-MAYBE = frozenset(
-    {"na", "n/a", "none", "nil", "null", "missing", "n.a.", "#na", "#value!", "#div/0!", "#ref!", "#num!"}
-)
-_SIGNS = frozenset({"-", "--", ".", "..", "–", "—"})  # missing among numbers and dates
 _BOOLEANS = {"true": "true", "false": "false"}
 _MOSTLY = 0.5  # above this fraction of numbers, strings in a column are treated as errors, not as categories
 _IDENTIFIER = re.compile(r"(?:.*[\W_])?(?:id|uuid|guid)|.*[a-z](?:Id|ID)", re.IGNORECASE)
 _IDENTIFIER_CAMEL = re.compile(r"[A-Za-z0-9]*[a-z](?:Id|ID)")
 
 
-class Words:
-    """The distinct words of a column, with their counts."""
-
-    def __init__(self, texts: Sequence[str | None]):
-        stripped: Any = np.array(["" if text is None else text.strip() for text in texts], dtype=object)
-        self.codes, unique = pd.factorize(stripped)
-        self.unique: list[str] = list(unique)
-        self.counts = np.bincount(self.codes, minlength=len(self.unique))
-        self.lowered = [word.lower() for word in self.unique]
-
-    def missing(self, reading: Reading, among_values: bool) -> np.ndarray:
-        """A mask of distinct words that mean a missing value."""
-        known = CERTAIN | MAYBE | _SIGNS if among_values else CERTAIN
-        return np.array(
-            [low in known or reading.is_missing(word) for word, low in zip(self.unique, self.lowered, strict=True)],
-            bool,
-        )
-
-    def row(self, place: int) -> int:
-        """The first row, counted from 1, of a distinct word."""
-        return int(np.argmax(self.codes == place)) + 1
-
-    def spread(self, values: Any) -> Any:
-        """Values of all rows from those of the distinct words."""
-        return values[self.codes]
-
-    def taken(self, missing: np.ndarray) -> tuple[tuple[str, int], ...]:
-        """The words taken for missing values, with their counts; without the empty cell."""
-        return tuple((self.unique[i], int(self.counts[i])) for i in np.flatnonzero(missing) if self.unique[i])
-
-
-def from_texts(name: str, texts: Sequence[str | None], reading: Reading, commas: bool | None = None) -> Column:
+def from_texts(  # noqa: PLR0911  # one return per kind
+    name: str, texts: Sequence[str | None], reading: Reading, commas: bool | None = None
+) -> Column:
     """Infers the kind of a column of strings and converts it.
 
     Args:
@@ -80,7 +46,7 @@ def from_texts(name: str, texts: Sequence[str | None], reading: Reading, commas:
     rest = [word for word, gone in zip(words.unique, missing, strict=True) if not gone]
     weights = words.counts[~missing]
     if not rest:
-        return Column(np.full(len(words.codes), np.nan), _info(name, "empty", words, missing))
+        return Column(np.full(len(words.codes), np.nan), info_of(name, "empty", words, missing))
     forced = name in reading.numeric or Style.of(recipe or "") is not None
     if not forced and all(word.lower() in _BOOLEANS for word in rest):
         return _boolean(name, words, missing)
@@ -95,22 +61,17 @@ def from_texts(name: str, texts: Sequence[str | None], reading: Reading, commas:
         if found is not None and np.sum(weights[~np.isnat(found[0])]) > _MOSTLY * weights.sum():
             return _dated(name, words, missing, *found)
     if recipe == "date":
-        error = _unfit(name, words, missing, np.zeros(len(rest), bool), f"dates in column {name!r}, as during fitting")
+        error = unfit(name, words, missing, np.zeros(len(rest), bool), f"dates in column {name!r}, as during fitting")
         return Column(
-            np.full(len(words.codes), np.datetime64("NaT", "us")), _info(name, "date", words, missing), (error,)
+            np.full(len(words.codes), np.datetime64("NaT", "us")), info_of(name, "date", words, missing), (error,)
         )
     return _category(name, words, reading, f"text, because of {names}" if names else "")
-
-
-def _info(name: str, kind: str, words: Words, missing: np.ndarray, **others: Any) -> ColumnInfo:
-    count = int(words.counts[missing].sum())
-    return ColumnInfo(name, kind, count, words=words.taken(missing), **others)
 
 
 # --- Numbers -------------------------------------------------------------------------------------------------------
 
 
-def _numbers(
+def _numbers(  # noqa: PLR0911  # one return per way of writing
     rest: list[str], weights: np.ndarray, reading: Reading, known: Style | None, commas: bool | None
 ) -> tuple[Numbers | None, bool]:
     """Returns the words as numbers, if most of them are, and whether decimal and group separators could be exchanged."""
@@ -160,7 +121,7 @@ def _numeric(name: str, words: Words, missing: np.ndarray, numbers: Numbers, rea
         expected = "only numbers in a numeric column"
         if Style.of(dict(reading.recipes).get(name, "")) is not None:
             expected = f"numbers in column {name!r}, as during fitting"
-        errors.append(_unfit(name, words, missing, ~np.isnan(numbers.values), expected))
+        errors.append(unfit(name, words, missing, ~np.isnan(numbers.values), expected))
     elif not same_units(numbers):
         units = ", ".join(repr(unit) if unit else "none" for unit in sorted(numbers.units))
         advice = (
@@ -195,23 +156,6 @@ def _separator_error(
     expected = "a separator that is clearly decimal, or clearly separates groups of three digits"
     advice = "Specify the decimal separator with `decimal=','` or `decimal='.'`."
     return wrong(expected, f"{short(first)} in column {short(name)}", advice, (("decimal", ","),))
-
-
-def _unfit(name: str, words: Words, missing: np.ndarray, fits: np.ndarray, expected: str) -> _checks.ArgumentError:
-    """The error for words that do not fit the kind of a column."""
-    rest = np.flatnonzero(~missing)
-    bad = rest[~fits]
-    rows = int(words.counts[bad].sum())
-    first = min(bad, key=words.row)
-    word = words.unique[first]
-    got = f"{short(word)} in row {words.row(first)} of column {short(name)}, the first of {rows}"
-    known = len(bad) <= 2 and all(not any(sign.isdigit() for sign in words.unique[i]) for i in bad)
-    advice = (
-        f"If it means a missing value, use `missing=({word!r},)`. Correct it in the file, or exclude the column with "
-        f"`drop=({name!r},)`. Treat the column as categorical with `categorical=({name!r},)`."
-    )
-    mends = tuple(("missing", words.unique[i]) for i in bad) if known else (("drop", name),)
-    return wrong(expected, got, advice, mends)
 
 
 def from_numbers(name: str, values: Any, reading: Reading) -> Column:
@@ -260,7 +204,7 @@ def _labels(numbers: np.ndarray) -> list[str]:
 def _boolean(name: str, words: Words, missing: np.ndarray) -> Column:
     by_word = np.array([_BOOLEANS.get(low, np.nan) for low in words.lowered], dtype=object)
     by_word[missing] = np.nan
-    return Column(words.spread(by_word), _info(name, "boolean", words, missing, recipe="boolean"))
+    return Column(words.spread(by_word), info_of(name, "boolean", words, missing, recipe="boolean"))
 
 
 def _dated(name: str, words: Words, missing: np.ndarray, dates: np.ndarray, how: str, swapped: bool) -> Column:
@@ -273,8 +217,8 @@ def _dated(name: str, words: Words, missing: np.ndarray, dates: np.ndarray, how:
         got = f"{short(first)} in column {short(name)}, in which both fit every row"
         errors.append(wrong("dates with a clear order of day and month", got, advice, (("dates", "dmy"),)))
     if np.isnat(dates).any():
-        errors.append(_unfit(name, words, missing, ~np.isnat(dates), "only dates in a column of dates"))
-    return Column(words.spread(by_word), _info(name, "date", words, missing, how=how, recipe="date"), tuple(errors))
+        errors.append(unfit(name, words, missing, ~np.isnat(dates), "only dates in a column of dates"))
+    return Column(words.spread(by_word), info_of(name, "date", words, missing, how=how, recipe="date"), tuple(errors))
 
 
 def from_dates(name: str, values: Any, reading: Reading) -> Column:
@@ -311,7 +255,7 @@ def _category(name: str, words: Words, reading: Reading, how: str) -> Column:
         notes = (f"Column {name!r} keeps {listed} as a category. If it means a missing value, use "
                  f"`missing=({words.unique[doubtful[0]]!r},)`.",)  # fmt: skip
     values = words.spread(by_word)
-    return Column(values, _info(name, kind, words, missing, how=how, recipe="text", notes=notes))
+    return Column(values, info_of(name, kind, words, missing, how=how, recipe="text", notes=notes))
 
 
 def described_index(name: str, place: int, column: Column, reading: Reading) -> Column:

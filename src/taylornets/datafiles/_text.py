@@ -1,16 +1,18 @@
 """Text files: detection of the separator, lines before the table, and rows of equal length."""
 
 import csv
+import gzip
 import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from taylornets import _checks
 from taylornets.datafiles._columns import table_of
-from taylornets.datafiles._encoding import as_text, encoding_of, opened, undecodable
+from taylornets.datafiles._encoding import as_text, damaged, encoding_of, opened, undecodable
 from taylornets.datafiles._table import (
     LIMITS,
     TEXT_BYTES,
@@ -57,10 +59,8 @@ def read_text(path: Path, reading: Reading) -> DataTable:
         raise undecodable(path, encoding) from None
     except UnicodeError as error:
         raise wrong(f"text encoded in {encoding}", f"{path} ({error})") from None
-    except (EOFError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise wrong("a file compressed with gzip", f"{path}, which is damaged ({error})") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise damaged(path, error) from None
     kept = check_drop(names, reading)
     called = f"{encoding.upper()} text, columns separated by {SEPARATORS.get(separator, repr(separator))}"
     called += f", {len(skipped)} lines skipped" if skipped else ""
@@ -68,7 +68,7 @@ def read_text(path: Path, reading: Reading) -> DataTable:
     return table_of(str(path), raw, reading, called, tuple(notes), comma_separated=separator == ",")
 
 
-def _lines(file: TextIO) -> Iterator[str]:
+def _lines(file: Any) -> Iterator[str]:
     """Yields lines, checked for length, zero bytes and the size of the whole."""
     number = total = 0
     while line := file.readline(LIMITS.line + 1):

@@ -94,7 +94,7 @@ def diagnose(request: DiagnosisRequest, progress: Progress) -> Diagnosed:
     training = None
     if trees:
         with stage(progress, "reading checkpoints") as tell:
-            at, found = list(range(1, len(trees) + 1)), _read_series(evaluator, paths, trees, tell)
+            at, found = _checkpoints.steps(paths), _read_series(evaluator, paths, trees, tell)
         outputs = dict(zip([*range(request.max_order + 1), FULL], evaluator.models(trees[-1]), strict=True))
     else:
         with stage(progress, "training") as tell:

@@ -1,6 +1,7 @@
 """One owner for an output folder: a lock file with the process and the host, which a dead process does not keep."""
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -17,6 +18,7 @@ except ImportError:  # Windows
 
 LOCK = ".taylornets-lock"
 _LONGEST = 1000
+_NO_FOLDER = (errno.EEXIST, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 @contextlib.contextmanager
@@ -39,6 +41,9 @@ def owned(out: Path) -> Iterator[None]:
         handle = _locked(out)
     except OSError as error:
         _discard(new)
+        if error.errno in _NO_FOLDER:  # not a folder at all: the check of its contents says so
+            yield
+            return
         why = error.strerror or type(error).__name__
         raise _checks.ArgumentError("out", "a writable folder", f"{out} ({why})", "Choose another folder.") from None
     try:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from taylornets import _checks, _files
-from taylornets.records._lock import LOCK
-from taylornets.records._lock import owned as owned
+from taylornets.records._lock import LOCK, owned
+
+__all__ = ["check_folder", "own_folder", "owned", "prepare_folder"]
 
 
 def check_folder(out: Path, command: str, ours: Callable[[Path], object]) -> None:

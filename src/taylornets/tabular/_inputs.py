@@ -124,7 +124,7 @@ def expanded(inputs: pd.DataFrame) -> pd.DataFrame:
             found[str(name)] = column
             continue
         values = column.to_numpy()
-        parts = {"year": column.dt.year, "month": column.dt.month, "weekday": column.dt.weekday}
+        parts = {"year": column.dt.year, "month": column.dt.month, "weekday": column.dt.day_of_week}
         hours = (values - values.astype("datetime64[D]")) / np.timedelta64(1, "h")
         days = (values - _EPOCH) / _DAY
         for part, feature in (parts | {"hour": hours, "days": days}).items():

@@ -11,9 +11,6 @@ from taylornets.certificates import Certificate
 from taylornets.datafiles import DataTable, Reading, scan
 from taylornets.tabular._inputs import expanded
 from taylornets.tabular._model_table import FITTED, Columns, open_model
-from taylornets.tabular._model_table import MODEL as MODEL
-from taylornets.tabular._model_table import describe as describe
-from taylornets.tabular._model_table import whole as whole
 from taylornets.tabular._problem import divide, labels_of
 from taylornets.tabular._scores import score_of
 from taylornets.tabular._targets import RARE_CLASS, Targets

@@ -11,8 +11,9 @@ from taylornets._measures import TASKS
 from taylornets.datafiles import DataTable
 from taylornets.tabular._inputs import PlanRow, check_inputs, expanded, used_inputs
 from taylornets.tabular._split import SPLITS, Split, is_ordered, repeated, split_of, time_split
-from taylornets.tabular._targets import RARE, Targets, targets_of
-from taylornets.tabular._targets import labels_of as labels_of
+from taylornets.tabular._targets import RARE, Targets, labels_of, targets_of
+
+__all__ = ["PlanRow", "TableProblem", "divide", "labels_of", "pose", "split_of"]
 
 _LEAST_ROWS = 20
 
@@ -124,7 +125,7 @@ def pose(
             errors.append(error)
     used, plan = used_inputs(table, rows, chosen, kept)
     others = [row.column for row in plan if row.kind in ("text", "identifier") and row.done != "target"]
-    errors += check_inputs(rows[used], others)
+    errors += check_inputs(rows[used], others) if len(rows) >= _LEAST_ROWS else []
     if errors:
         raise _checks.joined(errors)
     assert found is not None

@@ -16,7 +16,7 @@ from taylornets.records import environment
 from taylornets.records.folders import check_folder, prepare_folder
 from taylornets.records.progress import Progress, Tell, stage
 from taylornets.tabular._baselines import KERNEL_ROWS, compare, families
-from taylornets.tabular._model_file import MODEL, describe, whole
+from taylornets.tabular._model_table import MODEL, describe, whole
 from taylornets.tabular._path import FitSettings, Learned, learn, new_model, quietly
 from taylornets.tabular._prepare import prepared
 from taylornets.tabular._problem import TableProblem, pose

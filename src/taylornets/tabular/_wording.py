@@ -94,7 +94,8 @@ def verdict(certificate: Any) -> str:
         return "This model has no certificate: its distance to the best objective is unknown."
     gap = float(certificate.relative_gap)
     if gap <= FINISHED:
-        return f"Training is certified as optimal: no other weights of this network can lower the objective by {more_than(gap)}."
+        best = "Training is certified as optimal: no other weights of this network can lower the objective by"
+        return f"{best} {more_than(gap)}."
     if gap <= NEARLY:
         return f"Training is certified as nearly optimal: no other weights can lower the objective by {more_than(gap)}."
     if not math.isfinite(gap):
