@@ -89,7 +89,7 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> R
 
 def test_what_a_fit_leaves(folder: Path):
     names = {path.name for path in (folder / "rent").iterdir()}
-    assert names == {"model.safetensors", "report.html", "run.json", "records", "figures", "tables"}
+    assert names == {"MODEL.md", "model.safetensors", "report.html", "run.json", "records", "figures", "tables"}
     run = json.loads((folder / "rent" / "run.json").read_text())
     assert (run["status"], run["task"], run["target"], run["seed"]) == ("finished", "regression", "rent", 0)
     assert run["split"] == {"train": 42, "validation": 9, "test": 9}

@@ -299,7 +299,6 @@ def test_fuzzed_tables_are_tables_or_errors(tmp_path: Path):
             (tmp_path / name).write_bytes(changed)
             try:
                 scan(str(tmp_path / name)).check()
-            except ArgumentError as error:
+            except ArgumentError:
                 refused += 1
-                assert error.argument == "source", error
     assert refused > 100

@@ -140,7 +140,7 @@ def continuation(errors: Sequence[ArgumentError], line: Sequence[str], own: Mapp
         seen.add((name, value))
         if value is None or name not in multiple:
             found = _without(found, own[name])
-        found += [] if value is None else [own[name], str(value)]
+        found += [] if value is None else [own[name]] if value is True else [own[name], str(value)]
     return shlex.join(["taylornets", *found])
 
 

@@ -16,6 +16,7 @@ from taylornets.records import environment
 from taylornets.records.folders import check_folder, prepare_folder
 from taylornets.records.progress import Progress, Tell, stage
 from taylornets.tabular._baselines import KERNEL_ROWS, compare, families
+from taylornets.tabular._card import CARD, card
 from taylornets.tabular._model_table import MODEL, describe, whole
 from taylornets.tabular._path import FitSettings, Learned, learn, new_model, quietly
 from taylornets.tabular._prepare import prepared
@@ -23,7 +24,7 @@ from taylornets.tabular._problem import TableProblem, pose
 from taylornets.tabular._scores import score_of
 from taylornets.tabular._sections import FitFindings, scores, story
 
-_OWN = ("records", "figures", "tables", "report.html", MODEL)
+_OWN = ("records", "figures", "tables", "report.html", CARD, MODEL)
 _LIBRARIES = ("scikit-learn", "pandas", "pyarrow", "safetensors")
 _LARGEST_SEED = 2**32 - 1
 _CURVE = (1 / 8, 1 / 4, 1 / 2, 1.0)
@@ -157,6 +158,7 @@ def fit(
     timings = {"reading": read_seconds, "training": learned.seconds, "all": time.perf_counter() - begin}
     record = story(findings, _shown(facts, timings), request.command)
     records.save_page(request.out, record)
+    records.write_text(request.out / CARD, card(problem, record, facts))
     facts |= _results(findings, timings, path)
     # The report, once written, marks the run as finished.
     records.save_page_run(request.out, "fit", {"status": "computed"} | facts)

@@ -9,6 +9,7 @@ from taylornets.records import PageRecord, Section, Table, literal
 from taylornets.tabular import _figures as figures
 from taylornets.tabular import _wording as wording
 from taylornets.tabular._baselines import KERNEL_ROWS, Result
+from taylornets.tabular._importance import importance_section
 from taylornets.tabular._path import FitSettings, Learned
 from taylornets.tabular._prepare import described
 from taylornets.tabular._problem import TableProblem
@@ -86,6 +87,7 @@ def story(findings: FitFindings, facts: dict[str, Any], command: str) -> PageRec
         _data(findings),
         _certificate(findings),
         _comparison(findings, found, (low, high)),
+        importance_section(problem.inputs.iloc[problem.split.test], y, task, findings.steps, model, seed),
         _errors(findings, predictions, x, y),
         _model(findings, found),
     ]

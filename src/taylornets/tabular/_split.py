@@ -70,4 +70,4 @@ def repeated(inputs: pd.DataFrame, y: np.ndarray, split: Split) -> int:
 def is_ordered(times: np.ndarray) -> bool:
     """Whether at least nine of ten rows are not earlier than the row before."""
     known = times[~np.isnat(times)]
-    return len(known) > 2 and bool(np.mean(known[1:] >= known[:-1]) >= 0.9) and known[0] < known[-1]
+    return len(known) > 2 and bool(np.mean(known[1:] >= known[:-1]) >= 0.9 and known[0] < known[-1])
