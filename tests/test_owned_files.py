@@ -5,16 +5,21 @@ import errno
 import json
 import os
 import stat
+import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as pack
 
 import taylornets as tn
 from taylornets import ArgumentError, _files, records
+from taylornets.estimators import _saving
 from taylornets.records import Figure, PageRecord, Plot, Section, Series, Table, bare, literal
 from taylornets.records.folders import owned, prepare_folder
 from taylornets.report import write_report
@@ -183,6 +188,47 @@ def test_changed_model_files_are_errors(tmp_path: Path):
         if bytes(changed) != source:
             with pytest.raises(ArgumentError, match="path: expected"):
                 tn.load(tmp_path / "m.safetensors")
+
+
+def forged(path: Path, change: Callable[[Any], Any]) -> None:
+    """Changes the state in a model file, with a valid checksum."""
+    data = path.read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["taylornets model"])
+    tensors = load_tensors(data)
+    header["state"] = change(header["state"])
+    header.pop("sha256")
+    header["sha256"] = _saving._checksum(header, tensors)
+    path.write_bytes(pack(tensors, {"taylornets model": json.dumps(header)}))
+
+
+FORGED: dict[str, Callable[[Any], Any]] = {
+    "unknown class": lambda state: state | {"$class": "Popen"},
+    "unknown rule": lambda state: {"$eval": "1"},
+    "attributes of another type": lambda state: state | {"attributes": 3},
+    "array that is not there": lambda state: (
+        state | {"attributes": {"a": {"$array": "x", "shape": [1], "scalar": False}}}
+    ),
+    "array of another shape": lambda state: state | {"attributes": {"a": {"$items": [1], "dtype": "O", "shape": [7]}}},
+    "huge strings": lambda state: (
+        state | {"attributes": {"a": {"$items": ["x"], "dtype": "<U2000000000", "shape": [1]}}}
+    ),
+    "no type": lambda state: state | {"attributes": {"a": {"$dtype": "no type"}}},
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_forged_model_files_are_errors_and_run_nothing(name: str, tmp_path: Path):
+    x = np.linspace(-1, 1, 20)[:, None]
+    path = tn.save(tn.NTKRegressor().fit(x, x[:, 0]), tmp_path / "m.safetensors")
+    forged(path, FORGED[name])
+    with pytest.raises(
+        ArgumentError, match=r"path: expected a model file written by taylornets.save, got .*which is damaged"
+    ):
+        tn.load(path)
+    path = tn.save(tn.NTKRegressor().fit(x, x[:, 0]), tmp_path / "m.safetensors")
+    forged(path, lambda state: state)  # the forger's own change is none
+    assert tn.load(path).predict(x).shape == (20,)
 
 
 @pytest.mark.parametrize(

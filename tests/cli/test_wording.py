@@ -42,7 +42,7 @@ def violations(source: Path) -> Iterator[str]:
 
 
 def test_words_of_the_command_line_live_in_its_room():
-    assert {"DATA", "MODEL", "DIR", "CONFIG.toml", "FILE.py:FACTORY"} == PLACEHOLDERS
+    assert {"DATA", "MODEL", "DIR", "CONFIG.toml", "FILE.py:FACTORY", "RUN1", "RUN2"} == PLACEHOLDERS
     assert [*violations(SOURCE)] == []
 
 

@@ -6,9 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from taylornets import ArgumentError
+from taylornets import ArgumentError, records
 from taylornets.datafiles import Reading, from_frame
 from taylornets.tabular import _model_file
+from taylornets.tabular._card import code
+from taylornets.tabular._compare import compare_runs
+from taylornets.tabular._importance import effect, importances
 from taylornets.tabular._inputs import expanded
 from taylornets.tabular._model_table import describe
 from taylornets.tabular._problem import pose
@@ -136,3 +139,52 @@ def test_a_later_file_is_read_as_the_first_one(tmp_path: Path):
     new.assign(day="soon").to_csv(tmp_path / "a.csv", index=False)
     with pytest.raises(ArgumentError, match=r"dates in column 'day', as during fitting, got 'soon'"):
         _model_file.read_for(columns, str(tmp_path / "a.csv"), Reading())
+
+
+def test_two_fits_are_compared(tmp_path: Path):
+    facts = {"target": "y", "task": "regression", "seed": 0, "order": 2, "split": {"train": 3}, "data": {"sha256": "a"}}
+    scores = {"train": 0.9, "validation": 0.5, "test": -0.25}
+    changed = {"a": {}, "b": {"order": 1}, "c": {"data": {"sha256": "b"}}, "d": {"seed": 1}, "e": {"target": "z"}}
+    for name, changes in changed.items():
+        results = {"status": "finished", "scores": scores, "certificate": None}
+        records.save_page_run(tmp_path / name, "fit", facts | changes | results)
+    found = compare_runs(tmp_path / "a", tmp_path / "b")
+    assert ("order", "2", "1") in found.rows
+    assert ("R², test rows", "−0.25", "−0.25") in found.rows
+    assert found.notes == ("Both were fitted and scored on the same rows.",)
+    for name, words in (("c", "rows differ"), ("d", "splits differ"), ("e", "cannot be compared")):
+        assert words in compare_runs(tmp_path / "a", tmp_path / name).notes[0]
+    with pytest.raises(ArgumentError, match=r"second: expected an output folder of a finished fit, got .*not a folder"):
+        compare_runs(tmp_path / "a", tmp_path / "nothing")
+
+
+def test_importance_finds_the_columns_that_count():
+    """The target is a function of two of three columns: the third has no importance, and the effects are theirs."""
+    rows = pd.DataFrame(
+        {
+            "a": RANDOM.normal(size=400),
+            "b": RANDOM.normal(size=400),
+            "c": np.array(["u", "v"], object)[np.arange(400) % 2],
+        }
+    )
+    y = (3 * rows["a"] + (rows["c"] == "u")).to_numpy()
+
+    def predict(rows: pd.DataFrame) -> np.ndarray:
+        return (3 * rows["a"] + (rows["c"] == "u")).to_numpy(np.float64)
+
+    found = importances(rows, y, "regression", predict, 0)
+    assert [item.column for item in found] == ["a", "c", "b"]
+    assert (found[2].mean, found[2].low, found[2].high) == (0, 0, 0)
+    assert found[0].low > 1
+    values, means = effect(rows, "a", lambda rows: float(predict(rows).mean()))
+    np.testing.assert_allclose(np.diff(means), 3 * np.diff(values))
+    assert effect(rows, "c", lambda rows: float(predict(rows.assign(a=0.0)).mean())) == (["u", "v"], [1.0, 0.0])
+
+
+@pytest.mark.parametrize("name", ["plain", "a`b", "``", "`", "a\nb", "<b>", "[x](y)", "*x*", "a|b"])
+def test_names_in_the_model_card_are_code(name: str):
+    words = " ".join(name.split())
+    found = code(name)
+    fence = found[: len(found) - len(found.lstrip("`"))]
+    assert fence not in words.replace("`" * (len(fence) + 1), "") or len(fence) > len(words)
+    assert found.strip("`").strip() == words.strip("`") or words in found

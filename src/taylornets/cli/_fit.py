@@ -17,7 +17,7 @@ from taylornets.cli._streams import write_out
 from taylornets.datafiles import Reading
 from taylornets.records.folders import owned
 from taylornets.report import write_report
-from taylornets.tabular import FitRequest, certify, check_out, fit, pose_request, predict, verdict
+from taylornets.tabular import FitRequest, certify, check_out, compare_runs, fit, pose_request, predict, verdict
 
 
 def run_fit(request: FitRequest, dry_run: bool = False) -> int:
@@ -167,4 +167,24 @@ def run_certify(model: str, data: str, reading: Reading) -> int:
     if proof.same:
         console.print()
         console.print(Text(verdict(found)))
+    return DONE
+
+
+def run_compare(first: Path, second: Path) -> int:
+    """Prints two fits side by side.
+
+    Returns:
+        0.
+    """
+    found = compare_runs(first, second)
+    console = Console()
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("", str(first), str(second)):
+        grid.add_column(Text(name), overflow="fold")
+    for row in found.rows:
+        grid.add_row(*map(Text, row))
+    console.print(grid)
+    console.print()
+    for note in found.notes:
+        console.print(Text(note))
     return DONE

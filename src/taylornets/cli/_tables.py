@@ -119,3 +119,12 @@ def certify(
     """Re-certify a saved model: bound its optimality gap from the weights alone."""
     reading = load("_requests").reading(encoding, separator, decimal, missing, dates, skip_lines)
     return load("_fit").run_certify(model, data, reading)
+
+
+@app.command(rich_help_panel="Tables")
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="RUN1", help="Output folder of `fit`.")],
+    second: Annotated[Path, typer.Argument(metavar="RUN2", help="Output folder of another `fit`.")],
+) -> int:
+    """Compare two fits: scores, certificates, and the settings in which they differ."""
+    return load("_fit").run_compare(first, second)

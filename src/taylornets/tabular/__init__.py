@@ -5,6 +5,8 @@ path, saves the model, compares it with baselines on the same rows, and saves th
 `taylornets.report` builds the page.
 """
 
+from taylornets.tabular._compare import Comparison as Comparison
+from taylornets.tabular._compare import compare_runs as compare_runs
 from taylornets.tabular._model_file import Predictions as Predictions
 from taylornets.tabular._model_file import Proof as Proof
 from taylornets.tabular._model_file import certify as certify

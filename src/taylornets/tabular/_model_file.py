@@ -1,5 +1,7 @@
 """Saved models applied to tables: required columns, predictions, and certificates on new data."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +16,10 @@ from taylornets.tabular._model_table import FITTED, Columns, open_model
 from taylornets.tabular._problem import divide, labels_of
 from taylornets.tabular._scores import score_of
 from taylornets.tabular._targets import RARE_CLASS, Targets
+
+_DAMAGED = (
+    ValueError, TypeError, AttributeError, IndexError, KeyError, RecursionError, OverflowError, ZeroDivisionError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -141,12 +147,13 @@ def predict(model: str, data: str, reading: Reading) -> Predictions:
     table = read_for(columns, data, reading)
     estimator = pipeline[-1]
     prepared = _transformed(pipeline, _inputs(columns, table))
-    found = estimator.predict(prepared)
-    frame = pd.DataFrame({"prediction": found})
-    if columns.task == "classification":
-        probabilities = estimator.predict_proba(prepared)
-        for place, name in enumerate(estimator.classes_):
-            frame[f"probability of {name}"] = probabilities[:, place]
+    with _of_the_file():
+        found = estimator.predict(prepared)
+        frame = pd.DataFrame({"prediction": found})
+        if columns.task == "classification":
+            probabilities = estimator.predict_proba(prepared)
+            for place, name in enumerate(estimator.classes_):
+                frame[f"probability of {name}"] = probabilities[:, place]
     ignored = [str(name) for name in table.frame.columns if name not in (*columns.columns, columns.target)]
     damaged = [str(error) for name, error in table.errors if name == columns.target]
     if not _has_target(columns, table) or damaged:
@@ -158,16 +165,25 @@ def predict(model: str, data: str, reading: Reading) -> Predictions:
     return Predictions(frame, score, len(values), ignored, seen, unknown)
 
 
-def _transformed(pipeline: Any, inputs: pd.DataFrame) -> np.ndarray:
-    """Applies the saved preprocessing; a damaged one is an error of the model file."""
+@contextlib.contextmanager
+def _of_the_file() -> Iterator[None]:
+    """Turns what a damaged estimator or preprocessing raises into an error about the model file."""
     try:
+        yield
+    except _checks.ArgumentError:
+        raise
+    except _DAMAGED as error:
+        got = f"a model that cannot be applied ({_checks.short(' '.join(str(error).split()))})"
+        raise _checks.ArgumentError("model", FITTED, got, "Fit the model again.") from None
+
+
+def _transformed(pipeline: Any, inputs: pd.DataFrame) -> np.ndarray:
+    """Applies the saved preprocessing."""
+    with _of_the_file():
         found = np.asarray(pipeline[:-1].transform(inputs), np.float64)
         if found.shape != (len(inputs), pipeline[-1].n_features_in_):
             raise ValueError(f"features of shape {found.shape}")
-    except (ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
-        got = f"preprocessing that cannot be applied ({_checks.short(' '.join(str(error).split()))})"
-        raise _checks.ArgumentError("model", FITTED, got, "Fit the model again.") from None
-    return found
+        return found
 
 
 def certify(model: str, data: str, reading: Reading) -> Proof:
@@ -188,7 +204,9 @@ def certify(model: str, data: str, reading: Reading) -> Proof:
     """
     pipeline, columns = open_model(model)
     estimator = pipeline[-1]
-    if not models.get(estimator.model_).certifiable:
+    with _of_the_file():
+        certifiable = models.get(estimator.model_).certifiable
+    if not certifiable:
         raise _checks.ArgumentError(
             "model", "a model of order 1 or 2, which has a certificate", f"order {estimator.model_}"
         )
@@ -205,4 +223,5 @@ def certify(model: str, data: str, reading: Reading) -> Proof:
         train = divide(found, frame, dates, columns.division, columns.seed).train
         rows, values = rows[train], values[train]
     features = _transformed(pipeline, _inputs(columns, table).iloc[rows])
-    return Proof(estimator.certify(features, values), len(rows), same)
+    with _of_the_file():
+        return Proof(estimator.certify(features, values), len(rows), same)

@@ -212,6 +212,7 @@ def _facts(request: FitRequest, problem: TableProblem, start: str, digest: str) 
                  "test_rows_equal_to_training_rows": problem.duplicates},
         "target": problem.target,
         "task": problem.task,
+        "division": problem.division,
         "columns": {"numbers": problem.numbers, "categories": problem.categories},
         "notes": list(problem.notes),
         "split": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
