@@ -8,12 +8,14 @@ import pytest
 
 from taylornets import ArgumentError, records
 from taylornets.datafiles import Reading, from_frame
+from taylornets.estimators import PENALTIES
 from taylornets.tabular import _model_file
 from taylornets.tabular._card import code
 from taylornets.tabular._compare import compare_runs
 from taylornets.tabular._importance import effect, importances
 from taylornets.tabular._inputs import expanded
 from taylornets.tabular._model_table import describe
+from taylornets.tabular._path import FitSettings, learn
 from taylornets.tabular._problem import pose
 
 ROWS = 60
@@ -156,6 +158,18 @@ def test_two_fits_are_compared(tmp_path: Path):
         assert words in compare_runs(tmp_path / "a", tmp_path / name).notes[0]
     with pytest.raises(ArgumentError, match=r"second: expected an output folder of a finished fit, got .*not a folder"):
         compare_runs(tmp_path / "a", tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("limit", [1e-9, 1e9])
+def test_a_time_limit_ends_the_path_and_keeps_the_best_model(limit: float):
+    x = RANDOM.normal(size=(60, 2))
+    y = x[:, 0] * x[:, 1]
+    settings = FitSettings(width=8, time_limit=limit)
+    found = learn("regression", settings, (x[:40], y[:40]), (x[40:], y[40:]), lambda fraction, message: None)
+    assert len(found.path) == (1 if limit < 1 else len(PENALTIES))
+    certificate = found.model.certificate_
+    assert certificate.primal >= certificate.dual
+    assert found.model.penalty_ == max(found.path, key=lambda step: step.rank_key).penalty
 
 
 def test_importance_finds_the_columns_that_count():

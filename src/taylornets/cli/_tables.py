@@ -66,6 +66,9 @@ def fit(
         float | None, number("--penalty", "NUMBER", "Penalty λ; selected on validation rows.", _MODEL)
     ] = None,
     rank: Annotated[int, whole("--rank", "R", "Copies of each hidden unit; 2 closes most gaps.", _MODEL)] = 1,
+    time_limit: Annotated[
+        float | None, number("--time-limit", "SECONDS", "Best certified model within this training time.", _MODEL)
+    ] = None,
     encoding: Encoding = None,
     separator: Separator = None,
     decimal: Decimal = None,
@@ -81,7 +84,7 @@ def fit(
         "rank": rank, "seed": seed, "drop": tuple(drop or ()), "drop_constant": drop_constant, "rare": rare, "split": split,
         "categorical": tuple(categorical or ()), "numeric": tuple(numeric or ()), "encoding": encoding,
         "separator": separator, "decimal": decimal, "missing": tuple(missing or ()), "dates": dates,
-        "skip_lines": skip_lines,
+        "skip_lines": skip_lines, "time_limit": time_limit,
     }  # fmt: skip
     return load("_fit").run_fit(load("_requests").request(data, options), dry_run=dry_run)
 

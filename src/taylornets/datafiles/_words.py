@@ -10,6 +10,8 @@ from taylornets import _checks
 from taylornets._checks import short
 from taylornets.datafiles._table import ColumnInfo, Reading, wrong
 
+# A command that goes on: few words are missing values; a column of few words is a category.
+_FEW, _CATEGORIES = 0.3, 50
 CERTAIN = frozenset({"", "nan", "-nan", "#n/a", "<na>", "?"})
 MAYBE = frozenset(
     {"na", "n/a", "none", "nil", "null", "missing", "n.a.", "#na", "#value!", "#div/0!", "#ref!", "#num!"}
@@ -62,10 +64,14 @@ def unfit(name: str, words: Words, missing: np.ndarray, fits: np.ndarray, expect
     first = min(bad, key=words.row)
     word = words.unique[first]
     got = f"{short(word)} in row {words.row(first)} of column {short(name)}, the first of {rows}"
-    known = len(bad) <= 2 and all(not any(sign.isdigit() for sign in words.unique[i]) for i in bad)
     advice = (
         f"If it means a missing value, use `missing=({word!r},)`. Correct it in the file, or exclude the column with "
         f"`drop=({name!r},)`. Treat the column as categorical with `categorical=({name!r},)`."
     )
-    mends = tuple(("missing", words.unique[i]) for i in bad) if known else (("drop", name),)
+    if len(bad) <= 2 and rows <= _FEW * words.counts.sum():
+        mends = tuple(("missing", words.unique[i]) for i in bad)
+    elif len(rest) <= _CATEGORIES:
+        mends = (("categorical", name),)
+    else:
+        mends = (("drop", name),)
     return wrong(expected, got, advice, mends)

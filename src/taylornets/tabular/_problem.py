@@ -122,7 +122,7 @@ def pose(
         try:
             found = targets_of(rows[chosen].to_numpy(), chosen, task, rare)
         except _checks.ArgumentError as error:
-            errors.append(error)
+            errors.append(error if error.mends else _with_another_target(error, table, chosen))
     used, plan = used_inputs(table, rows, chosen, kept)
     others = [row.column for row in plan if row.kind in ("text", "identifier") and row.done != "target"]
     errors += check_inputs(rows[used], others) if len(rows) >= _LEAST_ROWS else []
@@ -131,6 +131,16 @@ def pose(
     assert found is not None
     rows = rows[found.kept].reset_index(drop=True)
     return _split_up(table, chosen, found, rows, used, plan, (division, seed), (rare, present))
+
+
+def _with_another_target(error: _checks.ArgumentError, table: DataTable, target: str) -> _checks.ArgumentError:
+    """Names a column that can be a target, if there is one."""
+    kinds = ("number", "whole number", "boolean")
+    others = [info.name for info in table.infos if info.kind in kinds and info.name != target and not info.missing]
+    if error.argument != "target" or len(table.infos) < 3 or not others:
+        return error
+    advice = f"{error.advice} For example `target={others[-1]!r}`.".strip()
+    return _checks.ArgumentError(error.argument, error.expected, error.got, advice, (("target", others[-1]),))
 
 
 def _split_up(

@@ -199,6 +199,8 @@ def check_settings(settings: FitSettings) -> None:
     ):  # fmt: skip
         if value > limit:
             raise _checks.ArgumentError(argument, f"an integer ≤ {limit}", str(value))
+    if settings.time_limit is not None:
+        _checks.positive("time_limit", settings.time_limit, "It is the time for training in seconds.")
     if settings.penalty is not None:
         _checks.positive("penalty", settings.penalty, "If omitted, it is selected on the validation rows.")
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from taylornets.estimators import PENALTIES
 from taylornets.records import PageRecord, Section, Table, literal
 from taylornets.tabular import _figures as figures
 from taylornets.tabular import _wording as wording
@@ -276,4 +277,5 @@ def _choice(learned: Learned) -> str:
     chosen, ends = float(learned.model.penalty_), (learned.path[0].penalty, learned.path[-1].penalty)
     hint = {ends[0]: " A stronger penalty", ends[1]: " A weaker penalty"}.get(chosen, "")
     hint += ", outside the path, may give a better score." if hint else ""
-    return f"The penalty was selected on the validation rows.{hint}"
+    early = " The time limit ended the path early." if len(learned.path) < len(PENALTIES) else ""
+    return f"The penalty was selected on the validation rows.{early}{hint}"
