@@ -178,7 +178,7 @@ def frame() -> pd.DataFrame:
             "whole": generator.integers(0, 9, ROWS),
             "truth": PLACES % 2 == 0,
             "word": np.where(PLACES % 3 == 0, "None", np.where(PLACES % 3 == 1, "b", "Zürich; x")),
-            "some": np.where(PLACES % 3 == 0, None, "b"),
+            "some": [None if i % 3 == 0 else "b" for i in PLACES],
             "code": [f"{i % 5:03d}" for i in PLACES],
             "price": [f"{i},50 €" for i in PLACES],
             "day": pd.date_range("2020-01-01", periods=ROWS),

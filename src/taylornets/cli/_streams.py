@@ -5,7 +5,7 @@ import contextlib
 import io
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Generator
 
 _SIMILAR = {
     "−": "-", "–": "-", "—": "-", "…": "...", "≤": "<=", "≥": ">=", "≈": "~", "×": "x", "→": "->", "·": ".", "λ": "lambda",
@@ -32,7 +32,7 @@ codecs.register_error(_HANDLER, _similar)
 
 
 @contextlib.contextmanager
-def prepared() -> Iterator[None]:
+def prepared() -> Generator[None]:
     """Lets standard output and standard error write every character while the block runs."""
     changed: list[tuple[io.TextIOWrapper, str | None]] = []
     for stream in (sys.stdout, sys.stderr):

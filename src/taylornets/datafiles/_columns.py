@@ -69,7 +69,7 @@ def table_of(
 def as_numbers(values: Any) -> np.ndarray:
     """Numbers of any type as float64, by their shortest decimal form, so that all file formats agree."""
     array = np.asarray(values)
-    if array.dtype in (np.float16, np.float32):
+    if array.dtype.kind == "f" and array.dtype.itemsize < 8:
         return array.astype(str).astype(np.float64)
     return array.astype(np.float64)
 

@@ -5,7 +5,7 @@ import errno
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ _NO_FOLDER = (errno.EEXIST, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 @contextlib.contextmanager
-def owned(out: Path) -> Iterator[None]:
+def owned(out: Path) -> Generator[None]:
     """Owns a folder while the block runs: a second process that wants to write there is rejected.
 
     The folder is created if absent, and removed again if nothing was written. On Unix, the kernel releases the lock of a

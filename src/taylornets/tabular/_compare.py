@@ -39,18 +39,17 @@ def compare_runs(first: Path, second: Path) -> Comparison:
     runs = (_run(first, "first"), _run(second, "second"))
     rows: list[tuple[str, str, str]] = []
     for name in _SETTINGS:
-        values = tuple(_shown(run.get(name)) for run in runs)
-        if values[0] != values[1] or name in ("target", "order", "penalty"):
-            rows.append((name, *values))
+        one, other = (_shown(run.get(name)) for run in runs)
+        if one != other or name in ("target", "order", "penalty"):
+            rows.append((name, one, other))
     score = "accuracy" if runs[0].get("task") == "classification" else "R²"
-    found = [_part(run, "scores") for run in runs]
-    rows += [
-        (f"{score}, {part} rows", *(_shown(values.get(part)) for values in found))
-        for part in ("train", "validation", "test")
-    ]
-    gaps = [_part(run, "certificate").get("relative_gap") for run in runs]
-    rows.append(("relative gap", *map(_shown, gaps)))
-    rows.append(("seconds", *(_shown(_part(run, "timings").get("all")) for run in runs)))
+    scores = [_part(run, "scores") for run in runs]
+    for part in ("train", "validation", "test"):
+        one, other = (_shown(values.get(part)) for values in scores)
+        rows.append((f"{score}, {part} rows", one, other))
+    for name, part, key in (("relative gap", "certificate", "relative_gap"), ("seconds", "timings", "all")):
+        one, other = (_shown(_part(run, part).get(key)) for run in runs)
+        rows.append((name, one, other))
     return Comparison(tuple(rows), tuple(_notes(*runs)))
 
 

@@ -1,7 +1,7 @@
 """Saved models applied to tables: required columns, predictions, and certificates on new data."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -166,7 +166,7 @@ def predict(model: str, data: str, reading: Reading) -> Predictions:
 
 
 @contextlib.contextmanager
-def _of_the_file() -> Iterator[None]:
+def _of_the_file() -> Generator[None]:
     """Turns what a damaged estimator or preprocessing raises into an error about the model file."""
     try:
         yield

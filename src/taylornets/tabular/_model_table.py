@@ -117,7 +117,7 @@ def open_model(model: str) -> tuple[Any, Columns]:
 def _checked(pipeline: Any, path: Path) -> Columns:
     """Returns the description of the table; rejects a file whose parts do not fit together."""
     try:
-        columns = Columns(**pipeline.table_)
+        columns: Any = Columns(**pipeline.table_)
         texts = [columns.target, columns.task, columns.digest, *columns.columns, *columns.inputs, *columns.missing]
         texts += [text for pair in columns.recipes for text in pair]
         whole = isinstance(pipeline, Pipeline) and len(pipeline.steps) == 2 and hasattr(pipeline[-1], "predict")
