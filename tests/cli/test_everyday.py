@@ -153,7 +153,7 @@ def test_40_columns_and_no_color(run: Run, tmp_path: Path, monkeypatch: pytest.M
     assert code == 0
     assert max(map(len, out.splitlines())) <= 40
     assert "\x1b" not in out
-    assert "long_name_of_a_column_with_more_words" in "".join(line.split("  ")[0].strip() for line in out.splitlines())
+    assert "long_name_of_a_column_with_more_words:wholenumber;standardized" in "".join(out.split())
 
 
 def test_errors_of_several_arguments_keep_their_parts():

@@ -11,6 +11,7 @@ from taylornets.cli._wording import words as words_of
 from taylornets.tabular import TableProblem
 
 _MOST = 40  # columns that are listed
+_NARROW = 60  # below this width, each column has lines of its own
 
 
 def show(console: Console, problem: TableProblem) -> None:
@@ -20,13 +21,18 @@ def show(console: Console, problem: TableProblem) -> None:
         console: standard error, or standard output for a dry run.
         problem: the learning problem.
     """
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("column", "kind", "missing", "read as", "used as"):
-        table.add_column(name, overflow="fold", justify="right" if name == "missing" else "left")
-    for row in problem.plan[:_MOST]:
-        missing = "" if not row.missing else f"{100 * row.missing:.0f} %" if row.missing >= 0.01 else "< 1 %"
-        table.add_row(*map(Text, (row.column, row.kind, missing, row.read, row.done)))
-    console.print(table)
+    rows = [(row.column, row.kind, _missing(row.missing), row.read, row.done) for row in problem.plan[:_MOST]]
+    if console.width < _NARROW:
+        for column, kind, missing, read, done in rows:
+            parts = [kind, f"{missing} missing" if missing else "", read, done]
+            console.print(Text(f"{column}: {'; '.join(filter(None, parts))}"))
+    else:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        for name in ("column", "kind", "missing", "read as", "used as"):
+            table.add_column(name, overflow="fold", justify="right" if name == "missing" else "left")
+        for row in rows:
+            table.add_row(*map(Text, row))
+        console.print(table)
     if len(problem.plan) > _MOST:
         console.print(Text(f"and {len(problem.plan) - _MOST:,} more columns"), style="dim")
     split = problem.split
@@ -43,3 +49,7 @@ def show(console: Console, problem: TableProblem) -> None:
     for note in problem.notes:
         console.print(Text(f"Note: {phrased(note, own, commands)}"))
     console.print()
+
+
+def _missing(share: float) -> str:
+    return "" if not share else f"{100 * share:.0f} %" if share >= 0.01 else "< 1 %"
