@@ -40,7 +40,7 @@ def write_bytes(path: Path, data: bytes) -> None:
             temporary.chmod(mode)
         os.replace(temporary, path)
     except OSError as error:
-        raise WriteError(error.errno, error.strerror or type(error).__name__, str(path)) from error
+        raise WriteError(error.errno, error.strerror or str(error) or type(error).__name__, str(path)) from error
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):

@@ -188,7 +188,10 @@ def test_classes_written_as_numbers(run: Run, tmp_path: Path):
     )
     rows.assign(dear=rows["dear"] + 0.5).to_csv(tmp_path / "other.csv", index=False)
     code, _, err = run("certify", tmp_path / "run", tmp_path / "other.csv")
-    assert (code, err) == (2, "DATA: expected class labels of the model in column 'dear', got '0.5'.\n")
+    assert (code, err) == (
+        2,
+        "DATA: expected class labels of the model in column 'dear', got '0.5'. Remove such rows from the file.\n",
+    )
 
 
 def test_report_is_made_again_from_its_record(folder: Path, run: Run):

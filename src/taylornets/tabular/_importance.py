@@ -55,8 +55,10 @@ def importances(
     for name in rows.columns[:_COLUMNS]:
         falls: list[float] = []
         for _ in range(_REPEATS):
-            mixed = rows.assign(**{name: rows[name].to_numpy()[generator.permutation(len(rows))]})
-            falls.append(best - score(targets, predict(mixed)))
+            mixed = (
+                rows[name].iloc[generator.permutation(len(rows))].set_axis(rows.index)
+            )  # keeps the type of the column
+            falls.append(best - score(targets, predict(rows.assign(**{name: mixed}))))
         low, high = np.quantile(falls, [0.025, 0.975])
         found.append(Importance(str(name), float(np.mean(falls)), float(low), float(high)))
     return sorted(found, key=lambda item: -item.mean)
@@ -74,7 +76,7 @@ def effect(rows: pd.DataFrame, name: str, average: Callable[[pd.DataFrame], floa
         Quantiles of a numeric column or the most frequent categories, and the mean output at each.
     """
     column: Any = rows[name]
-    if column.dtype == object:
+    if not pd.api.types.is_numeric_dtype(column.dtype):
         values: list[Any] = [str(value) for value in column.value_counts().index[:_BARS]]
     else:
         values = np.unique(np.nanquantile(column.to_numpy(), np.linspace(0.02, 0.98, _GRID))).tolist()
