@@ -19,6 +19,7 @@ from safetensors.numpy import save as pack
 
 import taylornets as tn
 from taylornets import ArgumentError, _files, records
+from taylornets.diagnosis._checkpoints import steps
 from taylornets.estimators import _saving
 from taylornets.records import Figure, PageRecord, Plot, Section, Series, Table, bare, literal
 from taylornets.records.folders import owned, prepare_folder
@@ -260,3 +261,16 @@ def test_changed_records_are_errors(tmp_path: Path):
         path.write_text(changed)
         with contextlib.suppress(ArgumentError):
             write_report(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["step_0.eqx", "step_10.eqx", "step_200.eqx"], [0, 10, 200]),
+        (["model-v2-9.safetensors", "model-v2-10.safetensors"], [9, 10]),
+        (["first.eqx", "step_10.eqx"], [1, 2]),  # one has no number
+        (["run1_5.eqx", "run2_5.eqx"], [1, 2]),  # they do not increase
+    ],
+)
+def test_the_axis_of_checkpoints_is_their_steps(names: list[str], expected: list[int]):
+    assert steps([Path(name) for name in names]) == expected
