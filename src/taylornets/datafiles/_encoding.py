@@ -101,18 +101,21 @@ def encoding_of(path: Path, reading: Reading) -> str:
 def undecodable(path: Path, encoding: str) -> _checks.ArgumentError:
     """The error for a byte that is invalid in the encoding: its line and column, and what the other lines are."""
     first, lines, bad, fine = "", 0, 0, 0
-    with opened(path) as file:
-        for line in iter(lambda: file.readline(LIMITS.line), b""):
-            lines += 1
-            try:
-                fine += not line.decode(encoding).isascii()
-            except UnicodeError as error:
-                bad += 1
-                place = getattr(error, "start", 0)
-                first = (
-                    first
-                    or f"line {lines}, column {place + 1} (byte {line[place : place + 1].hex().upper() or 'missing'})"
-                )
+    try:
+        with opened(path) as file:
+            for line in iter(lambda: file.readline(LIMITS.line), b""):
+                lines += 1
+                try:
+                    fine += not line.decode(encoding).isascii()
+                except UnicodeError as error:
+                    bad += 1
+                    place = getattr(error, "start", 0)
+                    first = (
+                        first
+                        or f"line {lines}, column {place + 1} (byte {line[place : place + 1].hex().upper() or 'missing'})"
+                    )
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        return damaged(path, error)
     got = f"{path}, invalid in {first or 'its last character'}"
     if bad and fine:
         got += f"; {fine:,} other lines beyond ASCII are {encoding}, so the file mixes encodings"
