@@ -253,6 +253,14 @@ def test_encodings_that_are_mixed(tmp_path: Path):
         read(str(path))
 
 
+def test_a_cut_archive_with_a_wrong_byte_is_one_error(tmp_path: Path):
+    """The wrong byte is found first, and the place where the archive ends while its line is looked up."""
+    content = b"a,b\n" + b"1,\xff\n" * 20_000 + np.random.default_rng(0).bytes(100_000).replace(b"\0", b"1")
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(content)[:-20_000])
+    with pytest.raises(ArgumentError, match=r"a file compressed with gzip, got .*which is damaged"):
+        read(str(tmp_path / "a.csv.gz"))
+
+
 def test_defects_of_several_columns_are_one_error():
     data = frame()[["number", "whole"]].assign(bad=[*"12345" * 7, *"xxxxx"], worse=["5 €", "6 $"] * 20)
     table = from_frame(data)
