@@ -212,7 +212,7 @@ def test_constant_columns_of_bundled_sets_and_on_request(tmp_path: Path):
 
 def test_request_as_a_line_for_the_shell(tmp_path: Path):
     options = {
-        "target": "a b", "order": 2, "out": tmp_path, "task": "auto", "width": 64, "penalty": None, "rank": 1, "seed": 0,
+        "target": "a b", "order": 2, "out": tmp_path, "task": "auto", "width": 64, "penalty": None, "rank": None, "seed": 0,
         "drop": ("x", "y"), "drop_constant": True, "categorical": (), "encoding": None, "separator": None, "decimal": None,
     }  # fmt: skip
     line = "taylornets fit t.csv --target 'a b' --out {} --width 64 --seed 0 --drop x --drop y"

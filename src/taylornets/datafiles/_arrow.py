@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
-from pyarrow import parquet
+from pyarrow import compute, parquet
 
 from taylornets import _checks
 from taylornets._checks import short
@@ -23,6 +22,7 @@ from taylornets.datafiles._table import (
     wrong,
 )
 
+pc: Any = compute  # its functions are made at run time, which type checkers do not see
 _KINDS = "columns of numbers, booleans, dates or strings"
 
 

@@ -14,7 +14,16 @@ import numpy as np
 from taylornets import _checks
 from taylornets._checks import short
 from taylornets.datafiles._dates import dates_of
-from taylornets.datafiles._numbers import Numbers, Style, described, digits_are_names, plain, same_units, times, written
+from taylornets.datafiles._numbers import (
+    ReadNumbers,
+    Style,
+    described,
+    digits_are_names,
+    plain,
+    same_units,
+    times,
+    written,
+)
 from taylornets.datafiles._table import Column, ColumnInfo, Reading, is_index, wrong
 from taylornets.datafiles._words import MAYBE, Words, info_of, unfit
 
@@ -73,16 +82,16 @@ def from_texts(  # noqa: PLR0911  # one return per kind
 
 def _numbers(  # noqa: PLR0911  # one return per way of writing
     rest: list[str], weights: np.ndarray, reading: Reading, known: Style | None, commas: bool | None
-) -> tuple[Numbers | None, bool]:
+) -> tuple[ReadNumbers | None, bool]:
     """Returns the words as numbers, if most of them are, and whether decimal and group separators could be exchanged."""
 
-    def share(found: Numbers) -> float:
+    def share(found: ReadNumbers) -> float:
         return float(weights[~np.isnan(found.values)].sum() / weights.sum())
 
     if reading.decimal != "," and (known is None or known.decimal == "."):
         values = plain(rest)
         if not np.isnan(values).any():
-            found = Numbers(values, Style())
+            found = ReadNumbers(values, Style())
             return found, known is None and bool(commas) and reading.decimal is None and written(rest, ".").unclear
     if known is not None and known.decimal in ".," and reading.decimal is None:
         found = written(rest, known.decimal)
@@ -109,7 +118,9 @@ def _numbers(  # noqa: PLR0911  # one return per way of writing
     return (hours, False) if share(hours) > _MOSTLY else (None, False)
 
 
-def _numeric(name: str, words: Words, missing: np.ndarray, numbers: Numbers, reading: Reading, unclear: bool) -> Column:
+def _numeric(
+    name: str, words: Words, missing: np.ndarray, numbers: ReadNumbers, reading: Reading, unclear: bool
+) -> Column:
     """Builds a column of numbers; words that are none, several units and unclear separators are errors."""
     by_word = np.full(len(words.unique), np.nan)
     by_word[~missing] = numbers.values
@@ -140,7 +151,7 @@ def _numeric(name: str, words: Words, missing: np.ndarray, numbers: Numbers, rea
 
 
 def _separator_error(
-    name: str, words: Words, missing: np.ndarray, numbers: Numbers, reading: Reading
+    name: str, words: Words, missing: np.ndarray, numbers: ReadNumbers, reading: Reading
 ) -> _checks.ArgumentError:
     first = next(
         word for word, gone in zip(words.unique, missing, strict=True) if not gone and ("," in word or "." in word)

@@ -58,7 +58,7 @@ class Style:
 
 
 @dataclass(frozen=True)
-class Numbers:
+class ReadNumbers:
     """The words of a column, read as numbers in one style.
 
     Args:
@@ -97,7 +97,7 @@ def digits_are_names(words: list[str]) -> str:
     return ""
 
 
-def written(words: list[str], decimal: str) -> Numbers:
+def written(words: list[str], decimal: str) -> ReadNumbers:
     """Reads numbers written for people with one decimal separator.
 
     Args:
@@ -133,10 +133,10 @@ def written(words: list[str], decimal: str) -> Numbers:
         separated += any(sign in found["body"] for sign in ".,")
         unclear += _UNCLEAR.fullmatch(found["body"]) is not None
     unit = next(iter(sorted(units - {""})), "")
-    return Numbers(values, Style(decimal, unit), frozenset(units), relations, grouped, 0 < unclear == separated)
+    return ReadNumbers(values, Style(decimal, unit), frozenset(units), relations, grouped, 0 < unclear == separated)
 
 
-def times(words: list[str]) -> Numbers:
+def times(words: list[str]) -> ReadNumbers:
     """Reads times and durations such as `12:30` or `1:02:33.5` as hours."""
     values = np.full(len(words), np.nan)
     for place, word in enumerate(words):
@@ -144,10 +144,10 @@ def times(words: list[str]) -> Numbers:
         if found:
             hours = abs(int(found[1])) + int(found[2]) / 60 + float(found[3] or 0) / 3600
             values[place] = -hours if found[1].startswith("-") else hours
-    return Numbers(values, Style(":"))
+    return ReadNumbers(values, Style(":"))
 
 
-def described(found: Numbers) -> str:
+def described(found: ReadNumbers) -> str:
     """Says in words how the numbers were read."""
     if found.style.decimal == ":":
         return "times, as hours"
@@ -157,7 +157,7 @@ def described(found: Numbers) -> str:
     return "numbers, " + ", ".join(parts) if parts else ""
 
 
-def same_units(found: Numbers) -> bool:
+def same_units(found: ReadNumbers) -> bool:
     """Whether the words have one unit; a currency may be left out in places, a percent sign may not."""
     named: Any = found.units - {""}
     if len(named) > 1:

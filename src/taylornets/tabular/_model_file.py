@@ -95,7 +95,7 @@ def _inputs(columns: Columns, table: DataTable) -> pd.DataFrame:
             frame[name] = np.full(len(frame), np.datetime64("NaT", "us"))
         elif name in columns.categories:
             frame[name] = frame[name].astype(object)
-    found = expanded(frame)
+    found: Any = expanded(frame)
     try:
         return found[columns.inputs]
     except KeyError as error:

@@ -166,7 +166,7 @@ def _split_up(
     dates = [name for name in used if rows[name].dtype.kind == "M"]
     groups = None if group is None else groups_of(rows[group])
     split = divide(found, rows, dates, division, seed, groups)
-    inputs = expanded(rows[used])
+    inputs: Any = expanded(rows[used])
     train: Any = inputs.iloc[split.train]
     count = train.nunique(dropna=True)
     still = [str(name) for name in inputs.columns if not count[name] or (count[name] == 1 and inputs[name].nunique() == 1
