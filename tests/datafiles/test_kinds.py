@@ -100,12 +100,12 @@ def test_a_separator_that_could_be_both(tmp_path: Path):
     path.write_text("a;b\n" + "1,234;1\n" * ROWS)
     with pytest.raises(ArgumentError, match=r"clearly decimal.*`decimal=','`"):
         read(str(path))
-    assert read(str(path), Reading(decimal=",")).frame["a"][0] == 1.234
-    assert read(str(path), Reading(decimal=".")).frame["a"][0] == 1234
+    assert list(read(str(path), Reading(decimal=",")).frame["a"][:1]) == [1.234]
+    assert list(read(str(path), Reading(decimal=".")).frame["a"][:1]) == [1234]
     path.write_text("a;b\n" + "1.234;0,5\n" * ROWS)
     with pytest.raises(ArgumentError, match=r"clearly decimal"):
         read(str(path))
-    assert read(str(path), Reading(decimal=",")).frame["a"][0] == 1234
+    assert list(read(str(path), Reading(decimal=",")).frame["a"][:1]) == [1234]
 
 
 def test_options_overrule_the_kind():

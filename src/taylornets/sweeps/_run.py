@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import dask
+import dask.config as dask_config
 import jax
 from distributed import Client, LocalCluster, as_completed
 from distributed.security import Security
@@ -119,7 +119,7 @@ def _connect(stack: ExitStack, scheduler: str | None, workers: int | None, cells
         except (OSError, ValueError, TypeError) as error:
             needed = "the address of a running dask scheduler, such as tls://127.0.0.1:8786"
             raise _checks.ArgumentError("scheduler", needed, f"{scheduler!r} ({error})") from None
-    stack.enter_context(dask.config.set(_NO_PAGES))
+    stack.enter_context(dask_config.set(_NO_PAGES))
     secret = _secret()
     cluster = stack.enter_context(
         LocalCluster(
@@ -129,7 +129,8 @@ def _connect(stack: ExitStack, scheduler: str | None, workers: int | None, cells
             host="127.0.0.1" if secret else None,
             security=secret,
             protocol="tls://" if secret else "inproc://",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # None would ask for port 8787, which another cluster may have
+            scheduler_kwargs={"dashboard": False},
             worker_dashboard_address=None,
             silence_logs=logging.CRITICAL,
         )
