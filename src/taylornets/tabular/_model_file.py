@@ -108,7 +108,7 @@ def _has_target(columns: Columns, table: DataTable) -> bool:
 
 
 def _targets(
-    columns: Columns, table: DataTable, estimator: Any, strict: bool
+    columns: Columns, table: DataTable, estimator: Any, strict: bool, seen: bool = False
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Returns a mask of rows with a known target, their targets in the type of the model, and unknown classes."""
     table = table.check([columns.target]) if strict else table
@@ -120,6 +120,8 @@ def _targets(
         if columns.rare == "merge":
             values = np.where(np.isin(values, estimator.classes_), values.astype(object), RARE_CLASS).astype(str)
         unknown = sorted(set(values) - set(estimator.classes_))
+        if seen and columns.rare != "drop":  # after a split by time, classes that only held-out rows have
+            return present, values, tuple(map(str, unknown))
         if unknown and strict and columns.rare != "drop":
             expected = f"class labels of the model in column {columns.target!r}"
             raise _checks.ArgumentError("data", expected, f"{str(unknown[0])!r}", "Remove such rows from the file.")
@@ -237,7 +239,7 @@ def certify(model: str, data: str, reading: Reading) -> Proof:
     if not _has_target(columns, table):
         raise _checks.ArgumentError("data", f"a table with the target column {columns.target!r}", "a table without it")
     same = table.digest([*columns.columns, columns.target]) == columns.digest
-    present, values, _ = _targets(columns, table, estimator, strict=True)
+    present, values, _ = _targets(columns, table, estimator, strict=True, seen=same)
     rows = np.flatnonzero(present)
     if same:
         found = Targets(columns.task, "", values, present)
