@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pandas.util import hash_pandas_object
 
 from taylornets import _checks
 
@@ -100,7 +99,8 @@ def time_split(order: np.ndarray) -> Split:
 def repeated(inputs: pd.DataFrame, y: np.ndarray, split: Split) -> int:
     """Counts the test rows that equal a training row in all inputs and in the target."""
     rows: Any = inputs.assign(**{"\0target": y})
-    hashes = np.asarray(hash_pandas_object(rows, index=False))
+    pandas: Any = pd  # type checkers do not see `util`
+    hashes = np.asarray(pandas.util.hash_pandas_object(rows, index=False))
     return int(np.isin(hashes[split.test], hashes[split.train]).sum())
 
 
