@@ -5,9 +5,10 @@ one of the few with a lazy import.
 """
 
 import importlib
+import itertools
 import re
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,20 @@ def series(paths: Iterable[Path], endings: tuple[str, ...] = _ENDINGS) -> list[P
             raise _checks.ArgumentError("checkpoints", _NEEDED, got)
         found += inside
     return found
+
+
+def steps(paths: Sequence[Path]) -> list[int]:
+    """Returns the steps of checkpoints: the last number in each name, if all have one and they increase; else 1, 2, ...
+
+    Args:
+        paths: the checkpoints in order.
+    """
+    numbers = [re.findall(r"\d+", path.stem) for path in paths]
+    if all(numbers):
+        found = [int(last[-1]) for last in numbers]
+        if all(before < after for before, after in itertools.pairwise(found)) and found[-1] < 2**53:
+            return found
+    return list(range(1, len(paths) + 1))
 
 
 def _is_checkpoint(path: Path, endings: tuple[str, ...]) -> bool:

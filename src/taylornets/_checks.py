@@ -16,6 +16,7 @@ HIGHEST_ORDER = 256
 _LONGEST = 600  # characters of a message
 _SHOWN = 80  # characters of a value in a message
 _QUOTED = 60  # characters of a value from a file
+Mends = tuple[tuple[str, Any], ...]
 
 
 class ArgumentError(ValueError):
@@ -29,12 +30,16 @@ class ArgumentError(ValueError):
         expected: description of valid values, a noun phrase.
         got: description of the value passed.
         advice: how to fix the call, in full sentences. Arguments appear as in a call: `` `drop` `` or `` `order=2` ``.
+        mends: arguments that fix the call, as pairs of a name and a value, such as `(("drop", "id"),)`.
+        others: further errors of the same call, so that all of them are reported at once.
 
     Attributes:
         argument: as passed.
         expected: as passed.
         got: as passed.
         advice: as passed.
+        mends: as passed.
+        others: as passed.
 
     Example:
         >>> import taylornets as tn
@@ -45,14 +50,22 @@ class ArgumentError(ValueError):
         degree: expected an integer ≥ 1, got 0. Use 2.
     """
 
-    def __init__(self, argument: str, expected: str, got: str, advice: str = ""):
-        super().__init__(argument, expected, got, advice)  # pickle and copy reconstruct from these arguments
+    def __init__(
+        self, argument: str, expected: str, got: str, advice: str = "", mends: Mends = (),
+        others: tuple["ArgumentError", ...] = (),
+    ):  # fmt: skip
+        super().__init__(argument, expected, got, advice, mends, others)  # pickle and copy reconstruct from these
         self.argument = argument
         self.expected = expected
         self.got = got
         self.advice = advice
+        self.mends = mends
+        self.others = others
 
     def __str__(self) -> str:
+        return "\n".join((self._line(), *map(str, self.others)))
+
+    def _line(self) -> str:
         tail = f" {self.advice}" if self.advice else ""
         room = max(_LONGEST - len(f"{self.argument}: expected , got .{tail}"), 2 * _SHOWN)
         got = cut(self.got, max(room - len(self.expected), room // 2))
@@ -61,7 +74,13 @@ class ArgumentError(ValueError):
 
     def renamed(self, argument: str) -> "ArgumentError":
         """Returns the same error under another argument name."""
-        return type(self)(argument, self.expected, self.got, self.advice)
+        return type(self)(argument, self.expected, self.got, self.advice, self.mends, self.others)
+
+
+def joined(errors: Iterable[ArgumentError]) -> ArgumentError:
+    """Returns one error that reports all `errors`, in their order; at least one."""
+    first, *others = errors
+    return ArgumentError(first.argument, first.expected, first.got, first.advice, first.mends, (*first.others, *others))
 
 
 def cut(text: str, length: int) -> str:

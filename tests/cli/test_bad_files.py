@@ -15,7 +15,7 @@ from bad_files import A, B, good
 import taylornets as tn
 from taylornets import cli
 from taylornets.datafiles import read
-from taylornets.tabular._model_file import describe, whole
+from taylornets.tabular._model_table import describe, whole
 from taylornets.tabular._path import FitSettings, new_model, quietly
 from taylornets.tabular._prepare import prepared
 from taylornets.tabular._problem import pose, split_of
@@ -97,11 +97,13 @@ def test_no_permission(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     check_refusal(run("fit", name, "--target", "y"), r"DATA: .*'a\.csv' \(Permission denied\)")
 
 
-def test_column_that_is_empty_where_it_counts(run: Run, tmp_path: Path):
-    """The only value of the column lies in a test row."""
+def test_column_that_is_empty_where_it_counts(tmp_path: Path):
+    """The only value of the column lies in a test row: it is left out with a note."""
     test = split_of(None, bad_files.ROWS, 0).test[0]
     name = bad_files.csv(good(a=[3.5 if i == test else "" for i in range(bad_files.ROWS)]))(tmp_path)
-    check_refusal(run("fit", name, "--target", "y"), r"columns with values in the training rows, got 'a'")
+    found = pose(read(str(tmp_path / name)), "y", "auto", 0)
+    assert [*found.inputs.columns] == ["b"]
+    assert "Features left out: 'a', without values in the training rows." in found.notes
 
 
 @pytest.fixture(scope="module")

@@ -155,7 +155,7 @@ def test_termination_is_an_interrupt(run: Run, registry: Callable[..., None]):
 WRONG = {
     "no command": (
         (),
-        r"COMMAND: expected one of fit, predict, certify, diagnose, reproduce, report, sweep, doctor, got none",
+        r"COMMAND: expected one of fit, predict, certify, compare, reproduce, report, sweep, diagnose, doctor, got none",
     ),
     "unknown command": (("reprod",), r"No such command 'reprod'\. Did you mean 'reproduce'"),
     "unknown option": (("--bogus",), r"No such option: --bogus"),

@@ -89,7 +89,7 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> R
 
 def test_what_a_fit_leaves(folder: Path):
     names = {path.name for path in (folder / "rent").iterdir()}
-    assert names == {"model.safetensors", "report.html", "run.json", "records", "figures", "tables"}
+    assert names == {"MODEL.md", "model.safetensors", "report.html", "run.json", "records", "figures", "tables"}
     run = json.loads((folder / "rent" / "run.json").read_text())
     assert (run["status"], run["task"], run["target"], run["seed"]) == ("finished", "regression", "rent", 0)
     assert run["split"] == {"train": 42, "validation": 9, "test": 9}
@@ -188,7 +188,10 @@ def test_classes_written_as_numbers(run: Run, tmp_path: Path):
     )
     rows.assign(dear=rows["dear"] + 0.5).to_csv(tmp_path / "other.csv", index=False)
     code, _, err = run("certify", tmp_path / "run", tmp_path / "other.csv")
-    assert (code, err) == (2, "DATA: expected class labels of the model in column 'dear', got '0.5'.\n")
+    assert (code, err) == (
+        2,
+        "DATA: expected class labels of the model in column 'dear', got '0.5'. Remove such rows from the file.\n",
+    )
 
 
 def test_report_is_made_again_from_its_record(folder: Path, run: Run):
@@ -209,8 +212,8 @@ def test_constant_columns_of_bundled_sets_and_on_request(tmp_path: Path):
 
 def test_request_as_a_line_for_the_shell(tmp_path: Path):
     options = {
-        "target": "a b", "order": 2, "out": tmp_path, "task": "auto", "width": 64, "penalty": None, "rank": 1, "seed": 0,
-        "drop": ("x", "y"), "drop_constant": True, "categorical": (), "encoding": None, "separator": None, "decimal": ".",
+        "target": "a b", "order": 2, "out": tmp_path, "task": "auto", "width": 64, "penalty": None, "rank": None, "seed": 0,
+        "drop": ("x", "y"), "drop_constant": True, "categorical": (), "encoding": None, "separator": None, "decimal": None,
     }  # fmt: skip
     line = "taylornets fit t.csv --target 'a b' --out {} --width 64 --seed 0 --drop x --drop y"
     assert request("t.csv", options).command == f"{line} --drop-constant".format(tmp_path)
@@ -256,7 +259,7 @@ def test_killed_fit_leaves_a_whole_model_or_none(stage: str, folder: Path, tmp_p
         process.wait(60)
     assert process.returncode == -signal.SIGKILL
     if stage == "training":
-        assert not (tmp_path / "new").exists()
+        assert [path.name for path in (tmp_path / "new").iterdir()] == [".taylornets-lock"]
         return
     assert tn.load(tmp_path / "new" / "model.safetensors").n_features_in_ == 4
     assert json.loads((tmp_path / "new" / "run.json").read_text())["status"] == "running"

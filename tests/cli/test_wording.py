@@ -42,7 +42,7 @@ def violations(source: Path) -> Iterator[str]:
 
 
 def test_words_of_the_command_line_live_in_its_room():
-    assert {"DATA", "MODEL", "DIR", "CONFIG.toml", "FILE.py:FACTORY"} == PLACEHOLDERS
+    assert {"DATA", "MODEL", "DIR", "CONFIG.toml", "FILE.py:FACTORY", "RUN1", "RUN2"} == PLACEHOLDERS
     assert [*violations(SOURCE)] == []
 
 
@@ -83,21 +83,20 @@ def test_arguments_are_named_as_the_command_names_them(command: str, argument: s
         ("Set `drop`.", "Set --drop."),
         ("Set `drop=('a b',)`.", "Set --drop 'a b'."),
         ("Set `decimal=','`.", "Set --decimal ','."),
-        ("Set `rank=2`.", "Set --rank 2."),  # an option of another command
-        ("Set `resume=True`.", "Set --resume."),
+        ("Set `rank=2`.", "Set --rank 2."),
+        ("Correct it. Set `resume=True`.", "Correct it."),  # an option of another command
+        ("Set `drop=('St. Mary',)`. Or not.", "Set --drop 'St. Mary'. Or not."),
         ("Run `taylornets fit` on `x`.", "Run `taylornets fit` on `x`."),
     ],
 )
 def test_advice_names_options(advice: str, words: str):
-    assert (
-        _wording.translated(error("model", advice), "certify", COMMANDS) == f"MODEL: expected this, got that. {words}"
-    )
+    assert _wording.translated(error("data", advice), "fit", COMMANDS) == f"DATA: expected this, got that. {words}"
 
 
 def test_users_of_python_are_told_about_arguments(tmp_path: Path):
     path = tmp_path / "a.csv"
     path.write_text("a,b\n" + "1,2\n" * 9 + "x,2\n")
-    with pytest.raises(tn.ArgumentError, match=r"^source: .*column 'a'.* exclude the column with `drop`"):
+    with pytest.raises(tn.ArgumentError, match=r"^source: .*column 'a'.* exclude the column with `drop=\('a',\)`"):
         read(str(path))
     with pytest.raises(tn.ArgumentError, match=r"^drop: expected one of 'a', 'b', got 'c'"):
         read(str(path), Reading(drop=("c",)))

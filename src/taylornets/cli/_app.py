@@ -1,69 +1,21 @@
-"""The commands and their options, and the mapping from exceptions to a one-line message and an exit code."""
+"""The commands and their options; those for tables are in `_tables`."""
 
-import signal
-import sys
-from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated
 
-import jax
 import typer
 
 from taylornets._checks import ArgumentError
-from taylornets.cli import load
-from taylornets.cli._options import (
-    After,
-    Before,
-    Data,
-    Decimal,
-    Encoding,
-    Groups,
-    Model,
-    Pickle,
-    Separator,
-    Task,
-    Text,
-    number,
-    once,
-    whole,
-)
-from taylornets.cli._wording import translated, word
+from taylornets.cli import _tables, load
+from taylornets.cli._options import After, Before, Groups, Pickle, Task, Text, number, once, whole
+from taylornets.cli._root import BROKEN, DONE, INTERRUPTED, NOT_WRITTEN, WRONG_REQUEST, app, words
+from taylornets.cli._run import run
 
-DONE, BROKEN, WRONG_REQUEST, INTERRUPTED = 0, 1, 2, 130
-
-app = typer.Typer(
-    name="taylornets",
-    help="Taylor models of wide neural networks: fit, certify, diagnose, and test the claims of the theory numerically.",
-    epilog="Exit codes: 0 success, and every claim held; 1 a claim did not hold; 2 invalid request; 130 interrupted.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+__all__ = ["BROKEN", "DONE", "INTERRUPTED", "NOT_WRITTEN", "WRONG_REQUEST", "app", "run"]
+_ = _tables  # registers its commands
 
 
-# Arguments of the running command, quoted in the report.
-_words: list[str] = []
-
-
-def _version(asked: bool) -> bool:
-    if asked:
-        print(f"taylornets {metadata.version('taylornets')}")
-        raise typer.Exit
-    return asked
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None:
-    """Does nothing; the commands do the work."""
-
-
-@app.command()
+@app.command(rich_help_panel="Theory and experiments")
 def reproduce(
     claim: Annotated[
         list[str] | None, typer.Option("--claim", metavar="NAME", help="Test only this claim; may be repeated.")
@@ -82,7 +34,7 @@ def reproduce(
     )
 
 
-@app.command()
+@app.command(rich_help_panel="Results")
 def report(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder written by reproduce, fit or diagnose.")],
 ) -> int:
@@ -90,7 +42,7 @@ def report(
     return load("_reproduce").rebuild(directory)
 
 
-@app.command()
+@app.command(rich_help_panel="Theory and experiments")
 def sweep(
     config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="Grid; see docs/sweeps.md.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the database and the tables.")] = Path(
@@ -101,82 +53,27 @@ def sweep(
         str | None,
         typer.Option("--scheduler", metavar="ADDRESS", help="Running Dask scheduler; default: a local one."),
     ] = None,
+    tls_certificate: Annotated[
+        str | None,
+        typer.Option("--tls-certificate", metavar="FILE", help="Client certificate for the scheduler (PEM)."),
+    ] = None,
+    tls_key: Annotated[str | None, typer.Option("--tls-key", metavar="FILE", help="Key of the certificate.")] = None,
+    tls_authority: Annotated[
+        str | None, typer.Option("--tls-authority", metavar="FILE", help="Certificate of the authority.")
+    ] = None,
     workers: Annotated[int | None, whole("--workers", "N", "Local processes; default: one per CPU core.")] = None,
 ) -> int:
     """Run a grid of learning problems on this machine or a cluster and export the results as a table."""
-    return load("_sweep").run(config, out=out, resume=resume, scheduler=scheduler, workers=workers)
-
-
-@app.command()
-def fit(
-    data: Data,
-    target: Annotated[list[str] | None, typer.Option("--target", metavar="COLUMN", help="Target column.")] = None,
-    order: Annotated[int, whole("--order", "K", "Order of the Taylor model; 1 is the NTK model.")] = 2,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for model and report.")] = Path("fit"),
-    task: Task = "auto",
-    width: Annotated[int, whole("--width", "M", "Number of hidden units (even).")] = 256,
-    penalty: Annotated[
-        float | None, number("--penalty", "NUMBER", "Penalty λ; selected on validation rows by default.")
-    ] = None,
-    rank: Annotated[
-        int | None, whole("--rank", "R", "Copies of each hidden unit; by default as many as the optimum requires.")
-    ] = None,
-    seed: Annotated[int, whole("--seed", "N", "Random seed of the data split and the network.")] = 0,
-    drop: Annotated[
-        list[str] | None, typer.Option("--drop", metavar="COLUMN", help="Exclude this column; may be repeated.")
-    ] = None,
-    drop_constant: Annotated[bool, typer.Option("--drop-constant", help="Exclude empty and constant columns.")] = False,
-    categorical: Annotated[
-        list[str] | None,
-        typer.Option("--categorical", metavar="COLUMN", help="Treat a numeric column as categorical; may be repeated."),
-    ] = None,
-    group: Annotated[
-        list[str] | None,
-        typer.Option("--group", metavar="COLUMN", help="Keep rows with equal values in one part of the split."),
-    ] = None,
-    encoding: Encoding = None,
-    separator: Separator = None,
-    decimal: Decimal = ".",
-) -> int:
-    """Train a Taylor model on a table, certify it, and compare its score with baselines."""
     options = {
-        "target": once("--target", target), "order": order, "out": out, "task": task, "width": width, "penalty": penalty,
-        "rank": rank, "seed": seed, "drop": tuple(drop or ()), "drop_constant": drop_constant,
-        "categorical": tuple(categorical or ()), "encoding": encoding, "separator": separator, "decimal": decimal,
-        "group": once("--group", group),
-    }  # fmt: skip
-    return load("_fit").run_fit(load("_requests").request(data, options))
+        "scheduler": scheduler,
+        "tls_certificate": tls_certificate,
+        "tls_key": tls_key,
+        "tls_authority": tls_authority,
+    }
+    return load("_sweep").run(config, out=out, resume=resume, workers=workers, **options)
 
 
-@app.command()
-def predict(
-    model: Model,
-    data: Data,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="CSV or Parquet file; standard output by default.")
-    ] = None,
-    interval: Annotated[
-        float | None,
-        number("--interval", "LEVEL", "Add intervals or sets that cover the target with this probability."),
-    ] = None,
-    encoding: Encoding = None,
-    separator: Separator = None,
-    decimal: Decimal = ".",
-) -> int:
-    """Predict the target for each row of a table with a saved model."""
-    reading = load("_requests").reading(encoding, separator, decimal)
-    return load("_fit").run_predict(model, data, out, reading, interval)
-
-
-@app.command()
-def certify(
-    model: Model, data: Data, encoding: Encoding = None, separator: Separator = None, decimal: Decimal = "."
-) -> int:
-    """Re-certify a saved model: bound its optimality gap from the weights alone."""
-    return load("_fit").run_certify(model, data, load("_requests").reading(encoding, separator, decimal))
-
-
-@app.command()
+@app.command(rich_help_panel="Networks")
 def diagnose(
     where: Annotated[
         str | None,
@@ -250,56 +147,10 @@ def diagnose(
         "batch_size": batch_size, "probe": probe, "learning_rate": learning_rate, "threshold": threshold,
         "tolerance": tolerance, "image_shape": room.image_shape(images), "seed": seed, "out": out, "resume": resume,
     }  # fmt: skip
-    return room.run(where or "", options, _words, x64)
+    return room.run(where or "", options, words, x64)
 
 
-@app.command()
+@app.command(rich_help_panel="Results")
 def doctor() -> int:
     """Report the installed versions, the available devices, and any missing dependencies."""
     return load("_doctor").run()
-
-
-def _terminate(_signum: int, _frame: FrameType | None) -> NoReturn:
-    """Handles SIGTERM like Ctrl-C, so that finished claims are kept."""
-    raise KeyboardInterrupt
-
-
-def _reject(message: str) -> int:
-    print(" ".join(message.split()), file=sys.stderr)
-    return WRONG_REQUEST
-
-
-def _usage(error: typer.TyperException) -> str:
-    """Returns the parser's message; for an invalid value, the message starts with the option, like all others."""
-    if isinstance(error, typer.BadParameter) and error.param is not None and error.message:
-        return f"{word(error.param)}: {error.message}"
-    return error.format_message()
-
-
-def run(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command with float64 enabled and returns the exit code.
-
-    Args:
-        arguments: command-line arguments after `taylornets`; defaults to `sys.argv[1:]`.
-    """
-    jax.config.update("jax_enable_x64", True)
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    _words[:] = words
-    if not words:
-        return _reject(
-            "COMMAND: expected one of fit, predict, certify, diagnose, reproduce, report, sweep, doctor, got none. "
-            "See `taylornets --help`."
-        )
-    previous = signal.signal(signal.SIGTERM, _terminate)
-    try:
-        return int(app(args=words, prog_name="taylornets", standalone_mode=False) or DONE)
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except typer.TyperException as error:
-        return _reject(f"{_usage(error).rstrip('.?')}. See `taylornets --help`.")
-    except ArgumentError as error:
-        return _reject(translated(error, words[0], typer.main.get_group(app).commands))
-    except OSError as error:
-        return _reject(f"{error.filename}: {error.strerror}." if error.filename else str(error))
-    finally:
-        signal.signal(signal.SIGTERM, previous)

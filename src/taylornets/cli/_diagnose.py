@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.text import Text
 
 from taylornets import _checks
-from taylornets.cli._app import DONE, INTERRUPTED
 from taylornets.cli._progress import shown
+from taylornets.cli._root import DONE, INTERRUPTED
 from taylornets.diagnosis import Diagnosed, DiagnosisRequest, diagnose, write_template
+from taylornets.records.folders import owned
 from taylornets.report import write_report
 
 
@@ -69,7 +70,7 @@ def run(where: str, options: dict[str, Any], given: Sequence[str], x64: bool) ->
     screen = Console(stderr=True)
     try:
         # An invalid request is rejected during the stage `reading`, with a single line on standard error.
-        with shown(screen, transient=True, silent=("reading",)) as progress:
+        with owned(request.out), shown(screen, transient=True, silent=("reading",)) as progress:
             found = diagnose(request, progress)
             report = write_report(request.out, progress)
     except KeyboardInterrupt:

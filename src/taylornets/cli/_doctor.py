@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from taylornets.cli._app import BROKEN, DONE
+from taylornets.cli._root import BROKEN, DONE
 from taylornets.series import TESTED, is_untested
 
 

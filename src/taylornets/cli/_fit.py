@@ -1,7 +1,7 @@
 """The commands `fit`, `predict` and `certify`."""
 
 import io
-import sys
+import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -9,42 +9,73 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from taylornets import _checks, _files
-from taylornets.cli._app import DONE, INTERRUPTED
+from taylornets import _checks, _files, records
+from taylornets.cli._plan import show
 from taylornets.cli._progress import shown
+from taylornets.cli._root import DONE, INTERRUPTED, NOT_WRITTEN
+from taylornets.cli._streams import write_out
 from taylornets.datafiles import Reading
+from taylornets.records.folders import owned
 from taylornets.report import write_report
-from taylornets.tabular import FitRequest, certify, fit, predict, verdict
+from taylornets.tabular import FitRequest, certify, check_out, compare_runs, fit, pose_request, predict, verdict
 
 
-def run_fit(request: FitRequest) -> int:
-    """Trains on a table, saves the model, writes the report, prints the summary.
+def run_fit(request: FitRequest, dry_run: bool = False) -> int:
+    """Shows how the table is read, trains on it, saves the model, writes the report, prints the summary.
+
+    Args:
+        request: the request.
+        dry_run: whether to stop before training, without writing anything.
 
     Returns:
-        0 on success, 130 if interrupted.
+        0 on success, 3 if the results could not be written, 130 if interrupted.
     """
+    if dry_run:
+        show(Console(), pose_request(request).problem)
+        return DONE
     screen = Console(stderr=True)
     saved: list[Path] = []
-    try:
-        # An invalid request is rejected during the stage `reading`, with a single line on standard error.
-        with shown(screen, transient=True, silent=("reading",)) as progress:
-            fitted = fit(request, progress, saved.append)
-            report = write_report(fitted.folder, progress)
-    except KeyboardInterrupt:
-        kept = f"The model was saved to {saved[0]}, but no report was written." if saved else "Nothing was written."
-        screen.print(Text(f"Interrupted. {kept}"), soft_wrap=True)
-        return INTERRUPTED
+    check_out(request.out)
+    with owned(request.out):
+        try:
+            # An invalid request is rejected during the stage `reading`, with a message on standard error.
+            with shown(screen, transient=True, silent=("reading",)) as progress:
+                fitted = fit(request, progress, saved.append, lambda problem: show(screen, problem))
+                report = write_report(fitted.folder, progress)
+        except KeyboardInterrupt:
+            kept = f"The model was saved to {saved[0]}, but no report was written." if saved else "Nothing was written."
+            screen.print(Text(f"Interrupted. {kept}"), soft_wrap=True)
+            return INTERRUPTED
+        except OSError as error:
+            screen.print(Text(_unwritten(request.out, saved, error)), soft_wrap=True)
+            return NOT_WRITTEN
     console = Console()
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     for name, value in fitted.record.headline.items():
         grid.add_row(Text(name, style="dim"), Text(str(value)))
     console.print(grid)
     console.print()
-    console.print(Text(fitted.record.lead))
+    console.print(Text(records.bare(fitted.record.lead)))
     console.print()
     console.print(Text(f"Model:  {saved[0]}"), soft_wrap=True)
     console.print(Text(f"Report: {report.resolve()}"), soft_wrap=True)
     return DONE
+
+
+def _unwritten(out: Path, saved: list[Path], error: OSError) -> str:
+    """Says which file could not be written, which results are whole, and how to go on."""
+    cause = f"{error.filename or out}: {error.strerror or type(error).__name__}."
+    if not saved:
+        return f"{cause} The model could not be saved; run the command again with room in another folder."
+    run = records.load_page_run(out, ("fit",)) or {}
+    if run.get("status") in ("computed", "finished") and records.load_page(out) is not None:
+        again = shlex.join(["taylornets", "report", str(out)])
+        return (
+            f"{cause} The model {saved[0]} and the records are whole; the report is not. Write it again with: {again}"
+        )
+    return (
+        f"{cause} The model {saved[0]} is whole and can be used; the comparison and the report are not. Run this again."
+    )
 
 
 def _written(frame: pd.DataFrame, out: Path) -> bytes:
@@ -66,18 +97,22 @@ def run_predict(model: str, data: str, out: Path | None, reading: Reading, inter
         _check_out(out)
     found = predict(model, data, reading, interval)
     if out is None:
-        sys.stdout.write(_written(found.frame, Path("-.csv")).decode())
+        write_out(_written(found.frame, Path("-.csv")))
     else:
-        try:
-            _files.write_bytes(out, _written(found.frame, out))
-        except OSError as error:
-            raise _checks.ArgumentError("--out", "a file that can be written", f"{out} ({error.strerror})") from None
+        _files.write_bytes(out, _written(found.frame, out))
         screen.print(Text(f"Wrote {len(found.frame):,} predictions to {out}"), soft_wrap=True)
     if found.ignored:
         more = f" and {len(found.ignored) - 3} more" if len(found.ignored) > 3 else ""
         screen.print(
             Text(f"Ignored columns, which the model does not use: {', '.join(found.ignored[:3])}{more}."),
             soft_wrap=True,
+        )
+    for note in found.notes:
+        screen.print(Text(note), soft_wrap=True)
+    if found.unknown:
+        more = f" and {len(found.unknown) - 1} more" if found.unknown[1:] else ""
+        screen.print(
+            Text(f"Rows with the class {found.unknown[0]!r}{more}, which the model does not have, are not scored.")
         )
     if found.score is not None:
         name = "accuracy" if any(str(name).startswith("probability of ") for name in found.frame.columns) else "R²"
@@ -86,7 +121,7 @@ def run_predict(model: str, data: str, out: Path | None, reading: Reading, inter
             if found.seen
             else ""
         )
-        words = f"{name} {found.score:.4f} on the {found.rows:,} rows with a target.{seen}"
+        words = f"{name} {found.score:.4f} on the {found.rows:,} {'row' if found.rows == 1 else 'rows'} with a target.{seen}"
         screen.print(Text(words), soft_wrap=True)
     return DONE
 
@@ -97,6 +132,11 @@ def _check_out(out: Path) -> None:
         raise _checks.ArgumentError("--out", "a file with the ending .csv or .parquet", repr(str(out)))
     if out.exists() and not out.is_file():
         raise _checks.ArgumentError("--out", "a file", f"{out}, which is a folder, a device or a pipe")
+    try:
+        _files.try_folder(out.parent)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise _checks.ArgumentError("--out", "a file that can be written", f"{out} ({why})") from None
 
 
 def run_certify(model: str, data: str, reading: Reading) -> int:
@@ -130,4 +170,24 @@ def run_certify(model: str, data: str, reading: Reading) -> int:
     if proof.error is not None:
         console.print()
         console.print(Text(f"{proof.error.sentence} {proof.error.basis}"))
+    return DONE
+
+
+def run_compare(first: Path, second: Path) -> int:
+    """Prints two fits side by side.
+
+    Returns:
+        0.
+    """
+    found = compare_runs(first, second)
+    console = Console()
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for name in ("", str(first), str(second)):
+        grid.add_column(Text(name), overflow="fold")
+    for row in found.rows:
+        grid.add_row(*map(Text, row))
+    console.print(grid)
+    console.print()
+    for note in found.notes:
+        console.print(Text(note))
     return DONE

@@ -7,15 +7,6 @@ import typer
 
 from taylornets._checks import ArgumentError
 
-Encoding = Annotated[
-    str | None, typer.Option("--encoding", metavar="NAME", help="Encoding of a text file; detected by default.")
-]
-Separator = Annotated[
-    str | None, typer.Option("--separator", metavar="CHARACTER", help="Separator of a text file; detected by default.")
-]
-Decimal = Annotated[str, typer.Option("--decimal", metavar=".|,", help="Decimal separator of a text file.")]
-Data = Annotated[str, typer.Argument(metavar="DATA", help="CSV, Parquet or NPZ file, or sklearn:NAME (sklearn:iris).")]
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="Model file or output folder of `fit`.")]
 Task = Annotated[
     str, typer.Option("--task", metavar="auto|classification|regression", help="Inferred from the target by default.")
 ]
@@ -36,26 +27,28 @@ Pickle = Annotated[
 ]
 
 
-def whole(option: str, metavar: str, text: str) -> Any:
+def whole(option: str, metavar: str, text: str, panel: str | None = None) -> Any:
     """Creates an option that takes an integer.
 
     Args:
         option: with its dashes.
         metavar: placeholder in the help.
         text: the help.
+        panel: group in the help.
     """
-    return typer.Option(option, metavar=metavar, help=text, parser=_integer)
+    return typer.Option(option, metavar=metavar, help=text, parser=_integer, rich_help_panel=panel)
 
 
-def number(option: str, metavar: str, text: str) -> Any:
+def number(option: str, metavar: str, text: str, panel: str | None = None) -> Any:
     """Creates an option that takes a number.
 
     Args:
         option: with its dashes.
         metavar: placeholder in the help.
         text: the help.
+        panel: group in the help.
     """
-    return typer.Option(option, metavar=metavar, help=text, parser=_number)
+    return typer.Option(option, metavar=metavar, help=text, parser=_number, rich_help_panel=panel)
 
 
 def once(option: str, words: list[str] | None) -> str | None:

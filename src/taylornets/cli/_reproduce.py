@@ -1,5 +1,6 @@
 """The commands `reproduce` and `report`."""
 
+import contextlib
 import os
 import shlex
 from collections.abc import Sequence
@@ -11,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from taylornets import records
-from taylornets.cli._app import BROKEN, DONE, INTERRUPTED
 from taylornets.cli._progress import shown
+from taylornets.cli._root import BROKEN, DONE, INTERRUPTED
 from taylornets.records import ClaimRecord
+from taylornets.records.folders import owned
 from taylornets.report import brief, seconds, write_report
 from taylornets.reproduction import reproduce
 
@@ -61,7 +63,7 @@ def run(names: Sequence[str], *, profile: str, out: Path, seed: int, resume: boo
     """
     screen = Console(stderr=True)
     try:
-        with shown(screen, silent=("report",)) as progress:
+        with owned(out), shown(screen, silent=("report",)) as progress:
             count = _processes() if workers is None else workers
             claims = reproduce(out, names, profile=profile, seed=seed, resume=resume, workers=count, progress=progress)
             report = write_report(out, progress)
@@ -87,7 +89,8 @@ def rebuild(directory: Path) -> int:
     Returns:
         0 if every claim of the run is finished and held, 1 otherwise.
     """
-    with shown(Console(stderr=True), transient=True, silent=("report",)) as progress:
+    lock = owned(directory) if directory.is_dir() else contextlib.nullcontext()
+    with lock, shown(Console(stderr=True), transient=True, silent=("report",)) as progress:
         report = write_report(directory, progress)
     run_record = records.load_run(directory)
     if run_record is None:

@@ -16,9 +16,12 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-def reading(encoding: str | None, separator: str | None, decimal: str) -> Reading:
+def reading(
+    encoding: str | None, separator: str | None, decimal: str | None, missing: list[str] | None = None,
+    dates: str | None = None, skip_lines: int = 0,
+) -> Reading:  # fmt: skip
     """Builds the reading options of a table."""
-    return Reading(encoding, separator, decimal)
+    return Reading(encoding, separator, decimal, missing=tuple(missing or ()), dates=dates, skip_lines=skip_lines)
 
 
 def request(data: str, options: dict[str, Any]) -> FitRequest:

@@ -7,12 +7,13 @@ from rich.console import Console
 from rich.text import Text
 
 from taylornets import _checks
-from taylornets.cli._app import BROKEN, DONE, INTERRUPTED
 from taylornets.cli._progress import shown
-from taylornets.sweeps import CellError, load, sweep
+from taylornets.cli._root import BROKEN, DONE, INTERRUPTED
+from taylornets.records.folders import owned
+from taylornets.sweeps import CellError, load, security_of, sweep
 
 
-def run(config: Path, *, out: Path, resume: bool, scheduler: str | None, workers: int | None) -> int:
+def run(config: Path, *, out: Path, resume: bool, workers: int | None, scheduler: str | None, **tls: str | None) -> int:
     """Runs the grid of a configuration.
 
     Returns:
@@ -24,9 +25,11 @@ def run(config: Path, *, out: Path, resume: bool, scheduler: str | None, workers
     plan = load(config)
     words = ["taylornets", "sweep", str(config), "--out", str(out), "--resume"]
     words += ["--scheduler", scheduler] if scheduler else []
+    words += [word for name, value in tls.items() if value for word in (f"--{name.replace('_', '-')}", value)]
+    secret = security_of(tls["tls_certificate"], tls["tls_key"], tls["tls_authority"])
     try:
-        with shown(screen) as progress:
-            sweep(plan, out, resume=resume, scheduler=scheduler, workers=workers, progress=progress)
+        with owned(out), shown(screen) as progress:
+            sweep(plan, out, resume=resume, scheduler=scheduler, workers=workers, tls=secret, progress=progress)
     except KeyboardInterrupt:
         screen.print(Text(f"Interrupted. Finished cells are kept in {out}. Resume with: {shlex.join(words)}"))
         return INTERRUPTED

@@ -6,8 +6,10 @@ in backticks, alone or with a value: `` `drop` `` becomes `--drop`, `` `rank=2` 
 `` `resume=True` `` becomes `--resume`.
 """
 
+import ast
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from taylornets._checks import ArgumentError
@@ -17,6 +19,7 @@ _PARAMETERS = {
     "source": ("data",), "name": ("claim",), "names": ("claim",), "path": ("config", "init"), "write_template": ("init",),
     "image_shape": ("images",),
 }  # fmt: skip
+_LONGEST = 600  # characters of a message on one line
 _ARGUMENT = re.compile(r"`([a-z_]\w*)(?:=([^`]*))?`")
 
 
@@ -41,24 +44,112 @@ def words(command: Any) -> dict[str, str]:
     return {argument: text for argument, text in other.items() if text} | own
 
 
-def translated(error: ArgumentError, command: str, commands: Mapping[str, Any]) -> str:
+def translated(error: ArgumentError, given: Sequence[str] | str, commands: Mapping[str, Any]) -> str:
     """Rewrites the message of an error in terms of command-line options.
+
+    Several errors are listed one below the other. If options can mend all of them, the last line is a command that goes on.
 
     Args:
         error: names a function argument or, already, an option.
-        command: the running command.
-        commands: all commands, since advice may name an option of another one.
+        given: the command and its arguments, or the command alone.
+        commands: all commands.
 
     Returns:
-        The message.
+        The message: one line for one error.
     """
+    line = [given] if isinstance(given, str) else list(given)
+    command = line[0] if line else ""
     own = words(commands[command]) if command in commands else {}
-    known = {argument: text for other in commands.values() for argument, text in words(other).items()} | own
+    every = (error, *error.others)
+    texts = [_one(part, own, commands) for part in every]
+    again = continuation(every, line, own, commands.get(command))
+    if len(texts) == 1:
+        one = f"{texts[0]} To continue: {again}" if again else texts[0]
+        return one if len(one) < _LONGEST else texts[0]
+    shared = all(part.argument == error.argument for part in every)
+    head = f"{own.get(error.argument, error.argument)}: " if shared else ""
+    numbered = [f"{place}. {text.removeprefix(head)}" for place, text in enumerate(texts, 1)]
+    lines = [f"{head}{len(texts)} problems:", *numbered]
+    return "\n".join([*lines, f"To continue: {again}"] if again else lines)
 
+
+def _one(error: ArgumentError, own: Mapping[str, str], commands: Mapping[str, Any]) -> str:
+    advice = phrased(error.advice, own, commands)
+    alone = ArgumentError(own.get(error.argument, error.argument), error.expected, error.got, advice)
+    return _options(str(alone), own)
+
+
+def phrased(text: str, own: Mapping[str, str], commands: Mapping[str, Any]) -> str:
+    """Rewrites sentences in terms of options, and leaves out those about options that the command lacks.
+
+    Args:
+        text: full sentences; arguments are in backticks.
+        own: options of the command by argument; see `words`.
+        commands: all commands.
+    """
+    known = {argument for other in commands.values() for argument in words(other)}
+    quoted: list[str] = []
+
+    def hide(match: re.Match[str]) -> str:
+        quoted.append(match[0])
+        return f"\0{len(quoted) - 1}\0"
+
+    def shown(sentence: str) -> str:
+        return re.sub("\0(\\d+)\0", lambda match: quoted[int(match[1])], sentence)
+
+    kept: list[str] = []
+    for sentence in map(shown, re.split(r"(?<=[.!?])\s+(?=[A-Z\0])", re.sub("`[^`]*`", hide, text))):
+        named = {match[1] for match in _ARGUMENT.finditer(sentence)}
+        if not (named & known) - set(own):
+            kept.append(_options(sentence, own))
+    return " ".join(kept)
+
+
+def _options(text: str, own: Mapping[str, str]) -> str:
     def option(match: re.Match[str]) -> str:
         name, value = match.groups()
-        if name not in known:
+        if name not in own:
             return match[0]
-        return known[name] if value in (None, "True") else f"{known[name]} {value.strip('(),') or value}"
+        return own[name] if value in (None, "True") else f"{own[name]} {_quoted(value)}"
 
-    return _ARGUMENT.sub(option, str(error.renamed(own.get(error.argument, error.argument))))
+    return _ARGUMENT.sub(option, text)
+
+
+def _quoted(value: str) -> str:
+    """Writes a Python value for the shell: strings in single quotes, numbers as they are."""
+    try:
+        found = ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return value.strip("(),") or value
+    first = found[0] if isinstance(found, tuple) and found else found
+    return "'" + first.replace("'", "'\"'\"'") + "'" if isinstance(first, str) else str(first)
+
+
+def continuation(errors: Sequence[ArgumentError], line: Sequence[str], own: Mapping[str, str], command: Any) -> str:
+    """Returns the command with the options that mend all errors; empty if no options do."""
+    if command is None or not all(error.mends for error in errors) or len(line) < 2:
+        return ""
+    found = list(line)
+    seen: set[tuple[str, Any]] = set()
+    multiple = {parameter.name for parameter in command.params if getattr(parameter, "multiple", False)}
+    for name, value in (mend for error in errors for mend in error.mends):
+        if name not in own or not own[name].startswith("-"):
+            return ""
+        if (name, value) in seen:
+            continue
+        seen.add((name, value))
+        if value is None or name not in multiple:
+            found = _without(found, own[name])
+        found += [] if value is None else [own[name]] if value is True else [own[name], str(value)]
+    return shlex.join(["taylornets", *found])
+
+
+def _without(line: Sequence[str], option: str) -> list[str]:
+    """Removes an option and its value."""
+    kept: list[str] = []
+    skip = False
+    for item in line:
+        if not skip and item != option and not item.startswith(f"{option}="):
+            kept.append(item)
+        skip = item == option and not skip
+    return kept

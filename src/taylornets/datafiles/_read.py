@@ -1,6 +1,7 @@
 """Entry point: reads the named source as a table, or raises an error that states the reason."""
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +10,17 @@ import pandas as pd
 from sklearn import datasets
 
 from taylornets import _checks
-from taylornets.datafiles._binary import read_npz, read_parquet
-from taylornets.datafiles._table import (
-    LIMITS,
-    DataTable,
-    Reading,
-    check_drop,
-    framed,
-    from_numbers,
-)
+from taylornets.datafiles._arrow import read_parquet
+from taylornets.datafiles._columns import table_of
+from taylornets.datafiles._npz import read_npz
+from taylornets.datafiles._table import LIMITS, DataTable, Reading, check_drop
 from taylornets.datafiles._text import read_text
 
 _BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "linnerud", "wine")
 _PREFIX = "sklearn:"
 _READERS = {
-    ".csv": read_text, ".tsv": read_text, ".txt": read_text, ".parquet": read_parquet, ".pq": read_parquet, ".npz": read_npz,
+    ".csv": read_text, ".tsv": read_text, ".txt": read_text, ".csv.gz": read_text, ".tsv.gz": read_text,
+    ".txt.gz": read_text, ".parquet": read_parquet, ".pq": read_parquet, ".npz": read_npz,
 }  # fmt: skip
 
 
@@ -33,12 +30,12 @@ def bundled() -> tuple[str, ...]:
 
 
 def read(source: str, reading: Reading | None = None) -> DataTable:
-    """Reads a table.
+    """Reads a table, and raises all defects of its columns at once.
 
     Args:
-        source: a file with the ending .csv, .tsv, .txt, .parquet, .pq or .npz, or `sklearn:NAME` for a data set bundled
-            with scikit-learn.
-        reading: reading options; by default, encoding and separator are detected.
+        source: a file with the ending .csv, .tsv, .txt (also followed by .gz), .parquet, .pq or .npz, or `sklearn:NAME` for
+            a data set bundled with scikit-learn.
+        reading: reading options; by default, everything is detected.
 
     Returns:
         The table, without the dropped columns.
@@ -46,8 +43,23 @@ def read(source: str, reading: Reading | None = None) -> DataTable:
     Raises:
         ArgumentError: for an invalid table, or one that is too large to be read at once.
     """
+    return scan(source, reading).check()
+
+
+def scan(source: str, reading: Reading | None = None) -> DataTable:
+    """Reads a table as `read` does, and lists defects of columns in its `errors` instead of raising them.
+
+    Args:
+        source: as for `read`.
+        reading: as for `read`.
+
+    Returns:
+        The table.
+
+    Raises:
+        ArgumentError: for a file that is no table, or one that is too large to be read at once.
+    """
     reading = reading or Reading()
-    _checks.choice("decimal", reading.decimal, (".", ","))
     if not source.strip() or "\0" in source:
         raise _checks.ArgumentError("source", "the name of a file", _checks.short(source))
     if source.startswith(_PREFIX):
@@ -55,10 +67,15 @@ def read(source: str, reading: Reading | None = None) -> DataTable:
     path = Path(source)
     try:
         _check_file(path)
-        return _READERS[path.suffix.lower()](path, reading)
+        return _READERS[_ending(path)](path, reading)
     except OSError as error:
         got = f"{_checks.short(source)} ({error.strerror or type(error).__name__})"
         raise _checks.ArgumentError("source", "a readable file", got) from None
+
+
+def _ending(path: Path) -> str:
+    name = path.name.lower()
+    return next((ending for ending in sorted(_READERS, key=len, reverse=True) if name.endswith(ending)), "")
 
 
 def _check_file(path: Path) -> None:
@@ -70,7 +87,7 @@ def _check_file(path: Path) -> None:
         raise _checks.ArgumentError(
             "source", "a file", f"{path}, which is a device or a pipe", "Save the data as a file."
         )
-    if path.suffix.lower() not in _READERS:
+    if not _ending(path):
         expected = f"a file with the ending {', '.join(_READERS)}, or one of {', '.join(bundled())}"
         raise _checks.ArgumentError("source", expected, _checks.short(path.name))
     if found.st_size > LIMITS.bytes:
@@ -85,12 +102,16 @@ def _bundled(source: str, reading: Reading) -> DataTable:
     found: Any = getattr(datasets, f"load_{name}")(as_frame=True)
     frame: pd.DataFrame = found.frame
     outcomes = tuple(found.target_names) if name == "linnerud" else ("target",)
-    columns: dict[str, Any] = {}
+    raw: dict[str, Any] = {}
     for column in check_drop(list(frame.columns), reading):
         if column == "target" and name != "diabetes":
             words = np.asarray(found.target_names)[frame[column].to_numpy()]
-            columns[column] = np.array([str(word) for word in words], dtype=object)
+            raw[column] = [str(word) for word in words]
         else:
-            columns[column] = from_numbers(column, frame[column].to_numpy(), reading)
-    target = outcomes[0] if len(outcomes) == 1 and outcomes[0] in columns else None
-    return DataTable(source, framed(columns), "data set bundled with scikit-learn", target, outcomes)
+            raw[column] = frame[column].to_numpy(np.float64)
+    target = outcomes[0] if len(outcomes) == 1 and outcomes[0] in raw else None
+    table = table_of(source, raw, reading, "data set bundled with scikit-learn")
+    infos = tuple(
+        replace(info, kind="category") if info.name == "target" and name != "diabetes" else info for info in table.infos
+    )
+    return replace(table, target=target, outcomes=outcomes, infos=infos)

@@ -1,6 +1,8 @@
-"""Tables, reading options, and the conversion of columns to numbers or strings."""
+"""Tables, reading options, limits, and the names of columns."""
 
 import hashlib
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,27 +13,29 @@ import pandas as pd
 from taylornets import _checks
 from taylornets._checks import short
 
-# Strings for missing values in a text file, case-insensitive.
-MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "?"})
-_BOOLEANS = {"true": "true", "false": "false"}
-_MOSTLY = 0.5  # above this fraction of numbers, strings in a column are treated as errors, not as categories
+TEXT_BYTES = 64  # memory of a short Python string with its place in a list
+_UNNAMED = re.compile(r"(Unnamed: \d+|__index_level_\d+__|rownames|row\.names)?")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Maximum sizes of a file and its table, checked before reading.
+    """Maximum sizes of a file and its table, checked before memory is allocated.
 
     Args:
-        bytes: size of a file, and the declared unpacked size of an archive.
+        bytes: size of a file, and the unpacked size of an archive.
+        memory: bytes of a table in memory, with every text counted as often as it occurs.
         columns: number of columns.
         cells: rows times columns.
         line: characters per line of a text file.
+        text: characters of a cell.
     """
 
     bytes: int = 2**30
+    memory: int = 2**31
     columns: int = 10_000
     cells: int = 20_000_000
     line: int = 2**20
+    text: int = 2**17
 
 
 LIMITS = Limits()
@@ -44,23 +48,77 @@ class Reading:
     Args:
         encoding: encoding of a text file; by default that of its byte order mark, or else UTF-8.
         separator: column separator of a text file, one character.
-        decimal: decimal separator, `"."` or `","`.
+        decimal: decimal separator of numbers in text, `"."` or `","`; by default detected for each column.
         drop: columns to exclude.
-        categorical: numeric columns to treat as categorical.
-        strict: whether columns in `drop` and `categorical` must exist.
+        categorical: columns to treat as categorical.
+        strict: whether columns in `drop`, `categorical` and `numeric` must exist.
+        numeric: columns to read as numbers, even if their digits start with zeros or they look like identifiers.
+        missing: words that mean a missing value, in addition to the empty cell; numbers are compared by value.
+        dates: order of day and month in dates such as 03/04/2020, `"dmy"` or `"mdy"`; by default detected.
+        skip_lines: number of lines of a text file before the column names.
+        recipes: pairs of a column and its `ColumnInfo.recipe`, from the table that a model was fitted on.
     """
 
     encoding: str | None = None
     separator: str | None = None
-    decimal: str = "."
+    decimal: str | None = None
     drop: tuple[str, ...] = ()
     categorical: tuple[str, ...] = ()
     strict: bool = True
+    numeric: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    dates: str | None = None
+    skip_lines: int = 0
+    recipes: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.decimal is not None:
+            _checks.choice("decimal", self.decimal, (".", ","))
+        if self.dates is not None:
+            _checks.choice("dates", self.dates, ("dmy", "mdy"))
+        _checks.integer("skip_lines", self.skip_lines, 0)
+
+    def is_missing(self, word: str) -> bool:
+        """Whether the options say that a word means a missing value."""
+        return word in self.missing or word.lower() in {other.lower() for other in self.missing}
+
+
+@dataclass(frozen=True)
+class ColumnInfo:
+    """How a column was read.
+
+    Args:
+        name: the column.
+        kind: `"number"`, `"whole number"`, `"category"`, `"boolean"`, `"date"`, `"text"`, `"identifier"`, `"index"`,
+            `"constant"` or `"empty"`.
+        missing: number of missing values.
+        how: how its values were read, in words; empty if they were taken as they are.
+        recipe: the same for a later file: `"number"`, `"text"`, `"boolean"`, `"date"`, or a number's style.
+        words: words taken for missing values, with their counts.
+        notes: full sentences about values that could be read in another way.
+    """
+
+    name: str
+    kind: str
+    missing: int
+    how: str = ""
+    recipe: str = ""
+    words: tuple[tuple[str, int], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Column:
+    """Values of a column with their description and the defects that make them unreadable."""
+
+    values: Any
+    info: ColumnInfo
+    errors: tuple[_checks.ArgumentError, ...] = ()
 
 
 @dataclass(frozen=True)
 class DataTable:
-    """Named columns of numbers (float64) and strings (objects); missing values are NaN.
+    """Named columns of numbers (float64), strings (objects) and dates (datetime64); missing values are NaN or NaT.
 
     Args:
         source: the source, as the user wrote it.
@@ -68,6 +126,9 @@ class DataTable:
         format: description of the file format.
         target: the target column, if the source defines one.
         outcomes: columns that are outcomes; those other than the target are not used as inputs.
+        infos: how each column was read, in the order of the frame.
+        notes: full sentences about the file, such as columns without a name.
+        errors: pairs of a column and its defect, with the options that mend it; raised together by `check`.
     """
 
     source: str
@@ -75,6 +136,20 @@ class DataTable:
     format: str
     target: str | None = None
     outcomes: tuple[str, ...] = ()
+    infos: tuple[ColumnInfo, ...] = ()
+    notes: tuple[str, ...] = ()
+    errors: tuple[tuple[str, _checks.ArgumentError], ...] = ()
+
+    def info(self, name: str) -> ColumnInfo:
+        """Returns how a column was read."""
+        return next(info for info in self.infos if info.name == name)
+
+    def check(self, names: Sequence[str] | None = None) -> "DataTable":
+        """Returns the table, or raises all defects of the given columns (by default of all) at once."""
+        found = [error for name, error in self.errors if names is None or name in names]
+        if found:
+            raise _checks.joined(found)
+        return self
 
     def digest(self, names: Sequence[str]) -> str:
         """Returns the SHA-256 of names and values of some columns, independent of the file format."""
@@ -89,9 +164,9 @@ class DataTable:
         return found.hexdigest()
 
 
-def wrong(expected: str, got: str, advice: str = "") -> _checks.ArgumentError:
+def wrong(expected: str, got: str, advice: str = "", mends: _checks.Mends = ()) -> _checks.ArgumentError:
     """Creates the error for an invalid file."""
-    return _checks.ArgumentError("source", expected, got, advice)
+    return _checks.ArgumentError("source", expected, got, advice, mends)
 
 
 def check_size(count: int, limit: int, what: str) -> None:
@@ -100,97 +175,70 @@ def check_size(count: int, limit: int, what: str) -> None:
         raise wrong(f"at most {limit:,} {what}", f"{count:,}")
 
 
-def check_names(names: Sequence[Any]) -> list[str]:
-    """Validates column names: distinct and non-empty strings.
+def check_names(names: Sequence[Any]) -> tuple[list[str], list[str]]:
+    """Validates column names: distinct strings. A column without a name is called as pandas calls it.
 
     Args:
         names: column names as in the file.
 
     Returns:
-        The names without surrounding whitespace.
+        The names without surrounding whitespace, and notes about columns without a name.
 
     Raises:
-        ArgumentError: for too many, empty or duplicate names.
+        ArgumentError: for too many or duplicate names.
     """
     check_size(len(names), LIMITS.columns, "columns")
     found = [str(name).strip() for name in names]
-    seen: set[str] = set()
+    bare = [place for place, name in enumerate(found) if not name]
+    for place in bare:
+        found[place] = f"Unnamed: {place}"
     for place, name in enumerate(found, 1):
-        if not name:
-            raise wrong("a name for every column", f"none for column {place}", "Add it to the first line.")
         if "\0" in name or "\ufffd" in name:
-            raise wrong("valid column names", f"{short(name)} for column {place}")
-        if name in seen:
-            raise wrong("distinct column names", f"{short(name)} twice (again in column {place})")
-        seen.add(name)
-    return found
+            raise wrong("valid column names", f"{short(name)} for column {place}", "Rename it in the file.")
+        if len(name) > LIMITS.line:
+            raise wrong(f"column names of at most {LIMITS.line:,} characters", f"{len(name):,}")
+    double = [name for name, count in Counter(found).items() if count > 1]
+    if double:
+        place = len(found) - found[::-1].index(double[0])
+        more = f" and {len(double) - 1} more names" if double[1:] else ""
+        got = f"{short(double[0])} twice (again in column {place}){more}"
+        raise wrong("distinct column names", got, "Rename one of them in the file.")
+    notes = [f"Column {place + 1} has no name and is called {found[place]!r}." for place in bare if place]
+    return found, notes
+
+
+def is_index(name: str, place: int, values: Any) -> bool:
+    """Whether a column is an index that was saved with the table: without a name of its own, and different in each row."""
+    if not _UNNAMED.fullmatch(name) and not (place == 0 and name in ("index", "X") and _running(values)):
+        return False
+    return place == 0 or name.startswith("__index") or _running(values) if _all_differ(values) else False
+
+
+def _all_differ(values: Any) -> bool:
+    series = pd.Series(values)
+    return bool(series.notna().all()) and series.is_unique
+
+
+def _running(values: Any) -> bool:
+    """Whether the values count the rows, from 0 or 1."""
+    if values.dtype.kind != "f" or not len(values) or values[0] not in (0, 1):
+        return False
+    return bool(np.all(np.diff(values) == 1))
 
 
 def check_drop(names: Sequence[str], reading: Reading) -> list[str]:
-    """Returns the columns that are not dropped; rejects unknown names in `drop` and `categorical`."""
-    for argument, given in (("drop", reading.drop), ("categorical", reading.categorical)):
+    """Returns the columns that are not dropped; rejects unknown names in `drop`, `categorical` and `numeric`."""
+    for argument, given in (("drop", reading.drop), ("categorical", reading.categorical), ("numeric", reading.numeric)):
         for name in given:
             if name not in names and reading.strict:
                 _checks.choice(argument, name, names if len(names) <= 50 else names[:50])
-    return [name for name in names if name not in reading.drop]
-
-
-def from_numbers(name: str, values: Any, reading: Reading) -> Any:
-    """Converts a numeric column to float64, or to strings if it is categorical; rejects infinities."""
-    numbers = np.asarray(values, dtype=np.float64)
-    if np.isinf(numbers).any():
-        row = int(np.argmax(np.isinf(numbers))) + 1
-        raise wrong("finite numbers", f"{numbers[row - 1]} in row {row} of column {short(name)}")
-    return from_texts(name, _written(numbers), reading) if name in reading.categorical else numbers
-
-
-def _written(numbers: np.ndarray) -> list[str]:
-    """Formats numbers as category names; integers without a decimal point."""
-    return ["" if np.isnan(value) else f"{value:.17g}" for value in numbers]
-
-
-def from_texts(name: str, texts: Sequence[str | None], reading: Reading) -> Any:
-    """Converts a column of strings to numbers if all entries are numbers.
-
-    Args:
-        name: column name, for messages.
-        texts: one string per row; None and the entries of `MISSING` are missing values.
-        reading: states the categorical columns and the decimal separator.
-
-    Returns:
-        float64 or objects; missing values are NaN.
-
-    Raises:
-        ArgumentError: for a mostly numeric column with other strings, and for infinities.
-    """
-    words = np.array(["" if text is None else text.strip() for text in texts], dtype=object)
-    lowered = [word.lower() for word in words]
-    missing = np.array([word in MISSING for word in lowered], dtype=bool)
-    if name not in reading.categorical:
-        numbers = _parsed(words, missing, reading.decimal)
-        bad = np.isnan(numbers) & ~missing
-        if not bad.any():
-            return from_numbers(name, numbers, reading)
-        given = len(words) - int(missing.sum())
-        if int(bad.sum()) < (1 - _MOSTLY) * given:
-            row = int(np.argmax(bad)) + 1
-            got = f"{short(words[row - 1])} in row {row} of column {short(name)}, the first of {int(bad.sum())}"
-            advice = "Correct it, exclude the column with `drop`, or treat it as categorical with `categorical`."
-            raise wrong("only numbers in a numeric column", got, advice)
-    result = np.array([_BOOLEANS.get(low, word) for low, word in zip(lowered, words, strict=True)], dtype=object)
-    result[missing] = np.nan
-    return result
-
-
-def _parsed(words: np.ndarray, missing: np.ndarray, decimal: str) -> np.ndarray:
-    """Parses strings as numbers; NaN for strings that are not numbers."""
-    if decimal == ",":
-        words = np.array([word.replace(".", "").replace(",", ".") for word in words], dtype=object)
-    numbers: Any = pd.to_numeric(pd.Series(np.where(missing, "", words), dtype=object), errors="coerce")
-    return numbers.to_numpy(dtype=np.float64)
+    kept = [name for name in names if name not in reading.drop]
+    if not kept:
+        raise wrong("at least one column that is not dropped", f"none of {len(names)}")
+    return kept
 
 
 def framed(columns: dict[str, Any]) -> pd.DataFrame:
-    """Builds a data frame of float64 and object columns."""
+    """Builds a data frame of the columns."""
     parts = [pd.Series(values, name=name, dtype=values.dtype) for name, values in columns.items()]
     return pd.concat(parts, axis=1)

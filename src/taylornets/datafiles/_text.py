@@ -1,57 +1,40 @@
-"""Text files: detection of encoding and separator, and rows of equal length."""
+"""Text files: detection of the separator, lines before the table, and rows of equal length."""
 
-import codecs
 import csv
-import io
+import gzip
+import re
+import zlib
+from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from taylornets import _checks
+from taylornets.datafiles._columns import table_of
+from taylornets.datafiles._encoding import as_text, damaged, encoding_of, opened, undecodable
 from taylornets.datafiles._table import (
     LIMITS,
+    TEXT_BYTES,
     DataTable,
     Reading,
     check_drop,
     check_names,
     check_size,
-    framed,
-    from_texts,
     wrong,
 )
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
-)  # fmt: skip
-# Magic bytes of files that are often mistaken for text tables.
-_OTHERS = (
-    (b"PK\x03\x04", "a zip archive or an Excel workbook", "Save the sheet as CSV."),
-    (b"\xd0\xcf\x11\xe0", "an Excel workbook in the old format", "Save the sheet as CSV."),
-    (b"PAR1", "a Parquet file", "Rename it to end in .parquet."),
-    (b"\x1f\x8b", "compressed with gzip", "Decompress it first."),
-    (b"BZh", "compressed with bzip2", "Decompress it first."),
-    (b"\xfd7zXZ", "compressed with xz", "Decompress it first."),
-    (b"\x28\xb5\x2f\xfd", "compressed with Zstandard", "Decompress it first."),
-    (b"%PDF", "a PDF", "Save the table as CSV."),
-    (b"\x93NUMPY", "a single NumPy array", "Save the columns as NPZ."),
-    (b"\x80\x04", "a pickle, which is not supported for security reasons", "Save the table as CSV."),
-    (b"\x80\x05", "a pickle, which is not supported for security reasons", "Save the table as CSV."),
-    (b"SQLite format 3", "a database", "Export the table as CSV."),
-    (b"<", "HTML or XML", "Save the table as CSV."),
-    (b"{", "JSON", "Save the table as CSV."),
-)  # fmt: skip
+_EXCEL = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # the first line of a file written for Excel
 _SAMPLE = 100
-_HEAD = 4096
+_BLOCK = 10_000
 
 
 def read_text(path: Path, reading: Reading) -> DataTable:
     """Reads a table from a text file whose first line contains the column names.
 
     Args:
-        path: path of the file, whose size has been checked.
+        path: path of the file, whose size has been checked; decompressed if it ends in .gz.
         reading: reading options.
 
     Returns:
@@ -61,62 +44,51 @@ def read_text(path: Path, reading: Reading) -> DataTable:
         ArgumentError: for an invalid table; the message names the line, or the row (1 is the first row after the header).
         OSError: if the file cannot be read.
     """
-    encoding = _encoding(path, reading)
+    encoding = encoding_of(path, reading)
     try:
-        with path.open(encoding=encoding, newline="") as file:
+        with opened(path) as binary, as_text(binary, encoding) as file:
             lines = _lines(file)
+            skipped = list(islice(lines, reading.skip_lines))
             sample = list(islice(lines, _SAMPLE))
-            separator = _separator(sample, reading)
-            columns, names = _columns(chain(sample, lines), separator)
-    except UnicodeDecodeError as error:
-        got = f"{path}, which is invalid at byte {error.start} of a block"
-        raise wrong(f"text encoded in {encoding}", got, "Specify the encoding, such as `encoding='cp1252'`.") from None
+            excel = _EXCEL.fullmatch(sample[0]) if sample else None
+            if excel is not None:
+                sample = sample[1:]
+            separator = _separator(sample, reading, excel[1] if excel else None)
+            columns, names, notes = _columns(chain(sample, lines), separator, _begin(sample, separator))
+    except UnicodeDecodeError:
+        raise undecodable(path, encoding) from None
     except UnicodeError as error:
         raise wrong(f"text encoded in {encoding}", f"{path} ({error})") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise damaged(path, error) from None
     kept = check_drop(names, reading)
-    if not kept:
-        raise wrong("at least one column that is not dropped", f"none of {len(names)}")
-    frame = framed({name: from_texts(name, columns[names.index(name)], reading) for name in kept})
-    name = SEPARATORS.get(separator, repr(separator))
-    return DataTable(str(path), frame, f"{encoding.upper()} text, columns separated by {name}")
+    called = f"{encoding.upper()} text, columns separated by {SEPARATORS.get(separator, repr(separator))}"
+    called += f", {len(skipped)} lines skipped" if skipped else ""
+    raw = {name: columns[names.index(name)] for name in kept}
+    return table_of(str(path), raw, reading, called, tuple(notes), comma_separated=separator == ",")
 
 
-def _encoding(path: Path, reading: Reading) -> str:
-    with path.open("rb") as file:
-        head = file.read(_HEAD)
-    if not head.strip():
-        raise wrong("a file with a table", f"{path}, which is empty")
-    for start, kind, advice in _OTHERS:
-        if head.startswith(start):
-            raise wrong("a text file with a table", f"{path}, which is {kind}", advice)
-    found = reading.encoding or next((name for mark, name in _MARKS if head.startswith(mark)), "utf-8")
-    try:
-        io.TextIOWrapper(io.BytesIO(), encoding=found)
-    except (LookupError, ValueError):
-        raise _checks.ArgumentError(
-            "encoding", "the name of an encoding, such as utf-8", _checks.short(found)
-        ) from None
-    wide = found.lower().replace("_", "-").startswith(("utf-16", "utf-32"))
-    if b"\0" in head and not wide:
-        advice = "If it is text, specify the encoding, such as `encoding='utf-16-le'`."
-        raise wrong("a text file with a table", f"{path}, which is binary", advice)
-    return found
-
-
-def _lines(file: TextIO) -> Iterator[str]:
-    """Yields lines, checked for length and zero bytes."""
-    number = 0
+def _lines(file: Any) -> Iterator[str]:
+    """Yields lines, checked for length, zero bytes and the size of the whole."""
+    number = total = 0
     while line := file.readline(LIMITS.line + 1):
         number += 1
+        total += len(line)
         if len(line) > LIMITS.line:
             raise wrong(f"lines of at most {LIMITS.line:,} characters", f"more in line {number}")
+        if total > LIMITS.bytes:
+            raise wrong(f"at most {LIMITS.bytes:,} characters", f"more in line {number}")
         if "\0" in line:
             raise wrong("a text file with a table", f"a zero byte in line {number}")
         yield line
 
 
-def _separator(sample: list[str], reading: Reading) -> str:
-    """Returns the requested separator, or the one that gives the most columns of equal length."""
+def _widths(sample: list[str], separator: str) -> list[int]:
+    return [len(row) for row in csv.reader(sample, delimiter=separator, strict=True) if row]
+
+
+def _separator(sample: list[str], reading: Reading, excel: str | None) -> str:
+    """Returns the requested separator, or the one that gives the most rows of equal length."""
     if reading.separator is not None:
         named = {name: sign for sign, name in SEPARATORS.items()} | {"\\t": "\t"}
         sign = named.get(reading.separator, reading.separator)
@@ -124,45 +96,89 @@ def _separator(sample: list[str], reading: Reading) -> str:
             expected = f"one character, or {', '.join(SEPARATORS.values())}"
             raise _checks.ArgumentError("separator", expected, _checks.short(reading.separator))
         return sign
-    best, most = ",", (False, 1)
+    if excel is not None:
+        return excel
+    best, most = ",", (0.0, 1)
     for sign in SEPARATORS:
         try:
-            widths = [len(row) for row in csv.reader(sample, delimiter=sign, strict=True) if row]
+            widths = _widths(sample, sign)
         except csv.Error:
             continue
-        found = (len(set(widths)) == 1 and widths[0] > 1, widths[0] if widths else 0)
+        width, count = Counter(widths).most_common(1)[0] if widths else (1, 0)
+        found = (count / len(widths) if width > 1 else 0.0, max(widths, default=1) if width == 1 else width)
         if found > most:
             best, most = sign, found
     return best
 
 
-def _columns(lines: Iterator[str], separator: str) -> tuple[list[list[str]], list[str]]:
-    """Returns the cells, column by column, and the names in the first line."""
+def _begin(sample: list[str], separator: str) -> int:
+    """Returns how many lines before the table have another number of cells than the rows of the table."""
+    try:
+        widths = _widths(sample, separator)
+    except csv.Error:
+        return 0
+    width, count = Counter(widths).most_common(1)[0] if widths else (1, 0)
+    if not widths or widths[0] in (width, width - 1) or 2 * count <= len(widths):
+        return 0
+    row = widths.index(width)
+    reader = csv.reader(sample, delimiter=separator, strict=True)
+    seen = 0
+    before = 0
+    for cells in reader:
+        if cells:
+            if seen == row:
+                return before
+            seen += 1
+        before = reader.line_num
+    return 0
+
+
+def _columns(lines: Iterator[str], separator: str, before: int) -> tuple[list[list[str]], list[str], list[str]]:
+    """Returns the cells, column by column, the names in the first line, and notes about them."""
     reader = csv.reader(lines, delimiter=separator, strict=True)
     try:
         header = next((row for row in reader if row), [])
-        names = check_names(header)
+        first = list(islice((row for row in reader if row), _BLOCK))
+        notes: list[str] = []
+        if first and all(len(row) == len(header) + 1 for row in first):
+            last_empty = all(not row[-1] for row in first)
+            header = [*header, ""] if last_empty else ["", *header]
+        names, more = check_names(header)
+        notes += more
         if all(_is_number(name) for name in names):
             raise wrong(
                 "column names in the first line", f"numbers, {_checks.short(names[0])} first", "Add a header line."
             )
         columns: list[list[str]] = [[] for _ in names]
-        rows = 0
-        while block := list(islice(reader, 10_000)):
-            block = [row for row in block if row]
+        rows = used = 0
+        block = first
+        while block:
             for row in block:
                 rows += 1
                 if len(row) != len(names):
-                    got = f"{len(row)} in row {rows} (line {_line_of(reader, block, row)})"
-                    raise wrong(f"{len(names)} cells in every row, as in the first line", got)
+                    raise _ragged(row, names, rows, _line_of(reader, block, row), before)
+                used += sum(map(len, row)) + TEXT_BYTES * len(row)
             check_size(rows * len(names), LIMITS.cells, "cells")
-            for column, cells in zip(columns, zip(*block, strict=True), strict=True) if block else ():
+            check_size(used, LIMITS.memory, "bytes of memory")
+            for column, cells in zip(columns, zip(*block, strict=True), strict=True):
                 column.extend(cells)
+            block = list(islice((row for row in reader if row), _BLOCK))
     except csv.Error as error:
         raise wrong("a table with validly quoted cells", f"line {reader.line_num} ({error})") from None
     if not rows:
         raise wrong("rows below the column names", "none")
-    return columns, names
+    return columns, names, notes
+
+
+def _ragged(row: list[str], names: list[str], rows: int, line: str, before: int) -> _checks.ArgumentError:
+    """The error for a row of another length; if lines before the table cause it, the way to skip them."""
+    got = f"{len(row)} in row {rows} (line {line})"
+    if before:
+        got += f"; the first line, {_checks.short(names[0])}, has no column names, and the table begins in line {before + 1}"
+        advice = f"Skip the lines before it with `skip_lines={before}`."
+        return wrong(f"{len(names)} cells in every row, as in the first line", got, advice, (("skip_lines", before),))
+    advice = "Correct the row in the file. If another character separates the columns, use `separator`."
+    return wrong(f"{len(names)} cells in every row, as in the first line", got, advice)
 
 
 def _line_of(reader: Any, block: list[list[str]], row: list[str]) -> str:

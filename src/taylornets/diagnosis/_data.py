@@ -1,5 +1,7 @@
 """Data of a diagnosis, from the factory or a file: training batches and a probe set for evaluation."""
 
+import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,12 +13,13 @@ import pandas as pd
 
 from taylornets import _checks
 from taylornets._measures import guessed_task
-from taylornets.datafiles import Reading, read
+from taylornets.datafiles import LIMITS, Reading, read
 from taylornets.diagnosis._user_model import WHERE
 from taylornets.training import Batches
 
 _TEST = 0.2  # fraction of test examples if the data come without a split
 _FORMS = "(x, y), {'train': (x, y), 'test': (x, y)} or batches (x, y)"
+_LEFT_OUT = ("index", "identifier", "text", "empty")  # kinds of columns that say nothing about new rows
 _LEAST_SIDE, _GRAY_OR_COLOR = 4, (1, 3)
 
 
@@ -64,7 +67,8 @@ def named(source: str, target: str | None, task: str = "auto") -> dict[str, Any]
         got = f"none; {source} has the columns {', '.join(map(repr, names[:6]))}"
         raise _checks.ArgumentError("target", "the column to predict", got)
     _checks.choice("target", wanted, names)
-    inputs = table.frame.drop(columns=[wanted])
+    left_out = [info.name for info in table.infos if info.kind in _LEFT_OUT and info.name != wanted]
+    inputs = table.frame.drop(columns=[wanted, *left_out])
     words = [str(name) for name in inputs.columns if not pd.api.types.is_numeric_dtype(inputs[name])]
     if words:
         raise _checks.ArgumentError("data", "columns of numbers", f"the column {words[0]!r}", "Encode or exclude it.")
@@ -98,13 +102,19 @@ def _of_task(y: np.ndarray, task: str) -> np.ndarray:
 def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
     """Reads the arrays `x` and `y` of an NPZ file; None if it has other names and may be a table."""
     try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > LIMITS.bytes:
+            raise _checks.ArgumentError("data", f"at most {LIMITS.bytes:,} bytes when unpacked", f"{size:,} in {path}")
         with np.load(path, allow_pickle=False) as file:
             if not {"x", "y"} <= set(file.files):
                 return None
             return file["x"], file["y"]
     except FileNotFoundError:
         raise _checks.ArgumentError("data", "a file", f"{path}, which does not exist") from None
-    except (OSError, ValueError, EOFError, KeyError) as error:
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, SyntaxError, MemoryError) as error:
+        if isinstance(error, _checks.ArgumentError):
+            raise
         got = f"{_checks.short(str(path))} ({' '.join(str(error).split())[:120]})"
         raise _checks.ArgumentError("data", "an NPZ file with arrays x and y", got) from None
 

@@ -121,7 +121,7 @@ def diagnose(request: DiagnosisRequest, progress: Progress) -> Diagnosed:
     training, sharp = None, ()
     if trees:
         with stage(progress, "reading checkpoints") as tell:
-            at, found, ends = list(range(1, len(trees) + 1)), _read_series(evaluator, paths, trees, tell), trees
+            at, found, ends = _checkpoints.steps(paths), _read_series(evaluator, paths, trees, tell), trees
         outputs = dict(zip([*range(request.max_order + 1), FULL], evaluator.models(trees[-1]), strict=True))
     else:
         with stage(progress, "training") as tell:

@@ -48,6 +48,8 @@ _SKLEARN = {kind.__name__ for kind in _TRANSFORMERS}
 _NEEDED = "a model file written by taylornets.save"
 _KEY = "taylornets model"
 _LARGEST_HEADER = 100_000_000
+_LARGEST_FILE = 2**32
+_LARGEST_ARRAY = 2**27  # entries of an array of strings
 
 
 def save(estimator: Any, path: str | Path) -> Path:
@@ -118,6 +120,9 @@ def load(path: str | Path) -> Any:
         >>> bool((again.predict(x) == model.predict(x)).all())
         True
     """
+    size = Path(path).stat().st_size
+    if size > _LARGEST_FILE:
+        raise _checks.ArgumentError("path", f"a model file of at most {_LARGEST_FILE:,} bytes", f"{size:,} in {path}")
     data = Path(path).read_bytes()
     header = _header(path, data)
     if header["format"] > FORMAT:
@@ -128,9 +133,14 @@ def load(path: str | Path) -> Any:
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise _damaged(path, str(error)) from None
     stated, state = header.pop("sha256", ""), header["state"]
-    if stated != _checksum(header, tensors):
+    try:
+        changed = stated != _checksum(header, tensors)
+        names = _names(state)
+    except RecursionError:
+        raise _damaged(path, "its header is nested too deeply") from None
+    if changed:
         raise _damaged(path, "the checksum differs")
-    if header["scikit-learn"] != sklearn.__version__ and _SKLEARN & _names(state):
+    if header["scikit-learn"] != sklearn.__version__ and _SKLEARN & names:
         came = f"{path}, whose table preprocessing was saved with scikit-learn {header['scikit-learn']}"
         raise _checks.ArgumentError(
             "path",
@@ -138,7 +148,21 @@ def load(path: str | Path) -> Any:
             came,
             "Install that version, or refit the model.",
         )
-    return decode(state, _rules(tensors))
+    try:
+        return decode(state, _rules(tensors))
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        IndexError,
+        RecursionError,
+        OverflowError,
+        MemoryError,
+    ) as error:
+        if isinstance(error, _checks.ArgumentError):
+            raise _damaged(path, error.got) from None
+        raise _damaged(path, _checks.short(f"{type(error).__name__.removesuffix('Error')} {error}".strip())) from None
 
 
 def _damaged(path: str | Path, why: str) -> _checks.ArgumentError:
@@ -235,7 +259,10 @@ def _encode_items(value: Any, name: str, inner: Callable[[Any, str], Any]) -> di
 
 
 def _decode_items(written: dict[str, Any], inner: Callable[[Any], Any]) -> np.ndarray:
-    found = np.empty(len(written["$items"]), np.dtype(written["dtype"]))
+    kind = np.dtype(written["dtype"])
+    if kind.kind not in "OU" or len(written["$items"]) * max(kind.itemsize, 8) > 8 * _LARGEST_ARRAY:
+        raise ValueError(f"an array of {len(written['$items'])} items of type {kind}")
+    found = np.empty(len(written["$items"]), kind)
     for i, item in enumerate(written["$items"]):
         found[i] = inner(item)
     return found.reshape(written["shape"])

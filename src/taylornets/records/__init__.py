@@ -10,6 +10,7 @@ from taylornets.records._files import SCHEMA as SCHEMA
 from taylornets.records._files import decode as decode
 from taylornets.records._files import dumps as dumps
 from taylornets.records._files import encode as encode
+from taylornets.records._files import finish_page_run as finish_page_run
 from taylornets.records._files import load_claim as load_claim
 from taylornets.records._files import load_page as load_page
 from taylornets.records._files import load_page_run as load_page_run
@@ -21,6 +22,9 @@ from taylornets.records._files import save_page_run as save_page_run
 from taylornets.records._files import save_run as save_run
 from taylornets.records._files import save_summary as save_summary
 from taylornets.records._files import write_text as write_text
+from taylornets.records._literal import SEGMENTS as SEGMENTS
+from taylornets.records._literal import bare as bare
+from taylornets.records._literal import literal as literal
 from taylornets.records._panels import Figure as Figure
 from taylornets.records._panels import Gallery as Gallery
 from taylornets.records._panels import Heatmap as Heatmap

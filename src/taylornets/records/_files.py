@@ -14,6 +14,7 @@ from taylornets import _checks, _files
 from taylornets.records import codec
 from taylornets.records._panels import Figure, Gallery, Heatmap, Plot, Series, Surface, Table, plain
 from taylornets.records._values import PAGES, ClaimRecord, PageRecord, RunRecord, Section, Stamp
+from taylornets.records.folders import own_folder
 
 SCHEMA = "taylornets.run/1"
 _TAG = "$type"
@@ -76,14 +77,16 @@ def _read(path: Path, kind: type) -> Any:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
         record = decode(value["record"]) if value["schema"] == SCHEMA else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         return None
     return record if isinstance(record, kind) else None
 
 
 def save_claim(directory: Path, record: ClaimRecord) -> None:
     """Writes `records/<claim>.json`."""
-    write_text(directory / "records" / f"{record.claim}.json", dumps({"schema": SCHEMA, "record": encode(record)}))
+    write_text(
+        own_folder(directory, "records") / f"{record.claim}.json", dumps({"schema": SCHEMA, "record": encode(record)})
+    )
 
 
 def load_claim(directory: Path, name: str) -> ClaimRecord | None:
@@ -110,7 +113,7 @@ def save_summary(directory: Path, claims: Iterable[ClaimRecord]) -> None:
 
 def save_page(directory: Path, record: PageRecord) -> None:
     """Writes `records/page.json`."""
-    write_text(directory / "records" / "page.json", dumps({"schema": SCHEMA, "record": encode(record)}))
+    write_text(own_folder(directory, "records") / "page.json", dumps({"schema": SCHEMA, "record": encode(record)}))
 
 
 def load_page(directory: Path) -> PageRecord | None:
@@ -131,7 +134,14 @@ def load_page_run(directory: Path, kinds: Iterable[str] = PAGES) -> dict[str, An
     """Loads the fields written by `save_page_run` for one of the kinds; None if there are none."""
     try:
         found = json.loads((directory / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     known = [_page_schema(kind) for kind in kinds]
     return found if isinstance(found, dict) and found.get("schema") in known else None
+
+
+def finish_page_run(directory: Path) -> None:
+    """Marks a run as finished once its report is written; until then, its status is `"computed"`."""
+    found = load_page_run(directory)
+    if found is not None and found.get("status") == "computed":
+        write_text(directory / "run.json", dumps(found | {"status": "finished"}))

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from taylornets import _checks, _files
+from taylornets.records._lock import LOCK, owned
+
+__all__ = ["check_folder", "own_folder", "owned", "prepare_folder"]
 
 
 def check_folder(out: Path, command: str, ours: Callable[[Path], object]) -> None:
@@ -29,7 +32,7 @@ def check_folder(out: Path, command: str, ours: Callable[[Path], object]) -> Non
             raise _checks.ArgumentError(
                 "out", expected, f"{out}, but {there} is not a folder", "Choose another folder."
             )
-        items = sorted(item.name for item in out.iterdir() if not _files.is_temporary(item)) if there == out else []
+        items = sorted(item.name for item in out.iterdir() if not _is_ours(item)) if there == out else []
     except (OSError, ValueError) as error:
         if isinstance(error, _checks.ArgumentError):
             raise
@@ -38,6 +41,14 @@ def check_folder(out: Path, command: str, ours: Callable[[Path], object]) -> Non
     if items and not ours(out):
         got = f"{out}, which contains {items[0]!r}" + (f" and {len(items) - 1} more" if items[1:] else "")
         raise _checks.ArgumentError("out", expected, got, "Choose another folder.")
+
+
+def own_folder(directory: Path, name: str) -> Path:
+    """Returns `directory / name`; a link of that name is removed, so that nothing is written elsewhere."""
+    found = directory / name
+    if found.is_symlink():
+        found.unlink()
+    return found
 
 
 def prepare_folder(out: Path, own: Iterable[str]) -> None:
@@ -51,6 +62,12 @@ def prepare_folder(out: Path, own: Iterable[str]) -> None:
         out.mkdir(parents=True, exist_ok=True)
         for item in sorted(out.iterdir()):
             if _files.is_temporary(item) or item.name in own:
-                shutil.rmtree(item) if item.is_dir() else item.unlink()
+                shutil.rmtree(item) if item.is_dir() and not item.is_symlink() else item.unlink()
     except OSError as error:
-        raise _checks.ArgumentError("out", "a writable folder", f"{out} ({error.strerror})") from None
+        raise _files.WriteError(
+            error.errno, error.strerror or type(error).__name__, error.filename or str(out)
+        ) from None
+
+
+def _is_ours(item: Path) -> bool:
+    return _files.is_temporary(item) or item.name == LOCK

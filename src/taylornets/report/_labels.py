@@ -1,30 +1,46 @@
 """Text of figures: formulas, line breaks, and legends that hide no data."""
 
 import re
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.mathtext import MathTextParser
 from matplotlib.transforms import blended_transform_factory
 
+from taylornets.records import SEGMENTS
 from taylornets.report._style import PANEL_WIDTH, TEXT
 
 
 def text(label: str) -> str:
-    """Prepares a label for matplotlib: where `$...$` is not a valid formula, the dollar signs are escaped."""
-    if "$" not in label:
+    """Prepares a label for matplotlib: texts of the data and dollar signs outside a valid formula are shown as they are."""
+    label = SEGMENTS.sub(lambda found: found[1].replace("$", r"\$"), label)
+    if "$" not in label.replace(r"\$", ""):
         return label
     try:
         MathTextParser("path").parse(label)
     except ValueError:
-        return label.replace("$", r"\$")
+        return label.replace(r"\$", "$").replace("$", r"\$")
     return label
+
+
+def broken(label: str, width: int) -> str:
+    """Wraps text into lines; a longer name is broken after a point only, never inside a word."""
+    lines: list[str] = []
+    for word in label.split():
+        pieces = re.findall(r"[^.]*\.+|[^.]+", word) if len(word) > width else [word]
+        for place, piece in enumerate(pieces):
+            glue = "" if place else " "
+            if lines and len(lines[-1]) + len(glue) + len(piece) <= width:
+                lines[-1] += glue + piece
+            else:
+                lines.append(piece)
+    return "\n".join(lines) or label
 
 
 def wrapped(label: str, width: int) -> str:
     """Wraps text into lines without breaking formulas."""
-    return text(label) if "$" in label else "\n".join(textwrap.wrap(label, width)) or label
+    found = text(label)
+    return found if "$" in found.replace(r"\$", "") else broken(found, width)
 
 
 def _by_columns(entries: Sequence[Any], columns: int) -> list[Any]:

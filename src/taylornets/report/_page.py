@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from taylornets.records import Figure, Heatmap, PageRecord, Panel, Plot, Surface
+from taylornets.records import Figure, Heatmap, PageRecord, Panel, Plot, Surface, bare
 from taylornets.report import _text
 from taylornets.report._draw import height, render
 from taylornets.report._style import THEMES
@@ -16,6 +16,10 @@ from taylornets.report._style import THEMES
 
 def describe(figure: Figure, panel: Panel) -> str:
     """Describes a panel in words, as alternative text for screen readers."""
+    return bare(_described(figure, panel))
+
+
+def _described(figure: Figure, panel: Panel) -> str:
     if figure.alt and len(tuple(figure.panels)) == 1:
         return figure.alt
     title = panel.title or figure.title
@@ -92,6 +96,7 @@ def _render(template: str, **values: Any) -> str:
         "seconds": _text.seconds,
         "numeric": _text.numeric,
         "words": _text.words,
+        "bare": bare,
     }
     environment.filters.update(filters)
     style = resources.files("taylornets.report").joinpath("templates/page.css").read_text(encoding="utf-8")

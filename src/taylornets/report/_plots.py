@@ -91,9 +91,11 @@ def plot(part: Any, panel: Plot, theme: Theme) -> None:
             look = {"color": color, "linestyle": "none", "marker": marker, "elinewidth": 1.2, "zorder": 3}
             handles.append(axes.errorbar(x, y, yerr=_interval(item, y), **look))
     if categories:
-        axes.set_xticks(
-            range(len(categories)), [wrapped(name, max(8, min(18, 54 // len(categories)))) for name in categories]
-        )
+        width = max(8, min(18, 54 // len(categories)))
+        names = [wrapped(name, width) for name in categories]
+        long = max(len(line) for name in names for line in name.split("\n")) > 70 / len(categories)
+        turned: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if long else {}
+        axes.set_xticks(range(len(categories)), names, **turned)
         axes.set_xlim(-0.6, len(categories) - 0.4)
         axes.grid(visible=False, axis="x")
     axes.set_xlabel(wrapped(panel.x_label, 52))

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from taylornets.records import Table
+from taylornets.records import SEGMENTS, Table, bare
 
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _TOGETHER = re.compile(r"[≤≥=≈±×] (?=\S)|(?<=\d) %")  # no line break between a relation and its number
@@ -31,8 +31,13 @@ def inline(text: Any) -> Markup:
         >>> str(inline("m^{-1/2} < E_s f"))
         'm<sup>−1/2</sup> &lt; E<sub>s</sub> f'
     """
-    parts = re.split(r"(`[^`]+`)", str(escape(str(text))))
-    return Markup("".join(_marked(part) for part in parts))  # escaped in the line above
+    found: list[Markup] = []
+    # Odd parts are texts of the data, which are no formulas.
+    for place, piece in enumerate(SEGMENTS.split(str(text))):
+        escaped = str(escape(piece))
+        parts = [escaped] if place % 2 else [_marked(part) for part in re.split(r"(`[^`]+`)", escaped)]
+        found.append(Markup("".join(parts)))  # escaped two lines above
+    return Markup("").join(found)
 
 
 def _power(found: re.Match[str]) -> str:
@@ -112,7 +117,7 @@ def brief(value: Any) -> str:
         return "; ".join(f"{words(key)} {brief(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(map(brief, value))
-    return str(value)
+    return bare(value)
 
 
 def numeric(table: Table) -> list[bool]:

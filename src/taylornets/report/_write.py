@@ -7,14 +7,23 @@ from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
+import jinja2
+
 from taylornets import records
-from taylornets._checks import ArgumentError
+from taylornets._checks import ArgumentError, short
 from taylornets.records import ClaimRecord, Figure, PageRecord, RunRecord, Section
+from taylornets.records.folders import own_folder
 from taylornets.records.progress import NoProgress, Progress, stage
 from taylornets.report._claims import claims_page
 from taylornets.report._draw import height, render
 from taylornets.report._page import page
 from taylornets.report._style import LIGHT
+
+# What drawing and rendering raise for records that were changed by hand or by somebody else.
+_UNREADABLE = (
+    TypeError, ValueError, AttributeError, KeyError, IndexError, RecursionError, OverflowError, ZeroDivisionError,
+    jinja2.TemplateError, AssertionError,
+)  # fmt: skip
 
 
 def _load(directory: Path) -> tuple[RunRecord, list[ClaimRecord], list[str]]:
@@ -43,8 +52,11 @@ def _load(directory: Path) -> tuple[RunRecord, list[ClaimRecord], list[str]]:
 def _csv(columns: tuple[str, ...], rows: tuple[tuple[object, ...], ...]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(["" if value is None else value for value in row] for row in rows)
+    writer.writerow([records.bare(column) for column in columns])
+    writer.writerows(
+        ["" if value is None else records.bare(value) if isinstance(value, str) else value for value in row]
+        for row in rows
+    )
     return buffer.getvalue()
 
 
@@ -62,9 +74,12 @@ def write_report(directory: Path, progress: Progress | None = None) -> Path:
     Raises:
         ArgumentError: if the folder is not such an output folder, or a record in it cannot be read.
     """
-    record, version = _page_of(directory)
+    try:
+        record, version = _page_of(directory)
+    except _UNREADABLE as error:
+        raise _unreadable(directory, error) from None
     for folder in ("figures", "tables"):
-        shutil.rmtree(directory / folder, ignore_errors=True)
+        shutil.rmtree(own_folder(directory, folder), ignore_errors=True)
     total = max(1, 2 * sum(len(tuple(section.figures)) for section in record.sections))
     steps = count()
     with stage(NoProgress() if progress is None else progress, "report") as tell:
@@ -72,11 +87,23 @@ def write_report(directory: Path, progress: Progress | None = None) -> Path:
         def drawing(figure: Figure) -> None:
             tell(next(steps) / total, figure.title)
 
-        for section in record.sections:
-            _keep(directory, section, drawing)
         result = directory / "report.html"
-        records.write_text(result, page(record, version, drawing))
+        try:
+            for section in record.sections:
+                _keep(directory, section, drawing)
+            text = page(record, version, drawing)
+        except _UNREADABLE as error:
+            raise _unreadable(directory, error) from None
+        records.write_text(result, text)
+    records.finish_page_run(directory)
     return result
+
+
+def _unreadable(directory: Path, error: Exception) -> ArgumentError:
+    if isinstance(error, ArgumentError):
+        return error
+    got = f"records in {directory} that cannot be shown ({short(' '.join(str(error).split()))})"
+    return ArgumentError("directory", "readable records", got, "Run the command that wrote them again.")
 
 
 def _page_of(directory: Path) -> tuple[PageRecord, str]:
@@ -98,7 +125,14 @@ def _keep(directory: Path, section: Section, drawing: Callable[[Figure], None]) 
     for figure in section.figures:
         drawing(figure)
         panels = tuple(figure.panels)
-        records.write_text(directory / "figures" / f"{figure.name}.svg", render(panels, LIGHT, height(panels)))
+        records.write_text(directory / "figures" / f"{_plain(figure.name)}.svg", render(panels, LIGHT, height(panels)))
     for table in section.tables:
         text = _csv(tuple(table.columns), tuple(map(tuple, table.rows)))
-        records.write_text(directory / "tables" / f"{table.name}.csv", text)
+        records.write_text(directory / "tables" / f"{_plain(table.name)}.csv", text)
+
+
+def _plain(name: str) -> str:
+    """Returns the name of a file; rejects one that leads to another folder."""
+    if not name or set(name) & set("/\\\0") or name.startswith("."):
+        raise ValueError(f"the name {name!r} of a file")
+    return name

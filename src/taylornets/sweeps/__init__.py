@@ -11,6 +11,7 @@ from taylornets.sweeps._cells import run_cells as run_cells
 from taylornets.sweeps._config import Sweep as Sweep
 from taylornets.sweeps._config import load as load
 from taylornets.sweeps._run import CellError as CellError
+from taylornets.sweeps._run import security_of as security_of
 from taylornets.sweeps._run import sweep as sweep
 from taylornets.sweeps._store import Store as Store
 from taylornets.sweeps._store import StoreError as StoreError

@@ -1,6 +1,7 @@
 """Sweep configurations: TOML files whose lists define a grid of cells."""
 
 import itertools
+import math
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,18 @@ from taylornets.learning import FIELDS, Cell
 _LISTS = ("penalties",)
 _KINDS = {int: "an integer", float: "a number", str: "a string", tuple: "a list of numbers"}
 _SCALED = "n_over_d"
+_LARGEST_FILE = 2**20
+_MOST_CELLS = 100_000
+# Largest values of the fields that decide the memory of a cell, and the memory itself.
+_LARGEST = {
+    "d": 100_000,
+    "n": 10_000_000,
+    "width": 1_000_000,
+    "validation": 10_000_000,
+    "test": 10_000_000,
+    "padded": 10_000_000,
+}
+_MEMORY = 2**34
 _EXAMPLE = "For example: d = [10, 20]"
 
 
@@ -42,6 +55,11 @@ def load(path: Path) -> Sweep:
     """
     argument = str(path)
     try:
+        size = path.stat().st_size
+        if size > _LARGEST_FILE:
+            raise _checks.ArgumentError(
+                "path", f"a TOML file of at most {_LARGEST_FILE:,} bytes", f"{size:,} in {path}"
+            )
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise _checks.ArgumentError("path", "a readable TOML file", f"{path} ({error.strerror})") from None
@@ -49,8 +67,11 @@ def load(path: Path) -> Sweep:
         raise _checks.ArgumentError("path", "a TOML file", f"{path}, which is not UTF-8 text") from None
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise _checks.ArgumentError("path", "a TOML file", f"{path} ({error})") from None
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError, OverflowError) as error:
+        why = (
+            "nested too deeply" if isinstance(error, RecursionError) else _checks.cut(" ".join(str(error).split()), 200)
+        )
+        raise _checks.ArgumentError("path", "a TOML file", f"{path} ({why})") from None
     for name in content:
         _checks.choice(argument, name, ("grid",))
     given = content.get("grid")
@@ -86,13 +107,38 @@ def expand(table: dict[str, Any]) -> list[Cell]:
         if name not in table:
             raise _checks.ArgumentError("[grid]", f"a value or list for {name!r}", "none", _EXAMPLE)
     axes = {name: _values(name, value) for name, value in table.items()}
+    count = math.prod(map(len, axes.values()))
+    if count > _MOST_CELLS:
+        raise _checks.ArgumentError(
+            "[grid]", f"at most {_MOST_CELLS:,} cells", f"{count:,}", "Split the grid into several."
+        )
     cells: list[Cell] = []
     for combination in itertools.product(*axes.values()):
         fields = dict(zip(axes, combination, strict=True))
         if _SCALED in fields:
-            fields["n"] = round(fields.pop(_SCALED) * fields["d"])
+            scaled = fields.pop(_SCALED)
+            if not 0 < scaled <= _LARGEST["n"]:
+                raise _checks.ArgumentError(_SCALED, f"a number > 0 and ≤ {_LARGEST['n']:,}", repr(scaled))
+            fields["n"] = round(scaled * fields["d"])
+        _check_sizes(fields)
         cells.append(Cell(**fields))
     return cells
+
+
+def _check_sizes(fields: dict[str, Any]) -> None:
+    """Rejects a cell that no machine can compute, before a worker starts."""
+    for name, limit in _LARGEST.items():
+        if fields.get(name, 0) > limit:
+            raise _checks.ArgumentError(name, f"an integer ≤ {limit:,}", f"{fields[name]:,}")
+    size = {name: fields.get(name, getattr(FIELDS.get(name), "default", 0)) for name in _LARGEST}
+    rows = max(size["n"], size["padded"], size["validation"], size["test"])
+    numbers = rows * (size["d"] + size["width"]) + size["d"] * size["width"]
+    if str(fields.get("model", "")).endswith("ntk"):
+        numbers += max(size["n"], size["padded"]) ** 2
+    if 8 * numbers > _MEMORY:
+        got = f"about {8 * numbers:,} for n = {size['n']:,}, d = {size['d']:,}"
+        advice = "Reduce n, d, width, validation, test or padded."
+        raise _checks.ArgumentError("n", f"a cell of at most {_MEMORY:,} bytes", got, advice)
 
 
 def _listed(value: Any) -> list[Any]:

@@ -7,8 +7,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import dask.config as dask_config
 import jax
 from distributed import Client, LocalCluster, as_completed
+from distributed.security import Security
 
 from taylornets import _checks
 from taylornets.learning import Cell, run_cell
@@ -21,6 +23,8 @@ from taylornets.sweeps._export import export
 from taylornets.sweeps._store import Store
 
 _CONNECT = "20s"
+# Scheduler and workers serve no web pages.
+_NO_PAGES = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
 
 
 class CellError(RuntimeError):
@@ -40,6 +44,7 @@ def sweep(
     resume: bool = False,
     scheduler: str | None = None,
     workers: int | None = None,
+    tls: Security | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Runs a grid and exports its table.
@@ -49,7 +54,9 @@ def sweep(
         out: folder of the database and the tables; created if absent.
         resume: whether to resume the sweep in the folder; otherwise the folder must not contain a sweep.
         scheduler: address of a running dask scheduler whose workers have taylornets; by default a local cluster.
-        workers: number of processes of the local cluster; by default one per processor.
+        workers: number of processes of the local cluster; by default one per processor. Its processes talk through TLS with
+            certificates of this sweep alone; without the package `cryptography`, the cells run in this process instead.
+        tls: credentials for `scheduler`; see `security_of`.
         progress: receives the updates of part `"cells"`.
 
     Returns:
@@ -73,7 +80,7 @@ def sweep(
 
     with Store(out, metadata.version("taylornets")) as store, ExitStack() as stack:
         missing = len(store.missing(cells))
-        client = _connect(stack, scheduler, workers, missing) if missing else None
+        client = _connect(stack, scheduler, workers, missing, tls) if missing else None
         errors = collect(
             store,
             tuple(cells),
@@ -105,20 +112,55 @@ def _cost(cell: Cell) -> float:
     return 1e8 + (rows**2 * 100.0 if cell.model.endswith("ntk") else rows * cell.d * cell.width * 400.0)
 
 
-def _connect(stack: ExitStack, scheduler: str | None, workers: int | None, cells: int) -> Client:
+def _connect(stack: ExitStack, scheduler: str | None, workers: int | None, cells: int, tls: Security | None) -> Client:
     if scheduler is not None:
         try:
-            return stack.enter_context(Client(scheduler, timeout=_CONNECT))
+            return stack.enter_context(Client(scheduler, timeout=_CONNECT, security=tls))
         except (OSError, ValueError, TypeError) as error:
-            needed = "the address of a running dask scheduler, such as tcp://127.0.0.1:8786"
+            needed = "the address of a running dask scheduler, such as tls://127.0.0.1:8786"
             raise _checks.ArgumentError("scheduler", needed, f"{scheduler!r} ({error})") from None
+    stack.enter_context(dask_config.set(_NO_PAGES))
+    secret = _secret()
     cluster = stack.enter_context(
         LocalCluster(
-            n_workers=min(workers, cells) if workers else None,
+            n_workers=(min(workers, cells) if workers else None) if secret else 1,
             threads_per_worker=1,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
+            processes=secret is not None,
+            host="127.0.0.1" if secret else None,
+            security=secret,
+            protocol="tls://" if secret else "inproc://",
+            dashboard_address="127.0.0.1:0",  # None would ask for port 8787, which another cluster may have
+            scheduler_kwargs={"dashboard": False},
+            worker_dashboard_address=None,
             silence_logs=logging.CRITICAL,
         )
     )
-    return stack.enter_context(Client(cluster))
+    return stack.enter_context(Client(cluster, security=secret))
+
+
+def _secret() -> Security | None:
+    """Returns certificates for this sweep alone; None without the package `cryptography`, where no port may be opened."""
+    try:
+        return Security.temporary()
+    except ImportError:
+        return None
+
+
+def security_of(certificate: str | None, key: str | None, authority: str | None) -> Security | None:
+    """Returns the credentials for a scheduler with TLS.
+
+    Args:
+        certificate: path of the client's certificate (PEM), or None for a scheduler without TLS.
+        key: path of its private key.
+        authority: path of the certificate of the authority.
+
+    Raises:
+        ArgumentError: if only some of the three are given, or a file does not exist.
+    """
+    given = {"tls_certificate": certificate, "tls_key": key, "tls_authority": authority}
+    if not any(given.values()):
+        return None
+    for argument, path in given.items():
+        if not path or not Path(path).is_file():
+            raise _checks.ArgumentError(argument, "a PEM file, as all three for TLS", repr(path))
+    return Security(tls_ca_file=authority, tls_client_cert=certificate, tls_client_key=key, require_encryption=True)

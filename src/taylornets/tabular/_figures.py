@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from taylornets import statistics
-from taylornets.records import Figure, Heatmap, Plot, Series
+from taylornets.records import Figure, Heatmap, Plot, Series, literal
 from taylornets.tabular._path import PenaltyStep
 from taylornets.tabular._scores import name_of
 
@@ -63,7 +63,10 @@ def calibration(classes: Sequence[str], probabilities: np.ndarray, y: np.ndarray
     """Observed frequencies by predicted probability, and the expected calibration error."""
     if len(classes) == 2:
         stated, happened = probabilities[:, 1], y == classes[1]
-        x_label, y_label = f"predicted probability of {classes[1]!r}", f"observed fraction of {classes[1]!r}"
+        x_label, y_label = (
+            f"predicted probability of {literal(repr(classes[1]))}",
+            f"observed fraction of {literal(repr(classes[1]))}",
+        )
     else:
         picked = np.argmax(probabilities, axis=1)
         stated, happened = probabilities[np.arange(len(y)), picked], np.asarray(classes)[picked] == y
@@ -92,7 +95,7 @@ def calibration(classes: Sequence[str], probabilities: np.ndarray, y: np.ndarray
 def _confusion(classes: Sequence[str], predicted: np.ndarray, y: np.ndarray) -> Heatmap:
     counts = np.array([[int(np.sum((y == a) & (predicted == b))) for b in classes] for a in classes])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    names = [name if len(name) <= 16 else name[:15] + "…" for name in classes]
+    names = [literal(name if len(name) <= 16 else name[:15] + "…") for name in classes]
     return Heatmap(
         "predicted class", "true class", names, names, shares, "fraction of the row", counts, title="Confusion"
     )
@@ -104,7 +107,7 @@ def residuals(target: str, predictions: np.ndarray, y: np.ndarray) -> Figure:
     predictions, y = predictions[rows], y[rows]
     both = np.concatenate([predictions, y])
     line = [float(both.min()), float(both.max())]
-    name = target if len(target) <= 40 else target[:39] + "…"
+    name = literal(target if len(target) <= 40 else target[:39] + "…")
     panels = [
         Plot(
             f"predicted {name}",

@@ -1,55 +1,27 @@
 """Saved models applied to tables: required columns, predictions, and certificates on new data."""
 
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+import contextlib
+from collections.abc import Generator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import Pipeline
 
 from taylornets import _checks, models
 from taylornets.certificates import Certificate
-from taylornets.datafiles import DataTable, Reading
-from taylornets.datafiles import read as read_table
-from taylornets.estimators import load
+from taylornets.datafiles import DataTable, Reading, scan
 from taylornets.generalization import HoldOut, check_level, holdout
-from taylornets.tabular._problem import TableProblem, groups_of, labels_of, split_of
+from taylornets.tabular._inputs import expanded
+from taylornets.tabular._model_table import FITTED, Columns, open_model
+from taylornets.tabular._problem import divide, labels_of
 from taylornets.tabular._scores import score_of
+from taylornets.tabular._split import groups_of
+from taylornets.tabular._targets import RARE_CLASS, Targets
 
-MODEL = "model.safetensors"
-_FITTED = "a model saved by `taylornets fit`"
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Description of the table that a model was fitted on.
-
-    Args:
-        target: the target column.
-        task: `"classification"` or `"regression"`.
-        numbers: numeric input columns.
-        categories: categorical (string) input columns.
-        seed: random seed of the split.
-        digest: hash of inputs and target, including rows without a target.
-        text_target: whether the target was read as strings; class labels may also be numbers.
-        group: column whose groups were kept in one part of the split, or None.
-    """
-
-    target: str
-    task: str
-    numbers: list[str]
-    categories: list[str]
-    seed: int
-    digest: str
-    text_target: bool
-    group: str | None = None
-
-    @property
-    def inputs(self) -> list[str]:
-        """All input columns."""
-        return [*self.numbers, *self.categories]
+_DAMAGED = (
+    ValueError, TypeError, AttributeError, IndexError, KeyError, RecursionError, OverflowError, ZeroDivisionError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,6 +34,8 @@ class Predictions:
         rows: number of rows in the score.
         ignored: columns of the table that the model does not use.
         seen: whether the model was fitted on this table, so that most rows were used for training.
+        unknown: class labels of the table that the model does not have; their rows are not scored.
+        notes: full sentences about the table.
     """
 
     frame: pd.DataFrame
@@ -69,6 +43,8 @@ class Predictions:
     rows: int
     ignored: list[str]
     seen: bool = False
+    unknown: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,93 +64,75 @@ class Proof:
     error: HoldOut | None = None
 
 
-def describe(problem: TableProblem, table: DataTable, seed: int) -> Columns:
-    """Describes the table of a problem, to be saved with the model."""
-    names, column = [*problem.numbers, *problem.categories], table.frame[problem.target]
-    digest = table.digest([*names, problem.target])
-    return Columns(
-        problem.target, problem.task, problem.numbers, problem.categories, seed, digest, column.dtype == object,
-        problem.group,
-    )  # fmt: skip
-
-
-def whole(steps: ColumnTransformer, model: Any, columns: Columns) -> Pipeline:
-    """Combines preprocessing and model into one estimator with the description of its table."""
-    pipeline: Any = Pipeline([("prepare", steps), ("model", model)])
-    pipeline.table_ = asdict(columns)
-    return pipeline
-
-
-def open_model(model: str) -> tuple[Any, Columns]:
-    """Loads a model file, or the model in an output folder of `taylornets fit`.
-
-    Raises:
-        ArgumentError: if there is no such model.
-    """
-    path = Path(model)
-    try:
-        path = path / MODEL if path.is_dir() else path
-        if path.exists() and not path.is_file():
-            raise _checks.ArgumentError("model", _FITTED, f"{path}, which is a folder, a device or a pipe")
-        pipeline = load(path)
-    except _checks.ArgumentError as error:
-        raise error.renamed("model") from None
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or type(error).__name__
-        raise _checks.ArgumentError("model", _FITTED, f"{path} ({why})") from None
-    if not hasattr(pipeline, "table_"):
-        got = f"{path}, which does not contain a description of its table"
-        raise _checks.ArgumentError("model", _FITTED, got, "Load it in Python with `taylornets.load`.")
-    return pipeline, Columns(**pipeline.table_)
-
-
 def read_for(columns: Columns, source: str, reading: Reading) -> DataTable:
     """Reads a table for a model, with the column types that the model expects.
 
     Raises:
-        ArgumentError: for missing columns, or strings in a numeric column.
+        ArgumentError: for missing columns, or values that do not fit the kind of a column.
     """
-    categories = (*columns.categories, *([columns.target] if columns.text_target else []))
-    table = read_table(
-        source, Reading(reading.encoding, reading.separator, reading.decimal, (), categories, strict=False)
-    )
-    lacking = [name for name in columns.inputs if name not in table.frame.columns]
+    own = columns.reading
+    table = scan(
+        source,
+        replace(
+            reading, drop=(), categorical=(), numeric=(), strict=False, missing=(*own.missing, *reading.missing),
+            dates=reading.dates or own.dates, recipes=own.recipes,
+        ),
+    )  # fmt: skip
+    lacking = [name for name in columns.columns if name not in table.frame.columns]
     if lacking:
         more = f" and {len(lacking) - 1} more" if lacking[1:] else ""
-        expected = f"the {len(columns.inputs)} columns that the model was fitted on"
-        raise _checks.ArgumentError("data", expected, f"a table without {lacking[0]!r}{more}")
-    for name in columns.numbers:
-        if table.frame[name].dtype == object:
-            first = table.frame[name].dropna().iloc[0]
-            raise _checks.ArgumentError("data", f"numbers in column {name!r}, as during fitting", f"{first!r}")
-    return table
+        expected = f"the {len(columns.columns)} columns that the model was fitted on"
+        advice = "Their names, which must agree, are listed in the report of the fit."
+        raise _checks.ArgumentError("data", expected, f"a table without {lacking[0]!r}{more}", advice)
+    return table.check(columns.columns)
 
 
 def _inputs(columns: Columns, table: DataTable) -> pd.DataFrame:
-    frame: Any = table.frame[columns.inputs].copy()
-    for name in columns.categories:  # an empty column is read as numeric
-        frame[name] = frame[name].astype(object)
-    return frame
+    frame: Any = table.frame[columns.columns].copy()
+    kinds = dict(columns.reading.recipes)
+    for name in columns.columns:  # an empty column is read as numeric
+        if kinds.get(name) == "date" and frame[name].dtype.kind != "M":
+            frame[name] = np.full(len(frame), np.datetime64("NaT", "us"))
+        elif name in columns.categories:
+            frame[name] = frame[name].astype(object)
+    found: Any = expanded(frame)
+    try:
+        return found[columns.inputs]
+    except KeyError as error:
+        got = f"a description of the table without {_checks.short(str(error))}"
+        raise _checks.ArgumentError("model", FITTED, got, "Fit the model again.") from None
 
 
 def _has_target(columns: Columns, table: DataTable) -> bool:
     return columns.target in table.frame.columns and bool(np.any(table.frame[columns.target].notna().to_numpy()))
 
 
-def _targets(columns: Columns, table: DataTable, pipeline: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Returns a mask of rows with a target, and their targets in the type of the model."""
+def _targets(
+    columns: Columns, table: DataTable, estimator: Any, strict: bool, seen: bool = False
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Returns a mask of rows with a known target, their targets in the type of the model, and unknown classes."""
+    table = table.check([columns.target]) if strict else table
     column: Any = table.frame[columns.target]
-    present = column.notna().to_numpy()
+    present = column.notna().to_numpy(copy=True)
     values = column[present].to_numpy()
     if columns.task == "classification":
         values = labels_of(values)
-        unknown = sorted(set(values) - set(pipeline.classes_))
-        if unknown:
+        if columns.rare == "merge":
+            values = np.where(np.isin(values, estimator.classes_), values.astype(object), RARE_CLASS).astype(str)
+        unknown = sorted(set(values) - set(estimator.classes_))
+        if seen and columns.rare != "drop":  # after a split by time, classes that only held-out rows have
+            return present, values, tuple(map(str, unknown))
+        if unknown and strict and columns.rare != "drop":
             expected = f"class labels of the model in column {columns.target!r}"
-            raise _checks.ArgumentError("data", expected, f"{str(unknown[0])!r}")
-    elif values.dtype == object:
-        raise _checks.ArgumentError("data", f"numbers in the target column {columns.target!r}", f"{values[0]!r}")
-    return present, values
+            raise _checks.ArgumentError("data", expected, f"{str(unknown[0])!r}", "Remove such rows from the file.")
+        known = np.isin(values, estimator.classes_)
+        present[present] = known
+        return present, values[known], tuple(map(str, unknown))
+    if values.dtype == object:
+        if strict:
+            raise _checks.ArgumentError("data", f"numbers in the target column {columns.target!r}", f"{values[0]!r}")
+        return np.zeros(len(column), bool), np.zeros(0), ()
+    return present, values, ()
 
 
 def predict(model: str, data: str, reading: Reading, interval: float | None = None) -> Predictions:
@@ -197,29 +155,54 @@ def predict(model: str, data: str, reading: Reading, interval: float | None = No
         check_level(interval, "interval")
     pipeline, columns = open_model(model)
     table = read_for(columns, data, reading)
-    prepared = pipeline[:-1].transform(_inputs(columns, table))
     estimator = pipeline[-1]
-    found = estimator.predict(prepared)
-    frame = pd.DataFrame({"prediction": found})
-    if columns.task == "classification":
-        probabilities = estimator.predict_proba(prepared)
-        for place, name in enumerate(estimator.classes_):
-            frame[f"probability of {name}"] = probabilities[:, place]
-    if interval is not None:
-        frame = frame.assign(**_covering(estimator, prepared, interval, columns))
-    ignored = [str(name) for name in table.frame.columns if name not in (*columns.inputs, columns.target)]
-    if not _has_target(columns, table):
-        return Predictions(frame, None, 0, ignored)
-    present, values = _targets(columns, table, estimator)
+    prepared = _transformed(pipeline, _inputs(columns, table))
+    with _of_the_file():
+        found = estimator.predict(prepared)
+        frame = pd.DataFrame({"prediction": found})
+        if columns.task == "classification":
+            probabilities = estimator.predict_proba(prepared)
+            for place, name in enumerate(estimator.classes_):
+                frame[f"probability of {name}"] = probabilities[:, place]
+        if interval is not None:
+            frame = frame.assign(**_covering(estimator, prepared, interval, columns))
+    ignored = [str(name) for name in table.frame.columns if name not in (*columns.columns, columns.target)]
+    damaged = [str(error) for name, error in table.errors if name == columns.target]
+    if not _has_target(columns, table) or damaged:
+        notes = (f"The predictions are not scored. {damaged[0]}",) if damaged else ()
+        return Predictions(frame, None, 0, ignored, notes=notes)
+    present, values, unknown = _targets(columns, table, estimator, strict=False)
     score = score_of(columns.task)(values, found[present]) if len(values) > 1 else None
-    seen = table.digest([*columns.inputs, columns.target]) == columns.digest
-    return Predictions(frame, score, len(values), ignored, seen)
+    seen = table.digest([*columns.columns, columns.target]) == columns.digest
+    return Predictions(frame, score, len(values), ignored, seen, unknown)
+
+
+@contextlib.contextmanager
+def _of_the_file() -> Generator[None]:
+    """Turns what a damaged estimator or preprocessing raises into an error about the model file."""
+    try:
+        yield
+    except _checks.ArgumentError:
+        raise
+    except _DAMAGED as error:
+        got = f"a model that cannot be applied ({_checks.short(' '.join(str(error).split()))})"
+        raise _checks.ArgumentError("model", FITTED, got, "Fit the model again.") from None
+
+
+def _transformed(pipeline: Any, inputs: pd.DataFrame) -> np.ndarray:
+    """Applies the saved preprocessing."""
+    with _of_the_file():
+        found = np.asarray(pipeline[:-1].transform(inputs), np.float64)
+        if found.shape != (len(inputs), pipeline[-1].n_features_in_):
+            raise ValueError(f"features of shape {found.shape}")
+        return found
 
 
 def _covering(estimator: Any, prepared: np.ndarray, level: float, columns: Columns) -> dict[str, Any]:
     """Returns the columns of intervals, or of sets of classes."""
     if getattr(estimator, "calibration_scores_", None) is None:
         cause = "one fitted on groups of rows" if columns.group else "one without scores of its test rows"
+        cause = "one whose rows were split by time" if columns.division == "time" else cause
         raise _checks.ArgumentError("interval", "a model with test rows for intervals", cause, "Fit it again.")
     if columns.task == "regression":
         _, ends = estimator.predict(prepared, interval=level)
@@ -246,33 +229,45 @@ def certify(model: str, data: str, reading: Reading) -> Proof:
     """
     pipeline, columns = open_model(model)
     estimator = pipeline[-1]
-    if not models.get(estimator.model_).certifiable:
+    with _of_the_file():
+        certifiable = models.get(estimator.model_).certifiable
+    if not certifiable:
         raise _checks.ArgumentError(
             "model", "a model of order 1 or 2, which has a certificate", f"order {estimator.model_}"
         )
     table = read_for(columns, data, reading)
     if not _has_target(columns, table):
         raise _checks.ArgumentError("data", f"a table with the target column {columns.target!r}", "a table without it")
-    present, values = _targets(columns, table, estimator)
+    same = table.digest([*columns.columns, columns.target]) == columns.digest
+    present, values, _ = _targets(columns, table, estimator, strict=True, seen=same)
     rows = np.flatnonzero(present)
-    same = table.digest([*columns.inputs, columns.target]) == columns.digest
     if same:
-        labels = values if columns.task == "classification" else None
-        train = split_of(labels, len(values), columns.seed, _groups(columns, table, present)).train
+        found = Targets(columns.task, "", values, present)
+        frame: Any = table.frame.iloc[rows].reset_index(drop=True)
+        dates = [name for name in columns.columns if frame[name].dtype.kind == "M"]
+        train = divide(found, frame, dates, columns.division, columns.seed, _groups(columns, frame)).train
         rows, values = rows[train], values[train]
-    features = pipeline[:-1].transform(_inputs(columns, table).iloc[rows])
-    error = None
-    if columns.task == "classification" and same:
-        error = getattr(estimator, "certificate_of_error_", None)
-    elif columns.task == "classification":
-        condition = "Clopper–Pearson, provided that none of these rows was used for fitting"
-        error = replace(holdout(estimator.predict(features) == values), method=condition)
-    return Proof(estimator.certify(features, values), len(rows), same, error)
+    features = _transformed(pipeline, _inputs(columns, table).iloc[rows])
+    with _of_the_file():
+        error = _error(columns, estimator, features, values, same)
+        return Proof(estimator.certify(features, values), len(rows), same, error)
 
 
-def _groups(columns: Columns, table: DataTable, present: np.ndarray) -> np.ndarray | None:
+def _error(columns: Columns, estimator: Any, features: np.ndarray, values: np.ndarray, same: bool) -> HoldOut | None:
+    """Returns the bound on the error: that of the fit on its own table, else one from all rows, which are new."""
+    if columns.task != "classification":
+        return None
+    if same:
+        return getattr(estimator, "certificate_of_error_", None)
+    condition = "Clopper–Pearson, provided that none of these rows was used for fitting"
+    return replace(holdout(estimator.predict(features) == values), method=condition)
+
+
+def _groups(columns: Columns, rows: Any) -> np.ndarray | None:
     """Returns the groups of the rows with a target, as at the fit."""
     if columns.group is None:
         return None
-    names = [str(name) for name in table.frame.columns]
-    return groups_of(table.frame[present].reset_index(drop=True), columns.group, columns.target, names)
+    if columns.group not in rows.columns:
+        expected = f"a table with the column {columns.group!r}, whose groups the split kept together"
+        raise _checks.ArgumentError("data", expected, "a table without it")
+    return groups_of(rows[columns.group])

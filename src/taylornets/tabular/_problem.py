@@ -1,28 +1,28 @@
 """Learning problems from tables: target and task, input columns, and the split of the rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from taylornets import _checks
-from taylornets._measures import TASKS, guessed_task
-from taylornets.datafiles import DataTable, bundled
+from taylornets._measures import TASKS
+from taylornets.datafiles import DataTable
+from taylornets.tabular._inputs import PlanRow, check_inputs, expanded, used_inputs
+from taylornets.tabular._split import (
+    LEAST_ROWS,
+    SPLITS,
+    Split,
+    groups_of,
+    is_ordered,
+    repeated,
+    split_of,
+    time_split,
+)
+from taylornets.tabular._targets import RARE, Targets, labels_of, targets_of
 
-# Fractions of held-out rows: for selecting hyperparameters, and for the reported scores.
-VALIDATION, TEST = 0.15, 0.15
-_LEAST_ROWS, _LEAST_OF_CLASS, _MOST_CLASSES = 20, 3, 100
-_HUGE = 1e100  # squares of larger numbers overflow float64
-
-
-@dataclass(frozen=True)
-class Split:
-    """Row indices of the three parts, each in increasing order."""
-
-    train: np.ndarray
-    validation: np.ndarray
-    test: np.ndarray
+__all__ = ["PlanRow", "TableProblem", "divide", "labels_of", "pose", "split_of"]
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,18 @@ class TableProblem:
         target: name of the target column.
         task: `"classification"` or `"regression"`.
         reason: why this task was chosen, for the report.
-        inputs: input columns, without rows with a missing target.
+        inputs: input features, without rows that lack a target; dates are replaced by their features.
         y: targets, float64 or strings for classes.
         left_out: number of rows with a missing target.
         dropped: excluded columns without information.
         split: split of the rows.
+        sources: columns of the table that the inputs are made of.
+        plan: the inferred table.
+        notes: full sentences about what was read, left out or counted.
+        duplicates: number of test rows that equal a training row.
+        division: how the rows were split, `"random"` or `"time"`.
+        rare: what was done with rare classes, `"drop"`, `"merge"` or None.
+        rows: places in the table of the rows that are used.
         group: column whose groups are not split, or None.
         groups: its values, or None.
     """
@@ -52,74 +59,204 @@ class TableProblem:
     left_out: int
     dropped: list[str]
     split: Split
+    sources: list[str] = field(default_factory=list)
+    plan: tuple[PlanRow, ...] = ()
+    notes: tuple[str, ...] = ()
+    duplicates: int = 0
+    division: str = "random"
+    rare: str | None = None
+    rows: np.ndarray | None = None
     group: str | None = None
     groups: np.ndarray | None = None
 
     @property
     def numbers(self) -> list[str]:
-        """Numeric columns."""
+        """Numeric features."""
         return [name for name in self.inputs.columns if self.inputs[name].dtype != object]
 
     @property
     def categories(self) -> list[str]:
-        """Categorical (string) columns."""
+        """Categorical (string) features."""
         return [name for name in self.inputs.columns if self.inputs[name].dtype == object]
 
 
 def pose(
-    table: DataTable, target: str | None, task: str, seed: int, drop_constant: bool = False, group: str | None = None
-) -> TableProblem:
+    table: DataTable, target: str | None, task: str, seed: int, drop_constant: bool = False, *, rare: str | None = None,
+    division: str = "random", kept: tuple[str, ...] = (), group: str | None = None,
+) -> TableProblem:  # fmt: skip
     """Creates a learning problem from a table.
+
+    Columns that carry no information for new rows are left out, each with a note: an index that was saved with the table,
+    identifiers and texts that differ in most rows, and empty or constant columns.
 
     Args:
         table: the table.
         target: the target column; defaults to that of the source, if any.
         task: one of `TASKS`.
         seed: random seed of the split.
-        drop_constant: whether to exclude empty and constant columns instead of raising; always done for the data sets that
-            are bundled with scikit-learn.
+        drop_constant: has no effect, since empty and constant columns are always left out.
+        rare: what is done with classes of fewer than 3 rows: `"drop"`, `"merge"`, or None to reject them.
+        division: `"random"`, stratified by class, or `"time"`: the last rows are the test rows, by the first column of dates
+            or else by the order of the table.
+        kept: columns to keep as inputs even if they look like identifiers or texts.
         group: column whose groups are kept in one part of the split; it is not an input.
 
     Returns:
-        The problem; the split is stratified by class.
+        The problem.
 
     Raises:
-        ArgumentError: for a target that is missing or of the wrong type, and for columns without information.
+        ArgumentError: all defects of the target and the columns at once, each with the argument that mends it.
     """
+    del drop_constant
     _checks.choice("task", task, TASKS)
+    _checks.choice("split", division, SPLITS)
+    if rare is not None:
+        _checks.choice("rare", rare, RARE)
     names = [str(name) for name in table.frame.columns]
     chosen = table.target if target is None else target
     if chosen is None:
         among = ", ".join(map(repr, table.outcomes or names[-3:]))
         raise _checks.ArgumentError("target", "the name of the target column", "none", f"For example: {among}")
     _known("target", chosen, names)
+    _check_group(group, chosen, names, division)
     column: Any = table.frame[chosen]
     present = column.notna().to_numpy()
     if not present.any():
-        raise _checks.ArgumentError("target", "a column with values", f"{chosen!r}, which is empty")
+        got = f"{chosen!r}, which is empty{_words(table, chosen)}"
+        raise _checks.ArgumentError("target", "a column with values", got)
     rows: Any = table.frame[present].reset_index(drop=True)
-    if len(rows) < _LEAST_ROWS:
-        got = f"{len(rows)}" + ("" if present.all() else f", and {int((~present).sum())} without a target")
-        raise _checks.ArgumentError("data", f"at least {_LEAST_ROWS} rows with a target", got)
-    found, reason, y = _task(rows[chosen].to_numpy(), chosen, task)
-    groups = None if group is None else groups_of(rows, group, chosen, names)
-    inputs: Any = rows[[name for name in names if name not in (chosen, group) and name not in table.outcomes]]
-    dropped = _constant(inputs) if drop_constant or table.source in bundled() else []
-    inputs = inputs.drop(columns=dropped)
-    _check_inputs(inputs)
-    split = split_of(y if found == "classification" else None, len(y), seed, groups)
-    left_out = int((~present).sum())
-    return TableProblem(table.source, chosen, found, reason, inputs, y, left_out, dropped, split, group, groups)
+    errors = [error for _, error in table.errors]
+    if len(rows) < LEAST_ROWS:
+        missing = int((~present).sum())
+        got = f"{len(rows)}" + (f", and {missing} without a target{_words(table, chosen)}" if missing else "")
+        errors.append(_checks.ArgumentError("data", f"at least {LEAST_ROWS} rows with a target", got, "Add rows."))
+    found: Targets | None = None
+    if chosen not in dict(table.errors) and len(rows) >= LEAST_ROWS:
+        try:
+            found = targets_of(rows[chosen].to_numpy(), chosen, task, rare)
+        except _checks.ArgumentError as error:
+            errors.append(error if error.mends else _with_another_target(error, table, chosen))
+    used, plan = used_inputs(table, rows, chosen, kept, group)
+    others = [row.column for row in plan if row.kind in ("text", "identifier") and row.done != "target"]
+    errors += check_inputs(rows[used], others) if len(rows) >= LEAST_ROWS else []
+    if errors:
+        raise _checks.joined(errors)
+    assert found is not None
+    rows = rows[found.kept].reset_index(drop=True)
+    return _split_up(table, chosen, found, rows, used, plan, (division, seed, group), (rare, present))
 
 
-def groups_of(rows: Any, group: str, target: str, names: list[str]) -> np.ndarray:
-    """Returns the groups of the rows as strings; rows without a value form groups of their own."""
+def _with_another_target(error: _checks.ArgumentError, table: DataTable, target: str) -> _checks.ArgumentError:
+    """Names a column that can be a target, if there is one."""
+    kinds = ("number", "whole number", "boolean")
+    others = [info.name for info in table.infos if info.kind in kinds and info.name != target and not info.missing]
+    if error.argument != "target" or len(table.infos) < 3 or not others:
+        return error
+    advice = f"{error.advice} For example `target={others[-1]!r}`.".strip()
+    return _checks.ArgumentError(error.argument, error.expected, error.got, advice, (("target", others[-1]),))
+
+
+def _split_up(
+    table: DataTable, target: str, found: Targets, rows: Any, used: list[str], plan: list[PlanRow],
+    how: tuple[str, int, str | None], kept: tuple[str | None, np.ndarray],
+) -> TableProblem:  # fmt: skip
+    """Splits the rows, and leaves out features without values or variation in the training rows."""
+    division, seed, group = how
+    rare, present = kept
+    dates = [name for name in used if rows[name].dtype.kind == "M"]
+    groups = None if group is None else groups_of(rows[group])
+    split = divide(found, rows, dates, division, seed, groups)
+    inputs: Any = expanded(rows[used])
+    train: Any = inputs.iloc[split.train]
+    count = train.nunique(dropna=True)
+    still = [str(name) for name in inputs.columns if not count[name] or (count[name] == 1 and inputs[name].nunique() == 1
+             and inputs[name].notna().all())]  # fmt: skip
+    inputs = inputs.drop(columns=still)
+    if not len(inputs.columns):
+        got = f"none; {still[0]!r} is empty in the training rows"
+        raise _checks.ArgumentError("data", "columns other than the target", got, "Add input columns.")
+    dropped = [row.column for row in plan if row.kind in ("empty", "constant") and row.done != "target"]
+    empty = [name for name in still if not count[name]]
+    notes = [*table.notes, *(note for info in table.infos for note in info.notes)]
+    notes += _notes(table, target, plan, found.note, int((~present).sum()), empty)
+    if dates and division == "random" and is_ordered(rows[dates[0]].to_numpy()):
+        notes.append(
+            f"The rows are ordered by {dates[0]!r}. A random split flatters the scores if new rows will be later ones; then "
+            f"use `split='time'`{'' if group is None else ' without `group`'}."
+        )
+    double = repeated(inputs, found.y, split)
+    if double:
+        verb = "equals" if double == 1 else "equal"
+        notes.append(
+            f"{double:,} of the {len(split.test):,} test rows {verb} a training row in all columns (duplicate rows). If these "
+            "are copies of one observation, the test score flatters the model."
+        )
+    places = np.flatnonzero(present)[found.kept]
+    return TableProblem(
+        table.source, target, found.task, found.reason, inputs, found.y, int((~present).sum()), [*dropped, *empty], split, used,
+        tuple(plan), tuple(notes), double, division, rare, places, group, groups,
+    )  # fmt: skip
+
+
+def divide(
+    found: Targets, rows: Any, dates: list[str], division: str, seed: int, groups: np.ndarray | None = None
+) -> Split:
+    """Splits the rows with a target; also used to find the training rows of a saved model again."""
+    labels = found.y if found.task == "classification" else None
+    if division == "random":
+        return split_of(labels, len(found.y), seed, groups)
+    order = np.argsort(rows[dates[0]].to_numpy(), kind="stable") if dates else np.arange(len(found.y))
+    split = time_split(order)
+    if labels is not None and len(np.unique(labels[split.train])) < 2:
+        got = f"only {str(labels[split.train][0])!r} in the first {len(split.train):,} rows by time"
+        raise _checks.ArgumentError(
+            "split", "two classes in the training rows", got, "Omit `split`.", (("split", None),)
+        )
+    return split
+
+
+def _notes(table: DataTable, target: str, plan: list[PlanRow], rare: str, missing: int, empty: list[str]) -> list[str]:
+    """Sentences about rows and columns that are left out."""
+    notes: list[str] = []
+    if missing:
+        what = "row without a target was" if missing == 1 else "rows without a target were"
+        notes.append(f"{missing:,} {what} excluded{_words(table, target)}.")
+    if rare:
+        notes.append(rare)
+    out = [row for row in plan if row.done.startswith("left out")]
+    if out:
+        listed = [f"{row.column!r} ({row.done.removeprefix('left out: ')})" for row in out[:8]]
+        more = f" and {len(out) - 8} more" if out[8:] else ""
+        notes.append(f"Columns left out: {', '.join(listed)}{more}.")
+    again = [row.column for row in out if row.kind in ("text", "identifier")]
+    if again:
+        notes.append(
+            f"To keep such a column, use `categorical=({again[0]!r},)` or, for numbers, `numeric=({again[0]!r},)`."
+        )
+    if empty:
+        notes.append(f"Features left out: {', '.join(map(repr, empty[:8]))}, without values in the training rows.")
+    return notes
+
+
+def _words(table: DataTable, name: str) -> str:
+    """The words of a column that were taken for missing values."""
+    words = [f"{word!r} ({count:,})" for word, count in table.info(name).words[:4]] if table.infos else []
+    return f" (words taken for missing: {', '.join(words)})" if words else ""
+
+
+def _check_group(group: str | None, target: str, names: list[str], division: str) -> None:
+    """Rejects an unknown column of groups, the target, and a split that cannot keep groups together."""
+    if group is None:
+        return
+    if division == "time":
+        got, advice = (
+            "one with `split='time'`",
+            "Omit `split` to keep groups together, or omit `group` to split by time.",
+        )
+        raise _checks.ArgumentError("group", "a random split", got, advice, (("split", None),))
     _known("group", group, names)
     if group == target:
         raise _checks.ArgumentError("group", "a column other than the target", repr(group))
-    column = rows[group]
-    own = np.array([f"(row {place})" for place in range(len(rows))])
-    return np.where(column.isna().to_numpy(), own, column.astype(str).to_numpy()).astype(str)
 
 
 def _known(argument: str, name: str, names: list[str]) -> None:
@@ -130,122 +267,3 @@ def _known(argument: str, name: str, names: list[str]) -> None:
         raise _checks.ArgumentError(
             argument, f"one of the {len(names)} columns", repr(name), f"The first are {names[:5]}."
         )
-
-
-def _task(values: np.ndarray, name: str, task: str) -> tuple[str, str, np.ndarray]:
-    """Returns the task, the reason for it, and the targets."""
-    texts = values.dtype == object
-    distinct = np.unique(values.astype(str) if texts else values)
-    if len(distinct) < 2:
-        raise _checks.ArgumentError(
-            "target", "a column with at least two distinct values", f"{name!r}, always {distinct[0]}"
-        )
-    whole = not texts and bool(np.all(values == np.round(values)))
-    if task == "auto":
-        task = guessed_task(values)
-        kind = "strings" if texts else "integers" if whole else "numbers"
-        reason = f"the column contains {len(distinct)} distinct {kind}"
-    else:
-        reason = "as requested"
-    if task == "regression":
-        if texts:
-            raise _checks.ArgumentError("task", "'classification' for a string target", "'regression'")
-        if np.abs(values).max() > _HUGE:
-            raise _checks.ArgumentError("target", f"numbers of magnitude ≤ {_HUGE:g}", f"{np.abs(values).max():g}")
-        return task, reason, values
-    if not texts and not whole:
-        raise _checks.ArgumentError("task", "'regression' for a non-integer target", "'classification'")
-    classes, counts = np.unique(labels_of(values), return_counts=True)
-    if len(classes) > min(_MOST_CLASSES, len(values) // _LEAST_OF_CLASS):
-        expected = f"at most {min(_MOST_CLASSES, len(values) // _LEAST_OF_CLASS)} classes for {len(values)} rows"
-        raise _checks.ArgumentError("target", expected, f"{len(classes)} in {name!r}")
-    if counts.min() < _LEAST_OF_CLASS:
-        got = f"{counts.min()} of {str(classes[np.argmin(counts)])!r}"
-        expected = f"at least {_LEAST_OF_CLASS} rows of every class"
-        raise _checks.ArgumentError("target", expected, got, "Exclude such rows or merge classes.")
-    return task, reason, labels_of(values)
-
-
-def labels_of(values: np.ndarray) -> np.ndarray:
-    """Formats classes as strings; integers without a decimal point."""
-    if values.dtype == object:
-        return values.astype(str)
-    return np.array([f"{value:.0f}" if value == np.round(value) else str(value) for value in values])
-
-
-def _constant(inputs: Any) -> list[str]:
-    """Lists columns that are empty, or constant without missing values."""
-    values = inputs.nunique(dropna=True)
-    full = inputs.notna().all()
-    return [name for name in inputs.columns if values[name] == 0 or (values[name] == 1 and full[name])]
-
-
-def _check_inputs(inputs: Any) -> None:
-    """Rejects columns without information: empty, constant, or with a different string in every row."""
-    if not len(inputs.columns):
-        raise _checks.ArgumentError("data", "columns other than the target", "none")
-    for name in inputs.columns:
-        column: Any = inputs[name]
-        distinct = column.nunique(dropna=True)
-        advice = f"Exclude it with `drop=({name!r},)`."
-        if not distinct:
-            raise _checks.ArgumentError("data", "columns with values", f"{name!r}, which is empty", advice)
-        if distinct == 1 and column.notna().all():
-            advice = f"Exclude it with `drop=({name!r},)`, or all such columns with `drop_constant=True`."
-            got = f"{name!r}, which is always {column.iloc[0]}"
-            raise _checks.ArgumentError("data", "non-constant columns", got, advice)
-        if column.dtype == object and distinct == len(column):
-            got = f"{name!r}, which has a different string in every row"
-            hint = f"{advice} For numbers with a decimal comma, use `decimal=','`."
-            raise _checks.ArgumentError("data", "numeric or categorical columns", got, hint)
-        if column.dtype != object and column.abs().max() > _HUGE:
-            expected = f"numbers of magnitude ≤ {_HUGE:g}"
-            raise _checks.ArgumentError("data", expected, f"{column.abs().max():g} in {name!r}", advice)
-
-
-def split_of(labels: np.ndarray | None, rows: int, seed: int, groups: np.ndarray | None = None) -> Split:
-    """Splits rows at random: 70 % training, 15 % validation, 15 % test, with at least one row of every class in each.
-
-    Args:
-        labels: classes, shape `(rows,)`, or None.
-        rows: number of rows.
-        seed: random seed.
-        groups: groups that are kept in one part, shape `(rows,)`; the split is then not stratified.
-
-    Returns:
-        The three parts.
-    """
-    generator = np.random.default_rng(seed)
-    if groups is not None:
-        return _grouped(labels, groups, generator)
-    strata = [np.arange(rows)] if labels is None else [np.flatnonzero(labels == name) for name in np.unique(labels)]
-    parts: tuple[list[np.ndarray], ...] = ([], [], [])
-    for group in strata:
-        shuffled = generator.permutation(group)
-        validation, test = (max(1, round(share * len(group))) for share in (VALIDATION, TEST))
-        for part, piece in zip(
-            parts, np.split(shuffled, [len(group) - validation - test, len(group) - test]), strict=True
-        ):
-            part.append(piece)
-    train, validation, test = (np.sort(np.concatenate(part)) for part in parts)
-    return Split(train, validation, test)
-
-
-def _grouped(labels: np.ndarray | None, groups: np.ndarray, generator: np.random.Generator) -> Split:
-    """Assigns whole groups at random: the same shares of the groups, not of the rows."""
-    names, index = np.unique(groups, return_inverse=True)
-    if len(names) < _LEAST_ROWS:
-        raise _checks.ArgumentError("group", f"a column with at least {_LEAST_ROWS} groups", f"{len(names)}")
-    validation, test = (max(1, round(share * len(names))) for share in (VALIDATION, TEST))
-    place = np.empty(len(names), int)
-    place[generator.permutation(len(names))] = np.arange(len(names))
-    part = np.where(place >= len(names) - test, 2, np.where(place >= len(names) - test - validation, 1, 0))[index]
-    train, held, last = (np.flatnonzero(part == number) for number in range(3))
-    if labels is not None:
-        lacking = sorted(set(labels) - set(labels[train]))
-        if lacking:
-            expected = "groups such that every class is among the training rows"
-            raise _checks.ArgumentError(
-                "group", expected, f"none with {lacking[0]!r}", "Try another seed, or merge classes."
-            )
-    return Split(train, held, last)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from taylornets.generalization import HoldOut, conformal, holdout
-from taylornets.records import Figure, Plot, Section, Series
+from taylornets.records import Figure, Plot, Section, Series, literal
 from taylornets.tabular._problem import TableProblem
 
 LEVEL = 0.9  # of the interval on the page
@@ -17,6 +17,10 @@ _MOSTLY = 0.9
 _CORRELATED = 0.3  # correlation of neighboring ranks that counts as an order; its standard error is 1/√n
 _FEW_RUNS = 0.6  # of the changes of class between neighbors that a random order would have
 _ORDER_ROWS = 30
+_LATER = (
+    "The rows were split by time. The test rows are later than the training rows, and rows that are still later may differ "
+    "again: no bound holds for them."
+)
 
 
 @dataclass(frozen=True)
@@ -28,16 +32,20 @@ class Promise:
         width: for regression, half of the width of the interval at `LEVEL`; else None.
         groups: for grouped splits, the name of the column and the number of groups in the test rows.
         doubts: reasons why the statement may be void.
+        later: whether the rows were split by time, so that there is no statement.
     """
 
     error: HoldOut | None
     width: float | None
     groups: tuple[str, int] | None
     doubts: list[str]
+    later: bool = False
 
     @property
     def sentence(self) -> str:
         """The statement."""
+        if self.later:
+            return _LATER
         if self.error is not None:
             text = self.error.sentence
             return text if self.groups is None else text.replace("On new data", "On new groups", 1)
@@ -56,6 +64,11 @@ def promise_of(problem: TableProblem, model: Any, features: np.ndarray) -> Promi
         model: the trained estimator; receives the certificate or the scores of the test rows.
         features: all rows after preprocessing.
     """
+    if problem.division == "time":
+        model.calibration_scores_ = None
+        if problem.task == "classification":
+            model._error_bound, model._error_void = None, "its rows were split by time, and later rows may differ"
+        return Promise(None, None, None, doubts_of(problem), later=True)
     rows = problem.split.test
     x, y = features[rows], problem.y[rows]
     predictions = model.predict(x)
@@ -64,8 +77,9 @@ def promise_of(problem: TableProblem, model: Any, features: np.ndarray) -> Promi
         groups = (problem.group, len(np.unique(problem.groups[rows])))
     if problem.task == "classification":
         right = predictions == y
-        own = model.predict_proba(x)[np.arange(len(y)), np.searchsorted(model.classes_, y)]
-        scores = 1 - own
+        known = np.isin(y, model.classes_)  # a split by groups can leave a class out of the training rows
+        places = np.minimum(np.searchsorted(model.classes_, y), len(model.classes_) - 1)
+        scores = np.where(known, 1 - model.predict_proba(x)[np.arange(len(y)), places], np.inf)
         error = holdout(right) if problem.groups is None else _by_group(right, problem.groups[rows])
         how = "with the class frequencies of this table"
         error = replace(error, method=f"{error.method} on test rows, {how}") if problem.groups is None else error
@@ -95,20 +109,31 @@ def doubts_of(problem: TableProblem) -> list[str]:
             f"training row, "
             "and the statement on new data is void: remove them. If they belong together, split by `group`."
         )
+    if problem.division == "time":  # no statement that the order could void
+        return found
     if _ordered(problem.y, problem.task):
         found.append(
             "The rows are ordered by the target. If the order is that of time or of groups, later rows may follow another "
             "law than "
             "earlier ones, and a random split does not show it: the statement on new data is then void."
         )
-    dates = [str(name) for name in problem.inputs.columns if _dates(problem.inputs[name], str(name))]
+    dates = _date_columns(problem)
     if dates:
         found.append(
-            f"The column {dates[0]!r} looks like a date. If rows are ordered in time, the statement concerns new rows of "
-            f"the same "
-            "period, not later ones."
+            f"The column {literal(repr(dates[0]))} looks like a date. If rows are ordered in time, the statement concerns "
+            "new rows of the same period, not later ones."
         )
     return found
+
+
+def _date_columns(problem: TableProblem) -> list[str]:
+    """The columns of dates; a column that was read as dates is replaced by its features in the inputs."""
+    kinds = {row.column: row.kind for row in problem.plan}
+    inputs = problem.inputs
+    names = problem.sources or [str(name) for name in inputs.columns]
+    return [
+        name for name in names if kinds.get(name) == "date" or (name in inputs.columns and _dates(inputs[name], name))
+    ]
 
 
 def _ordered(y: np.ndarray, task: str) -> bool:
@@ -140,7 +165,7 @@ def section(problem: TableProblem, promise: Promise, sizes: list[int], scores: l
         sizes: numbers of training rows of the learning curve.
         scores: scores on the test rows at these sizes.
     """
-    split = problem.split
+    split, warnings = problem.split, [f"Warning: {doubt}" for doubt in promise.doubts]
     used = (
         f"The {len(split.train):,} training rows shaped the features and the weights, the {len(split.validation):,} "
         f"validation rows "
@@ -152,15 +177,19 @@ def section(problem: TableProblem, promise: Promise, sizes: list[int], scores: l
         "rows are "
         "copies of each other, belong to groups, or are ordered in time."
     )
+    if promise.later:
+        advice = (
+            "If new rows are later ones, the score on the test rows is the best estimate, for the period right after."
+        )
+        return Section("new_data", "New data", [promise.sentence, advice, *warnings], {})
     paragraphs = [promise.sentence]
     if promise.groups is not None:
         name, count = promise.groups
         paragraphs.append(
-            f"The rows were split by {name!r}, so that no group is in two parts; the statement concerns new groups, of "
-            f"which the test "
-            f"rows have {count:,}."
+            f"The rows were split by {literal(repr(name))}, so that no group is in two parts; the statement concerns new "
+            f"groups, of which the test rows have {count:,}."
         )
-    paragraphs += [used, assumed, *(f"Warning: {doubt}" for doubt in promise.doubts)]
+    paragraphs += [used, assumed, *warnings]
     facts: dict[str, Any] = {}
     figures: tuple[Figure, ...] = ()
     if promise.error is not None:

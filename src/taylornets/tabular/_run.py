@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from taylornets import _checks, records
-from taylornets.datafiles import Reading, read
+from taylornets.datafiles import DataTable, Reading, scan
 from taylornets.estimators import save
 from taylornets.records import environment
 from taylornets.records.folders import check_folder, prepare_folder
 from taylornets.records.progress import Progress, Tell, stage
 from taylornets.tabular._baselines import KERNEL_ROWS, compare, families
-from taylornets.tabular._model_file import MODEL, describe, whole
+from taylornets.tabular._card import CARD, card
+from taylornets.tabular._model_table import MODEL, describe, whole
 from taylornets.tabular._path import FitSettings, Learned, learn, new_model, quietly
 from taylornets.tabular._prepare import prepared
 from taylornets.tabular._problem import TableProblem, pose
@@ -24,7 +25,7 @@ from taylornets.tabular._promise import promise_of
 from taylornets.tabular._scores import score_of
 from taylornets.tabular._sections import FitFindings, scores, story
 
-_OWN = ("records", "figures", "tables", "report.html", MODEL)
+_OWN = ("records", "figures", "tables", "report.html", CARD, MODEL)
 _LIBRARIES = ("scikit-learn", "pandas", "pyarrow", "safetensors")
 _LARGEST_SEED = 2**32 - 1
 _CURVE = (1 / 8, 1 / 4, 1 / 2, 1.0)
@@ -43,7 +44,9 @@ class FitRequest:
         out: output folder.
         command: the request as a shell command.
         task: `"auto"`, `"classification"` or `"regression"`.
-        drop_constant: whether to exclude empty and constant columns instead of raising.
+        drop_constant: has no effect, since empty and constant columns are always left out.
+        rare: what is done with classes of fewer than 3 rows: `"drop"`, `"merge"`, or None to reject them.
+        split: `"random"` or `"time"`.
         group: column whose groups are kept in one part of the split, or None.
     """
 
@@ -55,6 +58,8 @@ class FitRequest:
     command: str
     task: str = "auto"
     drop_constant: bool = False
+    rare: str | None = None
+    split: str = "random"
     group: str | None = None
 
 
@@ -71,31 +76,70 @@ class Fitted:
     folder: Path
 
 
-def fit(request: FitRequest, progress: Progress, saved: Callable[[Path], None]) -> Fitted:
+@dataclass(frozen=True)
+class Posed:
+    """A table that was read, and the learning problem on it."""
+
+    table: DataTable
+    problem: TableProblem
+
+
+def pose_request(request: FitRequest) -> Posed:
+    """Reads and validates the table of a request, and trains nothing.
+
+    Args:
+        request: the request.
+
+    Returns:
+        The table and the problem, with the inferred table and notes.
+
+    Raises:
+        ArgumentError: all defects at once.
+    """
+    check_settings(request.settings)
+    table = scan(request.data, request.reading)
+    kept = (*request.reading.categorical, *request.reading.numeric)
+    problem = pose(
+        table, request.target, request.task, request.settings.seed, rare=request.rare, division=request.split, kept=kept,
+        group=request.group,
+    )  # fmt: skip
+    return Posed(table, problem)
+
+
+def fit(
+    request: FitRequest,
+    progress: Progress,
+    saved: Callable[[Path], None],
+    posed: Callable[[TableProblem], None] | None = None,
+) -> Fitted:
     """Reads and validates the table, trains and saves the model, compares it with baselines, and saves the records.
 
-    Nothing is written before training has finished; the model file is then written atomically.
+    No result is written before training has finished; the model file is then written atomically.
 
     Args:
         request: the request.
         progress: receives the stages `reading`, `training`, `comparing` and `learning curve`.
         saved: called with the path of the model file once it is written.
+        posed: called with the problem before training.
 
     Returns:
         The records, from which `taylornets.report.write_report` builds the page.
 
     Raises:
         ArgumentError: for invalid data, columns or settings, or a folder with other contents.
+        WriteError: if a file cannot be written.
     """
     start = environment.now()
     begin = time.perf_counter()
     settings = request.settings
     check_settings(settings)
-    check_folder(request.out, "fit", lambda out: records.load_page_run(out, ("fit",)))
+    check_out(request.out)
     with stage(progress, "reading"):
-        table = read(request.data, request.reading)
-        problem = pose(table, request.target, request.task, settings.seed, request.drop_constant, request.group)
+        found = pose_request(request)
+        table, problem = found.table, found.problem
         steps, features = prepared(problem)
+    if posed is not None:
+        posed(problem)
     parts: Any = tuple(
         (features[rows], problem.y[rows])
         for rows in (problem.split.train, problem.split.validation, problem.split.test)
@@ -104,7 +148,7 @@ def fit(request: FitRequest, progress: Progress, saved: Callable[[Path], None]) 
     with stage(progress, "training") as tell:
         learned = learn(problem.task, settings, parts[0], parts[1], tell)
     promise = promise_of(problem, learned.model, features)
-    columns = describe(problem, table, settings.seed)
+    columns = describe(problem, table, settings.seed, request.reading)
     facts = _facts(request, problem, start, columns.digest)
     prepare_folder(request.out, _OWN)
     records.save_page_run(request.out, "fit", {"status": "running"} | facts)
@@ -119,17 +163,30 @@ def fit(request: FitRequest, progress: Progress, saved: Callable[[Path], None]) 
     timings = {"reading": read_seconds, "training": learned.seconds, "all": time.perf_counter() - begin}
     record = story(findings, _shown(facts, timings), request.command)
     records.save_page(request.out, record)
-    certificate = learned.model.certificate_
+    records.write_text(request.out / CARD, card(problem, record, facts))
+    facts |= _results(findings, timings, path)
+    # The report, once written, marks the run as finished.
+    records.save_page_run(request.out, "fit", {"status": "computed"} | facts)
+    return Fitted(record, request.out)
+
+
+def check_out(out: Path) -> None:
+    """Rejects an output folder with contents that no fit has written."""
+    check_folder(out, "fit", lambda out: records.load_page_run(out, ("fit",)))
+
+
+def _results(findings: FitFindings, timings: dict[str, float], path: Path) -> dict[str, Any]:
+    """The fields of run.json that are known after the comparison."""
+    model = findings.learned.model
+    certificate = model.certificate_
     proof = None if certificate is None else {
         name: float(getattr(certificate, name)) for name in ("primal", "dual", "gap", "relative_gap")
     }  # fmt: skip
-    facts |= {
+    return {
         "end": environment.now(), "timings": timings, "scores": scores(findings), "certificate": proof,
-        "error_bound": None if promise.error is None else promise.error.bound,
-        "penalty": float(learned.model.penalty_), "model_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "error_bound": None if findings.promise.error is None else findings.promise.error.bound,
+        "penalty": float(model.penalty_), "model_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
     }  # fmt: skip
-    records.save_page_run(request.out, "fit", {"status": "finished"} | facts)
-    return Fitted(record, request.out)
 
 
 def check_settings(settings: FitSettings) -> None:
@@ -148,6 +205,8 @@ def check_settings(settings: FitSettings) -> None:
     ):  # fmt: skip
         if value > limit:
             raise _checks.ArgumentError(argument, f"an integer ≤ {limit}", str(value))
+    if settings.time_limit is not None:
+        _checks.positive("time_limit", settings.time_limit, "It is the time for training in seconds.")
     if settings.penalty is not None:
         _checks.positive("penalty", settings.penalty, "If omitted, it is selected on the validation rows.")
 
@@ -157,11 +216,14 @@ def _facts(request: FitRequest, problem: TableProblem, start: str, digest: str) 
     settings, split = request.settings, problem.split
     return {
         "command": request.command,
-        "data": {"source": request.data, "sha256": digest, "rows": len(problem.y), "without_target": problem.left_out},
+        "data": {"source": request.data, "sha256": digest, "rows": len(problem.y), "without_target": problem.left_out,
+                 "test_rows_equal_to_training_rows": problem.duplicates},
         "target": problem.target,
         "group": problem.group,
         "task": problem.task,
+        "division": problem.division,
         "columns": {"numbers": problem.numbers, "categories": problem.categories},
+        "notes": list(problem.notes),
         "split": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
         "order": settings.order, "width": settings.width, "rank": settings.rank, "seed": settings.seed,
     } | environment.facts(start, *_LIBRARIES)  # fmt: skip

@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 
+from taylornets.estimators import PENALTIES
 from taylornets.generalization import percent
-from taylornets.records import PageRecord, Section, Table
+from taylornets.records import PageRecord, Section, Table, literal
 from taylornets.tabular import _figures as figures
 from taylornets.tabular import _wording as wording
 from taylornets.tabular._baselines import KERNEL_ROWS, Result
 from taylornets.tabular._degrees import degrees
+from taylornets.tabular._importance import importance_section
 from taylornets.tabular._path import FitSettings, Learned
 from taylornets.tabular._prepare import described
 from taylornets.tabular._problem import TableProblem
@@ -84,10 +86,8 @@ def story(findings: FitFindings, facts: dict[str, Any], command: str) -> PageRec
     score = name_of(task)
     certificate = model.certificate_
     headline = {
-        f"{score} on {len(y):,} test rows": f"{found['test']:.3f}  {wording.ends(low, high)}",
-        "optimality gap": "unknown"
-        if certificate is None
-        else f"at most {wording.share(min(float(certificate.relative_gap), 1.0))}",
+        f"{score} on {len(y):,} test rows": f"{wording.signed(found['test'])}  {wording.ends(low, high)}",
+        "optimality gap": "unknown" if certificate is None else wording.at_most(float(certificate.relative_gap)),
         **_new(findings.promise),
         "task": f"{task} of {problem.target!r}",
     }
@@ -96,12 +96,13 @@ def story(findings: FitFindings, facts: dict[str, Any], command: str) -> PageRec
         _certificate(findings),
         new_data(problem, findings.promise, findings.sizes, next(iter(findings.curves.values()))),
         _comparison(findings, found, (low, high)),
+        importance_section(problem.inputs.iloc[problem.split.test], y, task, findings.steps, model, seed),
         _errors(findings, predictions, x, y),
         degrees(*findings.part("train"), task, seed),
         _model(findings, found),
     ]
-    lead = f"{wording.verdict(certificate)} {_sentence(task, found['test'], len(y))} {findings.promise.sentence}"
-    lead = " ".join([lead, *(f"Warning: {doubt}" for doubt in findings.promise.doubts)])
+    lead = f"{wording.verdict(certificate)} {wording.score_sentence(task, found['test'], len(y), problem.duplicates)}"
+    lead = " ".join([lead, findings.promise.sentence, *(f"Warning: {doubt}" for doubt in findings.promise.doubts)])
     title = f"{problem.target} from {problem.source}"
     closing = (
         "The model is saved as `model.safetensors` in the folder of this page. To predict new rows, run `taylornets "
@@ -117,43 +118,41 @@ def _new(promise: Promise) -> dict[str, str]:
     return {} if promise.width is None else {f"{100 * LEVEL:g} % interval": f"±{promise.width:.3g}"}
 
 
-def _sentence(task: str, score: float, rows: int) -> str:
-    if task == "classification":
-        return f"On {rows:,} held-out test rows, its accuracy is {100 * score:.1f} %."
-    return f"On {rows:,} held-out test rows, it explains {100 * score:.0f} % of the target's variance."
-
-
 def _data(findings: FitFindings) -> Section:
     problem = findings.problem
     split = problem.split
     rows = [len(split.train), len(split.validation), len(split.test)]
-    stratified = ", stratified by class" if problem.task == "classification" and problem.group is None else ""
-    grouped = "" if problem.group is None else f", with the rows of each {problem.group!r} kept together"
+    how = f"at random (seed {findings.settings.seed})"
+    how += ", stratified by class" if problem.task == "classification" and problem.group is None else ""
+    how += "" if problem.group is None else f", with the rows of each {literal(repr(problem.group))} kept together"
+    how = "by time, the last rows for the test" if problem.division == "time" else how
     paragraphs = [
-        f"The task is {problem.task} of {problem.target!r}: {problem.reason}. The {sum(rows):,} rows were split at random "
-        f"(seed {findings.settings.seed}){stratified}{grouped}: {rows[0]:,} for training, {rows[1]:,} for selecting "
-        f"hyperparameters "
-        f"(validation), and {rows[2]:,} for the scores on this page (test). The test rows were not used for any selection."
+        f"The task is {problem.task} of {literal(repr(problem.target))}: {problem.reason}. The {sum(rows):,} rows were split "
+        f"{how}: {rows[0]:,} for training, {rows[1]:,} for selecting hyperparameters "
+        f"(validation), and {rows[2]:,} for the scores on this page (test). The test rows were not used for any selection.",
+        *map(literal, problem.notes),
     ]
-    if problem.left_out:
-        paragraphs.append(f"{problem.left_out:,} rows with a missing target were excluded.")
-    if problem.dropped:
-        names = ", ".join(problem.dropped[:8]) + (
-            f" and {len(problem.dropped) - 8} more" if problem.dropped[8:] else ""
-        )
-        paragraphs.append(f"Empty or constant columns were excluded: {names}.")
     paragraphs.append(
         "Medians, means and categories are computed on the training rows and saved with the model, so that new rows are "
         "preprocessed in the same way. An unknown category is treated as rare, or ignored if the column has no rare category."
+    )
+    plan = Table(
+        "inferred",
+        "The inferred table: how each column of the file was read, and what was done with it.",
+        ("column", "kind", "missing", "read as", "used as"),
+        [
+            (literal(row.column), row.kind, wording.share(row.missing), literal(row.read), literal(row.done))
+            for row in problem.plan
+        ],
     )
     table = Table(
         "columns",
         f"The {len(problem.inputs.columns)} input columns, encoded as {findings.features.shape[1]} features.",
         ("column", "type", "missing values", "distinct values", "preprocessing"),
-        described(problem, findings.steps),
+        [(literal(name), *rest) for name, *rest in described(problem, findings.steps)],
     )
-    facts = {"file": problem.source, "format": findings.format}
-    return Section("data", "Data", paragraphs, facts, (), (table,))
+    facts = {"file": literal(problem.source), "format": findings.format}
+    return Section("data", "Data", paragraphs, facts, (), (plan, table))
 
 
 def _certificate(findings: FitFindings) -> Section:
@@ -232,15 +231,20 @@ def _row(
 
 def _errors(findings: FitFindings, predictions: np.ndarray, x: np.ndarray, y: np.ndarray) -> Section:
     problem, model = findings.problem, findings.model
+    places = problem.rows if problem.rows is not None else np.arange(len(problem.y))
+
+    def row_of(i: Any) -> int:
+        return int(places[problem.split.test[i]]) + 1
+
     curve = figures.learning_curve(problem.task, findings.sizes, findings.curves, len(y))
     if problem.task == "classification":
         figure, error = figures.calibration([str(name) for name in model.classes_], model.predict_proba(x), y)
         facts = {"expected calibration error": error}
         wrong = np.flatnonzero(predictions != y)[:_WORST]
-        lines = [(int(problem.split.test[i]) + 1, str(y[i]), str(predictions[i])) for i in wrong]
+        lines = [(row_of(i), literal(y[i]), literal(predictions[i])) for i in wrong]
         table = Table(
             "wrong", f"The first {len(lines)} of {int(np.sum(predictions != y))} wrong predictions. Row numbers count the "
-            "data rows with a target, without the header.", ("row", "true", "predicted"), lines,
+            "rows of the data, without the header.", ("row", "true", "predicted"), lines,
         )  # fmt: skip
     else:
         figure = figures.residuals(problem.target, predictions, y)
@@ -252,9 +256,9 @@ def _errors(findings: FitFindings, predictions: np.ndarray, x: np.ndarray, y: np
             "standard deviation of the target": float(np.std(y)),
         }
         order = np.argsort(-off)[:_WORST]
-        lines = [(int(problem.split.test[i]) + 1, float(y[i]), float(predictions[i])) for i in order]
+        lines = [(row_of(i), float(y[i]), float(predictions[i])) for i in order]
         table = Table(
-            "wrong", f"The {len(lines)} largest errors. Row numbers count the data rows with a target, without the "
+            "wrong", f"The {len(lines)} largest errors. Row numbers count the rows of the data, without the "
             "header.", ("row", "true", "predicted"), lines,
         )  # fmt: skip
     tables = (table,) if lines else ()
@@ -291,4 +295,5 @@ def _choice(learned: Learned) -> str:
     chosen, ends = float(learned.model.penalty_), (learned.path[0].penalty, learned.path[-1].penalty)
     hint = {ends[0]: " A stronger penalty", ends[1]: " A weaker penalty"}.get(chosen, "")
     hint += ", outside the path, may give a better score." if hint else ""
-    return f"The penalty was selected on the validation rows.{hint}"
+    early = " The time limit ended the path early." if len(learned.path) < len(PENALTIES) else ""
+    return f"The penalty was selected on the validation rows.{early}{hint}"

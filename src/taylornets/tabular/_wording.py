@@ -1,5 +1,6 @@
 """Plain-language descriptions of the certificate and the comparison, for readers without the theory."""
 
+import math
 from typing import Any
 
 FINISHED, NEARLY = 0.01, 0.1  # relative gaps below which training counts as optimal or nearly optimal
@@ -8,14 +9,83 @@ FINISHED, NEARLY = 0.01, 0.1  # relative gaps below which training counts as opt
 def share(value: float) -> str:
     """Formats a fraction in percent, with two significant digits."""
     percent = 100 * value
+    if not math.isfinite(percent):
+        return "an unknown part"
+    if percent < 0:
+        return "−" + share(-value) if percent <= -1e-3 else "0 %"
+    if percent == 0:
+        return "0 %"
+    if percent < 1e-3:
+        return "less than 0.001 %"
     if percent >= 10:
-        return f"{percent:.0f} %"
-    return f"{percent:.2g} %" if percent >= 1e-3 else "less than 0.001 %"
+        return f"{percent:.0f} %" if percent < 1e6 else f"{percent:.2g} %"
+    return f"{percent:.2g} %"
+
+
+def rows_of(count: int, what: str = "") -> str:
+    """Formats a number of rows: `1 test row`, `1,204 test rows`."""
+    return f"{count:,} {what + ' ' if what else ''}row{'' if count == 1 else 's'}"
+
+
+def score_sentence(task: str, score: float, rows: int, repeated: int = 0) -> str:
+    """States the score on the test rows, and how many of them equal a training row.
+
+    Args:
+        task: `"classification"` or `"regression"`.
+        score: accuracy or R².
+        rows: number of test rows.
+        repeated: number of test rows that equal a training row.
+    """
+    held = f"On {rows_of(rows, 'held-out test')}"
+    if repeated:
+        each = (
+            "which equals"
+            if repeated == rows == 1
+            else "all of which equal"
+            if repeated == rows
+            else (f"{repeated:,} of which {'equals' if repeated == 1 else 'equal'}")
+        )
+        held += f", {each} a training row in all columns,"
+    else:
+        held += ","
+    if not math.isfinite(score):
+        return f"{held} its score is undefined, since the target does not vary there."
+    if task == "classification":
+        return f"{held} its accuracy is {100 * score:.1f} %."
+    percent = round(100 * score)
+    if score < 0:
+        return f"{held} the mean of the target predicts better (R² is {_signed(score)})."
+    if percent == 0:
+        return f"{held} the model predicts no better than the mean of the target (R² is {_signed(score)})."
+    if percent == 100 and score < 1:
+        return f"{held} it explains {math.floor(1000 * score) / 10:.1f} % of the target's variance."
+    return f"{held} it explains {percent} % of the target's variance."
+
+
+def _signed(value: float) -> str:
+    return f"{value:.2g}".replace("-", "−")
 
 
 def ends(low: float, high: float, digits: int = 3) -> str:
     """Formats an interval in brackets, with true minus signs."""
-    return f"[{low:.{digits}f}, {high:.{digits}f}]".replace("-", "−")
+    return f"[{low:.{digits}f}, {high:.{digits}f}]".replace("-", "−").replace("nan", "undefined")
+
+
+def at_most(gap: float) -> str:
+    """Formats an upper bound: `at most 2 %`, or `less than 0.001 %`."""
+    if not math.isfinite(gap):
+        return "unknown"
+    return "less than 0.001 %" if 100 * gap < 1e-3 else f"at most {share(min(gap, 1.0))}"
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """Formats a score with a true minus sign; `undefined` for NaN."""
+    return f"{value:.{digits}f}".replace("-", "−").replace("nan", "undefined")
+
+
+def more_than(gap: float) -> str:
+    """`more than 2 %`, or `0.001 % or more` for a gap that rounds to nothing."""
+    return "0.001 % or more" if 100 * gap < 1e-3 else f"more than {share(gap)}"
 
 
 def verdict(certificate: Any) -> str:
@@ -24,12 +94,12 @@ def verdict(certificate: Any) -> str:
         return "This model has no certificate: its distance to the best objective is unknown."
     gap = float(certificate.relative_gap)
     if gap <= FINISHED:
-        return (
-            f"Training is certified as optimal: no other weights of this network can lower the objective by more than "
-            f"{share(gap)}."
-        )
+        best = "Training is certified as optimal: no other weights of this network can lower the objective by"
+        return f"{best} {more_than(gap)}."
     if gap <= NEARLY:
-        return f"Training is certified as nearly optimal: no other weights can lower the objective by more than {share(gap)}."
+        return f"Training is certified as nearly optimal: no other weights can lower the objective by {more_than(gap)}."
+    if not math.isfinite(gap):
+        return "The certificate is not finite: it says nothing about other weights."
     return f"The certificate leaves a gap: other weights may lower the objective by up to {share(min(gap, 1.0))}."
 
 

@@ -1,0 +1,56 @@
+"""The inferred table on the terminal: how each column was read, and what is done with it."""
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from typer.main import get_group
+
+from taylornets.cli._root import app, words
+from taylornets.cli._wording import phrased
+from taylornets.cli._wording import words as words_of
+from taylornets.tabular import TableProblem
+
+_MOST = 40  # columns that are listed
+_NARROW = 60  # below this width, each column has lines of its own
+
+
+def show(console: Console, problem: TableProblem) -> None:
+    """Prints the inferred table, the task, the split and the notes.
+
+    Args:
+        console: standard error, or standard output for a dry run.
+        problem: the learning problem.
+    """
+    rows = [(row.column, row.kind, _missing(row.missing), row.read, row.done) for row in problem.plan[:_MOST]]
+    if console.width < _NARROW:
+        for column, kind, missing, read, done in rows:
+            parts = [kind, f"{missing} missing" if missing else "", read, done]
+            console.print(Text(f"{column}: {'; '.join(filter(None, parts))}"))
+    else:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        for name in ("column", "kind", "missing", "read as", "used as"):
+            table.add_column(name, overflow="fold", justify="right" if name == "missing" else "left")
+        for row in rows:
+            table.add_row(*map(Text, row))
+        console.print(table)
+    if len(problem.plan) > _MOST:
+        console.print(Text(f"and {len(problem.plan) - _MOST:,} more columns"), style="dim")
+    split = problem.split
+    how = "by time" if problem.division == "time" else "at random"
+    how += "" if problem.group is None else f" in whole groups of {problem.group!r}"
+    console.print()
+    console.print(
+        Text(
+            f"{problem.task.capitalize()} of {problem.target!r}: {problem.reason}. {len(problem.y):,} rows, split {how}: "
+            f"{len(split.train):,} training, {len(split.validation):,} validation, {len(split.test):,} test."
+        )
+    )
+    commands = get_group(app).commands
+    own = words_of(commands[words[0]]) if words and words[0] in commands else {}
+    for note in problem.notes:
+        console.print(Text(f"Note: {phrased(note, own, commands)}"))
+    console.print()
+
+
+def _missing(share: float) -> str:
+    return "" if not share else f"{100 * share:.0f} %" if share >= 0.01 else "< 1 %"

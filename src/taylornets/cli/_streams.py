@@ -1,0 +1,58 @@
+"""Output on any terminal: characters that its encoding lacks are replaced by similar ones instead of ending the program."""
+
+import codecs
+import contextlib
+import io
+import sys
+import unicodedata
+from collections.abc import Generator
+
+_SIMILAR = {
+    "−": "-", "–": "-", "—": "-", "…": "...", "≤": "<=", "≥": ">=", "≈": "~", "×": "x", "→": "->", "·": ".", "λ": "lambda",
+    "θ": "theta", "σ": "sigma", "“": '"', "”": '"', "‘": "'", "’": "'", "✓": "ok", "✗": "x", "━": "-", "╺": "-", "╸": "-",
+    "•": "*", "½": "1/2", "∞": "inf", "‖": "||", "│": "|", "─": "-", "╭": "+", "╮": "+", "╰": "+", "╯": "+",
+}  # fmt: skip
+_HANDLER = "taylornets.similar"
+
+
+def _similar(error: UnicodeError) -> tuple[str, int]:
+    """Replaces characters that cannot be encoded by similar ones, or else by their code point."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    found: list[str] = []
+    for sign in error.object[error.start : error.end]:
+        plain = _SIMILAR.get(sign)
+        if plain is None:
+            plain = "".join(part for part in unicodedata.normalize("NFKD", sign) if part.isascii())
+        found.append(plain or f"\\u{ord(sign):04x}")
+    return "".join(found), error.end
+
+
+codecs.register_error(_HANDLER, _similar)
+
+
+@contextlib.contextmanager
+def prepared() -> Generator[None]:
+    """Lets standard output and standard error write every character while the block runs."""
+    changed: list[tuple[io.TextIOWrapper, str | None]] = []
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            changed.append((stream, stream.errors))
+            stream.reconfigure(errors=_HANDLER)
+    try:
+        yield
+    finally:
+        for stream, errors in changed:
+            with contextlib.suppress(ValueError, OSError):  # closed, or its reader is gone
+                stream.reconfigure(errors=errors)
+
+
+def write_out(data: bytes) -> None:
+    """Writes bytes to standard output as they are, so that predictions are UTF-8 on every terminal."""
+    buffer = getattr(sys.stdout, "buffer", None)
+    if buffer is None:
+        sys.stdout.write(data.decode())
+        return
+    sys.stdout.flush()
+    buffer.write(data)
+    buffer.flush()

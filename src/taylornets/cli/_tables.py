@@ -1,0 +1,149 @@
+"""The commands for tables and their options: `fit`, `predict`, `certify` and `compare`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from taylornets.cli import load
+from taylornets.cli._options import number, once, whole
+from taylornets.cli._root import app
+
+_READ, _COLUMNS, _ROWS, _MODEL = "Reading the file", "Columns", "Rows and task", "Model"
+
+
+def _file(option: str, metavar: str, text: str) -> typer.models.OptionInfo:
+    return typer.Option(option, metavar=metavar, help=text, rich_help_panel=_READ)
+
+
+def _column(option: str, text: str) -> typer.models.OptionInfo:
+    return typer.Option(option, metavar="COLUMN", help=text, rich_help_panel=_COLUMNS)
+
+
+Encoding = Annotated[str | None, _file("--encoding", "NAME", "Encoding; mixed: UTF-8 and Windows-1252.")]
+Separator = Annotated[str | None, _file("--separator", "CHARACTER", "Separator of the columns.")]
+Decimal = Annotated[str | None, _file("--decimal", ".|,", "Decimal separator; detected for each column.")]
+Missing = Annotated[list[str] | None, _file("--missing", "WORD", "A word for missing values; may be repeated.")]
+Dates = Annotated[str | None, _file("--dates", "dmy|mdy", "Order of day and month in dates.")]
+SkipLines = Annotated[int, whole("--skip-lines", "N", "Lines before the column names.", _READ)]
+Data = Annotated[str, typer.Argument(metavar="DATA", help="CSV (also .gz), Parquet or NPZ file, or sklearn:NAME.")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="Model file or output folder of `fit`.")]
+
+
+@app.command(rich_help_panel="Tables")
+def fit(
+    data: Data,
+    target: Annotated[list[str] | None, _column("--target", "Target column.")] = None,
+    drop: Annotated[list[str] | None, _column("--drop", "Exclude this column; may be repeated.")] = None,
+    categorical: Annotated[
+        list[str] | None, _column("--categorical", "Treat this column as categorical; may be repeated.")
+    ] = None,
+    numeric: Annotated[list[str] | None, _column("--numeric", "Read this column as numbers; may be repeated.")] = None,
+    drop_constant: Annotated[
+        bool,
+        typer.Option("--drop-constant", help="Has no effect: empty and constant columns are left out.", hidden=True),
+    ] = False,
+    task: Annotated[
+        str,
+        typer.Option(
+            "--task", metavar="auto|classification|regression", help="Inferred from the target.", rich_help_panel=_ROWS
+        ),
+    ] = "auto",
+    rare: Annotated[
+        str | None,
+        typer.Option("--rare", metavar="drop|merge", help="Classes of fewer than 3 rows.", rich_help_panel=_ROWS),
+    ] = None,
+    split: Annotated[
+        str,
+        typer.Option(
+            "--split", metavar="random|time", help="With time, the last rows are the test.", rich_help_panel=_ROWS
+        ),
+    ] = "random",
+    group: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--group",
+            metavar="COLUMN",
+            help="Keep rows with equal values in one part of the split.",
+            rich_help_panel=_ROWS,
+        ),
+    ] = None,
+    seed: Annotated[int, whole("--seed", "N", "Random seed of the split and the network.", _ROWS)] = 0,
+    order: Annotated[int, whole("--order", "K", "Order of the Taylor model; 1 is the NTK model.", _MODEL)] = 2,
+    width: Annotated[int, whole("--width", "M", "Number of hidden units (even).", _MODEL)] = 256,
+    penalty: Annotated[
+        float | None, number("--penalty", "NUMBER", "Penalty λ; selected on validation rows.", _MODEL)
+    ] = None,
+    rank: Annotated[
+        int | None,
+        whole("--rank", "R", "Copies of each hidden unit; by default as many as the optimum requires.", _MODEL),
+    ] = None,
+    time_limit: Annotated[
+        float | None, number("--time-limit", "SECONDS", "Best certified model within this training time.", _MODEL)
+    ] = None,
+    encoding: Encoding = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
+    missing: Missing = None,
+    dates: Dates = None,
+    skip_lines: SkipLines = 0,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for model and report.")] = Path("fit"),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show how the table is read, and stop.")] = False,
+) -> int:
+    """Train a Taylor model on a table, certify it, and compare its score with baselines."""
+    options = {
+        "target": once("--target", target), "order": order, "out": out, "task": task, "width": width, "penalty": penalty,
+        "rank": rank, "seed": seed, "drop": tuple(drop or ()), "drop_constant": drop_constant, "rare": rare, "split": split,
+        "categorical": tuple(categorical or ()), "numeric": tuple(numeric or ()), "encoding": encoding,
+        "separator": separator, "decimal": decimal, "missing": tuple(missing or ()), "dates": dates,
+        "skip_lines": skip_lines, "time_limit": time_limit, "group": once("--group", group),
+    }  # fmt: skip
+    return load("_fit").run_fit(load("_requests").request(data, options), dry_run=dry_run)
+
+
+@app.command(rich_help_panel="Tables")
+def predict(
+    model: Model,
+    data: Data,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="CSV or Parquet file; standard output by default.")
+    ] = None,
+    interval: Annotated[
+        float | None,
+        number("--interval", "LEVEL", "Add intervals or sets that cover the target with this probability."),
+    ] = None,
+    encoding: Encoding = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
+    missing: Missing = None,
+    dates: Dates = None,
+    skip_lines: SkipLines = 0,
+) -> int:
+    """Predict the target for each row of a table with a saved model."""
+    reading = load("_requests").reading(encoding, separator, decimal, missing, dates, skip_lines)
+    return load("_fit").run_predict(model, data, out, reading, interval)
+
+
+@app.command(rich_help_panel="Tables")
+def certify(
+    model: Model,
+    data: Data,
+    encoding: Encoding = None,
+    separator: Separator = None,
+    decimal: Decimal = None,
+    missing: Missing = None,
+    dates: Dates = None,
+    skip_lines: SkipLines = 0,
+) -> int:
+    """Re-certify a saved model: bound its optimality gap from the weights alone."""
+    reading = load("_requests").reading(encoding, separator, decimal, missing, dates, skip_lines)
+    return load("_fit").run_certify(model, data, reading)
+
+
+@app.command(rich_help_panel="Tables")
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="RUN1", help="Output folder of `fit`.")],
+    second: Annotated[Path, typer.Argument(metavar="RUN2", help="Output folder of another `fit`.")],
+) -> int:
+    """Compare two fits: scores, certificates, and the settings in which they differ."""
+    return load("_fit").run_compare(first, second)

@@ -1,0 +1,198 @@
+"""Parquet files and data frames: the metadata are checked first, then the columns are converted one by one."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pyarrow import compute, parquet
+
+from taylornets import _checks
+from taylornets._checks import short
+from taylornets.datafiles._columns import as_texts_if_long, table_of
+from taylornets.datafiles._table import (
+    LIMITS,
+    TEXT_BYTES,
+    DataTable,
+    Reading,
+    check_drop,
+    check_names,
+    check_size,
+    wrong,
+)
+
+pc: Any = compute  # its functions are made at run time, which type checkers do not see
+_KINDS = "columns of numbers, booleans, dates or strings"
+
+
+def read_parquet(path: Path, reading: Reading) -> DataTable:
+    """Reads a Parquet file with columns of numbers, booleans, dates and strings.
+
+    Args:
+        path: path of the file, whose size has been checked.
+        reading: reading options.
+
+    Returns:
+        The table.
+
+    Raises:
+        ArgumentError: if the file is not a valid archive, is too large in memory, or has columns of other types.
+        OSError: if the file cannot be read.
+    """
+    with path.open("rb") as file:
+        try:
+            schema = parquet.read_schema(file)
+            texts = [name for name, kind in zip(schema.names, schema.types, strict=True) if _is_text(kind)]
+            file.seek(0)
+            # Texts stay dictionaries while they are counted: a small file may hold long texts many times over.
+            opened = parquet.ParquetFile(file, read_dictionary=texts)
+            metadata = opened.metadata
+            check_size(metadata.num_columns, LIMITS.columns, "columns")
+            found = opened.schema_arrow
+            names, notes = check_names(found.names)
+            if not names or not metadata.num_rows:
+                raise wrong("rows and columns", f"{metadata.num_rows} rows of {len(names)} columns")
+            check_size(metadata.num_rows * len(names), LIMITS.cells, "cells")
+            unpacked = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+            check_size(unpacked, LIMITS.bytes, "bytes when unpacked")
+            kept = check_drop(names, reading)
+            _check_kinds(kept, names, found)
+            raw: dict[str, Any] = {}
+            used = 0
+            for name in kept:
+                column = opened.read(columns=[found.names[names.index(name)]], use_threads=False).column(0)
+                used = _check_memory(name, column, used)
+                raw[name] = _raw(column)
+        except (pa.ArrowException, OSError, MemoryError, OverflowError, UnicodeDecodeError, ValueError) as error:
+            if isinstance(error, _checks.ArgumentError):
+                raise
+            raise damaged(path, "a Parquet file", error) from None
+    return table_of(str(path), raw, reading, "Parquet", tuple(notes))
+
+
+def from_frame(frame: pd.DataFrame, reading: Reading | None = None, source: str = "data frame") -> DataTable:
+    """Converts a data frame, by the rules for files: the frame, its CSV and its Parquet file give the same table.
+
+    Args:
+        frame: columns of numbers, booleans, dates, strings or categories; its index is not used.
+        reading: reading options.
+        source: name for the report.
+
+    Returns:
+        The table.
+
+    Raises:
+        ArgumentError: for columns of other types, duplicate names, or a frame that is too large.
+
+    Example:
+        >>> import pandas as pd
+        >>> table = from_frame(pd.DataFrame({"price": ["1,50 €", "2,25 €"], "sold": [True, False]}))
+        >>> table.frame["price"].tolist(), [info.kind for info in table.infos]
+        ([1.5, 2.25], ['number', 'boolean'])
+    """
+    reading = reading or Reading()
+    names, notes = check_names(list(frame.columns))
+    if not names or not len(frame):
+        raise wrong("rows and columns", f"{len(frame)} rows of {len(names)} columns")
+    check_size(len(frame) * len(names), LIMITS.cells, "cells")
+    raw: dict[str, Any] = {}
+    used = 0
+    for name in check_drop(names, reading):
+        try:
+            column = pa.chunked_array([pa.array(frame.iloc[:, names.index(name)], from_pandas=True)])
+        except pa.ArrowException as error:
+            raise wrong(
+                _KINDS, f"column {short(name)} ({short(str(error))})", f"Exclude it with `drop=({name!r},)`."
+            ) from None
+        _check_kinds([name], [name], pa.schema([(name, column.type)]))
+        used = _check_memory(name, column, used)
+        raw[name] = _raw(column)
+    return table_of(source, raw, reading, "data frame", tuple(notes))
+
+
+def damaged(path: Path, kind: str, error: Exception) -> _checks.ArgumentError:
+    """The error for a file that its reader cannot open."""
+    lines = str(error).strip().splitlines()
+    why = f" ({short(lines[0])})" if lines else ""
+    return wrong(kind, f"{path}, which is damaged or in another format{why}", "Save it again.")
+
+
+def _is_text(kind: Any) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
+def _plain(kind: Any) -> Any:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _check_kinds(kept: list[str], names: list[str], schema: Any) -> None:
+    """Rejects all columns of other types at once."""
+    known = (
+        _is_text, pa.types.is_integer, pa.types.is_floating, pa.types.is_boolean, pa.types.is_null, pa.types.is_decimal,
+        pa.types.is_timestamp, pa.types.is_date, pa.types.is_time, pa.types.is_duration,
+    )  # fmt: skip
+    errors: list[_checks.ArgumentError] = []
+    for name in kept:
+        kind = _plain(schema.types[names.index(name)])
+        if not any(test(kind) for test in known):
+            got = f"{short(str(kind))} in column {short(name)}"
+            errors.append(wrong(_KINDS, got, f"Exclude it with `drop=({name!r},)`.", (("drop", name),)))
+    if errors:
+        raise _checks.joined(errors)
+
+
+def _check_memory(name: str, column: Any, used: int) -> int:
+    """Adds the memory of a column, with its texts counted as often as they occur, and rejects too much."""
+    if _is_text(_plain(column.type)):
+        lengths = [0]
+        for chunk in column.chunks:
+            texts = chunk.dictionary if pa.types.is_dictionary(chunk.type) else chunk
+            sizes = pc.fill_null(pc.binary_length(texts.cast(pa.large_string())), 0)
+            longest = pc.max(sizes).as_py() or 0
+            check_size(longest, LIMITS.text, f"bytes in a cell of column {short(name)}")
+            if pa.types.is_dictionary(chunk.type):
+                sizes = pc.fill_null(sizes.take(chunk.indices), 0)
+            lengths.append(pc.sum(sizes).as_py() or 0)
+        used += sum(lengths) + TEXT_BYTES * len(column)
+    else:
+        used += 8 * len(column)
+    check_size(used, LIMITS.memory, "bytes of memory")
+    return used
+
+
+def _raw(column: Any) -> Any:  # noqa: PLR0911  # one return per type
+    """Converts a column of a known type to strings, float64 or datetime64."""
+    kind = _plain(column.type)
+    types = pa.types
+    if _is_text(kind):
+        return column.cast(kind).to_pylist()
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(kind)
+    if types.is_boolean(kind):
+        return column.cast(pa.string()).to_pylist()
+    if types.is_null(kind):
+        return np.full(len(column), np.nan)
+    if types.is_timestamp(kind) or types.is_date(kind):
+        return _dates(column)
+    if types.is_time(kind) or types.is_duration(kind):
+        parts = {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}[kind.unit]
+        wide = pa.int32() if types.is_time32(kind) else pa.int64()
+        return column.cast(wide).cast(pa.float64(), safe=False).to_numpy() / parts / 3600  # hours
+    if types.is_floating(kind) and kind != pa.float64():
+        return column.cast(pa.float32()).cast(pa.string()).cast(pa.float64()).to_numpy()
+    if types.is_integer(kind) and not column.null_count:
+        return as_texts_if_long(column.to_numpy())
+    if types.is_integer(kind) and pc.max(pc.abs(column.cast(pa.float64(), safe=False))).as_py() > 2**53:
+        return column.cast(pa.string()).to_pylist()
+    return column.cast(pa.float64(), safe=False).to_numpy()
+
+
+def _dates(column: Any) -> np.ndarray:
+    """Dates as datetime64 in microseconds, without time zone (UTC)."""
+    found: Any = (
+        column.cast(pa.timestamp("us"), safe=False)
+        if not getattr(column.type, "tz", None)
+        else column.cast(pa.timestamp("us", tz="UTC"), safe=False).cast(pa.timestamp("us"))
+    )
+    return np.asarray(found.to_numpy()).astype("datetime64[us]")

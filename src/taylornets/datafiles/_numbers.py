@@ -1,0 +1,165 @@
+"""Numbers written for people: decimal commas, groups of three digits, currencies, percent, and other signs.
+
+A column has one style: one decimal separator and at most one unit. A separator of groups is dropped only where it separates
+groups of exactly three digits, so that no value changes in silence.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+_PLAIN = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|inf(?:inity)?)", re.IGNORECASE)
+_ZEROS = re.compile(r"[+-]?0\d+")
+_WHOLE = re.compile(r"[+-]?\d{16,}")
+_EXACT = 2**53
+_CURRENCY = r"[€$£¥₹₽₩₺₫₴₦฿]|US\$|EUR|USD|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|AUD|CAD"
+_UNIT = r"[%‰]|°[CF]?|[^\W\d_][\w/²³°.]{0,11}"
+_SIGNS = str.maketrans({"−": "-", "–": "-", "‒": "-", "\xa0": " ", "\u202f": " ", "\u2009": " ", "’": "'"})
+_WRITTEN = re.compile(
+    rf"(?P<open>\()?\s*(?P<relation>[<>≤≥~≈])?\s*(?P<sign>[+-])?\s*(?P<before>{_CURRENCY})?\s*(?P<sign2>[+-])?\s*"
+    rf"(?P<body>\d(?:[\d.,' ]*\d)?[.,]?|[.,]\d+)(?P<power>[eE][+-]?\d+)?"
+    rf"(?P<after>\s*[%‰]|\s*(?:{_CURRENCY})|\s+(?:{_UNIT}))?(?P<behind>-)?\s*(?P<close>\))?"
+)
+_BODIES = {
+    decimal: re.compile(rf"(?:\d+|[1-9]\d{{0,2}}(?:(?P<group>[{other}' ])\d{{3}})(?:(?P=group)\d{{3}})*)?"
+                        rf"(?:{re.escape(decimal)}\d*)?")
+    for decimal, other in ((".", ","), (",", "."))
+}  # fmt: skip
+_UNCLEAR = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
+_TIME = re.compile(r"([+-]?\d{1,3}):([0-5]\d)(?::([0-5]\d(?:\.\d+)?))?")
+
+
+@dataclass(frozen=True)
+class Style:
+    """How the numbers of a column are written.
+
+    Args:
+        decimal: decimal separator, `"."` or `","`, or `":"` for times.
+        unit: the unit or currency after or before each number; empty without one.
+    """
+
+    decimal: str = "."
+    unit: str = ""
+
+    @property
+    def recipe(self) -> str:
+        """The style in one word, saved with a model."""
+        return "number" if self == Style() else f"number {self.decimal}{self.unit}"
+
+    @classmethod
+    def of(cls, recipe: str) -> "Style | None":
+        """The inverse of `recipe`; None for other kinds of columns."""
+        if recipe == "number":
+            return cls()
+        found = re.fullmatch(r"number ([.,:])(.{0,20})", recipe)
+        return cls(found[1], found[2]) if found else None
+
+
+@dataclass(frozen=True)
+class ReadNumbers:
+    """The words of a column, read as numbers in one style.
+
+    Args:
+        values: float64; NaN for words that are not numbers in this style.
+        style: the style.
+        units: the units that occur, with the empty one.
+        relations: number of words such as `<5`, of which the number is kept.
+        grouped: number of words with separators of groups.
+        unclear: whether each separator could be decimal or group digits.
+    """
+
+    values: np.ndarray
+    style: Style
+    units: frozenset[str] = frozenset()
+    relations: int = 0
+    grouped: int = 0
+    unclear: bool = False
+
+    @property
+    def read(self) -> int:
+        """How many words are numbers."""
+        return int(np.sum(~np.isnan(self.values)))
+
+
+def plain(words: list[str]) -> np.ndarray:
+    """Reads numbers in the notation of programs; NaN elsewhere."""
+    return np.array([float(word) if _PLAIN.fullmatch(word) else np.nan for word in words], dtype=np.float64)
+
+
+def digits_are_names(words: list[str]) -> str:
+    """Returns why digits name things and are no numbers: leading zeros, or more digits than a number keeps."""
+    if any(_ZEROS.fullmatch(word) for word in words):
+        return "leading zeros, which a number would lose"
+    if any(_WHOLE.fullmatch(word) and abs(int(word)) > _EXACT for word in words if len(word) < 400):
+        return "more digits than a number can hold"
+    return ""
+
+
+def written(words: list[str], decimal: str) -> ReadNumbers:
+    """Reads numbers written for people with one decimal separator.
+
+    Args:
+        words: the words, without missing ones.
+        decimal: `"."` or `","`.
+
+    Returns:
+        The numbers.
+    """
+    values = np.full(len(words), np.nan)
+    units: set[str] = set()
+    relations = grouped = separated = unclear = 0
+    for place, word in enumerate(words):
+        found = _WRITTEN.fullmatch(word.translate(_SIGNS)) if len(word) <= 60 else None
+        body = _BODIES[decimal].fullmatch(found["body"]) if found else None
+        if found is None or body is None or (found["open"] is None) != (found["close"] is None):
+            continue
+        negative = [found["open"], found["sign"] == "-" or None, found["sign2"] == "-" or None, found["behind"]]
+        if sum(sign is not None for sign in negative) > 1 or (
+            found["before"] and (found["after"] or "").strip() not in ("", "%")
+        ):
+            continue
+        digits = found["body"]
+        for group in "., '".replace(decimal, ""):
+            digits = digits.replace(group, "")
+        value = float(digits.replace(",", ".") + (found["power"] or ""))
+        values[place] = -value if any(sign is not None for sign in negative) else value
+        unit = (found["before"] or found["after"] or "").strip()
+        if unit or value:  # a zero needs no unit
+            units.add(unit)
+        relations += found["relation"] is not None
+        grouped += body["group"] is not None
+        separated += any(sign in found["body"] for sign in ".,")
+        unclear += _UNCLEAR.fullmatch(found["body"]) is not None
+    unit = next(iter(sorted(units - {""})), "")
+    return ReadNumbers(values, Style(decimal, unit), frozenset(units), relations, grouped, 0 < unclear == separated)
+
+
+def times(words: list[str]) -> ReadNumbers:
+    """Reads times and durations such as `12:30` or `1:02:33.5` as hours."""
+    values = np.full(len(words), np.nan)
+    for place, word in enumerate(words):
+        found = _TIME.fullmatch(word.translate(_SIGNS))
+        if found:
+            hours = abs(int(found[1])) + int(found[2]) / 60 + float(found[3] or 0) / 3600
+            values[place] = -hours if found[1].startswith("-") else hours
+    return ReadNumbers(values, Style(":"))
+
+
+def described(found: ReadNumbers) -> str:
+    """Says in words how the numbers were read."""
+    if found.style.decimal == ":":
+        return "times, as hours"
+    parts = ["decimal comma"] if found.style.decimal == "," else []
+    parts += ["groups of three digits"] if found.grouped else []
+    parts += [f"in {found.style.unit}"] if found.style.unit else []
+    return "numbers, " + ", ".join(parts) if parts else ""
+
+
+def same_units(found: ReadNumbers) -> bool:
+    """Whether the words have one unit; a currency may be left out in places, a percent sign may not."""
+    named: Any = found.units - {""}
+    if len(named) > 1:
+        return False
+    return not named or "" not in found.units or bool(re.fullmatch(_CURRENCY, next(iter(named))))
