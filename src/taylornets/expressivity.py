@@ -23,7 +23,7 @@ from taylornets import _checks, activations
 from taylornets.targets import Polynomial
 from taylornets.two_layer import TwoLayerNetwork
 
-__all__ = ["planted_norm", "planted_weights", "table"]
+__all__ = ["planted_norm", "planted_weights"]
 
 # A Hermite coefficient below this value, relative to the norm of σ^{(k)}, counts as zero up to rounding.
 _ZERO = 1e-9

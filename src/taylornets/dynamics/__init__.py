@@ -14,18 +14,17 @@ Example:
 """
 
 from taylornets.dynamics._monitor import Monitor
-from taylornets.dynamics._rates import StableRates, stable_rates
-from taylornets.dynamics._recurrences import Recurrence, predict
+from taylornets.dynamics._rates import StableRates as StableRates
+from taylornets.dynamics._rates import stable_rates
+from taylornets.dynamics._recurrences import Recurrence as Recurrence
+from taylornets.dynamics._recurrences import predict
 from taylornets.dynamics._run import run
-from taylornets.dynamics._sharpness import Sharpness, sharpness
-from taylornets.dynamics._trajectory import Trajectory
+from taylornets.dynamics._sharpness import Sharpness as Sharpness
+from taylornets.dynamics._sharpness import sharpness
+from taylornets.dynamics._trajectory import Trajectory as Trajectory
 
 __all__ = [
     "Monitor",
-    "Recurrence",
-    "Sharpness",
-    "StableRates",
-    "Trajectory",
     "predict",
     "run",
     "sharpness",

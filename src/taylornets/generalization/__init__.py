@@ -28,14 +28,14 @@ from taylornets.generalization._conformal import check_level as check_level
 from taylornets.generalization._conformal import conformal
 from taylornets.generalization._holdout import HoldOut as HoldOut
 from taylornets.generalization._holdout import holdout, progressive, transfer
-from taylornets.generalization._pac_bayes import PacBayesSettings, pac_bayes
+from taylornets.generalization._pac_bayes import PacBayesSettings as PacBayesSettings
+from taylornets.generalization._pac_bayes import pac_bayes
 from taylornets.generalization._risk_certificate import RiskCertificate as RiskCertificate
 from taylornets.generalization._risk_certificate import percent as percent
 from taylornets.generalization._train_bound import pac_bayes_posterior
 from taylornets.penalties import group_norm
 
 __all__ = [
-    "PacBayesSettings",
     "bound",
     "certificate",
     "conformal",

@@ -17,12 +17,12 @@ from taylornets.kernels._cg import kernel_ridge_cg, predict
 from taylornets.kernels._model_ntk import model_ntk
 from taylornets.kernels._ntk import infinite_width_ntk, ntk
 from taylornets.kernels._operator import NTK
-from taylornets.kernels._ridge import KernelRidge, kernel_ridge
+from taylornets.kernels._ridge import KernelRidge as KernelRidge
 from taylornets.kernels._ridge import Spectrum as Spectrum
+from taylornets.kernels._ridge import kernel_ridge
 
 __all__ = [
     "NTK",
-    "KernelRidge",
     "infinite_width_ntk",
     "kernel_ridge",
     "kernel_ridge_cg",

@@ -10,6 +10,9 @@ Example:
 """
 
 from taylornets.learners._hierarchical import TOP as TOP
-from taylornets.learners._hierarchical import Hierarchical, hierarchical
+from taylornets.learners._hierarchical import Hierarchical as Hierarchical
+from taylornets.learners._hierarchical import hierarchical
 
-__all__ = ["Hierarchical", "hierarchical"]
+__all__ = [
+    "hierarchical",
+]

@@ -18,22 +18,20 @@ Example:
 from taylornets.targets._exponents import generative_exponent, information_exponent, leap
 from taylornets.targets._formula import Formula as Formula
 from taylornets.targets._formula import formula as formula
-from taylornets.targets._formula import from_formula
+from taylornets.targets._formula import from_formula as from_formula
 from taylornets.targets._function import FunctionTarget as FunctionTarget
 from taylornets.targets._function import from_function
 from taylornets.targets._polynomial import Polynomial
-from taylornets.targets._requirements import requirements
+from taylornets.targets._requirements import requirements as requirements
 from taylornets.targets._sampled import harmonics as harmonics
-from taylornets.targets._spectrum import DegreeSpectrum, degree_spectrum
+from taylornets.targets._spectrum import DegreeSpectrum as DegreeSpectrum
+from taylornets.targets._spectrum import degree_spectrum
 
 __all__ = [
-    "DegreeSpectrum",
     "Polynomial",
     "degree_spectrum",
-    "from_formula",
     "from_function",
     "generative_exponent",
     "information_exponent",
     "leap",
-    "requirements",
 ]

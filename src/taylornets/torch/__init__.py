@@ -7,8 +7,10 @@ Example:
     >>> found = tn.torch.regime(before, after, batch)  # doctest: +SKIP
 """
 
-from taylornets.torch._checkpoints import Checkpoints, lightning_callback, trainer_callback
-from taylornets.torch._folders import load, tokenize
+from taylornets.torch._checkpoints import Checkpoints as Checkpoints
+from taylornets.torch._checkpoints import lightning_callback, trainer_callback
+from taylornets.torch._folders import load as load
+from taylornets.torch._folders import tokenize as tokenize
 from taylornets.torch._jax import from_module
 from taylornets.torch._libraries import library as library
 from taylornets.torch._path import TorchPath as TorchPath
@@ -17,6 +19,9 @@ from taylornets.torch._regime import check as check
 from taylornets.torch._regime import regime
 
 __all__ = [
-    "Checkpoints", "from_module", "lightning_callback", "load", "regime", "regime_path", "tokenize",
+    "from_module",
+    "lightning_callback",
+    "regime",
+    "regime_path",
     "trainer_callback",
-]  # fmt: skip
+]

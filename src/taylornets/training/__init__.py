@@ -16,15 +16,19 @@ Example:
     [0, 3, 6]
 """
 
-from taylornets.training._data import Batches
+from taylornets.training._data import Batches as Batches
 from taylornets.training._result import History as History
-from taylornets.training._result import Snapshot, TaylorizedTraining
+from taylornets.training._result import Snapshot as Snapshot
+from taylornets.training._result import TaylorizedTraining
 from taylornets.training._settings import Checkpointing, Probe, TrainingSettings
 from taylornets.training._task import Task as Task
 from taylornets.training._task import task_of as task_of
 from taylornets.training._training import taylorized_training
 
 __all__ = [
-    "Batches", "Checkpointing", "Probe", "Snapshot", "TaylorizedTraining", "TrainingSettings",
+    "Checkpointing",
+    "Probe",
+    "TaylorizedTraining",
+    "TrainingSettings",
     "taylorized_training",
-]  # fmt: skip
+]
