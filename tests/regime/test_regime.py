@@ -181,6 +181,8 @@ def test_checkpoints_batches_and_the_start(x64):
             "pieces",
             "singularities",
             "groups",
+            "computed",
+            "by_group",
         ):
             np.testing.assert_allclose(
                 getattr(parts, field.name), getattr(found[1], field.name), rtol=1e-11, atol=1e-13

@@ -109,7 +109,7 @@ def _moments_of(risk: Objective, f: Float[Array, "n outputs"]) -> tuple[Array, A
     slopes = risk.loss.derivative(f, risk.targets())
     nu = slopes * risk.weights()[:, None]
     half = risk.moment_matrices(nu)
-    spectra = risk.empirical.prepared.eigvalsh(half)
+    spectra = risk.features.eigvalsh(half)
     suprema = risk.net.both_halves(jnp.maximum(-spectra[:, 0], 0), jnp.maximum(spectra[:, -1], 0))
     fenchel = weighted_sum(risk, risk.loss.value(f, risk.targets()) - jnp.sum(slopes * f, axis=1))
     return nu, risk.net.both_halves(half, -half), suprema, fenchel
@@ -126,7 +126,7 @@ def _scaled_total(nu: Array, vector: Array, suprema: Array) -> Array:
 def prox(risk: Objective, moments: Float[Array, "m d d"], centers: Float[Array, "m d d"], epsilon: Array) -> Prox:
     """Computes the minimizer `Θ(ν)`; one eigendecomposition per unit."""
     power, strength = risk.penalty.power / 4, risk.strength
-    ascending, vectors = _devices.eigh(centers - moments / epsilon, risk.empirical.prepared.layout)
+    ascending, vectors = _devices.eigh(centers - moments / epsilon, risk.features.layout)
     descending = ascending[:, ::-1]
     sums, counts = jnp.cumsum(descending, axis=1), jnp.arange(1, descending.shape[1] + 1)
 
@@ -196,7 +196,7 @@ def pair_features(risk: Objective, pairs: Pairs, block: Any) -> tuple[Array, Arr
 
 @eqx.filter_jit
 def assemble(risk: Objective, point: DualPoint, found: Prox, pairs: Pairs) -> Evaluation:
-    prepared = risk.empirical.prepared
+    prepared = risk.features
     stores = prepared.blocks.stored is not None
 
     def one(block: Any) -> tuple[Array, Any]:

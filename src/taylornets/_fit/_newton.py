@@ -94,7 +94,7 @@ def curvature_product(risk: Objective, f: Array, v: Array) -> Array:
 
 def product(risk: Objective, state: Evaluation, rotation: _Rotation, v: Float[Array, "n outputs"]) -> Array:
     """Returns `𝒢 v`, shape `(n, outputs)`."""
-    prepared, pairs = risk.empirical.prepared, state.pairs
+    prepared, pairs = risk.features, state.pairs
     blocks = (prepared.blocks, state.features)
 
     def features_of(block: Any, stored: Any) -> Array:
@@ -162,7 +162,7 @@ def conjugate_gradients(
 def dense_operator(risk: Objective, state: Evaluation) -> Float[Array, "n outputs n outputs"]:
     """Returns `𝒢` as an array, from a factor with `nC × pairs × d` entries."""
     rotation, pairs, found = _rotation(state), state.pairs, state.prox
-    prepared = risk.empirical.prepared
+    prepared = risk.features
     x = risk.x
     features = prepared.unblock(lax.map(lambda block: pair_features(risk, pairs, block)[0], prepared.blocks))
     signed = features[:, None, :] * pairs.signs.T[None]  # (n, outputs, pairs)

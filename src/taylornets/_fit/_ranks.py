@@ -83,7 +83,7 @@ def _least_curvature(risk: Objective, copies: Float[Array, "m R d"]) -> tuple[Ar
     outputs = risk.outputs(copies)
     nu = risk.loss.derivative(outputs, risk.targets()) * risk.weights()[:, None]
     half = risk.moment_matrices(nu)
-    values, vectors = _devices.eigh(risk.net.both_halves(half, -half), risk.empirical.prepared.layout)
+    values, vectors = _devices.eigh(risk.net.both_halves(half, -half), risk.features.layout)
     squares = jnp.sum(copies**2, axis=(1, 2))
     power = risk.penalty.power / 4
     slope = risk.strength * power * jnp.sum(squares**2) ** (power - 1)

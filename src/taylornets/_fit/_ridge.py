@@ -139,7 +139,7 @@ def _direction(risk: Objective, point: _Point) -> Direction:
 
 def _gram(risk: Objective) -> Float[Array, "n outputs n outputs"]:
     """Returns `A Aᵀ`, the NTK at initialization on the examples."""
-    prepared, net = risk.empirical.prepared, risk.net
+    prepared, net = risk.features, risk.net
     features = prepared.unblock(jax.lax.map(lambda block: risk.scaled_derivative(block, 1), prepared.blocks))
     signed = features[:, None, :] * net.signs.T[None]
     inner: Any = risk.x @ risk.x.T

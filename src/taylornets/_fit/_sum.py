@@ -15,7 +15,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from taylornets import _checks
+from taylornets import _checks, losses
 from taylornets._fit._dual_newton import dual_newton
 from taylornets._fit._result import FitResult, Status
 from taylornets.certificates import Certificate, default_tolerance
@@ -119,10 +119,9 @@ class SumProblem:
         **options: Any,
     ) -> "SumProblem":
         """Prepares the problem; arguments as in `fit`."""
-        name = loss if isinstance(loss, str) else getattr(loss, "name", loss)
-        if name != "squared":
+        if not losses.get(loss).quadratic:
             advice = "The linear block is eliminated in closed form; train a single order with this loss."
-            raise _checks.ArgumentError("loss", f"'squared' for model={SUM!r}", _checks.shown(name), advice)
+            raise _checks.ArgumentError("loss", f"'squared' for model={SUM!r}", repr(losses.get(loss).name), advice)
         risk = objective(net, x, y, model="quadratic", penalty=1.0, power=powers(power), **options)
         if kernel is not None:
             return cls(risk, jnp.kron(_kernel(kernel, risk), jnp.eye(net.outputs, dtype=risk.strength.dtype)), False)

@@ -161,7 +161,7 @@ def _bound(risk: Objective, w: Array, eigenvalue: Array, radius: float) -> tuple
     from_loss, from_penalty = loss_curvature_matrices(risk, w), penalty_curvature_matrices(risk, w)
 
     def supremum(matrices: Array) -> Array:
-        return jnp.linalg.norm(jnp.maximum(risk.empirical.prepared.eigvalsh(matrices)[:, -1], 0))
+        return jnp.linalg.norm(jnp.maximum(risk.features.eigvalsh(matrices)[:, -1], 0))
 
     total = supremum(from_loss + from_penalty - eigenvalue * jnp.eye(w.shape[1], dtype=w.dtype))
     power = risk.penalty.power

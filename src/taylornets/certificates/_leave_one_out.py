@@ -101,7 +101,7 @@ def _predictions(risk: Objective, w: Array) -> Float[Array, "n outputs"]:
 def _kernel(risk: Objective, copies: Float[Array, "m R d"], nu: Array) -> Array:
     """Returns `K`, shape `(n, outputs, n, outputs)`."""
     m, rank, d = copies.shape
-    net, prepared, x = risk.net, risk.empirical.prepared, risk.x
+    net, prepared, x = risk.net, risk.features, risk.x
     half = risk.moment_matrices(nu)
     squares = jnp.sum(copies**2, axis=(1, 2))
     g, power = jnp.sum(squares**2), risk.penalty.power / 4

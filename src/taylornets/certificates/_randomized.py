@@ -146,7 +146,7 @@ def _table(risk: Objective, dual_vector: Array, value: Array) -> tuple[_Table, A
     def top(t: Array) -> Float[Array, "bounds m"]:
         even = _even_remainder(risk, dual_vector, t) - moments
         forms = [even - variances] if odd is None else [even + t * odd - variances, even]
-        return risk.empirical.prepared.eigvalsh(jnp.stack(forms))[..., -1]
+        return risk.features.eigvalsh(jnp.stack(forms))[..., -1]
 
     tops = lax.map(top, grid)
     # Without the remainder, `Σ sup_t [τ t - μt²] = C²/4μ` balances `sup_S (μS - λS^q)` at `S^{1/2} = size`.

@@ -26,7 +26,7 @@ from taylornets.diagnosis._beyond import (
     restored,
     save_leaves,
     written,
-)  # fmt: skip
+)
 from taylornets.diagnosis._data import Data, images, named, settled
 from taylornets.diagnosis._figures import FULL
 from taylornets.diagnosis._pytorch import diagnose_torch, folders

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import is_classifier
 
-from taylornets import _checks, activations, models
+from taylornets import _checks, activations, losses, models
 from taylornets._fit import SUM, is_sum, strengths
 from taylornets.estimators._representation import REPRESENTATIONS, top_activation
 from taylornets.estimators._solve import TaylorSettings
@@ -57,7 +57,7 @@ def settings_of(estimator: Any) -> TaylorSettings:
 
 def _settings_of_sum(estimator: Any) -> TaylorSettings:
     """Returns the checked parameters of the sum of orders 1 and 2."""
-    if is_classifier(estimator) or estimator.loss not in ("auto", "squared"):
+    if is_classifier(estimator) or (estimator.loss != "auto" and not losses.get(estimator.loss).quadratic):
         got = "a classifier" if is_classifier(estimator) else f"loss={estimator.loss!r}"
         raise _checks.ArgumentError("order", "a single order except for the squared loss", got, "Use an integer.")
     if isinstance(estimator.penalty, str):

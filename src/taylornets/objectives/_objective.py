@@ -19,7 +19,7 @@ from taylornets.objectives._risk import (
     risk_hessian_vector_product,
 )
 from taylornets.penalties import GroupPenalty
-from taylornets.two_layer import Block, Network, Taylor, Term
+from taylornets.two_layer import Block, Network, Prepared, Taylor, Term
 from taylornets.two_layer import moment_matrices as matrices_of
 from taylornets.two_layer import unit_suprema as suprema_of
 from taylornets.two_layer import weighted_moments as moments_of
@@ -64,6 +64,11 @@ class Objective(eqx.Module):
     def net(self) -> Network:
         """The network."""
         return self.empirical.prepared.net
+
+    @property
+    def features(self) -> Prepared:
+        """The features of the network on the examples, in blocks."""
+        return self.empirical.prepared
 
     @property
     def x(self) -> Float[Array, "n d"]:
