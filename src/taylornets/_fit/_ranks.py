@@ -35,7 +35,8 @@ def displacement_of(risk: Objective, point: DualPoint, found: Prox, dual: float,
     limit = max(tol, _SLACK * gap(most)) if most > 1 else 0.0
     rank = next((rank for rank in range(1, most) if gap(rank) <= limit), most)
     factors = (np.asarray(found.vectors) * np.sqrt(values)[:, None, :]).swapaxes(1, 2)[:, ::-1][:, :rank]
-    return jnp.asarray(factors[:, 0] if rank == 1 else factors)
+    # The sum places the displacement on the devices of the data.
+    return jnp.asarray(factors[:, 0] if rank == 1 else factors) + 0 * found.penalty
 
 
 def fewest_copies(risk: Objective, w: Array, dual: float, tol: float) -> Array:

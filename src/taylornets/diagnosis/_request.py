@@ -10,7 +10,7 @@ import jax
 from taylornets import _checks
 from taylornets._measures import TASKS
 from taylornets._trees import Line
-from taylornets.diagnosis._user_model import UserModel
+from taylornets.diagnosis._user_model import WHERE, UserModel
 
 
 @dataclass(frozen=True)
@@ -130,3 +130,8 @@ def check_folders(request: DiagnosisRequest) -> None:
         raise _checks.ArgumentError("where", "either a factory or two folders", "both", "Drop one of them.")
     if request.data is None:
         raise _checks.ArgumentError("data", "the probe inputs: a table with texts, or an NPZ file", "none")
+
+
+def of_factory(error: _checks.ArgumentError, request: DiagnosisRequest) -> _checks.ArgumentError:
+    """Attributes an error about the loss to the factory if the loss came from there."""
+    return error.renamed(WHERE) if error.argument == "loss" and request.loss is None else error

@@ -30,7 +30,7 @@ from taylornets.diagnosis._beyond import (
 from taylornets.diagnosis._data import Data, images, named, settled
 from taylornets.diagnosis._figures import FULL
 from taylornets.diagnosis._pytorch import diagnose_torch, folders
-from taylornets.diagnosis._request import DiagnosisRequest, check_settings, refuse_other_settings
+from taylornets.diagnosis._request import DiagnosisRequest, check_settings, of_factory, refuse_other_settings
 from taylornets.diagnosis._sections import RegimeFindings, story
 from taylornets.diagnosis._user_model import (
     WHERE,
@@ -180,18 +180,13 @@ def _prepared(request: DiagnosisRequest, built: UserModel | FrameworkModel) -> t
         target.check(outputs, data.y)
         jax.eval_shape(target.value, outputs, data.y)
     except _checks.ArgumentError as error:
-        raise _of_factory(error, request) from None
+        raise of_factory(error, request) from None
     except Exception as error:
         raise _checks.ArgumentError(
             WHERE, "a loss(outputs, y) for these outputs and targets", said(error, path)
         ) from None
     images(data.x, request.image_shape or None)  # rejects an incompatible shape
     return dataclasses.replace(subject, loss=loss), data, target
-
-
-def _of_factory(error: _checks.ArgumentError, request: DiagnosisRequest) -> _checks.ArgumentError:
-    """Attributes an error about the loss to the factory if the loss came from there."""
-    return error.renamed(WHERE) if error.argument == "loss" and request.loss is None else error
 
 
 def _loss(y: Any, outputs: Any, task: str) -> str:
@@ -247,7 +242,7 @@ def _train(
         if error.argument == "checkpointing":
             advice = "The factory or the settings differ from those of the interrupted run. Start a new run, without `resume`."
             raise _checks.ArgumentError("resume", "the interrupted run", error.got, advice) from None
-        raise _of_factory(error, request) from None
+        raise of_factory(error, request) from None
     at = [step for step in training.history.steps if step]
     ends = [partial(load_leaves, request.out / _PARAMETERS / f"{step}.npz", subject.params) for step in at]
     rows = [records.loads((folder / f"{step}.json").read_text()) for step in at]
