@@ -58,8 +58,7 @@ from taylornets.training import (
 
 _OWN = ("records", "figures", "tables", "report.html", "training.checkpoint", "regimes", "parameters")
 _MEASUREMENTS = 16
-_SAVED = "training.checkpoint"
-_PARAMETERS = "parameters"  # of the network at every evaluation
+_SAVED, _PARAMETERS = "training.checkpoint", "parameters"  # the study, and the network at every evaluation
 
 
 @dataclass(frozen=True)
