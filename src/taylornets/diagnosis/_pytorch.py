@@ -13,7 +13,7 @@ import pandas as pd
 from taylornets import _checks, records, torch
 from taylornets._regime import Regime
 from taylornets.datafiles import Reading, read
-from taylornets.diagnosis._request import DiagnosisRequest, of_factory
+from taylornets.diagnosis._request import DiagnosisRequest
 from taylornets.diagnosis._user_model import TorchModel
 from taylornets.records import PageRecord, Section, Table, environment
 from taylornets.records.folders import prepare_folder
@@ -99,7 +99,7 @@ def diagnose_torch(
         with stage(progress, "reading"):
             torch.check(model.before, model.before if series else model.after, model.inputs)
     except _checks.ArgumentError as error:
-        raise of_factory(error, request) from None
+        raise _of_source(error, request) from None
     if not request.resume:
         prepare_folder(request.out, _OWN)
     title = request.where or f"{request.before} to {request.after}"
@@ -117,7 +117,7 @@ def diagnose_torch(
             else:
                 found = torch.regime(model.before, model.after, model.inputs, **settings)
         except _checks.ArgumentError as error:
-            raise of_factory(error, request) from None
+            raise _of_source(error, request) from None
     seconds = time.perf_counter() - begin
     record = _page(request, model, title, found, path, facts, seconds)
     records.save_page(request.out, record)
@@ -128,6 +128,14 @@ def diagnose_torch(
         {"status": "finished", "end": environment.now(), "timings": {"all": seconds}, "regime": last} | facts,
     )
     return record, found
+
+
+def _of_source(error: _checks.ArgumentError, request: DiagnosisRequest) -> _checks.ArgumentError:
+    """Attributes an error about the modules or the inputs to where they came from."""
+    if request.where:
+        return error.renamed(WHERE) if error.argument in ("module0", "module1", "inputs", "checkpoints") else error
+    names = {"module0": "before", "module1": "after", "inputs": "data"}
+    return error.renamed(names[error.argument]) if error.argument in names else error
 
 
 def _told(tell: Tell) -> Any:
