@@ -14,7 +14,7 @@ from taylornets import _checks, records, torch
 from taylornets._regime import Regime
 from taylornets.datafiles import Reading, read
 from taylornets.diagnosis._request import DiagnosisRequest
-from taylornets.diagnosis._user_model import TorchModel
+from taylornets.diagnosis._user_model import WHERE, TorchModel
 from taylornets.records import PageRecord, Section, Table, environment
 from taylornets.records.folders import prepare_folder
 from taylornets.records.progress import Progress, Tell, stage
