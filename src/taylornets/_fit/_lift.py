@@ -196,6 +196,7 @@ def pair_features(risk: Objective, pairs: Pairs, block: Any) -> tuple[Array, Arr
 
 @eqx.filter_jit
 def assemble(risk: Objective, point: DualPoint, found: Prox, pairs: Pairs) -> Evaluation:
+    """Computes outputs, residual and objective of `Θ`; features of the pairs are kept unless the objective is chunked."""
     prepared = risk.features
     stores = prepared.blocks.stored is not None
 

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from taylornets import _devices
-from taylornets._fit._newton import Direction, conjugate_gradients, solve_dense
+from taylornets._fit._newton import Direction, conjugate_gradients, curvature_product, solve_dense
 from taylornets._fit._result import FitHistory, FitResult, Status
 from taylornets.certificates import Certificate, dual_bound, weighted_sum
 from taylornets.objectives import Objective
@@ -131,7 +131,7 @@ def _direction(risk: Objective, point: _Point) -> Direction:
         return factor * risk.term(1, g - share * jnp.vdot(unit, g) * unit)
 
     def curved(v: Array) -> Array:
-        return risk.loss.hessian_product(point.f, risk.targets(), v) * risk.weights()[:, None]
+        return curvature_product(risk, point.f, v)
 
     tolerance = jnp.asarray(max(_TOLERANCE, 10 * float(jnp.finfo(point.f.dtype).eps)), point.f.dtype)
     return conjugate_gradients(product, curved, point.residual, tolerance)
