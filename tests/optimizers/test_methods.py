@@ -108,9 +108,15 @@ class TestFromZero:
         return tn.fit(net, x, y, model=model, penalty=1e-4, method=method, **settings), net
 
     def test_gradient_descent_stays(self):
-        result, _ = self.fit("gradient_descent")
+        result, _ = self.fit("gradient_descent", rank=1)
         assert not bool(jnp.any(result.w))
         assert result.status is tn.Status.GAP_REMAINS
+
+    def test_growing_copies_leave_the_saddle(self):
+        """A new copy along the negative eigenvector of the dual matrix leaves `W = 0`, which no gradient does."""
+        stays, _ = self.fit("gradient_descent", rank=1)
+        result, _ = self.fit("gradient_descent")
+        assert result.objective < 0.9 * stays.objective
 
     @pytest.mark.parametrize("method", ["perturbed_gradient_descent", "negative_curvature"])
     def test_others_reach_the_certified_optimum(self, method):
