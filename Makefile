@@ -11,7 +11,7 @@ OUT ?= reproduction
 # What provides PyTorch; a wheel without CUDA, for example, is TORCH=torch==2.13.0+cpu.
 TORCH := torch
 
-.PHONY: reproduce test test-torch lint bench newest lowest clean FORCE
+.PHONY: reproduce test test-all test-torch lint bench newest lowest clean FORCE
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "taylornets needs Python 3.11 or newer; set PYTHON=")'
@@ -33,6 +33,9 @@ reproduce: $(VENV)/.cli
 	$(BIN)/taylornets reproduce --out $(OUT)
 
 test: $(VENV)/.test
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow' $(TESTS)
+
+test-all: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
 
 test-torch: $(VENV)/.test

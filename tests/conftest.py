@@ -32,6 +32,9 @@ if os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") not in {"0", "fa
         _known_flags("--xla_cpu_use_fusion_emitters=false", "--xla_cpu_parallel_codegen_split_count=1"),
     )
 
+# Tests leave the user's cache of compiled programs alone.
+os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "0")
+
 # OpenBLAS starts a thread for each core in every process. With more processes than cores, threads that spin until the others
 # have their turn cost more than all of the linear algebra: one thread each; `OMP_NUM_THREADS=2` brings the others back.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -42,6 +45,17 @@ gc.set_threshold(100_000, 50, 100)
 
 _MAPS = Path("/proc/self/maps")
 _MOST_MAPS = 30_000
+
+
+_SLOW = Path(__file__).with_name("slow.txt")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the slow cases; those that other versions of a package do not generate are passed over."""
+    listed = frozenset(_SLOW.read_text().splitlines())
+    for item in items:
+        if item.nodeid in listed:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -14,7 +14,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "taylornets"
 
 LEVELS = {
-    "_checks": 0, "_devices": 0, "_discover": 0, "_files": 0, "_measures": 0, "_trees": 0,
+    "_checks": 0, "_devices": 0, "_discover": 0, "_errors": 0, "_files": 0, "_measures": 0, "_trees": 0,
     "_checkpoints": 1, "activations": 1, "datafiles": 1, "losses": 1, "penalties": 1, "records": 1, "series": 1,
     "statistics": 1,
     "expansion": 2, "report": 2, "two_layer": 2,
@@ -33,7 +33,7 @@ LEVELS = {
 # are checked, an objective is the risk of a model, and training for a bound returns what `fit` returns.
 NEIGHBORS = {
     ("expressivity", "targets"), ("learners", "targets"), ("sweeps", "learning"), ("_trees", "_checks"),
-    ("_devices", "_checks"), ("objectives", "models"), ("generalization", "_fit"),
+    ("_devices", "_checks"), ("_checks", "_errors"), ("objectives", "models"), ("generalization", "_fit"),
 }  # fmt: skip
 
 # Rooms that see less than what lies below them.
@@ -46,8 +46,7 @@ ONLY = {
 ROOF = LEVELS["learning"]
 
 # The places that import by name while the program runs: the command line, which must start without its extras, the helper
-# that imports every module of a room with a registry, the roof, which loads the estimators when they are asked for, and the
-# reader of checkpoints, which loads Orbax or safetensors, extras, where a checkpoint is of its kind.
+# that imports every module of a room with a registry, the roof, which loads its rooms when they are asked for, the
 # reader of checkpoints, which loads Orbax, an extra, where a checkpoint is of its kind, and the one place that loads PyTorch.
 DYNAMIC = {
     "__init__.py",

@@ -15,37 +15,38 @@ Example:
 """
 
 import importlib
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from taylornets import (
-    activations,
-    certificates,
-    compat,
-    dynamics,
-    expressivity,
-    generalization,
-    kernels,
-    learners,
-    losses,
-    models,
-    optimizers,
-    randomization,
-    targets,
-    torch,
-    training,
-)
-from taylornets._checks import ArgumentError
-from taylornets._fit import FitError, FitResult, Status, fit, fit_path
-from taylornets._regime import Regime, RegimePath, regime, regime_from_evaluations, regime_path
-from taylornets.certificates import Certificate, certify
-from taylornets.expansion import cost, explain, linearize, taylor_expand, taylor_terms
-from taylornets.objectives import Objective, objective
-from taylornets.optimizers import Stationarity, stationarity
-from taylornets.training import TaylorizedTraining, taylorized_training
-from taylornets.two_layer import TwoLayerNetwork
+from taylornets._errors import ArgumentError
 
 if TYPE_CHECKING:
+    from taylornets import (
+        activations,
+        certificates,
+        compat,
+        dynamics,
+        expressivity,
+        generalization,
+        kernels,
+        learners,
+        losses,
+        models,
+        optimizers,
+        randomization,
+        targets,
+        torch,
+        training,
+    )
+    from taylornets._fit import FitError, FitResult, Status, fit, fit_path
+    from taylornets._regime import Regime, RegimePath, regime, regime_from_evaluations, regime_path
+    from taylornets.certificates import Certificate, certify
     from taylornets.estimators import NTKClassifier, NTKRegressor, TaylorClassifier, TaylorRegressor, load, save
+    from taylornets.expansion import cost, explain, linearize, taylor_expand, taylor_terms
+    from taylornets.objectives import Objective, objective
+    from taylornets.optimizers import Stationarity, stationarity
+    from taylornets.training import TaylorizedTraining, taylorized_training
+    from taylornets.two_layer import TwoLayerNetwork
 
 __version__ = "0.1.0"
 
@@ -59,21 +60,34 @@ __all__ = [
     "taylor_expand", "taylor_terms", "taylorized_training", "torch", "training",
 ]  # fmt: skip
 
-# Imported on first access: only the estimators depend on scikit-learn.
-_ESTIMATORS = ("NTKClassifier", "NTKRegressor", "TaylorClassifier", "TaylorRegressor", "load", "save")
+# Imported on first access, so that a program waits only for the rooms that it uses. The other public names are rooms.
+_HOMES = {
+    "_fit": ("FitError", "FitResult", "Status", "fit", "fit_path"),
+    "_regime": ("Regime", "RegimePath", "regime", "regime_from_evaluations", "regime_path"),
+    "certificates": ("Certificate", "certify"),
+    "estimators": ("NTKClassifier", "NTKRegressor", "TaylorClassifier", "TaylorRegressor", "load", "save"),
+    "expansion": ("cost", "explain", "linearize", "taylor_expand", "taylor_terms"),
+    "objectives": ("Objective", "objective"),
+    "optimizers": ("Stationarity", "stationarity"),
+    "training": ("TaylorizedTraining", "taylorized_training"),
+    "two_layer": ("TwoLayerNetwork",),
+}
 
 
 def __getattr__(name: str) -> object:
-    if name != "estimators" and name not in _ESTIMATORS:
+    home = next((room for room, names in _HOMES.items() if name in names), name)
+    if home.startswith("__") or (home == name and find_spec(f"taylornets.{name}") is None):
         raise AttributeError(f"module 'taylornets' has no attribute {name!r}")
     try:
-        module = importlib.import_module("taylornets.estimators")
+        module = importlib.import_module(f"taylornets.{home}")
     except ModuleNotFoundError as error:
-        if error.name is not None and error.name.partition(".")[0] == "taylornets":
+        if home != "estimators" or error.name is None or error.name.partition(".")[0] == "taylornets":
             raise
         needed = f"taylornets.{name} needs scikit-learn and rich ({error.name!r} is missing): pip install 'taylornets[sklearn]'"
         raise ImportError(needed) from error
-    return module if name == "estimators" else getattr(module, name)
+    found = module if home == name else getattr(module, name)
+    globals()[name] = found
+    return found
 
 
 def __dir__() -> list[str]:

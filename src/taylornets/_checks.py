@@ -11,84 +11,12 @@ import numpy as np
 from jax.core import Tracer
 from jax.sharding import AxisType, Mesh, NamedSharding
 
+# Part of this module; apart, since the command line answers `--help` without importing JAX.
+from taylornets._errors import SHOWN, ArgumentError, Mends, cut, joined  # noqa: F401
+
 # Higher orders are almost certainly typos: tracing alone would take minutes.
 HIGHEST_ORDER = 256
-_LONGEST = 600  # characters of a message
-_SHOWN = 80  # characters of a value in a message
 _QUOTED = 60  # characters of a value from a file
-Mends = tuple[tuple[str, Any], ...]
-
-
-class ArgumentError(ValueError):
-    """An invalid argument; the message states its name, the expected value, the value passed and how to fix it.
-
-    A message has at most 600 characters: longer parts are truncated in the middle, so that the advice is kept. The attributes
-    are never truncated. To report the error under another argument name, call `renamed` instead of parsing the message.
-
-    Args:
-        argument: name of the argument, as the caller writes it.
-        expected: description of valid values, a noun phrase.
-        got: description of the value passed.
-        advice: how to fix the call, in full sentences. Arguments appear as in a call: `` `drop` `` or `` `order=2` ``.
-        mends: arguments that fix the call, as pairs of a name and a value, such as `(("drop", "id"),)`.
-        others: further errors of the same call, so that all of them are reported at once.
-
-    Attributes:
-        argument: as passed.
-        expected: as passed.
-        got: as passed.
-        advice: as passed.
-        mends: as passed.
-        others: as passed.
-
-    Example:
-        >>> import taylornets as tn
-        >>> error = tn.ArgumentError("order", "an integer ≥ 1", "0", "Use 2.")
-        >>> print(error)
-        order: expected an integer ≥ 1, got 0. Use 2.
-        >>> print(error.renamed("degree"))
-        degree: expected an integer ≥ 1, got 0. Use 2.
-    """
-
-    def __init__(
-        self, argument: str, expected: str, got: str, advice: str = "", mends: Mends = (),
-        others: tuple["ArgumentError", ...] = (),
-    ):  # fmt: skip
-        super().__init__(argument, expected, got, advice, mends, others)  # pickle and copy reconstruct from these
-        self.argument = argument
-        self.expected = expected
-        self.got = got
-        self.advice = advice
-        self.mends = mends
-        self.others = others
-
-    def __str__(self) -> str:
-        return "\n".join((self._line(), *map(str, self.others)))
-
-    def _line(self) -> str:
-        tail = f" {self.advice}" if self.advice else ""
-        room = max(_LONGEST - len(f"{self.argument}: expected , got .{tail}"), 2 * _SHOWN)
-        got = cut(self.got, max(room - len(self.expected), room // 2))
-        expected = cut(self.expected, room - len(got))
-        return f"{self.argument}: expected {expected}, got {got}.{tail}"[:_LONGEST]
-
-    def renamed(self, argument: str) -> "ArgumentError":
-        """Returns the same error under another argument name."""
-        return type(self)(argument, self.expected, self.got, self.advice, self.mends, self.others)
-
-
-def joined(errors: Iterable[ArgumentError]) -> ArgumentError:
-    """Returns one error that reports all `errors`, in their order; at least one."""
-    first, *others = errors
-    return ArgumentError(first.argument, first.expected, first.got, first.advice, first.mends, (*first.others, *others))
-
-
-def cut(text: str, length: int) -> str:
-    """Returns `text`, truncated in the middle if it is longer than `length`."""
-    if len(text) <= length:
-        return text
-    half = max((length - 5) // 2, 1)
-    return f"{text[:half]} ... {text[-half:]}"
 
 
 def shown(value: Any) -> str:
@@ -101,7 +29,7 @@ def shown(value: Any) -> str:
             return f"a {type(value).__name__} of {len(leaves)} arrays or values"
     if isinstance(value, Tracer) or callable(value):
         return f"a {type(value).__name__}"
-    return cut(" ".join(repr(value).split()), _SHOWN)
+    return cut(" ".join(repr(value).split()), SHOWN)
 
 
 def short(value: Any) -> str:

@@ -3,8 +3,6 @@
 import json
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -245,19 +243,6 @@ def test_command_computes_in_64_bits(run: Run, registry: Callable[..., None]):
     registry(zeta=look)
     run("reproduce", "--claim", "zeta")
     assert seen == [True]
-
-
-def test_slow_modules_are_not_imported_for_help():
-    script = (
-        "import sys\n"
-        "from taylornets.cli import main\n"
-        "try: main(['--help'])\n"
-        "except SystemExit: pass\n"
-        "slow = {'matplotlib', 'jinja2', 'sklearn', 'taylornets.reproduction'} & set(sys.modules)\n"
-        "sys.exit(f'imported: {slow}' if slow else 0)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 def test_codes_are_those_of_the_contract():

@@ -3,8 +3,8 @@
 Exit codes: 0 success, and every claim held; 1 the run finished, but a claim did not hold; 2 invalid request (one line on
 standard error); 3 the results are whole but could not be written; 130 interrupted.
 
-The libraries of the command line are optional extras, and those of the report are slow to import. This module therefore
-imports none of them: `load` is the only place where the command line imports a module lazily.
+The libraries of the command line are optional extras, and JAX and those of the report are slow to import: `--help` needs
+neither. This module therefore imports none of them: `load` is the only place where the command line imports a module lazily.
 """
 
 import importlib
@@ -14,7 +14,12 @@ from typing import Any, NoReturn
 
 
 def load(name: str) -> Any:
-    """Imports and returns a module of this package."""
+    """Imports and returns the module of this package with the work of a command, after JAX with its settings."""
+    _module("_compiled").prepare(_module("_root").settings.cache)
+    return _module(name)
+
+
+def _module(name: str) -> Any:
     return importlib.import_module(f"taylornets.cli.{name}")
 
 
@@ -28,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         SystemExit: always, with the exit code.
     """
     try:
-        code = load("_app").run(arguments)
+        code = _module("_app").run(arguments)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("taylornets"):
             raise

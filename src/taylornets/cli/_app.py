@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from taylornets._checks import ArgumentError
+from taylornets._errors import ArgumentError
 from taylornets.cli import _tables, load
 from taylornets.cli._options import After, Before, Groups, Pickle, Task, Text, number, once, whole
 from taylornets.cli._root import BROKEN, DONE, INTERRUPTED, NOT_WRITTEN, WRONG_REQUEST, app, words

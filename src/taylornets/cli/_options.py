@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from taylornets._checks import ArgumentError
+from taylornets._errors import ArgumentError
 
 Task = Annotated[
     str, typer.Option("--task", metavar="auto|classification|regression", help="Inferred from the target by default.")

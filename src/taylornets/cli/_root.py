@@ -1,9 +1,11 @@
 """The Typer application, its exit codes, and the arguments of the running command."""
 
-from importlib import metadata
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
+
+from taylornets import __version__
 
 DONE, BROKEN, WRONG_REQUEST, NOT_WRITTEN, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 130, 141
 
@@ -22,17 +24,31 @@ app = typer.Typer(
 words: list[str] = []
 
 
+@dataclass
+class Settings:
+    """Options that precede the command."""
+
+    cache: bool = True
+
+
+settings = Settings()
+
+
 def _version(asked: bool) -> bool:
     if asked:
-        print(f"taylornets {metadata.version('taylornets')}")
+        print(f"taylornets {__version__}")
         raise typer.Exit
     return asked
 
 
 @app.callback()
 def _root(
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001  # its callback exits
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Do not keep compiled programs in the user's cache folder.")
+    ] = False,
 ) -> None:
-    """Does nothing; the commands do the work."""
+    """Keeps the options; the commands do the work."""
+    settings.cache = not no_cache

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
 
-import jax
 import typer
 
 from taylornets import _files
-from taylornets._checks import ArgumentError
+from taylornets._errors import ArgumentError
 from taylornets.cli._root import BROKEN_PIPE, DONE, INTERRUPTED, NOT_WRITTEN, WRONG_REQUEST, app, words
 from taylornets.cli._streams import prepared
 from taylornets.cli._wording import translated, word
@@ -38,12 +37,11 @@ def _usage(error: typer.TyperException) -> str:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911  # one return per outcome
-    """Runs a command with float64 enabled and returns the exit code.
+    """Runs a command and returns the exit code.
 
     Args:
         arguments: command-line arguments after `taylornets`; defaults to `sys.argv[1:]`.
     """
-    jax.config.update("jax_enable_x64", True)
     words[:] = sys.argv[1:] if arguments is None else arguments
     commands = typer.main.get_group(app).commands
     if not words:

@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from taylornets._checks import ArgumentError
+from taylornets._errors import ArgumentError
 
 # For each function argument, candidate command parameters that set it; the first that the command has is used.
 _PARAMETERS = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from jax.typing import ArrayLike
-from scipy.stats import beta, binom
+from scipy.special import bdtr, betaincinv
 
 from taylornets import _checks
 from taylornets.generalization._kl import relative_entropy
@@ -177,7 +177,7 @@ def progressive(correct: ArrayLike, delta: float = 0.05) -> HoldOut:
 
 def clopper_pearson(wrong: int, rows: int, delta: float) -> float:
     """Returns the exact upper bound on a binomial probability."""
-    return 1.0 if wrong >= rows else float(beta.ppf(1 - delta, wrong + 1, rows - wrong))
+    return 1.0 if wrong >= rows else float(betaincinv(wrong + 1, rows - wrong, 1 - delta))
 
 
 def _booleans(argument: str, values: Any) -> np.ndarray:
@@ -195,7 +195,7 @@ def _bentkus(losses: np.ndarray, delta: float) -> float:
 
     def rejected(risk: float) -> bool:
         hoeffding = math.exp(-n * relative_entropy(mean, risk - mean))
-        return min(hoeffding, math.e * float(binom.cdf(count, n, risk))) < delta
+        return min(hoeffding, math.e * float(bdtr(count, n, risk))) < delta
 
     return _first(rejected, mean)
 
