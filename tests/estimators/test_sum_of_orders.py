@@ -39,21 +39,53 @@ def test_path_with_pairs(fitted: tuple[Any, np.ndarray, np.ndarray]):
 
 
 def test_bad_parameters(fitted: tuple[Any, np.ndarray, np.ndarray]):
-    model, x, y = fitted
+    _, x, y = fitted
     cases = [
         (tn.TaylorRegressor(order=(1, 1)), "model: expected each order once"),
-        (tn.TaylorRegressor(order=(1, 2), penalty="cv"), "penalty: expected a number λ2 or a pair"),
+        (tn.TaylorRegressor(order=(1, 2), penalty="best"), "penalty: expected one of 'cv'"),
         (tn.TaylorRegressor(order=(1, 2), penalty=(1.0, 2.0, 3.0)), "penalty: expected a number or a pair"),
-        (tn.TaylorRegressor(order=(1, 2), loss="huber"), "order: expected a single order except for the squared loss"),
+        (tn.TaylorRegressor(order=(1, 2), loss="hubert"), "Did you mean 'huber'"),
         (tn.TaylorRegressor(order=(1, 2), rank=2), "rank: expected 'auto' for a sum"),
         (tn.TaylorRegressor(order=(1, 2), power=2), "power: expected at least 4"),
         (
-            tn.TaylorClassifier(order=(1, 2)),
-            "order: expected a single order except for the squared loss, got a classifier",
+            tn.TaylorClassifier(order=(1, 2), prior_rows=0.2),
+            "prior_rows: expected None for a model that is not a single order",
         ),
     ]
     for estimator, message in cases:
         with pytest.raises(tn.ArgumentError, match=message):
             estimator.fit(x, y > 0 if isinstance(estimator, tn.TaylorClassifier) else y)
-    with pytest.raises(tn.ArgumentError, match="model: expected"):
-        model.certify(x, y)
+
+
+def test_certified_again(fitted: tuple[Any, np.ndarray, np.ndarray]):
+    model, x, y = fitted
+    again = model.certify(x, y)
+    assert float(again.primal) == pytest.approx(float(model.certificate_.primal), rel=1e-4)
+    assert float(again.dual) <= float(model.certificate_.primal)
+    assert float(model.certify(x, -y).relative_gap) > 0.1  # other data have another optimum
+
+
+def test_penalty_by_cross_validation(fitted: tuple[Any, np.ndarray, np.ndarray]):
+    _, x, y = fitted
+    model = tn.TaylorRegressor(
+        order=(1, 2), width=24, penalty="cv", penalties=(1e2, 1e-4), folds=3, activation="gelu", random_state=0
+    )
+    model.fit(x[:60], y[:60])
+    assert model.penalty_ == 1e-4
+    assert model.path_ is not None
+    assert [len(score) for score in model.path_["scores"]] == [2, 2]
+    assert model.score(x[60:], y[60:]) > 0.8
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_classes(fitted: tuple[Any, np.ndarray, np.ndarray], classes: int):
+    """Labels with a linear and an even part: the sum is better than either order, and its probabilities sum to 1."""
+    _, x, y = fitted
+    labels = np.digitize(y, np.quantile(y, np.arange(1, classes) / classes))
+    shared = {"width": 24, "penalty": 1e-4, "activation": "gelu", "random_state": 0}
+    model = tn.TaylorClassifier(order=(1, 2), **shared).fit(x, labels)
+    assert model.status_ == "CERTIFIED"
+    assert model.loss_ == ("logistic" if classes == 2 else "softmax")
+    np.testing.assert_allclose(model.predict_proba(x).sum(axis=1), 1, rtol=1e-6)
+    even = tn.TaylorClassifier(order=2, **shared).fit(x, labels)
+    assert model.score(x, labels) > even.score(x, labels)

@@ -112,6 +112,65 @@ def test_a_kernel_as_the_linear_block():
         own.predict(new, linear_kernel=cross)
 
 
+LOSSES: dict[str, tuple[int, bool]] = {"logistic": (1, True), "huber": (2, False), "softmax": (3, True)}
+
+
+def labels(y: Any, loss: str) -> Any:
+    """The targets of `problem` in the form of a loss."""
+    return {"logistic": jnp.where(y > 0, 1.0, -1.0), "softmax": jnp.argmax(y, axis=1)}.get(loss, y)
+
+
+def value_of(loss: str, f: Any, y: Any) -> Any:
+    """Mean losses, from the definitions."""
+    if loss == "logistic":
+        return jnp.mean(jnp.sum(jnp.log1p(jnp.exp(-y * f)), axis=1))
+    if loss == "softmax":
+        return jnp.mean(jax.nn.logsumexp(f, axis=1) - f[jnp.arange(len(y)), y])
+    size = jnp.abs(f - y)
+    return jnp.mean(jnp.sum(jnp.where(size <= 1, size**2 / 2, size - 0.5), axis=1))
+
+
+@pytest.mark.parametrize(("loss", "rows"), [("logistic", 60), ("logistic", 310), ("huber", 60), ("softmax", 60)])
+def test_other_losses(loss: str, rows: int):
+    """A gap of 1e-8, a value from the definitions that is stationary in both blocks, and `certify` of the pair agrees."""
+    outputs, symmetric = LOSSES[loss]
+    net, x, y = problem(n=rows, m=16, outputs=outputs, symmetric=symmetric)
+    y, (first, second) = labels(y, loss), (1e-3, 1e-5)
+    result = tn.fit(net, x, y, model="linear+quadratic", loss=loss, penalty=(first, second), power=4)
+    assert result.status.name == "CERTIFIED"
+
+    def definition(v: Any, w: Any) -> Any:
+        f = net.term(1, v, x) + net.term(2, w, x) + net.term(0, 0 * net.w0, x)
+        squares = jnp.sum(w.reshape(net.width, -1) ** 2, axis=1)
+        return value_of(loss, f, y) + first * jnp.sum(v**2) + second * jnp.sum(squares**2)
+
+    assert result.objective == pytest.approx(float(definition(*result.w)), rel=1e-12)
+    noise = [0.1 * jax.random.normal(jax.random.key(5), part.shape) for part in result.w]
+    slopes, elsewhere = (jax.grad(definition, (0, 1))(*point) for point in (result.w, noise))
+    for slope, other in zip(slopes, elsewhere, strict=True):
+        assert float(jnp.linalg.norm(slope)) <= 1e-3 * float(jnp.linalg.norm(other))
+    again = tn.certify(
+        net, result.w, x, y, model=(1, 2), loss=loss, penalty=(first, second), power=4,
+        dual_vector=result.certificate.dual_vector,
+    )  # fmt: skip
+    assert float(again.primal) == pytest.approx(result.objective, rel=1e-12)
+    assert float(again.relative_gap) <= 1e-8
+    # The dual value is a lower bound for every pair, and another dual vector certifies less.
+    assert float(again.dual) <= min(float(definition(*noise)), float(definition(0 * result.w[0], result.w[1])))
+    worse = tn.certify(net, result.w, x, y, model=(1, 2), loss=loss, penalty=(first, second), power=4,
+                       dual_vector=result.certificate.dual_vector[::-1])  # fmt: skip
+    assert float(worse.relative_gap) > 1e-3
+
+
+def test_a_weak_quadratic_block_leaves_logistic_ridge_regression():
+    """Where the quadratic block is too expensive, the sum is the linear model."""
+    net, x, y = problem(n=50)
+    signs = labels(y, "logistic")
+    both = tn.fit(net, x, signs, model=(1, 2), loss="logistic", penalty=(1e-3, 1e6), power=4)
+    alone = tn.fit(net, x, signs, model="linear", loss="logistic", penalty=1e-3, power=2)
+    assert both.objective == pytest.approx(alone.objective, rel=1e-6)
+
+
 def test_more_examples_than_fit_a_dense_newton_matrix():
     net, x, y = problem(n=310)
     path = tn.fit_path(net, x, y, (1e-4, 1e-5), model="linear+quadratic", power=4)
@@ -138,8 +197,9 @@ BAD = {
     "penalties": ({"penalty": (1.0, 1.0, 1.0)}, "penalty: expected a number or a pair, got 3 numbers"),
     "no linear penalty": ({"penalty": (0.0, 1.0)}, r"penalty\[0\]: expected a finite number > 0, got 0"),
     "power": ({"power": (3, 4)}, r"power: expected a number or a pair \(2, p\)"),
-    "loss": ({"loss": "huber"}, "loss: expected 'squared' for model='linear[+]quadratic'"),
+    "loss": ({"loss": "hubert"}, "loss: expected one of .*got 'hubert'. Did you mean 'huber'"),
     "method": ({"method": "lbfgs"}, "method: expected 'auto' or 'dual_newton'.*stalls far from the optimum"),
+    "no pair to certify": ({"certify": X}, r"w: expected a pair \(V, W\) for model='linear[+]quadratic'"),
     "rank": ({"rank": 1}, "rank: expected 'auto' for model='linear[+]quadratic'"),
     "kernel shape": ({"linear_kernel": np.eye(3)}, "linear_kernel: expected shape"),
     "kernel not symmetric": (
@@ -156,6 +216,9 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_bad_input(case: str):
-    options, message = BAD[case]
+    options, message = dict(BAD[case][0]), BAD[case][1]
+    shared: dict[str, Any] = {"model": "linear+quadratic", "penalty": 1.0, "power": 4}
+    before = [options.pop("certify")] if "certify" in options else []
+    call: Any = tn.certify if before else tn.fit
     with pytest.raises(tn.ArgumentError, match=message):
-        tn.fit(NET, X, Y, **({"model": "linear+quadratic", "penalty": 1.0, "power": 4} | options))
+        call(NET, *before, X, Y, **(shared | options))

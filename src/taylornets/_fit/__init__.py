@@ -9,9 +9,6 @@ from taylornets._fit._result import FitError as FitError
 from taylornets._fit._result import FitHistory as FitHistory
 from taylornets._fit._result import FitResult as FitResult
 from taylornets._fit._result import Status as Status
-from taylornets._fit._sum import SUM as SUM
-from taylornets._fit._sum import SumProblem as SumProblem
-from taylornets._fit._sum import is_sum as is_sum
-from taylornets._fit._sum import strengths as strengths
+from taylornets._fit._sum import sum_path as sum_path
 from taylornets._fit._train import Rank as Rank
 from taylornets._fit._train import close_gap as close_gap

@@ -42,17 +42,18 @@ _INSIDE = 0.9  # largest multiple of the first dual vector relative to the end o
 
 
 class _Bounds(NamedTuple):
-    """The best bounds so far: `primal` with its minimizer, `dual` with its dual vector."""
+    """The best bounds so far: `primal` with its minimizer and the point that it comes from, `dual` with its dual vector."""
 
     primal: float
     found: Prox
+    point: DualPoint
     dual: float
     vector: Array
 
     @classmethod
     def of(cls, state: Evaluation) -> "_Bounds":
         primal, dual = _numbers(state.primal, state.point.dual)
-        return cls(primal, state.prox, dual, state.point.dual_vector)
+        return cls(primal, state.prox, state.point, dual, state.point.dual_vector)
 
     @property
     def gap(self) -> float:
@@ -62,7 +63,7 @@ class _Bounds(NamedTuple):
         bounds = self
         primal, dual = _numbers(state.primal, state.point.dual)
         if primal < bounds.primal:
-            bounds = bounds._replace(primal=primal, found=state.prox)
+            bounds = bounds._replace(primal=primal, found=state.prox, point=state.point)
         if dual > bounds.dual:
             bounds = bounds._replace(dual=dual, vector=state.point.dual_vector)
         return bounds
@@ -89,7 +90,38 @@ def dual_newton(
     Returns:
         The result; `w` has the least number of copies with which the certificate holds.
     """
-    run = _Run(risk, w)
+    found = solve_lift(risk, w, tol=tol, max_steps=max_steps, on_check=on_check)
+    certificate = certify_objective(risk, found.w, found.dual_vector)
+    found.history.close(certificate)
+    status = found.status
+    if status is Status.CERTIFIED and float(certificate.relative_gap) > tol:
+        status = Status.GAP_REMAINS
+    primal = float(certificate.primal)
+    return FitResult(found.w, primal, certificate, status, found.steps, found.history, net=risk.net, model=risk.model)
+
+
+class LiftSolution(NamedTuple):
+    """The displacement `w`, the dual vector `nu` from which it was computed, the best dual vector, and how the run ended."""
+
+    w: Array
+    nu: Array
+    dual_vector: Array
+    status: Status
+    steps: int
+    history: FitHistory
+
+
+def solve_lift(
+    risk: Objective,
+    w: Array | None,
+    *,
+    tol: float,
+    max_steps: int,
+    on_check: Callable[[FitHistory], None] | None = None,
+    outputs: Array | None = None,
+) -> LiftSolution:
+    """Runs the method; arguments as in `dual_newton`, and optionally the initial outputs, by default those of `w`."""
+    run = _Run(risk, w, outputs)
     history, began = FitHistory(), time.perf_counter()
     status = None
     while status is None:
@@ -105,20 +137,15 @@ def dual_newton(
             status = Status.MAX_STEPS
         else:
             run.newton_step()
-    w = displacement_of(risk, run.point, run.bounds.found, run.bounds.dual, tol, run.size)
-    certificate = certify_objective(risk, w, run.bounds.vector)
-    history.objective[-1], history.relative_gap[-1] = float(certificate.primal), float(certificate.relative_gap)
-    if status is Status.CERTIFIED and float(certificate.relative_gap) > tol:
-        status = Status.GAP_REMAINS
-    return FitResult(
-        w, float(certificate.primal), certificate, status, run.steps, history, net=risk.net, model=risk.model
-    )
+    best = run.bounds
+    w = displacement_of(risk, best.point, best.found, best.dual, tol, run.size)
+    return LiftSolution(w, best.point.nu, best.vector, status, run.steps, history)
 
 
 class _Run:
     """The mutable state of a run: the current point and centers, the best bounds, and the schedule."""
 
-    def __init__(self, risk: Objective, w: Array | None):
+    def __init__(self, risk: Objective, w: Array | None, outputs: Array | None):
         self.risk = risk
         self.kappa, self.steps, self.idle = _KAPPA, 0, 0
         self._inner = self._backtracks = 0
@@ -126,7 +153,9 @@ class _Run:
         # Small problems use one length of the list of pairs, and so compile once.
         self.size = entries if is_dense(risk, entries) else None
         self._centers = _lifted(jnp.zeros_like(risk.net.w0) if w is None else w)
-        f = _cold_outputs(risk) if w is None else risk.outputs(w)
+        f = outputs
+        if f is None:
+            f = _cold_outputs(risk) if w is None else risk.outputs(w)
         self.point = dual_point(risk, f)
         self._slope = self._penalty_slope(self.point.total)
         self._state = self._evaluate()

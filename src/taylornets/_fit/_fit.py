@@ -7,10 +7,10 @@ from jaxtyping import PRNGKeyArray
 
 from taylornets import _checks, losses
 from taylornets._fit._result import FitError, FitResult
-from taylornets._fit._sum import SumProblem, check_sum, initial_block, is_sum
+from taylornets._fit._sum import check_sum, initial_block, train_sum
 from taylornets._fit._train import Rank, train
 from taylornets.models import ModelLike
-from taylornets.objectives import Objective, objective
+from taylornets.objectives import Objective, is_sum, objective, sum_objective
 from taylornets.optimizers import Method
 from taylornets.two_layer import TwoLayerNetwork
 
@@ -43,7 +43,7 @@ def fit(
         y: targets in the form the loss expects.
         model: `"quadratic"`, `"randomized"`, `"linear"`, `"full"`, an integer `k ≥ 1` for the single term of order `k`, or
             a randomization such as `SignedMoments(3)`; see `taylornets.objective`. `"linear+quadratic"` or `(1, 2)` is the sum
-            of both terms, each with its own displacement (squared loss).
+            of both terms, each with its own displacement.
         loss: a name of `taylornets.losses`, or a loss.
         penalty: `λ > 0`; of a sum, a pair `(λ1, λ2)`, or a number `λ2` with `λ1 = 100 λ2`.
         power: `p ≥ 2k`; of a sum, that of the quadratic block, or a pair `(2, p)`.
@@ -95,8 +95,8 @@ def fit(
     if is_sum(model):
         shared: dict[str, Any] = {"chunk_size": chunk_size, "sample_weight": sample_weight}
         check_sum(method, rank)
-        problem = SumProblem.of(net, x, y, loss=loss, power=power, kernel=linear_kernel, **shared)
-        result = problem.solve(penalty, initial_block(problem, w_init), tol=tol, max_steps=max_steps)
+        risk = sum_objective(net, x, y, loss=loss, penalty=penalty, power=power, kernel=linear_kernel, **shared)
+        result = train_sum(risk, initial_block(risk, w_init), tol=tol, max_steps=max_steps)
         if throw and result.status.is_failure:
             raise FitError(result)
         return result

@@ -37,7 +37,8 @@ class DualPoint(NamedTuple):
     """The quantities that depend on the outputs `f` alone; `ν_i = p_i ℓ'(f_i)` is in the domain of the conjugate.
 
     `moments` are the matrices `M_r(ν)` of all units. `dual` is `max_t D(tν)`, `dual_vector` its `tν`, and `total` the number
-    `C(tν)` of theory 5. `fenchel` is `Σ_i p_i (ℓ(f_i) - ⟨ℓ'(f_i), f_i⟩) = -Σ_i p_i ℓ*(ν_i/p_i)`.
+    `C(tν)` of theory 5. `fenchel` is `Σ_i p_i (ℓ(f_i) - ⟨ℓ'(f_i), f_i⟩) = -Σ_i p_i ℓ*(ν_i/p_i)`, less the cost of a linear
+    block; `f` includes the outputs of that block.
     """
 
     f: Float[Array, "n outputs"]
@@ -85,7 +86,7 @@ class Evaluation(NamedTuple):
     """The state of the method at `f` for given centers.
 
     `residual` is `F(f) = f - f_Θ`, minus the gradient of the dual function `D_ε` in `ν`; `proximal_dual` is `D_ε`; `primal` is
-    the objective of `Θ`.
+    the objective of `Θ`, and of the linear block of `ν` if there is one.
     """
 
     point: DualPoint
@@ -112,6 +113,8 @@ def _moments_of(risk: Objective, f: Float[Array, "n outputs"]) -> tuple[Array, A
     spectra = risk.features.eigvalsh(half)
     suprema = risk.net.both_halves(jnp.maximum(-spectra[:, 0], 0), jnp.maximum(spectra[:, -1], 0))
     fenchel = weighted_sum(risk, risk.loss.value(f, risk.targets()) - jnp.sum(slopes * f, axis=1))
+    if risk.block is not None:
+        fenchel = fenchel - risk.block.cost(nu)
     return nu, risk.net.both_halves(half, -half), suprema, fenchel
 
 
@@ -209,9 +212,12 @@ def assemble(risk: Objective, point: DualPoint, found: Prox, pairs: Pairs) -> Ev
     lifted = prepared.unblock(outputs)
     if not risk.net.symmetric:
         lifted = lifted + risk.initial_outputs()
-    risk_value = weighted_sum(risk, risk.loss.value(lifted, risk.targets()))
     proximal = point.fenchel + jnp.sum(point.nu * lifted) + found.penalty + found.distance
-    return Evaluation(point, found, pairs, features, point.f - lifted, proximal, risk_value + found.penalty)
+    total, penalty = lifted, found.penalty
+    if risk.block is not None:
+        total, penalty = lifted + risk.block.outputs(point.nu), penalty + risk.block.cost(point.nu)
+    primal = weighted_sum(risk, risk.loss.value(total, risk.targets())) + penalty
+    return Evaluation(point, found, pairs, features, point.f - total, proximal, primal)
 
 
 def truncated(risk: Objective, found: Prox, rank: int) -> Prox:

@@ -122,12 +122,23 @@ def product(risk: Objective, state: Evaluation, rotation: _Rotation, v: Float[Ar
 @eqx.filter_jit
 def _conjugate_gradients(risk: Objective, state: Evaluation, tolerance: Array) -> Direction:
     rotation = _rotation(state)
-    return conjugate_gradients(
-        lambda v: product(risk, state, rotation, v),
-        lambda v: curvature_product(risk, state.point.f, v),
-        state.residual,
-        tolerance,
-    )
+
+    def operator(v: Array) -> Array:
+        return product(risk, state, rotation, v)
+
+    def curved(v: Array) -> Array:
+        return curvature_product(risk, state.point.f, v)
+
+    if risk.block is None:
+        return conjugate_gradients(operator, curved, state.residual, tolerance)
+    # (I + (𝒢 + 𝒦)H) δf = -F with B = I + 𝒦H is (I + 𝒢 H B⁻¹) (B δf) = -F, and H B⁻¹ is symmetric positive semidefinite.
+    factors = jax.scipy.linalg.lu_factor(_newton_matrix(risk, _block_operator(risk), state.point.f))
+
+    def solved(v: Array) -> Array:
+        return jax.scipy.linalg.lu_solve(factors, v.reshape(-1)).reshape(v.shape)
+
+    found = conjugate_gradients(operator, lambda v: curved(solved(v)), state.residual, tolerance)
+    return found._replace(f=solved(found.f))
 
 
 def conjugate_gradients(
@@ -178,23 +189,30 @@ def dense_operator(risk: Objective, state: Evaluation) -> Float[Array, "n output
 
 @eqx.filter_jit
 def _dense(risk: Objective, state: Evaluation) -> Direction:
-    return solve_dense(risk, dense_operator(risk, state), state.point.f, state.residual)
+    operator = dense_operator(risk, state)
+    if risk.block is not None:
+        operator = operator + _block_operator(risk)
+    return solve_dense(risk, operator, state.point.f, state.residual)
+
+
+def _block_operator(risk: Objective) -> Float[Array, "n outputs n outputs"]:
+    """Returns `𝒦 = K/(2λ1)`, minus the derivative of the outputs of the linear block in `ν`."""
+    n, outputs = risk.count, risk.net.outputs
+    return (risk.block.gram / (2 * risk.block.strength)).reshape(n, outputs, n, outputs)
 
 
 def solve_dense(
     risk: Objective, operator: Float[Array, "n outputs n outputs"], f: Array, target: Float[Array, "n outputs"]
 ) -> Direction:
     """Solves `(I + 𝒢 H) δf = -F` for an operator `𝒢` in an array."""
-    n, outputs = target.shape
-    if risk.loss.coupled:  # a dense Hessian
-        units = jnp.eye(n * outputs, dtype=target.dtype).reshape(-1, n, outputs)
-        hessian = jax.vmap(lambda unit: curvature_product(risk, f, unit))(units).reshape(n * outputs, n * outputs)
-        matrix = operator.reshape(n * outputs, n * outputs) @ hessian.T + jnp.eye(n * outputs, dtype=target.dtype)
-        change = -jnp.linalg.solve(matrix, target.reshape(-1)).reshape(n, outputs)
-        return Direction(change, -jnp.vdot(curvature_product(risk, f, target), change), jnp.zeros((), jnp.int32))
-    units = jnp.eye(outputs, dtype=target.dtype)
-    curvature = jax.vmap(lambda unit: curvature_product(risk, f, jnp.broadcast_to(unit, target.shape)), out_axes=-1)
-    matrix = jnp.einsum("icjd,jde->icje", operator, curvature(units)).reshape(n * outputs, n * outputs)
-    matrix = matrix + jnp.eye(n * outputs, dtype=matrix.dtype)
-    change = -jnp.linalg.solve(matrix, target.reshape(-1)).reshape(n, outputs)
+    change = -jnp.linalg.solve(_newton_matrix(risk, operator, f), target.reshape(-1)).reshape(target.shape)
     return Direction(change, -jnp.vdot(curvature_product(risk, f, target), change), jnp.zeros((), jnp.int32))
+
+
+def _newton_matrix(risk: Objective, operator: Float[Array, "n outputs n outputs"], f: Array) -> Float[Array, "nC nC"]:
+    """Returns `I + 𝒢 H`; `H` couples the outputs of an example only."""
+    n, outputs = f.shape
+    units = jnp.eye(outputs, dtype=f.dtype)
+    curvature = jax.vmap(lambda unit: curvature_product(risk, f, jnp.broadcast_to(unit, f.shape)), out_axes=-1)
+    matrix = jnp.einsum("icjd,jde->icje", operator, curvature(units)).reshape(n * outputs, n * outputs)
+    return matrix + jnp.eye(n * outputs, dtype=matrix.dtype)

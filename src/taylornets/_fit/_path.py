@@ -11,10 +11,10 @@ from jaxtyping import Array, PRNGKeyArray
 from taylornets import _checks, losses
 from taylornets._fit._fit import check_copies, check_settings
 from taylornets._fit._result import FitError, FitResult
-from taylornets._fit._sum import SumProblem, check_sum, initial_block, is_sum
+from taylornets._fit._sum import check_sum, initial_block, sum_path
 from taylornets._fit._train import Rank, train
 from taylornets.models import ModelLike
-from taylornets.objectives import Objective, objective
+from taylornets.objectives import Objective, is_sum, objective, sum_objective
 from taylornets.optimizers import Method
 from taylornets.two_layer import TwoLayerNetwork
 
@@ -86,8 +86,9 @@ def fit_path(
     if is_sum(model):
         check_sum(method, rank)
         shared: dict[str, Any] = {"chunk_size": chunk_size, "sample_weight": sample_weight}
-        problem = SumProblem.of(net, x, y, loss=loss, power=power, kernel=linear_kernel, **shared)
-        return _kept(problem.path(penalties, initial_block(problem, w_init), tol=tol, max_steps=max_steps), throw)
+        first = penalties[0]
+        risk = sum_objective(net, x, y, loss=loss, penalty=first, power=power, kernel=linear_kernel, **shared)
+        return _kept(sum_path(risk, penalties, initial_block(risk, w_init), tol=tol, max_steps=max_steps), throw)
     for penalty in penalties:
         _checks.positive("penalties", penalty)
     single: Any = model  # a sum has returned above

@@ -114,6 +114,10 @@ class FitHistory:
         self.seconds.append(seconds)
         self.relative_gap.append(gap)
 
+    def close(self, certificate: Certificate) -> None:
+        """Replaces the last bounds by those of the certificate of the result."""
+        self.objective[-1], self.relative_gap[-1] = float(certificate.primal), float(certificate.relative_gap)
+
 
 @dataclass(frozen=True)
 class FitResult:

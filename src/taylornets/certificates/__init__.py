@@ -12,6 +12,7 @@ from taylornets.certificates._bounds import default_tolerance as default_toleran
 from taylornets.certificates._bounds import weighted_sum as weighted_sum
 from taylornets.certificates._dual import Certificate, certify
 from taylornets.certificates._dual import certify_objective as certify_objective
+from taylornets.certificates._dual import certify_sum as certify_sum
 from taylornets.certificates._dual import dual_bound as dual_bound
 from taylornets.certificates._landscape import Inequality as Inequality
 from taylornets.certificates._landscape import Landscape as Landscape

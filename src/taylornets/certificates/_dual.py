@@ -20,7 +20,7 @@ magnitudes of its terms, so that the certificate remains valid in floating-point
 relative in float64 and about 1e-4 in float32.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -40,7 +40,7 @@ from taylornets.certificates._bounds import (
 )
 from taylornets.certificates._randomized import randomized_bound
 from taylornets.models import Model, ModelLike
-from taylornets.objectives import Objective, objective
+from taylornets.objectives import SUM, Objective, is_sum, linear_outputs, objective, sum_objective, value_of_sum
 from taylornets.penalties import GroupPenalty
 from taylornets.two_layer import TwoLayerNetwork
 
@@ -91,14 +91,14 @@ class Certificate(eqx.Module):
 
 def certify(
     net: TwoLayerNetwork,
-    w: Array,
+    w: Any,
     x: ArrayLike,
     y: Any,
     *,
     loss: str | losses.Loss = "squared",
-    penalty: float | Array,
-    power: float = 8,
-    model: ModelLike = "quadratic",
+    penalty: Any,
+    power: Any = 8,
+    model: ModelLike | tuple[int, ...] = "quadratic",
     dual_vector: ArrayLike | None = None,
     chunk_size: int | None = None,
     sample_weight: ArrayLike | None = None,
@@ -107,14 +107,15 @@ def certify(
 
     Args:
         net: the network.
-        w: any displacement, optimal or not, shape `(m, d)`, or `(m, R, d)` for the quadratic model.
+        w: any displacement, optimal or not, shape `(m, d)`, or `(m, R, d)` for the quadratic model; for the sum, `(V, W)`.
         x: examples, shape `(n, d)`.
         y: targets in the form the loss expects.
         loss: a name of `taylornets.losses`, or a loss.
-        penalty: `λ > 0`.
-        power: `p`; at least 4 for the quadratic and randomized models, 2 for the linear model.
+        penalty: `λ > 0`; of a sum as in `taylornets.fit`.
+        power: `p`; at least 4 for the quadratic and randomized models, 2 for the linear model; of a sum as in `fit`.
         model: `"quadratic"`, `"linear"` (the ridge dual), or `"randomized"` (the bound then includes the coupling error,
-            which decreases as `m^{-1/2}`; it holds for every displacement, not only in a ball).
+            which decreases as `m^{-1/2}`; it holds for every displacement, not only in a ball). `"linear+quadratic"` or
+            `(1, 2)`: the bound holds for all pairs of displacements.
         dual_vector: `ν`, shape `(n, outputs)`, for example from a solution of higher rank; by default the derivative of the
             loss at `w` times the example weights (`1/n` if unweighted). Both are optimized over a scalar multiple.
         chunk_size: see `TwoLayerNetwork.prepare`.
@@ -136,16 +137,32 @@ def certify(
         >>> bool(tn.certify(net, 0.1 * net.w0, x, x[:, 0], penalty=1e-3).gap >= 0)
         True
     """
-    if not models.get(model).certifiable:
+    shared: dict[str, Any] = {
+        "loss": loss, "penalty": penalty, "power": power, "chunk_size": chunk_size, "sample_weight": sample_weight,
+    }  # fmt: skip
+    together, single = is_sum(model), cast("Any", model)
+    if not together and not models.get(single).certifiable:
         _checks.choice("model", model, models.names(certifiable=True), _NO_CERTIFICATE)
-    risk = objective(
-        net, x, y, model=model, loss=loss, penalty=penalty, power=power, chunk_size=chunk_size,
-        sample_weight=sample_weight,
-    )  # fmt: skip
+    risk = sum_objective(net, x, y, **shared) if together else objective(net, x, y, model=single, **shared)
     if dual_vector is not None:
         dual_vector = _checks.array("dual_vector", dual_vector, (risk.count, net.outputs))
+    if together:
+        return certify_sum(risk, w, dual_vector)
     w = risk.displacement(w)  # here, while its values can still be checked
     return certify_objective(risk, w, dual_vector)
+
+
+@_devices.exact
+def certify_sum(risk: Objective, w: Any, dual_vector: Array | None = None) -> Certificate:
+    """Computes the certificate of a prepared sum at a pair of displacements; see `certify`."""
+    if not isinstance(w, tuple | list) or len(w) != 2:
+        raise _checks.ArgumentError("w", f"a pair (V, W) for model={SUM!r}", _checks.shown(w))
+    v = _checks.array("w[0]", w[0], (risk.net.width, risk.net.inputs))
+    block = risk.displacement(w[1])
+    if dual_vector is None:
+        slopes = risk.loss.derivative(risk.outputs(block) + linear_outputs(risk, v), risk.targets())
+        dual_vector = slopes * risk.weights()[:, None]
+    return Certificate(value_of_sum(risk, v, block), *dual_bound(risk, dual_vector))
 
 
 @_devices.exact
@@ -200,9 +217,11 @@ def _best_multiple(
     constant = initial_inner(risk, dual_vector)
     # `s` stands for `‖W‖_{2,2k}^k`. The conjugate of order 2 is taken in `s = ‖W‖_{2,4}²`; every `q` is one of its powers.
     penalty = GroupPenalty(2, 2 * risk.penalty.power / risk.order)
+    linear = 0.0 if risk.block is None else risk.block.cost(dual_vector)
 
     def value(t: Array) -> Array:
-        return -mean_conjugate(risk, t * slopes) + t * constant - penalty.conjugate(t * total, risk.strength)
+        quadratic = penalty.conjugate(t * total, risk.strength)
+        return -mean_conjugate(risk, t * slopes) + t * constant - quadratic - t**2 * linear
 
     _, high = loss.scale_range(slopes, y)
     limit = jnp.minimum(jnp.asarray(high, total.dtype), _LARGEST_MULTIPLE)
@@ -215,6 +234,8 @@ def _best_multiple(
     magnitude = (
         conjugate_magnitude(risk, t * slopes) + jnp.abs(t * constant) + penalty.conjugate(t * total, risk.strength)
     )
+    if risk.block is not None:
+        magnitude = magnitude + t**2 * risk.block.magnitude(dual_vector)
     return values[best] - rounding_allowance(risk, magnitude), t * dual_vector
 
 

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import jax
 import platformdirs
@@ -18,10 +19,11 @@ def prepare(cache: bool) -> None:
     Args:
         cache: False with `--no-cache`.
     """
-    jax.config.update("jax_enable_x64", True)
+    config: Any = jax.config
+    config.update("jax_enable_x64", True)
     if not cache:
-        jax.config.update("jax_enable_compilation_cache", False)
-    if not jax.config.jax_enable_compilation_cache or jax.config.jax_compilation_cache_dir:
+        config.update("jax_enable_compilation_cache", False)
+    if not config.jax_enable_compilation_cache or config.jax_compilation_cache_dir:
         return
     folder = platformdirs.user_cache_path("taylornets") / "compiled"
     if not _writable(folder):
@@ -33,7 +35,7 @@ def prepare(cache: bool) -> None:
         "jax_persistent_cache_min_entry_size_bytes": 0,
     }
     for name, value in settings.items():
-        jax.config.update(name, value)
+        config.update(name, value)
         os.environ.setdefault(name.upper(), str(value))  # for the processes of `reproduce` and `sweep`
 
 

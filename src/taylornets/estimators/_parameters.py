@@ -3,12 +3,11 @@
 from typing import Any
 
 import numpy as np
-from sklearn.base import is_classifier
 
-from taylornets import _checks, activations, losses, models
-from taylornets._fit import SUM, is_sum, strengths
+from taylornets import _checks, activations, models
 from taylornets.estimators._representation import REPRESENTATIONS, top_activation
 from taylornets.estimators._solve import TaylorSettings
+from taylornets.objectives import SUM, is_sum, strengths
 
 SCALINGS = ("sphere", "ball")
 # Targets are scaled so that risks are near 1 at w = 0; one grid therefore suits all data.
@@ -57,15 +56,11 @@ def settings_of(estimator: Any) -> TaylorSettings:
 
 def _settings_of_sum(estimator: Any) -> TaylorSettings:
     """Returns the checked parameters of the sum of orders 1 and 2."""
-    if is_classifier(estimator) or (estimator.loss != "auto" and not losses.get(estimator.loss).quadratic):
-        got = "a classifier" if is_classifier(estimator) else f"loss={estimator.loss!r}"
-        raise _checks.ArgumentError("order", "a single order except for the squared loss", got, "Use an integer.")
     if isinstance(estimator.penalty, str):
-        advice = "Compare penalties with `fit_path`."
-        raise _checks.ArgumentError(
-            "penalty", "a number λ2 or a pair (λ1, λ2) for a sum", repr(estimator.penalty), advice
-        )
-    strengths(estimator.penalty)
+        _checks.choice("penalty", estimator.penalty, ("cv",))
+    else:
+        strengths(estimator.penalty)
+    path_of(estimator)
     if estimator.rank != "auto":
         raise _checks.ArgumentError("rank", "'auto' for a sum, whose rank is found", repr(estimator.rank))
     power = 4.0 if estimator.power is None else estimator.power

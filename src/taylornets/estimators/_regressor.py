@@ -22,7 +22,7 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
 
     Args:
         order: `k`, the order of the Taylor term: 1 is the linearized (NTK) model, 2 the quadratic model. `(1, 2)` is their sum,
-            each with its own displacement and penalty (theory 12), for the squared loss.
+            each with its own displacement and penalty (theory 12).
         width: hidden units `m`, an even number.
         activation: a name of `taylornets.activations.names()`.
         penalty: `λ > 0`, or `"cv"` to select it from `penalties` by cross-validation with warm starts. The scaling of all rows

@@ -18,21 +18,21 @@ from taylornets._fit import (
     FitHistory,
     FitResult,
     Rank,
-    SumProblem,
     close_gap,
-    is_sum,
     minimize,
     regularization_path,
+    sum_path,
 )
-from taylornets.certificates import Certificate, certify_objective
+from taylornets.certificates import Certificate, certify_objective, certify_sum, weighted_sum
 from taylornets.estimators._data import Scaling, TrainingData, columns_for, filled, rows_for
 from taylornets.estimators._representation import Stored
-from taylornets.objectives import Objective, objective
+from taylornets.objectives import Objective, is_sum, linear_outputs, objective, strengths, with_linear_block
 from taylornets.optimizers import LBFGS
 from taylornets.two_layer import TwoLayerNetwork
 
 # Selection uses looser settings than the final fit: the tolerance on the scale-free gradient, and the number of steps.
 _PATH_TOL, _PATH_STEPS = 1e-2, 100
+_SUM_TOL = 1e-3  # relative gap of sums
 _FEATURE_BYTES = 2**28  # larger features are not stored, but recomputed in every pass
 _CHUNK = 512
 _PREDICTED = 4096  # rows predicted at a time
@@ -64,24 +64,26 @@ class TaylorSettings(NamedTuple):
         w0 = filled(w0, len(w0), columns_for(w0.shape[1]))
         return TwoLayerNetwork(jnp.asarray(w0), jnp.asarray(signs), activations.get(self.activation), symmetric=True)
 
-    def objective(self, net: TwoLayerNetwork, problem: TrainingData, penalty: float) -> Objective:
+    def objective(self, net: TwoLayerNetwork, problem: TrainingData, penalty: Any) -> Objective:
         """Returns the penalized risk on a problem with padded rows."""
         rows, y = rows_for(len(problem.x)), problem.y
         y = np.pad(y, [(0, rows - len(y)), (0, 0)], mode="edge")  # padding must be valid labels
         chunk_size, kept = self.chunk_size, rows * net.pairs * net.w0.dtype.itemsize
         if chunk_size is None and kept > _FEATURE_BYTES:
             chunk_size = _CHUNK
-        return objective(
+        first, second = strengths(penalty) if is_sum(self.model) else (None, penalty)
+        risk = objective(
             net,
             filled(problem.x, rows, net.inputs),
             y[:, 0].astype(int) if takes_class_numbers(self.loss) else y,
             model=self.meaning,
             loss=self.loss,
-            penalty=penalty,
+            penalty=second,
             power=self.power,
             chunk_size=chunk_size,
             sample_weight=filled(problem.weight, rows),
         )
+        return risk if first is None else with_linear_block(risk, first)
 
     def outputs(self, net: TwoLayerNetwork, w: Any, x: np.ndarray) -> np.ndarray:
         """Computes outputs (for the randomized network, their mean over signs) in blocks of rows, shape `(n, outputs)`."""
@@ -124,7 +126,9 @@ class Training(NamedTuple):
 
 
 def walk(risk: Objective, w: Array, penalties: Sequence[float], max_iter: int) -> Iterator[FitResult]:
-    """Runs the path for the selection of a penalty, without certificates and with loose tolerance."""
+    """Runs the path for the selection of a penalty, with loose tolerance."""
+    if risk.block is not None:
+        return sum_path(risk, penalties, None, tol=_SUM_TOL, max_steps=max_iter)
 
     def solve(risk: Objective, w: Array) -> FitResult:
         steps = min(_PATH_STEPS, max_iter)
@@ -152,8 +156,8 @@ def train(
         The result, and the total number of iterations.
     """
     risk, w, steps = training.risk, training.start, 0
-    if is_sum(training.settings.model):
-        (result,) = _sum_path(risk, penalties, tol, max_iter)
+    if risk.block is not None:
+        (result,) = sum_path(risk, penalties[-1:], None, tol=tol, max_steps=max_iter)
         return result, result.steps
     for result in walk(risk, w, penalties[:-1], max_iter):
         w, steps = result.w, steps + result.steps
@@ -165,17 +169,13 @@ def certified_path(
     training: Training, penalties: Sequence[Any], rank: Rank, tol: float, max_iter: int
 ) -> Iterator[FitResult]:
     """Trains to a certified gap of `tol` at every penalty."""
-    if is_sum(training.settings.model):
-        return _sum_path(training.risk, penalties, tol, max_iter)
+    if training.risk.block is not None:
+        return sum_path(training.risk, penalties, None, tol=tol, max_steps=max_iter)
 
     def solve(risk: Objective, w: Array) -> FitResult:
         return certified_fit(risk, w, rank, tol, max_iter)
 
     return regularization_path(training.risk, penalties, solve, training.start)
-
-
-def _sum_path(risk: Objective, penalties: Sequence[Any], tol: float, max_iter: int) -> Iterator[FitResult]:
-    yield from SumProblem.on(risk).path(penalties, None, tol=tol, max_steps=max_iter)
 
 
 def continues(previous: Any, w: np.ndarray, rank: Rank) -> bool:
@@ -194,11 +194,16 @@ def held_out(risk: Objective, result: FitResult, weight: np.ndarray, labels: np.
         weight: weights of the rows of the fold, 0 elsewhere, shape `(rows,)`.
         labels: class indices of all rows, shape `(n,)`; empty for regression.
     """
-    value = float(risk.with_weights(weight).risk(result.w))
+    rows = risk.with_weights(weight)
+    if isinstance(result.w, tuple):
+        v, w = result.w
+        found = risk.outputs(w) + linear_outputs(risk, v)
+        value = float(weighted_sum(rows, rows.loss.value(found, rows.targets())))
+    else:
+        found, value = risk.mean_outputs(result.w), float(rows.risk(result.w))
     if labels is None:
         return 0.0, value
-    outputs = np.asarray(risk.mean_outputs(result.w))[: len(labels)]
-    wrong = decided(outputs) != labels
+    wrong = decided(np.asarray(found)[: len(labels)]) != labels
     return float(np.average(wrong, weights=weight[: len(labels)])), value
 
 
@@ -213,9 +218,13 @@ def stored(certificate: Certificate, rows: int) -> Certificate:
     return eqx.tree_at(lambda c: c.dual_vector, numbers, numbers.dual_vector[:rows])
 
 
-def certified(risk: Objective, w: np.ndarray, rows: int) -> Certificate:
-    """Computes the certificate of any displacement."""
-    return stored(certify_objective(risk, jnp.asarray(filled(w, len(w), risk.net.inputs))), rows)
+def certified(risk: Objective, w: Any, rows: int) -> Certificate:
+    """Computes the certificate of any displacement, or pair of displacements."""
+    blocks = [
+        jnp.asarray(filled(block, len(block), risk.net.inputs)) for block in (w if isinstance(w, tuple) else (w,))
+    ]
+    found = certify_objective(risk, blocks[0]) if risk.block is None else certify_sum(risk, tuple(blocks))
+    return stored(found, rows)
 
 
 def history_of(history: FitHistory) -> dict[str, list[float]]:

@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from taylornets import _checks, losses, models
-from taylornets._fit import FitError, FitResult, Status, is_sum
+from taylornets._fit import FitError, FitResult, Status
 from taylornets.certificates import Certificate
 from taylornets.estimators._assessment import ALL_ROWS, RowShares, forget, shares_of
 from taylornets.estimators._data import Scaling, TrainingData, columns_for, filled, folds_of, merged
@@ -33,6 +33,7 @@ from taylornets.estimators._solve import (
     train,
 )
 from taylornets.models import Model
+from taylornets.objectives import is_sum
 
 
 class TaylorEstimator(BaseEstimator, abc.ABC):
@@ -207,7 +208,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
             NotFittedError: before `fit`.
         """
         check_is_fitted(self)
-        if is_sum(self.model_) or not models.get(self.model_).certifiable:
+        if not is_sum(self.model_) and not models.get(self.model_).certifiable:
             *others, last = map(repr, models.names(certifiable=True))
             raise _checks.ArgumentError("model", f"{', '.join(others)} or {last}", repr(self.model_))
         x, y, weight = check_rows(self, X, y, sample_weight, reset=False, multi_output=True)
@@ -217,8 +218,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
             problem = problem._replace(x=self._scaled(problem.x), y=self._encode(problem.y))
             net = self._settings.network(self.initial_weights_, self.signs_)
             risk = self._settings.objective(net, problem, self.penalty_)
-            w: Any = self.displacement_
-            return certified(risk, w, len(problem.x))
+            return certified(risk, self.displacement_, len(problem.x))
 
     def __repr__(self, N_CHAR_MAX: Any = 700) -> str:
         text = BaseEstimator.__repr__(self, N_CHAR_MAX)

@@ -28,7 +28,6 @@ class Loss(abc.ABC):
         quadratic: whether the Hessian of `ℓ` in `v` is `curvature_bound` times the identity everywhere.
         classifies: whether the targets are class labels: ±1 in every output if `ℓ` is separable, otherwise integers
             `0, ..., C - 1` for classes with one output each.
-        coupled: whether the methods act on all examples together, because the loss couples them.
         probabilistic: whether `ℓ` is the negative log-likelihood of a class, so that the outputs are logits.
 
     Source: theory sections 3 and 5.
@@ -45,7 +44,6 @@ class Loss(abc.ABC):
     quadratic: ClassVar[bool] = False
     classifies: ClassVar[bool] = False
     probabilistic: ClassVar[bool] = False
-    coupled: ClassVar[bool] = False
 
     @property
     @abc.abstractmethod

@@ -10,7 +10,14 @@ random signs.
 """
 
 from taylornets.objectives._data import Dataset as Dataset
-from taylornets.objectives._eliminated import EliminatedSquared as EliminatedSquared
-from taylornets.objectives._eliminated import eliminate as eliminate
 from taylornets.objectives._entry import objective as objective
 from taylornets.objectives._objective import Objective as Objective
+from taylornets.objectives._sum import SUM as SUM
+from taylornets.objectives._sum import is_sum as is_sum
+from taylornets.objectives._sum import linear_outputs as linear_outputs
+from taylornets.objectives._sum import optimal_block as optimal_block
+from taylornets.objectives._sum import strengths as strengths
+from taylornets.objectives._sum import sum_objective as sum_objective
+from taylornets.objectives._sum import value_of_sum as value_of_sum
+from taylornets.objectives._sum import with_linear_block as with_linear_block
+from taylornets.objectives._sum import with_strengths as with_strengths

@@ -35,6 +35,8 @@ class Objective(eqx.Module):
     Attributes:
         penalty: norm and power of the penalty.
         strength: strength `λ` of the penalty.
+        block: a linear block that is trained with the quadratic model (theory 12). Dual bounds and the dual Newton method
+            include it; the values and derivatives of this class are those of the quadratic model alone.
 
     Example:
         >>> import jax, jax.numpy as jnp, taylornets as tn
@@ -49,6 +51,7 @@ class Objective(eqx.Module):
     empirical: EmpiricalRisk
     penalty: GroupPenalty = eqx.field(static=True)
     strength: Float[Array, ""]
+    block: Any = None
 
     @property
     def model(self) -> Model:
@@ -91,8 +94,6 @@ class Objective(eqx.Module):
 
     def risk(self, w: Array) -> Array:
         """Returns the first term of `P`, a scalar."""
-        if self.loss.coupled:
-            return jnp.sum(self.weights() * self.loss.value(self.outputs(w), self.targets()))
         return compiled_risk(self.displacement(w), self.empirical)
 
     def penalty_value(self, w: Array) -> Array:
