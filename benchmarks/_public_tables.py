@@ -78,17 +78,21 @@ def load(name: str) -> Table:
     return Table(name, x.reset_index(drop=True), y)
 
 
+def folds(table: Table) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Training and test rows of the five splits, stratified by class."""
+    kind = StratifiedKFold if table.classification else KFold
+    return list(kind(SPLITS, shuffle=True, random_state=0).split(table.x, table.y))
+
+
 def split(table: Table, index: int) -> tuple[Any, Any, Any, Any]:
-    """Training and test rows of one of five folds, and their features.
+    """Features and targets of one of the splits.
 
     Numbers are imputed by the median and standardized, categories are one-hot encoded, all fitted on the training rows.
 
     Returns:
         Training features and targets, test features and targets.
     """
-    kind = StratifiedKFold if table.classification else KFold
-    folds = kind(SPLITS, shuffle=True, random_state=0).split(table.x, table.y)
-    train, test = list(folds)[index]
+    train, test = folds(table)[index]
     numeric = [column for column in table.x.columns if table.x[column].dtype.kind in "iuf"]
     others = [column for column in table.x.columns if column not in numeric]
     encoder = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=5, sparse_output=False)

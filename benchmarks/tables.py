@@ -2,7 +2,7 @@
 
 Every model receives the same prepared features and selects its hyperparameters on the training rows alone; see
 `benchmarks._rivals`. Each finished cell (split, table, model) is stored in `benchmarks/results/tables`, and a run that was
-interrupted computes only what is missing. `python -m benchmarks tables --here` in several processes shares nothing: run one.
+interrupted computes only what is missing.
 """
 
 import functools
@@ -163,7 +163,6 @@ def _targets(found: dict[str, dict[str, list[Cell]]]) -> list[dict[str, Any]]:
 
 
 def main(quick: bool) -> dict[str, Any]:
-    """See the module's docstring."""
     names, missing = bundled()
     if quick:
         names = [name for name in names if name in ("iris", "diabetes")]
