@@ -13,6 +13,7 @@ from taylornets.estimators._solve import TaylorSettings
 SCALINGS = ("sphere", "ball")
 # Targets are scaled so that risks are near 1 at w = 0; one grid therefore suits all data.
 PENALTIES = tuple(10.0**-e for e in range(1, 10))
+_SUM_PENALTY = 1e-4  # of a sum of orders, whose two penalties have no path
 
 
 def settings_of(estimator: Any) -> TaylorSettings:
@@ -36,7 +37,7 @@ def settings_of(estimator: Any) -> TaylorSettings:
         return _settings_of_sum(estimator)
     _checks.integer("order", estimator.order, 1)
     if isinstance(estimator.penalty, str):
-        _checks.choice("penalty", estimator.penalty, ("cv",))
+        _checks.choice("penalty", estimator.penalty, ("auto", "cv"))
     else:
         _checks.positive("penalty", estimator.penalty, "Or use 'cv' to select it.")
     path_of(estimator)
@@ -60,12 +61,12 @@ def _settings_of_sum(estimator: Any) -> TaylorSettings:
     if is_classifier(estimator) or (estimator.loss != "auto" and not losses.get(estimator.loss).quadratic):
         got = "a classifier" if is_classifier(estimator) else f"loss={estimator.loss!r}"
         raise _checks.ArgumentError("order", "a single order except for the squared loss", got, "Use an integer.")
-    if isinstance(estimator.penalty, str):
+    if isinstance(estimator.penalty, str) and estimator.penalty != "auto":
         advice = "Compare penalties with `fit_path`."
         raise _checks.ArgumentError(
             "penalty", "a number λ2 or a pair (λ1, λ2) for a sum", repr(estimator.penalty), advice
         )
-    strengths(estimator.penalty)
+    strengths(penalty_of(estimator))
     if estimator.rank != "auto":
         raise _checks.ArgumentError("rank", "'auto' for a sum, whose rank is found", repr(estimator.rank))
     power = 4.0 if estimator.power is None else estimator.power
@@ -74,6 +75,19 @@ def _settings_of_sum(estimator: Any) -> TaylorSettings:
         raise _checks.ArgumentError("power", "at least 4 for order 2", repr(power))
     activation = activations.get(top_activation(estimator.representation, estimator.activation)).name
     return TaylorSettings(SUM, "", float(power), activation, estimator.chunk_size)
+
+
+def selects(estimator: Any) -> bool:
+    """Whether the penalty is selected by cross-validation."""
+    together = is_sum(estimator.order) and estimator.model is None
+    return estimator.penalty == "cv" or (estimator.penalty == "auto" and not together)
+
+
+def penalty_of(estimator: Any) -> Any:
+    """Returns a penalty that is not selected: a number, or what `strengths` accepts for a sum."""
+    if is_sum(estimator.order) and estimator.model is None:
+        return _SUM_PENALTY if estimator.penalty == "auto" else estimator.penalty
+    return float(estimator.penalty)
 
 
 def path_of(estimator: Any) -> tuple[float, ...]:

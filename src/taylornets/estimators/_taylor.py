@@ -18,7 +18,7 @@ from taylornets.certificates import Certificate
 from taylornets.estimators._assessment import ALL_ROWS, RowShares, forget, shares_of
 from taylornets.estimators._data import Scaling, TrainingData, columns_for, filled, folds_of, merged
 from taylornets.estimators._entry import check_new_rows, check_rows, precision_of
-from taylornets.estimators._parameters import path_of, settings_of
+from taylornets.estimators._parameters import path_of, penalty_of, selects, settings_of
 from taylornets.estimators._progress import Bar
 from taylornets.estimators._representation import fit_representation, represented
 from taylornets.estimators._selection import fold_count, select
@@ -44,7 +44,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         order: Any = 2,
         width: Any = 256,
         activation: Any = "cubic_relu",
-        penalty: Any = 1e-4,
+        penalty: Any = "auto",
         power: Any = None,
         model: Any = None,
         loss: Any = "auto",
@@ -136,9 +136,8 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         shares = shares_of(self, settings.model, weight)
         with precision_of(x.dtype):
             training = self._begin(settings, x, y, weight, shares)
-            choosing = self.penalty == "cv"
-            together = is_sum(settings.model)
-            penalties = path_of(self) if choosing else (self.penalty if together else float(self.penalty),)
+            choosing = selects(self)
+            penalties = path_of(self) if choosing else (penalty_of(self),)
             scores = None
             with Bar((len(penalties) * self.folds if choosing else 0) + 1, bool(self.verbose)) as bar:
                 if choosing:
