@@ -25,9 +25,9 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
             each with its own displacement and penalty (theory 12), for the squared loss.
         width: hidden units `m`, an even number.
         activation: a name of `taylornets.activations.names()`.
-        penalty: `"auto"` or `"cv"` selects `λ` from `penalties` by cross-validation with warm starts (classifiers by likelihood);
-            the scaling of all rows is shared by the folds. A number `λ > 0` fixes it, at a small part of the cost. For
-            `order=(1, 2)`, `λ2` with `λ1 = 100 λ2` (`"auto"`: 1e-4), or a pair `(λ1, λ2)`.
+        penalty: `"auto"` or `"cv"` selects `λ` from `penalties` by cross-validation with warm starts (classifiers by
+            likelihood); the scaling of all rows is shared by the folds. A number `λ > 0` fixes it, at a small part of the
+            cost. For `order=(1, 2)`, `λ2` with `λ1 = 100 λ2` (`"auto"`: 1e-4), or a pair `(λ1, λ2)`.
         power: `p ≥ 2k`; by default `2k`.
         model: overrides `order`: `"linear"`, `"quadratic"`, an integer, `"randomized"` (the network under random signs) or
             `"full"` (the network itself). Orders above 2 and `"full"` have no certificate.
