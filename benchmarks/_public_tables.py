@@ -27,7 +27,7 @@ _R: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "diamonds": ("ggplot2", "diamonds", "price", ()),
 }
 CLASSIFICATION = ("iris", "wine", "penguins", "breast_cancer", "credit", "cells", "digits")
-REGRESSION = ("auto", "diabetes", "concrete", "ames", "diamonds")
+REGRESSION = ("auto", "diabetes", "concrete", "diamonds", "ames")
 
 
 class Table(NamedTuple):
