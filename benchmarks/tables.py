@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import _measure
-from benchmarks._public_tables import SPLITS, bundled, load, split
+from benchmarks._bundled import SPLITS, bundled, load, split
 from benchmarks._rivals import OURS, has_xrfm, log_likelihood, models, selected
 from taylornets.sweeps import run_cells
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks import __main__ as benchmarks
-from benchmarks import _public_tables, _rivals, tables
+from benchmarks import _bundled, _rivals, tables
 from scipy.stats import rankdata
 from sklearn.metrics import log_loss
 
@@ -67,14 +67,14 @@ def test_calibration_error_and_likelihood():
 
 def test_held_out_rows_shape_no_feature():
     """Changed test rows leave the training features as they are; changed training rows do not."""
-    table = _public_tables.load("wine")
-    folds = _public_tables.folds(table)
+    table = _bundled.load("wine")
+    folds = _bundled.folds(table)
     assert sorted(np.concatenate([test for _, test in folds])) == list(range(178))
-    x, y, held, _ = _public_tables.split(table, 0)
+    x, y, held, _ = _bundled.split(table, 0)
     np.testing.assert_allclose(x.mean(axis=0), 0, atol=1e-12)
     np.testing.assert_array_equal(y, table.y[folds[0][0]])
     assert held.shape == (len(folds[0][1]), 13)
     for rows, equal in ((folds[0][1], True), (folds[0][0][:9], False)):
         changed = table.x.copy()
         changed.iloc[rows] *= 2
-        assert np.array_equal(_public_tables.split(table._replace(x=changed), 0)[0], x) is equal
+        assert np.array_equal(_bundled.split(table._replace(x=changed), 0)[0], x) is equal
