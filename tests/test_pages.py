@@ -111,9 +111,10 @@ HOLDS = {
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The baselines with one setting each: what they score is not what is tested here."""
-    for name in ("_RIDGES", "_ALPHAS", "_COSTS", "_DECAYS", "_LEAVES"):
+    for name in ("_RIDGES", "_ALPHAS", "_COSTS", "_DECAYS", "_LEAVES", "_LEAF_NODES"):
         monkeypatch.setattr(_baselines, name, getattr(_baselines, name)[:1])
     monkeypatch.setattr(_baselines, "_TREES", 5)
+    monkeypatch.setattr(_baselines, "_ROUNDS", 5)
     monkeypatch.setattr(_path, "PENALTIES", (1e-3, 1e-5))
     monkeypatch.setattr(_run, "_CURVE", (1.0,))
 

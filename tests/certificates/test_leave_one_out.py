@@ -37,6 +37,49 @@ def test_against_refitted_models(loss: str, power: float, penalty: float):
     assert np.linalg.norm(expected) >= 0.05 * np.linalg.norm(trained)  # removal matters here
 
 
+@pytest.mark.usefixtures("x64")
+def test_against_every_refit():
+    """All 100 refits of the squared loss, by Newton's method on the formula of the objective, until the gradient vanishes."""
+    n, strength, power = 100, 1e-5, 8
+    keys = jax.random.split(jax.random.key(1), 3)
+    x = jax.random.normal(keys[0], (n, 3))
+    x = x / jnp.linalg.norm(x, axis=1, keepdims=True)
+    y = 3 * x[:, 0] * x[:, 1] + 0.1 * jax.random.normal(keys[1], (n,))
+    net = tn.TwoLayerNetwork.init(keys[2], 3, 8, activation="tanh")
+    result = tn.fit(net, x, y, penalty=strength, power=power)
+    features = net.a[:, 0] * net.activation.derivative(2)(x @ net.w0.T) / (2 * jnp.sqrt(8.0))
+
+    def outputs(w: jax.Array) -> jax.Array:
+        return jnp.einsum("nr,nrj->n", features, jnp.einsum("nd,rjd->nrj", x, w) ** 2)
+
+    def refitted(left_out: jax.Array) -> tuple[jax.Array, jax.Array]:
+        def value(flat: jax.Array) -> jax.Array:
+            w = flat.reshape(copies.shape)
+            terms = jnp.where(jnp.arange(n) == left_out, 0, (outputs(w) - y) ** 2)
+            return jnp.sum(terms) / n + strength * jnp.sum(jnp.sum(w**2, axis=(1, 2)) ** 2) ** (power / 4)
+
+        def step(flat: jax.Array, _: None) -> tuple[jax.Array, None]:
+            values, vectors = jnp.linalg.eigh(jax.hessian(value)(flat))
+            slopes, sizes = vectors.T @ jax.grad(value)(flat), jnp.abs(values)
+            change = vectors @ jnp.where(sizes > 1e-10 * jnp.max(sizes), slopes / sizes, 0)
+            tried = flat - 2.0 ** -jnp.arange(10)[:, None] * change
+            return tried[jnp.argmin(jax.vmap(value)(tried))], None
+
+        flat, _ = jax.lax.scan(step, copies.reshape(-1), length=20)
+        return outputs(flat.reshape(copies.shape))[left_out], jnp.linalg.norm(jax.grad(value)(flat))
+
+    copies = result.w.reshape(8, -1, 3)
+    np.testing.assert_allclose(outputs(copies), result.predict(x)[:, 0] - net.term(0, net.w0, x)[:, 0], atol=1e-12)
+    exact, gradients = jax.jit(jax.vmap(refitted))(jnp.arange(n))
+    assert float(jnp.max(gradients)) <= 1e-9
+    found = tn.certificates.leave_one_out(net, result.w, x, y, penalty=strength, power=power)[:, 0]
+    trained = outputs(copies)
+    assert np.linalg.norm(found - exact) <= 0.1 * np.linalg.norm(exact - trained)
+    errors = {name: float(jnp.mean((v - y) ** 2)) for name, v in (("f", found), ("e", exact), ("t", trained))}
+    assert errors["f"] == pytest.approx(errors["e"], rel=0.01)
+    assert errors["e"] > 1.1 * errors["t"]  # training errors would not do
+
+
 def test_errors():
     net = tn.TwoLayerNetwork.init(jax.random.key(0), 3, 8)
     x = jnp.eye(3)

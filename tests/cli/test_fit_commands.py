@@ -65,9 +65,11 @@ def few_baselines() -> Any:
             ("_COSTS", (1.0,)),
             ("_DECAYS", (1.0,)),
             ("_LEAVES", (5,)),
+            ("_LEAF_NODES", (7,)),
         ):
             patch.setattr(_baselines, name, value)
         patch.setattr(_baselines, "_TREES", 5)
+        patch.setattr(_baselines, "_ROUNDS", 5)
         patch.setattr(_run, "_CURVE", (0.5, 1.0))
         yield
 
@@ -101,7 +103,7 @@ def test_what_a_fit_leaves(folder: Path):
     }
     compared = pd.read_csv(folder / "rent" / "tables" / "comparison.csv")
     assert [*compared["model"]] == [
-        "Taylor, order 2", "NTK ridge", "kernel ridge", "SVM", "random forest", "MLP", "no inputs",
+        "Taylor, order 2", "NTK ridge", "kernel ridge", "SVM", "random forest", "gradient boosting", "MLP", "no inputs",
     ]  # fmt: skip
     assert not np.isnan(compared["fit (s)"].to_numpy()).any()
 

@@ -5,7 +5,7 @@ import pytest
 
 import taylornets as tn
 
-SMALL = {"width": 16, "random_state": 0, "max_iter": 300, "tol": 1e-2}
+SMALL = {"width": 16, "penalty": 1e-4, "random_state": 0, "max_iter": 300, "tol": 1e-2}
 
 
 def rows(n, seed=0, noise=0.0):

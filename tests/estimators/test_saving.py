@@ -20,7 +20,7 @@ import taylornets as tn
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(40, 3))
-SMALL: dict[str, Any] = {"width": 8, "tol": 0.1, "random_state": 0}
+SMALL: dict[str, Any] = {"width": 8, "penalty": 1e-4, "tol": 0.1, "random_state": 0}
 FRAME = pd.DataFrame(X, columns=["x", "ü", "z"])
 FITTED: dict[str, Any] = {
     "regressor": lambda: tn.TaylorRegressor(**SMALL).fit(X, X[:, :2] ** 2),

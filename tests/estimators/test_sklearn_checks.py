@@ -10,14 +10,14 @@ from taylornets.estimators import NTKClassifier, NTKRegressor, TaylorClassifier,
 # Few units and few steps: compilation dominates, and equal shapes are compiled once.
 SMALL: dict[str, Any] = {"width": 32, "max_iter": 40, "tol": 1e-2}
 ESTIMATORS = [
-    TaylorRegressor(**SMALL, scaling="ball"),
+    TaylorRegressor(**SMALL, penalty=1e-4, scaling="ball"),
     TaylorClassifier(**SMALL, penalty="cv", penalties=(1e-3, 1e-5), folds=2),
     NTKRegressor(),
     NTKClassifier(ridge="cv"),
 ]
 SECOND = [
     TaylorRegressor(**SMALL, order=1, penalty="cv", penalties=(1e-2, 1e-4), folds=2),
-    TaylorClassifier(**SMALL, loss="squared"),
+    TaylorClassifier(**SMALL, penalty=1e-4, loss="squared"),
     NTKRegressor(width=64, ridge="cv"),
     NTKClassifier(width=64),
 ]

@@ -113,17 +113,28 @@ def test_conjugate_gradients_agree_with_the_factorization(loss: str, outputs: in
 
 
 @pytest.mark.filterwarnings("ignore:Solution may be inaccurate")  # at these tolerances; the values agree
-@pytest.mark.parametrize(("loss", "outputs", "power"), [("squared", 1, 4), ("logistic", 1, 6), ("squared", 2, 4)])
-def test_optimal_value_of_an_interior_point_solver(loss: str, outputs: int, power: float):
+@pytest.mark.parametrize(
+    ("sizes", "loss", "outputs", "power", "strength"),
+    [
+        ((12, 2, 4), "squared", 1, 8, 1e-2),
+        ((24, 4, 8), "logistic", 1, 6, 1e-2),
+        ((24, 4, 8), "squared", 2, 4, 1e-2),
+        ((40, 5, 12), "squared", 1, 4, 1e-4),
+        ((60, 6, 16), "logistic", 1, 4, 1e-4),
+    ],
+)
+def test_optimal_value_of_an_interior_point_solver(
+    sizes: tuple[int, int, int], loss: str, outputs: int, power: float, strength: float
+):
     """Clarabel on the lifted problem, with tightened tolerances."""
-    net, x, y = problem(24, 4, 8, outputs, loss)
-    strength = 1e-2
+    n, d, m = sizes
+    net, x, y = problem(n, d, m, outputs, loss)
     result = tn.fit(net, x, y, loss=loss, penalty=strength, power=power)
     assert result.status is tn.Status.CERTIFIED
     risk = tn.objective(net, x, y, loss=loss, penalty=strength, power=power)
-    thetas = [cp.Variable((4, 4), PSD=True) for _ in range(8)]
+    thetas = [cp.Variable((d, d), PSD=True) for _ in range(m)]
     slope = tn.activations.get("tanh").derivative(2)
-    features = np.asarray(slope(net.w0 @ x.T)) / (2 * np.sqrt(8))
+    features = np.asarray(slope(net.w0 @ x.T)) / (2 * np.sqrt(m))
     points = np.asarray(x)
     columns = []
     for output in range(outputs):

@@ -76,10 +76,11 @@ class TaylorClassifier(ClassifierMixin, TaylorEstimator):
     Example:
         >>> import numpy as np, taylornets as tn
         >>> x = np.random.default_rng(0).normal(size=(60, 2))
-        >>> model = tn.TaylorClassifier(width=32, random_state=0).fit(x, x[:, 0] * x[:, 1] > 0)
+        >>> model = tn.TaylorClassifier(width=32, penalty=1e-4, random_state=0).fit(x, x[:, 0] * x[:, 1] > 0)
         >>> model.predict_proba(x).shape  # (n, classes)
         (60, 2)
-        >>> tn.TaylorClassifier(width=32, random_state=0, held_out=0.3).fit(x, x[:, 0] > 0).certificate_of_error_.rows
+        >>> model = tn.TaylorClassifier(width=32, penalty=1e-4, random_state=0, held_out=0.3).fit(x, x[:, 0] > 0)
+        >>> model.certificate_of_error_.rows
         18
     """
 

@@ -35,7 +35,7 @@ def settings_of(estimator: Any) -> TaylorSettings:
         return _settings_of_sum(estimator)
     _checks.integer("order", estimator.order, 1)
     if isinstance(estimator.penalty, str):
-        _checks.choice("penalty", estimator.penalty, ("cv",))
+        _checks.choice("penalty", estimator.penalty, ("auto", "cv"))
     else:
         _checks.positive("penalty", estimator.penalty, "Or use 'cv' to select it.")
     path_of(estimator)
@@ -57,7 +57,7 @@ def settings_of(estimator: Any) -> TaylorSettings:
 def _settings_of_sum(estimator: Any) -> TaylorSettings:
     """Returns the checked parameters of the sum of orders 1 and 2."""
     if isinstance(estimator.penalty, str):
-        _checks.choice("penalty", estimator.penalty, ("cv",))
+        _checks.choice("penalty", estimator.penalty, ("auto", "cv"))
     else:
         strengths(estimator.penalty)
     path_of(estimator)

@@ -25,8 +25,9 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
             each with its own displacement and penalty (theory 12).
         width: hidden units `m`, an even number.
         activation: a name of `taylornets.activations.names()`.
-        penalty: `λ > 0`, or `"cv"` to select it from `penalties` by cross-validation with warm starts. The scaling of all rows
-            is shared by the folds. For `order=(1, 2)`, `λ2` with `λ1 = 100 λ2`, or a pair `(λ1, λ2)`.
+        penalty: `"auto"` or `"cv"` selects `λ` from `penalties` by cross-validation with warm starts (classifiers by
+            likelihood); the scaling of all rows is shared by the folds. A number `λ > 0` fixes it, at a small part of the
+            cost. For `order=(1, 2)`, `λ2` with `λ1 = 100 λ2`, or a pair `(λ1, λ2)`.
         power: `p ≥ 2k`; by default `2k`.
         model: overrides `order`: `"linear"`, `"quadratic"`, an integer, `"randomized"` (the network under random signs) or
             `"full"` (the network itself). Orders above 2 and `"full"` have no certificate.
@@ -35,7 +36,7 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
             orders ≥ 2.
         bias: the appended constant relative to the root mean square norm of the inputs.
         scaling: `"sphere"` divides each row by its own norm, `"ball"` divides all rows by the largest norm.
-        penalties: candidates for `"cv"`, in decreasing order; by default powers of ten from 1e-1 to 1e-9.
+        penalties: candidates for the selection, in decreasing order; by default powers of ten from 1e-1 to 1e-9.
         folds: number of cross-validation folds.
         tol: relative gap at which training stops; for models without a certificate, the scale-free gradient.
         max_iter: maximum number of iterations of the final fit.
@@ -67,7 +68,7 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
     Example:
         >>> import numpy as np, taylornets as tn
         >>> x = np.random.default_rng(0).normal(size=(60, 2))
-        >>> model = tn.TaylorRegressor(width=32, random_state=0).fit(x, x[:, 0] * x[:, 1])
+        >>> model = tn.TaylorRegressor(width=32, penalty=1e-4, random_state=0).fit(x, x[:, 0] * x[:, 1])
         >>> bool(model.certificate_.relative_gap < 1e-3)
         True
     """

@@ -17,7 +17,9 @@ from taylornets.objectives import Objective
 def fold_count(wanted: int, examples: int) -> int:
     """Returns the number of folds, at most the number of examples."""
     if examples < 2:
-        raise _checks.ArgumentError("penalty", "a number, since n_samples=1 does not allow cross-validation", "'cv'")
+        raise _checks.ArgumentError(
+            "penalty", "a number, since n_samples=1 does not allow cross-validation", "selection"
+        )
     return min(wanted, examples)
 
 

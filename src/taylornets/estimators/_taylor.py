@@ -45,7 +45,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         order: Any = 2,
         width: Any = 256,
         activation: Any = "cubic_relu",
-        penalty: Any = 1e-4,
+        penalty: Any = "auto",
         power: Any = None,
         model: Any = None,
         loss: Any = "auto",
@@ -137,9 +137,10 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         shares = shares_of(self, settings.model, weight)
         with precision_of(x.dtype):
             training = self._begin(settings, x, y, weight, shares)
-            choosing = self.penalty == "cv"
-            together = is_sum(settings.model)
-            penalties = path_of(self) if choosing else (self.penalty if together else float(self.penalty),)
+            choosing = isinstance(self.penalty, str)
+            penalties = (
+                path_of(self) if choosing else (self.penalty if is_sum(settings.model) else float(self.penalty),)
+            )
             scores = None
             with Bar((len(penalties) * self.folds if choosing else 0) + 1, bool(self.verbose)) as bar:
                 if choosing:

@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.svm import SVC, SVR
@@ -24,6 +29,8 @@ _COSTS = (0.1, 1.0, 10.0, 100.0)
 _DECAYS = (1e-4, 1e-2, 1.0)
 _LEAVES = (1, 5)
 _TREES = 300
+_LEAF_NODES = (7, 31)
+_ROUNDS = 100
 
 
 class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):
@@ -112,6 +119,7 @@ def families(task: str, seed: int) -> tuple[Family, ...]:
     )
     svm: Any = SVC if several else lambda C: ScaledRegressor(SVR(C=C))
     forest: Any = RandomForestClassifier if several else RandomForestRegressor
+    boosting: Any = HistGradientBoostingClassifier if several else HistGradientBoostingRegressor
     dummy: Any = DummyClassifier if several else DummyRegressor
 
     def mlp(decay: float) -> Any:
@@ -130,6 +138,19 @@ def families(task: str, seed: int) -> tuple[Family, ...]:
                     lambda n=leaf: forest(_TREES, min_samples_leaf=n, random_state=seed),
                 )
                 for leaf in _LEAVES
+            ],
+        ),
+        Family(
+            "gradient boosting",
+            [
+                (
+                    f"{_ROUNDS} rounds, {nodes} leaves",
+                    # Early stopping would split off rows of its own, which fails for a class with a single row.
+                    lambda n=nodes: boosting(
+                        max_iter=_ROUNDS, max_leaf_nodes=n, early_stopping=False, random_state=seed
+                    ),
+                )
+                for nodes in _LEAF_NODES
             ],
         ),
         Family("MLP", [(f"100 units, decay {d:g}", lambda d=d: mlp(d)) for d in _DECAYS]),
