@@ -32,7 +32,7 @@ def test_numbers_with_signs_are_numbers(kind: str, role: str, tmp_path: Path):
     other = np.random.default_rng(0).normal(size=60)
     columns = {"p": words, "y": other} if role == "input" else {"a": other, "y": words}
     pd.DataFrame(columns).to_csv(tmp_path / "t.csv", index=False)
-    problem = pose(read(tmp_path / "t.csv"), "y", "auto", 0)
+    problem = pose(read(str(tmp_path / "t.csv")), "y", "auto", 0)
     assert (problem.task, problem.categories) == ("regression", [])
     found = problem.inputs["p"] if role == "input" else problem.y
     np.testing.assert_array_equal(found, numbers)
@@ -40,14 +40,14 @@ def test_numbers_with_signs_are_numbers(kind: str, role: str, tmp_path: Path):
 
 def test_words_without_a_number_stay_categories(tmp_path: Path):
     pd.DataFrame({"p": ["A%", "B%", "C%"] * 20, "y": PLACES}).to_csv(tmp_path / "t.csv", index=False)
-    assert pose(read(tmp_path / "t.csv"), "y", "auto", 0).categories == ["p"]
+    assert pose(read(str(tmp_path / "t.csv")), "y", "auto", 0).categories == ["p"]
 
 
 @pytest.mark.parametrize("categorical", [(), ("zip",)])
 def test_codes_keep_their_leading_zeros(categorical: tuple[str, ...], tmp_path: Path):
     codes = ["01234", "00501", "1234", "90210"] * 15
     pd.DataFrame({"a": PLACES, "zip": codes}).to_csv(tmp_path / "t.csv", index=False)
-    problem = pose(read(tmp_path / "t.csv", Reading(categorical=categorical)), "zip", "auto", 0)
+    problem = pose(read(str(tmp_path / "t.csv"), Reading(categorical=categorical)), "zip", "auto", 0)
     assert problem.task == "classification"
     assert problem.y.tolist() == codes
 
@@ -58,7 +58,8 @@ def factory():
     a, b = jax.random.split(jax.random.key(0))
     layers = [eqx.nn.Linear(3, 4, key=a), eqx.nn.Lambda(jax.nn.relu), eqx.nn.Dropout(0.1), eqx.nn.Linear(4, 2, key=b)]
     x = np.random.default_rng(0).normal(size=(30, 3)).astype("float32")
-    return eqx.nn.Sequential(layers), {"train": (x[:20], (x[:20, 0] > 0).astype(int)), "test": (x[20:], (x[20:, 0] > 0).astype(int))}
+    y = (x[:, 0] > 0).astype(int)
+    return eqx.nn.Sequential(layers), {"train": (x[:20], y[:20]), "test": (x[20:], y[20:])}
 """
 
 
@@ -75,9 +76,10 @@ def test_a_module_with_dropout_is_read_as_it_was_saved(tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(_diagnose, "write_report", lambda folder, _: folder / "report.html")
     paths = [word for step in (0, 10, 100) for word in ("--checkpoints", f"step_{step}.eqx")]
-    with pytest.raises(SystemExit) as ended, contextlib.redirect_stdout(io.StringIO()):
+    said = io.StringIO()
+    with pytest.raises(SystemExit) as ended, contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         cli.main(["diagnose", "net.py:factory", *paths, "--max-order", "1"])
-    assert ended.value.code == 0
+    assert ended.value.code == 0, said.getvalue()
     page = records.load_page(tmp_path / "diagnosis")
     assert page is not None
     steps = {tuple(series.x) for section in page.sections for figure in section.figures

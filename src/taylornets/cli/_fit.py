@@ -17,7 +17,7 @@ from taylornets.cli._streams import write_out
 from taylornets.datafiles import Reading
 from taylornets.records.folders import owned
 from taylornets.report import write_report
-from taylornets.tabular import FitRequest, certify, check_out, compare_runs, fit, pose_request, predict, verdict
+from taylornets.tabular import FitRequest, certify, check_out, compare_runs, export, fit, pose_request, predict, verdict
 
 
 def run_fit(request: FitRequest, dry_run: bool = False) -> int:
@@ -123,6 +123,8 @@ def run_predict(model: str, data: str, out: Path | None, reading: Reading, inter
         )
         words = f"{name} {found.score:.4f} on the {found.rows:,} {'row' if found.rows == 1 else 'rows'} with a target.{seen}"
         screen.print(Text(words), soft_wrap=True)
+    if found.metric is not None:
+        screen.print(Text("{} {:.4f} on the same rows.".format(*found.metric)), soft_wrap=True)
     return DONE
 
 
@@ -170,6 +172,17 @@ def run_certify(model: str, data: str, reading: Reading) -> int:
     if proof.error is not None:
         console.print()
         console.print(Text(f"{proof.error.sentence} {proof.error.basis}"))
+    return DONE
+
+
+def run_export(model: str, out: Path) -> int:
+    """Writes a model as a program that needs NumPy alone.
+
+    Returns:
+        0.
+    """
+    program, numbers = export(model, out)
+    Console(stderr=True).print(Text(f"Wrote {program} and {numbers}. Run: python {program} FILE.csv"), soft_wrap=True)
     return DONE
 
 

@@ -17,6 +17,7 @@ MAYBE = frozenset(
     {"na", "n/a", "none", "nil", "null", "missing", "n.a.", "#na", "#value!", "#div/0!", "#ref!", "#num!"}
 )
 _SIGNS = frozenset({"-", "-" * 2, ".", "..", "–", "—"})  # missing among numbers and dates
+POSSIBLE = CERTAIN | MAYBE | _SIGNS  # missing among numbers and dates
 
 
 class Words:
@@ -31,7 +32,7 @@ class Words:
 
     def missing(self, reading: Reading, among_values: bool) -> np.ndarray:
         """A mask of distinct words that mean a missing value."""
-        known = CERTAIN | MAYBE | _SIGNS if among_values else CERTAIN
+        known = POSSIBLE if among_values else CERTAIN
         return np.array(
             [low in known or reading.is_missing(word) for word, low in zip(self.unique, self.lowered, strict=True)],
             bool,
