@@ -13,6 +13,7 @@ from taylornets.tabular._model_file import Proof as Proof
 from taylornets.tabular._model_file import certify as certify
 from taylornets.tabular._model_file import predict as predict
 from taylornets.tabular._model_table import MODEL as MODEL
+from taylornets.tabular._path import SELECTION as SELECTION
 from taylornets.tabular._path import FitSettings as FitSettings
 from taylornets.tabular._problem import TableProblem as TableProblem
 from taylornets.tabular._run import FitRequest as FitRequest

@@ -36,15 +36,22 @@ _TABLE_USE = """
 In Python, call predict({column: values}) with lists of numbers and strings; None and "" are missing values.
 """
 _TABLE = """
+def gap(value, words):
+    return value is None or str(value).strip().lower() in META[words]
+
+
 def features(table):
-    table = {name: [None if v is None or str(v).strip().lower() in META["gaps"] else v for v in table[name]] for name in META["columns"]}
-%sx, parts = np.array([[math.nan if v is None or str(v).lower() in META["more"] else float(v) for v in table[name]] for name in META["numbers"]]).T, []
+    table = {name: [None if gap(v, "gaps") else v for v in table[name]] for name in META["columns"]}
+%sparts = []
     if META["numbers"]:
+        x = np.array([[math.nan if gap(v, "more") else float(v) for v in table[name]] for name in META["numbers"]]).T
         gaps = np.isnan(x)
         parts = [(np.hstack([np.where(gaps, M["median"], x), gaps[:, M["flagged"]]]) - M["mean"]) / M["deviation"]]
     for name, known, rare, lower in META["categories"]:
-        values = [META["missing"] if v is None else str(v).strip().lower() if lower else str(v).strip() for v in table[name]]
-        parts.append(np.array([[v == k for k in known] + [v not in known] * rare for v in values], float).reshape(len(values), -1))
+        values = [META["missing"] if v is None else str(v).strip() for v in table[name]]
+        values = [v.lower() for v in values] if lower else values
+        hot = [[v == k for k in known] + [v not in known] * rare for v in values]
+        parts.append(np.array(hot, float).reshape(len(values), -1))
     return np.hstack(parts)
 
 """
@@ -122,7 +129,7 @@ def export(model: str, out: Path) -> tuple[Path, Path]:
         arrays, meta = arrays | steps, meta | facts
     arrays["meta"] = np.array(json.dumps(meta))
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
+    np.savez(buffer, **arrays)
     _files.write_bytes(out.with_suffix(".npz"), buffer.getvalue())
     _files.write_bytes(out, _program(estimator, columns, bool(meta.get("dates"))).encode())
     return out, out.with_suffix(".npz")
@@ -156,7 +163,8 @@ def _weights(estimator: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         raise _checks.ArgumentError("model", "a model without a representation", repr(estimator.representation))
     arrays: dict[str, Any] = {
         "w0": estimator.initial_weights_, "a": estimator.signs_, "offset": estimator.input_offset_,
-        "spread": estimator.input_scale_, "bias": np.float64(estimator.input_bias_), "radius": np.float64(estimator.input_radius_),
+        "spread": estimator.input_scale_, "bias": np.float64(estimator.input_bias_),
+        "radius": np.float64(estimator.input_radius_),
     }  # fmt: skip
     for order, block in zip(orders, blocks, strict=True):
         arrays[f"w{order}"] = block if block.ndim == 3 else block[:, None, :]
