@@ -77,7 +77,7 @@ def chosen(keys: np.ndarray) -> int:
 
 def walk(
     new: Callable[[], Any], data: tuple[Any, Any], folds: Sequence[Fold], penalties: Sequence[float],
-    judge: Callable[[Any, tuple[Any, Any]], tuple[tuple[float, float], float]], tell: Tell, limit: float,
+    judge: Callable[[Any, tuple[Any, Any]], tuple[tuple[float, float], float, float]], tell: Tell, limit: float,
 ) -> Walk:  # fmt: skip
     """Fits a path with warm starts on each fold.
 
@@ -89,7 +89,7 @@ def walk(
         data: inputs and targets.
         folds: places that train and that are held out.
         penalties: in decreasing order.
-        judge: returns the criterion with its tie-breaker, and the score in reports, of a model on rows.
+        judge: returns, for a model on rows, the criterion with its tie-breaker, accuracy or R², and the score of a fold.
         tell: called as `tell(fraction, message)`.
         limit: seconds; the first fold ends the path early so that all folds fit into it.
 
@@ -97,20 +97,22 @@ def walk(
     """
     x, y = data
     count, begin = len(penalties), time.perf_counter()
-    keys, train, held, decisions = [], [], [], []
+    keys, train, held, scored = [list[Any]() for _ in range(4)]
+    decisions: list[tuple[Any, list[Any]]] = []
     for number, (some, out) in enumerate(folds):
         model = new()
         fitted = model.fit_path(x[some], y[some], penalties[:count])
-        rows: list[list[Any]] = [[], [], [], []]
+        rows: list[list[Any]] = [[], [], [], [], []]
         for place, penalty in enumerate(penalties[:count]):
             tell((number + place / count) / len(folds), f"fold {number + 1} of {len(folds)}, penalty {penalty:g}")
             next(fitted)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # a fold may lack a class
-                key, score = judge(model, (x[out], y[out]))
+                key, score, reported = judge(model, (x[out], y[out]))
                 rows[0].append(key)
                 rows[1].append(judge(model, (x[some], y[some]))[1])
                 rows[2].append(score)
+                rows[4].append(reported)
             rows[3].append(model.decision_function(x[out]) if hasattr(model, "classes_") else None)
             if number == 0 and time.perf_counter() - begin > limit / len(folds):
                 count = place + 1
@@ -118,8 +120,9 @@ def walk(
         keys.append(rows[0])
         train.append(rows[1])
         held.append(rows[2])
+        scored.append(rows[4])
         decisions.append((getattr(model, "classes_", None), rows[3]))
-    table, scores = np.asarray(keys, float), np.asarray(held, float)
+    table, scores = np.asarray(keys, float), np.asarray(scored, float)
     best = chosen(table)
     others = [chosen(np.delete(table, number, axis=0)) if len(folds) > 1 else best for number in range(len(folds))]
     result = CrossValidated(
@@ -128,7 +131,7 @@ def walk(
         tuple(len(out) for _, out in folds),
         _held(np.unique(y), y, folds, decisions, best),
     )
-    return Walk(tuple(penalties[:count]), table, np.mean(train, axis=0), scores.mean(axis=0), best, result)
+    return Walk(tuple(penalties[:count]), table, np.mean(train, axis=0), np.mean(held, axis=0), best, result)
 
 
 def _held(

@@ -87,8 +87,7 @@ def model_section(findings: FitFindings, found: dict[str, float]) -> Section:
     path = Table(
         "penalty",
         "The regularization path, from strong to weak; each fit is warm-started from the previous one.",
-        ("penalty", f"{name_of(task)}, training" if learned.cv is None or metric is None else f"{metric.words}, training",
-         held_name(learned), *extra),
+        ("penalty", f"{name_of(task)}, training", held_name(learned), *extra),
         [
             (step.penalty, step.train, step.validation, *((metric.shown(step.rank_key[0]),) if metric else ()))
             for step in learned.path

@@ -174,9 +174,9 @@ def _cross_validated(
     def new() -> Any:
         return new_model(task, settings, penalties[0]).set_params(**_PATH)
 
-    def judge(model: Any, rows: Any) -> tuple[tuple[float, float], float]:
-        key = _rank_key(task, model, rows, metric)
-        return key, model.score(*rows) if metric is None else metric.shown(key[0])
+    def judge(model: Any, rows: Any) -> tuple[tuple[float, float], float, float]:
+        key, score = _rank_key(task, model, rows, metric), model.score(*rows)
+        return key, score, score if metric is None else metric.shown(key[0])
 
     limit = math.inf if settings.time_limit is None else _PATH_SHARE * settings.time_limit
     found = walk(new, train, folds, penalties, judge, lambda part, what: tell(SELECTION * part, what), limit)

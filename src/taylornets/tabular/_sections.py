@@ -209,11 +209,12 @@ def _by_metric(findings: FitFindings, metric: Metric) -> list[Any]:
 
 
 def _held(findings: FitFindings) -> float:
-    """The score on the validation rows, or its mean over the folds at the selected penalty."""
-    path, penalty = findings.learned.path, float(findings.model.penalty_)
-    at = [step.validation for step in path if step.penalty == penalty]
-    held = scores(findings).get("validation", float("nan"))
-    return at[0] if findings.learned.cv is not None and at and findings.metric is None else held
+    """The score on the validation rows, or its mean over the folds at the selected penalty; NaN if it is not known."""
+    cv, penalty = findings.learned.cv, float(findings.model.penalty_)
+    if cv is None:
+        return scores(findings)["validation"]
+    at = [step.validation for step in findings.learned.path if step.penalty == penalty]
+    return at[0] if at else cv.mean if findings.metric is None else float("nan")
 
 
 def _row(
@@ -221,5 +222,5 @@ def _row(
     fit_seconds: float, seconds: float,
 ) -> tuple[Any, ...]:  # fmt: skip
     """A row of the comparison table, rounded to significant digits."""
-    parts = tuple(round(value, 3) for value in (train, validation, test))
+    parts = tuple("–" if np.isnan(value) else round(value, 3) for value in (train, validation, test))
     return (name, setting, rows, *parts, wording.ends(*ends), round(fit_seconds, 3), round(seconds, 2))
