@@ -32,7 +32,7 @@ from taylornets.cli import _app
 from taylornets.tabular import _baselines
 
 ROUNDS = 3
-LARGEST = 5_000_000  # bytes of a file
+LARGEST, ARCHIVE = 5_000_000, 200_000_000  # bytes of a table, and of an archive of tables
 READ, ADVISED, REFUSED = "read as it is", "read after the advised command", "no model"
 UNTRAINABLE = re.compile(r"at least 20 rows|at least two distinct|columns other than the target|a column with values")
 
@@ -41,14 +41,15 @@ def tables(folder: Path) -> Iterator[tuple[str, bytes]]:
     """Names and contents of the tables below a folder."""
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if not path.is_file() or path.stat().st_size > LARGEST or "/tests/" in f"/{name}":
+        archive = name.endswith(".tar.gz")
+        if not path.is_file() or path.stat().st_size > (ARCHIVE if archive else LARGEST) or "/tests/" in f"/{name}":
             continue
         if name.endswith((".csv", ".csv.gz", ".parquet")):
             yield name, path.read_bytes()
-        elif name.endswith(".tar.gz"):
-            with tarfile.open(path) as archive:
-                for member in archive:
-                    file = archive.extractfile(member) if member.name.endswith(".csv") else None
+        elif archive:
+            with tarfile.open(path) as packed:
+                for member in packed:
+                    file = packed.extractfile(member) if member.name.endswith(".csv") else None
                     if file is not None and member.size <= LARGEST and not Path(member.name).name.startswith("."):
                         yield f"{name}/{member.name}", file.read()
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from taylornets import cli, records
+from taylornets import ArgumentError, cli, records
 from taylornets.cli import _diagnose
 from taylornets.datafiles import Reading, read
 from taylornets.tabular._problem import pose
@@ -85,3 +85,13 @@ def test_a_module_with_dropout_is_read_as_it_was_saved(tmp_path: Path, monkeypat
     steps = {tuple(series.x) for section in page.sections for figure in section.figures
              for panel in figure.panels for series in getattr(panel, "series", ()) if len(series.x) == 3}  # fmt: skip
     assert (0, 10, 100) in steps
+
+
+def test_a_target_of_dates_has_a_way_out_with_two_columns(tmp_path: Path):
+    days = pd.date_range("2020-01-01", periods=60).strftime("%Y-%m-%d")
+    pd.DataFrame({"temperature": np.sin(PLACES), "date": days}).to_csv(tmp_path / "t.csv", index=False)
+    table = read(str(tmp_path / "t.csv"))
+    with pytest.raises(ArgumentError, match=r"a column of dates\..* For example `target='temperature'`") as refused:
+        pose(table, "date", "auto", 0)
+    assert refused.value.mends == (("target", "temperature"),)
+    assert pose(table, "temperature", "auto", 0).task == "regression"

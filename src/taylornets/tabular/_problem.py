@@ -163,7 +163,8 @@ def _with_another_target(error: _checks.ArgumentError, table: DataTable, target:
     """Names a column that can be a target, if there is one."""
     kinds = ("number", "whole number", "boolean")
     others = [info.name for info in table.infos if info.kind in kinds and info.name != target and not info.missing]
-    if error.argument != "target" or len(table.infos) < 3 or not others:
+    alone = len(table.infos) < 3 and table.info(target).kind != "date"  # a date can be the only input
+    if error.argument != "target" or alone or not others:
         return error
     advice = f"{error.advice} For example `target={others[-1]!r}`.".strip()
     return _checks.ArgumentError(error.argument, error.expected, error.got, advice, (("target", others[-1]),))
