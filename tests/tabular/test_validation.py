@@ -20,7 +20,7 @@ from sklearn.metrics import get_scorer
 import taylornets as tn
 from taylornets import ArgumentError, cli
 from taylornets.datafiles import from_frame
-from taylornets.tabular import _baselines
+from taylornets.tabular import _baselines, _curve
 from taylornets.tabular._cross_validation import walk
 from taylornets.tabular._folds import folds_of
 from taylornets.tabular._metrics import METRICS, Outputs, check_metric, log_loss
@@ -119,6 +119,16 @@ def test_the_score_of_a_fold_is_at_the_penalty_of_the_others():
     assert found.held.tolist() == [7.0] * 4
     low, high = found.result.interval
     assert low < found.result.mean < high
+
+
+def test_every_size_of_the_learning_curve_has_all_classes():
+    """Two of 96 rows of a class: an eighth of the rows, drawn in proportion, would lack it."""
+    labels = np.array(["usual"] * 94 + ["rare"] * 2)
+    for seed in range(5):
+        order = _curve._spread_evenly(labels, 96, seed)
+        assert sorted(order) == list(range(96))
+        assert set(labels[order[:2]]) == {"usual", "rare"}
+        assert np.sum(labels[order[:48]] == "rare") in (1, 2)
 
 
 # --- metrics -------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ def classes_of(y: Any, weight: np.ndarray) -> np.ndarray:
     check_classification_targets(y)
     classes = np.unique(y[weight > 0])
     if len(classes) < 2:
-        raise _checks.ArgumentError("y", "at least two classes", f"1 class, {classes[0]!r}")
+        raise _checks.ArgumentError("y", "at least two classes", f"1 class, {classes.tolist()[0]!r}")
     return classes
 
 

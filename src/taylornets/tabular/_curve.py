@@ -48,7 +48,7 @@ def learning_curve(
 
 
 def _spread_evenly(labels: np.ndarray | None, rows: int, seed: int) -> np.ndarray:
-    """Orders the rows so that every prefix is approximately stratified by class."""
+    """Orders the rows so that every prefix is approximately stratified by class, with one row of each class first."""
     shuffled = np.random.default_rng(seed).permutation(rows)
     if labels is None:
         return shuffled
@@ -56,4 +56,5 @@ def _spread_evenly(labels: np.ndarray | None, rows: int, seed: int) -> np.ndarra
     for name in np.unique(labels):
         mine = shuffled[labels[shuffled] == name]
         place[mine] = (np.arange(len(mine)) + 0.5) / len(mine)
+        place[mine[:1]] = -1
     return np.argsort(place, kind="stable")
