@@ -53,13 +53,13 @@ def test_codes_keep_their_leading_zeros(categorical: tuple[str, ...], tmp_path: 
 
 
 FACTORY = """
-import equinox as eqx, jax, numpy as np
+import equinox as eqx, jax, numpy as np, optax
 def factory():
     a, b = jax.random.split(jax.random.key(0))
     layers = [eqx.nn.Linear(3, 4, key=a), eqx.nn.Lambda(jax.nn.relu), eqx.nn.Dropout(0.1), eqx.nn.Linear(4, 2, key=b)]
     x = np.random.default_rng(0).normal(size=(30, 3)).astype("float32")
     y = (x[:, 0] > 0).astype(int)
-    return eqx.nn.Sequential(layers), {"train": (x[:20], y[:20]), "test": (x[20:], y[20:])}
+    return eqx.nn.Sequential(layers), {"train": (x[:20], y[:20]), "test": (x[20:], y[20:])}, optax.sgd(0.1), "softmax"
 """
 
 

@@ -229,6 +229,7 @@ def test_calibrated_outputs_and_few_rows_are_not_scaled():
     assert "too few" in temperature_of(y[:10], true[:10], np.array(["a", "b"]), False, 0).sentence
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_predicted_probabilities_use_the_temperature():
     x = np.random.default_rng(0).normal(size=(60, 2))
     y = np.array(["a", "b", "c"])[(x[:, 0] > 0).astype(int) + (x[:, 1] > 1)]
@@ -275,17 +276,17 @@ def test_cv_and_metric_on_the_command_line(folder: Path):
     code, out, err = run(*words, "--cv", "3", "--metric", "f1", "--time-limit", "3")
     assert code == 0, err
     facts = json.loads((folder / "o" / "run.json").read_text())
-    assert facts["split"] == {"train": 77, "validation": 0, "test": 13}
+    assert facts["split"] == {"train": 76, "validation": 0, "test": 14}
     assert len(facts["cross_validation"]["scores"]) == 3
     assert re.search(r"F1, 3-fold cross-validation +0\.\d+", out)
     again, names = pd.read_csv(folder / "o" / "tables" / "folds.csv"), ["fold", "held-out rows", "penalty", "F1"]
     assert list(again.columns) == names
-    assert again["held-out rows"].sum() == 77
+    assert again["held-out rows"].sum() == 76
     assert "The probabilities" in (folder / "o" / "MODEL.md").read_text()
     assert "expected calibration error" in (folder / "o" / "report.html").read_text()
     code, out, _ = run("certify", "o", "t.csv")
     assert code == 0
-    assert f"{facts['certificate']['relative_gap']:.2g}"[:3] in out or "77" in out
+    assert "76 training rows" in out
     code, _, err = run("predict", "o", "t.csv")
     assert re.search(r"F1 0\.\d{4} on the same rows", err)
     for metric, message in (("r2", "expected a metric of classification, got 'r2'"), ("nonsense", "got 'nonsense'")):
