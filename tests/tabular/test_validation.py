@@ -20,7 +20,7 @@ from sklearn.metrics import get_scorer
 import taylornets as tn
 from taylornets import ArgumentError, cli
 from taylornets.datafiles import from_frame
-from taylornets.tabular import _baselines, _curve
+from taylornets.tabular import _baselines, _curve, _path
 from taylornets.tabular._cross_validation import walk
 from taylornets.tabular._folds import folds_of
 from taylornets.tabular._metrics import METRICS, Outputs, check_metric, log_loss
@@ -267,13 +267,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(_baselines, "families", lambda *how: tuple(f for f in every(*how) if f.candidates))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(_curve, "_CURVE", (1.0,))
+    monkeypatch.setattr(_path, "PENALTIES", (1e-2, 1e-4))
     frame()[["a", "b", "kind"]].to_csv(tmp_path / "t.csv", index=False)
     return tmp_path
 
 
 def test_cv_and_metric_on_the_command_line(folder: Path):
     words = ("fit", "t.csv", "--target", "kind", "--width", "8", "--out", "o")
-    code, out, err = run(*words, "--cv", "3", "--metric", "f1", "--time-limit", "3")
+    code, out, err = run(*words, "--cv", "3", "--metric", "f1")
     assert code == 0, err
     facts = json.loads((folder / "o" / "run.json").read_text())
     assert facts["split"] == {"train": 76, "validation": 0, "test": 14}
