@@ -20,7 +20,7 @@ from taylornets.estimators._parameters import PENALTIES
 from taylornets.optimizers import METHODS
 from taylornets.randomization import SignedMoments
 from taylornets.series import RULES
-from taylornets.tabular import _baselines, _path, _run
+from taylornets.tabular import _baselines, _curve, _path
 
 ROOT = Path(__file__).parents[1]
 PAGES = {
@@ -56,6 +56,7 @@ def five_minutes(names: dict[str, Any], out: str) -> None:
     assert "397 training rows" in out
     assert Path("run/report.html").exists()
     assert len(Path("predictions.csv").read_text().splitlines()) == 21
+    assert Path("predict.npz").exists()
 
 
 def generalization(names: dict[str, Any], out: str) -> None:
@@ -116,7 +117,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_baselines, "_TREES", 5)
     monkeypatch.setattr(_baselines, "_ROUNDS", 5)
     monkeypatch.setattr(_path, "PENALTIES", (1e-3, 1e-5))
-    monkeypatch.setattr(_run, "_CURVE", (1.0,))
+    monkeypatch.setattr(_curve, "_CURVE", (1.0,))
 
 
 @pytest.mark.parametrize("name", [name for name, blocks in BLOCKS.items() if blocks])

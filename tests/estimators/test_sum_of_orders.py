@@ -42,7 +42,7 @@ def test_bad_parameters(fitted: tuple[Any, np.ndarray, np.ndarray]):
     _, x, y = fitted
     cases = [
         (tn.TaylorRegressor(order=(1, 1)), "model: expected each order once"),
-        (tn.TaylorRegressor(order=(1, 2), penalty="best"), "penalty: expected one of 'cv'"),
+        (tn.TaylorRegressor(order=(1, 2), penalty="best"), "penalty: expected one of 'auto', 'cv'"),
         (tn.TaylorRegressor(order=(1, 2), penalty=(1.0, 2.0, 3.0)), "penalty: expected a number or a pair"),
         (tn.TaylorRegressor(order=(1, 2), loss="hubert"), "Did you mean 'huber'"),
         (tn.TaylorRegressor(order=(1, 2), rank=2), "rank: expected 'auto' for a sum"),

@@ -7,6 +7,7 @@ import typer
 
 from taylornets._errors import ArgumentError
 from taylornets.cli import _tables, load
+from taylornets.cli._help import Listed
 from taylornets.cli._options import After, Before, Groups, Pickle, Task, Text, number, once, whole
 from taylornets.cli._root import BROKEN, DONE, INTERRUPTED, NOT_WRITTEN, WRONG_REQUEST, app, words
 from taylornets.cli._run import run
@@ -15,7 +16,7 @@ __all__ = ["BROKEN", "DONE", "INTERRUPTED", "NOT_WRITTEN", "WRONG_REQUEST", "app
 _ = _tables  # registers its commands
 
 
-@app.command(rich_help_panel="Theory and experiments")
+@app.command(cls=Listed, rich_help_panel="Theory and experiments")
 def reproduce(
     claim: Annotated[
         list[str] | None, typer.Option("--claim", metavar="NAME", help="Test only this claim; may be repeated.")
@@ -34,7 +35,7 @@ def reproduce(
     )
 
 
-@app.command(rich_help_panel="Results")
+@app.command(cls=Listed, rich_help_panel="Results")
 def report(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder written by reproduce, fit or diagnose.")],
 ) -> int:
@@ -42,7 +43,7 @@ def report(
     return load("_reproduce").rebuild(directory)
 
 
-@app.command(rich_help_panel="Theory and experiments")
+@app.command(cls=Listed, rich_help_panel="Theory and experiments")
 def sweep(
     config: Annotated[Path, typer.Argument(metavar="CONFIG.toml", help="Grid; see docs/sweeps.md.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the database and the tables.")] = Path(
@@ -73,7 +74,7 @@ def sweep(
     return load("_sweep").run(config, out=out, resume=resume, workers=workers, **options)
 
 
-@app.command(rich_help_panel="Networks")
+@app.command(cls=Listed, rich_help_panel="Networks")
 def diagnose(
     where: Annotated[
         str | None,
@@ -150,7 +151,7 @@ def diagnose(
     return room.run(where or "", options, words, x64)
 
 
-@app.command(rich_help_panel="Results")
+@app.command(cls=Listed, rich_help_panel="Results")
 def doctor() -> int:
     """Report the installed versions, the available devices, and any missing dependencies."""
     return load("_doctor").run()

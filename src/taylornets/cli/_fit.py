@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from taylornets import _checks, _files, records
+from taylornets.cli._forecast import Forecast
 from taylornets.cli._plan import show
 from taylornets.cli._progress import shown
 from taylornets.cli._root import DONE, INTERRUPTED, NOT_WRITTEN
@@ -17,7 +18,18 @@ from taylornets.cli._streams import write_out
 from taylornets.datafiles import Reading
 from taylornets.records.folders import owned
 from taylornets.report import write_report
-from taylornets.tabular import FitRequest, certify, check_out, compare_runs, fit, pose_request, predict, verdict
+from taylornets.tabular import (
+    FitRequest,
+    TableProblem,
+    certify,
+    check_out,
+    compare_runs,
+    export,
+    fit,
+    pose_request,
+    predict,
+    verdict,
+)
 
 
 def run_fit(request: FitRequest, dry_run: bool = False) -> int:
@@ -40,7 +52,13 @@ def run_fit(request: FitRequest, dry_run: bool = False) -> int:
         try:
             # An invalid request is rejected during the stage `reading`, with a message on standard error.
             with shown(screen, transient=True, silent=("reading",)) as progress:
-                fitted = fit(request, progress, saved.append, lambda problem: show(screen, problem))
+                forecast = Forecast(progress, lambda text: screen.print(Text(text)), request.settings.time_limit)
+
+                def posed(problem: TableProblem) -> None:
+                    show(screen, problem)
+                    forecast.posed(problem)
+
+                fitted = fit(request, forecast, saved.append, posed)
                 report = write_report(fitted.folder, progress)
         except KeyboardInterrupt:
             kept = f"The model was saved to {saved[0]}, but no report was written." if saved else "Nothing was written."
@@ -123,6 +141,8 @@ def run_predict(model: str, data: str, out: Path | None, reading: Reading, inter
         )
         words = f"{name} {found.score:.4f} on the {found.rows:,} {'row' if found.rows == 1 else 'rows'} with a target.{seen}"
         screen.print(Text(words), soft_wrap=True)
+    if found.metric is not None:
+        screen.print(Text("{} {:.4f} on the same rows.".format(*found.metric)), soft_wrap=True)
     return DONE
 
 
@@ -170,6 +190,17 @@ def run_certify(model: str, data: str, reading: Reading) -> int:
     if proof.error is not None:
         console.print()
         console.print(Text(f"{proof.error.sentence} {proof.error.basis}"))
+    return DONE
+
+
+def run_export(model: str, out: Path) -> int:
+    """Writes a model as a program that needs NumPy alone.
+
+    Returns:
+        0.
+    """
+    program, numbers = export(model, out)
+    Console(stderr=True).print(Text(f"Wrote {program} and {numbers}. Run: python {program} FILE.csv"), soft_wrap=True)
     return DONE
 
 

@@ -35,14 +35,13 @@ def show(console: Console, problem: TableProblem) -> None:
         console.print(table)
     if len(problem.plan) > _MOST:
         console.print(Text(f"and {len(problem.plan) - _MOST:,} more columns"), style="dim")
-    split = problem.split
     how = "by time" if problem.division == "time" else "at random"
     how += "" if problem.group is None else f" in whole groups of {problem.group!r}"
     console.print()
     console.print(
         Text(
             f"{problem.task.capitalize()} of {problem.target!r}: {problem.reason}. {len(problem.y):,} rows, split {how}: "
-            f"{len(split.train):,} training, {len(split.validation):,} validation, {len(split.test):,} test."
+            f"{problem.parts}."
         )
     )
     commands = get_group(app).commands

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from taylornets.cli import load
+from taylornets.cli._help import Listed
 from taylornets.cli._options import number, once, whole
 from taylornets.cli._root import app
 
@@ -20,6 +21,10 @@ def _column(option: str, text: str) -> typer.models.OptionInfo:
     return typer.Option(option, metavar="COLUMN", help=text, rich_help_panel=_COLUMNS)
 
 
+def _row(option: str, metavar: str, text: str) -> typer.models.OptionInfo:
+    return typer.Option(option, metavar=metavar, help=text, rich_help_panel=_ROWS)
+
+
 Encoding = Annotated[str | None, _file("--encoding", "NAME", "Encoding; mixed: UTF-8 and Windows-1252.")]
 Separator = Annotated[str | None, _file("--separator", "CHARACTER", "Separator of the columns.")]
 Decimal = Annotated[str | None, _file("--decimal", ".|,", "Decimal separator; detected for each column.")]
@@ -30,7 +35,7 @@ Data = Annotated[str, typer.Argument(metavar="DATA", help="CSV (also .gz), Parqu
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Model file or output folder of `fit`.")]
 
 
-@app.command(rich_help_panel="Tables")
+@app.command(cls=Listed, rich_help_panel="Tables")
 def fit(
     data: Data,
     target: Annotated[list[str] | None, _column("--target", "Target column.")] = None,
@@ -43,30 +48,17 @@ def fit(
         bool,
         typer.Option("--drop-constant", help="Has no effect: empty and constant columns are left out.", hidden=True),
     ] = False,
-    task: Annotated[
-        str,
-        typer.Option(
-            "--task", metavar="auto|classification|regression", help="Inferred from the target.", rich_help_panel=_ROWS
-        ),
-    ] = "auto",
-    rare: Annotated[
-        str | None,
-        typer.Option("--rare", metavar="drop|merge", help="Classes of fewer than 3 rows.", rich_help_panel=_ROWS),
-    ] = None,
-    split: Annotated[
-        str,
-        typer.Option(
-            "--split", metavar="random|time", help="With time, the last rows are the test.", rich_help_panel=_ROWS
-        ),
-    ] = "random",
+    task: Annotated[str, _row("--task", "auto|classification|regression", "Inferred from the target.")] = "auto",
+    rare: Annotated[str | None, _row("--rare", "drop|merge", "Classes of fewer than 3 rows.")] = None,
+    split: Annotated[str, _row("--split", "random|time", "With time, the last rows are the test.")] = "random",
     group: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--group",
-            metavar="COLUMN",
-            help="Keep rows with equal values in one part of the split.",
-            rich_help_panel=_ROWS,
-        ),
+        list[str] | None, _row("--group", "COLUMN", "Keep rows with equal values in one part of the split.")
+    ] = None,
+    cv: Annotated[
+        int | None, whole("--cv", "K", "Select the penalty and score by K-fold cross-validation.", _ROWS)
+    ] = None,
+    metric: Annotated[
+        str | None, _row("--metric", "NAME", "Select the penalty by this score: f1_macro, roc_auc, …")
     ] = None,
     seed: Annotated[int, whole("--seed", "N", "Random seed of the split and the network.", _ROWS)] = 0,
     order: Annotated[int, whole("--order", "K", "Order of the Taylor model; 1 is the NTK model.", _MODEL)] = 2,
@@ -76,7 +68,7 @@ def fit(
     ] = None,
     rank: Annotated[
         int | None,
-        whole("--rank", "R", "Copies of each hidden unit; by default as many as the optimum requires.", _MODEL),
+        whole("--rank", "R", "Copies of each hidden unit; by default as many as needed.", _MODEL),
     ] = None,
     time_limit: Annotated[
         float | None, number("--time-limit", "SECONDS", "Best certified model within this training time.", _MODEL)
@@ -97,11 +89,12 @@ def fit(
         "categorical": tuple(categorical or ()), "numeric": tuple(numeric or ()), "encoding": encoding,
         "separator": separator, "decimal": decimal, "missing": tuple(missing or ()), "dates": dates,
         "skip_lines": skip_lines, "time_limit": time_limit, "group": once("--group", group),
+        "cv": cv, "metric": metric,
     }  # fmt: skip
     return load("_fit").run_fit(load("_requests").request(data, options), dry_run=dry_run)
 
 
-@app.command(rich_help_panel="Tables")
+@app.command(cls=Listed, rich_help_panel="Tables")
 def predict(
     model: Model,
     data: Data,
@@ -124,7 +117,7 @@ def predict(
     return load("_fit").run_predict(model, data, out, reading, interval)
 
 
-@app.command(rich_help_panel="Tables")
+@app.command(cls=Listed, rich_help_panel="Tables")
 def certify(
     model: Model,
     data: Data,
@@ -140,7 +133,18 @@ def certify(
     return load("_fit").run_certify(model, data, reading)
 
 
-@app.command(rich_help_panel="Tables")
+@app.command(cls=Listed, rich_help_panel="Tables")
+def export(
+    model: Model,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE.py", help="The program; the weights go into FILE.npz next to it.")
+    ] = Path("predict.py"),
+) -> int:
+    """Write a model as a short Python program that predicts with NumPy alone."""
+    return load("_fit").run_export(model, out)
+
+
+@app.command(cls=Listed, rich_help_panel="Tables")
 def compare(
     first: Annotated[Path, typer.Argument(metavar="RUN1", help="Output folder of `fit`.")],
     second: Annotated[Path, typer.Argument(metavar="RUN2", help="Output folder of another `fit`.")],

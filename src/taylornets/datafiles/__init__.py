@@ -21,3 +21,5 @@ from taylornets.datafiles._table import ColumnInfo as ColumnInfo
 from taylornets.datafiles._table import DataTable as DataTable
 from taylornets.datafiles._table import Limits as Limits
 from taylornets.datafiles._table import Reading as Reading
+from taylornets.datafiles._words import CERTAIN_WORDS as CERTAIN_WORDS
+from taylornets.datafiles._words import POSSIBLE_WORDS as POSSIBLE_WORDS

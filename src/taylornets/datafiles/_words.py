@@ -12,11 +12,12 @@ from taylornets.datafiles._table import ColumnInfo, Reading, wrong
 
 # A command that goes on: few words are missing values; a column of few words is a category.
 _FEW, _CATEGORIES = 0.3, 50
-CERTAIN = frozenset({"", "nan", "-nan", "#n/a", "<na>", "?"})
+CERTAIN_WORDS = frozenset({"", "nan", "-nan", "#n/a", "<na>", "?"})
 MAYBE = frozenset(
     {"na", "n/a", "none", "nil", "null", "missing", "n.a.", "#na", "#value!", "#div/0!", "#ref!", "#num!"}
 )
 _SIGNS = frozenset({"-", "-" * 2, ".", "..", "–", "—"})  # missing among numbers and dates
+POSSIBLE_WORDS = CERTAIN_WORDS | MAYBE | _SIGNS  # missing among numbers and dates
 
 
 class Words:
@@ -31,7 +32,7 @@ class Words:
 
     def missing(self, reading: Reading, among_values: bool) -> np.ndarray:
         """A mask of distinct words that mean a missing value."""
-        known = CERTAIN | MAYBE | _SIGNS if among_values else CERTAIN
+        known = POSSIBLE_WORDS if among_values else CERTAIN_WORDS
         return np.array(
             [low in known or reading.is_missing(word) for word, low in zip(self.unique, self.lowered, strict=True)],
             bool,

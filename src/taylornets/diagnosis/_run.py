@@ -37,6 +37,7 @@ from taylornets.diagnosis._user_model import (
     FrameworkModel,
     TorchModel,
     UserModel,
+    as_called,
     build,
     check_runs,
     opened,
@@ -46,15 +47,7 @@ from taylornets.losses import Loss
 from taylornets.records import environment
 from taylornets.records.folders import check_folder, prepare_folder
 from taylornets.records.progress import Progress, Tell, stage
-from taylornets.training import (
-    Checkpointing,
-    Probe,
-    Snapshot,
-    Task,
-    TaylorizedTraining,
-    task_of,
-    taylorized_training,
-)
+from taylornets.training import Checkpointing, Probe, Snapshot, Task, TaylorizedTraining, task_of, taylorized_training
 
 _OWN = ("records", "figures", "tables", "report.html", "training.checkpoint", "regimes", "parameters")
 _MEASUREMENTS = 16
@@ -100,7 +93,7 @@ def diagnose(request: DiagnosisRequest, progress: Progress) -> Diagnosed:
     with stage(progress, "reading"):
         subject, data, target = _prepared(request, built)
         paths = _checkpoints.series(request.checkpoints)
-        trees = [_checkpoints.read(path, subject.params) for path in paths]
+        trees = [as_called(subject, _checkpoints.read(path, subject.params)) for path in paths]
     if trees and request.start == "first":
         if len(trees) < 2:
             raise _checks.ArgumentError("start", "'factory' with a single checkpoint", "'first'")

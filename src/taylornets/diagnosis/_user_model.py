@@ -18,6 +18,7 @@ from taylornets import _checks
 from taylornets._trees import Line
 
 WHERE = "where"  # FILE.py:FACTORY, as in `build`
+_EQUINOX = "an Equinox module"
 FORMS = (
     "(f, params0, data, optimizer, loss), or (model, data, optimizer, loss) or a model alone, an Equinox or Flax module"
 )
@@ -217,7 +218,7 @@ def opened(found: FrameworkModel, x: Any, seed: int) -> UserModel:
     kind = framework(found.module)
     if kind == "Equinox":
         model = eqx.nn.inference_mode(found.module)
-        return UserModel(_one_by_one, model, found.data, found.optimizer, found.loss, "an Equinox module")
+        return UserModel(_one_by_one, model, found.data, found.optimizer, found.loss, _EQUINOX)
     if kind == "Flax NNX":
         nnx = _flax("nnx")
         found.module.eval()
@@ -234,6 +235,11 @@ def opened(found: FrameworkModel, x: Any, seed: int) -> UserModel:
         return found.module.apply({"params": p, **variables}, x)
 
     return UserModel(applied, params, found.data, found.optimizer, found.loss, "a Flax Linen module")
+
+
+def as_called(subject: UserModel, saved: Any) -> Any:
+    """Returns saved parameters as the model is called with them: an Equinox module in inference mode, however it was saved."""
+    return eqx.nn.inference_mode(saved) if subject.kind == _EQUINOX else saved
 
 
 def _one_by_one(model: Any, x: Any) -> Any:

@@ -6,7 +6,7 @@ the parameters (`get_params`), these attributes fully determine the model.
 
 - All: `n_features_in_`, `feature_names_in_` (if the data had names), `certificate_`, `objective_`, `n_iter_`, `path_`,
   `activation_`, `input_offset_`, `input_scale_`, `input_bias_`.
-- Classifiers: `classes_`. Regressors: `target_offset_`, `target_scale_`, `target_columns_`.
+- Classifiers: `classes_`, `temperature_`. Regressors: `target_offset_`, `target_scale_`, `target_columns_`.
 - Taylor: `initial_weights_`, `signs_`, `displacement_`, `input_radius_`, `model_`, `loss_`, `power_`, `penalty_`,
   `status_`, `history_`.
 - NTK: `initial_weights_` (`None` for infinite width), `train_inputs_`, `coefficients_`, `ridge_`.

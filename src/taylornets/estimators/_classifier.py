@@ -24,7 +24,7 @@ def classes_of(y: Any, weight: np.ndarray) -> np.ndarray:
     check_classification_targets(y)
     classes = np.unique(y[weight > 0])
     if len(classes) < 2:
-        raise _checks.ArgumentError("y", "at least two classes", f"1 class, {classes[0]!r}")
+        raise _checks.ArgumentError("y", "at least two classes", f"1 class, {classes.tolist()[0]!r}")
     return classes
 
 
@@ -70,6 +70,7 @@ class TaylorClassifier(ClassifierMixin, TaylorEstimator):
             `sentence` and `basis`. Otherwise the scaling depends on all rows, and the attribute raises an error that says so.
         counted_rows_: indices of the rows that it counts, or `None`.
         calibration_scores_: `1 - p(y)` of the held-out rows, sorted, or `None`.
+        temperature_: divisor of the outputs in `predict_proba`; 1, or set by `taylornets fit` (temperature scaling).
 
     Source: theory 3, 5, 13.
 
@@ -107,13 +108,15 @@ class TaylorClassifier(ClassifierMixin, TaylorEstimator):
     def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities: the softmax of the outputs, or their logistic function, normalized to sum to 1.
 
+        The outputs are divided by `temperature_`.
+
         Args:
             X: examples, shape `(n, d)`.
 
         Returns:
             Shape `(n, classes)`; each row sums to 1.
         """
-        outputs = self._outputs(X).astype(np.float64)
+        outputs = self._outputs(X).astype(np.float64) / getattr(self, "temperature_", 1.0)  # absent before version 0.2
         if takes_class_numbers(self.loss_):
             return softmax(outputs, axis=1)
         probabilities = expit(outputs)
@@ -177,6 +180,7 @@ class TaylorClassifier(ClassifierMixin, TaylorEstimator):
         several = len(self.classes_) > 2
         automatic = "softmax" if several and model.randomization is None else "logistic"
         self.loss_ = automatic if self.loss == "auto" else self.loss
+        self.temperature_ = 1.0
         return self.loss_, len(self.classes_) if several or takes_class_numbers(self.loss_) else 1
 
     def _encode(self, numbers: np.ndarray) -> np.ndarray:

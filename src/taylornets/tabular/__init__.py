@@ -7,11 +7,13 @@ path, saves the model, compares it with baselines on the same rows, and saves th
 
 from taylornets.tabular._compare import Comparison as Comparison
 from taylornets.tabular._compare import compare_runs as compare_runs
+from taylornets.tabular._export import export as export
 from taylornets.tabular._model_file import Predictions as Predictions
 from taylornets.tabular._model_file import Proof as Proof
 from taylornets.tabular._model_file import certify as certify
 from taylornets.tabular._model_file import predict as predict
 from taylornets.tabular._model_table import MODEL as MODEL
+from taylornets.tabular._path import SELECTION as SELECTION
 from taylornets.tabular._path import FitSettings as FitSettings
 from taylornets.tabular._problem import TableProblem as TableProblem
 from taylornets.tabular._run import FitRequest as FitRequest

@@ -21,6 +21,7 @@ from sklearn.svm import SVC, SVR
 
 from taylornets.estimators import NTKClassifier, NTKRegressor
 from taylornets.records.progress import Tell
+from taylornets.tabular._folds import Fold
 
 KERNEL_ROWS = 4000  # maximum number of training rows for methods with quadratic cost
 _RIDGES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
@@ -164,8 +165,9 @@ def compare(
     parts: tuple[tuple[Any, Any], tuple[Any, Any], tuple[Any, Any]],
     score: Callable[[Any, Any], float],
     tell: Tell,
+    folds: Sequence[Fold] | None = None,
 ) -> list[Result]:
-    """Trains every candidate of every family and selects the best one on the validation rows.
+    """Trains every candidate of every family and selects the best one on the validation rows, or by the mean over folds.
 
     Args:
         task: `"classification"` or `"regression"`.
@@ -173,6 +175,7 @@ def compare(
         parts: inputs and targets for training, validation and test.
         score: function of targets and predictions; larger is better.
         tell: called as `tell(fraction, message)`.
+        folds: places of the training rows that train and that are held out, instead of the validation rows.
 
     Returns:
         One result per family.
@@ -187,11 +190,13 @@ def compare(
         for place, (setting, make) in enumerate(family.candidates):
             tell((index + place / len(family.candidates)) / len(every), f"{family.name}, {setting}")
             start = time.perf_counter()
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                model = make().fit(x[rows], y[rows])
+            model = _fitted(make, x[rows], y[rows])
             taken = time.perf_counter() - start
-            found = score(y_validation, model.predict(x_validation))
+            found = (
+                score(y_validation, model.predict(x_validation))
+                if folds is None
+                else _held_score(make, x, y, folds, rows, score)
+            )
             if best is None or found > best[0]:
                 best = (found, setting, model, taken)
         assert best is not None
@@ -200,3 +205,20 @@ def compare(
         total = time.perf_counter() - begin
         results.append(Result(family.name, setting, len(rows), model.predict(x_test), train, found, taken, total))
     return results
+
+
+def _fitted(make: Callable[[], Any], x: Any, y: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return make().fit(x, y)
+
+
+def _held_score(
+    make: Callable[[], Any], x: Any, y: Any, folds: Sequence[Fold], rows: np.ndarray, score: Callable[[Any, Any], float]
+) -> float:
+    """The mean score of a candidate on held-out folds, trained on those of the rows that are not held out."""
+    found: list[float] = []
+    for some, held in folds:
+        few = np.intersect1d(some, rows)
+        found.append(score(y[held], _fitted(make, x[few], y[few]).predict(x[held])))
+    return float(np.mean(found))

@@ -5,6 +5,7 @@ from typing import Any
 
 from taylornets.records import SEGMENTS, PageRecord
 from taylornets.tabular._problem import TableProblem
+from taylornets.tabular._temperature import Temperature
 
 CARD = "MODEL.md"
 
@@ -22,6 +23,13 @@ def _cell(text: str) -> str:
     return code(text.replace("|", "¦"))
 
 
+def _probabilities(temperature: dict[str, Any]) -> str:
+    """States whether the probabilities were scaled."""
+    return Temperature(
+        temperature["value"], temperature["log_loss_before"], temperature["log_loss_after"], temperature["rows"]
+    ).sentence
+
+
 def card(problem: TableProblem, record: PageRecord, facts: dict[str, Any]) -> str:
     """Returns the model card as Markdown.
 
@@ -37,6 +45,9 @@ def card(problem: TableProblem, record: PageRecord, facts: dict[str, Any]) -> st
     how = "by time" if problem.division == "time" else f"at random, seed {facts['seed']}"
     how = f"{how}, in whole groups of {code(problem.group)}" if problem.group is not None else how
     lead = SEGMENTS.sub(lambda match: code(match[1]), record.lead)
+    selecting = f"in {problem.cv} folds" if problem.cv else f"{len(split.validation):,}"
+    temperature = facts.get("temperature")
+    scaled = [] if temperature is None else ["## Probabilities", "", _probabilities(temperature), ""]
     lines = [
         f"# Model of {code(problem.target)}", "",
         f"A Taylor model of order {facts['order']} of a two-layer network with {facts['width']} hidden units, fitted with "
@@ -44,8 +55,9 @@ def card(problem: TableProblem, record: PageRecord, facts: dict[str, Any]) -> st
         "## Results", "", *headline, "", lead, "",
         "## Data", "",
         f"{len(problem.y):,} rows of {code(problem.source)}, split {how}: {len(split.train):,} for training, "
-        f"{len(split.validation):,} for selecting the penalty, {len(split.test):,} for the scores.", "",
+        f"{selecting} for selecting the penalty, {len(split.test):,} for the scores.", "",
         "| column | kind | use |", "|---|---|---|", *columns, "",
+        *scaled,
         *(["## Notes", "", *notes, ""] if notes else []),
         "## Use", "", f"    {record.command}", "    taylornets predict DIR FILE", "",
         "## Limits", "",

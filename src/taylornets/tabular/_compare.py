@@ -7,7 +7,7 @@ from typing import Any
 
 from taylornets import _checks, records
 
-_SETTINGS = ("target", "task", "order", "width", "rank", "penalty", "seed", "group", "version")
+_SETTINGS = ("target", "task", "order", "width", "rank", "penalty", "seed", "group", "cv", "metric", "version")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from taylornets.tabular._scores import name_of
 
 _POINTS = 1000
 _MOST_CONFUSED = 20
-_BINS, _ROWS_PER_BIN = 10, 8
+_BINS, _ROWS_PER_BIN, _RESAMPLES = 10, 8, 400
 
 
 def comparison(task: str, names: Sequence[str], scores: Sequence[float], ends: Sequence[tuple[float, float]]) -> Figure:
@@ -26,18 +26,18 @@ def comparison(task: str, names: Sequence[str], scores: Sequence[float], ends: S
     return Figure("comparison", "Comparison with baselines", [Plot("model", label, series)], caption)
 
 
-def penalties(task: str, path: Sequence[PenaltyStep], chosen: float) -> Figure:
+def penalties(task: str, path: Sequence[PenaltyStep], chosen: float, held: str = "validation") -> Figure:
     """Scores along the regularization path."""
     x = [step.penalty for step in path]
     picked = next(step for step in path if step.penalty == chosen)
     series = [
         Series("training rows", x, [step.train for step in path], kind="line"),
-        Series("validation rows", x, [step.validation for step in path], kind="line"),
+        Series("validation rows" if held == "validation" else held, x, [step.validation for step in path], kind="line"),
         Series("selected", [chosen], [picked.validation]),
     ]
     caption = (
         "A strong penalty (right) keeps the weights small and the model simple; with a weak one (left), the model fits the "
-        "training rows closely. The penalty with the best validation score is selected"
+        "training rows closely. The penalty with the best score on held-out rows is selected"
         + ("; ties are broken by the likelihood." if task == "classification" else ".")
     )
     plot = Plot("penalty λ", name_of(task), series, "log")
@@ -59,8 +59,25 @@ def learning_curve(task: str, sizes: Sequence[int], curves: Mapping[str, Sequenc
     return Figure("learning_curve", "Learning curve", [plot], caption)
 
 
-def calibration(classes: Sequence[str], probabilities: np.ndarray, y: np.ndarray) -> tuple[Figure, float]:
-    """Observed frequencies by predicted probability, and the expected calibration error."""
+def _calibration_error(stated: np.ndarray, happened: np.ndarray) -> tuple[float, list[np.ndarray]]:
+    """The expected calibration error over bins of equally many rows, and the bins."""
+    count = len(stated)
+    bins = np.array_split(np.argsort(stated, kind="stable"), max(1, min(_BINS, count // _ROWS_PER_BIN)))
+    return float(sum(len(rows) * abs(stated[rows].mean() - happened[rows].mean()) for rows in bins) / count), bins
+
+
+def _calibration_ends(stated: np.ndarray, happened: np.ndarray) -> tuple[float, float]:
+    """A 95 % percentile bootstrap interval of the expected calibration error."""
+    generator, draws = np.random.default_rng(0), list[float]()
+    for _ in range(_RESAMPLES):
+        rows = generator.integers(len(stated), size=len(stated))
+        draws.append(_calibration_error(stated[rows], happened[rows])[0])
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def calibration(classes: Sequence[str], probabilities: Any, y: np.ndarray) -> tuple[Figure, float, tuple[float, float]]:
+    """Observed frequencies by predicted probability, and the expected calibration error with a 95 % interval."""
     if len(classes) == 2:
         stated, happened = probabilities[:, 1], y == classes[1]
         x_label, y_label = (
@@ -71,11 +88,10 @@ def calibration(classes: Sequence[str], probabilities: np.ndarray, y: np.ndarray
         picked = np.argmax(probabilities, axis=1)
         stated, happened = probabilities[np.arange(len(y)), picked], np.asarray(classes)[picked] == y
         x_label, y_label = "probability of the predicted class", "fraction of correct predictions"
-    bins = np.array_split(np.argsort(stated, kind="stable"), max(1, min(_BINS, len(y) // _ROWS_PER_BIN)))
+    error, bins = _calibration_error(stated, happened)
     x = [float(stated[rows].mean()) for rows in bins]
     shares = [float(happened[rows].mean()) for rows in bins]
     ends = [statistics.wilson(float(happened[rows].sum()), len(rows)) for rows in bins]
-    error = float(sum(len(rows) * abs(a - b) for rows, a, b in zip(bins, x, shares, strict=True)) / len(y))
     measured = Series(f"test rows, bins of about {len(bins[0])}", x, shares, [e[0] for e in ends], [e[1] for e in ends])
     panels: list[Any] = [
         Plot(
@@ -89,7 +105,11 @@ def calibration(classes: Sequence[str], probabilities: np.ndarray, y: np.ndarray
         panels.append(_confusion(classes, np.asarray(classes)[np.argmax(probabilities, axis=1)], y))
     caption = "On the dashed line, predicted probabilities equal observed frequencies. Error bars: 95 % intervals."
     caption += " Right: number of test rows by true class (row) and predicted class (column)." if panels[1:] else ""
-    return Figure("calibration", "Calibration of the predicted probabilities", panels, caption), error
+    return (
+        Figure("calibration", "Calibration of the predicted probabilities", panels, caption),
+        error,
+        _calibration_ends(stated, happened),
+    )
 
 
 def _confusion(classes: Sequence[str], predicted: np.ndarray, y: np.ndarray) -> Heatmap:

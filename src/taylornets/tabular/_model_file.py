@@ -13,10 +13,11 @@ from taylornets.certificates import Certificate
 from taylornets.datafiles import DataTable, Reading, scan
 from taylornets.generalization import HoldOut, check_level, holdout
 from taylornets.tabular._inputs import expanded
+from taylornets.tabular._metrics import METRICS, Outputs
 from taylornets.tabular._model_table import FITTED, Columns, open_model
 from taylornets.tabular._problem import divide, labels_of
 from taylornets.tabular._scores import score_of
-from taylornets.tabular._split import groups_of
+from taylornets.tabular._split import groups_of, pooled
 from taylornets.tabular._targets import RARE_CLASS, Targets
 
 _DAMAGED = (
@@ -36,6 +37,7 @@ class Predictions:
         seen: whether the model was fitted on this table, so that most rows were used for training.
         unknown: class labels of the table that the model does not have; their rows are not scored.
         notes: full sentences about the table.
+        metric: name and value of the metric of the fit, or None.
     """
 
     frame: pd.DataFrame
@@ -45,6 +47,7 @@ class Predictions:
     seen: bool = False
     unknown: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    metric: tuple[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,16 @@ def predict(model: str, data: str, reading: Reading, interval: float | None = No
     present, values, unknown = _targets(columns, table, estimator, strict=False)
     score = score_of(columns.task)(values, found[present]) if len(values) > 1 else None
     seen = table.digest([*columns.columns, columns.target]) == columns.digest
-    return Predictions(frame, score, len(values), ignored, seen, unknown)
+    metric = None if columns.metric is None or score is None else METRICS[columns.metric]
+    own = None if metric is None else (metric.words, metric.shown(metric(values, _outputs(frame[present], estimator))))
+    return Predictions(frame, score, len(values), ignored, seen, unknown, metric=own)
+
+
+def _outputs(frame: pd.DataFrame, estimator: Any) -> Outputs:
+    """The predictions and probabilities of a frame of predictions."""
+    classes = tuple(map(str, getattr(estimator, "classes_", ())))
+    columns = [f"probability of {name}" for name in classes]
+    return Outputs(frame["prediction"].to_numpy(), frame[columns].to_numpy() if classes else None, classes)
 
 
 @contextlib.contextmanager
@@ -245,7 +257,8 @@ def certify(model: str, data: str, reading: Reading) -> Proof:
         found = Targets(columns.task, "", values, present)
         frame: Any = table.frame.iloc[rows].reset_index(drop=True)
         dates = [name for name in columns.columns if frame[name].dtype.kind == "M"]
-        train = divide(found, frame, dates, columns.division, columns.seed, _groups(columns, frame)).train
+        split = divide(found, frame, dates, columns.division, columns.seed, _groups(columns, frame))
+        train = (pooled(split) if columns.cv else split).train
         rows, values = rows[train], values[train]
     features = _transformed(pipeline, _inputs(columns, table).iloc[rows])
     with _of_the_file():

@@ -11,6 +11,7 @@ from taylornets import _checks
 from taylornets._measures import TASKS
 from taylornets.datafiles import DataTable, Reading
 from taylornets.estimators import load
+from taylornets.tabular._metrics import METRICS
 from taylornets.tabular._problem import TableProblem
 from taylornets.tabular._split import SPLITS
 from taylornets.tabular._targets import RARE
@@ -38,6 +39,8 @@ class Columns:
         division: how the rows were split.
         rare: what was done with rare classes.
         group: column whose groups were kept in one part of the split, or None.
+        cv: number of folds that took the place of the validation rows, or None.
+        metric: name of the metric that selected the penalty, or None for the default.
     """
 
     target: str
@@ -54,6 +57,8 @@ class Columns:
     division: str = "random"
     rare: str | None = None
     group: str | None = None
+    cv: int | None = None
+    metric: str | None = None
 
     @property
     def inputs(self) -> list[str]:
@@ -75,7 +80,9 @@ class Columns:
         return Reading(missing=self.missing, dates=self.dates, recipes=recipes, strict=False)
 
 
-def describe(problem: TableProblem, table: DataTable, seed: int, reading: Reading | None = None) -> Columns:
+def describe(
+    problem: TableProblem, table: DataTable, seed: int, reading: Reading | None = None, metric: str | None = None
+) -> Columns:
     """Describes the table of a problem, to be saved with the model."""
     names, column = problem.sources or [*problem.numbers, *problem.categories], table.frame[problem.target]
     read = [*names, problem.target, *([] if problem.group is None else [problem.group])]
@@ -84,7 +91,7 @@ def describe(problem: TableProblem, table: DataTable, seed: int, reading: Readin
     return Columns(
         problem.target, problem.task, problem.numbers, problem.categories, seed, table.digest([*names, problem.target]),
         column.dtype == object, tuple(names), recipes, reading.missing, reading.dates, problem.division, problem.rare,
-        problem.group,
+        problem.group, problem.cv, metric,
     )  # fmt: skip
 
 
@@ -127,7 +134,8 @@ def _checked(pipeline: Any, path: Path) -> Columns:
         whole = isinstance(pipeline, Pipeline) and len(pipeline.steps) == 2 and hasattr(pipeline[-1], "predict")
         valid = whole and all(isinstance(text, str) for text in texts) and columns.task in TASKS[1:]
         valid = valid and columns.division in SPLITS and columns.rare in (None, *RARE) and isinstance(columns.seed, int)
-        valid = valid and isinstance(columns.group, str | None)
+        valid = valid and isinstance(columns.group, str | None) and isinstance(columns.cv, int | None)
+        valid = valid and columns.metric in (None, *METRICS)
         valid = valid and columns.dates in (None, "dmy", "mdy") and all(len(pair) == 2 for pair in columns.recipes)
         valid = valid and all(
             isinstance(names, list | tuple) for names in (columns.numbers, columns.categories, columns.sources)

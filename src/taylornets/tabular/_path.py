@@ -4,7 +4,7 @@ import copy
 import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,15 @@ from sklearn.exceptions import ConvergenceWarning
 
 from taylornets.estimators import PENALTIES, TaylorClassifier, TaylorRegressor
 from taylornets.records.progress import Tell
+from taylornets.tabular._cross_validation import CrossValidated, walk
+from taylornets.tabular._folds import Fold
+from taylornets.tabular._metrics import Metric, check_metric, log_loss, outputs_of
+from taylornets.tabular._temperature import Temperature, temperature_of
 
 _PATH = {"tol": 1e-2, "max_iter": 100}
 _FINAL = {"tol": 1e-3, "max_iter": 1000}
 _PATH_SHARE = 0.6  # of a time limit, for the regularization path
+SELECTION = 0.8  # of the progress of training
 _ROUND = 50  # iterations between two looks at the clock
 
 
@@ -32,6 +37,8 @@ class FitSettings:
         seed: random seed of the split, the network and the initialization.
         time_limit: seconds for training, or None. The regularization path ends early, and final training stops with the best
             weights so far and their certificate.
+        cv: number of folds that select the penalty and give a score, or None for the validation rows.
+        metric: name of the metric that selects the penalty, or None for the likelihood of the classes, or R².
     """
 
     order: int = 2
@@ -40,6 +47,8 @@ class FitSettings:
     rank: int | None = None
     seed: int = 0
     time_limit: float | None = None
+    cv: int | None = None
+    metric: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +58,7 @@ class PenaltyStep:
     Args:
         penalty: `λ`.
         train: score on the training rows.
-        validation: score on the validation rows.
+        validation: score on the validation rows, or its mean over the held-out folds.
         rank_key: selection criterion; larger is better.
     """
 
@@ -68,12 +77,16 @@ class Learned:
         path: one step per penalty; empty if the penalty was given.
         fit_seconds: training time at the selected penalty, warm-started from the path.
         seconds: total training time.
+        cv: scores of the folds, or None without cross-validation.
+        temperature: scaling of the probabilities, stored with the model; None for regression.
     """
 
     model: Any
     path: tuple[PenaltyStep, ...]
     fit_seconds: float
     seconds: float
+    cv: CrossValidated | None = None
+    temperature: Temperature | None = None
 
 
 def new_model(task: str, settings: FitSettings, penalty: float) -> Any:
@@ -93,44 +106,100 @@ def quietly(call: Callable[[], Any]) -> Any:
         return call()
 
 
-def learn(task: str, settings: FitSettings, train: tuple[Any, Any], validation: tuple[Any, Any], tell: Tell) -> Learned:
+def learn(
+    task: str, settings: FitSettings, train: tuple[Any, Any], validation: tuple[Any, Any], tell: Tell,
+    folds: Sequence[Fold] | None = None,
+) -> Learned:  # fmt: skip
     """Trains the model.
 
     Args:
         task: `"classification"` or `"regression"`.
         settings: settings of the model.
         train: training inputs and targets.
-        validation: validation inputs and targets, for selecting the penalty.
+        validation: validation inputs and targets, for selecting the penalty; not used with folds.
         tell: called as `tell(fraction, message)`.
+        folds: places of the training rows that train and that are held out, for cross-validation.
 
     Returns:
         The model, with `warm_start` disabled, so that another `fit` starts from scratch.
     """
     begin = time.perf_counter()
     limit = math.inf if settings.time_limit is None else settings.time_limit
-    path: list[PenaltyStep] = []
-    best: Any = None
-    model = new_model(task, settings, settings.penalty or PENALTIES[0])
-    if settings.penalty is None:
-        fitted = model.set_params(**_PATH).fit_path(*train, PENALTIES)
-        for index, penalty in enumerate(PENALTIES):
-            tell(0.8 * index / len(PENALTIES), f"penalty {penalty:g}")
-            next(fitted)
-            step = PenaltyStep(
-                penalty, model.score(*train), model.score(*validation), _rank_key(task, model, validation)
-            )
-            if best is None or step.rank_key > max(other.rank_key for other in path):
-                best = copy.deepcopy(model.set_params(penalty=penalty))
-            path.append(step)
-            if time.perf_counter() - begin > _PATH_SHARE * limit:
-                break
-        model = best.set_params(warm_start=True, **_FINAL)
-    tell(0.8, f"penalty {model.penalty:g}, final training with certificate")
+    metric = check_metric(settings.metric, task)
+    cv: CrossValidated | None = None
+    if folds is not None:
+        model, path, cv = _cross_validated(task, settings, train, folds, metric, tell)
+    elif settings.penalty is None:
+        model, path = _selected(task, settings, train, validation, metric, tell)
+    else:
+        model, path = new_model(task, settings, settings.penalty), ()
+    tell(SELECTION, f"penalty {model.penalty:g}, final training{' with certificate' if settings.order < 3 else ''}")
     start = time.perf_counter()
     quietly(lambda: _finish(model, train, begin + limit))
     model.set_params(warm_start=False)
     end = time.perf_counter()
-    return Learned(model, tuple(path), end - start, end - begin)
+    temperature = None if task == "regression" else _scaled(model, validation, cv, settings.seed)
+    return Learned(model, path, end - start, end - begin, cv, temperature)
+
+
+def _selected(
+    task: str, settings: FitSettings, train: Any, validation: Any, metric: Metric | None, tell: Tell
+) -> tuple[Any, tuple[PenaltyStep, ...]]:
+    """Walks along the path and returns the model of the best penalty on the validation rows."""
+    begin = time.perf_counter()
+    limit = math.inf if settings.time_limit is None else _PATH_SHARE * settings.time_limit
+    path: list[PenaltyStep] = []
+    model = new_model(task, settings, PENALTIES[0])
+    best: Any = None
+    fitted = model.set_params(**_PATH).fit_path(*train, PENALTIES)
+    for index, penalty in enumerate(PENALTIES):
+        tell(SELECTION * index / len(PENALTIES), f"penalty {penalty:g}")
+        next(fitted)
+        key = _rank_key(task, model, validation, metric)
+        step = PenaltyStep(penalty, model.score(*train), model.score(*validation), key)
+        if best is None or step.rank_key > max(other.rank_key for other in path):
+            best = copy.deepcopy(model.set_params(penalty=penalty))
+        path.append(step)
+        if time.perf_counter() - begin > limit:
+            break
+    return best.set_params(warm_start=True, **_FINAL), tuple(path)
+
+
+def _cross_validated(
+    task: str, settings: FitSettings, train: Any, folds: Sequence[Fold], metric: Metric | None, tell: Tell
+) -> tuple[Any, tuple[PenaltyStep, ...], CrossValidated]:
+    """Selects the penalty on the folds, and returns a model that was warm-started on all training rows."""
+    penalties = PENALTIES if settings.penalty is None else (settings.penalty,)
+
+    def new() -> Any:
+        return new_model(task, settings, penalties[0]).set_params(**_PATH)
+
+    def judge(model: Any, rows: Any) -> tuple[tuple[float, float], float, float]:
+        key, score = _rank_key(task, model, rows, metric), model.score(*rows)
+        return key, score, score if metric is None else metric.shown(key[0])
+
+    limit = math.inf if settings.time_limit is None else _PATH_SHARE * settings.time_limit
+    found = walk(new, train, folds, penalties, judge, lambda part, what: tell(SELECTION * part, what), limit)
+    means = found.keys.mean(axis=0)
+    path = tuple(
+        PenaltyStep(penalty, float(found.train[i]), float(found.held[i]), (float(means[i, 0]), float(means[i, 1])))
+        for i, penalty in enumerate(found.penalties)
+    )
+    model = new()
+    for _ in model.fit_path(*train, penalties[: found.best + 1]):
+        pass
+    model.set_params(penalty=penalties[found.best], warm_start=True, **_FINAL)
+    return model, path if settings.penalty is None else (), found.result
+
+
+def _scaled(model: Any, validation: Any, cv: CrossValidated | None, seed: int) -> Temperature:
+    """Fits the temperature on held-out rows and stores it with the model."""
+    x, y = validation
+    held = (y, model.decision_function(x)) if len(y) else (y, np.zeros(0))
+    held = cv.held if cv is not None and cv.held is not None else held
+    found = temperature_of(held[0], held[1], model.classes_, model.loss_ == "softmax", seed)
+    model.temperature_ = found.value
+    return found
 
 
 def _finish(model: Any, train: tuple[Any, Any], deadline: float) -> None:
@@ -147,12 +216,16 @@ def _finish(model: Any, train: tuple[Any, Any], deadline: float) -> None:
             return
 
 
-def _rank_key(task: str, model: Any, validation: tuple[Any, Any]) -> tuple[float, float]:
-    """Returns the likelihood with accuracy as tie-breaker, or R² for regression."""
+def _rank_key(task: str, model: Any, validation: tuple[Any, Any], metric: Metric | None) -> tuple[float, float]:
+    """Returns the metric, with the likelihood or R² as tie-breaker; by default the likelihood, then the accuracy, or R²."""
     x, y = validation
-    if task == "regression":
-        return model.score(x, y), 0.0
-    known = np.isin(y, model.classes_)  # a class of later rows may be absent from training
-    places = np.minimum(np.searchsorted(model.classes_, y), len(model.classes_) - 1)
-    probabilities = np.where(known, model.predict_proba(x)[np.arange(len(y)), places], 0.0)
-    return float(np.mean(np.log(np.maximum(probabilities, 1e-300)))), model.score(x, y)
+    if metric is None:
+        return (
+            (model.score(x, y), 0.0)
+            if task == "regression"
+            else (-log_loss(y, outputs_of(model, x)), model.score(x, y))
+        )
+    found = outputs_of(model, x)
+    value = metric(y, found)
+    tie = model.score(x, y) if task == "regression" else -log_loss(y, found)
+    return (value if math.isfinite(value) else -math.inf), tie

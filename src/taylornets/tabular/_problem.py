@@ -16,6 +16,7 @@ from taylornets.tabular._split import (
     Split,
     groups_of,
     is_ordered,
+    pooled,
     repeated,
     split_of,
     time_split,
@@ -48,6 +49,8 @@ class TableProblem:
         rows: places in the table of the rows that are used.
         group: column whose groups are not split, or None.
         groups: its values, or None.
+        order: for a split by time, the rank of each row in time; else None.
+        cv: number of folds that take the place of the validation rows, or None.
     """
 
     source: str
@@ -68,6 +71,15 @@ class TableProblem:
     rows: np.ndarray | None = None
     group: str | None = None
     groups: np.ndarray | None = None
+    order: np.ndarray | None = None
+    cv: int | None = None
+
+    @property
+    def parts(self) -> str:
+        """The numbers of rows in the parts of the split."""
+        train = f"{len(self.split.train):,} training"
+        held = f" (in {self.cv} folds)" if self.cv else f", {len(self.split.validation):,} validation"
+        return f"{train}{held}, {len(self.split.test):,} test"
 
     @property
     def numbers(self) -> list[str]:
@@ -82,7 +94,7 @@ class TableProblem:
 
 def pose(
     table: DataTable, target: str | None, task: str, seed: int, drop_constant: bool = False, *, rare: str | None = None,
-    division: str = "random", kept: tuple[str, ...] = (), group: str | None = None,
+    division: str = "random", kept: tuple[str, ...] = (), group: str | None = None, cv: int | None = None,
 ) -> TableProblem:  # fmt: skip
     """Creates a learning problem from a table.
 
@@ -100,6 +112,7 @@ def pose(
             or else by the order of the table.
         kept: columns to keep as inputs even if they look like identifiers or texts.
         group: column whose groups are kept in one part of the split; it is not an input.
+        cv: number of folds that take the place of the validation rows, or None.
 
     Returns:
         The problem.
@@ -143,14 +156,15 @@ def pose(
         raise _checks.joined(errors)
     assert found is not None
     rows = rows[found.kept].reset_index(drop=True)
-    return _split_up(table, chosen, found, rows, used, plan, (division, seed, group), (rare, present))
+    return _split_up(table, chosen, found, rows, used, plan, (division, seed, group), (rare, present, cv))
 
 
 def _with_another_target(error: _checks.ArgumentError, table: DataTable, target: str) -> _checks.ArgumentError:
     """Names a column that can be a target, if there is one."""
     kinds = ("number", "whole number", "boolean")
     others = [info.name for info in table.infos if info.kind in kinds and info.name != target and not info.missing]
-    if error.argument != "target" or len(table.infos) < 3 or not others:
+    alone = len(table.infos) < 3 and table.info(target).kind != "date"  # a date can be the only input
+    if error.argument != "target" or alone or not others:
         return error
     advice = f"{error.advice} For example `target={others[-1]!r}`.".strip()
     return _checks.ArgumentError(error.argument, error.expected, error.got, advice, (("target", others[-1]),))
@@ -158,14 +172,16 @@ def _with_another_target(error: _checks.ArgumentError, table: DataTable, target:
 
 def _split_up(
     table: DataTable, target: str, found: Targets, rows: Any, used: list[str], plan: list[PlanRow],
-    how: tuple[str, int, str | None], kept: tuple[str | None, np.ndarray],
+    how: tuple[str, int, str | None], kept: tuple[str | None, np.ndarray, int | None],
 ) -> TableProblem:  # fmt: skip
     """Splits the rows, and leaves out features without values or variation in the training rows."""
     division, seed, group = how
-    rare, present = kept
+    rare, present, cv = kept
     dates = [name for name in used if rows[name].dtype.kind == "M"]
     groups = None if group is None else groups_of(rows[group])
     split = divide(found, rows, dates, division, seed, groups)
+    split = pooled(split) if cv else split
+    times = _ranks(rows, dates) if division == "time" else None
     inputs: Any = expanded(rows[used])
     train: Any = inputs.iloc[split.train]
     count = train.nunique(dropna=True)
@@ -195,6 +211,7 @@ def _split_up(
     return TableProblem(
         table.source, target, found.task, found.reason, inputs, found.y, int((~present).sum()), [*dropped, *empty], split, used,
         tuple(plan), tuple(notes), double, division, rare, places, group, groups,
+        times, cv,
     )  # fmt: skip
 
 
@@ -205,14 +222,19 @@ def divide(
     labels = found.y if found.task == "classification" else None
     if division == "random":
         return split_of(labels, len(found.y), seed, groups)
-    order = np.argsort(rows[dates[0]].to_numpy(), kind="stable") if dates else np.arange(len(found.y))
-    split = time_split(order)
+    split = time_split(np.argsort(_ranks(rows, dates)))
     if labels is not None and len(np.unique(labels[split.train])) < 2:
         got = f"only {str(labels[split.train][0])!r} in the first {len(split.train):,} rows by time"
         raise _checks.ArgumentError(
             "split", "two classes in the training rows", got, "Omit `split`.", (("split", None),)
         )
     return split
+
+
+def _ranks(rows: Any, dates: list[str]) -> np.ndarray:
+    """The rank of each row in time: by the first column of dates, or else by the order of the table."""
+    order = np.argsort(rows[dates[0]].to_numpy(), kind="stable") if dates else np.arange(len(rows))
+    return np.argsort(order)
 
 
 def _notes(table: DataTable, target: str, plan: list[PlanRow], rare: str, missing: int, empty: list[str]) -> list[str]:

@@ -167,8 +167,7 @@ def section(problem: TableProblem, promise: Promise, sizes: list[int], scores: l
     """
     split, warnings = problem.split, [f"Warning: {doubt}" for doubt in promise.doubts]
     used = (
-        f"The {len(split.train):,} training rows shaped the features and the weights, the {len(split.validation):,} "
-        f"validation rows "
+        f"The {len(split.train):,} training rows shaped the features and the weights, {_selected(problem)} "
         f"selected the penalty, and the {len(split.test):,} test rows were used for this statement alone. It was chosen before "
         "looking at them: it does not hold if you fit several models and keep the one whose statement is best."
     )
@@ -200,6 +199,11 @@ def section(problem: TableProblem, promise: Promise, sizes: list[int], scores: l
     elif promise.width is not None:
         facts = {f"half width of the {100 * LEVEL:g} % interval": promise.width}
     return Section("new_data", "New data", paragraphs, facts, figures)
+
+
+def _selected(problem: TableProblem) -> str:
+    """The rows that selected the penalty."""
+    return f"their {problem.cv} folds" if problem.cv else f"the {len(problem.split.validation):,} validation rows"
 
 
 def _figure(sizes: list[int], scores: list[float], rows: int) -> Figure:

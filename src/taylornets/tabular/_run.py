@@ -14,22 +14,24 @@ from taylornets.datafiles import DataTable, Reading, scan
 from taylornets.estimators import save
 from taylornets.records import environment
 from taylornets.records.folders import check_folder, prepare_folder
-from taylornets.records.progress import Progress, Tell, stage
-from taylornets.tabular._baselines import KERNEL_ROWS, compare, families
+from taylornets.records.progress import Progress, stage
+from taylornets.tabular._baselines import compare
 from taylornets.tabular._card import CARD, card
+from taylornets.tabular._curve import learning_curve
+from taylornets.tabular._findings import FitFindings, facts_of, scores
+from taylornets.tabular._folds import folds_of
+from taylornets.tabular._metrics import check_metric
 from taylornets.tabular._model_table import MODEL, describe, whole
-from taylornets.tabular._path import FitSettings, Learned, learn, new_model, quietly
+from taylornets.tabular._path import FitSettings, learn
 from taylornets.tabular._prepare import prepared
 from taylornets.tabular._problem import TableProblem, pose
 from taylornets.tabular._promise import promise_of
 from taylornets.tabular._scores import score_of
-from taylornets.tabular._sections import FitFindings, scores, story
+from taylornets.tabular._sections import story
 
 _OWN = ("records", "figures", "tables", "report.html", CARD, MODEL)
 _LIBRARIES = ("scikit-learn", "pandas", "pyarrow", "safetensors")
-_LARGEST_SEED = 2**32 - 1
-_CURVE = (1 / 8, 1 / 4, 1 / 2, 1.0)
-_LEAST_CURVE = 10
+_LARGEST_SEED, _MOST_FOLDS = 2**32 - 1, 20
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,12 @@ def pose_request(request: FitRequest) -> Posed:
     kept = (*request.reading.categorical, *request.reading.numeric)
     problem = pose(
         table, request.target, request.task, request.settings.seed, rare=request.rare, division=request.split, kept=kept,
-        group=request.group,
+        group=request.group, cv=request.settings.cv,
     )  # fmt: skip
+    classes = len(np.unique(problem.y)) if problem.task == "classification" else None
+    check_metric(request.settings.metric, problem.task, classes)
+    if problem.cv:
+        folds_of(problem, problem.cv, request.settings.seed)
     return Posed(table, problem)
 
 
@@ -146,25 +152,26 @@ def fit(
     )
     read_seconds = time.perf_counter() - begin
     with stage(progress, "training") as tell:
-        learned = learn(problem.task, settings, parts[0], parts[1], tell)
+        folds = folds_of(problem, settings.cv, settings.seed) if settings.cv else None
+        learned = learn(problem.task, settings, parts[0], parts[1], tell, folds)
     promise = promise_of(problem, learned.model, features)
-    columns = describe(problem, table, settings.seed, request.reading)
+    columns = describe(problem, table, settings.seed, request.reading, settings.metric)
     facts = _facts(request, problem, start, columns.digest)
     prepare_folder(request.out, _OWN)
     records.save_page_run(request.out, "fit", {"status": "running"} | facts)
     path = save(whole(steps, learned.model, columns), request.out / MODEL)
     saved(path)
     with stage(progress, "comparing") as tell:
-        baselines = compare(problem.task, settings.seed, parts, score_of(problem.task), tell)
+        baselines = compare(problem.task, settings.seed, parts, score_of(problem.task), tell, folds)
     ntk = next(result.setting for result in baselines if result.name == "NTK ridge")
     with stage(progress, "learning curve") as tell:
-        sizes, curves = _learning_curve(problem, settings, learned, ntk, parts, tell)
+        sizes, curves = learning_curve(problem, settings, learned, ntk, parts, tell)
     findings = FitFindings(problem, table.format, steps, features, settings, learned, baselines, sizes, curves, promise)
     timings = {"reading": read_seconds, "training": learned.seconds, "all": time.perf_counter() - begin}
     record = story(findings, _shown(facts, timings), request.command)
     records.save_page(request.out, record)
-    records.write_text(request.out / CARD, card(problem, record, facts))
     facts |= _results(findings, timings, path)
+    records.write_text(request.out / CARD, card(problem, record, facts))
     # The report, once written, marks the run as finished.
     records.save_page_run(request.out, "fit", {"status": "computed"} | facts)
     return Fitted(record, request.out)
@@ -185,7 +192,7 @@ def _results(findings: FitFindings, timings: dict[str, float], path: Path) -> di
     return {
         "end": environment.now(), "timings": timings, "scores": scores(findings), "certificate": proof,
         "error_bound": None if findings.promise.error is None else findings.promise.error.bound,
-        "penalty": float(model.penalty_), "model_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        **facts_of(findings), "penalty": float(model.penalty_), "model_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
     }  # fmt: skip
 
 
@@ -205,6 +212,9 @@ def check_settings(settings: FitSettings) -> None:
     ):  # fmt: skip
         if value > limit:
             raise _checks.ArgumentError(argument, f"an integer ≤ {limit}", str(value))
+    check_metric(settings.metric)
+    if settings.cv is not None and _checks.integer("cv", settings.cv, 2) > _MOST_FOLDS:
+        raise _checks.ArgumentError("cv", f"an integer ≤ {_MOST_FOLDS}", str(settings.cv))
     if settings.time_limit is not None:
         _checks.positive("time_limit", settings.time_limit, "It is the time for training in seconds.")
     if settings.penalty is not None:
@@ -225,6 +235,7 @@ def _facts(request: FitRequest, problem: TableProblem, start: str, digest: str) 
         "columns": {"numbers": problem.numbers, "categories": problem.categories},
         "notes": list(problem.notes),
         "split": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
+        "cv": settings.cv, "metric": settings.metric,
         "order": settings.order, "width": settings.width, "rank": settings.rank, "seed": settings.seed,
     } | environment.facts(start, *_LIBRARIES)  # fmt: skip
 
@@ -233,48 +244,3 @@ def _shown(facts: dict[str, Any], timings: dict[str, float]) -> dict[str, Any]:
     """Settings and environment of the run, for the end of the page."""
     spent = {f"seconds, {name}" if name != "all" else "seconds in total": value for name, value in timings.items()}
     return environment.shown(facts, **{"SHA-256 of the data": facts["data"]["sha256"]}, **spent)
-
-
-def _learning_curve(
-    problem: TableProblem, settings: FitSettings, learned: Learned, setting: str, parts: Any, tell: Tell
-) -> tuple[list[int], dict[str, list[float]]]:
-    """Scores of our model and the NTK by number of training rows, at the selected hyperparameters."""
-    (x, y), _, (x_test, y_test) = parts
-    order = _spread_evenly(y if problem.task == "classification" else None, len(y), settings.seed)
-    classes = len(np.unique(y)) if problem.task == "classification" else 1
-    sizes = sorted({max(round(share * len(y)), _LEAST_CURVE, 2 * classes) for share in _CURVE} - {0})
-    sizes = [size for size in sizes if size <= len(y)] or [len(y)]
-    score = score_of(problem.task)
-    curves: dict[str, list[float]] = {f"Taylor, order {settings.order}, test rows": [], "the same, training rows": []}
-    curves["NTK ridge, test rows"] = []
-    kernels = next(family for family in families(problem.task, settings.seed) if family.name == "NTK ridge")
-    ntk = dict(kernels.candidates)[setting]
-    for index, size in enumerate(sizes):
-        tell(index / len(sizes), f"{size:,} rows")
-        rows = np.sort(order[:size])
-        model: Any = learned.model
-        if size < len(y):
-            model = new_model(problem.task, settings, float(learned.model.penalty_))
-            model.set_params(tol=1e-2)
-            quietly(lambda model=model, rows=rows: model.fit(x[rows], y[rows]))
-        few = rows[:: -(-len(rows) // KERNEL_ROWS)]
-        values = (
-            score(y_test, model.predict(x_test)),
-            score(y[rows], model.predict(x[rows])),
-            score(y_test, ntk().fit(x[few], y[few]).predict(x_test)),
-        )
-        for curve, value in zip(curves.values(), values, strict=True):
-            curve.append(value)
-    return sizes, curves
-
-
-def _spread_evenly(labels: np.ndarray | None, rows: int, seed: int) -> np.ndarray:
-    """Orders the rows so that every prefix is approximately stratified by class."""
-    shuffled = np.random.default_rng(seed).permutation(rows)
-    if labels is None:
-        return shuffled
-    place = np.empty(rows)
-    for name in np.unique(labels):
-        mine = shuffled[labels[shuffled] == name]
-        place[mine] = (np.arange(len(mine)) + 0.5) / len(mine)
-    return np.argsort(place, kind="stable")

@@ -1,72 +1,23 @@
 """The sections of the page of a fit."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from taylornets.estimators import PENALTIES
 from taylornets.generalization import percent
 from taylornets.records import PageRecord, Section, Table, literal
 from taylornets.tabular import _figures as figures
 from taylornets.tabular import _wording as wording
-from taylornets.tabular._baselines import KERNEL_ROWS, Result
+from taylornets.tabular._baselines import KERNEL_ROWS
 from taylornets.tabular._degrees import degrees
+from taylornets.tabular._findings import FitFindings, facts_of, scores
 from taylornets.tabular._importance import importance_section
-from taylornets.tabular._path import FitSettings, Learned
+from taylornets.tabular._metrics import Metric, Outputs, outputs_of
+from taylornets.tabular._model_sections import errors_section, model_section
 from taylornets.tabular._prepare import described
-from taylornets.tabular._problem import TableProblem
 from taylornets.tabular._promise import LEVEL, Promise
 from taylornets.tabular._promise import section as new_data
 from taylornets.tabular._scores import difference, interval, name_of, score_of
-
-_WORST = 12
-
-
-@dataclass(frozen=True)
-class FitFindings:
-    """The results shown on the page.
-
-    Args:
-        problem: the learning problem.
-        format: description of the file format.
-        steps: the fitted preprocessing.
-        features: all rows after preprocessing.
-        settings: settings of the model.
-        learned: the trained model.
-        baselines: their results, in the order of the page.
-        sizes: numbers of training rows in the learning curve.
-        curves: scores of the learning curve, by label; our model on the test rows first.
-        promise: the statement on new data.
-    """
-
-    problem: TableProblem
-    format: str
-    steps: Any
-    features: np.ndarray
-    settings: FitSettings
-    learned: Learned
-    baselines: list[Result]
-    sizes: list[int]
-    curves: dict[str, list[float]]
-    promise: Promise
-
-    @property
-    def model(self) -> Any:
-        """The trained estimator."""
-        return self.learned.model
-
-    def part(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Returns inputs and targets of a part of the split."""
-        rows = getattr(self.problem.split, name)
-        return self.features[rows], self.problem.y[rows]
-
-
-def scores(findings: FitFindings) -> dict[str, float]:
-    """Returns the scores of our model by part of the split."""
-    score = score_of(findings.problem.task)
-    parts = {name: findings.part(name) for name in ("train", "validation", "test")}
-    return {name: score(y, findings.model.predict(x)) for name, (x, y) in parts.items()}
 
 
 def story(findings: FitFindings, facts: dict[str, Any], command: str) -> PageRecord:
@@ -87,6 +38,7 @@ def story(findings: FitFindings, facts: dict[str, Any], command: str) -> PageRec
     certificate = model.certificate_
     headline = {
         f"{score} on {len(y):,} test rows": f"{wording.signed(found['test'])}  {wording.ends(low, high)}",
+        **_chosen(findings),
         "optimality gap": "unknown" if certificate is None else wording.at_most(float(certificate.relative_gap)),
         **_new(findings.promise),
         "task": f"{task} of {problem.target!r}",
@@ -97,9 +49,9 @@ def story(findings: FitFindings, facts: dict[str, Any], command: str) -> PageRec
         new_data(problem, findings.promise, findings.sizes, next(iter(findings.curves.values()))),
         _comparison(findings, found, (low, high)),
         importance_section(problem.inputs.iloc[problem.split.test], y, task, findings.steps, model, seed),
-        _errors(findings, predictions, x, y),
+        errors_section(findings, predictions, x, y),
         degrees(*findings.part("train"), task, seed),
-        _model(findings, found),
+        model_section(findings, found),
     ]
     lead = f"{wording.verdict(certificate)} {wording.score_sentence(task, found['test'], len(y), problem.duplicates)}"
     lead = " ".join([lead, findings.promise.sentence, *(f"Warning: {doubt}" for doubt in findings.promise.doubts)])
@@ -109,6 +61,20 @@ def story(findings: FitFindings, facts: dict[str, Any], command: str) -> PageRec
         "predict DIR FILE`; to re-certify the model, run `taylornets certify DIR FILE`."
     )
     return PageRecord("fit", title, lead, headline, sections, facts, command, (closing,))
+
+
+def _chosen(findings: FitFindings) -> dict[str, str]:
+    """The headline of the metric of the request, and of the cross-validated score."""
+    facts, found = facts_of(findings), dict[str, str]()
+    own, cv = facts.get("metric_scores"), findings.learned.cv
+    if own is not None:
+        found[own["name"]] = f"{wording.signed(own['test'])}  {wording.ends(*own['interval'])}"
+    if cv is not None:
+        name = name_of(findings.problem.task) if own is None else own["name"]
+        found[f"{name}, {len(cv.scores)}-fold cross-validation"] = (
+            f"{wording.signed(cv.mean)}  {wording.ends(*cv.interval)}"
+        )
+    return found
 
 
 def _new(promise: Promise) -> dict[str, str]:
@@ -128,8 +94,8 @@ def _data(findings: FitFindings) -> Section:
     how = "by time, the last rows for the test" if problem.division == "time" else how
     paragraphs = [
         f"The task is {problem.task} of {literal(repr(problem.target))}: {problem.reason}. The {sum(rows):,} rows were split "
-        f"{how}: {rows[0]:,} for training, {rows[1]:,} for selecting hyperparameters "
-        f"(validation), and {rows[2]:,} for the scores on this page (test). The test rows were not used for any selection.",
+        f"{how}: {rows[0]:,} for training{_selecting(findings)}, and {rows[2]:,} for the scores on this page (test). The "
+        "test rows were not used for any selection.",
         *map(literal, problem.notes),
     ]
     paragraphs.append(
@@ -153,6 +119,16 @@ def _data(findings: FitFindings) -> Section:
     )
     facts = {"file": literal(problem.source), "format": findings.format}
     return Section("data", "Data", paragraphs, facts, (), (plan, table))
+
+
+def _selecting(findings: FitFindings) -> str:
+    """The rows that select hyperparameters, as the middle of a sentence."""
+    cv, rows = findings.problem.cv, len(findings.problem.split.validation)
+    return (
+        f", in {cv} folds that select hyperparameters"
+        if cv
+        else f", {rows:,} for selecting hyperparameters (validation)"
+    )
 
 
 def _certificate(findings: FitFindings) -> Section:
@@ -183,7 +159,7 @@ def _comparison(findings: FitFindings, found: dict[str, float], ends: tuple[floa
         f"penalty {findings.model.penalty_:g}",
         len(findings.problem.split.train),
         found["train"],
-        found["validation"],
+        _held(findings),
     )
     rows = [_row(ours, *mine, found["test"], ends, learned.fit_seconds, learned.seconds)] + [
         _row(r.name, r.setting, r.rows, r.train, r.validation, test, end, r.fit_seconds, r.seconds)
@@ -200,6 +176,9 @@ def _comparison(findings: FitFindings, found: dict[str, float], ends: tuple[floa
         "fit (s)",
         "search (s)",
     )
+    if findings.metric is not None:
+        columns = (*columns, f"{findings.metric.words}, test")
+        rows = [(*row, value) for row, value in zip(rows, _by_metric(findings, findings.metric), strict=True)]
     others = [(r, test) for r, test in zip(findings.baselines, tests, strict=True) if r.name != "no inputs"]
     best, _ = max(others, key=lambda pair: pair[1])
     predictions = findings.model.predict(findings.part("test")[0])
@@ -220,80 +199,28 @@ def _comparison(findings: FitFindings, found: dict[str, float], ends: tuple[floa
     return Section("comparison", "Comparison with baselines", paragraphs, {}, (drawn,), (table,))
 
 
+def _by_metric(findings: FitFindings, metric: Metric) -> list[Any]:
+    """The metric of our model and of the baselines on the test rows; baselines have no probabilities."""
+    x, y = findings.part("test")
+    classes = tuple(map(str, getattr(findings.model, "classes_", ())))
+    found = [metric(y, outputs_of(findings.model, x))]
+    found += [metric(y, Outputs(result.predictions, None, classes)) for result in findings.baselines]
+    return ["–" if np.isnan(value) else round(metric.shown(value), 3) for value in found]
+
+
+def _held(findings: FitFindings) -> float:
+    """The score on the validation rows, or its mean over the folds at the selected penalty; NaN if it is not known."""
+    cv, penalty = findings.learned.cv, float(findings.model.penalty_)
+    if cv is None:
+        return scores(findings)["validation"]
+    at = [step.validation for step in findings.learned.path if step.penalty == penalty]
+    return at[0] if at else cv.mean if findings.metric is None else float("nan")
+
+
 def _row(
     name: str, setting: str, rows: int, train: float, validation: float, test: float, ends: tuple[float, float],
     fit_seconds: float, seconds: float,
 ) -> tuple[Any, ...]:  # fmt: skip
     """A row of the comparison table, rounded to significant digits."""
-    parts = tuple(round(value, 3) for value in (train, validation, test))
+    parts = tuple("–" if np.isnan(value) else round(value, 3) for value in (train, validation, test))
     return (name, setting, rows, *parts, wording.ends(*ends), round(fit_seconds, 3), round(seconds, 2))
-
-
-def _errors(findings: FitFindings, predictions: np.ndarray, x: np.ndarray, y: np.ndarray) -> Section:
-    problem, model = findings.problem, findings.model
-    places = problem.rows if problem.rows is not None else np.arange(len(problem.y))
-
-    def row_of(i: Any) -> int:
-        return int(places[problem.split.test[i]]) + 1
-
-    curve = figures.learning_curve(problem.task, findings.sizes, findings.curves, len(y))
-    if problem.task == "classification":
-        figure, error = figures.calibration([str(name) for name in model.classes_], model.predict_proba(x), y)
-        facts = {"expected calibration error": error}
-        wrong = np.flatnonzero(predictions != y)[:_WORST]
-        lines = [(row_of(i), literal(y[i]), literal(predictions[i])) for i in wrong]
-        table = Table(
-            "wrong", f"The first {len(lines)} of {int(np.sum(predictions != y))} wrong predictions. Row numbers count the "
-            "rows of the data, without the header.", ("row", "true", "predicted"), lines,
-        )  # fmt: skip
-    else:
-        figure = figures.residuals(problem.target, predictions, y)
-        off = np.abs(y - predictions)
-        facts = {
-            "root mean square error": float(np.sqrt(np.mean(off**2))),
-            "mean absolute error": float(np.mean(off)),
-            "median absolute error": float(np.median(off)),
-            "standard deviation of the target": float(np.std(y)),
-        }
-        order = np.argsort(-off)[:_WORST]
-        lines = [(row_of(i), float(y[i]), float(predictions[i])) for i in order]
-        table = Table(
-            "wrong", f"The {len(lines)} largest errors. Row numbers count the rows of the data, without the "
-            "header.", ("row", "true", "predicted"), lines,
-        )  # fmt: skip
-    tables = (table,) if lines else ()
-    return Section("errors", "Errors and learning curve", (), facts, (figure, curve), tables)
-
-
-def _model(findings: FitFindings, found: dict[str, float]) -> Section:
-    model, settings, learned = findings.model, findings.settings, findings.learned
-    facts = {
-        "model": f"Taylor model of order {settings.order} of a two-layer network",
-        "hidden units": settings.width,
-        "penalty": float(model.penalty_),
-        "loss": model.loss_,
-        "training status": model.status_.lower().replace("_", " "),
-        "final training steps": model.n_iter_,
-        "scores": {f"{name} rows": value for name, value in found.items()},
-    }
-    drawn = (figures.penalties(findings.problem.task, learned.path, float(model.penalty_)),) if learned.path else ()
-    tables = (
-        Table(
-            "penalty",
-            "The regularization path, from strong to weak; each fit is warm-started from the previous one.",
-            ("penalty", f"{name_of(findings.problem.task)}, training", "validation"),
-            [(step.penalty, step.train, step.validation) for step in learned.path],
-        ),
-    )
-    return Section("model", "Model", (_choice(learned),), facts, drawn, tables if learned.path else ())
-
-
-def _choice(learned: Learned) -> str:
-    """States how the penalty was selected; notes a selection at an end of the path."""
-    if not learned.path:
-        return "The penalty was specified by the user."
-    chosen, ends = float(learned.model.penalty_), (learned.path[0].penalty, learned.path[-1].penalty)
-    hint = {ends[0]: " A stronger penalty", ends[1]: " A weaker penalty"}.get(chosen, "")
-    hint += ", outside the path, may give a better score." if hint else ""
-    early = " The time limit ended the path early." if len(learned.path) < len(PENALTIES) else ""
-    return f"The penalty was selected on the validation rows.{early}{hint}"

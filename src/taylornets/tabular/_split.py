@@ -23,6 +23,11 @@ class Split:
     test: np.ndarray
 
 
+def pooled(split: Split) -> Split:
+    """Returns a split for cross-validation: the validation rows are training rows, since folds take their place."""
+    return Split(np.sort(np.concatenate([split.train, split.validation])), split.validation[:0], split.test)
+
+
 def split_of(labels: np.ndarray | None, rows: int, seed: int, groups: np.ndarray | None = None) -> Split:
     """Splits rows at random: 70 % training, 15 % validation, 15 % test, with at least one row of every class in each.
 

@@ -1,0 +1,77 @@
+"""The time that is left of a fit, estimated once after the first steps of training."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from taylornets.records.progress import Progress
+from taylornets.report import seconds
+from taylornets.tabular import SELECTION, TableProblem
+
+# Time of the other parts relative to that of compiling the first step, on tables of few hundred rows; measured, a heuristic.
+_COMPARING, _CURVE, _REPORT = 0.6, 1.5, 1.0
+_ROWS, _GROWTH = 400, 1.2  # the baselines take longer from this number of rows on, by this power
+_FINAL_STEPS, _CURVE_STEPS = 2, 4  # final training and the learning curve, in steps of the regularization path
+_UNIT = 12.0  # seconds for compiling, where training has a single step that is not timed apart
+
+
+class Forecast:
+    """Passes progress on, and says once how much time is left.
+
+    Args:
+        progress: receives all calls.
+        say: called with the sentence.
+        time_limit: limit of training in seconds, or None.
+        clock: returns seconds.
+    """
+
+    def __init__(
+        self, progress: Progress, say: Callable[[str], Any], time_limit: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ):  # fmt: skip
+        self._progress, self._say, self._limit, self._clock = progress, say, time_limit, clock
+        self._rows, self._folds = _ROWS, 0
+        self._marks: list[tuple[float, float]] = []  # fraction of training and time, at the start of each step
+        self._said = False
+
+    def posed(self, problem: TableProblem) -> None:
+        """Receives the size of the problem."""
+        self._rows, self._folds = len(problem.split.train), problem.cv or 0
+
+    def started(self, name: str) -> None:
+        """Passes it on."""
+        if name == "training":
+            self._marks = [(0.0, self._clock())]
+        self._progress.started(name)
+
+    def progressed(self, name: str, fraction: float, message: str) -> None:
+        """Passes it on; the start of the third step of training is the time of the estimate."""
+        self._progress.progressed(name, fraction, message)
+        if name == "training" and fraction > self._marks[-1][0]:
+            self._marks.append((fraction, self._clock()))
+            if len(self._marks) == 3 and fraction < SELECTION:
+                self._tell(fraction)
+
+    def finished(self, name: str, message: str) -> None:
+        """Passes it on; training in a single step has its estimate at its end."""
+        self._progress.finished(name, message)
+        if name == "training" and not self._said:
+            self._tell(1.0)
+
+    def _tell(self, fraction: float) -> None:
+        self._said = True
+        (_, begin), *rest = self._marks
+        step, first, left = 0.0, min(self._clock() - begin, _UNIT), 0.0
+        if fraction < SELECTION:
+            (part, one), (_, two) = rest
+            step, first = two - one, one - begin
+            left = (round((SELECTION - fraction) / part) + _FINAL_STEPS) * step
+            left = left if self._limit is None else min(left, max(self._limit - (self._clock() - begin), 0.0))
+        compiling = max(first - step, 0.0)
+        large = max(self._rows / _ROWS, 1.0) ** _GROWTH * (1 + self._folds)
+        parts = {
+            "training": left, "baselines": _COMPARING * compiling * large,
+            "learning curve": _CURVE * compiling + _CURVE_STEPS * step, "report": _REPORT * compiling,
+        }  # fmt: skip
+        listed = ", ".join(f"{name} {seconds(value)}" for name, value in parts.items() if value >= 0.5)
+        self._say(f"About {seconds(sum(parts.values()))} left{f' ({listed})' if listed else ''}.")

@@ -1,0 +1,232 @@
+"""Export of a model to a Python program of about thirty lines that needs NumPy alone, with its numbers in a file next to it."""
+
+import io
+import json
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from taylornets import _checks, _files, activations, models
+from taylornets._fit import is_sum
+from taylornets.activations import ReluPower
+from taylornets.datafiles import CERTAIN_WORDS, POSSIBLE_WORDS
+from taylornets.estimators import TaylorClassifier, TaylorRegressor, load
+from taylornets.tabular._model_table import MODEL, Columns, open_model
+from taylornets.tabular._prepare import MISSING
+
+_NEEDED = "a TaylorRegressor or TaylorClassifier of single orders"
+
+_HEAD = '''"""Predicts with a Taylor model; written by taylornets {version}. Needs NumPy and the .npz file next to it.{use}"""
+import json, math, sys
+from pathlib import Path
+import numpy as np
+
+M = np.load(Path(__file__).with_suffix(".npz"), allow_pickle=False)
+META = json.loads(str(M["meta"]))
+
+'''
+_TABLE_USE = """
+
+    python predict.py new.csv > predictions.csv
+
+In Python, call predict({column: values}) with lists of numbers and strings; None and "" are missing values.
+"""
+_TABLE = """
+def gap(value, words):
+    return value is None or str(value).strip().lower() in META[words]
+
+
+def features(table):
+    table = {name: [None if gap(v, "gaps") else v for v in table[name]] for name in META["columns"]}
+%sparts = []
+    if META["numbers"]:
+        x = np.array([[math.nan if gap(v, "more") else float(v) for v in table[name]] for name in META["numbers"]]).T
+        gaps = np.isnan(x)
+        parts = [(np.hstack([np.where(gaps, M["median"], x), gaps[:, M["flagged"]]]) - M["mean"]) / M["deviation"]]
+    for name, known, rare, lower in META["categories"]:
+        values = [META["missing"] if v is None else str(v).strip() for v in table[name]]
+        values = [v.lower() for v in values] if lower else values
+        hot = [[v == k for k in known] + [v not in known] * rare for v in values]
+        parts.append(np.array(hot, float).reshape(len(values), -1))
+    return np.hstack(parts)
+
+"""
+_DATES = """    for name in META["dates"]:  # written as 2024-05-01 or 2024-05-01T12:30
+        t = np.array(["NaT" if v is None else str(v).strip() for v in table[name]], "datetime64[us]")
+        day, month = t.astype("datetime64[D]"), t.astype("datetime64[M]").astype(float)
+        late = (t - np.datetime64("2000-01-01")) / np.timedelta64(1, "D")
+        parts = np.floor(month / 12) + 1970, month % 12 + 1, np.floor(late + 5) % 7, (t - day) / np.timedelta64(1, "h"), late
+        for part, values in zip(("year", "month", "weekday", "hour", "days"), parts):
+            table[f"{name} ({part})"] = [None if np.isnat(s) else v for s, v in zip(t, values)]
+"""
+_OUTPUTS = """
+def outputs(x):
+    x = (np.asarray(x, float) - M["offset"]) / M["spread"]
+    x = np.hstack([x, np.full((len(x), 1), M["bias"])])
+    x = x / (M["radius"] if M["radius"] else np.linalg.norm(x, axis=1, keepdims=True))
+    u, total, p = x @ M["w0"].T, 0.0, META["power"]  # the activation is relu(t)^p / p!
+    for k in META["orders"]:  # a_r sigma^(k)(<w0_r, x>) / k! times <w_r, x>^k, summed over units r and their copies
+        v = np.einsum("nd,mcd->nmc", x, M[f"w{k}"])
+        slope = (u > 0) * np.maximum(u, 0) ** (p - k) / math.factorial(p - k) / math.factorial(k) if k <= p else 0 * u
+        total = total + (slope * (v**k).sum(axis=2)) @ M["a"] / math.sqrt(len(M["w0"]))
+    return total
+
+"""
+_REGRESSION = """
+def predict(data):
+    found = outputs({data}) * M["target_scale"] + M["target_offset"]
+    return found{column}
+
+"""
+_CLASSES = """
+def probabilities(data):
+    z = outputs({data}) / M["temperature"]
+    if META["softmax"]:
+        e = np.exp(z - z.max(axis=1, keepdims=True))
+    else:
+        e = 0.5 * (1 + np.tanh(z / 2)) if z.shape[1] > 1 else 0.5 * (1 + np.tanh(np.hstack([-z, z]) / 2))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def predict(data):
+    return np.array(META["classes"])[np.argmax(probabilities(data), axis=1)]
+
+"""
+_MAIN = """
+if __name__ == "__main__":
+    import csv
+    with open(sys.argv[1], newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    print("prediction", *predict({name: [row[name] for row in rows] for name in META["columns"]}), sep="\\n")
+"""
+
+
+def export(model: str, out: Path) -> tuple[Path, Path]:
+    """Writes a model as a Python program that needs NumPy alone, and its numbers as NPZ next to it.
+
+    Args:
+        model: model file or folder.
+        out: the program, with the ending `.py`.
+
+    Returns:
+        The program and the file of numbers.
+
+    Raises:
+        ArgumentError: for a file that is not a model, a model that the program cannot express, or another ending.
+        WriteError: if a file cannot be written.
+    """
+    if out.suffix != ".py":
+        raise _checks.ArgumentError("out", "a file with the ending .py", repr(str(out)))
+    pipeline, columns = _opened(model)
+    estimator = pipeline[-1] if columns is not None else pipeline
+    arrays, meta = _weights(estimator)
+    if columns is not None:
+        steps, facts = _steps(pipeline[0], columns)
+        arrays, meta = arrays | steps, meta | facts
+    arrays["meta"] = np.array(json.dumps(meta))
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    _files.write_bytes(out.with_suffix(".npz"), buffer.getvalue())
+    _files.write_bytes(out, _program(estimator, columns, bool(meta.get("dates"))).encode())
+    return out, out.with_suffix(".npz")
+
+
+def _opened(model: str) -> tuple[Any, Columns | None]:
+    """Loads a model of a table, or an estimator that was saved in Python."""
+    path = Path(model)
+    if path.is_file() and path.name != MODEL:
+        try:
+            found = load(path)
+        except _checks.ArgumentError as error:
+            raise error.renamed("model") from None
+        if not isinstance(found, Pipeline):
+            return found, None
+    return open_model(model)
+
+
+def _weights(estimator: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The numbers of an estimator, and what the program must know of them."""
+    if not isinstance(estimator, TaylorRegressor | TaylorClassifier):
+        raise _checks.ArgumentError("model", _NEEDED, type(estimator).__name__)
+    orders, blocks = _orders(estimator)
+    activation = activations.get(estimator.activation_)
+    if not isinstance(activation, ReluPower):
+        advice = "Fit with a ReLU power, such as `activation='cubic_relu'`."
+        raise _checks.ArgumentError(
+            "model", "a model whose activation is a ReLU power", repr(estimator.activation_), advice
+        )
+    if getattr(estimator, "representation_", None) is not None:
+        raise _checks.ArgumentError("model", "a model without a representation", repr(estimator.representation))
+    arrays: dict[str, Any] = {
+        "w0": estimator.initial_weights_, "a": estimator.signs_, "offset": estimator.input_offset_,
+        "spread": estimator.input_scale_, "bias": np.float64(estimator.input_bias_),
+        "radius": np.float64(estimator.input_radius_),
+    }  # fmt: skip
+    for order, block in zip(orders, blocks, strict=True):
+        arrays[f"w{order}"] = block if block.ndim == 3 else block[:, None, :]
+    arrays = {name: np.asarray(value, np.float64) for name, value in arrays.items()}
+    meta: dict[str, Any] = {"orders": list(orders), "power": activation.power}
+    if isinstance(estimator, TaylorRegressor):
+        arrays |= {
+            "target_scale": np.asarray(estimator.target_scale_),
+            "target_offset": np.asarray(estimator.target_offset_),
+        }
+        return arrays, meta
+    arrays["temperature"] = np.float64(getattr(estimator, "temperature_", 1.0))
+    outputs = estimator.signs_.shape[1]
+    softmax = estimator.loss_ == "softmax"
+    return arrays, meta | {"classes": estimator.classes_.tolist(), "softmax": softmax and outputs > 1}
+
+
+def _orders(estimator: Any) -> tuple[Sequence[int], Sequence[np.ndarray]]:
+    """The orders of the model, and the displacement of each."""
+    if is_sum(estimator.model_):
+        return (1, 2), estimator.displacement_
+    term = models.get(estimator.model_).term
+    if term is None or term < 1:
+        raise _checks.ArgumentError("model", _NEEDED, f"the model {estimator.model_!r}")
+    return (term,), (estimator.displacement_,)
+
+
+def _steps(prepare: Any, columns: Columns) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The numbers of the preprocessing, and the columns."""
+    arrays: dict[str, np.ndarray] = {}
+    found: dict[str, Any] = dict(prepare.named_transformers_)
+    kinds = dict(columns.recipes)
+    if columns.numbers:
+        impute, scale = found["numbers"][0], found["numbers"][1]
+        flagged = np.zeros(0, int) if impute.indicator_ is None else np.asarray(impute.indicator_.features_, int)
+        arrays = {"median": impute.statistics_, "flagged": flagged, "mean": scale.mean_, "deviation": scale.scale_}
+    categories: list[Any] = []
+    if columns.categories:
+        encoder = found["categories"][1]
+        for name, known, rare in zip(
+            columns.categories, encoder.categories_, encoder.infrequent_categories_, strict=True
+        ):
+            few = set() if rare is None else set(rare)
+            frequent = [str(word) for word in known if word not in few]
+            categories.append([name, frequent, bool(few), kinds.get(name) == "boolean"])
+    dates = [name for name in columns.columns if kinds.get(name) == "date"]
+    own = [word.strip().lower() for word in columns.missing]
+    meta = {
+        "columns": columns.columns, "numbers": columns.numbers, "categories": categories, "dates": dates,
+        "missing": MISSING, "gaps": sorted({*CERTAIN_WORDS, *own}), "more": sorted(POSSIBLE_WORDS),
+    }  # fmt: skip
+    return arrays, meta
+
+
+def _program(estimator: Any, columns: Columns | None, dates: bool) -> str:
+    """The text of the program, put together from its parts; no word of the data is in it."""
+    parts = [_HEAD.format(version=metadata.version("taylornets"), use="" if columns is None else _TABLE_USE)]
+    data = "data" if columns is None else "features(data)"
+    parts += [] if columns is None else [_TABLE % ((_DATES if dates else "") + "    ")]
+    parts.append(_OUTPUTS)
+    if isinstance(estimator, TaylorRegressor):
+        parts.append(_REGRESSION.format(data=data, column="" if estimator.target_columns_ else "[:, 0]"))
+    else:
+        parts.append(_CLASSES.replace("{data}", data))
+    return "".join([*parts, *([] if columns is None else [_MAIN])])
