@@ -52,7 +52,7 @@ def test_colors_can_be_told_from_the_surface(theme: Theme):
     assert contrast(theme.ink, theme.surface) >= 7  # WCAG AAA for text
     assert contrast(theme.muted, theme.surface) >= 4.5  # AA
     for color in theme.palette:
-        assert contrast(color, theme.surface) >= 2.2
+        assert contrast(color, theme.surface) >= 3  # WCAG AA for graphical objects
 
 
 @pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)

@@ -158,6 +158,6 @@
 
   document.querySelectorAll("svg.marks").forEach(values);
   document.querySelectorAll(".toggles").forEach(toggles);
-  document.querySelectorAll("table.sortable").forEach((table) => table.tBodies[0].rows.length > 1 && sortable(table));
+  document.querySelectorAll("table.sortable").forEach((table) => table.tBodies[0].rows.length > 2 && sortable(table));
   addEventListener("scroll", hide, { passive: true });
 })();
