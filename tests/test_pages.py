@@ -169,7 +169,9 @@ def test_readme_names_targets_extras_and_versions_that_exist():
     (supported,) = re.findall(r"^Supported: .*", text, re.MULTILINE)
     named = re.findall(r"`(\w+)`", supported) + re.findall(r"\[([\w,]+)\]'", text)[0].split(",")
     assert [name for name in named if name not in project["optional-dependencies"]] == []
-    minors = [name.removeprefix("Programming Language :: Python :: ") for name in project["classifiers"] if ":: 3." in name]
+    minors = [
+        name.removeprefix("Programming Language :: Python :: ") for name in project["classifiers"] if ":: 3." in name
+    ]
     assert f"Python {minors[0]} to {minors[-1]} and JAX 0.10 to {TESTED}" in supported
     assert "jax>=0.10" in project["dependencies"]
     assert f"PyTorch ≥ {project['optional-dependencies']['torch'][0].removeprefix('torch>=')}" in supported

@@ -1,4 +1,4 @@
-"""The page in a browser: no error, no overflow, readable colors, values and tables by mouse and keyboard, hostile names as text.
+"""The page in a browser: no error, no overflow, readable colors, values by mouse and keyboard, hostile names as text.
 
 Playwright drives the Chromium or Chrome of the machine; without either, the tests are skipped.
 """
@@ -19,7 +19,8 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="neither Chromium nor Ch
 CONTRAST = """() => {
   const channels = (color) => color.match(/[\\d.]+/g).map(Number);
   const luminance = (color) => {
-    const [r, g, b] = channels(color).slice(0, 3).map((c) => (c / 255 <= 0.04045 ? c / 3294.6 : ((c / 255 + 0.055) / 1.055) ** 2.4));
+    const linear = (c) => (c / 255 <= 0.04045 ? c / 3294.6 : ((c / 255 + 0.055) / 1.055) ** 2.4);
+    const [r, g, b] = channels(color).slice(0, 3).map(linear);
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
   const behind = (element) => {
@@ -179,7 +180,9 @@ def test_page_is_complete_without_javascript(opened: Any, page: Any):
     for name in ("button", "searchbox", "slider"):
         assert plain.get_by_role(name).count() == 0
     assert page.get_by_role("button").count() > 10  # the control: with JavaScript, there are such elements
-    words = {tag: [" ".join(text.split()) for text in plain.locator(tag).all_text_contents()] for tag in ("td", "p", "dd")}
+    words = {
+        tag: [" ".join(text.split()) for text in plain.locator(tag).all_text_contents()] for tag in ("td", "p", "dd")
+    }
     for tag, texts in words.items():
         assert texts == [" ".join(text.split()) for text in page.locator(tag).all_text_contents()]
     title = plain.locator("svg.marks circle title").first.text_content()

@@ -86,9 +86,7 @@ def _filled(part: Any, panel: Panel, theme: Theme) -> list[tuple[float, float]]:
     return gallery(part, panel, theme)
 
 
-def _in_picture(
-    canvas: Canvas, part: Any, places: list[tuple[float, float]]
-) -> tuple[tuple[float, float] | None, ...]:
+def _in_picture(canvas: Canvas, part: Any, places: list[tuple[float, float]]) -> tuple[tuple[float, float] | None, ...]:
     """Converts places in the axes to points (1/72 inch) from the upper left corner, after the layout."""
     if not places:
         return ()

@@ -39,5 +39,6 @@ def inlined(svg: str, name: str, label: str, keys: Sequence[int]) -> Markup:
     svg = re.sub(r'data-(series|legend)="(\d+)"', lambda found: f'data-{found[1]}="{keys[int(found[2])]}"', svg)
     svg = _COLOR.sub(lambda found: f"var({VARIABLES[found[0]]})", svg)
     root = Markup('<svg class="drawing" viewBox="{}" role="img" aria-label="{}">').format(box, label)
-    return Markup(re.sub(r"\s*\n\s*", "\n", _ROOT.sub(lambda _: str(root), svg, count=1)).strip())  # no text of the data
-
+    return Markup(
+        re.sub(r"\s*\n\s*", "\n", _ROOT.sub(lambda _: str(root), svg, count=1)).strip()
+    )  # no text of the data

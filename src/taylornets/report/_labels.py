@@ -10,8 +10,17 @@ from matplotlib.transforms import blended_transform_factory
 from taylornets.records import SEGMENTS
 from taylornets.report._style import PANEL_WIDTH, TEXT
 
-
-_SYMBOLS = {"lambda": "λ", "sigma": "σ", "rho": "ρ", "pm": "±", "times": "×", "ell": "ℓ", "Delta": "Δ", "|": "‖", ",": " "}
+_SYMBOLS = {
+    "lambda": "λ",
+    "sigma": "σ",
+    "rho": "ρ",
+    "pm": "±",
+    "times": "×",
+    "ell": "ℓ",
+    "Delta": "Δ",
+    "|": "‖",
+    ",": " ",
+}
 
 
 def _escaped(label: str) -> str:

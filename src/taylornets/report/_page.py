@@ -134,5 +134,9 @@ def _render(template: str, **context: Any) -> str:
     folder = resources.files("taylornets.report").joinpath("templates")
     style, script = (folder.joinpath(f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     found = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    own = {"style": Markup(variables() + "\n" + style), "script": Markup(script), "hash": found}  # files of this package
+    own = {
+        "style": Markup(variables() + "\n" + style),
+        "script": Markup(script),
+        "hash": found,
+    }  # files of this package
     return environment.get_template(template).render(**own, **context)

@@ -61,9 +61,7 @@ def _interval(series: Series, y: np.ndarray) -> np.ndarray | None:
 
 def groups_of(panel: Plot) -> list[str]:
     """Returns the groups of a panel, in the order of their colors; a theory line without a group belongs to none."""
-    return list(
-        dict.fromkeys(item.group or item.label for item in panel.series if item.kind != "theory" or item.group)
-    )
+    return list(dict.fromkeys(item.group or item.label for item in panel.series if item.kind != "theory" or item.group))
 
 
 def plot(part: Any, panel: Plot, theme: Theme) -> list[tuple[float, float]]:

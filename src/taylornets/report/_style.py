@@ -73,7 +73,9 @@ def variables() -> str:
     A browser without `light-dark()` (before 2024) shows the colors of the light theme.
     """
     names = {f"--series-{i}": i for i in range(len(LIGHT.palette))}
-    pairs = {name: (LIGHT.palette[i], DARK.palette[i]) for name, i in names.items()} | {"--grid": (LIGHT.rule, DARK.rule)}
+    pairs = {name: (LIGHT.palette[i], DARK.palette[i]) for name, i in names.items()} | {
+        "--grid": (LIGHT.rule, DARK.rule)
+    }
     light = " ".join(f"{name}: {pair[0]};" for name, pair in pairs.items())
     both = " ".join(f"{name}: light-dark({pair[0]}, {pair[1]});" for name, pair in pairs.items())
     return f":root {{ {light} }}\n@supports (color: light-dark(red, red)) {{ :root {{ {both} }} }}"

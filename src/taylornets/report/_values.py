@@ -53,14 +53,16 @@ def _points(panel: Plot | Surface, index: int, item: Series) -> list[Value]:
 
 
 def _cells(panel: Heatmap) -> list[Value]:
-    counts: Any = panel.counts if panel.counts is not None else [[None] * len(tuple(panel.columns))] * len(
-        tuple(panel.rows)
+    counts: Any = (
+        panel.counts if panel.counts is not None else [[None] * len(tuple(panel.columns))] * len(tuple(panel.rows))
     )
     x_label, y_label = bare(spoken(panel.x_label)), bare(spoken(panel.y_label))
     found: list[Value] = []
     for index, (row, line, written) in enumerate(zip(panel.rows, panel.values, counts, strict=True)):
         for column, value, count in zip(panel.columns, line, written, strict=True):
-            words = f"{y_label}: {bare(row)}\n{x_label}: {bare(column)}\n{bare(spoken(panel.value_label))}: {_shown(value)}"
+            words = (
+                f"{y_label}: {bare(row)}\n{x_label}: {bare(column)}\n{bare(spoken(panel.value_label))}: {_shown(value)}"
+            )
             words += "" if count is None else f"\ncount: {_shown(count)}"
             found.append(Value(index, (row, column, value, count), words))
     return found
