@@ -63,6 +63,7 @@ def opened(browser: Any, report: Path) -> Iterator[Any]:
         context = browser.new_context(viewport={"width": width, "height": 900}, **settings)
         contexts.append(context)
         page = context.new_page()
+        page.set_default_timeout(5000)
         for event in ("console", "pageerror", "dialog"):
             page.on(event, lambda what: said.append(str(what)))
         page.goto(report.as_uri())
@@ -102,11 +103,10 @@ def test_landmarks_skip_link_and_words_for_every_figure(page: Any):
 
 
 def test_values_by_keyboard_and_mouse(page: Any):
-    slider = page.locator("svg.marks[data-label^='Slopes: plot']")
+    slider = page.locator("svg.marks[data-label^='Slopes: plot of r.m.s.']")
     tip = page.locator(".tip")
     assert slider.get_attribute("role") == "slider"
     assert not tip.is_visible()
-    page.evaluate("document.activeElement.blur()")
     slider.focus()
     page.keyboard.press("End")
     page.keyboard.press("Home")
@@ -127,7 +127,7 @@ def test_values_by_keyboard_and_mouse(page: Any):
 
 
 def test_series_are_hidden_and_shown(page: Any):
-    figure = page.locator("figure", has=page.locator("svg[aria-label^='Slopes: plot']"))
+    figure = page.locator("figure", has=page.locator("svg.drawing[aria-label^='Slopes: plot of r.m.s.']"))
     button = figure.get_by_role("button", name="a line with a band")
     parts = figure.locator("[data-series='1']")
     assert parts.first.is_visible()
@@ -177,9 +177,11 @@ def test_numbers_are_sorted_as_numbers_and_missing_values_last(page: Any):
 
 def test_page_is_complete_without_javascript(opened: Any, page: Any):
     plain = opened(java_script_enabled=False)
+    plain.locator("summary").evaluate_all("items => items.forEach((item) => item.click())")
+    page.locator("summary").evaluate_all("items => items.forEach((item) => item.click())")
     for name in ("button", "searchbox", "slider"):
         assert plain.get_by_role(name).count() == 0
-    assert page.get_by_role("button").count() > 10  # the control: with JavaScript, there are such elements
+        assert page.get_by_role(name).count() > 0  # the control
     words = {
         tag: [" ".join(text.split()) for text in plain.locator(tag).all_text_contents()] for tag in ("td", "p", "dd")
     }
@@ -187,14 +189,11 @@ def test_page_is_complete_without_javascript(opened: Any, page: Any):
         assert texts == [" ".join(text.split()) for text in page.locator(tag).all_text_contents()]
     title = plain.locator("svg.marks circle title").first.text_content()
     assert title.startswith("measured\nwidth m: 2048\n")
-    plain.locator("summary", has_text="Values of this figure").first.click()
     assert plain.locator("td", has_text="a line with a band").first.is_visible()
 
 
 def test_hostile_names_are_text(opened: Any, page: Any):
     spot = page.locator("svg.marks[data-label*='alert']").first
-    page.evaluate("document.activeElement.blur()")
-    page.keyboard.press("Tab")
     spot.focus()
     page.keyboard.press("Home")
     lines = page.locator(".tip").inner_text().split("\n")
@@ -202,7 +201,8 @@ def test_hostile_names_are_text(opened: Any, page: Any):
     assert HOSTILE in spot.get_attribute("data-label")
     assert page.locator("script").count() == 1
     assert page.locator("b").count() == 0
-    assert HOSTILE in page.get_by_role("table", name=HOSTILE).first.locator("td").first.text_content()
+    page.locator("summary").evaluate_all("items => items.forEach((item) => item.click())")
+    assert HOSTILE in page.get_by_role("cell", name="{{ 7 * 7 }}").first.inner_text()
 
 
 def test_no_other_script_runs(browser: Any, report: Path):

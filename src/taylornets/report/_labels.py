@@ -48,12 +48,12 @@ def text(label: str) -> str:
 
 
 def spoken(label: str) -> str:
-    """Converts the formulas of a label to plain text, for tooltips, tables and alternative text.
+    r"""Converts the formulas of a label to plain text, for tooltips, tables and alternative text.
 
     Texts of the data, which carry the marks of `records.literal`, keep their letters and their marks.
 
     Example:
-        >>> spoken(r"width $m$, $m^{-1/2}$ and $\\lambda_{\\min}$")
+        >>> spoken(r"width $m$, $m^{-1/2}$ and $\lambda_{\min}$")
         'width m, m^(−1/2) and λ_min'
     """
     if not _is_formula(_escaped(label)):

@@ -41,7 +41,7 @@
     const visible = () => spots.filter((spot) => !spot.circle.classList.contains("off"));
     let current = spots[0];
     const distance = (a, b) => Math.hypot(a.x - b.x, a.y - b.y);
-    const nearest = (place, among) => among.reduce((a, b) => (distance(b, place) < distance(a, place) ? b : a), among[0]);
+    const nearest = (place, among, far = distance) => among.reduce((a, b) => (far(b, place) < far(a, place) ? b : a), among[0]);
     const select = (spot) => {
       if (!spot) return hide();
       current = spot;
@@ -63,7 +63,8 @@
       const keys = [...new Set(shown.map((spot) => spot.key))];
       const other = (by) => {
         const key = keys[(keys.indexOf(current.key) + by + keys.length) % keys.length];
-        return nearest({ x: current.x, y: current.y }, shown.filter((spot) => spot.key === key));
+        const across = (a, b) => Math.abs(a.x - b.x) + Math.abs(a.y - b.y) / 1000; // the same abscissa where there is one
+        return nearest(current, shown.filter((spot) => spot.key === key), across);
       };
       const moves = {
         ArrowRight: () => shown[Math.min(at + 1, shown.length - 1)],
