@@ -114,7 +114,7 @@ def sortable(value: Any) -> Markup:
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         return Markup("")
-    return Markup(' data-value="{}"').format(repr(value))
+    return Markup(' data-value="{}"').format(repr(value).replace("inf", "Infinity"))  # as JavaScript spells it
 
 
 def brief(value: Any) -> str:
