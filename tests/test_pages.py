@@ -6,6 +6,7 @@ Pages are discovered. The Python blocks of a page share one namespace, console b
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from taylornets.estimators._ntk import _DECOMPOSED
 from taylornets.estimators._parameters import PENALTIES
 from taylornets.optimizers import METHODS
 from taylornets.randomization import SignedMoments
-from taylornets.series import RULES
+from taylornets.series import RULES, TESTED
 from taylornets.tabular import _baselines, _curve, _path
 
 ROOT = Path(__file__).parents[1]
@@ -35,9 +36,20 @@ Capture = pytest.CaptureFixture[str]
 
 def readme(names: dict[str, Any], out: str) -> None:
     assert float(names["result"].certificate.relative_gap) <= 1e-8
-    assert len(names["terms"]) == 4
-    assert names["regime"].order == 1
     assert "of the global minimum" in out
+    regime, loss = names["regime"], names["loss"]
+    assert loss(names["after"]) < 0.5 * loss(names["before"])  # it is a training run
+    assert regime.verdict in out
+    # The terms of the last example are those that the first one measures.
+    terms, model, x = names["terms"], names["model"], names["x"]
+    assert [term.shape for term in terms] == [(200, 1)] * 4
+    moved = np.asarray(model(names["after"], x) - model(names["before"], x), "float64")
+    for order in (1, 2, 3):
+        left = np.linalg.norm(moved - np.sum(terms[1 : order + 1], axis=0, dtype="float64")) / np.linalg.norm(moved)
+        np.testing.assert_allclose(left, regime.error[order - 1], rtol=1e-2, atol=1e-4)
+    certificate = names["classifier"].certificate_of_error_
+    assert certificate.rows == pytest.approx(0.2 * 569, abs=1)
+    assert certificate.error < certificate.bound < 0.2
 
 
 def certificate(names: dict[str, Any], out: str) -> None:
@@ -142,6 +154,37 @@ def test_what_is_asserted_belongs_to_a_page():
 def test_every_page_is_linked_from_the_readme():
     text = PAGES["README.md"].read_text()
     assert [name for name in PAGES if name != "README.md" and name not in text] == []
+
+
+def test_readme_is_short_and_has_every_part():
+    lines = PAGES["README.md"].read_text().splitlines()
+    assert len(lines) <= 100
+    titles = [line[3:] for line in lines if line.startswith("## ")]
+    assert titles == ["Install", "Examples", "Two commands", "Documentation", "Citation"]
+
+
+def test_readme_names_targets_extras_and_versions_that_exist():
+    text = PAGES["README.md"].read_text()
+    targets = re.findall(r"^([\w-]+):(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"^    make (\w+)", text, re.MULTILINE)) == {"reproduce", "test"} <= set(targets)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    (supported,) = re.findall(r"^Supported: .*", text, re.MULTILINE)
+    named = re.findall(r"`(\w+)`", supported) + re.findall(r"\[([\w,]+)\]'", text)[0].split(",")
+    assert [name for name in named if name not in project["optional-dependencies"]] == []
+    minors = [
+        name.removeprefix("Programming Language :: Python :: ") for name in project["classifiers"] if ":: 3." in name
+    ]
+    assert f"Python {minors[0]} to {minors[-1]} and JAX 0.10 to {TESTED}" in supported
+    assert "jax>=0.10" in project["dependencies"]
+    assert f"PyTorch ≥ {project['optional-dependencies']['torch'][0].removeprefix('torch>=')}" in supported
+
+
+def test_readme_cites_the_paper_and_the_software():
+    (block,) = re.findall(r"```bibtex\n(.*?)```", PAGES["README.md"].read_text(), re.DOTALL)
+    fields = [dict(re.findall(r"(\w+) *= \{(.*)\},?$", entry, re.MULTILINE)) for entry in block.split("@")[1:]]
+    (known,) = re.findall(r"@inproceedings\{bai2020,.*?\n\}", (ROOT / "docs" / "references.bib").read_text(), re.DOTALL)
+    assert fields[0].items() <= dict(re.findall(r"(\w+) *= \{(.*)\},?$", known, re.MULTILINE)).items()
+    assert f'title: "{fields[1]["title"]}"' in (ROOT / "CITATION.cff").read_text()
 
 
 def test_options_on_the_pages_exist():

@@ -2,11 +2,13 @@
 
 import base64
 import csv
+import hashlib
 import json
 import re
 import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from taylornets import ArgumentError, records
 from taylornets.records import Figure, PageRecord, Section, Table
 from taylornets.records.progress import NoProgress
 from taylornets.report import write_report
+from taylornets.report._style import VARIABLES
 
 VOID = {"meta", "img", "input", "br", "hr", "link"}
 
@@ -40,7 +43,7 @@ class Reader(HTMLParser):
             self.problems.append(tag)
 
     def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
+        if not {"style", "script"} & set(self.open):
             self.words.append(data)
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
@@ -59,8 +62,12 @@ def read(path: Path) -> Reader:
 
 
 @pytest.fixture(scope="session")
-def page(finished: Path) -> Reader:
-    return read(write_report(finished))
+def page(report: Path) -> Reader:
+    return read(report)
+
+
+def script() -> str:
+    return resources.files("taylornets.report").joinpath("templates/page.js").read_text(encoding="utf-8")
 
 
 def test_html_is_well_formed(page: Reader):
@@ -74,15 +81,31 @@ def test_html_is_well_formed(page: Reader):
 
 
 def test_page_fetches_nothing(page: Reader, finished: Path):
-    assert {tag for tag, _ in page.tags} & {"script", "link", "iframe", "object", "embed", "base"} == set()
+    assert {tag for tag, _ in page.tags} & {"link", "iframe", "object", "embed", "base"} == set()
     for tag, attributes in page.tags:
         for key, value in attributes.items():
             if key in ("src", "srcset", "href", "data", "poster", "action", "background", "xlink:href"):
                 assert str(value).startswith("data:image/svg+xml;base64," if tag == "img" else "#")
+            elif "url(" in str(value) and "<script>" not in str(value):
+                assert re.fullmatch(r"url\(#[\w-]+\)", str(value))
     style = (finished / "report.html").read_text().split("<style>")[1].split("</style>")[0]
     assert not re.search(r"url\(|@import|https?:", style)
     policy = next(item["content"] for item in page.all("meta") if item.get("http-equiv") == "Content-Security-Policy")
-    assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    digest = base64.b64encode(hashlib.sha256(script().encode()).digest()).decode()
+    assert policy == (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def test_the_only_script_is_that_of_the_package(page: Reader, report: Path):
+    assert page.all("script") == [{}]
+    text = report.read_text(encoding="utf-8")
+    assert text.count("<script") == 1
+    assert text.split("<script>")[1].split("</script>")[0] == script()
+    # It sets texts as texts and runs no text as a program.
+    doubtful = r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|Function\(|import\(|fetch\(|Http"
+    assert not re.search(doubtful, script())
 
 
 def test_embedded_pictures_fetch_nothing(page: Reader):
@@ -113,10 +136,46 @@ def test_main_figure_is_the_marked_one_and_shown_once(page: Reader):
 
 def test_every_picture_has_words_and_both_themes(page: Reader):
     images = page.all("img")
-    assert [image["class"] for image in images] == ["on-light", "on-dark"] * 6
+    assert [image["class"] for image in images] == ["on-light", "on-dark"] * 3
     assert all(image["alt"] for image in images)
     assert "Few digits are confused." in {image["alt"] for image in images}
-    assert any("plot of r.m.s. error (output units) over width $m$" in str(image["alt"]) for image in images)
+    drawings = [item for item in page.all("svg") if item["class"] == "drawing"]
+    assert [item["role"] for item in drawings] == ["img"] * 3
+    assert all(item["aria-label"] for item in drawings)
+    assert str(drawings[0]["aria-label"]).startswith(
+        "Slopes: plot of r.m.s. error (output units) over width m: measured;"
+    )
+
+
+def test_drawings_in_the_page_have_the_colors_of_its_theme(report: Path):
+    drawings = re.findall(r'<svg class="drawing".*?</svg>', report.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(drawings) == 3
+    for drawing in drawings:
+        assert not re.search(f"#(?:{'|'.join(color[1:] for color in VARIABLES)})", drawing)
+        assert "var(--series-0)" in drawing
+        assert "<!--" not in drawing
+
+
+def test_values_lie_on_the_points_of_the_drawing(report: Path):
+    """matplotlib draws the markers of the first series with `<use>`; the places of the values are computed separately."""
+    text = report.read_text(encoding="utf-8")
+    drawing = text[text.index('aria-label="Slopes: plot of') :].split("</svg>")[0]
+    marks = text[text.index('data-label="Slopes: plot of') :].split("</svg>")[0]
+    series = drawing.split('<g data-series="0">')
+    drawn = [
+        place for part in series for place in re.findall(r'<use [^>]*x="([\d.]+)" y="([\d.]+)"', part.split("</g>")[0])
+    ]
+    found = re.findall(r'cx="([\d.]+)" cy="([\d.]+)" r="6" data-key="0"><title>measured', marks)
+    assert len(found) == 4
+    for x, y in found:
+        assert any(abs(float(x) - float(u)) < 0.11 and abs(float(y) - float(v)) < 0.11 for u, v in drawn)
+
+
+def test_values_of_a_figure_are_a_table(page: Reader):
+    for part in ("measured", "theory: m −1/4", "lower end", "Values: Slopes", "share of the row"):
+        assert part in page.text
+    assert "measured 2048 0.1487 0.1338 0.1635" in page.text
+    assert page.text.count("\nwidth m: 2048") == 0  # tooltips are one text per value, with one line per quantity
 
 
 def test_page_is_for_phones_paper_and_both_themes(page: Reader, finished: Path):
@@ -129,14 +188,14 @@ def test_page_is_for_phones_paper_and_both_themes(page: Reader, finished: Path):
 
 
 def test_table_is_a_table(page: Reader):
-    assert len(page.all("table")) == 4
+    assert len(page.all("table")) == 4 + 4  # those of the records, and the values of the plots and of the heatmap
     assert all("scope" in attributes for attributes in page.all("th"))
     assert "30 rows" in page.text
 
 
 def test_hostile_strings_are_shown_not_run(page: Reader, finished: Path):
     text = (finished / "report.html").read_text()
-    assert "<script" not in text
+    assert text.count("<script") == 1  # the script of the page
     assert "49" not in [word.strip() for word in page.words]  # {{ 7 * 7 }} is text, not a template
     assert page.text.count("<script>alert('x')</script>") >= 8
     assert "{{ 7 * 7 }}" in page.text

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from taylornets.records import Table
+from taylornets.records import Table, literal
 from taylornets.report import _text, brief, seconds
+from taylornets.report._labels import spoken
 
 
 @pytest.mark.parametrize(
@@ -71,6 +72,28 @@ def test_inline_marks_up_and_escapes(text: str, html: str):
 )
 def test_brief(value: Any, shown: str):
     assert brief(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [(3, "3"), (-1.5e-20, "-1.5e-20"), (-math.inf, "-Infinity"), (True, None), ("7", None), (None, None)],
+)
+def test_numbers_are_sorted_by_their_value(value: Any, number: str | None):
+    assert str(_text.sortable(value)) == ("" if number is None else f' data-value="{number}"')
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        ("width $m$", "width m"),
+        (r"$\lambda_{\min}$ over $m^{-1/2}$, $f(sW) - f^{(2)}(W)$", "λ_min over m^(−1/2), f(sW) − f^(2)(W)"),
+        ("cost in $", "cost in $"),
+        (f"the column {literal('a$b$^{x}')} of $m$", f"the column {literal('a$b$^{x}')} of m"),
+        (r"$\frac{$", r"$\frac{$"),
+    ],
+)
+def test_formulas_are_spoken(label: str, shown: str):
+    assert spoken(label) == shown
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ def _luminance(color: Any) -> float:
     return float(np.dot(to_rgb(color), (0.2126, 0.7152, 0.0722)))
 
 
-def heatmap(part: Any, panel: Heatmap, theme: Theme) -> None:
+def heatmap(part: Any, panel: Heatmap, theme: Theme) -> list[tuple[float, float]]:
+    """Draws the panel and returns the center of each cell in the coordinates of the axes, row by row."""
     axes = part.subplots()
     rows, columns = tuple(panel.rows), tuple(panel.columns)
     values = np.array(tuple(panel.values)).reshape(len(rows), len(columns))
@@ -51,9 +52,11 @@ def heatmap(part: Any, panel: Heatmap, theme: Theme) -> None:
                 # Zeros are muted, so that the few errors of a confusion matrix stand out.
                 look = {"fontsize": size, "color": color if count else theme.muted, "alpha": 1 if count else 0.6}
                 axes.text(column + 0.5, row + 0.5, f"{count:.4g}", ha="center", va="center", weight=weight, **look)
+    return [(column + 0.5, row + 0.5) for row in range(len(rows)) for column in range(len(columns))]
 
 
-def surface(part: Any, panel: Surface, theme: Theme) -> None:
+def surface(part: Any, panel: Surface, theme: Theme) -> list[tuple[float, float]]:
+    """Draws the panel and returns the place of each mark in the coordinates of the axes."""
     axes = part.subplots()
     grid = (np.array(tuple(panel.x)), np.array(tuple(panel.y)))
     values = np.ma.masked_invalid(np.array(tuple(panel.values)).reshape(grid[1].size, grid[0].size))
@@ -79,7 +82,9 @@ def surface(part: Any, panel: Surface, theme: Theme) -> None:
     bar = part.colorbar(filled, ax=axes, shrink=0.9, aspect=28, pad=0.03)
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]  # a patch, annotated as a callable
     bar.set_label(text(panel.value_label))
-    legend(part, axes, list(zip(handles, (item.label for item in panel.marks), strict=True)))
+    numbered = enumerate(zip(handles, panel.marks, strict=True))
+    legend(part, axes, [(handle, item.label, index) for index, (handle, item) in numbered])
+    return [(float(x), float(y)) for item in panel.marks for x, y in zip(item.x, item.y, strict=True)]
 
 
 def gallery_shape(panel: Gallery) -> tuple[int, int, int]:
@@ -92,7 +97,8 @@ def gallery_shape(panel: Gallery) -> tuple[int, int, int]:
     return columns, max(1, -(-len(lines) // columns)), max((len(caption) for caption in lines), default=1)
 
 
-def gallery(part: Any, panel: Gallery, theme: Theme) -> None:
+def gallery(part: Any, panel: Gallery, theme: Theme) -> list[tuple[float, float]]:
+    """Draws the panel; its values are the images themselves."""
     columns, rows, _ = gallery_shape(panel)
     grid = part.subplots(rows, columns, squeeze=False)
     images = [np.array(image) for image in panel.images]
@@ -112,3 +118,4 @@ def gallery(part: Any, panel: Gallery, theme: Theme) -> None:
         # "none": pixels are embedded as they are and not smoothed when enlarged.
         axes.imshow(image, cmap=colors, vmin=stacked.min(), vmax=stacked.max(), interpolation="none")
         axes.set_xlabel(text(caption), fontsize=SMALL, labelpad=3.0)
+    return []

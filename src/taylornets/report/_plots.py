@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import ticker
 
 from taylornets.records import Plot, Series
-from taylornets.report._labels import legend, wrapped
+from taylornets.report._labels import legend, tag, wrapped
 from taylornets.report._style import MARKERS, SMALL, Theme
 
 _FEW_DECADES = 50.0  # below this ratio of maximum to minimum, a logarithmic axis has ticks at 1, 2, 5
@@ -59,7 +59,17 @@ def _interval(series: Series, y: np.ndarray) -> np.ndarray | None:
     return np.stack([np.fmax(y - low, 0.0), np.fmax(high - y, 0.0)])
 
 
-def plot(part: Any, panel: Plot, theme: Theme) -> None:
+def groups_of(panel: Plot) -> list[str]:
+    """Returns the groups of a panel, in the order of their colors; a theory line without a group belongs to none."""
+    return list(dict.fromkeys(item.group or item.label for item in panel.series if item.kind != "theory" or item.group))
+
+
+def plot(part: Any, panel: Plot, theme: Theme) -> list[tuple[float, float]]:
+    """Draws the panel.
+
+    Returns:
+        The place of each value in the coordinates of the axes, series by series; NaN for a value that is not visible.
+    """
     axes = part.subplots()
     series = tuple(panel.series)
     categories = _categories(series)
@@ -67,10 +77,11 @@ def plot(part: Any, panel: Plot, theme: Theme) -> None:
     every_y = np.concatenate([np.array(tuple(item.y)) for item in series] or [np.zeros(0)])
     log_x = _scaled(axes.xaxis, "linear" if categories else panel.x_scale, every_x)
     log_y = _scaled(axes.yaxis, panel.y_scale, every_y)
-    groups = list(dict.fromkeys(item.group or item.label for item in series if item.kind != "theory" or item.group))
+    groups = groups_of(panel)
     bars = [item for item in series if item.kind == "bars"]
     handles: list[Any] = []
-    for item in series:
+    places: list[tuple[float, float]] = []
+    for number, item in enumerate(series):
         group = item.group or item.label
         index = groups.index(group) if group in groups else -1
         color = theme.palette[index % len(theme.palette)] if index >= 0 else theme.muted
@@ -78,18 +89,24 @@ def plot(part: Any, panel: Plot, theme: Theme) -> None:
         y = _visible(np.array(tuple(item.y)), log_y)
         marker = MARKERS[index % len(MARKERS)]
         if item.kind == "bars":
-            handles.append(_bars(axes, item, x, y, (bars.index(item), len(bars)), (color, theme.ink)))
+            drawn, parts, x = _bars(axes, item, x, y, (bars.index(item), len(bars)), (color, theme.ink))
+            handles.append(drawn)
         elif item.kind == "theory":
-            handles += axes.plot(x, y, color=color, linestyle="dashed", linewidth=1.5, zorder=2.5)
+            parts = axes.plot(x, y, color=color, linestyle="dashed", linewidth=1.5, zorder=2.5)
+            handles += parts
         elif item.kind == "line":
             shape = marker if len(x) <= 25 else ""
-            handles += axes.plot(x, y, color=color, marker=shape, markersize=4.0, zorder=3)
+            parts = axes.plot(x, y, color=color, marker=shape, markersize=4.0, zorder=3)
+            handles += parts
             if item.low is not None and item.high is not None:
                 ends = (_visible(np.array(tuple(end)), log_y) for end in (item.low, item.high))
-                axes.fill_between(x, *ends, color=color, alpha=0.18, linewidth=0, zorder=2)
+                parts = [*parts, axes.fill_between(x, *ends, color=color, alpha=0.18, linewidth=0, zorder=2)]
         else:
             look = {"color": color, "linestyle": "none", "marker": marker, "elinewidth": 1.2, "zorder": 3}
             handles.append(axes.errorbar(x, y, yerr=_interval(item, y), **look))
+            parts = handles[-1].get_children()
+        tag(parts, number)
+        places += zip(x.tolist(), y.tolist(), strict=True)
     if categories:
         width = max(8, min(18, 54 // len(categories)))
         names = [wrapped(name, width) for name in categories]
@@ -100,20 +117,27 @@ def plot(part: Any, panel: Plot, theme: Theme) -> None:
         axes.grid(visible=False, axis="x")
     axes.set_xlabel(wrapped(panel.x_label, 52))
     axes.set_ylabel(wrapped(panel.y_label, 36))
-    legend(part, axes, [(handle, item.label) for handle, item in zip(handles, series, strict=True) if item.label])
+    numbered = enumerate(zip(handles, series, strict=True))
+    legend(part, axes, [(handle, item.label, index) for index, (handle, item) in numbered if item.label])
+    return places
 
 
 def _bars(
     axes: Any, item: Series, x: np.ndarray, y: np.ndarray, place: tuple[int, int], colors: tuple[str, str]
-) -> Any:
-    """Draws the bars of one series next to those of the others; few bars are labeled with their values."""
+) -> tuple[Any, list[Any], np.ndarray]:
+    """Draws the bars of one series next to those of the others; few bars are labeled with their values.
+
+    Returns:
+        The bars as a handle of the legend, everything that was drawn, and the abscissas of the bars.
+    """
     index, count = place
     steps = np.diff(np.unique(x))
     width = 0.72 * (float(steps.min()) if steps.size else 1.0) / count
     middle = x + (index - (count - 1) / 2) * width
     look = {"color": colors[0], "ecolor": colors[1], "error_kw": {"elinewidth": 1.2, "zorder": 3}, "zorder": 2}
     drawn = axes.bar(middle, y, width * 0.94, yerr=_interval(item, y), **look)
+    parts = [*drawn.patches, *(drawn.errorbar.get_children() if drawn.errorbar else ())]
     if len(x) * count <= 12:
-        axes.bar_label(drawn, fmt="%.4g", padding=2, fontsize=SMALL)
+        parts += axes.bar_label(drawn, fmt="%.4g", padding=2, fontsize=SMALL)
         axes.margins(y=0.12)
-    return drawn
+    return drawn, parts, middle

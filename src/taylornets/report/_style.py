@@ -44,7 +44,7 @@ LIGHT = Theme(
     "#1b1f24",
     "#59636e",
     "#e4e7eb",
-    ("#0072b2", "#d55e00", "#009e73", "#b0559a", "#e69f00", "#3d9bd9", "#59636e"),
+    ("#0072b2", "#d55e00", "#009e73", "#b0559a", "#b87a00", "#3a94d0", "#59636e"),
     "#08519c",
 )
 DARK = Theme(
@@ -57,6 +57,28 @@ DARK = Theme(
     "#8cc8ff",
 )
 THEMES = (LIGHT, DARK)
+
+# Variables of the page's style sheet for the colors of a picture inside the page.
+VARIABLES = {color: f"--series-{i}" for i, color in enumerate(LIGHT.palette)} | {
+    LIGHT.surface: "--surface",
+    LIGHT.ink: "--ink",
+    LIGHT.muted: "--muted",
+    LIGHT.rule: "--grid",
+}
+
+
+def variables() -> str:
+    """Returns the rules of the style sheet that define the colors of series and grid lines in both themes.
+
+    A browser without `light-dark()` (before 2024) shows the colors of the light theme.
+    """
+    names = {f"--series-{i}": i for i in range(len(LIGHT.palette))}
+    pairs = {name: (LIGHT.palette[i], DARK.palette[i]) for name, i in names.items()} | {
+        "--grid": (LIGHT.rule, DARK.rule)
+    }
+    light = " ".join(f"{name}: {pair[0]};" for name, pair in pairs.items())
+    both = " ".join(f"{name}: light-dark({pair[0]}, {pair[1]});" for name, pair in pairs.items())
+    return f":root {{ {light} }}\n@supports (color: light-dark(red, red)) {{ :root {{ {both} }} }}"
 
 
 def settings(theme: Theme) -> dict[Any, Any]:

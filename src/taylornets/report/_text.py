@@ -105,6 +105,18 @@ def cell(value: Any) -> Markup:
     return inline(value)
 
 
+def sortable(value: Any) -> Markup:
+    """Formats the attribute by which a table is sorted: the number itself; empty for other values.
+
+    Example:
+        >>> str(sortable(6.02e-5)), str(sortable("≥ 2"))
+        (' data-value="6.02e-05"', '')
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return Markup("")
+    return Markup(' data-value="{}"').format(repr(value).replace("inf", "Infinity"))  # as JavaScript spells it
+
+
 def brief(value: Any) -> str:
     """Formats a value of a record as one line of plain text, for the terminal."""
     if value is None:

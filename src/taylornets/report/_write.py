@@ -69,7 +69,8 @@ def write_report(directory: Path, progress: Progress | None = None) -> Path:
         progress: receives the part `"report"` while the figures are drawn, which takes some seconds.
 
     Returns:
-        The path of `report.html`, a single file without scripts or external resources.
+        The path of `report.html`, a single file that opens offline. Values on hover and
+        focus, hidden series, and sorted and filtered tables need JavaScript; everything else does not.
 
     Raises:
         ArgumentError: if the folder is not such an output folder, or a record in it cannot be read.
