@@ -47,7 +47,7 @@ from taylornets.two_layer import TwoLayerNetwork
 if TYPE_CHECKING:
     from taylornets.estimators import NTKClassifier, NTKRegressor, TaylorClassifier, TaylorRegressor, load, save
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # The public names. Subpackages that share a name with a public function (`_fit`, `_regime`) are private.
 __all__ = [
