@@ -52,6 +52,7 @@ docs: $(VENV)/.versions
 	@$(MAKE) --silent $(VENV)/.docs 2>$(VENV)/docs.log || { echo "make docs needs the extra 'docs', which could not be\
 	 installed (see $(VENV)/docs.log): run it once with access to a package index" >&2; exit 1; }
 	$(BIN)/python -m sphinx -E -W --keep-going -q -b html -d docs/_build/doctrees docs docs/_build/html
+	$(BIN)/python docs/_check.py docs/_build/html
 
 # The same commit gives the same files, byte for byte.
 dist: $(VENV)/.test

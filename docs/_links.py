@@ -11,7 +11,10 @@ from sphinx.application import Sphinx
 
 # Names of other libraries, which have no page here.
 # Types of the engine, which annotations name, have none either; they may change at any time.
-EXTERNAL = [("py:.*", r"(?!taylornets|tn\.).*"), ("py:class", r"taylornets\.(.+\.)?_\w+\..+|taylornets\.penalties\.\w+")]
+EXTERNAL = [
+    ("py:.*", r"(?!taylornets|tn\.).*"),
+    ("py:class", r"taylornets\.(.+\.)?_\w+\..+|taylornets\.penalties\.\w+"),
+]
 
 ANCHOR = re.compile(r'<a id="([\w-]+)"></a>')
 NAME = re.compile(r"(?:tn|taylornets)\.([\w.]+)(?:\(.*\))?", re.DOTALL)

@@ -41,7 +41,7 @@ def rooms(room: ModuleType = tn, name: str = "taylornets") -> Iterator[tuple[str
 
 @functools.cache
 def targets() -> Mapping[str, str]:
-    """The full name of the entry of each public name, without `taylornets.`; a name that the package has as well has one entry."""
+    """The full name of the entry of each public name, by its name without `taylornets.`; one entry for each object."""
     found: dict[str, str] = {}
     roof = {id(getattr(tn, name)): f"taylornets.{name}" for name in tn.__all__}
     for where, room in rooms():
@@ -117,9 +117,14 @@ def commands_page() -> str:
     for name, command in group.commands.items():
         arguments = [item for item in command.params if item.param_type_name == "argument"]
         usage = " ".join(["taylornets", name, "[OPTIONS]", *map(_usage, arguments)])
-        parts += [title(f"taylornets {name}", "-"), _sentences(command.help), "", f".. code-block:: text\n\n   {usage}\n"]
+        parts += [
+            title(f"taylornets {name}", "-"),
+            _sentences(command.help),
+            "",
+            f".. code-block:: text\n\n   {usage}\n",
+        ]
         parts.append(f".. program:: taylornets {name}\n")
-        parts += [_parameter(parameter) for parameter in command.params]
+        parts += [_parameter(item) for item in command.params if not getattr(item, "hidden", False)]
     return "\n".join(parts)
 
 
@@ -159,8 +164,8 @@ def claims_page() -> str:
     """The claims that `taylornets reproduce` tests, from their registry."""
     parts = [
         title("Claims"),
-        "``taylornets reproduce`` tests these claims; ``taylornets reproduce --claim NAME`` tests one. Each claim has a negative",
-        "control: the same measurement in a setting in which the theory predicts failure.\n",
+        "``taylornets reproduce`` tests these claims; ``taylornets reproduce --claim NAME`` tests one. Each claim has a",
+        "negative control: the same measurement in a setting in which the theory predicts failure.\n",
     ]
     rows = []
     for name in claims.names():
@@ -182,10 +187,12 @@ def primitives_page() -> str:
         names = sorted(name for name, rule in RULES.items() if rule.family == family)
         rows.append((family, ", ".join(map(literal, names)), str(len(names))))
     text = (
-        f"Taylor mode has rules for {len(RULES)} JAX primitives. All others use the fall-back; ``print(tn.explain(f, params, x))``\n"
-        "shows which primitives of a model do. :doc:`/taylor-mode` explains the rules.\n"
+        f"Taylor mode has rules for {len(RULES)} JAX primitives. All others use the fall-back;\n"
+        "``print(tn.explain(f, params, x))`` shows which primitives of a model do. :doc:`/taylor-mode` explains the rules.\n"
     )
-    return "\n".join([title("Primitives of Taylor mode"), text, table(("family", "primitives", "number"), rows, "20 68 12")])
+    return "\n".join(
+        [title("Primitives of Taylor mode"), text, table(("family", "primitives", "number"), rows, "20 68 12")]
+    )
 
 
 def support_page() -> str:
@@ -196,15 +203,19 @@ def support_page() -> str:
     shown = ("jax", "numpy", "equinox", "optax", "scikit-learn", "flax", "torch")
     rows = []
     for python, file in jobs:
-        pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)) if file else {}
+        pins = (
+            dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE))
+            if file
+            else {}
+        )
         versions = [pins.get(name, "–" if file else "newest") for name in shown]
         rows.append((python, literal(file) if file else "none", *versions))
     lists = [("library", project["dependencies"]), *project["optional-dependencies"].items()]
     extras = [(literal(name) if name != "library" else name, ", ".join(map(literal, lines))) for name, lines in lists]
     return "\n".join([
         title("Supported versions"),
-        f"Python {project['requires-python'].replace('>=', '≥ ')}. Each row is a job of continuous integration; the tests of PyTorch",
-        "run with the pinned versions.\n",
+        f"Python {project['requires-python'].replace('>=', '≥ ')}. Each row is a job of continuous integration; the",
+        "tests of PyTorch run with the pinned versions.\n",
         table(("Python", "constraints", *shown), rows, "10 22" + " 10" * len(shown)),
         title("Requirements of the extras", "-"),
         table(("extra", "requirements"), extras, "15 85"),

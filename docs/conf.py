@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import sphinx
+from jax.typing import ArrayLike, DTypeLike
 from sphinx.application import Sphinx
+from sphinx.util.typing import stringify_annotation
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -15,6 +17,8 @@ import _links  # noqa: E402  # beside this file
 import _reference  # noqa: E402
 
 import taylornets  # noqa: E402
+
+UNIONS = {"~jax.typing.ArrayLike": ArrayLike, "~jax.typing.DTypeLike": DTypeLike}
 
 project = "taylornets"
 author = "The taylornets authors"
@@ -30,13 +34,14 @@ suppress_warnings = ["config.cache"]
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4
 myst_dmath_allow_labels = False
-nb_execution_mode = "cache"
-nb_execution_cache_path = str(HERE / "_build" / "cache")
+nb_execution_mode = "force"
 nb_execution_timeout = 120
 nb_execution_raise_on_error = True  # the log shows the cell and its error
 nb_output_stderr = "remove-warn"
 
-autodoc_typehints = "none"  # each argument is described with its shape
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
@@ -97,10 +102,23 @@ def _skip(_app: Sphinx, _what: str, name: str, _thing: Any, _skip: bool, _option
     return True if re.fullmatch(r"set_\w+_request|[gs]et_params|get_metadata_routing", name) else None
 
 
+# Unions that JAX names; annotations lose the name.
+ALIASES = {stringify_annotation(union, "smart"): name for name, union in UNIONS.items()}
+
+
+def _name_types(app: Sphinx, *_event: Any) -> None:
+    """Writes the name of a union in the descriptions of arguments."""
+    for annotations in app.env.current_document.autodoc_annotations.values():
+        for argument in annotations:
+            for union, name in ALIASES.items():
+                annotations[argument] = annotations[argument].replace(union, name)
+
+
 def setup(app: Sphinx) -> None:
     """Connects the steps of this site."""
     app.connect("builder-inited", _write_reference)
     app.connect("builder-inited", _mathjax)
     app.connect("autodoc-process-docstring", _docstring, priority=400)  # before napoleon
     app.connect("autodoc-skip-member", _skip)
+    app.connect("object-description-transform", _name_types, priority=400)  # before autodoc
     _links.setup(app)

@@ -1,7 +1,7 @@
 """The site: what `make docs` writes by itself is complete, and its sources have nothing that a build would leave stale.
 
-The build itself treats warnings as errors; these tests need no Sphinx. The reference has an entry for each public name, found here by
-a walk of its own through `__all__`; the tests that plant a violation show that it is found.
+The build itself treats warnings as errors; these tests need no Sphinx. The reference has an entry for each public name, which
+a walk of its own through `__all__` finds here; the tests that plant a violation show that it is found.
 """
 
 import importlib.util
@@ -25,15 +25,20 @@ DOCS = ROOT / "docs"
 OUTPUT = ("outputs", "execution_count", "image/png", "text/html")  # of a stored notebook
 
 
-@pytest.fixture(scope="module")
-def reference() -> ModuleType:
-    """The module that writes the pages of the reference."""
-    spec = importlib.util.spec_from_file_location("_reference", DOCS / "_reference.py")
+def loaded(name: str) -> ModuleType:
+    """A module of the folder `docs`, which is not a package."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def reference() -> ModuleType:
+    """The module that writes the pages of the reference."""
+    return loaded("_reference")
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +68,9 @@ def stored_outputs(folder: Path) -> list[str]:
     """Notebooks that hold outputs; sources are Markdown, so the other format of notebooks is one of them."""
     found = [path.name for path in sorted(folder.rglob("*.ipynb")) if "_build" not in path.parts]
     for path in sorted(folder.glob("notebooks/*.md")):
-        head = path.read_text(encoding="utf-8").partition("---\n")[2].partition("\n---")[0]
-        if any(word in head for word in OUTPUT) or re.search(r"^```\{code-cell\}.*\n(?::\w+:.*\n)*:outputs:", path.read_text(), re.M):
+        text = path.read_text(encoding="utf-8")
+        head = text.partition("---\n")[2].partition("\n---")[0]
+        if any(word in head for word in OUTPUT) or "application/vnd" in text:
             found.append(path.name)
     return found
 
@@ -95,7 +101,17 @@ def test_every_command_and_option_is_listed(pages: dict[str, str]):
     for name, command in commands.items():
         flags = {f"--{parameter.strip('_').replace('_', '-')}" for parameter in command.__annotations__}
         missing = {flag for flag in flags if flag not in listed[name]}
-        arguments = {"--return", "--where", "--data", "--model", "--directory", "--config", "--runs", "--first", "--second"}
+        arguments = {
+            "--return",
+            "--where",
+            "--data",
+            "--model",
+            "--directory",
+            "--config",
+            "--runs",
+            "--first",
+            "--second",
+        }
         assert missing <= arguments, name
 
 
@@ -156,7 +172,57 @@ def test_make_docs_without_the_extra_is_one_sentence(tmp_path: Path):
         env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"},
     )  # fmt: skip
     assert done.returncode != 0
-    sentences = [line for line in done.stderr.splitlines() if not line.startswith("make") or line.startswith("make docs needs")]
+    sentences = [
+        line for line in done.stderr.splitlines() if not line.startswith("make") or line.startswith("make docs needs")
+    ]
     (line,) = sentences
     assert re.fullmatch(r"make docs needs the extra 'docs', which could not be installed \(see .*docs\.log\): .*", line)
     assert "No matching distribution" in (venv / "docs.log").read_text()
+
+
+@pytest.fixture(scope="module")
+def check() -> ModuleType:
+    """The module that checks the built site."""
+    return loaded("_check")
+
+
+SITE = {
+    "index.html": '<a href="a/far.html">far</a> <a href="#here">here</a><p id="here"></p><img src="x.svg" alt="x">',
+    "a/far.html": '<a href="../index.html#here">back</a><dt id="taylornets.fit"></dt><a href="https://a.b">elsewhere</a>',
+    "x.svg": "<svg/>",
+}
+BROKEN = {
+    '<a href="none.html">a</a>': "index.html: the link none.html leads to no page",
+    '<a href="a/far.html#none">a</a>': "index.html: the link a/far.html#none leads to no anchor",
+    '<img src="x.svg">': "index.html: x.svg has no alternative text",
+    '<img src="y.svg" alt="y">': "index.html: y.svg does not exist",
+    '<script src="https://cdn.example/mathjax.js"></script>': "index.html: loads https://cdn.example/mathjax.js from elsewhere",
+    '<link rel="stylesheet" href="//fonts.example/a.css">': "index.html: loads //fonts.example/a.css from elsewhere",
+}
+
+
+def lay(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def test_a_site_in_order_has_no_problem(check: ModuleType, tmp_path: Path):
+    assert check.problems(lay(tmp_path, SITE), ["taylornets.fit"]) == []
+
+
+@pytest.mark.parametrize("planted", BROKEN)
+def test_problem_of_a_page_is_found(planted: str, check: ModuleType, tmp_path: Path):
+    assert check.problems(lay(tmp_path, SITE | {"index.html": SITE["index.html"] + planted})) == [BROKEN[planted]]
+
+
+def test_a_missing_or_distant_name_is_found(check: ModuleType, tmp_path: Path):
+    chain = {f"{n}.html": f'<a href="{n + 1}.html">next</a>' for n in range(4)} | {
+        "4.html": '<dt id="taylornets.load"></dt>'
+    }
+    folder = lay(tmp_path, SITE | chain | {"index.html": SITE["index.html"] + '<a href="0.html">0</a>'})
+    assert check.problems(folder, ["taylornets.fit", "taylornets.load", "taylornets.none"]) == [
+        "taylornets.load is more than 3 clicks away",
+        "taylornets.none has no entry in the reference",
+    ]
