@@ -93,6 +93,8 @@ def _docstring(_app: Sphinx, what: str, name: str, _thing: Any, _options: Any, l
         indented = line.startswith("    ") and not line.lstrip().startswith((">>>", "- "))
         if described and indented and len(found) > 1 and not found[-1] and not found[-2].startswith("    "):
             found += ["::", ""]
+        code = line.lstrip().startswith(">>>") or (described and indented)
+        line = line if code else re.sub(r"\btheory (\d+)\b", r":ref:`theory \1 <theory-\1>`", line)  # noqa: PLW2901
         found.append(re.sub(r"`` (`[^`]+`) ``", r"``\1``", line))
     lines[:] = found
 
