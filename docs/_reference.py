@@ -94,13 +94,12 @@ def room_page(where: str, room: ModuleType) -> str:
     """The page of a room: its description, a table of its names, and an entry for each name that has no other."""
     entries = targets()
     prefix = f"{where.removeprefix('taylornets').lstrip('.')}."
-    short = where.replace("taylornets", "tn", 1)
     names = [name for name in room.__all__ if not inspect.ismodule(getattr(room, name))]
     full = {name: entries[f"{prefix}{name}".lstrip(".")] for name in names}
-    rows = [(f":py:obj:`{short}.{name} <{full[name]}>`", first_sentence(getattr(room, name))) for name in names]
+    rows = [(f":py:obj:`{name} <{full[name]}>`", first_sentence(getattr(room, name))) for name in names]
     parts = [title(where), f".. automodule:: {where}\n   :no-members:\n"]
     if rows:
-        parts.append(table(("name", "purpose"), rows, "35 65"))
+        parts.append(table(("name", "purpose"), rows, "30 70"))
     parts += [entry(full[name]) for name in names if full[name] == f"{where}.{name}"]
     return "\n".join(parts)
 
@@ -171,12 +170,12 @@ def claims_page() -> str:
     for name in claims.names():
         claim = claims.get(name)
         rows.append((literal(name), _cell(claim.statement), _cell(claim.predicted), _cell(claim.source)))
-    return "\n".join([*parts, table(("name", "claim", "prediction", "source"), rows, "18 42 22 18")])
+    return "\n".join([*parts, table(("name", "claim", "prediction", "source"), rows, "16 34 32 18")])
 
 
 def _cell(text: str) -> str:
     text = re.sub(r"([*|_\\])", r"\\\1", " ".join(text.split()))
-    return text.replace("`", "``")
+    return re.sub(r"\btheory (\d+)\b", r":ref:`theory \1 <theory-\1>`", text.replace("`", "``"))
 
 
 def primitives_page() -> str:
@@ -208,7 +207,7 @@ def support_page() -> str:
             if file
             else {}
         )
-        versions = [pins.get(name, "–" if file else "newest") for name in shown]
+        versions = [pins.get(name, "–" if file or name == "torch" else "newest") for name in shown]
         rows.append((python, literal(file) if file else "none", *versions))
     lists = [("library", project["dependencies"]), *project["optional-dependencies"].items()]
     extras = [(literal(name) if name != "library" else name, ", ".join(map(literal, lines))) for name, lines in lists]
