@@ -27,9 +27,9 @@ THEORY = re.compile(r"\btheory,?\s+(?:sections?\s+)?(\d+)\b", re.IGNORECASE)
 
 
 def pages(root: Path) -> list[Path]:
-    """The pages that readers meet, in the root and in `docs`."""
-    named = [root / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
-    return [*filter(Path.exists, named), *sorted((root / "docs").glob("*.md"))]
+    """The pages that readers meet, in the root and in `docs`, without those that a build writes."""
+    inner = (path for path in (root / "docs").rglob("*.md") if not {"_build", "generated"} & {*path.parts})
+    return [*sorted(root.glob("*.md")), *sorted(inner)]
 
 
 def slug(heading: str) -> str:

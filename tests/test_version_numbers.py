@@ -23,10 +23,10 @@ def numbers(version: str) -> list[int]:
     return [int(part) for part in version.split(".") if part.isdigit()]
 
 
-def bounds(torch: bool = True) -> dict[str, str]:
+def bounds(pinned_only: bool = True) -> dict[str, str]:
     """The lowest version of everything that the package or an extra asks for; the package's own extras left out."""
     extras = PROJECT["optional-dependencies"]
-    left_out = () if torch else ("torch", "hf")
+    left_out = () if pinned_only else ("torch", "hf", "docs")
     lists = [PROJECT["dependencies"], *(lines for name, lines in extras.items() if name not in left_out)]
     found = [re.fullmatch(r"([\w.-]+)(?:\[[\w,]+\])?(?:>=([\d.]+))?", line) for lines in lists for line in lines]
     asked = {(normal(match[1]), match[2]) for match in found if match}
@@ -46,8 +46,8 @@ def test_constraints_are_exact_and_satisfy_the_bounds(file: str):
     lines = [re.fullmatch(r"([\w.-]+)==([\w.+]+)", line) for line in (ROOT / file).read_text().splitlines()]
     assert all(lines)
     pinned = {normal(match[1]): match[2] for match in lines if match}
-    # The tests of PyTorch run with the pinned versions only.
-    for name, bound in bounds(torch=file == "constraints.txt").items():
+    # The tests of PyTorch and the site use the pinned versions only.
+    for name, bound in bounds(pinned_only=file == "constraints.txt").items():
         assert numbers(pinned[name]) >= numbers(bound), name
         if file == "constraints-lowest.txt":  # if not: `make lowest`
             assert numbers(pinned[name])[: len(numbers(bound))] == numbers(bound), name

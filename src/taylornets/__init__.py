@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from taylornets.training import TaylorizedTraining, taylorized_training
     from taylornets.two_layer import TwoLayerNetwork
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # The public names. Subpackages that share a name with a public function (`_fit`, `_regime`) are private.
 __all__ = [
