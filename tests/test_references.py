@@ -29,7 +29,8 @@ THEORY = re.compile(r"\btheory,?\s+(?:sections?\s+)?(\d+)\b", re.IGNORECASE)
 def pages(root: Path) -> list[Path]:
     """The pages that readers meet, in the root and in `docs`."""
     named = [root / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
-    return [*filter(Path.exists, named), *sorted((root / "docs").glob("*.md"))]
+    folders = (root / "docs", root / "docs" / "notebooks")
+    return [*filter(Path.exists, named), *(page for folder in folders for page in sorted(folder.glob("*.md")))]
 
 
 def slug(heading: str) -> str:
