@@ -40,7 +40,9 @@ def problems(text: str) -> list[str]:
         found.append("no assertion")
     if not re.search(r"^#+ .*\bExercise", text, re.MULTILINE):
         found.append("no exercise")
-    elif not any("hide-input" in options and "assert" in source for options, source in cells(text[text.index("Exercise") :])):
+    elif not any(
+        "hide-input" in options and "assert" in source for options, source in cells(text[text.index("Exercise") :])
+    ):
         found.append("no solution: a cell with the tag hide-input and an assertion, after the heading of the exercise")
     if any("output" in kind for _, kind in FENCE.findall(text)) or "data:image" in text:
         found.append("stored output")
