@@ -243,6 +243,7 @@ OUTCOMES = {
     "hovering": ([1.0, 0.5, 0.2, 0.3], ("hovering", None, 1.0)),
     "overflow": ([1.0, 2.0, math.inf, math.nan], ("diverged", 2, 2.0)),
     "huge": ([1.0, 2.0e6, 0.1], ("diverged", 1, 2.0e6)),
+    "beyond the largest number": ([1e-20, 1e300], ("diverged", 1, math.inf)),
     "slow": ([1.0, 0.9, 1.1, 1.2], ("diverged", 2, 1.2)),
     "solved": ([0.0, 0.0, 0.0], ("converged", None, 1.0)),
 }

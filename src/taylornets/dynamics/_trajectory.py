@@ -94,7 +94,8 @@ def outcome(losses: np.ndarray, start: int = 0) -> tuple[str, int | None, float]
     first = float(losses[0])
     wild = ~np.isfinite(losses) | (losses > _GROWN * max(first, np.finfo(float).tiny))
     known = losses[np.isfinite(losses)]
-    peak = float(known.max() / first) if first > 0 else 1.0 if not known.any() else math.inf
+    with np.errstate(over="ignore"):  # a model that diverges can exceed the largest number
+        peak = float(known.max() / first) if first > 0 else 1.0 if not known.any() else math.inf
     if wild.any():
         return "diverged", start + int(np.argmax(wild)), peak
     tail = losses[-max(2, len(losses) // _TAIL) :]
