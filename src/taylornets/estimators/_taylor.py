@@ -138,9 +138,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         with precision_of(x.dtype):
             training = self._begin(settings, x, y, weight, shares)
             choosing = isinstance(self.penalty, str)
-            penalties = (
-                path_of(self) if choosing else (self.penalty if is_sum(settings.model) else float(self.penalty),)
-            )
+            penalties = path_of(self) if choosing else (self.penalty,)
             scores = None
             with Bar((len(penalties) * self.folds if choosing else 0) + 1, bool(self.verbose)) as bar:
                 if choosing:
@@ -190,7 +188,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
             # Entered at every step, so that the caller's precision applies between steps.
             with precision_of(x.dtype):
                 result = next(results)
-                self._keep(training, result, penalty if is_sum(settings.model) else float(penalty), result.steps)
+                self._keep(training, result, penalty, result.steps)
             yield self
 
     def certify(self, X: Any, y: Any, sample_weight: Any = None) -> Certificate:
@@ -267,7 +265,8 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         self.input_offset_, self.input_scale_, self.input_bias_, self.input_radius_ = training.scaling
         self.representation_ = training.representation
         self.model_, self.loss_, self.power_, self.activation_ = settings[:4]
-        self.penalty_, self.path_ = penalty, None
+        self.penalty_ = penalty if isinstance(penalty, tuple | list) else float(penalty)
+        self.path_ = None
         self.certificate_ = None if result.certificate is None else stored(result.certificate, len(problem.x))
         self.objective_ = result.objective
         self.n_iter_ = steps
