@@ -12,7 +12,9 @@ from jax.core import Tracer
 from jax.sharding import AxisType, Mesh, NamedSharding
 
 # Part of this module; apart, since the command line answers `--help` without importing JAX.
-from taylornets._errors import SHOWN, ArgumentError, Mends, cut, joined  # noqa: F401
+from taylornets._errors import SHOWN, ArgumentError, cut
+from taylornets._errors import Mends as Mends  # noqa: PLC0414
+from taylornets._errors import joined as joined  # noqa: PLC0414
 
 # Higher orders are almost certainly typos: tracing alone would take minutes.
 HIGHEST_ORDER = 256

@@ -39,9 +39,8 @@ def rows(count: int = 80) -> pd.DataFrame:
     a[::7] = np.nan
     kind = np.array(["u", "v 'w'", "[x]", ""])[generator.integers(4, size=count)]
     rare = np.array(["usual"] * (count - 60) + [f"rare {i}" for i in range(60)])
-    day = (pd.Timestamp("2020-02-28") + pd.to_timedelta(generator.integers(900, size=count), unit="D")).strftime(
-        "%Y-%m-%d"
-    )
+    days = generator.integers(900, size=count)
+    day = [str(np.datetime64("2020-02-28") + int(number)) for number in days]
     y = np.nan_to_num(a) ** 2 + b + (kind == "u")
     return pd.DataFrame({"a": a, "b": b, "kind": kind, "rare": rare, "flag": b > 0, "day": day, "y": y})
 
@@ -51,7 +50,7 @@ def fitted(folder: Path, order: int, target: str) -> pd.DataFrame:
     table = rows()
     table["class"] = np.digitize(table["y"], [0.0, 1.0]) if target == "class" else 0
     table["class"] = table["class"].map({0: "low", 1: "mid", 2: "high"})
-    table = table[["a", "b", "kind", "rare", "flag", "day", target]]
+    table: Any = table[["a", "b", "kind", "rare", "flag", "day", target]]
     read = from_frame(table)
     problem = pose(read, target, "auto", 0, kept=("rare",))
     steps, features = prepared(problem)

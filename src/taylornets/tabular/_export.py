@@ -11,10 +11,10 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from taylornets import _checks, _files, activations, models
-from taylornets._fit import is_sum
 from taylornets.activations import ReluPower
 from taylornets.datafiles import CERTAIN_WORDS, POSSIBLE_WORDS
 from taylornets.estimators import TaylorClassifier, TaylorRegressor, load
+from taylornets.objectives import is_sum
 from taylornets.tabular._model_table import MODEL, Columns, open_model
 from taylornets.tabular._prepare import MISSING
 
@@ -129,7 +129,7 @@ def export(model: str, out: Path) -> tuple[Path, Path]:
         arrays, meta = arrays | steps, meta | facts
     arrays["meta"] = np.array(json.dumps(meta))
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    np.savez(buffer, allow_pickle=False, **arrays)
     _files.write_bytes(out.with_suffix(".npz"), buffer.getvalue())
     _files.write_bytes(out, _program(estimator, columns, bool(meta.get("dates"))).encode())
     return out, out.with_suffix(".npz")

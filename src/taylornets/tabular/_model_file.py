@@ -178,7 +178,11 @@ def predict(model: str, data: str, reading: Reading, interval: float | None = No
     score = score_of(columns.task)(values, found[present]) if len(values) > 1 else None
     seen = table.digest([*columns.columns, columns.target]) == columns.digest
     metric = None if columns.metric is None or score is None else METRICS[columns.metric]
-    own = None if metric is None else (metric.words, metric.shown(metric(values, _outputs(frame[present], estimator))))
+    own = (
+        None
+        if metric is None
+        else (metric.words, metric.shown(metric(values, _outputs(frame.loc[present], estimator))))
+    )
     return Predictions(frame, score, len(values), ignored, seen, unknown, metric=own)
 
 
