@@ -52,9 +52,9 @@ def score_sentence(task: str, score: float, rows: int, repeated: int = 0) -> str
         return f"{held} its score is undefined, since the target does not vary there."
     if task == "classification":
         return f"{held} its accuracy is {abs(100 * score):.1f} %."
-    percent = round(100 * score)
     if score < 0:
         return f"{held} the mean of the target predicts better (R² is {_signed(score)})."
+    percent = round(100 * score)
     if percent == 0:
         return f"{held} the model predicts no better than the mean of the target (R² is {_signed(score)})."
     if percent == 100 and score < 1:
