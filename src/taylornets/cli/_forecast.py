@@ -11,6 +11,7 @@ from taylornets.tabular import SELECTION, TableProblem
 # Time of the other parts relative to that of compiling the first step, on tables of few hundred rows; measured, a heuristic.
 _COMPARING, _CURVE, _REPORT = 0.6, 1.5, 1.0
 _ROWS, _GROWTH = 400, 1.2  # the baselines take longer from this number of rows on, by this power
+_FOLDS = 3  # folds that take as long as one training on all rows, since they have fewer rows
 _FINAL_STEPS, _CURVE_STEPS = 2, 4  # final training and the learning curve, in steps of the regularization path
 _OFF = 2.0  # factor between two estimates that is worth a new sentence
 _UNIT = 12.0  # seconds for compiling, where training has a single step that is not timed apart
@@ -70,7 +71,7 @@ class Forecast:
             left = (round((SELECTION - fraction) / part) + _FINAL_STEPS) * step
             left = left if self._limit is None else min(left, max(self._limit - (self._clock() - begin), 0.0))
         compiling = first if fraction >= SELECTION else max(first - (rest[1][1] - rest[0][1]), 0.0)
-        large = max(self._rows / _ROWS, 1.0) ** _GROWTH * (1 + self._folds)
+        large = max(self._rows / _ROWS, 1.0) ** _GROWTH * (1 + self._folds / _FOLDS)
         parts = {
             "training": left, "baselines": _COMPARING * compiling * large,
             "learning curve": _CURVE * compiling + _CURVE_STEPS * step, "report": _REPORT * compiling,
