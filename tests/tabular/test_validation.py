@@ -287,7 +287,7 @@ def test_cv_and_metric_on_the_command_line(folder: Path):
     assert page is not None
     (folds,) = [table for section in page.sections for table in section.tables if table.name == "folds"]
     assert tuple(folds.columns) == ("fold", "held-out rows", "penalty", "F1")
-    assert sum(row[1] for row in folds.rows) == 76
+    assert sum(list(row)[1] for row in folds.rows) == 76
     assert "The probabilities" in (folder / "o" / "MODEL.md").read_text()
     assert any("expected calibration error" in section.facts for section in page.sections)
     code, out, _ = run("certify", "o", "t.csv")

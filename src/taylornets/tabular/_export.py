@@ -129,7 +129,8 @@ def export(model: str, out: Path) -> tuple[Path, Path]:
         arrays, meta = arrays | steps, meta | facts
     arrays["meta"] = np.array(json.dumps(meta))
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    savez: Any = np.savez  # its keyword allow_pickle has another type than the arrays
+    savez(buffer, **arrays)
     _files.write_bytes(out.with_suffix(".npz"), buffer.getvalue())
     _files.write_bytes(out, _program(estimator, columns, bool(meta.get("dates"))).encode())
     return out, out.with_suffix(".npz")
