@@ -7,7 +7,10 @@ one of the few with a lazy import.
 import importlib
 import itertools
 import re
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,11 @@ from taylornets._trees import leaf_name, refuse_other_tree
 _ENDINGS = (".safetensors", ".eqx")
 ALL = (*_ENDINGS, ".npz")
 _NEEDED = f"files ending in {' or '.join(_ENDINGS)}, Orbax checkpoints, or folders of them"
+# What NumPy and zipfile raise for damaged files; NumPy evaluates a header as a literal, after Python's tokenizer.
+_UNREADABLE = (
+    OSError, ValueError, EOFError, TypeError, KeyError, SyntaxError, OverflowError, MemoryError, RecursionError, RuntimeError,
+    zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError,
+)  # fmt: skip
 # Files that Orbax writes into a checkpoint folder, in its current and earlier formats.
 _ORBAX = ("_METADATA", "_CHECKPOINT_METADATA", "_sharding", "manifest.ocdbt", "checkpoint")
 
@@ -109,7 +117,7 @@ def read(path: Path, start: Any) -> Any:
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except _UNREADABLE as error:
             raise _damaged(path, error) from None
         return _from_names(path, arrays, start)
     if path.suffix == ".eqx":
@@ -173,7 +181,7 @@ def _from_equinox(path: Path, start: Any) -> Any:
         for key, leaf in flat:
             try:
                 read_leaf = eqx.default_deserialise_filter_spec(file, leaf)
-            except (ValueError, EOFError, OSError) as error:
+            except _UNREADABLE as error:
                 lines = str(error).splitlines() or [""]
                 got = f"{path}, which cannot be read at this leaf ({type(error).__name__}: {lines[0][:120]})"
                 raise _checks.ArgumentError(

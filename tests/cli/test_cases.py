@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from taylornets import ArgumentError, cli, records
+from taylornets import ArgumentError, _checkpoints, cli, records
 from taylornets.cli import _diagnose
 from taylornets.datafiles import Reading, read
 from taylornets.tabular._problem import pose
@@ -95,3 +96,19 @@ def test_a_target_of_dates_has_a_way_out_with_two_columns(tmp_path: Path):
         pose(table, "date", "auto", 0)
     assert refused.value.mends == (("target", "temperature"),)
     assert pose(table, "temperature", "auto", 0).task == "regression"
+
+
+@pytest.mark.parametrize(
+    "header", [b"{'descr': '<f4', 'shape': (2, 3", b"{'descr': '<f4'\x00}", b"(" * 300, b"{'descr': 'O'}"]
+)
+@pytest.mark.parametrize("ending", ["eqx", "npz"])
+def test_a_damaged_header_of_a_checkpoint_is_one_message(header: bytes, ending: str, tmp_path: Path):
+    """NumPy hands the header to Python's tokenizer and parser, which have exceptions of their own."""
+    array = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(24)
+    path = tmp_path / f"c.{ending}"
+    path.write_bytes(array)
+    if ending == "npz":
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("a.npy", array)
+    with pytest.raises(ArgumentError, match=r"checkpoints: expected"):
+        _checkpoints.read(path, {"a": np.zeros((2, 3), np.float32)})

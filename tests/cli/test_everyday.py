@@ -85,6 +85,13 @@ def test_an_option_that_caused_the_problem_is_removed():
     assert _wording.translated(error, line, COMMANDS).endswith("To continue: taylornets fit t.csv --target y")
 
 
+def test_an_option_that_takes_one_value_is_replaced():
+    error = ArgumentError("target", "this", "that", "For example `target='b'`.", (("target", "b"), ("drop", "c")))
+    line = ["fit", "t.csv", "--target", "a", "--drop", "d"]
+    again = "To continue: taylornets fit t.csv --drop d --target b --drop c"
+    assert _wording.translated(error, line, COMMANDS).endswith(again)
+
+
 def test_the_folder_of_results_is_tried_first(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def read_only(*_: Any) -> None:
         raise OSError(30, "Read-only file system")

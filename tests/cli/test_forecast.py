@@ -34,6 +34,19 @@ def test_the_estimate_comes_once_after_two_steps():
     assert re.match(r"About 5\d s left \(training 18 s, baselines 4.8 s, learning curve 20 s, report 8", said), said
 
 
+def test_an_estimate_that_was_wrong_is_corrected():
+    """Weak penalties that take ten times as long; without them, the first sentence is the only one (above)."""
+    run = Run()
+    with stage(run.forecast, "training") as tell:
+        for place in range(9):
+            tell(0.8 * place / 9, "")
+            run.now += (10.0 if place == 0 else 0.0) + (1.0 if place < 4 else 20.0)
+        tell(0.8, "final")
+    assert 2 <= len(run.said) <= 4
+    assert "training 9.0 s" in run.said[0]
+    assert re.search(r"training 1 min|training 2 min|training [89]\d s", run.said[1])
+
+
 def test_a_limit_bounds_the_training():
     run = Run(15.0)
     run.train(10.0, 2.0)

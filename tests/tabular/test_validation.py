@@ -18,7 +18,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.metrics import get_scorer
 
 import taylornets as tn
-from taylornets import ArgumentError, cli
+from taylornets import ArgumentError, cli, records
+from taylornets.cli import _fit
 from taylornets.datafiles import from_frame
 from taylornets.tabular import _baselines, _curve, _path
 from taylornets.tabular._cross_validation import walk
@@ -268,6 +269,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(_curve, "_CURVE", (1.0,))
+    monkeypatch.setattr(_fit, "write_report", lambda folder, _: folder / "report.html")
     monkeypatch.setattr(_path, "PENALTIES", (1e-2, 1e-4))
     frame()[["a", "b", "kind"]].to_csv(tmp_path / "t.csv", index=False)
     return tmp_path
@@ -281,11 +283,13 @@ def test_cv_and_metric_on_the_command_line(folder: Path):
     assert facts["split"] == {"train": 76, "validation": 0, "test": 14}
     assert len(facts["cross_validation"]["scores"]) == 3
     assert re.search(r"F1, 3-fold cross-validation +0\.\d+", out)
-    again, names = pd.read_csv(folder / "o" / "tables" / "folds.csv"), ["fold", "held-out rows", "penalty", "F1"]
-    assert list(again.columns) == names
-    assert int(np.sum(again["held-out rows"].to_numpy())) == 76
+    page = records.load_page(folder / "o")
+    assert page is not None
+    (folds,) = [table for section in page.sections for table in section.tables if table.name == "folds"]
+    assert tuple(folds.columns) == ("fold", "held-out rows", "penalty", "F1")
+    assert sum(list(row)[1] for row in folds.rows) == 76
     assert "The probabilities" in (folder / "o" / "MODEL.md").read_text()
-    assert "expected calibration error" in (folder / "o" / "report.html").read_text()
+    assert any("expected calibration error" in section.facts for section in page.sections)
     code, out, _ = run("certify", "o", "t.csv")
     assert code == 0
     assert "76 training rows" in out

@@ -19,6 +19,7 @@ _PARAMETERS = {
     "source": ("data",), "name": ("claim",), "names": ("claim",), "path": ("config", "init"), "write_template": ("init",),
     "image_shape": ("images",),
 }  # fmt: skip
+_ONCE = frozenset({"target", "group"})  # parsed as lists, so that a second value is an error and not taken in silence
 _LONGEST = 600  # characters of a message on one line
 _ARGUMENT = re.compile(r"`([a-z_]\w*)(?:=([^`]*))?`")
 
@@ -131,7 +132,7 @@ def continuation(errors: Sequence[ArgumentError], line: Sequence[str], own: Mapp
         return ""
     found = list(line)
     seen: set[tuple[str, Any]] = set()
-    multiple = {parameter.name for parameter in command.params if getattr(parameter, "multiple", False)}
+    multiple = {parameter.name for parameter in command.params if getattr(parameter, "multiple", False)} - _ONCE
     for name, value in (mend for error in errors for mend in error.mends):
         if name not in own or not own[name].startswith("-"):
             return ""

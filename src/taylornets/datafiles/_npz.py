@@ -1,6 +1,8 @@
 """NPZ files: the declared shapes are checked first, then the arrays are read one by one."""
 
 import math
+import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -26,7 +28,9 @@ _UNREADABLE = (
     ValueError,
     MemoryError,
     OverflowError,
-    SyntaxError,  # NumPy evaluates the header as a literal
+    SyntaxError,  # NumPy evaluates the header as a literal, after Python's tokenizer
+    tokenize.TokenError,
+    struct.error,
     TypeError,
     RecursionError,
 )

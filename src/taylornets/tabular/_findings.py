@@ -81,7 +81,8 @@ def facts_of(findings: FitFindings) -> dict[str, Any]:
         }  # fmt: skip
     if cv is not None:
         found["cross_validation"] = {
-            "scores": list(cv.scores), "penalties": list(cv.penalties), "mean": cv.mean, "interval": list(cv.interval),
+            "scores": list(cv.scores), "penalties": list(cv.penalties), "mean": cv.mean,
+            "interval": list(_clipped(cv.interval, metric)),
         }  # fmt: skip
     if temperature is not None:
         found["temperature"] = {
@@ -89,3 +90,9 @@ def facts_of(findings: FitFindings) -> dict[str, Any]:
             "rows": temperature.rows,
         }  # fmt: skip
     return found
+
+
+def _clipped(ends: tuple[float, float], metric: Metric | None) -> tuple[float, float]:
+    """An interval within the range of the score: at most 1, or at least 0 for a loss."""
+    low, high = ends
+    return (low, min(high, 1.0)) if metric is None or metric.sign > 0 else (max(low, 0.0), high)

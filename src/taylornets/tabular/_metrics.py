@@ -56,7 +56,7 @@ class Metric:
     name: str
     words: str
     task: str
-    compute: Callable[[np.ndarray, Outputs], float]
+    compute: Callable[[np.ndarray, Outputs], Any]
     sign: int = 1
     probabilities: bool = False
     classes: int | None = None
@@ -105,7 +105,7 @@ def _brier(y: np.ndarray, outputs: Outputs) -> float:
     return float(np.mean(np.sum((outputs.probabilities - hit) ** 2, axis=1))) / (2 if hit.shape[1] == 2 else 1)
 
 
-def _over_classes(one: Callable[[np.ndarray, np.ndarray], float]) -> Callable[[np.ndarray, Outputs], float]:
+def _over_classes(one: Callable[..., Any]) -> Callable[[np.ndarray, Outputs], float]:
     """A binary metric: of the last class if there are two, else its mean over the classes that occur."""
 
     def compute(y: np.ndarray, outputs: Outputs) -> float:
@@ -121,7 +121,7 @@ def _over_classes(one: Callable[[np.ndarray, np.ndarray], float]) -> Callable[[n
     return compute
 
 
-def _labels(name: str, words: str, score: Callable[[Any, Any], Any], classes: int | None = None) -> Metric:
+def _labels(name: str, words: str, score: Callable[..., Any], classes: int | None = None) -> Metric:
     return Metric(name, words, "classification", lambda y, found: score(y, found.predictions), classes=classes)
 
 

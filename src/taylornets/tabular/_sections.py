@@ -72,7 +72,7 @@ def _chosen(findings: FitFindings) -> dict[str, str]:
     if cv is not None:
         name = name_of(findings.problem.task) if own is None else own["name"]
         found[f"{name}, {len(cv.scores)}-fold cross-validation"] = (
-            f"{wording.signed(cv.mean)}  {wording.ends(*cv.interval)}"
+            f"{wording.signed(cv.mean)}  {wording.ends(*facts['cross_validation']['interval'])}"
         )
     return found
 

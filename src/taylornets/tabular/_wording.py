@@ -51,10 +51,10 @@ def score_sentence(task: str, score: float, rows: int, repeated: int = 0) -> str
     if not math.isfinite(score):
         return f"{held} its score is undefined, since the target does not vary there."
     if task == "classification":
-        return f"{held} its accuracy is {100 * score:.1f} %."
-    percent = round(100 * score)
+        return f"{held} its accuracy is {abs(100 * score):.1f} %."
     if score < 0:
         return f"{held} the mean of the target predicts better (R² is {_signed(score)})."
+    percent = round(100 * score)
     if percent == 0:
         return f"{held} the model predicts no better than the mean of the target (R² is {_signed(score)})."
     if percent == 100 and score < 1:
@@ -79,8 +79,8 @@ def at_most(gap: float) -> str:
 
 
 def signed(value: float, digits: int = 3) -> str:
-    """Formats a score with a true minus sign; `undefined` for NaN."""
-    return f"{value:.{digits}f}".replace("-", "−").replace("nan", "undefined")
+    """Formats a score with a true minus sign; `undefined` for NaN and infinity."""
+    return f"{value + 0.0:.{digits}f}".replace("-", "−") if math.isfinite(value) else "undefined"
 
 
 def more_than(gap: float) -> str:
