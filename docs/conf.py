@@ -35,8 +35,9 @@ myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath"
 myst_heading_anchors = 4
 myst_dmath_allow_labels = False
 nb_execution_mode = "force"
-nb_execution_timeout = 120
-nb_execution_raise_on_error = True  # the log shows the cell and its error
+nb_execution_timeout = 300  # seconds per cell
+nb_execution_raise_on_error = True
+nb_execution_show_tb = True  # the cell and its error
 nb_output_stderr = "remove-warn"
 
 autodoc_typehints = "description"

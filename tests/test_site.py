@@ -107,7 +107,10 @@ def test_a_new_public_name_gets_an_entry(reference: ModuleType, monkeypatch: pyt
 
 def test_every_command_and_option_is_listed(pages: dict[str, str]):
     sections = re.split(r"^\.\. program:: taylornets ", pages["commands.rst"], flags=re.MULTILINE)[1:]
-    listed = {text.partition("\n")[0]: set(re.findall(r"(?<!\S)(--[a-z0-9-]+)", text)) for text in sections}
+    listed = {
+        text.partition("\n")[0]: set(re.findall(r"^\.\. option:: (--[a-z0-9-]+)", text, re.MULTILINE))
+        for text in sections
+    }
     commands = {item.callback.__name__.strip("_"): item.callback for item in load("_app").app.registered_commands}
     assert set(listed) == set(commands)
     for name, command in commands.items():
