@@ -68,7 +68,7 @@ def _chosen(findings: FitFindings) -> dict[str, str]:
     facts, found = facts_of(findings), dict[str, str]()
     own, cv = facts.get("metric_scores"), findings.learned.cv
     if own is not None:
-        found[own["name"]] = f"{wording.signed(own['test'])}  {wording.ends(*own['interval'])}"
+        found[f"{own['name']} on the test rows"] = f"{wording.signed(own['test'])}  {wording.ends(*own['interval'])}"
     if cv is not None:
         name = name_of(findings.problem.task) if own is None else own["name"]
         found[f"{name}, {len(cv.scores)}-fold cross-validation"] = (
