@@ -225,7 +225,7 @@ ERRORS: list[tuple[type, dict[str, Any], str]] = [
     (tn.TaylorRegressor, {"width": 0}, "width: expected an integer ≥ 2, got 0"),
     (tn.TaylorRegressor, {"order": 0}, "order: expected an integer ≥ 1, got 0"),
     (tn.TaylorRegressor, {"model": "cubic"}, "model: expected one of"),
-    (tn.TaylorRegressor, {"penalty": "aic"}, "penalty: expected one of 'cv'"),
+    (tn.TaylorRegressor, {"penalty": "aic"}, "penalty: expected one of 'auto', 'cv'"),
     (tn.TaylorRegressor, {"penalty": -1.0}, "penalty: expected a finite number > 0, got -1.0. Or use 'cv'"),
     (tn.TaylorRegressor, {"penalties": (1e-3, 1e-2)}, "penalties: expected a decreasing path of penalties"),
     (tn.TaylorRegressor, {"penalties": (0.0,)}, "penalties: expected a finite number > 0"),
