@@ -175,7 +175,6 @@ def test_values_of_a_figure_are_a_table(page: Reader):
     for part in ("measured", "theory: m −1/4", "lower end", "Values: Slopes", "share of the row"):
         assert part in page.text
     assert "measured 2048 0.1487 0.1338 0.1635" in page.text
-    assert page.text.count("\nwidth m: 2048") == 0  # tooltips are one text per value, with one line per quantity
 
 
 def test_page_is_for_phones_paper_and_both_themes(page: Reader, finished: Path):
