@@ -47,7 +47,7 @@ def run_convex(solver: str, net: tn.TwoLayerNetwork, x: jax.Array, y: jax.Array)
     """Seconds (including the construction of the problem) and the objective at the feasible point found."""
     options = {"eps_abs": 1e-7, "eps_rel": 1e-7, "time_limit_secs": 2 * _LIMIT} if solver == "SCS" else {}
     if solver == "CLARABEL":
-        tight = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), 1e-11)
+        tight = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), 1e-9)
         options = {"time_limit": 2 * _LIMIT, **tight}
     started = time.perf_counter()
     problem, units = lifted(net, x, y)
