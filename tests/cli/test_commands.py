@@ -153,7 +153,8 @@ def test_termination_is_an_interrupt(run: Run, registry: Callable[..., None]):
 WRONG = {
     "no command": (
         (),
-        r"COMMAND: expected one of fit, predict, certify, compare, reproduce, report, sweep, diagnose, doctor, got none",
+        r"COMMAND: expected one of fit, predict, certify, export, compare, reproduce, report, sweep, diagnose, doctor, "
+        r"got none",
     ),
     "unknown command": (("reprod",), r"No such command 'reprod'\. Did you mean 'reproduce'"),
     "unknown option": (("--bogus",), r"No such option: --bogus"),
@@ -205,7 +206,7 @@ def test_missing_extra_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch):
     def absent(name: str) -> None:
         raise ModuleNotFoundError("No module named 'typer'", name="typer")
 
-    monkeypatch.setattr(cli, "load", absent)
+    monkeypatch.setattr(cli, "_module", absent)
     code, out, err = run("doctor")
     assert (code, out) == (2, "")
     assert err == "The command line requires 'typer': pip install 'taylornets[cli]'\n"
@@ -215,7 +216,7 @@ def test_missing_module_of_our_own_is_an_error(monkeypatch: pytest.MonkeyPatch):
     def absent(name: str) -> None:
         raise ModuleNotFoundError("No module named 'taylornets.x'", name="taylornets.x")
 
-    monkeypatch.setattr(cli, "load", absent)
+    monkeypatch.setattr(cli, "_module", absent)
     with pytest.raises(ModuleNotFoundError, match=r"taylornets\.x"):
         cli.main(["doctor"])
 

@@ -21,7 +21,7 @@ from taylornets import cli, records
 from taylornets.cli import _fit
 from taylornets.cli._requests import request
 from taylornets.datafiles import read
-from taylornets.tabular import _baselines, _run
+from taylornets.tabular import _baselines, _curve, _run
 from taylornets.tabular._problem import pose
 
 Run = Callable[..., tuple[int, str, str]]
@@ -70,7 +70,7 @@ def few_baselines() -> Any:
             patch.setattr(_baselines, name, value)
         patch.setattr(_baselines, "_TREES", 5)
         patch.setattr(_baselines, "_ROUNDS", 5)
-        patch.setattr(_run, "_CURVE", (0.5, 1.0))
+        patch.setattr(_curve, "_CURVE", (0.5, 1.0))
         yield
 
 

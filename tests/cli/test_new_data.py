@@ -12,7 +12,7 @@ import taylornets as tn
 from taylornets import cli
 from taylornets.datafiles import Reading, read
 from taylornets.records import bare
-from taylornets.tabular import _path, _run
+from taylornets.tabular import _curve, _path
 from taylornets.tabular._problem import TableProblem, pose, split_of
 from taylornets.tabular._promise import doubts_of, promise_of
 from taylornets.tabular._split import Split
@@ -29,7 +29,7 @@ def run(*words: str) -> int:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A fit without baselines' searches; `--penalty` spares the path."""
-    monkeypatch.setattr(_run, "_CURVE", (1.0,))
+    monkeypatch.setattr(_curve, "_CURVE", (1.0,))
     monkeypatch.setattr(_path, "PENALTIES", (1e-3,))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")

@@ -24,8 +24,8 @@ PLACEHOLDERS = {
     word for command in COMMANDS.values() for word in _wording.words(command).values() if not word.startswith("-")
 }
 OPTION = re.compile(r"(?<![\w-])--[a-z]|^--")
-# The options of the first are Git's; a page of claims shows the command that repeats its run.
-OTHERS = {"records/environment.py", "report/_claims.py"}
+# The options of the first are Git's; a page of claims shows the command that repeats its run; variables of CSS look the same.
+OTHERS = {"records/environment.py", "report/_claims.py", "report/_style.py"}
 
 
 def violations(source: Path) -> Iterator[str]:

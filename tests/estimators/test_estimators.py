@@ -175,8 +175,6 @@ def test_the_penalty_is_selected_by_default():
     np.testing.assert_array_equal(plain.predict_proba(X), chosen.predict_proba(X))
     risks = [risk for _, risk in plain.path_["scores"]]
     assert plain.penalty_ == (1e-1, 1e-3)[int(np.argmin(risks))]
-    total = tn.TaylorRegressor(order=(1, 2), width=8, tol=0.5, random_state=0).fit(X, Y)
-    assert total.penalty_ == 1e-4  # a sum has no path
 
 
 def test_chunks_and_jobs_change_nothing():

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from taylornets import _checks, _files, activations, models
+from taylornets import _checks, _files, activations, losses, models
 from taylornets.activations import ReluPower
 from taylornets.datafiles import CERTAIN_WORDS, POSSIBLE_WORDS
 from taylornets.estimators import TaylorClassifier, TaylorRegressor, load
@@ -178,7 +178,7 @@ def _weights(estimator: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         return arrays, meta
     arrays["temperature"] = np.float64(getattr(estimator, "temperature_", 1.0))
     outputs = estimator.signs_.shape[1]
-    softmax = estimator.loss_ == "softmax"
+    softmax = not losses.get(estimator.loss_).separable
     return arrays, meta | {"classes": estimator.classes_.tolist(), "softmax": softmax and outputs > 1}
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from taylornets import losses
 from taylornets.estimators import PENALTIES, TaylorClassifier, TaylorRegressor
 from taylornets.records.progress import Tell
 from taylornets.tabular._cross_validation import CrossValidated, walk
@@ -197,7 +198,7 @@ def _scaled(model: Any, validation: Any, cv: CrossValidated | None, seed: int) -
     x, y = validation
     held = (y, model.decision_function(x)) if len(y) else (y, np.zeros(0))
     held = cv.held if cv is not None and cv.held is not None else held
-    found = temperature_of(held[0], held[1], model.classes_, model.loss_ == "softmax", seed)
+    found = temperature_of(held[0], held[1], model.classes_, not losses.get(model.loss_).separable, seed)
     model.temperature_ = found.value
     return found
 
