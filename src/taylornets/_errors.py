@@ -39,6 +39,8 @@ class ArgumentError(ValueError):
         degree: expected an integer ≥ 1, got 0. Use 2.
     """
 
+    __module__ = "taylornets"  # as users import it
+
     def __init__(
         self, argument: str, expected: str, got: str, advice: str = "", mends: Mends = (),
         others: tuple["ArgumentError", ...] = (),

@@ -22,7 +22,7 @@ def register(loss: Any) -> None:
         >>> tn.losses.register(tn.losses.Huber(delta=2.0))
         Traceback (most recent call last):
         ...
-        taylornets._checks.ArgumentError: loss: expected an unused name, got 'huber'.
+        taylornets.ArgumentError: loss: expected an unused name, got 'huber'.
     """
     if not isinstance(loss, Loss):
         advice = "Pass an instance, such as Huber()." if isinstance(loss, type) else ""

@@ -29,7 +29,7 @@ def register(name: str, factory: MethodFactory) -> None:
         >>> tn.optimizers.register("lbfgs", lambda objective, key, max_steps: tn.optimizers.LBFGS())
         Traceback (most recent call last):
         ...
-        taylornets._checks.ArgumentError: name: expected an unused name, got 'lbfgs'.
+        taylornets.ArgumentError: name: expected an unused name, got 'lbfgs'.
     """
     if name in METHODS:
         raise _checks.ArgumentError("name", "an unused name", repr(name))

@@ -88,7 +88,7 @@ def from_module(
         >>> import taylornets as tn
         >>> tn.torch.from_module("a module", None)  # doctest: +SKIP
         Traceback (most recent call last):
-        taylornets._checks.ArgumentError: module: expected a torch.nn.Module in evaluation mode, got 'a module'. ...
+        taylornets.ArgumentError: module: expected a torch.nn.Module in evaluation mode, got 'a module'. ...
     """
     checked_module("module", module)
     few = ModuleInputs.of(inputs).part(0, _FEW)
