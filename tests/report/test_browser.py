@@ -120,14 +120,15 @@ def test_values_by_keyboard_and_mouse(page: Any):
     assert "a line with a band\nwidth m: 4096" in tip.inner_text()
     page.keyboard.press("Escape")
     assert not tip.is_visible()
+    slider.scroll_into_view_if_needed()
     spot = slider.locator("circle").nth(1).bounding_box()
     page.mouse.move(spot["x"] + spot["width"] / 2, spot["y"] + spot["height"] / 2)
-    assert tip.is_visible()
+    tip.wait_for(state="visible", timeout=5000)
     box = tip.bounding_box()
     assert 0 <= box["x"] <= box["x"] + box["width"] <= 1440
     corner = slider.bounding_box()
     page.mouse.move(corner["x"] + 2, corner["y"] + 2)  # far from every value
-    assert not tip.is_visible()
+    tip.wait_for(state="hidden", timeout=5000)
 
 
 def test_series_are_hidden_and_shown(page: Any):
