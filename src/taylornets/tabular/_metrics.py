@@ -1,4 +1,4 @@
-"""Metrics by the names of scikit-learn: the score that `--metric` selects the penalty by, and reports."""
+"""Metrics by the names of scikit-learn: the score by which the penalty is selected, and which is reported."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
