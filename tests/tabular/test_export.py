@@ -40,7 +40,7 @@ def rows(count: int = 80) -> pd.DataFrame:
     kind = np.array(["u", "v 'w'", "[x]", ""])[generator.integers(4, size=count)]
     rare = np.array(["usual"] * (count - 60) + [f"rare {i}" for i in range(60)])
     days = generator.integers(900, size=count)
-    day = [str(np.datetime64("2020-02-28") + int(number)) for number in days]
+    day = np.datetime_as_string(np.datetime64("2020-02-28") + days.astype("timedelta64[D]"))
     y = np.nan_to_num(a) ** 2 + b + (kind == "u")
     return pd.DataFrame({"a": a, "b": b, "kind": kind, "rare": rare, "flag": b > 0, "day": day, "y": y})
 
