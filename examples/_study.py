@@ -479,10 +479,8 @@ def _panel(axis: Any, lines: Sequence[Line], orders: Sequence[int], widths: Sequ
         y, low, high = (
             np.minimum([getattr(l.distance, part) for l in points], TOP) for part in ("mean", "low", "high")
         )
-        bars = [
-            np.maximum(y - low, 0).tolist(),
-            np.maximum(high - y, 0).tolist(),
-        ]  # a mean of equal numbers can be off by rounding
+        # At least 0: a mean of equal numbers can be off by rounding.
+        bars = [np.maximum(y - low, 0).tolist(), np.maximum(high - y, 0).tolist()]
         color, marker = _COLORS[place % len(_COLORS)], _MARKERS[place % len(_MARKERS)]
         axis.errorbar(
             x, y, bars if points else None, color=color, marker=marker, markersize=4, linewidth=1.3, capsize=2,
