@@ -90,8 +90,9 @@ def far(folder: Path, pages: dict[Path, Page], names: Iterable[str]) -> Iterable
     """Public names without an entry, or more than three clicks away from the front page."""
     clicks = distances(folder, pages)
     for name in names:
+        entries = {name, f"module-{name}"}  # as Sphinx names the anchors of objects and of rooms
         least = min(
-            (clicks.get(path, CLICKS + 1) for path, page in pages.items() if name in page.anchors), default=None
+            (clicks.get(path, CLICKS + 1) for path, page in pages.items() if entries & page.anchors), default=None
         )
         if least is None:
             yield f"{name} has no entry in the reference"
