@@ -1,7 +1,7 @@
 """Held-out scores on twelve public tables, of our estimators and of the usual models: scores, likelihood, calibration, ranks.
 
 Every model receives the same prepared features and selects its hyperparameters on the training rows alone; see
-`benchmarks._rivals`. Each finished cell (split, table, model) is stored in `benchmarks/results/tables`, and a run that was
+`benchmarks._baselines`. Each finished cell (split, table, model) is stored in `benchmarks/results/tables`, and a run that was
 interrupted computes only what is missing.
 """
 
@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks import _measure
+from benchmarks._baselines import OURS, has_xrfm, log_likelihood, models, selected
 from benchmarks._bundled import SPLITS, bundled, load, split
-from benchmarks._rivals import OURS, has_xrfm, log_likelihood, models, selected
 from taylornets.sweeps import run_cells
 
 CELLS = Path(__file__).parent / "results" / "tables"

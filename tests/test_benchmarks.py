@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks import __main__ as benchmarks
-from benchmarks import _bundled, _rivals, tables
+from benchmarks import _baselines, _bundled, tables
 from scipy.stats import rankdata
 from sklearn.metrics import log_loss
 
@@ -62,7 +62,7 @@ def test_calibration_error_and_likelihood():
     assert tables.calibration_error(np.full(100, 0.9), np.arange(100) < 50) == pytest.approx(0.4)  # too sure
     assert tables.calibration_error([1.0, 1.0], [1, 1]) == 0
     probabilities, y = generator.dirichlet(np.ones(3), 50), generator.integers(3, size=50)
-    assert _rivals.log_likelihood(probabilities, y) == pytest.approx(-log_loss(y, probabilities, labels=[0, 1, 2]))
+    assert _baselines.log_likelihood(probabilities, y) == pytest.approx(-log_loss(y, probabilities, labels=[0, 1, 2]))
 
 
 def test_held_out_rows_shape_no_feature():
