@@ -116,3 +116,37 @@ def test_regression_has_intervals_and_no_certificate_of_error():
         model.predict(x, interval=0.9)
     with pytest.raises(tn.ArgumentError, match=r"level: expected a probability below 1"):
         tn.TaylorClassifier(**SMALL, held_out=0.5).fit(*rows(60)).predict_set(x, 1.0)
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_leave_one_out_intervals_cover_new_targets_with_every_row_in_training(outputs, tmp_path):
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(2080, 5))
+    y = x[:, 0] * x[:, 1] + generator.normal(size=2080)
+    y = y if outputs == 1 else np.stack([y, 10 - 5 * y], axis=1)
+    options = SMALL | {"penalty": 1e-6, "tol": 1e-4}
+    model = tn.TaylorRegressor(**options, held_out="leave_one_out").fit(x[:80], y[:80])
+    predictions, ends = model.predict(x[80:], interval=0.9)
+    assert ends.shape == (*y[80:].shape, 2)
+    covered = np.mean((ends[..., 0] <= y[80:]) & (y[80:] <= ends[..., 1]))
+    assert 0.84 <= covered <= 0.96
+    residuals = np.sort(np.abs(y[:80] - model.predict(x[:80])), axis=0)[72]  # training residuals do not cover
+    assert np.mean(np.abs(y[80:] - predictions) <= residuals) < 0.84
+    again = tn.load(tn.save(model, tmp_path / "model.safetensors"))
+    np.testing.assert_allclose(again.predict(x[80:90], interval=0.9)[1], ends[:10], rtol=1e-6)
+    assert np.all(np.isinf(model.predict(x[:3], interval=0.99)[1]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "weight", "message"),
+    [
+        (tn.TaylorClassifier, {}, None, "a fraction of the rows for classification"),
+        (tn.TaylorRegressor, {"order": 1}, None, "a fraction of the rows except for order 2"),
+        (tn.TaylorRegressor, {}, np.arange(1.0, 61), "a fraction of the rows if sample weights differ"),
+    ],
+)
+def test_leave_one_out_is_for_regression_of_order_2(kind, options, weight, message):
+    x, y = rows(60)
+    y = y if kind is tn.TaylorClassifier else x[:, 0]
+    with pytest.raises(tn.ArgumentError, match=message):
+        kind(**SMALL, **options, held_out="leave_one_out").fit(x, y, weight)

@@ -10,9 +10,12 @@ the Hessian is
     Q_ii (I - H_i Q_ii)^{-1} p_i ℓ'_i,    Q = J (∇²P)^{-1} Jᵀ = (I + K H)^{-1} K,    K = J (blockdiag(B_r) + b u uᵀ)^{-1} Jᵀ.
 
 `J` vanishes on rotations of the copies of a unit, the null space of its `B_r` at the optimum, so that the pseudo-inverse is
-exact there. `K` is accumulated unit by unit: no array has `n × m × d` entries.
+exact there. `K` is accumulated unit by unit: no array has `n × m × d` entries. The outputs on new inputs `z` change by
+
+    Q_zi (I - H_i Q_ii)^{-1} p_i ℓ'_i,    Q_z = K_z (I + H K)^{-1},    K_z = J_z (blockdiag(B_r) + b u uᵀ)^{-1} Jᵀ.
 """
 
+import math
 from typing import Any
 
 import equinox as eqx
@@ -22,7 +25,7 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from taylornets import _devices, losses
+from taylornets import _checks, _devices, losses
 from taylornets.objectives import Objective, objective
 from taylornets.two_layer import TwoLayerNetwork
 
@@ -40,7 +43,8 @@ def leave_one_out(
     power: float = 8,
     chunk_size: int | None = None,
     sample_weight: ArrayLike | None = None,
-) -> Float[Array, "n outputs"]:
+    new: ArrayLike | None = None,
+) -> Array:
     """Predicts every example by the quadratic model trained on the others, without training again.
 
     One Newton step from the given optimum, on the objective without the term of the example (the weights of the others and
@@ -57,9 +61,11 @@ def leave_one_out(
         power: `p ≥ 4`.
         chunk_size: see `TwoLayerNetwork.prepare`.
         sample_weight: weights of the examples, shape `(n,)`.
+        new: other inputs, shape `(n2, d)`, to be predicted by each of the `n` models.
 
     Returns:
-        Predictions, shape `(n, outputs)`; those on the training examples for examples of weight 0.
+        Predictions, shape `(n, outputs)`; those on the training examples for examples of weight 0. With `new`, predictions
+        of `new` by the model without example `i`, shape `(n2, n, outputs)`.
 
     Raises:
         ArgumentError: for invalid arguments.
@@ -77,37 +83,42 @@ def leave_one_out(
     risk = objective(
         net, x, y, loss=loss, penalty=penalty, power=power, chunk_size=chunk_size, sample_weight=sample_weight
     )
-    return _predictions(risk, risk.displacement(w))
+    others = None if new is None else _checks.array("new", new, ("n2", net.inputs)).astype(risk.x.dtype)
+    return _predictions(risk, risk.displacement(w), others)
 
 
 @_devices.exact
 @eqx.filter_jit
-def _predictions(risk: Objective, w: Array) -> Float[Array, "n outputs"]:
+def _predictions(risk: Objective, w: Array, new: Array | None) -> Array:
     copies = w.reshape(w.shape[0], -1, w.shape[-1])
     outputs, y, weights = risk.outputs(w), risk.targets(), risk.weights()
     n, count = outputs.shape
     nu = risk.loss.derivative(outputs, y) * weights[:, None]
-    kernel = _kernel(risk, copies, nu).reshape(n * count, n * count)
+    x = risk.x if new is None else jnp.concatenate([risk.x, new])
+    kernel = _kernel(risk, copies, nu, x).reshape(len(x), count, n * count)
     units = jnp.eye(count, dtype=w.dtype)
     curved = jax.vmap(lambda v: risk.loss.hessian_product(outputs, y, jnp.broadcast_to(v, outputs.shape)), out_axes=-1)
     curvature = curved(units) * weights[:, None, None]  # (n, outputs, outputs)
-    product = jnp.einsum("aid,idc->aic", kernel.reshape(-1, n, count), curvature).reshape(n * count, n * count)
-    q = jnp.linalg.solve(jnp.eye(n * count, dtype=w.dtype) + product, kernel).reshape(n, count, n, count)
+    product = jnp.einsum("icd,idb->icb", curvature, kernel[:n]).reshape(n * count, n * count)
+    solved = jnp.linalg.solve((jnp.eye(n * count, dtype=w.dtype) + product).T, kernel.reshape(-1, n * count).T).T
+    q = solved.reshape(len(x), count, n, count)
     own = q[jnp.arange(n), :, jnp.arange(n)]
-    left = jnp.linalg.solve(units - curvature @ own, nu[..., None])
-    return outputs + (own @ left)[..., 0]
+    left = jnp.linalg.solve(units - curvature @ own, nu[..., None])[..., 0]
+    if new is None:
+        return outputs + jnp.einsum("icd,id->ic", own, left)
+    return risk.model.outputs(risk.net, w, new)[:, None] + jnp.einsum("acid,id->aic", q[n:], left)
 
 
-def _kernel(risk: Objective, copies: Float[Array, "m R d"], nu: Array) -> Array:
-    """Returns `K`, shape `(n, outputs, n, outputs)`."""
+def _kernel(risk: Objective, copies: Float[Array, "m R d"], nu: Array, x: Float[Array, "n2 d"]) -> Array:
+    """Returns `K` with rows for all inputs `x`, which begin with the examples; shape `(n2, outputs, n, outputs)`."""
     m, rank, d = copies.shape
-    net, prepared, x = risk.net, risk.features, risk.x
+    net = risk.net
     half = risk.moment_matrices(nu)
     squares = jnp.sum(copies**2, axis=(1, 2))
     g, power = jnp.sum(squares**2), risk.penalty.power / 4
     a = risk.strength * power * g ** (power - 1)
     b = 0.0 if power == 1 else a * (power - 1) / jnp.where(g > 0, g, 1)
-    features = prepared.unblock(lax.map(lambda block: risk.scaled_derivative(block, 2), prepared.blocks)).T  # (h, n)
+    features = net.activation.derivative(2)(net.w0[: net.pairs] @ x.T) / (2 * math.sqrt(m))  # (h, n2)
 
     def unit(carry: tuple[Array, Array, Array], item: Any) -> tuple[tuple[Array, Array, Array], None]:
         kernel, along, norm = carry
@@ -121,13 +132,14 @@ def _kernel(risk: Objective, copies: Float[Array, "m R d"], nu: Array) -> Array:
         rotated = rows.reshape(len(x), -1) @ vectors
         direction = vectors.T @ (4 * square * flat)
         signs = net.a[index]
-        outer = jnp.einsum("c,e,ij->icje", signs, signs, (rotated * inverse) @ rotated.T)
+        outer = jnp.einsum("c,e,ij->icje", signs, signs, (rotated * inverse) @ rotated[:n].T)
         kernel = kernel + outer
         along = along + (rotated @ (inverse * direction))[:, None] * signs
         return (kernel, along, norm + jnp.sum(inverse * direction**2)), None
 
     n, outputs = nu.shape
-    start = (jnp.zeros((n, outputs, n, outputs), x.dtype), jnp.zeros((n, outputs), x.dtype), jnp.zeros((), x.dtype))
+    shape = (len(x), outputs)
+    start = (jnp.zeros((*shape, n, outputs), x.dtype), jnp.zeros(shape, x.dtype), jnp.zeros((), x.dtype))
     items = (jnp.arange(m), net.both_halves(half, -half), copies, squares)
     (kernel, along, norm), _ = lax.scan(unit, start, items)
-    return kernel - b / (1 + b * norm) * jnp.einsum("ic,je->icje", along, along)
+    return kernel - b / (1 + b * norm) * jnp.einsum("ic,je->icje", along, along[:n])

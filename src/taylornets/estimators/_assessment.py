@@ -3,16 +3,18 @@
 A bound on the test error holds only if nothing that the counted rows decide is left unpaid. Weights, penalty and stopping
 time are free in a PAC-Bayes bound, but the scaling of the inputs shapes the features. With `prior_rows`, the scaling is
 therefore fitted on these rows, which are not counted; they do train the weights. With `held_out`, rows are kept from
-everything.
+everything. With `held_out="leave_one_out"`, all rows train, and the model without a row, which one Newton step approximates
+(theory 11), predicts it.
 """
 
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.utils import check_random_state
 
-from taylornets import _checks, generalization
+from taylornets import _checks, certificates, generalization
 from taylornets.estimators._data import filled
 from taylornets.generalization import HoldOut, RiskCertificate
 
@@ -22,6 +24,7 @@ NO_ROWS = (
     "`fit`."
 )
 WEIGHTED = "the sample weights differ, so rows do not count equally. Fit without `sample_weight`."
+LEAVE_ONE_OUT = "leave_one_out"
 WARM = "`warm_start=True` may carry over weights from held-out rows. Set `warm_start=False`."
 
 
@@ -51,6 +54,20 @@ class RowShares(NamedTuple):
 ALL_ROWS = RowShares()
 
 
+class LeftOut(NamedTuple):
+    """Training rows, each of which the models without it predict.
+
+    Attributes:
+        x: scaled inputs, shape `(n, d)`.
+        y: encoded targets, shape `(n, outputs)`.
+        residuals: absolute leave-one-out residuals, in the scale of `y`.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    residuals: np.ndarray
+
+
 def shares_of(estimator: Any, model: Any, weight: np.ndarray) -> RowShares:
     """Splits the rows as the parameters `held_out` and `prior_rows` of an estimator ask for.
 
@@ -63,6 +80,8 @@ def shares_of(estimator: Any, model: Any, weight: np.ndarray) -> RowShares:
     if len(given) == 2:
         raise _checks.ArgumentError("prior_rows", "None with held_out", repr(estimator.prior_rows), "Use one of them.")
     (name,) = given
+    if estimator.held_out == LEAVE_ONE_OUT:
+        return _every_row(estimator, model, weight)
     if name == "prior_rows" and not is_classifier(estimator):
         advice = "Bounds on a classification error do not apply; use `held_out=0.2` for intervals."
         raise _checks.ArgumentError("prior_rows", "None for regression", repr(estimator.prior_rows), advice)
@@ -86,6 +105,39 @@ def shares_of(estimator: Any, model: Any, weight: np.ndarray) -> RowShares:
     return RowShares(np.setdiff1d(rows, chosen), chosen, None, WARM if estimator.warm_start and not void else void)
 
 
+def _every_row(estimator: Any, model: Any, weight: np.ndarray) -> RowShares:
+    """All rows train, and each is predicted by the model of the others."""
+    got, advice = repr(estimator.held_out), "Use a fraction, for example `held_out=0.2`."
+    if is_classifier(estimator):
+        raise _checks.ArgumentError("held_out", "a fraction of the rows for classification", got, advice)
+    if model != 2 or estimator.representation is not None:
+        raise _checks.ArgumentError("held_out", "a fraction of the rows except for order 2 on the inputs", got, advice)
+    rows = np.flatnonzero(weight > 0)
+    if np.ptp(weight[rows]) > 0:
+        raise _checks.ArgumentError("held_out", "a fraction of the rows if sample weights differ", got, advice)
+    return RowShares(rows, void="")
+
+
+def leave_one_out(estimator: Any, rows: LeftOut, new: np.ndarray | None = None) -> np.ndarray:
+    """Predicts each row, or `new` rows, by the models without one row; shape `(n, outputs)` or `(n2, n, outputs)`.
+
+    Args:
+        estimator: a fitted regressor of order 2.
+        rows: its training rows.
+        new: scaled rows.
+    """
+    settings = estimator._settings
+    net = settings.network(estimator.initial_weights_, estimator.signs_)
+    parts = (rows.x, estimator.displacement_, new)
+    x, w, new = (None if part is None else jnp.asarray(filled(part, len(part), net.inputs)) for part in parts)
+    return np.asarray(
+        certificates.leave_one_out(
+            net, w, x, rows.y, loss=settings.loss, penalty=estimator.penalty_, power=settings.power,
+            chunk_size=settings.chunk_size, new=new,
+        )
+    )  # fmt: skip
+
+
 def counted_certificate(net: Any, w: Any, scaled: np.ndarray, labels: np.ndarray, order: Any) -> RiskCertificate:
     """Certifies a single order from counted rows.
 
@@ -102,7 +154,7 @@ def counted_certificate(net: Any, w: Any, scaled: np.ndarray, labels: np.ndarray
 
 def forget(estimator: Any) -> None:
     """Removes what an earlier fit said about new data."""
-    estimator.calibration_scores_, estimator.counted_rows_ = None, None
+    estimator.calibration_scores_, estimator.counted_rows_, estimator._left_out = None, None, None
     estimator._error_bound, estimator._error_void = None, NO_ROWS
 
 

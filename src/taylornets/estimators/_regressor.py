@@ -5,12 +5,14 @@ from typing import Any
 import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
 
-from taylornets import _checks, losses
-from taylornets.estimators._assessment import RowShares, threshold
+from taylornets import _checks, generalization, losses
+from taylornets.estimators._assessment import LEAVE_ONE_OUT, LeftOut, RowShares, leave_one_out, threshold
 from taylornets.estimators._data import TrainingData, center_and_spread
-from taylornets.estimators._entry import check_rows
+from taylornets.estimators._entry import check_new_rows, check_rows, precision_of
 from taylornets.estimators._taylor import TaylorEstimator
 from taylornets.models import Model
+
+_PREDICTED = 1000  # rows predicted at a time by all models without one row
 
 
 class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
@@ -46,6 +48,8 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
         random_state: seed of network, initialization and folds. Equal seeds give bitwise equal results on one machine.
         verbose: whether a progress bar is shown.
         held_out: fraction of the rows that training does not use, drawn at random; they calibrate the intervals of `predict`.
+            `"leave_one_out"` (regression, order 2) trains on all rows and calibrates with the residuals of models without one
+            row each, approximated by one Newton step; it keeps the rows, and needs memory of order `n²`.
         prior_rows: for `TaylorClassifier`: fraction of the rows on which the scaling is fitted; see `certificate_of_error_`.
         representation: `"hierarchical"` trains on whitened random quadratic features of the scaled inputs instead of on the
             inputs (`taylornets.learners`, theory 16), with the activation `t²/2` unless another is given; of the `K` directions
@@ -61,7 +65,8 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
         penalty_: `λ`.
         status_: outcome of training, a name of `taylornets.Status`.
         path_: penalties with validation errors and risks, or `None`.
-        calibration_scores_: sorted absolute residuals of the held-out rows, shape `(n, outputs)`, or `None`.
+        calibration_scores_: sorted absolute residuals of the held-out rows, or of all rows with `"leave_one_out"`, shape
+            `(n, outputs)`, or `None`.
 
     Source: theory 3, 5; Bai & Lee (2020).
 
@@ -78,25 +83,49 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
 
         Args:
             X: examples, shape `(n, d)`.
-            interval: coverage of an interval, for example 0.9; requires `held_out`. A new target lies in its interval with this
-                probability or more, over the held-out rows and the new row together, whatever the model (split conformal).
+            interval: coverage `1 - α` of an interval, for example 0.9; requires `held_out`. A new target lies in its interval
+                with this probability or more, over the held-out rows and the new row together, whatever the model (split
+                conformal). With `"leave_one_out"`, the guarantee is `1 - 2α` and the usual coverage about `1 - α` (jackknife+).
 
         Returns:
             Predictions, shape `(n,)`, or `(n, outputs)` if the targets had two axes. With `interval`, a pair of these and the
-            intervals, shape `(n, 2)` or `(n, outputs, 2)`; infinite if there are too few held-out rows.
+            intervals, shape `(n, 2)` or `(n, outputs, 2)`; infinite if there are too few rows.
         """
         found = self._outputs(X) * self.target_scale_ + self.target_offset_
         found = found if self.target_columns_ else found[:, 0]
         if interval is None:
             return found
+        if getattr(self, "_left_out", None) is not None:  # absent from models of version 0.1
+            ends = self._jackknife(LeftOut(*self._left_out), X, interval)
+            return found, ends if self.target_columns_ else ends[:, 0]
         width = threshold(self.calibration_scores_, interval, "interval")
         width = width if self.target_columns_ else width[0]
         return found, np.stack([found - width, found + width], axis=-1)
 
     def _assess(self, shares: RowShares, x: Any, y: Any) -> None:
-        if shares.held is not None:
+        if self.held_out == LEAVE_ONE_OUT:
+            rows, targets = self._scaled(x[shares.kept]), self._encode(self._numbers(y[shares.kept]))
+            rows, targets = rows.astype(self.initial_weights_.dtype), targets.astype(self.initial_weights_.dtype)
+            kept = LeftOut(rows, targets, targets)
+            self._left_out = kept._replace(residuals=np.abs(targets - leave_one_out(self, kept)))
+            self.calibration_scores_ = np.sort(self._left_out.residuals * self.target_scale_, axis=0)
+        elif shares.held is not None:
             off = numbers_of_targets(y)[shares.held] - numbers_of_targets(self.predict(x[shares.held]))
             self.calibration_scores_ = np.sort(np.abs(off), axis=0)
+
+    def _jackknife(self, rows: LeftOut, new: Any, level: float) -> np.ndarray:
+        """Returns the ends of the intervals, shape `(n2, outputs, 2)`."""
+        generalization.check_level(level, "interval")
+        dtype = self.initial_weights_.dtype
+        found = []
+        with precision_of(dtype):
+            scaled = self._scaled(check_new_rows(self, new, dtype)).astype(dtype)
+            for start in range(0, len(scaled), _PREDICTED):
+                each = leave_one_out(self, rows, scaled[start : start + _PREDICTED])
+                columns = zip(np.moveaxis(each, -1, 0), rows.residuals.T, strict=True)
+                found.append(np.stack([generalization.jackknife_plus(*column, level) for column in columns], axis=1))
+        ends = np.concatenate(found)
+        return ends * self.target_scale_[:, None] + self.target_offset_[:, None]
 
     def _rows(self, x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, np.ndarray]:
         return check_rows(self, x, y, sample_weight, multi_output=True)

@@ -26,6 +26,7 @@ from taylornets.generalization._complexity import Rademacher as Rademacher
 from taylornets.generalization._complexity import operator_norm_ratio, rademacher, suprema
 from taylornets.generalization._conformal import check_level as check_level
 from taylornets.generalization._conformal import conformal
+from taylornets.generalization._conformal import jackknife_plus as jackknife_plus
 from taylornets.generalization._holdout import HoldOut as HoldOut
 from taylornets.generalization._holdout import holdout, progressive, transfer
 from taylornets.generalization._pac_bayes import PacBayesSettings as PacBayesSettings
