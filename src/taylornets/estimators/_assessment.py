@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 from sklearn.base import is_classifier
 from sklearn.utils import check_random_state
 
@@ -128,12 +129,14 @@ def leave_one_out(estimator: Any, rows: LeftOut, new: np.ndarray | None = None) 
     """
     settings = estimator._settings
     net = settings.network(estimator.initial_weights_, estimator.signs_)
-    parts = (rows.x, estimator.displacement_, new)
-    x, w, new = (None if part is None else jnp.asarray(filled(part, len(part), net.inputs)) for part in parts)
+
+    def padded(part: np.ndarray) -> Array:
+        return jnp.asarray(filled(part, len(part), net.inputs))
+
     return np.asarray(
         certificates.leave_one_out(
-            net, w, x, rows.y, loss=settings.loss, penalty=estimator.penalty_, power=settings.power,
-            chunk_size=settings.chunk_size, new=new,
+            net, padded(estimator.displacement_), padded(rows.x), rows.y, loss=settings.loss, penalty=estimator.penalty_,
+            power=settings.power, chunk_size=settings.chunk_size, new=None if new is None else padded(new),
         )
     )  # fmt: skip
 
