@@ -34,6 +34,9 @@ if os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1") not in {"0", "fa
 
 # Tests leave the user's cache of compiled programs alone.
 os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "0")
+jax.config.update(
+    "jax_enable_compilation_cache", os.environ["JAX_ENABLE_COMPILATION_CACHE"] not in {"0", "false", "False"}
+)
 
 # OpenBLAS starts a thread for each core in every process. With more processes than cores, threads that spin until the others
 # have their turn cost more than all of the linear algebra: one thread each; `OMP_NUM_THREADS=2` brings the others back.
