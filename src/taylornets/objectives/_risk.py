@@ -27,8 +27,13 @@ from taylornets.two_layer import (
     prepare_checked,
 )
 
-# Whether the whole layout evaluates the response again for its derivative; `benchmarks/gpu.py` compares both.
-_RECOMPUTE = True
+
+def evaluates_again(response: Response) -> bool:
+    """Returns whether the whole layout evaluates a response again for its derivative, instead of storing its factors.
+
+    With several activations, evaluation is faster than memory on a GPU; with a single one it is not (`benchmarks/gpu.py`).
+    """
+    return response.preactivations or len(response.orders) > 1
 
 
 class Examples(NamedTuple):
@@ -104,7 +109,7 @@ def _block_risk(v: Projections, item: tuple[Any, Examples], risk: EmpiricalRisk)
     def respond(v: Projections) -> Any:
         return risk.response(prepared.net, prepared.features(block, risk.response), v)
 
-    recomputed = prepared.layout == _devices.WHOLE and _RECOMPUTE
+    recomputed = prepared.layout == _devices.WHOLE and evaluates_again(risk.response)
     outputs = jax.checkpoint(respond)(v) if recomputed else respond(v)
     if examples.offset is not None:
         outputs = outputs + examples.offset.T
