@@ -210,8 +210,9 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
             "table) is about as accurate as order 2: the gain is that of order 2 at a given width. The split of "
             "the digits was chosen on another seed.",
             "With ten classes, three models of the same two-layer network classify 8 by 8 images of handwritten digits, "
-            "scaled to the unit sphere, with one-hot targets and the squared loss. Ridge, penalty, learning rate and epochs were "
-            "selected by validation accuracy on a fifth of the training images; each model was then retrained on all of them.",
+            "scaled to the unit sphere, with one-hot targets and the squared loss. Ridge, penalty, learning rate and epochs "
+            "were selected by validation accuracy on a fifth of the training images; each model was then retrained on all "
+            "of them.",
             "The accuracy on ten digits is reported, but not part of the verdict: the quadratic model is about as accurate as "
             "the NTK. The range of penalties was fixed during development, after test accuracies on this split (seed "
             "0) had been observed, so that it may be slightly optimistic; another seed gives a different split.",
