@@ -47,7 +47,7 @@ class _Sizes:
     units: int = WIDTH
 
 
-SIZES = {"quick": _Sizes(width=256, epochs=30), "full": _Sizes()}
+SIZES = {"quick": _Sizes(width=128, epochs=20), "full": _Sizes()}
 
 
 def holds(gaps: Iterable[float], difference: tuple[float, float]) -> bool:
