@@ -8,7 +8,7 @@ GRIDS = {
     "randomized": Grid(1, (4, 6, 9, 13, 19)),
 }
 # The quick profile measures the two models of the verdict. Its grids are shorter, around n*, and the path ends as the full one
-# does. The exponent of the quadratic model decreases with d, from 1.6 at d = 13 to 1.4 at d = 24 (theory: 1, up to logarithms).
+# does. The exponent of the quadratic model decreases with d, from 1.6 at d = 13 to 1.2 at d = 39 (theory: 1, up to logarithms).
 QUICK_GRIDS = {
     "ntk": Grid(2, (1.2, 1.6, 2.1), padded=False),
     "quadratic": Grid(1, (18, 24, 31, 40), penalties=(3e-6, 3e-7, 3e-8)),

@@ -38,16 +38,17 @@ SELECTION_TOLERANCE = 2e-2  # relative gap at which validation accuracies are co
 
 @dataclass(frozen=True)
 class _Sizes:
-    """Ten digits: width, epochs of Adam, and the maximum number of images per part; tables of two classes and their width."""
+    """Ten digits: width, epochs of Adam, the most images per part, the most steps per penalty; tables of two classes, width."""
 
     width: int = 1024
     epochs: int = 60
     images: int | None = None
+    steps: int = 1500
     tables: tuple[str, ...] = tuple(SPLITS)
     units: int = WIDTH
 
 
-SIZES = {"quick": _Sizes(width=128, epochs=20), "full": _Sizes()}
+SIZES = {"quick": _Sizes(width=128, epochs=20, images=250, steps=300), "full": _Sizes()}
 
 
 def holds(gaps: Iterable[float], difference: tuple[float, float]) -> bool:
@@ -74,13 +75,13 @@ def _ntk_ridge(split: DigitSplit) -> Trained:
 
 
 def _quadratic(
-    context: ClaimContext, split: DigitSplit, net: tn.TwoLayerNetwork
+    context: ClaimContext, split: DigitSplit, net: tn.TwoLayerNetwork, steps: int
 ) -> tuple[Trained, tn.FitResult, list[float]]:
     """Selects `λ` on a warm-started regularization path at rank one; the final certified fit on all data has rank two."""
     started = time.perf_counter()
     context.progress(0.45, f"quadratic model, penalties {', '.join(f'{penalty:g}' for penalty in PENALTIES)}")
     results = tn.fit_path(
-        net, split.x_train, split.t_train, PENALTIES, power=POWER, rank=1, tol=SELECTION_TOLERANCE, max_steps=1500,
+        net, split.x_train, split.t_train, PENALTIES, power=POWER, rank=1, tol=SELECTION_TOLERANCE, max_steps=steps,
         throw=False,
     )  # fmt: skip
     path = [result.w for result in results]
@@ -173,7 +174,7 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
     net = tn.TwoLayerNetwork.init(context.key, split.x_all.shape[1], sizes.width, CLASSES)
     context.progress(0.4, "NTK ridge")
     ntk = _ntk_ridge(split)
-    quadratic, result, scores = _quadratic(context, split, net)
+    quadratic, result, scores = _quadratic(context, split, net, sizes.steps)
     full = _full_network(context, split, net, sizes.epochs)
     models = (ntk, quadratic, full)
     labels = data["y_test"]
