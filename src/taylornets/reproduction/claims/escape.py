@@ -24,7 +24,7 @@ PENALTY, PENALTY_BY_WIDTH = 1e-4, 1e-6
 TOLERANCE, NOISY_TOLERANCE = 1e-6, 2e-2
 RATE, RATE_TOLERANCE = -0.5, 0.1
 STEPS, NOISY_STEPS = 3000, 2000
-STATIONARITY, FINAL_STEPS = 3e-3, 400  # of wide networks: the error of the objective, its square, is far below the gap
+STATIONARITY, FINAL_STEPS = 1e-3, 400  # of wide networks: the error of the objective, its square, is far below the gap
 SMALL_START = 0.01
 NAMES = {
     "gradient_descent": "gradient descent",

@@ -48,7 +48,7 @@ Values = dict[tuple[int, str], dict[float, np.ndarray]]
 class _Sizes:
     """Networks per value, searches, data sets for the bound; grids of n and d; fixed sizes; dimensions of the control.
 
-    Further, the units where d or M_op varies, the data sets of the certificates, and widths, rows and simulations of
+    Further, the quadratic model's units where d or M_op varies, the data sets of the certificates, and widths, rows and simulations of
     the PAC-Bayes bounds.
     """
 
@@ -117,9 +117,9 @@ def _complexity(key: PRNGKeyArray, order: int, n: int, d: int, width: int, direc
 
 def _scaling(context: ClaimContext, sizes: _Sizes) -> Values:
     """Complexities by order and varied quantity: for each value, one number per seed."""
-    d, few = sizes.base_d, sizes.units
+    d = sizes.base_d
     cells: list[tuple[int, str, tuple[float, int, int, int, int]]] = []
-    for order, many in ((1, sizes.enough), (2, sizes.many)):
+    for order, many, few in ((1, sizes.enough, WIDTH), (2, sizes.many, sizes.units)):
         cells += [(order, "n", (n, n, d, WIDTH, d)) for n in sizes.grid_n]
         cells += [(order, "d", (d, many, d, few, d)) for d in sizes.grid_d]
         cells += [(order, "M_op", (r**-0.5, many, sizes.grid_d[-1], few, r)) for r in sizes.grid_d]
@@ -266,7 +266,7 @@ def _figure(values: Values, sizes: _Sizes) -> Figure:
         f"Exact suprema averaged over {DRAWS[1]} sign vectors (NTK; quadratic: {DRAWS[2]}), mean over {sizes.seeds} networks "
         "and data sets with 95 % intervals. Cubic ReLU, inputs uniform on the unit sphere (third panel: of a random subspace "
         f"of dimension {sizes.grid_d[0]} to {sizes.grid_d[-1]} in {sizes.grid_d[-1]} dimensions). Where d or M_op varies, "
-        f"n = {sizes.many} (NTK: {sizes.enough}), m = {sizes.units}; otherwise, unless varied, "
+        f"n = {sizes.many} and m = {sizes.units} (NTK: {sizes.enough}, {WIDTH}); otherwise, unless varied, "
         f"n = {sizes.base_n}, d = {sizes.base_d}, m = {WIDTH}.",
     )
 

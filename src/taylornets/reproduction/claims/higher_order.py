@@ -41,7 +41,7 @@ class _Sizes:
 
 
 SIZES = {
-    "quick": _Sizes(tuple(2**e for e in (13, 15, 17)), 4, (), 0, coupling_share=0.9),
+    "quick": _Sizes(tuple(2**e for e in (11, 13, 15, 17)), 4, (), 0, coupling_share=0.9),
     "full": _Sizes(tuple(2**e for e in range(11, 18)), 16, (64, 256, 1024, 4096), 5),
 }
 

@@ -44,7 +44,7 @@ class _Sizes:
 
 
 SIZES = {
-    "quick": _Sizes(5_000, (4, 16), 10, control=10),
+    "quick": _Sizes(5_000, (4, 16), 10),
     "full": _Sizes(10_000, (4, 8, 16, 32, 64, 100, 256, 1024), 200),
 }
 
