@@ -48,8 +48,8 @@ Values = dict[tuple[int, str], dict[float, np.ndarray]]
 class _Sizes:
     """Networks per value, searches, data sets for the bound; grids of n and d; fixed sizes; dimensions of the control.
 
-    Further, the quadratic model's units where d or M_op varies, the data sets of the certificates, and widths, rows and simulations of
-    the PAC-Bayes bounds.
+    Further, the quadratic model's units where d or M_op varies, the data sets of the certificates, and widths, rows and
+    simulations of the PAC-Bayes bounds.
     """
 
     seeds: int

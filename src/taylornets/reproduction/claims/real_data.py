@@ -48,7 +48,7 @@ class _Sizes:
     units: int = WIDTH
 
 
-SIZES = {"quick": _Sizes(width=128, epochs=20, images=250, steps=300), "full": _Sizes()}
+SIZES = {"quick": _Sizes(width=512, epochs=20, images=250, steps=300), "full": _Sizes()}
 
 
 def holds(gaps: Iterable[float], difference: tuple[float, float]) -> bool:
@@ -254,6 +254,6 @@ register(
         predicted=f"certified relative gaps ≤ {TARGET_GAP:g}; even or odd digits: the 95 % interval of the difference of the "
         "test errors lies above 0",
         run=run,
-        seconds=110,
+        seconds=140,
     )
 )

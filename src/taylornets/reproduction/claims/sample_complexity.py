@@ -288,6 +288,6 @@ register(
         predicted="p = 2: exponent of n*(d) at least 1.8 for the NTK and at most 1.5 for the quadratic model, with intervals "
         "that do not overlap",
         run=run,
-        seconds=240,
+        seconds=190,
     )
 )
