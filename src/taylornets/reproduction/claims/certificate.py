@@ -287,6 +287,6 @@ register(
         source="theory 5, 11; landscape: Bai & Lee (2020), section 4",
         predicted="relative gap ≤ 1e-8 in every problem, without a rank parameter; weak duality never violated",
         run=run,
-        seconds=95,
+        seconds=75,
     )
 )

@@ -153,6 +153,6 @@ register(
         source="Bai & Lee (2020), section 3; exact moments: theory 2",
         predicted="slopes on log-log axes: noise −1/4, bias −1/2 (each within 0.02)",
         run=run,
-        seconds=35,
+        seconds=25,
     )
 )

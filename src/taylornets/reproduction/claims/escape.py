@@ -289,6 +289,6 @@ register(
         predicted="gradient descent does not move; gaps ≤ 1e-6, noisy SGD ≤ 2e-2; certificate of the "
         "network with slope −1/2 (within 0.1)",
         run=run,
-        seconds=110,
+        seconds=100,
     )
 )

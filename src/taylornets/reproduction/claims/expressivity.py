@@ -284,6 +284,6 @@ register(
         source="Bai & Lee (2020), section 5; constants: theory 6",
         predicted="slope −1/2 within 0.1 for every pair; norms within 3 standard errors of the formula at width 65,536",
         run=run,
-        seconds=65,
+        seconds=45,
     )
 )

@@ -249,6 +249,6 @@ register(
         source="Bai & Lee (2020), section 3 (k = 2, with a remark on general k); theory 2",
         predicted=f"slopes for k = 2, 3, 4 within {TOLERANCE} of the theory's",
         run=run,
-        seconds=55,
+        seconds=60,
     )
 )

@@ -215,6 +215,6 @@ register(
         predicted="slack ≥ 0; Lanczos eigenvalues within 1e-6 of the dense ones and none below its claimed bound; reported, "
         "but not part of the verdict: the widths with bad second-order stationary points (none at large width)",
         run=run,
-        seconds=90,
+        seconds=65,
     )
 )

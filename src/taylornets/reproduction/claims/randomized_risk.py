@@ -254,6 +254,6 @@ register(
         source="Bai & Lee (2020), section 4; closed form: theory 2 and theory 5",
         predicted="equality with enumeration to 1e-12; excess of the optimum with slope −1/2 (within 0.1)",
         run=run,
-        seconds=130,
+        seconds=110,
     )
 )

@@ -254,6 +254,6 @@ register(
         predicted=f"certified relative gaps ≤ {TARGET_GAP:g}; even or odd digits: the 95 % interval of the difference of the "
         "test errors lies above 0",
         run=run,
-        seconds=140,
+        seconds=135,
     )
 )
