@@ -50,7 +50,7 @@ class _Sizes:
 
 
 FULL_WIDTHS = tuple(2**power for power in range(6, 15))
-SIZES = {"quick": _Sizes(6, (1024, 4096), (64,)), "full": _Sizes(100, FULL_WIDTHS, FULL_WIDTHS)}
+SIZES = {"quick": _Sizes(4, (1024, 4096), (64,)), "full": _Sizes(100, FULL_WIDTHS, FULL_WIDTHS)}
 
 
 class _Found(NamedTuple):
@@ -289,6 +289,6 @@ register(
         predicted="gradient descent does not move; gaps ≤ 1e-6, noisy SGD ≤ 2e-2; certificate of the "
         "network with slope −1/2 (within 0.1)",
         run=run,
-        seconds=100,
+        seconds=140,
     )
 )
