@@ -2,12 +2,11 @@
 
 import mmap
 import os
-from importlib import metadata
+from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
 import jax
-import jaxlib
 import platformdirs
 
 # Least recently used programs are deleted beyond this size; the programs of one command take about 1 MiB.
@@ -56,7 +55,9 @@ def compile_quickly() -> None:
 
 def _known(flags: tuple[str, ...]) -> str:
     """The flags that the installed XLA has, since an unknown one would end the process."""
-    library = next(Path(jaxlib.__file__).parent.glob("libjax_common.*"), None)
+    found = util.find_spec("jaxlib")
+    folder = Path() if found is None or found.origin is None else Path(found.origin).parent
+    library = next(folder.glob("libjax_common.*"), None)
     if library is None:
         return ""
     with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
