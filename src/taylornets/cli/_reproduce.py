@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from taylornets import records
+from taylornets.cli._compiled import compile_quickly
 from taylornets.cli._progress import shown
 from taylornets.cli._root import BROKEN, DONE, INTERRUPTED
 from taylornets.records import ClaimRecord
@@ -62,6 +63,7 @@ def run(names: Sequence[str], *, profile: str, out: Path, seed: int, resume: boo
         0 if every claim held, 1 if one did not, 130 if interrupted.
     """
     screen = Console(stderr=True)
+    compile_quickly()
     try:
         with owned(out), shown(screen, silent=("report",)) as progress:
             count = _processes() if workers is None else workers

@@ -74,7 +74,7 @@ def reproduce(
         profile: `"quick"` or `"full"`.
         seed: random seed, from 0 to 2³² − 1.
         resume: whether to keep finished records of the same profile, seed, version, commit and precision.
-        workers: number of claims that run in parallel, each in its own process; with 1, in this process. The results do
+        workers: number of processes, each of which runs one claim at a time; with 1, this process runs all. The results do
             not depend on it, except for the measured times.
         progress: receives the progress of each claim by name; the final message is the verdict.
 

@@ -1,4 +1,4 @@
-"""Execution of claims: sequentially in this process, or each in its own process."""
+"""Execution of claims: sequentially in this process, or in several processes."""
 
 import multiprocessing
 import os
@@ -95,46 +95,53 @@ def run_claims(claims: Sequence[Claim], stamp: Stamp, workers: int, progress: Pr
             progress.started(claim.name)
             yield run_claim(claim, stamp, partial(progress.progressed, claim.name))
         return
-    waiting, running = list(claims), dict[Connection, _Running]()
+    waiting, idle, running = list(claims), list[_Worker](), dict[Connection, _Worker]()
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                claim = waiting.pop(0)
-                progress.started(claim.name)
-                begun = _Running(claim, stamp)
-                running[begun.connection] = begun
+                worker = idle.pop() if idle and idle[-1].process.is_alive() else _Worker(stamp)
+                progress.started(waiting[0].name)
+                worker.start(waiting.pop(0))
+                running[worker.connection] = worker
             ready = wait(list(running))
             for connection in [each for each in running if each in ready]:
-                claim = running[connection].claim
+                worker = running[connection]
                 try:
                     message = connection.recv()
                 except EOFError:
-                    ended = running.pop(connection)
-                    code, seconds = ended.end(), time.perf_counter() - ended.begin
+                    del running[connection]
+                    code, seconds = worker.end(), time.perf_counter() - worker.begin
                     how = f"signal {-code}" if code < 0 else f"exit code {code}"
-                    yield _failed(claim, stamp, seconds, f"the process ended without a result ({how})", "")
+                    yield _failed(worker.claim, stamp, seconds, f"the process ended without a result ({how})", "")
                     continue
                 if isinstance(message, ClaimRecord):
-                    running.pop(connection).end()
+                    idle.append(running.pop(connection))
                     yield message
                 else:
-                    progress.progressed(claim.name, *message)
+                    progress.progressed(worker.claim.name, *message)
     finally:
-        for begun in running.values():
-            begun.process.terminate()
-            begun.end()
+        for worker in (*idle, *running.values()):
+            worker.process.terminate()
+            worker.end()
 
 
-class _Running:
-    """A claim running in its own process, which sends `(fraction, message)` and finally its record."""
+class _Worker:
+    """A process that runs one claim after another; it sends `(fraction, message)` and finally the record of each."""
 
-    def __init__(self, claim: Claim, stamp: Stamp):
+    claim: Claim
+    begin: float
+
+    def __init__(self, stamp: Stamp):
         context = multiprocessing.get_context("spawn")  # XLA's threads do not survive a fork
-        self.claim, self.begin = claim, time.perf_counter()
-        self.connection, theirs = context.Pipe(duplex=False)
-        self.process = context.Process(target=_work, args=(claim, stamp, theirs), daemon=True)
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_work, args=(stamp, theirs), daemon=True)
         self.process.start()
         theirs.close()
+
+    def start(self, claim: Claim) -> None:
+        """Starts a claim."""
+        self.claim, self.begin = claim, time.perf_counter()
+        self.connection.send(claim)
 
     def end(self) -> int:
         """Waits for the process; returns its exit code, or the negative number of the signal that ended it."""
@@ -143,12 +150,16 @@ class _Running:
         return self.process.exitcode or 0
 
 
-def _work(claim: Claim, stamp: Stamp, connection: Connection) -> None:
-    """Entry point of the process of a claim."""
+def _work(stamp: Stamp, connection: Connection) -> None:
+    """Entry point of a process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent handles it
     threading.Thread(target=_end_with_parent, daemon=True).start()
     jax.config.update("jax_enable_x64", stamp.x64)
-    connection.send(run_claim(claim, stamp, lambda *news: connection.send(news)))
+    while True:
+        claim = connection.recv()
+        connection.send(run_claim(claim, stamp, lambda *news: connection.send(news)))
+        # Claims share few programs, which the cache on disk has; all of them together would take gigabytes.
+        jax.clear_caches()
 
 
 def _end_with_parent() -> None:

@@ -4,7 +4,7 @@ The problems were fixed before any bound was computed: four data sets of scikit-
 Features are scaled with statistics of separate examples, so that the function class does not depend on the training data.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wi
 import taylornets as tn
 from taylornets.generalization import GeneralizationCertificate, RiskCertificate
 from taylornets.learning import penalty_path
+from taylornets.records import Table
 from taylornets.reproduction.claims import ClaimContext
 
 WIDTH, STEPS = 64, 200
@@ -89,6 +90,27 @@ def compared(certified: list[Certified]) -> dict[str, dict[str, float]]:
         for item in certified
         for order in item.risks
     }  # fmt: skip
+
+
+def certificates_table(certified: list[Certified], names: Mapping[int, str]) -> Table:
+    """One row per data set and model; `names` are those of the orders."""
+    rows: list[list[Any]] = []
+    for item in certified:
+        for order, model in names.items():
+            found = item.certificates[order]
+            parts = (found.train_risk, found.complexity, found.confidence, found.margin)
+            risk, error = item.risks[order], item.risk_errors[order]
+            rows.append([item.name, item.examples, model, found.bound, item.test_errors[order], *parts, found.vacuous,
+                         risk.gibbs, risk.deterministic, error])  # fmt: skip
+    return Table(
+        "certificates",
+        "Bounds on the test error of trained classifiers (valid with probability 0.95) and the measured test errors.",
+        (
+            "data", "training examples", "model", "bound", "test error", "train risk", "complexity", "confidence", "margin",
+            "vacuous", "PAC-Bayes, randomized", "PAC-Bayes", "its test error",
+        ),
+        rows,
+    )  # fmt: skip
 
 
 def shortfall(certified: list[Certified]) -> str:

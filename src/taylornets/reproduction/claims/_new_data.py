@@ -4,6 +4,7 @@ The bounds of the trained classifiers on bundled tables are computed where these
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +16,7 @@ from taylornets.reproduction.claims import ClaimContext
 from taylornets.reproduction.claims._classifiers import DATA
 
 WIDTHS, ROWS, GROWTH = (32, 128, 512), (100, 200, 400), 0.02
-SIMULATIONS, DELTA = {"quick": 100, "full": 1000}, 0.05
+DELTA = 0.05
 _N, _D, _NOISE, _HELD = 40, 20, 0.1, 30
 
 
@@ -52,8 +53,8 @@ class NewData(NamedTuple):
         return above and covered and failed and max(bounds) - min(bounds) <= GROWTH
 
 
-def new_data(context: ClaimContext, simulations: int | None = None) -> NewData:
-    """Trains for the bound at several widths and sizes, and simulates data sets with a known risk."""
+def new_data(context: ClaimContext, widths: Sequence[int], sizes: Sequence[int], simulations: int) -> NewData:
+    """Trains for the bound at several widths and numbers of rows, the last of which is all, and simulates data sets."""
     x, y, new, labels = DATA["breast cancer"](context.seed)
 
     def bounds(width: int, rows: int, y: np.ndarray = y) -> tuple[float, float, float]:
@@ -64,14 +65,10 @@ def new_data(context: ClaimContext, simulations: int | None = None) -> NewData:
         return found.gibbs, found.deterministic, error
 
     noise = np.random.default_rng(context.seed).choice([-1.0, 1.0], len(y))
-    count = simulations or SIMULATIONS[context.profile]
-    return NewData(
-        {width: bounds(width, len(x)) for width in WIDTHS},
-        {rows: bounds(WIDTHS[0], rows) for rows in ROWS},
-        bounds(WIDTHS[0], len(x), noise)[0],
-        violations(context.seed, count),
-        count,
-    )
+    by_width = {width: bounds(width, sizes[-1]) for width in widths}
+    by_rows = {rows: bounds(widths[0], rows) for rows in sizes[:-1]} | {sizes[-1]: by_width[widths[0]]}
+    random = bounds(widths[0], sizes[-1], noise)[0]
+    return NewData(by_width, by_rows, random, violations(context.seed, simulations), simulations)
 
 
 def violations(seed: int, count: int) -> dict[str, int]:

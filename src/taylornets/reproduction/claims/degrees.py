@@ -151,6 +151,6 @@ register(
         predicted="exponents 3, 2, 1; accepted: " + ", ".join(f"[{low}, {high}]" for low, high in ACCEPTED.values())
         + f"; n* of order 1 over order 3 grows by a factor of {GROWTH:g} or more",
         run=run,
-        seconds=90,
+        seconds=95,
     )
 )  # fmt: skip

@@ -178,6 +178,6 @@ register(
         source="theory 15; Lewkowycz et al. (2020), Zhu et al. (2022), Damian et al. (2022)",
         predicted=f"order 1 diverges iff c > 2; final ηS < 2 from c = {ABOVE}; 4 − c within {REFLECTION} from c = {REFLECTED}",
         run=run,
-        seconds=35,
+        seconds=40,
     )
 )

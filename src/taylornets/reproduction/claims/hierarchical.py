@@ -179,6 +179,6 @@ register(
         source="Chen et al. (2020); theory 16",
         predicted=f"d = 12, n = 620: error at most {GOAL:g} against at least {FAILS:g} for the other two",
         run=run,
-        seconds=40,
+        seconds=35,
     )
 )  # fmt: skip

@@ -170,6 +170,6 @@ register(
         "better single "
         "model for n ≥ 10 d",
         run=run,
-        seconds=130,
+        seconds=90,
     )
 )

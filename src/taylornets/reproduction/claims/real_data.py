@@ -1,6 +1,7 @@
-"""Handwritten digits: the NTK, the certified quadratic model and the trained network on one split."""
+"""Real data: certified models of orders 1 and 2 on tables with two classes, and on ten digits with other models."""
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,32 +25,35 @@ from taylornets.reproduction.claims._digits import (
     disagreements,
     load,
 )
+from taylornets.reproduction.claims._two_classes import DIGITS, NAMES, SPLITS, WIDTH, Compared, compare, figure, table
 
 POWER, RANK = 4, 2
 PENALTIES = (6e-5, 2e-5, 6e-6, 2e-6)
 RIDGES = tuple(10.0**exponent for exponent in range(-7, -1))
 LEARNING_RATES = (1e-3, 3e-3, 1e-2)
 BATCH = 64
-TARGET_GAP, TARGET_ACCURACY = 1e-3, 0.985
+TARGET_GAP = 1e-3
 SELECTION_TOLERANCE = 2e-2  # relative gap at which validation accuracies are compared
-CONTROL_STEPS = 150
 
 
 @dataclass(frozen=True)
 class _Sizes:
-    """Width, epochs of Adam, and the maximum number of images per part of the split."""
+    """Ten digits: width, epochs of Adam, the most images per part, the most steps per penalty; tables of two classes, width."""
 
     width: int = 1024
     epochs: int = 60
     images: int | None = None
+    steps: int = 1500
+    tables: tuple[str, ...] = tuple(SPLITS)
+    units: int = WIDTH
 
 
-SIZES = {"quick": _Sizes(), "full": _Sizes()}
+SIZES = {"quick": _Sizes(width=512, epochs=20, images=250, steps=300), "full": _Sizes()}
 
 
-def holds(gap: float, accuracy: float) -> bool:
-    """Whether the quadratic model is certified and as accurate as predicted."""
-    return gap <= TARGET_GAP and accuracy >= TARGET_ACCURACY
+def holds(gaps: Iterable[float], difference: tuple[float, float]) -> bool:
+    """Whether all fits are certified and the interval of the difference to order 1 lies above 0."""
+    return max(gaps) <= TARGET_GAP and difference[0] > 0
 
 
 def _risk(outputs: Array, targets: Array) -> float:
@@ -71,19 +75,19 @@ def _ntk_ridge(split: DigitSplit) -> Trained:
 
 
 def _quadratic(
-    context: ClaimContext, split: DigitSplit, net: tn.TwoLayerNetwork
+    context: ClaimContext, split: DigitSplit, net: tn.TwoLayerNetwork, steps: int
 ) -> tuple[Trained, tn.FitResult, list[float]]:
     """Selects `λ` on a warm-started regularization path at rank one; the final certified fit on all data has rank two."""
     started = time.perf_counter()
-    context.progress(0.1, f"quadratic model, penalties {', '.join(f'{penalty:g}' for penalty in PENALTIES)}")
+    context.progress(0.45, f"quadratic model, penalties {', '.join(f'{penalty:g}' for penalty in PENALTIES)}")
     results = tn.fit_path(
-        net, split.x_train, split.t_train, PENALTIES, power=POWER, rank=1, tol=SELECTION_TOLERANCE, max_steps=1500,
+        net, split.x_train, split.t_train, PENALTIES, power=POWER, rank=1, tol=SELECTION_TOLERANCE, max_steps=steps,
         throw=False,
     )  # fmt: skip
     path = [result.w for result in results]
     scores = [split.validation_accuracy(net.term(2, w, split.x_validation)) for w in path]
     chosen = int(np.argmax(scores))
-    context.progress(0.5, f"quadratic model, penalty {PENALTIES[chosen]:g}, rank {RANK}, to a certificate")
+    context.progress(0.6, f"quadratic model, penalty {PENALTIES[chosen]:g}, rank {RANK}, to a certificate")
     # Additional copies of a unit are initialized small; they grow only if the optimum has a unit of higher rank.
     noise = jax.random.normal(context.key, (net.width, RANK - 1, split.x_all.shape[1]))
     start = jnp.concatenate([path[chosen][:, None], 0.01 * noise * jnp.std(path[chosen])], axis=1)
@@ -131,7 +135,7 @@ def _full_network(context: ClaimContext, split: DigitSplit, net: tn.TwoLayerNetw
     train = partial(jax.jit(_adam, static_argnames=("rate", "epochs")), net, context.key, epochs=epochs)
     best = (-1.0, 0, LEARNING_RATES[0])
     for i, rate in enumerate(LEARNING_RATES):
-        context.progress(0.75 + 0.06 * i, f"full network, Adam, learning rate {rate:g}")
+        context.progress(0.85 + 0.03 * i, f"full network, Adam, learning rate {rate:g}")
         outputs, _ = train(split.x_train, split.t_train, rate=rate, x_check=split.x_validation)
         scores = [split.validation_accuracy(output) for output in outputs]
         best = max(best, (max(scores), int(np.argmax(scores)), rate))
@@ -142,58 +146,77 @@ def _full_network(context: ClaimContext, split: DigitSplit, net: tn.TwoLayerNetw
     return Trained("full network", outputs[epoch], setting, risk, None, time.perf_counter() - started)
 
 
-def _control(
-    context: ClaimContext, split: DigitSplit, net: tn.TwoLayerNetwork, labels: np.ndarray, gap: float
-) -> NegativeControl:
-    shuffled = jax.random.permutation(jax.random.fold_in(context.key, 1), split.t_train)
-    result = tn.fit(
-        net, split.x_train, shuffled, penalty=PENALTIES[0], power=POWER, tol=SELECTION_TOLERANCE,
-        max_steps=CONTROL_STEPS, throw=False,
-    )  # fmt: skip
-    outputs = np.asarray(net.term(2, result.w, split.x_test))
-    accuracy = float(np.mean(np.argmax(outputs, axis=1) == labels))
+def _control(context: ClaimContext, sizes: _Sizes, gaps: Iterable[float]) -> NegativeControl:
+    context.progress(0.35, "control: shuffled labels")
+    found = compare(context, DIGITS, shuffled=True, width=sizes.units)
+    mean, interval = found.difference
+    errors = {NAMES[model]: float(wrong.mean()) for model, wrong in found.wrong.items()}
     return NegativeControl(
-        setting="the quadratic model trained on shuffled labels",
-        predicted="the labels contain no information about the images: test accuracy about 10 %",
-        measured={"test accuracy": accuracy},
-        fails=not holds(gap, accuracy),
-    )
+        setting="even or odd digits with shuffled labels",
+        predicted="the labels contain no information about the images: errors about 1/2, and a difference whose interval "
+        "includes 0 (it lies above 0 in 2.5 % of runs)",
+        measured={**{f"{name}: test error": error for name, error in errors.items()}, "difference": mean,
+                  "its interval": "{:.3f} to {:.3f}".format(*interval)},
+        fails=not holds(gaps, interval) and min(errors.values()) > 0.4,
+    )  # fmt: skip
 
 
 def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
-    """Trains the three models; the sizes default to those of the profile."""
+    """Compares models on two and on ten classes; the sizes default to those of the profile."""
     sizes = sizes or SIZES[context.profile]
+    compared: list[Compared] = []
+    for i, name in enumerate(sizes.tables):
+        context.progress(0.1 * i, f"orders 1 and 2: {name}")
+        compared.append(compare(context, name, width=sizes.units))
+    gaps = [gap for item in compared for gap in item.gaps.values()]
+    control = _control(context, sizes, gaps)
     data, split = load(context.seed, sizes.images)
     net = tn.TwoLayerNetwork.init(context.key, split.x_all.shape[1], sizes.width, CLASSES)
-    context.progress(0.0, "NTK ridge")
+    context.progress(0.4, "NTK ridge")
     ntk = _ntk_ridge(split)
-    quadratic, result, scores = _quadratic(context, split, net)
+    quadratic, result, scores = _quadratic(context, split, net, sizes.steps)
     full = _full_network(context, split, net, sizes.epochs)
     models = (ntk, quadratic, full)
     labels = data["y_test"]
     accuracy = quadratic.accuracy(labels)
     assert quadratic.gap is not None
+    difference, interval = compared[0].difference
     return Outcome(
-        measured={"test accuracy": accuracy, "certified relative gap": quadratic.gap, "seconds": quadratic.seconds},
-        interval=statistics.wilson(accuracy * len(labels), len(labels)),
-        holds=holds(quadratic.gap, accuracy),
-        control=_control(context, split, net, labels, quadratic.gap),
+        measured={
+            f"{compared[0].name}: error of order 1 minus that of {NAMES[compared[0].best]}": difference,
+            "largest certified relative gap, two classes": max(gaps),
+            "ten digits: certified relative gap": quadratic.gap,
+            "ten digits: test accuracy": accuracy,
+        },
+        interval=interval,
+        holds=holds([*gaps, quadratic.gap], interval),
+        control=control,
         detail={
+            "differences": {item.name: [item.difference[0], *item.difference[1]] for item in compared},
             "training_examples": int(split.x_all.shape[0]),
             "test_examples": len(labels),
+            "test_accuracy_interval": statistics.wilson(accuracy * len(labels), len(labels)),
+            "seconds": quadratic.seconds,
             "validation_accuracy_by_penalty": {f"{p:g}": s for p, s in zip(PENALTIES, scores, strict=True)},
             "status": result.status.name,
             "steps": result.steps,
         },
-        figures=(confusion(models, labels), disagreements(data, ntk, quadratic), _course(result)),
-        tables=(comparison(models, labels),),
+        figures=(figure(compared), confusion(models, labels), disagreements(data, ntk, quadratic), _course(result)),
+        tables=(table(compared), comparison(models, labels)),
         explanation=(
-            "Three models of the same two-layer network classify 8 by 8 images of handwritten digits, scaled to the unit "
-            "sphere, with one-hot targets and the squared loss. Ridge, penalty, learning rate and epochs were selected by "
-            "validation accuracy on a fifth of the training images; each model was then retrained on all of them.",
-            "The width and the range of penalties were fixed during development, after test accuracies on this split (seed "
-            "0) had been observed. The test accuracy may therefore be slightly optimistic; another seed gives a different "
-            "split.",
+            f"With two classes, three certified models of one network of {sizes.units} units are compared on the same test "
+            "rows: order 1, order 2, and their sum, with penalties by validation. The difference counts where it is large "
+            "enough to be seen: 1,197 images, trained on 400. Wine and breast cancer, where all models err on a few "
+            "rows, are reported alongside and are not part of the verdict. At infinite width, order 1 (a column of the "
+            "table) is about as accurate as order 2: the gain is that of order 2 at a given width. The split of "
+            "the digits was chosen on another seed.",
+            "With ten classes, three models of the same two-layer network classify 8 by 8 images of handwritten digits, "
+            "scaled to the unit sphere, with one-hot targets and the squared loss. Ridge, penalty, learning rate and epochs "
+            "were selected by validation accuracy on a fifth of the training images; each model was then retrained on all "
+            "of them.",
+            "The accuracy on ten digits is reported, but not part of the verdict: the quadratic model is about as accurate as "
+            "the NTK. The range of penalties was fixed during development, after test accuracies on this split (seed "
+            "0) had been observed, so that it may be slightly optimistic; another seed gives a different split.",
             "The certificate states that no weight matrix of any rank lowers the objective of the trained quadratic model "
             f"by more than a fraction {quadratic.gap:.1e}. No such certificate is available for the network trained by "
             "Adam.",
@@ -224,12 +247,13 @@ def _course(result: tn.FitResult) -> Figure:
 register(
     Claim(
         name="real_data",
-        title="Handwritten digits",
-        statement="On real data with ten outputs, training yields a certificate of global optimality for the quadratic model, "
-        "which classifies handwritten digits about as accurately as the NTK and the full network.",
-        source="theory 5; data: scikit-learn's digits (UCI)",
-        predicted=f"certified relative gap ≤ {TARGET_GAP:g} and test accuracy ≥ {100 * TARGET_ACCURACY:g} %",
+        title="Real data",
+        statement="On real data, with one and with ten outputs, training yields a certificate of global optimality, and the "
+        "best certified model of higher order classifies even and odd digits more accurately than order 1 of the same network.",
+        source="theory 5 and 12; data: scikit-learn's digits, wine and breast cancer (UCI)",
+        predicted=f"certified relative gaps ≤ {TARGET_GAP:g}; even or odd digits: the 95 % interval of the difference of the "
+        "test errors lies above 0",
         run=run,
-        seconds=120,
+        seconds=135,
     )
 )
