@@ -80,6 +80,7 @@ def fit(
     dates: Dates = None,
     skip_lines: SkipLines = 0,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for model and report.")] = Path("fit"),
+    no_compare: Annotated[bool, typer.Option("--no-compare", help="Train no baselines and no learning curve.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show how the table is read, and stop.")] = False,
 ) -> int:
     """Train a Taylor model on a table, certify it, and compare its score with baselines."""
@@ -89,7 +90,7 @@ def fit(
         "categorical": tuple(categorical or ()), "numeric": tuple(numeric or ()), "encoding": encoding,
         "separator": separator, "decimal": decimal, "missing": tuple(missing or ()), "dates": dates,
         "skip_lines": skip_lines, "time_limit": time_limit, "group": once("--group", group),
-        "cv": cv, "metric": metric,
+        "cv": cv, "metric": metric, "no_compare": no_compare,
     }  # fmt: skip
     return load("_fit").run_fit(load("_requests").request(data, options), dry_run=dry_run)
 

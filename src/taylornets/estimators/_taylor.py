@@ -148,7 +148,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
                     penalties = penalties[: best + 1]
                 result, steps = train(
                     training, penalties, rank=self.rank, tol=self.tol, max_iter=self.max_iter,
-                    on_check=lambda history: bar.advance(0, f"final fit, step {history.steps[-1]}"),
+                    on_check=bar.checked,
                 )  # fmt: skip
             self._keep(training, result, penalties[-1], steps)
             self._assess(shares, x, y)
