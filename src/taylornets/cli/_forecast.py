@@ -5,6 +5,7 @@ this run give the time that is left of it. The first step contains compilation, 
 learning curve have budgets, which are shares of the time of training. The report is assumed to take as long as compilation.
 """
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -96,10 +97,9 @@ class Forecast:
             training = passed + found[name]
         else:
             training = self._training or 0.0
-            found[name] = budget(training, _SHARES[name]) - passed
-            if fraction:
-                found[name] = passed * (1 - fraction) / fraction
-            found[name] = max(found[name], 0.0)
+            known = budget(training, _SHARES[name]) - passed
+            left = passed * (1 - fraction) / fraction if fraction else math.inf
+            found[name] = min(left, known) if known > 0 else left if fraction else 0.0
         if self._compared:
             found |= {part: budget(training, _SHARES[part]) for part in _LATER[name]}
         return found | {"report": self.compiling}

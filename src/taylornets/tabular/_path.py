@@ -19,7 +19,12 @@ from taylornets.tabular._metrics import Metric, check_metric, log_loss, outputs_
 from taylornets.tabular._selection import PenaltyStep, Selected, loose, part, select, spread_evenly
 from taylornets.tabular._temperature import Temperature, temperature_of
 
-_FINAL = {"tol": 1e-3, "max_iter": 1000}
+_TOL, _TOL_LARGE, _LARGE = (
+    1e-3,
+    1e-2,
+    20_000,
+)  # relative gap of final training, and with more training rows than the last
+_STEPS = 1000  # most iterations of final training
 _PATH_SHARE = 0.6  # of a time limit, for the regularization path
 _SELECTION = 0.8  # of the progress of training, with cross-validation
 _ROUND = 50  # iterations between two looks at the clock
@@ -79,7 +84,7 @@ def new_model(task: str, settings: FitSettings, penalty: float) -> Any:
     kind = TaylorClassifier if task == "classification" else TaylorRegressor
     return kind(
         order=settings.order, width=settings.width, rank=_rank(settings), penalty=penalty, random_state=settings.seed,
-        **_FINAL,
+        tol=_TOL, max_iter=_STEPS,
     )  # fmt: skip
 
 
@@ -126,9 +131,9 @@ def learn(
         model, path = new_model(task, settings, settings.penalty), ()
     share = _SELECTION if folds is not None else part(len(train[1])) if settings.penalty is None else 0.0
     tell(share, f"penalty {model.penalty:g}, final training{' with certificate' if settings.order < 3 else ''}")
-    start = time.perf_counter()
-    model.set_params(warm_start=hasattr(model, "displacement_"), rank=_rank(settings), **_FINAL)
-    with watched(_watcher(share, f"penalty {model.penalty:g}, final training", tell)):
+    start, tolerance = time.perf_counter(), _TOL_LARGE if len(train[1]) > _LARGE else _TOL
+    model.set_params(warm_start=hasattr(model, "displacement_"), rank=_rank(settings), tol=tolerance, max_iter=_STEPS)
+    with watched(_watcher(share, f"penalty {model.penalty:g}, final training", tolerance, tell)):
         quietly(lambda: _finish(model, train, begin + limit))
     model.set_params(warm_start=False)
     end = time.perf_counter()
@@ -194,7 +199,7 @@ def _scaled(model: Any, validation: Any, cv: CrossValidated | None, seed: int) -
     return found
 
 
-def _watcher(share: float, words: str, tell: Tell) -> Callable[[Any], None]:
+def _watcher(share: float, words: str, tolerance: float, tell: Tell) -> Callable[[Any], None]:
     """Follows final training: the gap falls about geometrically with the steps, from the first one to its tolerance."""
     done = 0.0
 
@@ -202,7 +207,7 @@ def _watcher(share: float, words: str, tell: Tell) -> Callable[[Any], None]:
         nonlocal done
         gaps = [gap for gap in history.relative_gap if math.isfinite(gap) and gap > 0]
         if gaps:
-            whole = math.log(max(gaps[0] / _FINAL["tol"], math.e))
+            whole = math.log(max(gaps[0] / tolerance, math.e))
             done = min(max(math.log(gaps[0] / gaps[-1]) / whole, done), 1.0)
             tell(share + (1 - share) * done, f"{words}: step {history.steps[-1]}, gap {gaps[-1]:.2g}")
 
@@ -215,8 +220,8 @@ def _finish(model: Any, train: tuple[Any, Any], deadline: float) -> None:
         model.fit(*train)
         return
     model.set_params(max_iter=_ROUND)
-    rounds = _FINAL["max_iter"] // _ROUND
-    for _ in range(int(rounds)):
+    rounds = _STEPS // _ROUND
+    for _ in range(rounds):
         model.fit(*train)
         model.set_params(warm_start=True)
         if model.status_ != "MAX_STEPS" or time.perf_counter() > deadline:
