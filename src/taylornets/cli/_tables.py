@@ -73,6 +73,10 @@ def fit(
     time_limit: Annotated[
         float | None, number("--time-limit", "SECONDS", "Best certified model within this training time.", _MODEL)
     ] = None,
+    no_compare: Annotated[
+        bool,
+        typer.Option("--no-compare", help="Train no baselines and no learning curve.", rich_help_panel=_MODEL),
+    ] = False,
     encoding: Encoding = None,
     separator: Separator = None,
     decimal: Decimal = None,
@@ -80,7 +84,6 @@ def fit(
     dates: Dates = None,
     skip_lines: SkipLines = 0,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for model and report.")] = Path("fit"),
-    no_compare: Annotated[bool, typer.Option("--no-compare", help="Train no baselines and no learning curve.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show how the table is read, and stop.")] = False,
 ) -> int:
     """Train a Taylor model on a table, certify it, and compare its score with baselines."""
