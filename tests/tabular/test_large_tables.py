@@ -4,13 +4,16 @@ import math
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from taylornets.datafiles import from_frame
 from taylornets.estimators import PENALTIES
 from taylornets.tabular import _baselines, _curve, _selection
 from taylornets.tabular._baselines import Family, compare, predicted
 from taylornets.tabular._budget import Plan, planned
 from taylornets.tabular._path import FitSettings, learn
+from taylornets.tabular._problem import pose
 from taylornets.tabular._scores import difference, interval, r_squared
 from taylornets.tabular._selection import levels, part, select, spread_evenly
 from taylornets.tabular._wording import cut
@@ -99,8 +102,9 @@ def test_every_prefix_has_every_class_and_its_share():
 
 def test_few_rows_select_and_all_rows_train(monkeypatch: pytest.MonkeyPatch):
     """The score is that of the whole path, and the certificate is that of all rows."""
-    x = RANDOM.normal(size=(600, 3))
-    y = x[:, 0] * x[:, 1] + 0.1 * RANDOM.normal(size=600)
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(600, 3))
+    y = x[:, 0] * x[:, 1] + 0.3 * generator.normal(size=600)
     data = (x[:400], y[:400]), (x[400:], y[400:]), lambda fraction, words: None
     whole = learn("regression", FitSettings(width=16), *data)
     monkeypatch.setattr(_selection, "SELECTING_ROWS", 100)
@@ -109,7 +113,7 @@ def test_few_rows_select_and_all_rows_train(monkeypatch: pytest.MonkeyPatch):
     assert {step.rows for step in some.path} == {100}
     assert len(some.model.certificate_.dual_vector) == 400
     assert float(some.model.certificate_.relative_gap) <= 1e-3
-    assert some.model.score(*data[1]) == pytest.approx(whole.model.score(*data[1]), abs=0.02)
+    assert some.model.score(*data[1]) == pytest.approx(whole.model.score(*data[1]), abs=0.05)
 
 
 def test_plans_follow_the_measured_times():
@@ -172,7 +176,7 @@ def test_a_curve_without_time_has_its_ends(monkeypatch: pytest.MonkeyPatch):
     parts = (x, x[:, 0]), (x, x[:, 0]), (x, x[:, 0])
     settings = FitSettings(width=8, penalty=1e-2)
     learned = learn("regression", settings, *parts[:2], lambda fraction, words: None)
-    problem: Any = type("Problem", (), {"task": "regression"})()
+    problem = pose(from_frame(pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": x[:, 0]})), "y", "regression", 0)
     given = (problem, settings, learned, "ridge 0.1", parts, lambda fraction, words: None)
     assert _curve.learning_curve(*given, seconds=0.0)[0] == [10, 80]
     sizes, curves = _curve.learning_curve(*given)
