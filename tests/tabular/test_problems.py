@@ -166,7 +166,13 @@ def test_a_time_limit_ends_the_path_and_keeps_the_best_model(limit: float):
     y = x[:, 0] * x[:, 1]
     settings = FitSettings(width=8, time_limit=limit)
     found = learn("regression", settings, (x[:40], y[:40]), (x[40:], y[40:]), lambda fraction, message: None)
-    assert len(found.path) == (1 if limit < 1 else len(PENALTIES))
+    if limit < 1:
+        assert (len(found.path), found.ended) == (1, "limit")
+    else:
+        keys = [step.rank_key for step in found.path]
+        assert found.ended == "worse"
+        assert max(keys) == keys[-3]
+        assert len(keys) < len(PENALTIES)
     certificate = found.model.certificate_
     assert certificate.primal >= certificate.dual
     assert found.model.penalty_ == max(found.path, key=lambda step: step.rank_key).penalty

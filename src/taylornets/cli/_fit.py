@@ -20,7 +20,6 @@ from taylornets.records.folders import owned
 from taylornets.report import write_report
 from taylornets.tabular import (
     FitRequest,
-    TableProblem,
     certify,
     check_out,
     compare_runs,
@@ -52,13 +51,9 @@ def run_fit(request: FitRequest, dry_run: bool = False) -> int:
         try:
             # An invalid request is rejected during the stage `reading`, with a message on standard error.
             with shown(screen, transient=True, silent=("reading",)) as progress:
-                forecast = Forecast(progress, lambda text: screen.print(Text(text)), request.settings.time_limit)
-
-                def posed(problem: TableProblem) -> None:
-                    show(screen, problem)
-                    forecast.posed(problem)
-
-                fitted = fit(request, forecast, saved.append, posed)
+                limit, compared = request.settings.time_limit, not request.no_compare
+                forecast = Forecast(progress, lambda text: screen.print(Text(text)), limit, compared)
+                fitted = fit(request, forecast, saved.append, lambda problem: show(screen, problem))
                 report = write_report(fitted.folder, progress)
         except KeyboardInterrupt:
             kept = f"The model was saved to {saved[0]}, but no report was written." if saved else "Nothing was written."

@@ -19,7 +19,6 @@ class Listed(TyperCommand):
         console = Console(highlight=False)
         pieces = [piece.strip("{}") for piece in self.collect_usage_pieces(ctx)]
         console.print(Text(" ".join(["Usage:", ctx.command_path, *pieces]), style="bold"))
-        console.print()
         console.print(Text(" ".join((self.help or "").split())))
         rows = [(self._group(one), *_described(one, ctx)) for one in self.get_params(ctx) if not _hidden(one)]
         width = min(max(len(left) for _, left, _ in rows), max(console.width - 40, 20))

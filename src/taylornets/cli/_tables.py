@@ -73,6 +73,10 @@ def fit(
     time_limit: Annotated[
         float | None, number("--time-limit", "SECONDS", "Best certified model within this training time.", _MODEL)
     ] = None,
+    no_compare: Annotated[
+        bool,
+        typer.Option("--no-compare", help="Train no baselines and no learning curve.", rich_help_panel=_MODEL),
+    ] = False,
     encoding: Encoding = None,
     separator: Separator = None,
     decimal: Decimal = None,
@@ -89,7 +93,7 @@ def fit(
         "categorical": tuple(categorical or ()), "numeric": tuple(numeric or ()), "encoding": encoding,
         "separator": separator, "decimal": decimal, "missing": tuple(missing or ()), "dates": dates,
         "skip_lines": skip_lines, "time_limit": time_limit, "group": once("--group", group),
-        "cv": cv, "metric": metric,
+        "cv": cv, "metric": metric, "no_compare": no_compare,
     }  # fmt: skip
     return load("_fit").run_fit(load("_requests").request(data, options), dry_run=dry_run)
 

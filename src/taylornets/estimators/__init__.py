@@ -16,6 +16,7 @@ from taylornets.estimators._classifier import TaylorClassifier as TaylorClassifi
 from taylornets.estimators._ntk_estimators import NTKClassifier as NTKClassifier
 from taylornets.estimators._ntk_estimators import NTKRegressor as NTKRegressor
 from taylornets.estimators._parameters import PENALTIES as PENALTIES
+from taylornets.estimators._progress import watched as watched
 from taylornets.estimators._regressor import TaylorRegressor as TaylorRegressor
 from taylornets.estimators._saving import load as load
 from taylornets.estimators._saving import save as save

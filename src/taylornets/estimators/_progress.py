@@ -1,10 +1,29 @@
 """An optional progress bar for long fits."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+_WATCHER: ContextVar[Callable[[Any], None] | None] = ContextVar("watcher", default=None)
+
+
+@contextmanager
+def watched(watcher: Callable[[Any], None]) -> Generator[None]:
+    """Calls a function with the history of steps and gaps, at every check of the final fit of an estimator in the block.
+
+    Args:
+        watcher: receives a `FitHistory`.
+    """
+    token = _WATCHER.set(watcher)
+    try:
+        yield
+    finally:
+        _WATCHER.reset(token)
 
 
 class Bar(AbstractContextManager["Bar"]):
@@ -35,3 +54,10 @@ class Bar(AbstractContextManager["Bar"]):
     def advance(self, amount: float, message: str) -> None:
         """Advances the bar."""
         self._progress.update(self._task, advance=amount, description=message)
+
+    def checked(self, history: Any) -> None:
+        """Receives the history of the final fit."""
+        self.advance(0, f"final fit, step {history.steps[-1]}")
+        watcher = _WATCHER.get()
+        if watcher is not None:
+            watcher(history)

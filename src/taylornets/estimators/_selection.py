@@ -1,5 +1,10 @@
-"""Cross-validation of the penalty: the regularization path on every fold, scored on the held-out rows."""
+"""Cross-validation of the penalty: the regularization path on every fold, scored on the held-out rows.
 
+The folds advance together, from strong to weak penalties, and the path ends after two penalties in succession that are worse
+than the best one: weak penalties take most of the time.
+"""
+
+from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -12,6 +17,8 @@ from taylornets.estimators._entry import precision_of
 from taylornets.estimators._progress import Bar
 from taylornets.estimators._solve import held_out, walk
 from taylornets.objectives import Objective
+
+_PATIENCE = 2
 
 
 def fold_count(wanted: int, examples: int) -> int:
@@ -34,21 +41,39 @@ def select(
     max_iter: int,
     n_jobs: int | None,
     bar: Bar,
+    order: int,
 ) -> list[list[float]]:
-    """Returns held-out errors and risks, averaged over the folds: one pair per penalty."""
+    """Returns held-out errors and risks, averaged over the folds: one pair per penalty, up to the end of the path.
+
+    `order` is 1 if errors come first in the comparison of penalties, and -1 if risks do.
+    """
     rows, dtype = risk.count, problem.x.dtype
 
-    def run(held: Any) -> tuple[float, np.ndarray]:
-        with precision_of(dtype):
-            left = filled(np.where(fold == held, 0, problem.weight), rows)
-            out = filled(np.where(fold == held, problem.weight, 0), rows)
-            found: list[tuple[float, float]] = []
-            for result in walk(risk.with_weights(left), start, penalties, max_iter):
-                found.append(held_out(risk, result, out, labels))
-                bar.advance(1, f"fold {held + 1}, penalty {penalties[len(found) - 1]:g}")
-            return out.sum(), np.asarray(found)
+    def run(held: Any) -> Iterator[tuple[float, float]]:
+        left = filled(np.where(fold == held, 0, problem.weight), rows)
+        results = walk(risk.with_weights(left), start, penalties, max_iter)
+        return (held_out(risk, result, weights[held], labels) for result in results)
 
-    runs = cast(Any, Parallel(n_jobs=n_jobs, prefer="threads")(delayed(run)(i) for i in np.unique(fold)))
-    scores = np.average([scores for _, scores in runs], axis=0, weights=[weight for weight, _ in runs])
-    # A diverged run has no valid score.
-    return np.where(np.isfinite(scores), scores, 1e300).tolist()
+    def advance(held: Any, penalty: float) -> tuple[float, float]:
+        with precision_of(dtype):
+            found = next(paths[held])
+        bar.advance(1, f"fold {held + 1}, penalty {penalty:g}")
+        return found
+
+    weights = {held: filled(np.where(fold == held, problem.weight, 0), rows) for held in np.unique(fold)}
+    with precision_of(dtype):
+        paths = {held: run(held) for held in weights}
+    sizes, scores = [out.sum() for out in weights.values()], list[list[float]]()
+    for penalty in penalties:
+        found = cast(Any, Parallel(n_jobs=n_jobs, prefer="threads")(delayed(advance)(held, penalty) for held in paths))
+        mean = np.average(found, axis=0, weights=sizes)
+        scores.append(np.where(np.isfinite(mean), mean, 1e300).tolist())  # a diverged run has no valid score
+        if _ended(scores, order):
+            break
+    return scores
+
+
+def _ended(scores: list[list[float]], order: int) -> bool:
+    """Whether the last penalties are worse than the best one; a best first penalty, which gives the mean, ends nothing."""
+    best = min(range(len(scores)), key=lambda place: scores[place][::order])
+    return 0 < best <= len(scores) - 1 - _PATIENCE

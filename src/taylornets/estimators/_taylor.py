@@ -142,18 +142,18 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
             scores = None
             with Bar((len(penalties) * self.folds if choosing else 0) + 1, bool(self.verbose)) as bar:
                 if choosing:
-                    scores = self._scores(training, penalties, bar)
                     order = -1 if losses.get(training.settings.loss).probabilistic else 1  # likelihood first
-                    best = min(range(len(penalties)), key=lambda i: scores[i][::order])
+                    scores = self._scores(training, penalties, bar, order)
+                    best = min(range(len(scores)), key=lambda i: scores[i][::order])
                     penalties = penalties[: best + 1]
                 result, steps = train(
                     training, penalties, rank=self.rank, tol=self.tol, max_iter=self.max_iter,
-                    on_check=lambda history: bar.advance(0, f"final fit, step {history.steps[-1]}"),
+                    on_check=bar.checked,
                 )  # fmt: skip
             self._keep(training, result, penalties[-1], steps)
             self._assess(shares, x, y)
         if scores is not None:
-            self.path_ = {"penalties": list(path_of(self)), "scores": scores}
+            self.path_ = {"penalties": list(path_of(self))[: len(scores)], "scores": scores}
         if result.status is Status.MAX_STEPS:
             warnings.warn(
                 f"{type(self).__name__} stopped at max_iter={self.max_iter} before tol={self.tol:g}; raise one of them. "
@@ -274,13 +274,13 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         self.history_ = history_of(result.history)
         forget(self)
 
-    def _scores(self, training: Training, penalties: tuple[float, ...], bar: Bar) -> list[list[float]]:
+    def _scores(self, training: Training, penalties: tuple[float, ...], bar: Bar, order: int) -> list[list[float]]:
         """Returns cross-validated errors and risks, one pair per penalty."""
         problem, labels = training.problem, self._labels(training.problem.y)
         count = fold_count(self.folds, len(problem.x))
         return select(training.risk, problem, training.start, penalties, labels,
                       fold=folds_of(problem, count, training.generator, labels),
-                      max_iter=self.max_iter, n_jobs=self.n_jobs, bar=bar)  # fmt: skip
+                      max_iter=self.max_iter, n_jobs=self.n_jobs, bar=bar, order=order)  # fmt: skip
 
     @property
     def _settings(self) -> TaylorSettings:

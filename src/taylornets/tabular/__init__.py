@@ -5,6 +5,9 @@ path, saves the model, compares it with baselines on the same rows, and saves th
 `taylornets.report` builds the page.
 """
 
+from taylornets.tabular._budget import COMPARING as COMPARING
+from taylornets.tabular._budget import CURVE as CURVE
+from taylornets.tabular._budget import budget as budget
 from taylornets.tabular._compare import Comparison as Comparison
 from taylornets.tabular._compare import compare_runs as compare_runs
 from taylornets.tabular._export import export as export
@@ -13,7 +16,6 @@ from taylornets.tabular._model_file import Proof as Proof
 from taylornets.tabular._model_file import certify as certify
 from taylornets.tabular._model_file import predict as predict
 from taylornets.tabular._model_table import MODEL as MODEL
-from taylornets.tabular._path import SELECTION as SELECTION
 from taylornets.tabular._path import FitSettings as FitSettings
 from taylornets.tabular._problem import TableProblem as TableProblem
 from taylornets.tabular._run import FitRequest as FitRequest

@@ -1,5 +1,10 @@
-"""Baselines: trained on the same preprocessed rows and split, with hyperparameters selected on the same validation rows."""
+"""Baselines: trained on the same preprocessed rows and split, with hyperparameters selected on the same validation rows.
 
+With more than 2,000 training rows, the baselines together have a budget of seconds. A family whose search would exceed its
+share selects its hyperparameters on fewer rows, and may be trained on fewer; `taylornets.tabular._budget` predicts the times.
+"""
+
+import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -21,7 +26,9 @@ from sklearn.svm import SVC, SVR
 
 from taylornets.estimators import NTKClassifier, NTKRegressor
 from taylornets.records.progress import Tell
+from taylornets.tabular._budget import Plan, planned
 from taylornets.tabular._folds import Fold
+from taylornets.tabular._selection import spread_evenly
 
 KERNEL_ROWS = 4000  # maximum number of training rows for methods with quadratic cost
 _RIDGES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
@@ -32,6 +39,8 @@ _LEAVES = (1, 5)
 _TREES = 300
 _LEAF_NODES = (7, 31)
 _ROUNDS = 100
+_JUDGED = 10_000  # validation rows that score a candidate
+_BLOCK = 4096  # rows predicted at a time, since kernels take memory for all pairs
 
 
 class KernelRidgeClassifier(ClassifierMixin, BaseEstimator):
@@ -99,6 +108,8 @@ class Result:
         validation: score on the validation rows.
         fit_seconds: training time of the selected candidate.
         seconds: time for all candidates.
+        searched: number of training rows that selected the hyperparameters.
+        available: number of training rows for both, but for the budget.
     """
 
     name: str
@@ -109,6 +120,8 @@ class Result:
     validation: float
     fit_seconds: float
     seconds: float
+    searched: int = 0
+    available: int = 0
 
 
 def families(task: str, seed: int) -> tuple[Family, ...]:
@@ -166,6 +179,7 @@ def compare(
     score: Callable[[Any, Any], float],
     tell: Tell,
     folds: Sequence[Fold] | None = None,
+    seconds: float = math.inf,
 ) -> list[Result]:
     """Trains every candidate of every family and selects the best one on the validation rows, or by the mean over folds.
 
@@ -176,35 +190,96 @@ def compare(
         score: function of targets and predictions; larger is better.
         tell: called as `tell(fraction, message)`.
         folds: places of the training rows that train and that are held out, instead of the validation rows.
+        seconds: budget; time that a family leaves is divided among the later ones.
 
     Returns:
         One result per family.
     """
-    (x, y), (x_validation, y_validation), (x_test, _) = parts
-    few = np.sort(np.random.default_rng(seed).permutation(len(x))[:KERNEL_ROWS])
+    (x, y), (x_validation, y_validation), test = parts
+    order = spread_evenly(y if task == "classification" else None, len(y), seed)
+    judged = (x_validation[:_JUDGED], y_validation[:_JUDGED])
     results: list[Result] = []
-    every = families(task, seed)
+    every, end = families(task, seed), time.perf_counter() + seconds
     for index, family in enumerate(every):
-        rows = few if family.square and len(few) < len(x) else np.arange(len(x))
-        begin, best = time.perf_counter(), None
-        for place, (setting, make) in enumerate(family.candidates):
-            tell((index + place / len(family.candidates)) / len(every), f"{family.name}, {setting}")
-            start = time.perf_counter()
-            model = _fitted(make, x[rows], y[rows])
-            taken = time.perf_counter() - start
-            found = (
-                score(y_validation, model.predict(x_validation))
-                if folds is None
-                else _held_score(make, x, y, folds, rows, score)
-            )
-            if best is None or found > best[0]:
-                best = (found, setting, model, taken)
-        assert best is not None
-        found, setting, model, taken = best
-        train = score(y[rows], model.predict(x[rows]))
-        total = time.perf_counter() - begin
-        results.append(Result(family.name, setting, len(rows), model.predict(x_test), train, found, taken, total))
+        own = order[: KERNEL_ROWS if family.square else len(y)]
+        share = (end - time.perf_counter()) / (len(every) - index)
+
+        def said(place: int, words: str, index: int = index, family: Family = family) -> None:
+            tell((index + place / len(family.candidates)) / len(every), f"{family.name}, {words}")
+
+        began = time.perf_counter()
+        plan = _plan(family, (x, y), own, (share, len(test[1]), 1 if folds is None else 1 + len(folds)), said)
+        found = _searched(family, (x, y), own, plan, score, (judged, folds), said)
+        results.append(_result(family, (x, y), (own, plan), score, (test[0], found, began)))
     return results
+
+
+def _plan(
+    family: Family, data: tuple[Any, Any], order: np.ndarray, limits: tuple[float, int, int],
+    said: Callable[[int, str], None],
+) -> Plan:  # fmt: skip
+    """Measures the first and the last candidate on few rows, and returns how many rows the search and training may have."""
+    x, y = data
+
+    def timed(rows: int) -> tuple[float, float]:
+        some, spent = order[:rows], np.zeros(2)
+        ends = dict((family.candidates[0], family.candidates[-1]))
+        for setting, make in ends.items():
+            said(0, f"{setting}, {rows:,} rows")
+            start = time.perf_counter()
+            model = _fitted(make, x[some], y[some])
+            fitted = time.perf_counter()
+            model.predict(x[some])
+            spent += (fitted - start, time.perf_counter() - fitted)
+        return float(spent[0]) / len(ends), float(spent[1]) / len(ends)
+
+    seconds, tests, fits = limits
+    return planned(len(order), timed, seconds, fits * len(family.candidates), tests, family.square)
+
+
+def _searched(
+    family: Family, data: tuple[Any, Any], order: np.ndarray, plan: Plan, score: Callable[[Any, Any], float],
+    judges: tuple[tuple[Any, Any], Sequence[Fold] | None], said: Callable[[int, str], None],
+) -> tuple[float, str, Callable[[], Any], Any, float]:  # fmt: skip
+    """Returns the best candidate: its score, setting, constructor, the fitted model, and its time."""
+    (x, y), rows, best = data, np.sort(order[: plan.searched]), None
+    (x_judged, y_judged), folds = judges
+    for place, (setting, make) in enumerate(family.candidates):
+        said(place, setting)
+        start = time.perf_counter()
+        model = _fitted(make, x[rows], y[rows])
+        taken = time.perf_counter() - start
+        found = (
+            score(y_judged, predicted(model, x_judged))
+            if folds is None
+            else _held_score(make, x, y, folds, rows, score)
+        )
+        if best is None or found > best[0]:
+            best = (found, setting, make, model, taken)
+    assert best is not None
+    return best
+
+
+def _result(
+    family: Family, data: tuple[Any, Any], rows: tuple[np.ndarray, Plan], score: Callable[[Any, Any], float],
+    found: tuple[Any, tuple[float, str, Callable[[], Any], Any, float], float],
+) -> Result:  # fmt: skip
+    """Trains the selected candidate on more rows, if the search had fewer, and predicts the test rows."""
+    (x, y), (order, plan), (x_test, (held, setting, make, model, taken), began) = data, rows, found
+    own = np.sort(order[: plan.trained])
+    if plan.trained > plan.searched:
+        start = time.perf_counter()
+        model = _fitted(make, x[own], y[own])
+        taken = time.perf_counter() - start
+    some = own[:: -(-len(own) // _JUDGED)]
+    train, tested = score(y[some], predicted(model, x[some])), predicted(model, x_test)
+    total = time.perf_counter() - began
+    return Result(family.name, setting, plan.trained, tested, train, held, taken, total, plan.searched, len(order))
+
+
+def predicted(model: Any, x: Any) -> np.ndarray:
+    """Predicts in blocks of rows."""
+    return np.concatenate([model.predict(x[start : start + _BLOCK]) for start in range(0, len(x), _BLOCK)])
 
 
 def _fitted(make: Callable[[], Any], x: Any, y: Any) -> Any:
@@ -219,6 +294,6 @@ def _held_score(
     """The mean score of a candidate on held-out folds, trained on those of the rows that are not held out."""
     found: list[float] = []
     for some, held in folds:
-        few = np.intersect1d(some, rows)
-        found.append(score(y[held], _fitted(make, x[few], y[few]).predict(x[held])))
+        few, judged = np.intersect1d(some, rows), held[:_JUDGED]
+        found.append(score(y[judged], predicted(_fitted(make, x[few], y[few]), x[judged])))
     return float(np.mean(found))

@@ -7,8 +7,8 @@ import numpy as np
 
 from taylornets import statistics
 from taylornets.records import Figure, Heatmap, Plot, Series, literal
-from taylornets.tabular._path import PenaltyStep
 from taylornets.tabular._scores import name_of
+from taylornets.tabular._selection import PenaltyStep
 
 _POINTS = 1000
 _MOST_CONFUSED = 20

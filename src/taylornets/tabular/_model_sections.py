@@ -12,6 +12,7 @@ from taylornets.tabular._findings import FitFindings
 from taylornets.tabular._metrics import log_loss, outputs_of
 from taylornets.tabular._path import Learned
 from taylornets.tabular._scores import name_of
+from taylornets.tabular._selection import LIMIT, WORSE
 
 _WORST = 12
 
@@ -24,7 +25,6 @@ def errors_section(findings: FitFindings, predictions: np.ndarray, x: np.ndarray
         return int(places[problem.split.test[i]]) + 1
 
     paragraphs: list[str] = []
-    curve = figures.learning_curve(problem.task, findings.sizes, findings.curves, len(y))
     if problem.task == "classification":
         outputs = outputs_of(model, x)
         figure, error, ends = figures.calibration([str(name) for name in model.classes_], outputs.probabilities, y)
@@ -55,6 +55,9 @@ def errors_section(findings: FitFindings, predictions: np.ndarray, x: np.ndarray
             "header.", ("row", "true", "predicted"), lines,
         )  # fmt: skip
     tables = (table,) if lines else ()
+    if not findings.sizes:
+        return Section("errors", "Errors", paragraphs, facts, (figure,), tables)
+    curve = figures.learning_curve(problem.task, findings.sizes, findings.curves, len(y))
     return Section("errors", "Errors and learning curve", paragraphs, facts, (figure, curve), tables)
 
 
@@ -87,9 +90,9 @@ def model_section(findings: FitFindings, found: dict[str, float]) -> Section:
     path = Table(
         "penalty",
         "The regularization path, from strong to weak; each fit is warm-started from the previous one.",
-        ("penalty", f"{name_of(task)}, training", held_name(learned), *extra),
+        ("penalty", "training rows", f"{name_of(task)}, training", held_name(learned), *extra),
         [
-            (step.penalty, step.train, step.validation, *((metric.shown(step.rank_key[0]),) if metric else ()))
+            (step.penalty, step.rows, step.train, step.validation, *((metric.shown(step.rank_key[0]),) if metric else ()))
             for step in learned.path
         ],
     )  # fmt: skip
@@ -124,5 +127,21 @@ def _choice(findings: FitFindings) -> str:
     chosen, ends = float(learned.model.penalty_), (learned.path[0].penalty, learned.path[-1].penalty)
     hint = {ends[0]: " A stronger penalty", ends[1]: " A weaker penalty"}.get(chosen, "")
     hint += ", outside the path, may give a better score." if hint else ""
-    early = " The time limit ended the path early." if len(learned.path) < len(PENALTIES) else ""
-    return f"The penalty was selected on the {findings.selection}{by}.{early}{hint}"
+    ended = LIMIT if learned.cv is not None and len(learned.path) < len(PENALTIES) else learned.ended
+    early = {
+        LIMIT: " The time limit ended the path early.",
+        WORSE: " The path ended after two penalties in succession that were worse than the best one.",
+    }.get(ended or "", "")
+    return f"The penalty was selected on the {findings.selection}{by}.{some_rows(findings)}{early}{hint}"
+
+
+def some_rows(findings: FitFindings) -> str:
+    """States that a part of the training rows selected the penalty; empty if all did."""
+    path, rows = findings.learned.path, len(findings.problem.split.train)
+    most = max((step.rows for step in path), default=rows)
+    if findings.learned.cv is not None or most >= rows:
+        return ""
+    return (
+        f" To save time, the path was trained on {most:,} of the {rows:,} training rows; the final training used all of "
+        "them and started from there."
+    )

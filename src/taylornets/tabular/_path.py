@@ -1,6 +1,5 @@
 """Training of the Taylor model: along a regularization path, then to a certificate at the selected penalty."""
 
-import copy
 import math
 import time
 import warnings
@@ -12,17 +11,22 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from taylornets import losses
-from taylornets.estimators import PENALTIES, TaylorClassifier, TaylorRegressor
+from taylornets.estimators import PENALTIES, TaylorClassifier, TaylorRegressor, watched
 from taylornets.records.progress import Tell
 from taylornets.tabular._cross_validation import CrossValidated, walk
 from taylornets.tabular._folds import Fold
 from taylornets.tabular._metrics import Metric, check_metric, log_loss, outputs_of
+from taylornets.tabular._selection import PenaltyStep, Selected, loose, part, select, spread_evenly
 from taylornets.tabular._temperature import Temperature, temperature_of
 
-_PATH = {"tol": 1e-2, "max_iter": 100}
-_FINAL = {"tol": 1e-3, "max_iter": 1000}
+_TOL, _TOL_LARGE, _LARGE = (
+    1e-3,
+    1e-2,
+    20_000,
+)  # relative gap of final training, and with more training rows than the last
+_STEPS = 1000  # most iterations of final training
 _PATH_SHARE = 0.6  # of a time limit, for the regularization path
-SELECTION = 0.8  # of the progress of training
+_SELECTION = 0.8  # of the progress of training, with cross-validation
 _ROUND = 50  # iterations between two looks at the clock
 
 
@@ -53,23 +57,6 @@ class FitSettings:
 
 
 @dataclass(frozen=True)
-class PenaltyStep:
-    """One penalty of the regularization path.
-
-    Args:
-        penalty: `λ`.
-        train: score on the training rows.
-        validation: score on the validation rows, or its mean over the held-out folds.
-        rank_key: selection criterion; larger is better.
-    """
-
-    penalty: float
-    train: float
-    validation: float
-    rank_key: tuple[float, float]
-
-
-@dataclass(frozen=True)
 class Learned:
     """A trained model with its regularization path.
 
@@ -80,6 +67,7 @@ class Learned:
         seconds: total training time.
         cv: scores of the folds, or None without cross-validation.
         temperature: scaling of the probabilities, stored with the model; None for regression.
+        ended: why the path ended, see `Selected`; None if the penalty was given, or with cross-validation.
     """
 
     model: Any
@@ -88,16 +76,21 @@ class Learned:
     seconds: float
     cv: CrossValidated | None = None
     temperature: Temperature | None = None
+    ended: str | None = None
 
 
 def new_model(task: str, settings: FitSettings, penalty: float) -> Any:
     """Creates an unfitted estimator."""
     kind = TaylorClassifier if task == "classification" else TaylorRegressor
-    rank = "auto" if settings.rank is None else settings.rank
     return kind(
-        order=settings.order, width=settings.width, rank=rank, penalty=penalty, random_state=settings.seed,
-        **_FINAL,
+        order=settings.order, width=settings.width, rank=_rank(settings), penalty=penalty, random_state=settings.seed,
+        tol=_TOL, max_iter=_STEPS,
     )  # fmt: skip
+
+
+def _rank(settings: FitSettings) -> Any:
+    """The rank of the estimator."""
+    return "auto" if settings.rank is None else settings.rank
 
 
 def quietly(call: Callable[[], Any]) -> Any:
@@ -128,42 +121,39 @@ def learn(
     limit = math.inf if settings.time_limit is None else settings.time_limit
     metric = check_metric(settings.metric, task)
     cv: CrossValidated | None = None
+    ended: str | None = None
     if folds is not None:
         model, path, cv = _cross_validated(task, settings, train, folds, metric, tell)
     elif settings.penalty is None:
-        model, path = _selected(task, settings, train, validation, metric, tell)
+        found = _selected(task, settings, train, validation, metric, tell)
+        model, path, ended = found.model, found.path, found.ended
     else:
         model, path = new_model(task, settings, settings.penalty), ()
-    tell(SELECTION, f"penalty {model.penalty:g}, final training{' with certificate' if settings.order < 3 else ''}")
-    start = time.perf_counter()
-    quietly(lambda: _finish(model, train, begin + limit))
+    share = _SELECTION if folds is not None else part(len(train[1])) if settings.penalty is None else 0.0
+    tell(share, f"penalty {model.penalty:g}, final training{' with certificate' if settings.order < 3 else ''}")
+    start, tolerance = time.perf_counter(), _TOL_LARGE if len(train[1]) > _LARGE else _TOL
+    model.set_params(warm_start=hasattr(model, "displacement_"), rank=_rank(settings), tol=tolerance, max_iter=_STEPS)
+    with watched(_watcher(share, f"penalty {model.penalty:g}, final training", tolerance, tell)):
+        quietly(lambda: _finish(model, train, begin + limit))
     model.set_params(warm_start=False)
     end = time.perf_counter()
     temperature = None if task == "regression" else _scaled(model, validation, cv, settings.seed)
-    return Learned(model, path, end - start, end - begin, cv, temperature)
+    return Learned(model, path, end - start, end - begin, cv, temperature, ended)
 
 
 def _selected(
     task: str, settings: FitSettings, train: Any, validation: Any, metric: Metric | None, tell: Tell
-) -> tuple[Any, tuple[PenaltyStep, ...]]:
-    """Walks along the path and returns the model of the best penalty on the validation rows."""
-    begin = time.perf_counter()
+) -> Selected:
+    """Selects the penalty on the validation rows."""
     limit = math.inf if settings.time_limit is None else _PATH_SHARE * settings.time_limit
-    path: list[PenaltyStep] = []
-    model = new_model(task, settings, PENALTIES[0])
-    best: Any = None
-    fitted = model.set_params(**_PATH).fit_path(*train, PENALTIES)
-    for index, penalty in enumerate(PENALTIES):
-        tell(SELECTION * index / len(PENALTIES), f"penalty {penalty:g}")
-        next(fitted)
-        key = _rank_key(task, model, validation, metric)
-        step = PenaltyStep(penalty, model.score(*train), model.score(*validation), key)
-        if best is None or step.rank_key > max(other.rank_key for other in path):
-            best = copy.deepcopy(model.set_params(penalty=penalty))
-        path.append(step)
-        if time.perf_counter() - begin > limit:
-            break
-    return best.set_params(warm_start=True, **_FINAL), tuple(path)
+    order = spread_evenly(train[1] if task == "classification" else None, len(train[1]), settings.seed)
+    return quietly(
+        lambda: select(
+            new_model(task, settings, 1.0).set_params(**loose(settings.rank)), train, validation,
+            lambda model, rows: _rank_key(task, model, rows, metric), order,
+            lambda done, words: tell(part(len(train[1])) * done, words), limit,
+        )
+    )  # fmt: skip
 
 
 def _cross_validated(
@@ -173,23 +163,29 @@ def _cross_validated(
     penalties = PENALTIES if settings.penalty is None else (settings.penalty,)
 
     def new() -> Any:
-        return new_model(task, settings, penalties[0]).set_params(**_PATH)
+        return new_model(task, settings, penalties[0]).set_params(**loose(settings.rank))
 
     def judge(model: Any, rows: Any) -> tuple[tuple[float, float], float, float]:
         key, score = _rank_key(task, model, rows, metric), model.score(*rows)
         return key, score, score if metric is None else metric.shown(key[0])
 
     limit = math.inf if settings.time_limit is None else _PATH_SHARE * settings.time_limit
-    found = walk(new, train, folds, penalties, judge, lambda part, what: tell(SELECTION * part, what), limit)
+    found = walk(new, train, folds, penalties, judge, lambda done, what: tell(_SELECTION * done, what), limit)
     means = found.keys.mean(axis=0)
     path = tuple(
-        PenaltyStep(penalty, float(found.train[i]), float(found.held[i]), (float(means[i, 0]), float(means[i, 1])))
+        PenaltyStep(
+            penalty,
+            float(found.train[i]),
+            float(found.held[i]),
+            (float(means[i, 0]), float(means[i, 1])),
+            len(train[1]),
+        )
         for i, penalty in enumerate(found.penalties)
     )
     model = new()
     for _ in model.fit_path(*train, penalties[: found.best + 1]):
         pass
-    model.set_params(penalty=penalties[found.best], warm_start=True, **_FINAL)
+    model.set_params(penalty=penalties[found.best])
     return model, path if settings.penalty is None else (), found.result
 
 
@@ -203,14 +199,29 @@ def _scaled(model: Any, validation: Any, cv: CrossValidated | None, seed: int) -
     return found
 
 
+def _watcher(share: float, words: str, tolerance: float, tell: Tell) -> Callable[[Any], None]:
+    """Follows final training: the gap falls about geometrically with the steps, from the first one to its tolerance."""
+    done = 0.0
+
+    def checked(history: Any) -> None:
+        nonlocal done
+        gaps = [gap for gap in history.relative_gap if math.isfinite(gap) and gap > 0]
+        if gaps:
+            whole = math.log(max(gaps[0] / tolerance, math.e))
+            done = min(max(math.log(gaps[0] / gaps[-1]) / whole, done), 1.0)
+            tell(share + (1 - share) * done, f"{words}: step {history.steps[-1]}, gap {gaps[-1]:.2g}")
+
+    return checked
+
+
 def _finish(model: Any, train: tuple[Any, Any], deadline: float) -> None:
     """Trains to the certificate; with a deadline, in rounds that continue from each other until it has passed."""
     if math.isinf(deadline):
         model.fit(*train)
         return
     model.set_params(max_iter=_ROUND)
-    rounds = _FINAL["max_iter"] // _ROUND
-    for _ in range(int(rounds)):
+    rounds = _STEPS // _ROUND
+    for _ in range(rounds):
         model.fit(*train)
         model.set_params(warm_start=True)
         if model.status_ != "MAX_STEPS" or time.perf_counter() > deadline:

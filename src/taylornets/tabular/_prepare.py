@@ -14,6 +14,7 @@ from taylornets.tabular._problem import TableProblem
 MISSING = "(missing)"
 MOST_CATEGORIES = 50  # per column; rarer categories are merged
 _MOST_FEATURES = 10_000
+_SINGLE = 4_000_000  # numbers, above which features are in single precision
 
 
 def preparation(problem: TableProblem) -> ColumnTransformer:
@@ -39,6 +40,8 @@ def preparation(problem: TableProblem) -> ColumnTransformer:
 def prepared(problem: TableProblem) -> tuple[ColumnTransformer, np.ndarray]:
     """Fits the preprocessing on the training rows and transforms all rows, shape `(rows, features)`.
 
+    Features are float64, or float32 if they are more than four million numbers.
+
     Raises:
         ArgumentError: for columns without values in the training rows, or too many categories.
     """
@@ -58,7 +61,7 @@ def prepared(problem: TableProblem) -> tuple[ColumnTransformer, np.ndarray]:
         )
     steps = preparation(problem).fit(train)
     features: Any = steps.transform(problem.inputs)
-    return steps, np.asarray(features, np.float64)
+    return steps, np.asarray(features, np.float32 if features.size > _SINGLE else np.float64)
 
 
 def described(problem: TableProblem, steps: ColumnTransformer) -> list[tuple[str, str, int | None, int | None, str]]:

@@ -194,7 +194,7 @@ def section(problem: TableProblem, promise: Promise, sizes: list[int], scores: l
     if promise.error is not None:
         facts = {"error on the test rows": promise.error.error, "bound on the error": promise.error.bound,
                  "confidence": 1 - promise.error.delta, "method": promise.error.method}  # fmt: skip
-        if promise.groups is None:
+        if promise.groups is None and sizes:
             figures = (_figure(sizes, scores, len(split.test)),)
     elif promise.width is not None:
         facts = {f"half width of the {100 * LEVEL:g} % interval": promise.width}

@@ -16,6 +16,7 @@ from taylornets.records import environment
 from taylornets.records.folders import check_folder, prepare_folder
 from taylornets.records.progress import Progress, stage
 from taylornets.tabular._baselines import compare
+from taylornets.tabular._budget import COMPARING, CURVE, budget
 from taylornets.tabular._card import CARD, card
 from taylornets.tabular._curve import learning_curve
 from taylornets.tabular._findings import FitFindings, facts_of, scores
@@ -50,6 +51,7 @@ class FitRequest:
         rare: what is done with classes of fewer than 3 rows: `"drop"`, `"merge"`, or None to reject them.
         split: `"random"` or `"time"`.
         group: column whose groups are kept in one part of the split, or None.
+        no_compare: whether to train neither baselines nor the models of the learning curve.
     """
 
     data: str
@@ -63,6 +65,7 @@ class FitRequest:
     rare: str | None = None
     split: str = "random"
     group: str | None = None
+    no_compare: bool = False
 
 
 @dataclass(frozen=True)
@@ -161,11 +164,15 @@ def fit(
     records.save_page_run(request.out, "fit", {"status": "running"} | facts)
     path = save(whole(steps, learned.model, columns), request.out / MODEL)
     saved(path)
-    with stage(progress, "comparing") as tell:
-        baselines = compare(problem.task, settings.seed, parts, score_of(problem.task), tell, folds)
-    ntk = next(result.setting for result in baselines if result.name == "NTK ridge")
-    with stage(progress, "learning curve") as tell:
-        sizes, curves = learning_curve(problem, settings, learned, ntk, parts, tell)
+    baselines, (sizes, curves) = [], ([], {})
+    if not request.no_compare:
+        with stage(progress, "comparing") as tell:
+            limit = budget(learned.seconds, COMPARING)
+            baselines = compare(problem.task, settings.seed, parts, score_of(problem.task), tell, folds, limit)
+        ntk = next(result.setting for result in baselines if result.name == "NTK ridge")
+        with stage(progress, "learning curve") as tell:
+            limit = budget(learned.seconds, CURVE)
+            sizes, curves = learning_curve(problem, settings, learned, ntk, parts, tell, limit)
     findings = FitFindings(problem, table.format, steps, features, settings, learned, baselines, sizes, curves, promise)
     timings = {"reading": read_seconds, "training": learned.seconds, "all": time.perf_counter() - begin}
     record = story(findings, _shown(facts, timings), request.command)

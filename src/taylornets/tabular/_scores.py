@@ -10,6 +10,7 @@ from taylornets import statistics
 
 _RESAMPLES = 2000
 _LEVEL = 0.95
+_GROUPED = 5000  # rows from which groups of rows are resampled
 
 
 def accuracy(y: Any, predictions: Any) -> float:
@@ -44,8 +45,10 @@ def difference(task: str, y: np.ndarray, first: np.ndarray, second: np.ndarray, 
     """A 95 % paired bootstrap interval of the score difference, first minus second predictions."""
     if task == "classification":
         generator = np.random.default_rng(seed)
-        ahead = (y == first).astype(float) - (y == second)
-        draws = ahead[generator.integers(len(y), size=(_RESAMPLES, len(y)))].mean(axis=1)
+        ahead = (y == first).astype(int) - (y == second)
+        counts = np.array([np.sum(ahead == value) for value in (-1, 0, 1)])
+        drawn = generator.multinomial(len(y), counts / len(y), _RESAMPLES)  # the law of a resample, without its rows
+        draws = (drawn[:, 2] - drawn[:, 0]) / len(y)
     else:
         one, other = _resampled(y, (first, second), seed)
         draws = one - other
@@ -54,13 +57,23 @@ def difference(task: str, y: np.ndarray, first: np.ndarray, second: np.ndarray, 
 
 
 def _resampled(y: np.ndarray, predictions: tuple[np.ndarray, ...], seed: int) -> list[np.ndarray]:
-    """Bootstrap samples of R², with the same rows for all predictions."""
+    """Bootstrap samples of R², with the same rows for all predictions.
+
+    R² depends on sums over rows. With many rows, equally large random groups of them are resampled, whose sums have the same
+    variance.
+    """
     generator = np.random.default_rng(seed)
+    centered = y - y.mean()
+    terms = np.stack([np.ones(len(y)), centered, centered**2, *((y - values) ** 2 for values in predictions)])
+    if len(y) > _GROUPED:
+        size = -(-len(y) // _GROUPED)
+        mixed = generator.permutation(len(y))[: size * (len(y) // size)]
+        terms = terms[:, mixed].reshape(len(terms), -1, size).sum(axis=2)
     found: list[list[float]] = [[] for _ in predictions]
     for _ in range(_RESAMPLES):
-        rows = generator.integers(len(y), size=len(y))
-        total = np.sum((y[rows] - y[rows].mean()) ** 2)
-        for values, prediction in zip(found, predictions, strict=True):
-            if total > 0:  # R² is undefined for a constant resample
-                values.append(1 - float(np.sum((y[rows] - prediction[rows]) ** 2) / total))
+        count, linear, square, *errors = terms[:, generator.integers(terms.shape[1], size=terms.shape[1])].sum(axis=1)
+        total = square - linear**2 / count
+        for values, error in zip(found, errors, strict=True):
+            if total > 1e-12 * square:  # R² is undefined for a constant resample
+                values.append(1 - float(error / total))
     return [np.array(values) for values in found]

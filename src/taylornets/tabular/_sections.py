@@ -13,7 +13,7 @@ from taylornets.tabular._degrees import degrees
 from taylornets.tabular._findings import FitFindings, facts_of, scores
 from taylornets.tabular._importance import importance_section
 from taylornets.tabular._metrics import Metric, Outputs, outputs_of
-from taylornets.tabular._model_sections import errors_section, model_section
+from taylornets.tabular._model_sections import errors_section, model_section, some_rows
 from taylornets.tabular._prepare import described
 from taylornets.tabular._promise import LEVEL, Promise
 from taylornets.tabular._promise import section as new_data
@@ -46,15 +46,21 @@ def story(findings: FitFindings, facts: dict[str, Any], command: str) -> PageRec
     sections = [
         _data(findings),
         _certificate(findings),
-        new_data(problem, findings.promise, findings.sizes, next(iter(findings.curves.values()))),
-        _comparison(findings, found, (low, high)),
+        new_data(problem, findings.promise, findings.sizes, next(iter(findings.curves.values()), [])),
+        *([_comparison(findings, found, (low, high))] if findings.baselines else []),
         importance_section(problem.inputs.iloc[problem.split.test], y, task, findings.steps, model, seed),
         errors_section(findings, predictions, x, y),
         degrees(*findings.part("train"), task, seed),
         model_section(findings, found),
     ]
     lead = f"{wording.verdict(certificate)} {wording.score_sentence(task, found['test'], len(y), problem.duplicates)}"
-    lead = " ".join([lead, findings.promise.sentence, *(f"Warning: {doubt}" for doubt in findings.promise.doubts)])
+    lead = " ".join(
+        [
+            lead + some_rows(findings),
+            findings.promise.sentence,
+            *(f"Warning: {doubt}" for doubt in findings.promise.doubts),
+        ]
+    )
     title = f"{problem.target} from {problem.source}"
     closing = (
         "The model is saved as `model.safetensors` in the folder of this page. To predict new rows, run `taylornets "
@@ -185,10 +191,12 @@ def _comparison(findings: FitFindings, found: dict[str, float], ends: tuple[floa
     apart = difference(task, y, predictions, best.predictions, seed)
     names = [ours, *(r.name for r, _ in others)]
     paragraphs = [wording.ranking(names, [found["test"], *(test for _, test in others)], 0, apart, task, len(y))]
-    if any(r.rows < len(findings.problem.split.train) for r in findings.baselines):
+    if len(findings.problem.split.train) > KERNEL_ROWS:
         paragraphs.append(
-            f"Models with quadratic cost in the number of rows were trained on a random subset of {KERNEL_ROWS:,} rows."
+            "Models with quadratic cost in the number of rows were trained on a random subset of at most "
+            f"{KERNEL_ROWS:,} rows."
         )
+    paragraphs += wording.cut(findings.baselines)
     kept = [end for end, r in zip(every[1:], findings.baselines, strict=True) if r.name != "no inputs"]
     drawn = figures.comparison(task, names, [found["test"], *(test for _, test in others)], [every[0], *kept])
     caption = (

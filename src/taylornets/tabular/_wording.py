@@ -1,6 +1,7 @@
 """Plain-language descriptions of the certificate and the comparison, for readers without the theory."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 FINISHED, NEARLY = 0.01, 0.1  # relative gaps below which training counts as optimal or nearly optimal
@@ -165,3 +166,22 @@ def ranking(names: list[str], scores: list[float], ours: int, apart: tuple[float
         f"{names[ours]} ranks {place} of {len(names)}, {relation} the best baseline, {names[best]}. {chance} "
         f"(95 % interval of the difference: {points})."
     )
+
+
+def cut(baselines: Sequence[Any]) -> list[str]:
+    """States which baselines were cut, since a full search would have taken longer than the model itself; empty for none.
+
+    Args:
+        baselines: the results, with `name`, `rows`, `searched` and `available`.
+    """
+    listed = [
+        f"{result.name} (search on {result.searched:,} rows, trained on {result.rows:,})"
+        for result in baselines
+        if min(result.searched, result.rows) < result.available
+    ]
+    if not listed:
+        return []
+    return [
+        "The baselines together have a budget, a share of the time of the model. These would have exceeded it, and had fewer "
+        f"rows: {', '.join(listed)}. With all rows, their scores may be higher."
+    ]
