@@ -27,6 +27,7 @@ from jaxtyping import Array, Bool, Float, Int
 from taylornets import _devices
 from taylornets.certificates import dual_bound, weighted_sum
 from taylornets.objectives import Objective
+from taylornets.two_layer import map_blocks
 
 _ROOT_STEPS = 60  # bisection of log a over 16 decades: to 16 · ln 10 / 2^60
 _ROOT_DECADES = 16.0
@@ -208,7 +209,7 @@ def assemble(risk: Objective, point: DualPoint, found: Prox, pairs: Pairs) -> Ev
         outputs = pairs.signs.T @ (pairs.values[:, None] * features * projections)
         return outputs, features if stores else None
 
-    outputs, features = lax.map(one, prepared.blocks)
+    outputs, features = map_blocks(one, prepared.blocks)
     lifted = prepared.unblock(outputs)
     if not risk.net.symmetric:
         lifted = lifted + risk.initial_outputs()

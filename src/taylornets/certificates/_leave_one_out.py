@@ -24,7 +24,7 @@ from jaxtyping import Array, Float
 
 from taylornets import _devices, losses
 from taylornets.objectives import Objective, objective
-from taylornets.two_layer import TwoLayerNetwork
+from taylornets.two_layer import TwoLayerNetwork, map_blocks
 
 _CUTOFF = 1e-9  # eigenvalues of B_r below this fraction of the largest are null directions
 
@@ -107,7 +107,7 @@ def _kernel(risk: Objective, copies: Float[Array, "m R d"], nu: Array) -> Array:
     g, power = jnp.sum(squares**2), risk.penalty.power / 4
     a = risk.strength * power * g ** (power - 1)
     b = 0.0 if power == 1 else a * (power - 1) / jnp.where(g > 0, g, 1)
-    features = prepared.unblock(lax.map(lambda block: risk.scaled_derivative(block, 2), prepared.blocks)).T  # (h, n)
+    features = prepared.unblock(map_blocks(lambda block: risk.scaled_derivative(block, 2), prepared.blocks)).T  # (h, n)
 
     def unit(carry: tuple[Array, Array, Array], item: Any) -> tuple[tuple[Array, Array, Array], None]:
         kernel, along, norm = carry
