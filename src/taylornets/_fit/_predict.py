@@ -27,12 +27,17 @@ def predict_blocks(evaluate: Callable[[Any], Any], x: Any, net: Network, out: An
     for rows in blocks_of(x, net.inputs):
         size = max(size, len(rows))  # one shape, and so one program, for all blocks but longer ones
         padded = np.pad(rows, ((0, size - len(rows)), (0, 0))) if len(rows) < size else rows
-        outputs = jax.tree.map(lambda a, n=len(rows): np.asarray(a)[:n], evaluate(jnp.asarray(padded)))
+        outputs = _cut(evaluate(jnp.asarray(padded)), len(rows))
         if out is None:
             found.append(outputs)
         else:
             stop = start + len(rows)
-            if isinstance(outputs, tuple) or np.ndim(out) != 2 or np.shape(out)[1:] != outputs.shape[1:] or stop > len(out):
+            if (
+                isinstance(outputs, tuple)
+                or np.ndim(out) != 2
+                or np.shape(out)[1:] != outputs.shape[1:]
+                or stop > len(out)
+            ):
                 _wrong_shape(out, net, f"at least {stop} rows")
             out[start:stop] = outputs
         start += len(rows)
@@ -43,6 +48,11 @@ def predict_blocks(evaluate: Callable[[Any], Any], x: Any, net: Network, out: An
     if len(out) != start:
         _wrong_shape(out, net, f"{start} rows")
     return out
+
+
+def _cut(outputs: Any, count: int) -> Any:
+    """Moves the outputs of the first examples to the host."""
+    return jax.tree.map(lambda a: np.asarray(a)[:count], outputs)
 
 
 def _wrong_shape(out: Any, net: Network, rows: str) -> None:

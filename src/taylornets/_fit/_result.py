@@ -160,9 +160,7 @@ class FitResult:
     model: Model | None = field(default=None, repr=False, compare=False)
     own_kernel: bool = True
 
-    def predict(
-        self, x: Any, *, linear_kernel: ArrayLike | None = None, parts: bool = False, out: Any = None
-    ) -> Any:
+    def predict(self, x: Any, *, linear_kernel: ArrayLike | None = None, parts: bool = False, out: Any = None) -> Any:
         """Evaluates the trained model, including `f^(0)`; the mean over the signs for randomized models.
 
         Args:

@@ -82,7 +82,7 @@ def normalized_weights(weight: ArrayLike, examples: int, dtype: DTypeLike) -> Fl
     """
     found = _checks.array("sample_weight", weight, (examples,), "One weight for each example of x.").astype(dtype)
     if not isinstance(found, Tracer):
-        values = np.asarray(found)
+        values = _checks.host(found)
         if values.min() < 0:
             raise _checks.ArgumentError("sample_weight", "weights ≥ 0", f"the weight {values.min():g}")
         if not values.any():

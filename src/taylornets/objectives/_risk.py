@@ -17,7 +17,6 @@ from taylornets import _checks, _devices
 from taylornets.models import Model
 from taylornets.objectives._data import Dataset
 from taylornets.two_layer import (
-    Network,
     Prepared,
     Projections,
     Response,
