@@ -1,6 +1,7 @@
 """Data outside memory: memory-mapped arrays and sources of blocks give the result of the same data in memory."""
 
 import gc
+import itertools
 import weakref
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ class Source:
     def __iter__(self):
         self.passes += 1
         edges = [0, 1, 70, 130, len(self.x)]
-        for begin, end in zip(edges, edges[1:], strict=False):
+        for begin, end in itertools.pairwise(edges):
             yield self.x[begin:end], self.y[begin:end]
 
 
@@ -47,7 +48,9 @@ def outside(kind: str, x: np.ndarray, y: np.ndarray, folder: Path) -> tuple[Any,
 
 def close(a: Any, b: Any, tolerance: float = 1e-10):
     for left, right in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-        assert np.max(np.abs(np.asarray(left) - np.asarray(right))) <= tolerance * max(float(np.max(np.abs(left))), 1e-3)
+        assert np.max(np.abs(np.asarray(left) - np.asarray(right))) <= tolerance * max(
+            float(np.max(np.abs(left))), 1e-3
+        )
 
 
 @pytest.mark.usefixtures("x64")
@@ -63,7 +66,9 @@ def test_values_and_certificates(kind: str, loss: str, tmp_path: Path):
     close(jax.grad(lambda v: jnp.sum(here.outputs(v) ** 2))(w), jax.grad(lambda v: jnp.sum(there.outputs(v) ** 2))(w))
     weight = np.arange(1.0, N + 1)
     options |= {"sample_weight": weight}
-    close(tn.certify(net, w, x, y, **options), tn.certify(net, w, *data, **options, chunk_size=READ))
+    one, two = tn.certify(net, w, x, y, **options), tn.certify(net, w, *data, **options, chunk_size=READ)
+    close((one.primal, one.dual), (two.primal, two.dual))
+    close(one.dual_vector, two.dual_vector, 1e-7)  # a multiple of the slopes, at the flat top of the dual function
 
 
 @pytest.mark.usefixtures("x64")
@@ -124,7 +129,10 @@ def test_predictions_are_written_block_by_block(tmp_path: Path):
     assert result.predict(outside("mapped", x, y, tmp_path)[0], out=out) is out
     close(expected, out, 1e-5)
     close(expected, result.predict(iter(blocks)), 1e-5)  # one pass: an iterator suffices
-    for wrong, message in ((np.zeros((N + 1, 1)), "out: expected an array of shape"), (np.zeros((9, 1)), "at least 100")):
+    for wrong, message in (
+        (np.zeros((N + 1, 1)), "out: expected an array of shape"),
+        (np.zeros((9, 1)), "at least 100"),
+    ):
         with pytest.raises(tn.ArgumentError, match=message):
             result.predict(iter(blocks), out=wrong)
     with pytest.raises(tn.ArgumentError, match="out: expected None for an array x"):
@@ -143,15 +151,24 @@ def test_minibatches(tmp_path: Path):
 
 
 BAD = {
-    "generator": (lambda x, y: iter([(x, y)]), "x: expected blocks that can be iterated several times, got an iterator"),
+    "generator": (
+        lambda x, y: iter([(x, y)]),
+        "x: expected blocks that can be iterated several times, got an iterator",
+    ),
     "no blocks": (lambda x, y: Empty(), "x: expected at least one block of rows, got none"),
     "no pairs": (lambda x, y: Plain([x]), "x: expected blocks \\(x, y\\), got a block that is an array"),
     "columns": (lambda x, y: [(x[:, :2], y)], "x: expected blocks of shape \\(b, 3\\), got a block of shape"),
     "rows": (lambda x, y: [(x, y[1:])], "y: expected 203 targets for a block of 203 rows"),
     "shapes of y": (lambda x, y: [(x, y), (x, y[:, None])], "y: expected targets of one shape in all blocks"),
-    "nan": (lambda x, y: [(x, y), (np.where(x > 2, np.nan, x), y)], "x: expected finite numbers, got . NaN or infinite"),
+    "nan": (
+        lambda x, y: [(x, y), (np.where(x > 2, np.nan, x), y)],
+        "x: expected finite numbers, got \\d+ NaN or infinite",
+    ),
     "text": (lambda x, y: [(x.astype(str), y)], "x: expected real numbers, got dtype"),
-    "shrinks": (lambda x, y: Shrinking(x, y), "x: expected the same rows in every pass, got a pass that ended after 130"),
+    "shrinks": (
+        lambda x, y: Shrinking(x, y),
+        "x: expected the same rows in every pass, got a pass that ended after 130",
+    ),
 }
 
 
@@ -170,8 +187,10 @@ class Empty(Plain):
 
 class Shrinking(Source):
     def __iter__(self):
-        blocks = list(super().__iter__())
-        return iter(blocks if self.passes == 1 else blocks[:-1])
+        for number, block in enumerate(super().__iter__()):
+            if self.passes > 1 and number == 3:
+                return
+            yield block
 
 
 @pytest.mark.parametrize("name", BAD)

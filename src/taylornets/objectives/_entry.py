@@ -72,7 +72,7 @@ def objective(
     _checks.positive("penalty", penalty)
     group_penalty = GroupPenalty(meaning.order, power)
     data = Dataset.checked(net, loss, x, y, sample_weight)
-    meaning.check(net, jnp.asarray(data.x.head()) if isinstance(data.x, Rows) else data.x)
+    meaning.check(net, jnp.asarray(data.x.head) if isinstance(data.x, Rows) else data.x)
     pointwise = meaning.pointwise(loss)
     if meaning.sampled:
         meaning = meaning.redrawn(jax.random.key(0) if key is None else key, net)

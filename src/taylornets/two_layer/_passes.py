@@ -59,16 +59,15 @@ class RowBlocks(eqx.Module):
 
     def read(self, index: Int[Array, ""]) -> Float[Array, "group b d"]:
         """Reads one group of blocks."""
-        found = jax.ShapeDtypeStruct((self.group, *self.shape[1:]), self.dtype)
-        return jax.pure_callback(partial(_read, shape=found.shape), found, self.token, index)
+        shape = (self.group, *self.shape[1:])
+        return _fetched(partial(_read, shape=shape), shape, self.dtype, self.token, index)
 
     def take(self, chosen: Int[Array, " size"]) -> Float[Array, "size d"]:
         """Reads single rows."""
         if not self.addressable:
             advice = "Use a memory-mapped array, or a method that passes over all rows."
             raise _checks.ArgumentError("x", "rows with random access for minibatches", "a source of blocks", advice)
-        found = jax.ShapeDtypeStruct((chosen.shape[0], self.shape[2]), self.dtype)
-        return jax.pure_callback(_take, found, self.token, chosen)
+        return _fetched(_take, (chosen.shape[0], self.shape[2]), self.dtype, self.token, chosen)
 
 
 def map_blocks(function: Callable[[Any], Any], blocks: Any) -> Any:
@@ -150,6 +149,22 @@ def _with_rows(item: _Group, found: RowBlocks) -> Any:
     """Reads the rows of a group."""
     leaves = [found.read(leaf) if host else leaf for leaf, host in zip(item.leaves, item.hosts, strict=True)]
     return jax.tree.unflatten(item.structure, leaves)
+
+
+def _fetched(callback: Callable[..., np.ndarray], shape: tuple[int, ...], dtype: Any, *args: Array) -> Array:
+    """Calls a function on the host.
+
+    JAX converts what it returns to the precision of the thread that runs it, which ignores `jax.enable_x64` of the thread that
+    called the program: numbers of 64 bits are therefore returned as pairs of integers.
+    """
+    if np.dtype(dtype).itemsize < 8:
+        return jax.pure_callback(callback, jax.ShapeDtypeStruct(shape, dtype), *args)
+
+    def pairs(*args: Any) -> np.ndarray:
+        return np.ascontiguousarray(callback(*args)).view(np.uint32).reshape(*shape, 2)
+
+    found = jax.pure_callback(pairs, jax.ShapeDtypeStruct((*shape, 2), np.uint32), *args)
+    return lax.bitcast_convert_type(found, dtype)
 
 
 def _read(token: Any, index: Any, *, shape: tuple[int, int, int]) -> np.ndarray:

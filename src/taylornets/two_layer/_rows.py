@@ -29,11 +29,12 @@ class Rows:
         shape: `(n, d)`.
         dtype: the floating dtype in which blocks are delivered.
         targets: the targets that the source yields along with the rows; None for memory-mapped arrays.
+        head: the first rows, for checks of a model on examples.
         failure: the error that ended the last pass, if any: a compiled program cannot raise it itself.
     """
 
-    def __init__(self, values: Any, shape: tuple[int, int], dtype: np.dtype, targets: np.ndarray | None):
-        self.shape, self.dtype, self.targets = shape, dtype, targets
+    def __init__(self, values: Any, rows: int, dtype: np.dtype, head: np.ndarray, targets: np.ndarray | None = None):
+        self.shape, self.dtype, self.head, self.targets = (rows, head.shape[1]), dtype, head, targets
         self.failure: Exception | None = None
         self._values, self._lock = values, threading.Lock()
         self._pass: _Pass | None = None
@@ -47,16 +48,15 @@ class Rows:
         """
         if isinstance(x, np.memmap):
             return _mapped(x, inputs)
-        if iter(x) is x:
+        if isinstance(x, Iterator):
             raise _checks.ArgumentError("x", "blocks that can be iterated several times", "an iterator", _AGAIN)
-        total, kinds, targets = 0, set(), []
+        total, head, targets = 0, np.zeros((0, inputs)), []
         for block in x:
             rows, y = _pair(block, inputs)
-            total, targets = total + len(rows), [*targets, y]
-            kinds.add(rows.dtype)
+            total, head, targets = total + len(rows), head if total else rows[:_HEAD].copy(), [*targets, y]
         if not total:
             raise _checks.ArgumentError("x", "at least one block of rows", "none")
-        return cls(x, (total, inputs), np.result_type(*kinds), _joined(targets))
+        return cls(x, total, head.dtype, head, _joined(targets))
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Returns the rows `start..stop`, as far as they exist."""
@@ -68,10 +68,6 @@ class Rows:
                 self._pass = _Pass(self._values, self.shape[1])
                 self._pass.skip(start)
             return self._pass.take(stop - start).astype(self.dtype, copy=False)
-
-    def head(self) -> np.ndarray:
-        """Returns the first rows, for checks of the model on examples."""
-        return self.read(0, _HEAD)
 
     def take(self, chosen: np.ndarray) -> np.ndarray:
         """Returns the rows of these numbers; memory-mapped arrays only."""
@@ -150,10 +146,11 @@ def failures_raised(x: Any) -> Iterator[None]:
 
 def _mapped(x: np.memmap, inputs: int) -> Rows:
     rows = _mapped_shape(x, inputs)
-    dtype, size = np.dtype(jnp.float32), rows_per_read(inputs, x.dtype.itemsize)
+    size = rows_per_read(inputs, x.dtype.itemsize)
     for start in range(0, rows, size):
-        dtype = _checked(x[start : start + size], inputs).dtype
-    return Rows(x, (rows, inputs), dtype, None)
+        _checked(x[start : start + size], inputs)
+    head = _checked(x[:_HEAD], inputs).copy()
+    return Rows(x, rows, head.dtype, head)
 
 
 def _mapped_shape(x: np.memmap, inputs: int) -> int:
