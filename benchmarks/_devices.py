@@ -44,13 +44,14 @@ def operations(program: Any) -> float:
     return float(program.cost_analysis()["flops"])
 
 
-def counted(n: int, d: int, m: int, devices: int) -> dict[str, dict[str, Any]]:
-    """Counts for the quadratic model with the rows over the first devices."""
-    mesh = jax.make_mesh((devices,), ("data",), devices=jax.devices()[:devices])
-    rows = NamedSharding(mesh, PartitionSpec("data"))
+def counted(n: int, d: int, m: int, devices: int, units: int = 1) -> dict[str, dict[str, Any]]:
+    """Counts for the quadratic model on a mesh of rows by units; units do not come in pairs."""
+    mesh = jax.make_mesh((devices // units, units), ("data", "units"), devices=jax.devices()[:devices])
+    rows, shares = (NamedSharding(mesh, PartitionSpec(name)) for name in ("data", "units"))
     keys = jax.random.split(jax.random.key(0), 3)
-    net = tn.TwoLayerNetwork.init(keys[0], inputs=d, width=m)
-    w = jax.device_put(0.1 * jax.random.normal(keys[1], (m, d)), NamedSharding(mesh, PartitionSpec()))
+    net = tn.TwoLayerNetwork.init(keys[0], inputs=d, width=m, symmetric=False)
+    net = eqx.tree_at(lambda net: (net.w0, net.a), net, jax.device_put((net.w0, net.a), shares))
+    w = jax.device_put(0.1 * jax.random.normal(keys[1], (m, d)), shares)
     x = jax.device_put(jax.random.normal(keys[2], (n, d)), rows)
     y = jax.device_put(x[:, 0] * x[:, 1], rows)
     risk = tn.objective(net, x, y, penalty=1e-3)
@@ -67,13 +68,26 @@ def counted(n: int, d: int, m: int, devices: int) -> dict[str, dict[str, Any]]:
     return found
 
 
+def table(n: int, d: int, m: int) -> list[dict[str, Any]]:
+    """Counts on 1, 2, 4 and 8 devices, and with the units over two of them; `linear` is the share of a linear speed-up."""
+    meshes = {(1, 1): "1", (2, 1): "2", (4, 1): "4", (8, 1): "8", (8, 2): "4 × 2"}
+    found = {mesh: counted(n, d, m, *mesh) for mesh in meshes}
+    return [
+        {
+            "call": call,
+            "mesh": meshes[mesh],
+            "linear": one["operations"] / (mesh[0] * calls[call]["operations"]),
+            **calls[call],
+        }
+        for call, one in found[1, 1].items()
+        for mesh, calls in found.items()
+    ]
+
+
 def main() -> None:
     n, d, m = map(int, sys.argv[1:]) if len(sys.argv) > 1 else (4096, 32, 256)
-    table = {devices: counted(n, d, m, devices) for devices in (1, 2, 4, 8)}
-    for name, one in table[1].items():
-        for devices, counts in table.items():
-            share = one["operations"] / (devices * counts[name]["operations"])
-            print(json.dumps({"call": name, "devices": devices, "linear": round(share, 3), **counts[name]}), flush=True)
+    for row in table(n, d, m):
+        print(json.dumps(row), flush=True)
 
 
 if __name__ == "__main__":

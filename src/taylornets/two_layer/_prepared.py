@@ -224,6 +224,7 @@ def prepare_checked(
     layout: str | None = None,
 ) -> Prepared:
     """Applies `prepare` to validated examples; `orders` are distinct and ascending. Features of rows are not stored."""
+    net = jax.tree.map(_checks.automatic, net)
     if isinstance(x, Rows):
         return _prepare_rows(net, x, orders, chunk_size)
     examples, bytes_per_example = x.shape[0], net.width * _devices.wide(x.dtype).itemsize
