@@ -13,7 +13,6 @@ import jax, jax.numpy as jnp, numpy as np
 
 rank, port = int(sys.argv[1]), sys.argv[2]
 jax.config.update("jax_cpu_collectives_implementation", "gloo")
-jax.config.update("jax_cpu_enable_async_dispatch", False)
 jax.config.update("jax_enable_x64", True)
 jax.distributed.initialize(f"127.0.0.1:{port}", 2, rank, heartbeat_timeout_seconds=10, shutdown_timeout_seconds=20)
 from jax.experimental.multihost_utils import process_allgather

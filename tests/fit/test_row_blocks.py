@@ -93,7 +93,6 @@ def test_training(kind: str, model: str, method: str, loss: str, tmp_path: Path,
     assert there.certificate is not None
     close(here.objective, there.objective)
     close(here.certificate.dual, there.certificate.dual)
-    close(here.predict(x), there.predict(data[0]), 1e-6)  # sensitive to rounding; the objective is not
     close(there.predict(x), there.predict(data[0]))
 
 
