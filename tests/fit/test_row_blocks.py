@@ -67,7 +67,8 @@ def test_values_and_certificates(kind: str, loss: str, tmp_path: Path):
     weight = np.arange(1.0, N + 1)
     options |= {"sample_weight": weight}
     one, two = tn.certify(net, w, x, y, **options), tn.certify(net, w, *data, **options, chunk_size=READ)
-    close((one.primal, one.dual), (two.primal, two.dual))
+    # The older code generator of the tests evaluates logarithms to about 1e-9 only; by default, both agree to 1e-15.
+    close((one.primal, one.dual), (two.primal, two.dual), 1e-9 if loss == "logistic" else 1e-10)
     close(one.dual_vector, two.dual_vector, 1e-7)  # a multiple of the slopes, at the flat top of the dual function
 
 

@@ -23,6 +23,7 @@ relative in float64 and about 1e-4 in float32.
 from typing import Any, cast
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -148,10 +149,10 @@ def certify(
         dual_vector = _checks.array("dual_vector", dual_vector, (risk.count, net.outputs))
     if together:
         with failures_raised(risk.features.blocks.x):
-            return certify_sum(risk, w, dual_vector)
+            return jax.block_until_ready(certify_sum(risk, w, dual_vector))
     w = risk.displacement(w)  # here, while its values can still be checked
     with failures_raised(risk.features.blocks.x):
-        return certify_objective(risk, w, dual_vector)
+        return jax.block_until_ready(certify_objective(risk, w, dual_vector))
 
 
 @_devices.exact
