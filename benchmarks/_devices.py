@@ -68,26 +68,16 @@ def counted(n: int, d: int, m: int, devices: int, units: int = 1) -> dict[str, d
     return found
 
 
-def table(n: int, d: int, m: int) -> list[dict[str, Any]]:
-    """Counts on 1, 2, 4 and 8 devices, and with the units over two of them; `linear` is the share of a linear speed-up."""
-    meshes = {(1, 1): "1", (2, 1): "2", (4, 1): "4", (8, 1): "8", (8, 2): "4 × 2"}
-    found = {mesh: counted(n, d, m, *mesh) for mesh in meshes}
-    return [
-        {
-            "call": call,
-            "mesh": meshes[mesh],
-            "linear": one["operations"] / (mesh[0] * calls[call]["operations"]),
-            **calls[call],
-        }
-        for call, one in found[1, 1].items()
-        for mesh, calls in found.items()
-    ]
+MESHES = {"1": (1, 1), "2": (2, 1), "4": (4, 1), "8": (8, 1), "4 × 2": (8, 2)}  # devices, and parts of the units
 
 
 def main() -> None:
     n, d, m = map(int, sys.argv[1:]) if len(sys.argv) > 1 else (4096, 32, 256)
-    for row in table(n, d, m):
-        print(json.dumps(row), flush=True)
+    one = counted(n, d, m, 1)
+    for mesh, (devices, units) in MESHES.items():
+        for call, counts in (counted(n, d, m, devices, units) if devices > 1 else one).items():
+            linear = one[call]["operations"] / (devices * counts["operations"])
+            print(json.dumps({"call": call, "mesh": mesh, "linear": linear, **counts}, ensure_ascii=False), flush=True)
 
 
 if __name__ == "__main__":

@@ -112,7 +112,8 @@ def is_rows(x: Any) -> bool:
         return True
     if isinstance(x, list | tuple):
         return bool(x) and isinstance(x[0], tuple) and len(x[0]) == 2 and np.ndim(x[0][0]) == 2
-    return isinstance(x, Iterable) and not isinstance(x, str | bytes | dict) and not hasattr(x, "__array__")
+    array_like = isinstance(x, str | bytes | dict) or hasattr(x, "__array__") or hasattr(x, "shape")
+    return isinstance(x, Iterable) and not array_like
 
 
 def blocks_of(x: Any, inputs: int) -> Iterator[np.ndarray]:
