@@ -139,6 +139,19 @@ def host(value: Any, dtype: Any = None) -> np.ndarray:
     return np.asarray(value, dtype)
 
 
+def gathered(tree: Any) -> Any:
+    """Returns a tree whose arrays are on automatic axes; those on several processes are gathered in every process.
+
+    For computations that close over their examples or choose among them: compiled code cannot close over such arrays.
+    """
+
+    def one(value: Any) -> Any:
+        here = not isinstance(value, jax.Array) or isinstance(value, Tracer) or value.is_fully_addressable
+        return automatic(value) if here else jnp.asarray(host(value))
+
+    return jax.tree.map(one, tree)
+
+
 def _same(value: jax.Array) -> jax.Array:
     return value
 

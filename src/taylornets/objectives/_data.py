@@ -9,7 +9,7 @@ from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float
 
 from taylornets import _checks, losses
-from taylornets.two_layer import Rows, TwoLayerNetwork, is_rows
+from taylornets.two_layer import HostRows, TwoLayerNetwork, is_rows
 
 
 class Dataset(NamedTuple):
@@ -21,7 +21,7 @@ class Dataset(NamedTuple):
         weight: weights of the examples, shape `(n,)`; they sum to 1.
     """
 
-    x: Float[Array, "n d"] | Rows
+    x: Float[Array, "n d"] | HostRows
     y: Float[Array, "n outputs"]
     weight: Float[Array, " n"]
 
@@ -62,7 +62,7 @@ def _examples(net: TwoLayerNetwork, x: Any, y: Any) -> tuple[Any, Any]:
     if not isinstance(x, np.memmap) and y is not None:
         advice = "The blocks (x, y) of a source hold the targets."
         raise _checks.ArgumentError("y", "None for a source of blocks", _checks.shown(y), advice)
-    rows = Rows.of(x, net.inputs)
+    rows = HostRows.of(x, net.inputs)
     return rows, y if rows.targets is None else rows.targets
 
 

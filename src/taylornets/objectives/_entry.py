@@ -13,7 +13,7 @@ from taylornets.objectives._data import Dataset
 from taylornets.objectives._objective import Objective
 from taylornets.objectives._risk import EmpiricalRisk
 from taylornets.penalties import GroupPenalty
-from taylornets.two_layer import Rows, TwoLayerNetwork
+from taylornets.two_layer import HostRows, TwoLayerNetwork
 
 
 def objective(
@@ -72,7 +72,7 @@ def objective(
     _checks.positive("penalty", penalty)
     group_penalty = GroupPenalty(meaning.order, power)
     data = Dataset.checked(net, loss, x, y, sample_weight)
-    meaning.check(net, jnp.asarray(data.x.head) if isinstance(data.x, Rows) else data.x)
+    meaning.check(net, jnp.asarray(data.x.head) if isinstance(data.x, HostRows) else data.x)
     pointwise = meaning.pointwise(loss)
     if meaning.sampled:
         meaning = meaning.redrawn(jax.random.key(0) if key is None else key, net)

@@ -26,7 +26,7 @@ from taylornets.two_layer._responses import Response as Response
 from taylornets.two_layer._responses import Taylor as Taylor
 from taylornets.two_layer._responses import Term as Term
 from taylornets.two_layer._responses import contract as contract
-from taylornets.two_layer._rows import Rows as Rows
+from taylornets.two_layer._rows import HostRows as HostRows
 from taylornets.two_layer._rows import blocks_of as blocks_of
 from taylornets.two_layer._rows import failures_raised as failures_raised
 from taylornets.two_layer._rows import is_rows as is_rows

@@ -18,9 +18,9 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from taylornets import _checks
-from taylornets.two_layer._rows import Rows
+from taylornets.two_layer._rows import HostRows
 
-_sources: dict[int, Rows] = {}
+_sources: dict[int, HostRows] = {}
 _numbers = itertools.count()
 
 
@@ -44,7 +44,7 @@ class RowBlocks(eqx.Module):
     addressable: bool = eqx.field(static=True)
 
     @classmethod
-    def of(cls, rows: Rows, size: int, group: int) -> "RowBlocks":
+    def of(cls, rows: HostRows, size: int, group: int) -> "RowBlocks":
         """Cuts rows into blocks of `size`, and reads `group` of them at a time; the last ones are padded with zeros."""
         number, reads = next(_numbers), -(-rows.shape[0] // (size * group))
         token = jnp.asarray(number, jnp.int32)
@@ -53,7 +53,7 @@ class RowBlocks(eqx.Module):
         return cls(token, (reads * group, size, rows.shape[1]), group, rows.dtype, rows.addressable)
 
     @property
-    def rows(self) -> Rows:
+    def rows(self) -> HostRows:
         """The source."""
         return _sources[int(self.token)]
 

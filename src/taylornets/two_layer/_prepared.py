@@ -23,7 +23,7 @@ from jaxtyping import Array, Float
 from taylornets import _checks, _devices
 from taylornets.two_layer._passes import RowBlocks, map_blocks
 from taylornets.two_layer._responses import BlockFeatures, Full, Network, Projections, Response, Taylor, Term
-from taylornets.two_layer._rows import Rows, rows_per_read
+from taylornets.two_layer._rows import HostRows, rows_per_read
 
 # On a CPU, a block of projections should fit into the L2 cache; a heuristic, insensitive to a factor of two.
 _BLOCK_BYTES = 2**21
@@ -217,7 +217,7 @@ def prepare(
 
 def prepare_checked(
     net: Network,
-    x: Float[Array, "n d"] | Rows,
+    x: Float[Array, "n d"] | HostRows,
     orders: tuple[int, ...],
     chunk_size: int | None,
     preactivations: bool = False,
@@ -225,7 +225,7 @@ def prepare_checked(
 ) -> Prepared:
     """Applies `prepare` to validated examples; `orders` are distinct and ascending. Features of rows are not stored."""
     net = jax.tree.map(_checks.automatic, net)
-    if isinstance(x, Rows):
+    if isinstance(x, HostRows):
         return _prepare_rows(net, x, orders, chunk_size)
     examples, bytes_per_example = x.shape[0], net.width * _devices.wide(x.dtype).itemsize
     layout = _devices.layout(x, net.w0) if layout is None else layout
@@ -246,7 +246,7 @@ def prepare_checked(
     return Prepared(net, Block(blocks_x, stored), examples, orders, layout)
 
 
-def _prepare_rows(net: Network, rows: Rows, orders: tuple[int, ...], chunk_size: int | None) -> Prepared:
+def _prepare_rows(net: Network, rows: HostRows, orders: tuple[int, ...], chunk_size: int | None) -> Prepared:
     """Prepares rows on the host: `chunk_size` rows are read at a time, and on a CPU processed in blocks for the cache."""
     layout, bytes_per_example = _devices.layout(net.w0), net.width * _devices.wide(rows.dtype).itemsize
     most = rows_per_read(net.inputs, rows.dtype.itemsize)

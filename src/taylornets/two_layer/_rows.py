@@ -22,8 +22,8 @@ _PAIRS = "Each block is a pair (x, y) with shapes (b, {d}) and (b,) or (b, outpu
 _AGAIN = "Pass a list of blocks, or an object whose __iter__ begins a new pass, not a generator."
 
 
-class Rows:
-    """The examples of a data set, read in blocks; created by `Rows.of`.
+class HostRows:
+    """The examples of a data set, read in blocks; created by `HostRows.of`.
 
     Attributes:
         shape: `(n, d)`.
@@ -40,7 +40,7 @@ class Rows:
         self._pass: _Pass | None = None
 
     @classmethod
-    def of(cls, x: Any, inputs: int) -> "Rows":
+    def of(cls, x: Any, inputs: int) -> "HostRows":
         """Validates a memory-mapped array or a source of pairs `(x, y)` in one pass.
 
         Raises:
@@ -140,18 +140,18 @@ def failures_raised(x: Any) -> Iterator[None]:
         yield
     except Exception:
         rows = getattr(x, "rows", None)
-        if isinstance(rows, Rows) and rows.failure is not None:
+        if isinstance(rows, HostRows) and rows.failure is not None:
             raise rows.failure from None
         raise
 
 
-def _mapped(x: np.memmap, inputs: int) -> Rows:
+def _mapped(x: np.memmap, inputs: int) -> HostRows:
     rows = _mapped_shape(x, inputs)
     size = rows_per_read(inputs, x.dtype.itemsize)
     for start in range(0, rows, size):
         _checked(x[start : start + size], inputs)
     head = _checked(x[:_HEAD], inputs).copy()
-    return Rows(x, rows, head.dtype, head)
+    return HostRows(x, rows, head.dtype, head)
 
 
 def _mapped_shape(x: np.memmap, inputs: int) -> int:
