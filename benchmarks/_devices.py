@@ -14,7 +14,8 @@ from typing import Any
 
 import equinox as eqx
 import jax
-from jax.sharding import NamedSharding, PartitionSpec
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import taylornets as tn
 from taylornets.two_layer import moment_matrices
@@ -46,7 +47,7 @@ def operations(program: Any) -> float:
 
 def counted(n: int, d: int, m: int, devices: int, units: int = 1) -> dict[str, dict[str, Any]]:
     """Counts for the quadratic model on a mesh of rows by units; units do not come in pairs."""
-    mesh = jax.make_mesh((devices // units, units), ("data", "units"), devices=jax.devices()[:devices])
+    mesh = Mesh(np.array(jax.devices()[:devices]).reshape(devices // units, units), ("data", "units"))
     rows, shares = (NamedSharding(mesh, PartitionSpec(name)) for name in ("data", "units"))
     keys = jax.random.split(jax.random.key(0), 3)
     net = tn.TwoLayerNetwork.init(keys[0], inputs=d, width=m, symmetric=False)
