@@ -87,7 +87,7 @@ def test_training(kind: str, model: str, method: str, loss: str, tmp_path: Path,
         monkeypatch.setattr("taylornets._fit._newton._DENSE_UNKNOWNS", 1)
     net, x, y = problem(loss)
     data = outside(kind, x, y, tmp_path)
-    options: Any = {"loss": loss, "penalty": 1e-2, "model": model, "method": method, "tol": 1e-9, "throw": False}
+    options: Any = {"loss": loss, "penalty": 1e-2, "model": model, "method": method, "tol": 1e-11, "throw": False}
     options |= {"max_steps": 40 if method == "lbfgs" else 1000, "rank": 1 if method == "lbfgs" else "auto"}
     here, there = tn.fit(net, x, y, **options), tn.fit(net, *data, **options, chunk_size=READ)
     assert here.certificate is not None
