@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +54,25 @@ def test_same_numbers_on_eight_devices(axes):
         assert devices == 8, name
     assert not found["term"][2], "the outputs are sharded like the rows"
     assert not found["kernel"][2]
+
+
+def test_work_is_divided_and_little_is_moved():
+    """Counted in the compiled programs: at least 0.9 of linear, and between devices only weights, moments and scalars."""
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    n, d, m = 2048, 16, 128
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks._devices", str(n), str(d), str(m)]
+    folder = Path(__file__).parents[1]
+    run = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=True, timeout=240)
+    rows = [json.loads(line) for line in run.stdout.splitlines()]
+    assert len(rows) == 20
+    limits = {
+        "value and gradient": m * d + 64,
+        "Hessian-vector product": m * d + 64,
+        "moment matrices": m * d * (d + 1) // 2,
+    }
+    for row in rows:
+        assert row["linear"] >= 0.9, row
+        if row["mesh"] in ("2", "4", "8"):
+            assert sum(row["bytes"].values()) <= 4 * limits.get(row["call"], 0), row
+        if row["mesh"] == "1":
+            assert not row["bytes"], row

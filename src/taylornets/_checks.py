@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 # Part of this module; apart, since the command line answers `--help` without importing JAX.
 from taylornets._errors import SHOWN, ArgumentError, cut
@@ -116,13 +116,59 @@ def array(argument: str, value: Any, shape: tuple[int | str, ...], advice: str =
         raise ArgumentError(argument, f"a non-empty array of shape {wanted}", f"shape {result.shape}", advice)
     if isinstance(result, Tracer):
         return result
-    finite = np.isfinite(np.asarray(result))  # on the host: an operation of JAX would be staged out under jit
-    if not finite.all():
-        count = int(np.sum(~finite))
+    count = _not_finite(result)
+    if count:
         raise ArgumentError(
             argument, "finite numbers", f"{count} NaN or infinite of {result.size}", advice or "Remove or impute them."
         )
     return result
+
+
+def host(value: Any, dtype: Any = None) -> np.ndarray:
+    """Copies an array to the host; of an array on several processes, every process receives all of it.
+
+    Like every operation on such an array, it has to be called by all of them. The array is gathered in compiled code.
+
+    Args:
+        value: an array or array-like.
+        dtype: dtype of the result; by default that of the array.
+    """
+    concrete = isinstance(value, jax.Array) and not isinstance(value, Tracer)
+    if concrete and not (value.is_fully_addressable or value.is_fully_replicated):
+        value = jax.jit(_same, out_shardings=NamedSharding(_mesh_of(value), PartitionSpec()))(value)
+    return np.asarray(value, dtype)
+
+
+def gathered(tree: Any) -> Any:
+    """Returns a tree whose arrays are on automatic axes; those on several processes are gathered in every process.
+
+    For computations that close over their examples or choose among them: compiled code cannot close over such arrays.
+    """
+
+    def one(value: Any) -> Any:
+        here = not isinstance(value, jax.Array) or isinstance(value, Tracer) or value.is_fully_addressable
+        return automatic(value) if here else jnp.asarray(host(value))
+
+    return jax.tree.map(one, tree)
+
+
+def _same(value: jax.Array) -> jax.Array:
+    return value
+
+
+def _mesh_of(value: jax.Array) -> Mesh:
+    """The mesh of a sharded array, with automatic axes."""
+    sharding = value.sharding
+    if isinstance(sharding, NamedSharding) and isinstance(sharding.mesh, Mesh):
+        return Mesh(sharding.mesh.devices, sharding.mesh.axis_names)
+    return Mesh(np.array(sorted(sharding.device_set, key=lambda device: device.id)), ("devices",))
+
+
+def _not_finite(value: jax.Array) -> int:
+    """Counts NaN and infinities: on the host, or, for an array on several processes, where it is, in compiled code."""
+    if value.is_fully_addressable:
+        return int(value.size - np.isfinite(np.asarray(value)).sum())
+    return int(jnp.sum(~jnp.isfinite(value)))
 
 
 def automatic(value: Any) -> Any:

@@ -54,7 +54,11 @@ def devices(*arrays: Any) -> list[Any]:
 def block_limit(*arrays: Any, bytes_per_example: int) -> int:
     """Returns how many examples a block may have so that one of its arrays takes 1/16 of the free memory of each device."""
     found = devices(*arrays)
-    return max(int(_SHARE * min(map(_free, found)) * len(found)) // max(bytes_per_example, 1), 1)
+    local = [device for device in found if device.process_index == jax.process_index()]
+    # All processes must compile the same program: on several, what is free at the moment does not count.
+    several = len(local) < len(found)
+    free = min((_free(device, several) for device in local), default=_UNKNOWN)
+    return max(int(_SHARE * free * len(found)) // max(bytes_per_example, 1), 1)
 
 
 def exact(function: Callable[P, T]) -> Callable[P, T]:
@@ -128,15 +132,16 @@ def _default() -> Any:
     """The device on which JAX places new arrays."""
     chosen: Any = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]  # set at run time
     if isinstance(chosen, str):
-        return jax.devices(chosen)[0]
+        return jax.local_devices(backend=chosen)[0]
     return jax.local_devices()[0] if chosen is None else chosen
 
 
-def _free(device: Any) -> float:
-    """Free memory of a device in bytes."""
+def _free(device: Any, several: bool) -> float:
+    """Free memory of a device in bytes; with several processes, half of its memory."""
     statistics = device.memory_stats() if device.platform != "cpu" else None
     limit = (statistics or {}).get("bytes_limit", 0)
     if not limit:
         return _UNKNOWN
+    used = limit / 2 if several else (statistics or {}).get("bytes_in_use", 0)
     # A power of two, so that small changes do not recompile the programs.
-    return 2 ** math.floor(math.log2(max(limit - (statistics or {}).get("bytes_in_use", 0), limit / 16)))
+    return 2 ** math.floor(math.log2(max(limit - used, limit / 16)))

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
-from taylornets._checks import ArgumentError, cut
+from taylornets._checks import ArgumentError, cut, host
 from taylornets._measures import one_minus_cosine
 from taylornets.kernels import model_ntk
 
@@ -84,7 +84,7 @@ class KernelDrift:
             except Exception as error:  # whatever it is: nothing else needs the kernel
                 self._kernel, self._reason = None, said(error)
             else:
-                if 0 < float(np.linalg.norm(np.asarray(first, np.float64).ravel())) < math.inf:
+                if 0 < float(np.linalg.norm(host(first, np.float64).ravel())) < math.inf:
                     self._first = first
                 else:
                     self._kernel, self._reason = None, "the kernel at the initialization is zero or not finite"

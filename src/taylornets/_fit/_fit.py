@@ -12,12 +12,12 @@ from taylornets._fit._train import Rank, train
 from taylornets.models import ModelLike
 from taylornets.objectives import Objective, is_sum, objective, sum_objective
 from taylornets.optimizers import Method
-from taylornets.two_layer import TwoLayerNetwork
+from taylornets.two_layer import TwoLayerNetwork, failures_raised
 
 
 def fit(
     net: TwoLayerNetwork,
-    x: ArrayLike,
+    x: Any,
     y: Any,
     *,
     model: ModelLike | tuple[int, ...] = "quadratic",
@@ -39,8 +39,9 @@ def fit(
 
     Args:
         net: the network.
-        x: examples, shape `(n, d)`.
-        y: targets in the form the loss expects.
+        x: examples, shape `(n, d)`; of data that do not fit into memory, a memory-mapped array, or an iterable of blocks
+            `(x, y)`; see `taylornets.objective`.
+        y: targets in the form the loss expects; None for an iterable of blocks.
         model: `"quadratic"`, `"randomized"`, `"linear"`, `"full"`, an integer `k ≥ 1` for the single term of order `k`, or
             a randomization such as `SignedMoments(3)`; see `taylornets.objective`. `"linear+quadratic"` or `(1, 2)` is the sum
             of both terms, each with its own displacement.
@@ -96,7 +97,8 @@ def fit(
         shared: dict[str, Any] = {"chunk_size": chunk_size, "sample_weight": sample_weight}
         check_sum(method, rank)
         risk = sum_objective(net, x, y, loss=loss, penalty=penalty, power=power, kernel=linear_kernel, **shared)
-        result = train_sum(risk, initial_block(risk, w_init), tol=tol, max_steps=max_steps)
+        with failures_raised(risk.features.blocks.x):
+            result = train_sum(risk, initial_block(risk, w_init), tol=tol, max_steps=max_steps)
         if throw and result.status.is_failure:
             raise FitError(result)
         return result
@@ -108,7 +110,8 @@ def fit(
         sample_weight=sample_weight,
     )  # fmt: skip
     check_copies(risk, rank, model)
-    result = train(risk, w_init, method=method, key=key, rank=rank, tol=tol, max_steps=max_steps)
+    with failures_raised(risk.features.blocks.x):
+        result = train(risk, w_init, method=method, key=key, rank=rank, tol=tol, max_steps=max_steps)
     if throw and result.status.is_failure:
         raise FitError(result)
     return result

@@ -24,9 +24,10 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from taylornets import _devices
+from taylornets import _checks, _devices
 from taylornets.certificates import dual_bound, weighted_sum
 from taylornets.objectives import Objective
+from taylornets.two_layer import map_blocks
 
 _ROOT_STEPS = 60  # bisection of log a over 16 decades: to 16 · ln 10 / 2^60
 _ROOT_DECADES = 16.0
@@ -174,7 +175,7 @@ def _root(slope: Any, high: Array) -> Array:
 
 def list_of_pairs(risk: Objective, found: Prox, size: int | None = None) -> Pairs:
     """Returns the pairs with positive eigenvalue, padded to `size` or to one of a geometric sequence of sizes."""
-    active = np.flatnonzero(np.asarray(found.shifted) > 0)
+    active = np.flatnonzero(_checks.host(found.shifted) > 0)
     if size is None:
         size = _FIRST_SIZE
         while size < len(active):
@@ -208,7 +209,7 @@ def assemble(risk: Objective, point: DualPoint, found: Prox, pairs: Pairs) -> Ev
         outputs = pairs.signs.T @ (pairs.values[:, None] * features * projections)
         return outputs, features if stores else None
 
-    outputs, features = lax.map(one, prepared.blocks)
+    outputs, features = map_blocks(one, prepared.blocks)
     lifted = prepared.unblock(outputs)
     if not risk.net.symmetric:
         lifted = lifted + risk.initial_outputs()
@@ -222,7 +223,7 @@ def assemble(risk: Objective, point: DualPoint, found: Prox, pairs: Pairs) -> Ev
 
 def truncated(risk: Objective, found: Prox, rank: int) -> Prox:
     """Returns `Θ` with only the `rank` largest eigenvalues of every unit."""
-    shifted = np.asarray(found.shifted)
+    shifted = _checks.host(found.shifted)
     kept = np.where(np.arange(shifted.shape[1]) >= shifted.shape[1] - rank, shifted, np.minimum(shifted, 0))
     traces = np.sum(np.maximum(kept, 0), axis=1)
     penalty = float(risk.strength) * float(np.sum(traces**2)) ** (risk.penalty.power / 4)

@@ -11,6 +11,7 @@ from taylornets._fit._result import FitHistory, FitResult, Status
 from taylornets.certificates import Certificate, certify_objective
 from taylornets.objectives import Objective
 from taylornets.optimizers import Method, MethodOutcome
+from taylornets.two_layer import Block, RowBlocks, fold_blocks
 
 _FIRST_CHECK = 20
 _CHECK_GROWTH = 1.25
@@ -31,13 +32,32 @@ class _Preconditioned(eqx.Module):
 
     @classmethod
     def of(cls, risk: Objective) -> "_Preconditioned":
-        x = risk.x
-        values, vectors = jnp.linalg.eigh((x * risk.weights()[:, None]).T @ x)
+        values, vectors = jnp.linalg.eigh(_second_moment(risk))
         scale = jnp.sqrt(jnp.maximum(values / values[-1], 0) + _STRETCH)
         return cls(risk, (vectors / scale[None, :]) @ vectors.T, (vectors * scale[None, :]) @ vectors.T)
 
     def __call__(self, z: Array) -> Array:
         return self.risk(z @ self.transform)
+
+
+def _second_moment(risk: Objective) -> Float[Array, "d d"]:
+    """Computes `S = Σ p_i x_i x_iᵀ`."""
+    if isinstance(risk.features.blocks.x, RowBlocks):
+        return _second_moment_of_rows(risk)
+    x = risk.x
+    return (x * risk.weights()[:, None]).T @ x
+
+
+@eqx.filter_jit
+def _second_moment_of_rows(risk: Objective) -> Float[Array, "d d"]:
+    prepared = risk.features
+
+    def add(total: Array, item: tuple[Block, Array]) -> Array:
+        block, weights = item
+        return total + (block.x * weights[:, None]).T @ block.x
+
+    start = jnp.zeros((risk.net.inputs, risk.net.inputs), prepared.blocks.x.dtype)
+    return fold_blocks(add, start, (prepared.blocks, prepared.per_example(risk.weights())))
 
 
 def minimize(

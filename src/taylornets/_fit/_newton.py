@@ -28,6 +28,7 @@ from jaxtyping import Array, Float
 
 from taylornets._fit._lift import Evaluation, pair_features
 from taylornets.objectives import Objective
+from taylornets.two_layer import fold_blocks, map_blocks
 
 _DENSE_UNKNOWNS = 300  # up to this many n·C, the matrix is formed and factorized
 _DENSE_ENTRIES = 2**23  # entries of the factor of 𝒢, nC × pairs × d
@@ -100,11 +101,11 @@ def product(risk: Objective, state: Evaluation, rotation: _Rotation, v: Float[Ar
     def features_of(block: Any, stored: Any) -> Array:
         return stored if stored is not None else pair_features(risk, pairs, block)[0]
 
-    def forward(total: Array, item: Any) -> tuple[Array, None]:
+    def forward(total: Array, item: Any) -> Array:
         (block, stored), row = item
-        return total + (features_of(block, stored) * (pairs.signs @ row.T)) @ block.x, None
+        return total + (features_of(block, stored) * (pairs.signs @ row.T)) @ block.x
 
-    moved, _ = lax.scan(forward, jnp.zeros_like(pairs.vector), (blocks, prepared.per_example(v)))
+    moved = fold_blocks(forward, jnp.zeros_like(pairs.vector), (blocks, prepared.per_example(v)))
     beta = jnp.einsum("pd,pdl->pl", moved, rotation.vectors)
     own = jnp.einsum("pd,pd->p", moved, pairs.vector) * pairs.present
     traces = jax.ops.segment_sum(own, pairs.unit, state.prox.ranks.shape[0])
@@ -116,7 +117,7 @@ def product(risk: Objective, state: Evaluation, rotation: _Rotation, v: Float[Ar
         block, stored = item
         return 2 * pairs.signs.T @ (features_of(block, stored) * (z @ block.x.T))
 
-    return prepared.unblock(lax.map(backward, blocks))
+    return prepared.unblock(map_blocks(backward, blocks))
 
 
 @eqx.filter_jit
@@ -175,7 +176,7 @@ def dense_operator(risk: Objective, state: Evaluation) -> Float[Array, "n output
     rotation, pairs, found = _rotation(state), state.pairs, state.prox
     prepared = risk.features
     x = risk.x
-    features = prepared.unblock(lax.map(lambda block: pair_features(risk, pairs, block)[0], prepared.blocks))
+    features = prepared.unblock(map_blocks(lambda block: pair_features(risk, pairs, block)[0], prepared.blocks))
     signed = features[:, None, :] * pairs.signs.T[None]  # (n, outputs, pairs)
     coordinates = jnp.einsum("nd,pdl->npl", x, rotation.vectors)
     factor = signed[..., None] * (coordinates * jnp.sqrt(2 * rotation.weights / found.epsilon))[:, None]

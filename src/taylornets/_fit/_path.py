@@ -16,12 +16,12 @@ from taylornets._fit._train import Rank, train
 from taylornets.models import ModelLike
 from taylornets.objectives import Objective, is_sum, objective, sum_objective
 from taylornets.optimizers import Method
-from taylornets.two_layer import TwoLayerNetwork
+from taylornets.two_layer import TwoLayerNetwork, failures_raised
 
 
 def fit_path(
     net: TwoLayerNetwork,
-    x: ArrayLike,
+    x: Any,
     y: Any,
     penalties: Sequence[Any],
     *,
@@ -45,8 +45,8 @@ def fit_path(
 
     Args:
         net: the network.
-        x: examples, shape `(n, d)`.
-        y: targets in the form the loss expects.
+        x: examples, shape `(n, d)`, or row blocks as in `fit`.
+        y: targets in the form the loss expects; None for an iterable of blocks.
         penalties: strengths `λ > 0`, preferably in decreasing order; of a sum, strengths `λ2` or pairs `(λ1, λ2)`.
         model: see `fit`; so are `loss`, `power`, `method`, `key`, `rank`, `tol`, `max_steps`, `chunk_size` and `sample_weight`.
         loss: a name of `taylornets.losses`, or a loss.
@@ -98,7 +98,8 @@ def fit_path(
     )  # fmt: skip
     check_copies(risk, rank, model)
     solve = partial(train, method=method, key=key, rank=rank, tol=tol, max_steps=max_steps)
-    return _kept(regularization_path(risk, penalties, solve, w_init), throw)
+    with failures_raised(risk.features.blocks.x):
+        return _kept(regularization_path(risk, penalties, solve, w_init), throw)
 
 
 def _kept(path: Iterator[FitResult], throw: bool) -> list[FitResult]:

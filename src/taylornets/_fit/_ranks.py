@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from taylornets import _devices
+from taylornets import _checks, _devices
 from taylornets._fit._lift import DualPoint, Prox, assemble, list_of_pairs, truncated
 from taylornets.objectives import Objective
 
@@ -23,7 +23,7 @@ def displacement_of(risk: Objective, point: DualPoint, found: Prox, dual: float,
 
     If the gap of `Θ` itself exceeds `tol`, truncation may increase it by 1 %.
     """
-    values = np.maximum(np.asarray(found.shifted), 0)
+    values = np.maximum(_checks.host(found.shifted), 0)
     most = max(int(np.max(np.sum(values > _NEGLIGIBLE * np.max(values), axis=1))), 1)
     size = list_of_pairs(risk, found, size).unit.shape[0]  # one size for all ranks: one program
 
@@ -34,14 +34,14 @@ def displacement_of(risk: Objective, point: DualPoint, found: Prox, dual: float,
 
     limit = max(tol, _SLACK * gap(most)) if most > 1 else 0.0
     rank = next((rank for rank in range(1, most) if gap(rank) <= limit), most)
-    factors = (np.asarray(found.vectors) * np.sqrt(values)[:, None, :]).swapaxes(1, 2)[:, ::-1][:, :rank]
+    factors = (_checks.host(found.vectors) * np.sqrt(values)[:, None, :]).swapaxes(1, 2)[:, ::-1][:, :rank]
     # The sum places the displacement on the devices of the data.
     return jnp.asarray(factors[:, 0] if rank == 1 else factors) + 0 * found.penalty
 
 
 def fewest_copies(risk: Objective, w: Array, dual: float, tol: float) -> Array:
     """Returns a displacement with the same `Θ`, or nearly, and the least number of copies; see `displacement_of`."""
-    copies = np.asarray(w)
+    copies = _checks.host(w)
     # The right singular vectors of the copies of a unit, times the singular values, are the least factor of Θ.
     _, sizes, directions = np.linalg.svd(copies, full_matrices=False)
     factors = sizes[:, :, None] * directions

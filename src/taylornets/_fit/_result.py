@@ -2,6 +2,7 @@
 
 import enum
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -9,10 +10,11 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from taylornets import _checks
+from taylornets._fit._predict import predict_blocks
 from taylornets.certificates import Certificate
 from taylornets.models import Model
 from taylornets.optimizers import Stationarity
-from taylornets.two_layer import Network, Term, TwoLayerNetwork, widened
+from taylornets.two_layer import Network, Term, TwoLayerNetwork, is_rows, widened
 
 
 class Status(enum.Enum):
@@ -158,20 +160,23 @@ class FitResult:
     model: Model | None = field(default=None, repr=False, compare=False)
     own_kernel: bool = True
 
-    def predict(self, x: ArrayLike, *, linear_kernel: ArrayLike | None = None, parts: bool = False) -> Any:
+    def predict(self, x: Any, *, linear_kernel: ArrayLike | None = None, parts: bool = False, out: Any = None) -> Any:
         """Evaluates the trained model, including `f^(0)`; the mean over the signs for randomized models.
 
         Args:
-            x: examples, shape `(n, d)`.
+            x: examples, shape `(n, d)`; a memory-mapped array, or an iterable of blocks `x` or `(x, y)`, is evaluated block by
+                block.
             linear_kernel: for a sum trained with `linear_kernel=`, the kernel between `x` and the training examples, shape
                 `(n, n_train)`.
             parts: for a sum, whether to return the pair of its linear and quadratic parts instead of their sum.
+            out: for row blocks, a NumPy array or memory-mapped array of shape `(n, outputs)` that the predictions are written
+                to.
 
         Returns:
-            Predictions, shape `(n, outputs)`.
+            Predictions, shape `(n, outputs)`; of row blocks, a NumPy array, `out` if given.
 
         Raises:
-            ArgumentError: for a wrong shape, a missing kernel, or `parts` of a single model.
+            ArgumentError: for a wrong shape, a missing kernel, `parts` of a single model, or `out` without row blocks.
 
         Example:
             >>> import jax, jax.numpy as jnp, taylornets as tn
@@ -181,6 +186,12 @@ class FitResult:
             (3, 1)
         """
         net, model = self._trained()
+        if is_rows(x):
+            evaluate = partial(self.predict, linear_kernel=linear_kernel, parts=parts)
+            return predict_blocks(evaluate, x, net, out)
+        if out is not None:
+            advice = "The predictions of an array are returned."
+            raise _checks.ArgumentError("out", "None for an array x", _checks.shown(out), advice)
         if isinstance(self.w, tuple):
             found = self._parts(x, linear_kernel)
             return found if parts else found[0] + found[1]

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -24,6 +23,7 @@ from taylornets._fit._newton import Direction, conjugate_gradients, curvature_pr
 from taylornets._fit._result import FitHistory, FitResult, Status
 from taylornets.certificates import Certificate, dual_bound, weighted_sum
 from taylornets.objectives import Objective
+from taylornets.two_layer import map_blocks, moment_vectors
 
 _DENSE_UNKNOWNS = 2000  # up to this many n·C, the NTK Gram matrix is formed and factorized
 _TOLERANCE = 1e-10  # relative residual of conjugate gradients
@@ -94,8 +94,12 @@ def _factor(risk: Objective, size: Array) -> Array:
 
 def _adjoint(risk: Objective) -> Callable[[Array], Array]:
     """Returns `ν ↦ Aᵀ ν`, shape `(m, d)`."""
-    _, pull = jax.vjp(lambda w: risk.term(1, w), jnp.zeros_like(risk.net.w0))
-    return lambda nu: pull(nu)[0]
+
+    def adjoint(nu: Array) -> Array:
+        half = moment_vectors(risk.features, nu)
+        return risk.net.both_halves(half, -half)
+
+    return adjoint
 
 
 @eqx.filter_jit
@@ -140,7 +144,7 @@ def _direction(risk: Objective, point: _Point) -> Direction:
 def _gram(risk: Objective) -> Float[Array, "n outputs n outputs"]:
     """Returns `A Aᵀ`, the NTK at initialization on the examples."""
     prepared, net = risk.features, risk.net
-    features = prepared.unblock(jax.lax.map(lambda block: risk.scaled_derivative(block, 1), prepared.blocks))
+    features = prepared.unblock(map_blocks(lambda block: risk.scaled_derivative(block, 1), prepared.blocks))
     signed = features[:, None, :] * net.signs.T[None]
     inner: Any = risk.x @ risk.x.T
     return net.halves * jnp.einsum("ich,jdh->icjd", signed, signed) * inner[:, None, :, None]

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from taylornets._checks import ArgumentError
+from taylornets._checks import ArgumentError, gathered
 from taylornets._measures import classes
 from taylornets._regime._beyond import Beyond, described, series, summed
 from taylornets._regime._groups import group_names
@@ -56,7 +56,7 @@ class RegimeEvaluator:
         names = [self._line.paths[i] for i in self._line.moving]
         self._groups = None if settings.groups is None else group_names(names, settings.groups)
         self._count = rows("x", x)
-        self._x = jax.tree.map(jnp.asarray, x)
+        self._x = jax.tree.map(jnp.asarray, gathered(x))
         self._compared = settings.custom_vjp == "rule"  # whether reverse rules have been compared with the function
         self._programs = None if fixed == "end" else self._prepared(self._line.here())
 

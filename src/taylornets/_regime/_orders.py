@@ -7,6 +7,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from taylornets._checks import host
+
 _LISTED = 6  # rows listed in a message
 
 
@@ -101,4 +103,4 @@ def _not_finite(order: int, wrong: np.ndarray) -> str:
 
 def double(leaf: Any) -> np.ndarray:
     """Converts a leaf of any floating dtype to float64 (or complex128) on the host."""
-    return np.asarray(leaf).astype(np.complex128 if jnp.iscomplexobj(leaf) else np.float64)
+    return host(leaf).astype(np.complex128 if jnp.iscomplexobj(leaf) else np.float64)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from taylornets import _checkpoints
-from taylornets._checks import ArgumentError, integer, order_of, positive, shown
+from taylornets._checks import ArgumentError, gathered, integer, order_of, positive, shown
 from taylornets._regime._beyond import summed
 from taylornets._regime._orders import measured
 from taylornets._regime._programs import Programs, RegimeSettings
@@ -165,7 +165,7 @@ class _Reader:
         if not self._line.moving:
             raise ArgumentError("checkpoints", "at least one trainable leaf, an array of floats", "none")
         self._count = rows("x", x)
-        self._programs = Programs(self._line.here(), jax.tree.map(jnp.asarray, x), self._count, settings)
+        self._programs = Programs(self._line.here(), jax.tree.map(jnp.asarray, gathered(x)), self._count, settings)
         self._held: dict[int, tuple[list[Any], np.ndarray]] = {}
 
     def between(self, s: int, t: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from taylornets._checks import ArgumentError, choice, integer, order_of, positive, shown
+from taylornets._checks import ArgumentError, choice, host, integer, order_of, positive, shown
 from taylornets._evaluator import KernelDrift, chunks
 from taylornets._measures import TASKS
 from taylornets._regime._summation import ORDERS
@@ -170,4 +170,4 @@ def _point(a: Any, b: Any, t: Any) -> Any:
 
 def _joined(parts: Sequence[Any]) -> np.ndarray:
     """Concatenates chunks of the probe inputs into one float64 array."""
-    return np.concatenate([np.asarray(part, dtype=np.float64) for part in parts])
+    return np.concatenate([host(part, np.float64) for part in parts])

@@ -9,7 +9,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array
 
-from taylornets._checks import ArgumentError
+from taylornets._checks import ArgumentError, host
 
 _LISTED = 5  # names in a message
 
@@ -59,7 +59,7 @@ def same(first: Any, second: Any) -> bool:
         if jnp.issubdtype(first.dtype, jax.dtypes.prng_key):
             first, second = jax.random.key_data(first), jax.random.key_data(second)
         with jax.ensure_compile_time_eval():
-            a, b = np.asarray(first), np.asarray(second)
+            a, b = host(first), host(second)
         return bool(np.array_equal(a.view(np.uint8) if a.dtype.kind == "V" else a,
                                    b.view(np.uint8) if b.dtype.kind == "V" else b, equal_nan=a.dtype.kind in "fc"))  # fmt: skip
     if type(first) is not type(second):

@@ -23,6 +23,7 @@ relative in float64 and about 1e-4 in float32.
 from typing import Any, cast
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -42,7 +43,7 @@ from taylornets.certificates._randomized import randomized_bound
 from taylornets.models import Model, ModelLike
 from taylornets.objectives import SUM, Objective, is_sum, linear_outputs, objective, sum_objective, value_of_sum
 from taylornets.penalties import GroupPenalty
-from taylornets.two_layer import TwoLayerNetwork
+from taylornets.two_layer import TwoLayerNetwork, failures_raised
 
 _LARGEST_MULTIPLE = 1024.0
 _NO_CERTIFICATE = "For orders ≥ 3 the dual bound requires norms of symmetric tensors, which are NP-hard to compute."
@@ -92,7 +93,7 @@ class Certificate(eqx.Module):
 def certify(
     net: TwoLayerNetwork,
     w: Any,
-    x: ArrayLike,
+    x: Any,
     y: Any,
     *,
     loss: str | losses.Loss = "squared",
@@ -108,8 +109,8 @@ def certify(
     Args:
         net: the network.
         w: any displacement, optimal or not, shape `(m, d)`, or `(m, R, d)` for the quadratic model; for the sum, `(V, W)`.
-        x: examples, shape `(n, d)`.
-        y: targets in the form the loss expects.
+        x: examples, shape `(n, d)`, or row blocks as in `fit`.
+        y: targets in the form the loss expects; None for an iterable of blocks.
         loss: a name of `taylornets.losses`, or a loss.
         penalty: `λ > 0`; of a sum as in `taylornets.fit`.
         power: `p`; at least 4 for the quadratic and randomized models, 2 for the linear model; of a sum as in `fit`.
@@ -147,9 +148,11 @@ def certify(
     if dual_vector is not None:
         dual_vector = _checks.array("dual_vector", dual_vector, (risk.count, net.outputs))
     if together:
-        return certify_sum(risk, w, dual_vector)
+        with failures_raised(risk.features.blocks.x):
+            return jax.block_until_ready(certify_sum(risk, w, dual_vector))
     w = risk.displacement(w)  # here, while its values can still be checked
-    return certify_objective(risk, w, dual_vector)
+    with failures_raised(risk.features.blocks.x):
+        return jax.block_until_ready(certify_objective(risk, w, dual_vector))
 
 
 @_devices.exact

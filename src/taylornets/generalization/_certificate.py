@@ -130,7 +130,7 @@ def certificate(
         )
     prepared = prepare_order(net, x, order, chunk_size)
     w = _checks.array("w", w, (net.width, net.inputs))
-    labels = np.asarray(_checks.array("y", y, (prepared.examples,)))
+    labels = _checks.host(_checks.array("y", y, (prepared.examples,)))
     if not np.all(np.abs(labels) == 1):
         raise _checks.ArgumentError("y", "labels -1 and 1", f"{labels[np.abs(labels) != 1][0]:g}")
     _checks.positive("delta", delta)
@@ -138,7 +138,7 @@ def certificate(
         raise _checks.ArgumentError("delta", "a probability below 1", str(delta))
     draws = _checks.integer("draws", draws, 1)
     norm = float(group_norm(w, order))
-    margins = labels * np.asarray(prepared.term(order, w), dtype=float)[:, 0]
+    margins = labels * _checks.host(prepared.term(order, w), float)[:, 0]
     train_error = float(np.mean(margins <= 0))
     unit = float(drawn_suprema(prepared, order, draws, key).mean())
     shares = float(_squared_changes(prepared, order))

@@ -34,7 +34,7 @@ def conformal(scores: ArrayLike, level: float = 0.9) -> float:
         (8.0, inf)
     """
     check_level(level)
-    values = np.sort(np.asarray(_checks.array("scores", scores, ("n",)), np.float64))
+    values = np.sort(_checks.host(_checks.array("scores", scores, ("n",)), np.float64))
     place = math.ceil((len(values) + 1) * level - 1e-9)
     return float(values[place - 1]) if place <= len(values) else math.inf
 

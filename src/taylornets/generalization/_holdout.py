@@ -94,7 +94,7 @@ def holdout(
         wrong, n = int(np.sum(~right)), len(right)
         return HoldOut(clopper_pearson(wrong, n, delta), wrong / n, n, float(delta), "Clopper–Pearson")
     _checks.choice("method", method, METHODS)
-    values = np.asarray(_checks.array("losses", losses, ("n",)), np.float64)
+    values = _checks.host(_checks.array("losses", losses, ("n",)), np.float64)
     if values.min() < 0 or values.max() > 1:
         bad = values[(values < 0) | (values > 1)][0]
         raise _checks.ArgumentError("losses", "numbers from 0 to 1", f"{bad:g}", "Clip or rescale them, and say so.")
@@ -181,7 +181,7 @@ def clopper_pearson(wrong: int, rows: int, delta: float) -> float:
 
 
 def _booleans(argument: str, values: Any) -> np.ndarray:
-    found = np.asarray(values)
+    found = _checks.host(values)
     if found.dtype != bool or found.ndim != 1 or not len(found):
         advice = "For example `predictions == labels`."
         raise _checks.ArgumentError(argument, "booleans of shape (n,)", _checks.shown(values), advice)

@@ -56,7 +56,7 @@ def check_network(net: Any) -> TwoLayerNetwork:
         expected = "a TwoLayerNetwork, a kernel with `gram()` and `diagonal()`, or a Gram matrix"
         raise _checks.ArgumentError("net", expected, _checks.shown(net))
     if net.symmetric:
-        w0, a, half = np.asarray(net.w0), np.asarray(net.a), net.width // 2
+        w0, a, half = _checks.host(net.w0), _checks.host(net.a), net.width // 2
         if net.width % 2 or np.any(w0[:half] != w0[half:]) or np.any(a[:half] != -a[half:]):
             advice = (
                 "Keep the initial network and train the displacement `w`, or build the network with `symmetric=False`."
@@ -77,15 +77,15 @@ def displacements(net: TwoLayerNetwork, w: Any, orders: tuple[int, ...]) -> list
     for part in parts:
         copies = np.ndim(part) == 3
         shape = (net.width, "R", net.inputs) if copies else (net.width, net.inputs)
-        values = np.asarray(_checks.array("w", part, shape), np.float64)
+        values = _checks.host(_checks.array("w", part, shape), np.float64)
         found.append(values if copies else values[:, None])
     return found
 
 
 def slopes_of(net: TwoLayerNetwork, x: np.ndarray, order: int) -> np.ndarray:
     """Computes `c_p(x) = σ^{(k)}(u_p)/(k! √m)`, shape `(n, pairs)`, in the precision of the network."""
-    u = x.astype(net.w0.dtype) @ np.asarray(net.w0[: net.pairs]).T
-    values = np.asarray(net.activation.derivative(order)(u), np.float64)
+    u = x.astype(net.w0.dtype) @ _checks.host(net.w0[: net.pairs]).T
+    values = _checks.host(net.activation.derivative(order)(u), np.float64)
     return values / (math.factorial(order) * math.sqrt(net.width))
 
 
@@ -120,7 +120,7 @@ def evaluate(net: TwoLayerNetwork, w: Any, x: np.ndarray, kind: NoisyOrders) -> 
 
 def _term(net: TwoLayerNetwork, part: np.ndarray | None, x: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns the outputs of one term and their covariance under unit noise, shapes `(n, C)` and `(n, C, C)`."""
-    signs, slopes = np.asarray(net.a, np.float64), slopes_of(net, x, order)
+    signs, slopes = _checks.host(net.a, np.float64), slopes_of(net, x, order)
     if part is None:
         first = slopes @ signs[: net.pairs] * (0.0 if net.symmetric else 1.0)
         return first, first[:, :, None] * first[:, None, :]
@@ -141,7 +141,7 @@ def evaluate_classes(net: TwoLayerNetwork, w: ArrayLike, x: np.ndarray, kind: No
         raise _checks.ArgumentError(
             "w", expected, f"shape {np.shape(w)}", "Or use a network with one output per class."
         )
-    found = [evaluate(net, part, x, kind) for part in np.asarray(w)]
+    found = [evaluate(net, part, x, kind) for part in _checks.host(w)]
     outputs = np.concatenate([item.outputs for item in found], axis=1)
     return Lifted(outputs, sum(item.norm2 for item in found), found[0].variance)
 
@@ -149,7 +149,7 @@ def evaluate_classes(net: TwoLayerNetwork, w: ArrayLike, x: np.ndarray, kind: No
 def gram_of(net: TwoLayerNetwork, first: np.ndarray, second: np.ndarray, kind: NoisyOrders) -> np.ndarray:
     """Computes inner products of the features, `Σ_k τ_k² Σ_p c_p(x) c_p(x') ⟨x, x'⟩^k`, shape `(n1, n2)`, for one output."""
     total = np.zeros((len(first), len(second)))
-    weights = np.asarray(net.a[: net.pairs, 0], np.float64)
+    weights = _checks.host(net.a[: net.pairs, 0], np.float64)
     for order, ratio in zip(kind.orders, kind.ratios, strict=True):
         ours, theirs = slopes_of(net, first, order), slopes_of(net, second, order)
         if order == 0:
@@ -175,7 +175,7 @@ def factored(net: TwoLayerNetwork, x: np.ndarray, coefficients: np.ndarray, orde
     Returns:
         Shape `(m, d)` for `k = 1`, otherwise `(m, R, d)`.
     """
-    weights = slopes_of(net, x, order) * np.asarray(net.a[: net.pairs, 0], np.float64) * coefficients[:, None]
+    weights = slopes_of(net, x, order) * _checks.host(net.a[: net.pairs, 0], np.float64) * coefficients[:, None]
     if order == 1:
         half = weights.T @ x
         return half if not net.symmetric else np.concatenate([half / 2, -half / 2])

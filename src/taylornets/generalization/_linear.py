@@ -58,12 +58,12 @@ def classes_of_labels(y: Any, outputs: int | None) -> Classes:
         y: labels, shape `(n,)` or `(n, 1)`.
         outputs: number of outputs of the network; `None` or 1 accepts any number of classes.
     """
-    values = np.asarray(y)
+    values = _checks.host(y)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.dtype == bool:
         values = values.astype(float)
-    values = np.asarray(_checks.array("y", values, ("n",), "Labels have shape (n,) or (n, 1)."), np.float64)
+    values = _checks.host(_checks.array("y", values, ("n",), "Labels have shape (n,) or (n, 1)."), np.float64)
     distinct = np.unique(values)
     if len(distinct) == 1:
         raise _checks.ArgumentError("y", "labels of at least two classes", f"only {distinct[0]:g}")
@@ -113,7 +113,7 @@ def linear_model(net: Any, w: Any, x: Any, classes: Classes, kind: NoisyOrders, 
     if is_kernel(net):
         return _kernel_model(net, w, classes)
     net = check_network(net)
-    x = np.asarray(_checks.array("x", x, (n, net.inputs)), np.float64)
+    x = _checks.host(_checks.array("x", x, (n, net.inputs)), np.float64)
     if net.outputs == 1 and classes.number > 2:
         lifted = evaluate_classes(net, w, x, kind, classes.number)
     else:
@@ -135,16 +135,16 @@ def _kernel_model(net: Any, w: Any, classes: Classes) -> LinearModel:
     n = len(classes.labels)
     operator: Any = net
     if isinstance(net, np.ndarray | jax.Array):
-        matrix = np.asarray(_checks.array("net", net, (n, n), "A Gram matrix has a row for each label."), np.float64)
+        matrix = _checks.host(_checks.array("net", net, (n, n), "A Gram matrix has a row for each label."), np.float64)
         outputs = 1
     else:
         rows = int(net.shape[0])
         if rows % n:
             raise _checks.ArgumentError("net", f"a kernel on the {n} rows of y", f"shape {tuple(net.shape)}")
         outputs, matrix = rows // n, None
-    alpha = np.asarray(_checks.array("w", w, ("n",) if np.ndim(w) == 1 else ("n", "c")), np.float64)
+    alpha = _checks.host(_checks.array("w", w, ("n",) if np.ndim(w) == 1 else ("n", "c")), np.float64)
     if outputs > 1:
-        blocks = np.asarray(operator.gram(), np.float64)
+        blocks = _checks.host(operator.gram(), np.float64)
         alpha = alpha.reshape(n, outputs) if alpha.size == n * outputs else alpha
         if alpha.shape != (n, outputs):
             raise _checks.ArgumentError("w", f"coefficients of shape ({n}, {outputs})", f"shape {alpha.shape}")
@@ -161,11 +161,11 @@ def _kernel_model(net: Any, w: Any, classes: Classes) -> LinearModel:
         )
 
     def whole() -> np.ndarray:
-        return np.asarray(operator.gram(), np.float64).reshape(n, n) if matrix is None else matrix
+        return _checks.host(operator.gram(), np.float64).reshape(n, n) if matrix is None else matrix
 
     if matrix is None:
-        values = np.stack([np.asarray(net @ column, np.float64) for column in alpha.T.astype(alpha.dtype)], axis=1)
-        diagonal = np.asarray(net.diagonal(), np.float64).reshape(n)
+        values = np.stack([_checks.host(net @ column, np.float64) for column in alpha.T.astype(alpha.dtype)], axis=1)
+        diagonal = _checks.host(net.diagonal(), np.float64).reshape(n)
     else:
         values, diagonal = matrix @ alpha, np.diag(matrix).copy()
     norm2 = max(float(np.sum(alpha * values)), 0.0)

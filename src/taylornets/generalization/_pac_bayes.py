@@ -139,7 +139,7 @@ def pac_bayes(
         if not model.lifted.norm2 > 0:
             raise _checks.ArgumentError("w", "nonzero weights", "weights with f = 0", "Train the model first.")
         found.append(_certified(model, classes, rows, (paid, bound, settings)))
-    notes = () if kernel else notes_on(net, np.asarray(x), classes.labels, rows.counted)
+    notes = () if kernel else notes_on(net, _checks.host(x), classes.labels, rows.counted)
     return replace(
         min(found, key=lambda item: item.gibbs),
         deterministic=min(item.deterministic for item in found),

@@ -155,10 +155,10 @@ def _gram(net: Any, x: Any, classes: Classes, order: Any) -> tuple[np.ndarray, n
     """Returns the kernel of one output on all rows, shape `(n, n)`, and the examples."""
     n = len(classes.labels)
     if is_kernel(net):
-        values = np.asarray(net.gram() if hasattr(net, "gram") else net, np.float64)
+        values = _checks.host(net.gram() if hasattr(net, "gram") else net, np.float64)
         if values.size != n * n:
             raise _checks.ArgumentError("net", f"a kernel of one output on {n} rows", f"shape {values.shape}")
-        return np.asarray(_checks.array("net", values.reshape(n, n), (n, n)), np.float64), np.empty((n, 0))
+        return _checks.host(_checks.array("net", values.reshape(n, n), (n, n)), np.float64), np.empty((n, 0))
     net = check_network(net)
     if net.outputs != 1:
         advice = "For several classes, a network with one output gets weights for each class."
@@ -167,7 +167,7 @@ def _gram(net: Any, x: Any, classes: Classes, order: Any) -> tuple[np.ndarray, n
     if not net.symmetric and order % 2 == 0:
         advice = "Without pairs, even powers have one sign."
         raise _checks.ArgumentError("net", f"symmetric=True for order {order}", "symmetric=False", advice)
-    data = np.asarray(_checks.array("x", x, (n, net.inputs)), np.float64)
+    data = _checks.host(_checks.array("x", x, (n, net.inputs)), np.float64)
     return gram_of(net, data, data, orders_of(order, None)), data
 
 

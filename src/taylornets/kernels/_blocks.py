@@ -11,6 +11,7 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from taylornets import _devices
+from taylornets._checks import host
 from taylornets._trees import Segment, refuse_nan
 from taylornets.kernels._products import Leaves
 from taylornets.kernels._sides import Side
@@ -92,7 +93,7 @@ class Blocks:
             mine = self._rows(i, cache)
             for j in range(i, count):
                 theirs = self._rows(j, cache) if self.way.needs_rows else self.block(self.side.x, n, j)
-                store.write(self._slice(i, n), self._slice(j, n), np.asarray(self.way.pair(self.leaves, mine, theirs)))
+                store.write(self._slice(i, n), self._slice(j, n), host(self.way.pair(self.leaves, mine, theirs)))
             cache.pop(i, None)
             store.finish_row()
             if progress is not None:
@@ -116,7 +117,7 @@ class Blocks:
             theirs = self.way.rows(self.leaves, x2) if self.way.needs_rows else x2
             for i in range(-(-n // self.size)):
                 rows, columns = self._slice(i, n), self._slice(j, n2)
-                block = np.asarray(self.way.pair(self.leaves, self._rows(i, {}), theirs))
+                block = host(self.way.pair(self.leaves, self._rows(i, {}), theirs))
                 values[rows, columns] = block[: rows.stop - rows.start, : columns.stop - columns.start]
         return jnp.asarray(values)
 

@@ -27,7 +27,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from taylornets._checks import ArgumentError, array, choice, integer
+from taylornets._checks import ArgumentError, array, choice, host, integer
 from taylornets._trees import Line, refuse_other_tree
 from taylornets.expansion import CUSTOM_VJP
 from taylornets.kernels._blocks import Blocks
@@ -252,7 +252,7 @@ class NTK:
         return jnp.asarray(np.sort(found)[::-1].copy(), self.dtype)
 
     def _matvec(self, v: np.ndarray) -> np.ndarray:
-        return np.asarray(self @ jnp.asarray(v.ravel(), self.dtype), float)
+        return host(self @ jnp.asarray(v.ravel(), self.dtype), float)
 
     def _multiply(self) -> Callable[[Array], Array] | None:
         """The product with one vector as a compiled program, or None if a direction of differentiation is missing."""

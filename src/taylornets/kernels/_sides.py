@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.extend import core
 from jaxtyping import Array
 
+from taylornets._checks import gathered
 from taylornets._trees import Segment, ask_for_bytes, refuse_batch_axis, refuse_nan, refuse_outputs, rows
 from taylornets.expansion import refuse_impure
 from taylornets.kernels._gram import SMALLER
@@ -45,6 +46,7 @@ class Side:
 
 def side_of(here: Segment, name: str, x: Any) -> Side:
     """Validates the model on one batch, without running it."""
+    x = gathered(x)
     count = rows(name, x)
     model, start = here.model((x,)), here.start
     try:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from taylornets._checks import ArgumentError
+from taylornets._checks import ArgumentError, host
 
 
 @dataclasses.dataclass
@@ -66,7 +66,7 @@ class SymmetricMatrix:
             return
         digest = hashlib.sha256()
         for part in parts:
-            values = np.asarray(part)
+            values = host(part)
             digest.update(f"{values.shape}{values.dtype}".encode())
             digest.update(np.ascontiguousarray(values).tobytes())
         identity = digest.hexdigest()

@@ -194,7 +194,7 @@ def unless_not_finite(y: Any, advice: str) -> str:
     if isinstance(y, Tracer):
         return advice
     try:
-        return advice if bool(np.all(np.isfinite(np.asarray(y)))) else "Remove or impute them."
+        return advice if bool(np.all(np.isfinite(_checks.host(y)))) else "Remove or impute them."
     except (TypeError, ValueError):
         return advice
 

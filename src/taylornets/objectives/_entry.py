@@ -13,12 +13,12 @@ from taylornets.objectives._data import Dataset
 from taylornets.objectives._objective import Objective
 from taylornets.objectives._risk import EmpiricalRisk
 from taylornets.penalties import GroupPenalty
-from taylornets.two_layer import TwoLayerNetwork
+from taylornets.two_layer import HostRows, TwoLayerNetwork
 
 
 def objective(
     net: TwoLayerNetwork,
-    x: ArrayLike,
+    x: Any,
     y: Any,
     *,
     model: ModelLike = "quadratic",
@@ -33,8 +33,9 @@ def objective(
 
     Args:
         net: the network.
-        x: examples, shape `(n, d)`.
-        y: targets in the form expected by the loss: `(n,)`, `(n, outputs)` or labels.
+        x: examples, shape `(n, d)`. The rows of a memory-mapped array are read in blocks when they are needed, and never
+            stored on the device; so are those of an iterable of blocks `(x, y)`, which is iterated once per pass.
+        y: targets in the form expected by the loss: `(n,)`, `(n, outputs)` or labels; None for an iterable of blocks.
         model: `"linear"` and `"quadratic"` are the single orders 1 and 2, an integer `k ≥ 1` is the single order `k`
             (each with `f^(0)`, which is zero under symmetric initialization), `"full"` is the network, `"randomized"` the
             exact expected risk of the network under random signs, and `"sampled"` its risk under one draw of the signs (any
@@ -45,7 +46,8 @@ def objective(
         penalty: `λ > 0`.
         power: `p ≥ 2k`; `k` is the order of a term or a randomization, 1 for `"linear"` and `"full"`, 2 for
             `"quadratic"`, `"randomized"` and `"sampled"`.
-        chunk_size: examples processed at a time, see `TwoLayerNetwork.prepare`; `None` stores the features.
+        chunk_size: examples processed at a time, see `TwoLayerNetwork.prepare`; `None` stores the features. Of rows outside
+            memory, the number that is read at a time, by default 16 MiB.
         key: JAX random key for the signs of `"sampled"`; by default `jax.random.key(0)`.
         sample_weight: weights `s_i ≥ 0` of the examples, shape `(n,)`; by default all equal. The risk is
             `Σ_i s_i ℓ_i/Σ_i s_i`.
@@ -70,7 +72,7 @@ def objective(
     _checks.positive("penalty", penalty)
     group_penalty = GroupPenalty(meaning.order, power)
     data = Dataset.checked(net, loss, x, y, sample_weight)
-    meaning.check(net, data.x)
+    meaning.check(net, jnp.asarray(data.x.head) if isinstance(data.x, HostRows) else data.x)
     pointwise = meaning.pointwise(loss)
     if meaning.sampled:
         meaning = meaning.redrawn(jax.random.key(0) if key is None else key, net)

@@ -211,7 +211,7 @@ class Objective(eqx.Module):
 
     def initial_outputs(self) -> Float[Array, "n outputs"]:
         """Returns `f^(0)` on the examples, shape `(n, outputs)`."""
-        return initial_outputs(self.net, self.x)
+        return initial_outputs(self.empirical.prepared)
 
     def targets(self) -> Float[Array, "n outputs"]:
         """Returns the targets in the form expected by the loss."""

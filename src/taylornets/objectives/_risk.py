@@ -17,10 +17,10 @@ from taylornets import _checks, _devices
 from taylornets.models import Model
 from taylornets.objectives._data import Dataset
 from taylornets.two_layer import (
-    Network,
     Prepared,
     Projections,
     Response,
+    RowBlocks,
     Term,
     TwoLayerNetwork,
     fold_blocks,
@@ -67,7 +67,7 @@ class EmpiricalRisk(eqx.Module):
         response = model.response
         prepared = prepare_checked(net, data.x, response.orders, chunk_size, preactivations=response.preactivations)
         has_offset = isinstance(response, Term) and not net.symmetric
-        offset = prepared.per_example(initial_outputs(net, data.x)) if has_offset else None
+        offset = prepared.per_example(initial_outputs(prepared)) if has_offset else None
         examples = Examples(prepared.per_example(data.y), prepared.per_example(data.weight), offset)
         return cls(model, prepared, pointwise, examples)
 
@@ -84,7 +84,7 @@ class EmpiricalRisk(eqx.Module):
             raise _checks.ArgumentError("size", f"at most the number of examples, {prepared.examples}", str(size))
         chosen = jax.random.choice(key, prepared.examples, (size,), replace=False)
         chunk_size = None if prepared.blocks.stored is not None else min(size, prepared.blocks.x.shape[1])
-        x, preactivations = prepared.x[chosen], self.response.preactivations
+        x, preactivations = _chosen_rows(prepared, chosen), self.response.preactivations
         drawn = prepare_checked(prepared.net, x, prepared.orders, chunk_size, preactivations, prepared.layout)
 
         def cut(values: Array) -> Array:
@@ -96,9 +96,18 @@ class EmpiricalRisk(eqx.Module):
         return dataclasses.replace(self, prepared=drawn, examples=examples)
 
 
-def initial_outputs(net: Network, x: Float[Array, "n d"]) -> Float[Array, "n outputs"]:
-    """Returns `f^(0)` on validated examples."""
-    return prepare_checked(net, x, (0,), None).term(0, jnp.zeros_like(net.w0))
+def initial_outputs(prepared: Prepared) -> Float[Array, "n outputs"]:
+    """Returns `f^(0)` on the examples."""
+    net = prepared.net
+    if not isinstance(prepared.blocks.x, RowBlocks):
+        prepared = prepare_checked(net, prepared.x, (0,), None)
+    return prepared.apply(Term(0), jnp.zeros_like(net.w0))
+
+
+def _chosen_rows(prepared: Prepared, chosen: Array) -> Float[Array, "size d"]:
+    """Returns the examples of these numbers; sources of blocks, which have no random access, raise."""
+    blocks = prepared.blocks.x
+    return blocks.take(chosen) if isinstance(blocks, RowBlocks) else prepared.x[chosen]
 
 
 def _block_risk(v: Projections, item: tuple[Any, Examples], risk: EmpiricalRisk) -> Array:
@@ -147,7 +156,7 @@ def risk_and_gradient(w: Array, risk: EmpiricalRisk) -> tuple[Array, Array]:
 
 def _sum_dtype(w: Array, risk: EmpiricalRisk) -> Any:
     """The dtype of sums over examples: float32 for data of half precision."""
-    return _devices.wide(jnp.result_type(w, risk.prepared.blocks.x))
+    return _devices.wide(jnp.result_type(w, risk.prepared.blocks.x.dtype))
 
 
 def risk_hessian_vector_product(w: Array, direction: Array, risk: EmpiricalRisk) -> Array:

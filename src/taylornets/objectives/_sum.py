@@ -172,7 +172,7 @@ def _kernel(kernel: ArrayLike, risk: Objective) -> Array:
     size = float(jnp.abs(gram).max())
     if float(jnp.abs(gram - gram.T).max()) > _SYMMETRIC * size:
         raise _checks.ArgumentError("linear_kernel", "a symmetric matrix", "one that is not", "Use (K + K.T)/2.")
-    least = float(np.linalg.eigvalsh(np.asarray(gram, float))[0])
+    least = float(np.linalg.eigvalsh(_checks.host(gram, float))[0])
     if least < -_SYMMETRIC * size * n:
         raise _checks.ArgumentError("linear_kernel", "a positive semidefinite matrix", f"the eigenvalue {least:.3g}")
     return (gram + gram.T).astype(risk.strength.dtype) / 2

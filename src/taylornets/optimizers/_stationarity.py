@@ -172,7 +172,7 @@ class _Counted:
     def __call__(self, vector: np.ndarray) -> np.ndarray:
         self.products += 1
         direction = jnp.asarray(vector, self.w.dtype).reshape(self.w.shape)
-        product = np.asarray(_product(self.fun, self.w, direction), float).ravel()
+        product = _checks.host(_product(self.fun, self.w, direction), float).ravel()
         if not np.all(np.isfinite(product)):
             raise FloatingPointError("stationarity: the Hessian at w is not finite; pass a w of smaller norm.")
         return product

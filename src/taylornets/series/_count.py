@@ -191,7 +191,7 @@ def _roundings(jaxpr: Any) -> Iterator[float]:
 
 def memory_limit() -> int:
     """Returns the memory of the default device in bytes, or that of the host if the device does not report it."""
-    stats = jax.devices()[0].memory_stats() or {}
+    stats = jax.local_devices()[0].memory_stats() or {}
     if "bytes_limit" in stats:
         return int(stats["bytes_limit"])
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

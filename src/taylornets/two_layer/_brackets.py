@@ -17,7 +17,8 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from taylornets import _devices
-from taylornets.two_layer._prepared import Prepared, map_blocks
+from taylornets.two_layer._passes import map_blocks
+from taylornets.two_layer._prepared import Prepared
 from taylornets.two_layer._suprema import term_weights
 
 _STARTS = 8

@@ -12,18 +12,18 @@ share their features, which halves them.
 """
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from taylornets import _checks, _devices
+from taylornets.two_layer._passes import RowBlocks, map_blocks
 from taylornets.two_layer._responses import BlockFeatures, Full, Network, Projections, Response, Taylor, Term
+from taylornets.two_layer._rows import HostRows, rows_per_read
 
 # On a CPU, a block of projections should fit into the L2 cache; a heuristic, insensitive to a factor of two.
 _BLOCK_BYTES = 2**21
@@ -33,9 +33,9 @@ _SEPARATE_BYTES = 2**26
 
 
 class Block(NamedTuple):
-    """One block of the prepared data."""
+    """One block of the prepared data: `x` of shape `(b, d)`; all blocks: an array `(blocks, b, d)`, or rows on the host."""
 
-    x: Float[Array, "b d"]
+    x: Any
     stored: BlockFeatures | None
 
 
@@ -59,7 +59,10 @@ class Prepared(eqx.Module):
     @property
     def x(self) -> Float[Array, "n d"]:
         """The examples, shape `(n, d)`."""
-        return self.blocks.x.reshape(-1, self.net.inputs)[: self.examples]
+        x = self.blocks.x
+        if isinstance(x, RowBlocks):
+            x = map_blocks(lambda block: block, x)
+        return x.reshape(-1, self.net.inputs)[: self.examples]
 
     def term(self, k: int, w: ArrayLike) -> Array:
         """Evaluates `f^(k)(w; x)` for the prepared `x`; see `TwoLayerNetwork.term`. Shape `(n, outputs)`."""
@@ -196,25 +199,6 @@ def scaled_derivatives(net: Network, u: Float[Array, "h b"], orders: tuple[int, 
     }
 
 
-def map_blocks(function: Callable[[Any], Any], blocks: Any) -> Any:
-    """Applies a function to every block; a single block needs no loop."""
-    if jax.tree.leaves(blocks)[0].shape[0] > 1:
-        return lax.map(function, blocks)
-    return jax.tree.map(lambda leaf: leaf[None], function(only_block(blocks)))
-
-
-def fold_blocks(add: Callable[[Any, Any], Any], start: Any, blocks: Any) -> Any:
-    """Folds a function over the blocks; a single block needs no loop."""
-    if jax.tree.leaves(blocks)[0].shape[0] > 1:
-        return lax.scan(lambda total, item: (add(total, item), None), start, blocks)[0]
-    return add(start, only_block(blocks))
-
-
-def only_block(blocks: Any) -> Any:
-    """Removes the axis of the blocks if there is one block, without a copy."""
-    return jax.tree.map(lambda leaf: lax.squeeze(leaf, (0,)), blocks)
-
-
 def prepare(
     net: Network,
     x: ArrayLike,
@@ -233,13 +217,16 @@ def prepare(
 
 def prepare_checked(
     net: Network,
-    x: Float[Array, "n d"],
+    x: Float[Array, "n d"] | HostRows,
     orders: tuple[int, ...],
     chunk_size: int | None,
     preactivations: bool = False,
     layout: str | None = None,
 ) -> Prepared:
-    """Applies `prepare` to validated examples; `orders` are distinct and ascending."""
+    """Applies `prepare` to validated examples; `orders` are distinct and ascending. Features of rows are not stored."""
+    net = jax.tree.map(_checks.automatic, net)
+    if isinstance(x, HostRows):
+        return _prepare_rows(net, x, orders, chunk_size)
     examples, bytes_per_example = x.shape[0], net.width * _devices.wide(x.dtype).itemsize
     layout = _devices.layout(x, net.w0) if layout is None else layout
     if chunk_size is not None:
@@ -247,8 +234,7 @@ def prepare_checked(
     elif layout == _devices.WHOLE:
         size = _balanced(examples, _devices.block_limit(x, net.w0, bytes_per_example=bytes_per_example))
     else:
-        low, high = _BLOCK_EXAMPLES
-        size = _balanced(examples, min(max(_BLOCK_BYTES // bytes_per_example, low), high))
+        size = _balanced(examples, _cache_examples(bytes_per_example))
     count = -(-examples // size)
     blocks_x = jnp.pad(x, [(0, count * size - examples), (0, 0)]).reshape(count, size, net.inputs)
     stored = None
@@ -258,6 +244,24 @@ def prepare_checked(
         else:
             stored = _store_features(net, blocks_x, orders, preactivations)
     return Prepared(net, Block(blocks_x, stored), examples, orders, layout)
+
+
+def _prepare_rows(net: Network, rows: HostRows, orders: tuple[int, ...], chunk_size: int | None) -> Prepared:
+    """Prepares rows on the host: `chunk_size` rows are read at a time, and on a CPU processed in blocks for the cache."""
+    layout, bytes_per_example = _devices.layout(net.w0), net.width * _devices.wide(rows.dtype).itemsize
+    most = rows_per_read(net.inputs, rows.dtype.itemsize)
+    if layout == _devices.WHOLE:
+        most = min(most, _devices.block_limit(net.w0, bytes_per_example=bytes_per_example))
+    read = min(most if chunk_size is None else _checks.integer("chunk_size", chunk_size, 1), rows.shape[0])
+    size = read if layout == _devices.WHOLE else _balanced(read, _cache_examples(bytes_per_example))
+    blocks = RowBlocks.of(rows, size, -(-read // size))
+    return Prepared(net, Block(blocks, None), rows.shape[0], orders, layout)
+
+
+def _cache_examples(bytes_per_example: int) -> int:
+    """The number of examples whose projections fit into the cache of a CPU."""
+    low, high = _BLOCK_EXAMPLES
+    return min(max(_BLOCK_BYTES // bytes_per_example, low), high)
 
 
 def _balanced(examples: int, most: int) -> int:

@@ -17,7 +17,8 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from taylornets import _checks, _devices
-from taylornets.two_layer._prepared import Block, Prepared, fold_blocks
+from taylornets.two_layer._passes import first_block, fold_blocks
+from taylornets.two_layer._prepared import Block, Prepared
 from taylornets.two_layer._responses import Term
 
 # Maps a block and its rows of a per-example array to the weights of its examples in each unit's sum, shape (units, b).
@@ -40,6 +41,23 @@ def moment_matrices(prepared: Prepared, coefficients: Float[Array, "n outputs"])
     Source: theory 5.
     """
     return weighted_moments(prepared, term_weights(prepared, 2), coefficients)
+
+
+@_devices.exact
+def moment_vectors(prepared: Prepared, coefficients: Float[Array, "n outputs"]) -> Float[Array, "h d"]:
+    """Returns `Σ_i ⟨q_i, a_r⟩ σ'(u_ir)/√m x_i` of the distinct units; the second unit of a pair has the negative.
+
+    Of all units, this is the gradient of `Σ_i ⟨q_i, f^(1)(W; x_i)⟩`.
+
+    Args:
+        prepared: features that include order 1.
+        coefficients: `q`, shape `(n, outputs)`.
+
+    Returns:
+        Vectors, shape `(h, d)`.
+    """
+    weigh = term_weights(prepared, 1)
+    return _accumulate(prepared, lambda block, rows: weigh(block, rows) @ block.x, coefficients)
 
 
 @_devices.exact
@@ -99,10 +117,7 @@ def unit_suprema(prepared: Prepared, order: int, coefficients: Float[Array, "n o
     """
     net = prepared.net
     if order == 1:
-        weigh = term_weights(prepared, 1)
-        vectors = _accumulate(prepared, lambda block, rows: weigh(block, rows) @ block.x, coefficients)
-        norms = jnp.linalg.norm(vectors, axis=1)
-        return net.both_halves(norms)
+        return net.both_halves(jnp.linalg.norm(moment_vectors(prepared, coefficients), axis=1))
     if order == 2:
         spectra = prepared.eigvalsh(moment_matrices(prepared, coefficients))
         top = jnp.maximum(spectra[:, -1], 0)
@@ -123,7 +138,7 @@ def _products(x: Float[Array, "b d"], weights: Float[Array, "units b"]) -> Float
 
 def _first(prepared: Prepared, values: Array) -> tuple[Block, Array]:
     """Returns the first block and its rows."""
-    return jax.tree.map(lambda leaf: leaf[0], (prepared.blocks, prepared.per_example(values)))
+    return first_block((prepared.blocks, prepared.per_example(values)))
 
 
 def _accumulate(prepared: Prepared, one: Callable[[Block, Array], Array], values: Array) -> Array:
