@@ -59,7 +59,7 @@ def test_same_numbers_on_eight_devices(axes):
 def test_work_is_divided_and_little_is_moved():
     """Counted in the compiled programs: at least 0.9 of linear, and between devices only weights, moments and scalars."""
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
-    n, d, m = 2048, 16, 128
+    n, d, m = 512, 16, 128
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks._devices", str(n), str(d), str(m)]
     folder = Path(__file__).parents[1]
     run = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=True, timeout=240)
