@@ -21,7 +21,7 @@ import taylornets as tn
 from taylornets import ArgumentError, cli, records
 from taylornets.cli import _fit
 from taylornets.datafiles import from_frame
-from taylornets.tabular import _baselines, _curve, _path
+from taylornets.tabular import _baselines, _curve, _path, _selection
 from taylornets.tabular._cross_validation import walk
 from taylornets.tabular._folds import folds_of
 from taylornets.tabular._metrics import METRICS, Outputs, check_metric, log_loss
@@ -126,7 +126,7 @@ def test_every_size_of_the_learning_curve_has_all_classes():
     """Two of 96 rows of a class: an eighth of the rows, drawn in proportion, would lack it."""
     labels = np.array(["usual"] * 94 + ["rare"] * 2)
     for seed in range(5):
-        order = _curve._spread_evenly(labels, 96, seed)
+        order = _selection.spread_evenly(labels, 96, seed)
         assert sorted(order) == list(range(96))
         assert set(labels[order[:2]]) == {"usual", "rare"}
         assert np.sum(labels[order[:48]] == "rare") in (1, 2)

@@ -6,7 +6,7 @@ iterated from its beginning once per pass. Arrays with one entry per row (target
 """
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -134,7 +134,7 @@ def rows_per_read(inputs: int, itemsize: int) -> int:
 
 
 @contextmanager
-def failures_raised(x: Any) -> Iterator[None]:
+def failures_raised(x: Any) -> Generator[None]:
     """Raises the error of a source in place of the one with which the compiled program ended."""
     try:
         yield
