@@ -207,7 +207,9 @@ class TestChoice:
     def test_by_platform(self, monkeypatch):
         assert _devices.layout(jnp.ones(2)) == "cache"
         statistics = {"bytes_limit": 2**36, "bytes_in_use": 2**34}
-        device = type("Accelerator", (), {"platform": "gpu", "id": 0, "memory_stats": lambda _: statistics})()
+        device = type(
+            "Accelerator", (), {"platform": "gpu", "id": 0, "process_index": 0, "memory_stats": lambda _: statistics}
+        )()
         monkeypatch.setattr(_devices, "_devices", lambda _: {device})
         assert _devices.layout(jnp.ones(2)) == "whole"
         assert _devices.block_limit(jnp.ones(2), bytes_per_example=1024) == 2**35 // 16 // 1024
