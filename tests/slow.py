@@ -11,7 +11,7 @@ from collections import defaultdict
 from pathlib import Path
 from xml.etree import ElementTree
 
-LIMIT, MOST = 1.0, 4.0
+LIMIT, MOST = 0.5, 2.0
 
 
 def seconds(report: Path) -> dict[str, float]:
