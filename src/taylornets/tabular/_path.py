@@ -19,11 +19,8 @@ from taylornets.tabular._metrics import Metric, check_metric, log_loss, outputs_
 from taylornets.tabular._selection import PenaltyStep, Selected, loose, part, select, spread_evenly
 from taylornets.tabular._temperature import Temperature, temperature_of
 
-_TOL, _TOL_LARGE, _LARGE = (
-    1e-3,
-    1e-2,
-    20_000,
-)  # relative gap of final training, and with more training rows than the last
+_TOL = 1e-3  # relative gap of final training
+_TOL_LARGE, _LARGE = 1e-2, 20_000  # and with more training rows than the second number
 _STEPS = 1000  # most iterations of final training
 _PATH_SHARE = 0.6  # of a time limit, for the regularization path
 _SELECTION = 0.8  # of the progress of training, with cross-validation
