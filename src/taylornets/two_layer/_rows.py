@@ -65,9 +65,9 @@ class HostRows:
             if isinstance(self._values, np.memmap):
                 return np.asarray(self._values[start:stop], self.dtype)
             if self._pass is None or self._pass.position != start:
-                self._pass = _Pass(self._values, self.shape[1])
+                self._pass = _Pass(self._values, self.shape[1], self.dtype)
                 self._pass.skip(start)
-            return self._pass.take(stop - start).astype(self.dtype, copy=False)
+            return self._pass.take(stop - start)
 
     def take(self, chosen: np.ndarray) -> np.ndarray:
         """Returns the rows of these numbers; memory-mapped arrays only."""
@@ -80,11 +80,11 @@ class HostRows:
 
 
 class _Pass:
-    """One iteration of a source, as a stream of rows."""
+    """One iteration of a source, as a stream of rows of one dtype."""
 
-    def __init__(self, blocks: Iterable[Any], inputs: int):
-        self._blocks, self._inputs = iter(blocks), inputs
-        self._left = np.zeros((0, inputs))
+    def __init__(self, blocks: Iterable[Any], inputs: int, dtype: np.dtype):
+        self._blocks, self._inputs, self._dtype = iter(blocks), inputs, dtype
+        self._left = np.zeros((0, inputs), dtype)
         self.position = 0
 
     def skip(self, count: int) -> None:
@@ -99,7 +99,7 @@ class _Pass:
                 if block is None:
                     got = f"a pass that ended after {self.position} rows"
                     raise _checks.ArgumentError("x", "the same rows in every pass", got, _AGAIN)
-                self._left = _pair(block, self._inputs)[0]
+                self._left = _pair(block, self._inputs, self._dtype)[0]
             part, self._left = self._left[:count], self._left[count:]
             parts, count = [*parts, part], count - len(part)
             self.position += len(part)
@@ -160,26 +160,28 @@ def _mapped_shape(x: np.memmap, inputs: int) -> int:
     return x.shape[0]
 
 
-def _pair(block: Any, inputs: int) -> tuple[np.ndarray, np.ndarray]:
+def _pair(block: Any, inputs: int, dtype: np.dtype | None = None) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(block, tuple | list) or len(block) != 2:
         advice = _PAIRS.format(d=inputs)
         raise _checks.ArgumentError("x", "blocks (x, y)", f"a block that is {_checks.shown(block)}", advice)
-    rows, y = _checked(block[0], inputs), np.asarray(block[1])
+    rows, y = _checked(block[0], inputs, dtype), np.asarray(block[1])
     if y.ndim == 0 or len(y) != len(rows):
         expected, got = f"{len(rows)} targets for a block of {len(rows)} rows", f"shape {y.shape}"
         raise _checks.ArgumentError("y", expected, got, _PAIRS.format(d=inputs))
     return rows, y
 
 
-def _checked(block: Any, inputs: int) -> np.ndarray:
-    """Validates a block of rows; returns it in the dtype that JAX would give it."""
+def _checked(block: Any, inputs: int, dtype: np.dtype | None = None) -> np.ndarray:
+    """Validates a block of rows; returns it in a dtype, by default the one that JAX would give it in this thread."""
     found = np.asarray(block)
     if found.ndim != 2 or found.shape[1] != inputs:
         raise _checks.ArgumentError("x", f"blocks of shape (b, {inputs})", f"a block of shape {found.shape}")
     if found.dtype.kind not in "fiub" and not jnp.issubdtype(found.dtype, jnp.floating):
         raise _checks.ArgumentError("x", "real numbers", f"dtype {found.dtype}")
-    known = found.dtype if jnp.issubdtype(found.dtype, jnp.floating) else np.dtype(float)
-    found = found.astype(jax.dtypes.canonicalize_dtype(known), copy=False)
+    if dtype is None:
+        known = found.dtype if jnp.issubdtype(found.dtype, jnp.floating) else np.dtype(float)
+        dtype = jax.dtypes.canonicalize_dtype(known)
+    found = found.astype(dtype, copy=False)
     bad = int(found.size - np.isfinite(found).sum())
     if bad:
         raise _checks.ArgumentError(
