@@ -37,6 +37,7 @@ def test_a_factory(run, tmp_path):
     page = (tmp_path / "diagnosis" / "report.html").read_text()
     assert "How it was computed" in page
     assert "Groups of layers" in page
+    assert "relative error of the order-k model" in page
     saved = json.loads((tmp_path / "diagnosis" / "run.json").read_text())
     assert saved["status"] == "finished"
     assert saved["regime"]["order"] == 1

@@ -13,6 +13,7 @@ from jaxtyping import config
 from torch import nn
 
 import taylornets as tn
+from taylornets.diagnosis import _figures
 
 X = zoo.rows(5)
 
@@ -143,6 +144,22 @@ def test_float32_says_what_it_cannot_tell():
     found = tn.torch.regime(module, end, X, precision="float32", method="evaluations")
     assert np.allclose(found.share[:2], exact.share[:2], atol=1e-2)
     assert max(found.term_error) > 1e-5
+
+
+def test_error_bars_of_the_page_contain_the_exact_values():
+    exact = _figures.one_end(tn.torch.regime(*pair(), X))
+    found = _figures.one_end(tn.torch.regime(*pair(), X, precision="float32", method="evaluations"))
+    assert exact is not None
+    assert found is not None
+    for drawn, true in zip(found.panels, exact.panels, strict=True):
+        bars, points = drawn.series[0], dict(zip(true.series[0].x, true.series[0].y, strict=True))
+        assert bars.low is not None
+        assert bars.high is not None
+        for order, low, high in zip(bars.x, bars.low, bars.high, strict=True):
+            assert low < high
+            assert low <= points[order] <= high
+    assert "estimated errors" in found.caption
+    assert "Exact up to rounding" in exact.caption
 
 
 def test_nothing_moves():

@@ -1,5 +1,6 @@
 """The figures of a diagnosis, as data."""
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -107,6 +108,43 @@ def regimes(at: Sequence[float], found: Sequence[Regime], x_label: str) -> list[
     )
     caption += " Right: change of the tangent kernel since initialization, 1 minus the cosine." if panels[1:] else ""
     return [series, Figure("radius", "Range of validity of each order", panels, caption)]
+
+
+def one_end(found: Regime) -> Figure | None:
+    """Contribution and error of each order for one pair of ends, with error bars from the estimated errors of the terms."""
+    known = [k for k in range(1, found.max_order + 1) if math.isfinite(found.error[k - 1])]
+    if not known:
+        return None
+    shares, errors = [found.share[k - 1] for k in known], [found.error[k - 1] for k in known]
+    kept = [share if abs(share) <= _WIDEST else math.nan for share in shares]
+    intervals: list[dict[str, list[float]]] = [{}, {}]
+    if found.term_error:
+        # By Cauchy–Schwarz, an error of a term changes its contribution, and each later remainder, by at most this.
+        bounds = [found.term_error[k - 1] * max(found.term[k - 1], 0.1) for k in known]
+        intervals = [_around(kept, bounds), _around(errors, list(itertools.accumulate(bounds)))]
+        # A logarithmic axis has no room for an interval down to 0.
+        intervals[1]["low"] = [max(v, 1e-3 * e) for v, e in zip(intervals[1]["low"], errors, strict=True)]
+    at = [str(k) for k in known]
+    parts = Series("contribution", at, kept, **intervals[0])
+    line = Series("order-k model", at, errors, **intervals[1])
+    limit = [math.sqrt(1 - found.threshold)] * len(at)
+    goal = Series(f"explains {100 * found.threshold:g} %", at, limit, kind="theory")
+    caption = (
+        "Left: contribution of each order to the output change. Right: error of the order-k Taylor polynomial at the final "
+        "weights, relative to the output change; below the dashed line, the orders up to k explain it. "
+    )
+    caption += "Error bars: estimated errors of the terms, added up." if found.term_error else "Exact up to rounding."
+    caption += f" Contributions beyond ±{_WIDEST:g} are omitted." if any(map(math.isnan, kept)) else ""
+    panels = [
+        Plot("order k", "contribution to the output change", [parts]),
+        Plot("order k", "relative error of the order-k model", [line, goal], y_scale="log"),
+    ]
+    return Figure("orders", "Which order explains the output change", panels, caption, highlight=True)
+
+
+def _around(values: Sequence[float], distances: Sequence[float]) -> dict[str, list[float]]:
+    pairs = list(zip(values, distances, strict=True))
+    return {"low": [v - r for v, r in pairs], "high": [v + r for v, r in pairs]}
 
 
 def displacements(at: Sequence[float], found: Sequence[Regime], x_label: str) -> Figure:

@@ -13,6 +13,7 @@ import pandas as pd
 from taylornets import _checks, records, torch
 from taylornets._regime import Regime
 from taylornets.datafiles import Reading, read
+from taylornets.diagnosis import _figures
 from taylornets.diagnosis._request import DiagnosisRequest
 from taylornets.diagnosis._user_model import WHERE, TorchModel
 from taylornets.records import PageRecord, Section, Table, environment
@@ -221,9 +222,9 @@ def _verdict(found: Regime, model: TorchModel, count: int) -> Section:
         "By order k: the contribution ⟨f^(k), M⟩/‖M‖^2, the fraction of ‖M‖^2 explained by orders up to k, the relative "
         f"error of the order-k model, the radius (at most {found.radius_limit:g}), and the agreement of predicted classes."
     )
-    return Section(
-        "verdict", "Interpreting the verdict", paragraphs, {}, (), (Table("orders", caption, columns, rows),)
-    )
+    drawn = _figures.one_end(found)
+    tables = (Table("orders", caption, columns, rows),)
+    return Section("verdict", "Interpreting the verdict", paragraphs, {}, (drawn,) if drawn else (), tables)
 
 
 def _computed(found: Regime) -> Section:
