@@ -15,7 +15,7 @@ import pytest
 from report_samples import HOSTILE, SHORT, bars, coupling, hostile, save
 
 from taylornets import ArgumentError, records
-from taylornets.records import Figure, PageRecord, Section, Table
+from taylornets.records import Figure, PageRecord, Plot, Section, Series, Table
 from taylornets.records.progress import NoProgress
 from taylornets.report import write_report
 from taylornets.report._style import VARIABLES
@@ -313,6 +313,21 @@ def test_pages_of_earlier_versions_are_read(tmp_path: Path):
     del written["record"]["notice"], written["record"]["sections"][0]["claim"]
     path.write_text(json.dumps(written))
     assert "It fits." in read(write_report(tmp_path)).text
+
+
+def test_series_without_labels_have_no_button(tmp_path: Path):
+    plain, labeled = Plot("x", "y", [Series("", [1, 2], [1, 2])]), [Series(name, [1, 2], [2, 1]) for name in ("a", "b")]
+    figures = (
+        Figure("two", "Two", [plain, Plot("x", "z", labeled)], ""),
+        Figure("one", "One", [plain, Plot("x", "z", labeled[:1])], ""),
+    )
+    records.save_page(
+        tmp_path, PageRecord("fit", "A page", "A finding.", {}, [Section("s", "S", (), {}, figures)], {}, "")
+    )
+    records.save_page_run(tmp_path, "fit", {})
+    html = write_report(tmp_path).read_text(encoding="utf-8")
+    found = re.findall(r"<button[^>]*data-key=[^>]*><span[^>]*></span>(.*?)</button>", html)
+    assert found == ["a", "b"]
 
 
 def test_run_without_figures_or_claims(tmp_path: Path):

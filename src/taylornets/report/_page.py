@@ -56,6 +56,7 @@ def _shown(figure: Figure) -> dict[str, Any]:
     """
     tall = height(tuple(figure.panels))
     found, by_panel = groups(figure)
+    named = [group for group in found if group.label]
     panels: list[dict[str, Any]] = []
     for place, (panel, keys) in enumerate(zip(figure.panels, by_panel, strict=True)):
         light = draw((panel,), LIGHT, tall)
@@ -66,7 +67,7 @@ def _shown(figure: Figure) -> dict[str, Any]:
         else:
             shown |= {theme.name: _encoded(render((panel,), theme, tall)) for theme in THEMES}
         panels.append(shown)
-    return {"panels": panels, "groups": found if len(found) > 1 else [], "tables": tables(figure)}
+    return {"panels": panels, "groups": named if len(named) > 1 else [], "tables": tables(figure)}
 
 
 def _encoded(svg: str) -> str:
