@@ -20,7 +20,6 @@ import numpy as np
 import pytest
 
 import taylornets as tn
-from taylornets import statistics
 from taylornets.generalization import GeneralizationCertificate, RiskCertificate
 from taylornets.learning import problems
 from taylornets.records import ClaimRecord, Stamp
@@ -30,7 +29,7 @@ from taylornets.reproduction import claims, reproduce
 from taylornets.reproduction._running import run_claim
 from taylornets.reproduction.claims import Claim, ClaimContext, NegativeControl, Outcome
 from taylornets.reproduction.claims._classifiers import Certified
-from taylornets.reproduction.claims._studies import GOAL, Grid, Study, around_goal
+from taylornets.reproduction.claims._studies import GOAL, Grid, Study
 
 STAMP = Stamp("quick", 0, "0.1.0", None, True)
 Check = Callable[[ModuleType, ClaimContext, pytest.MonkeyPatch], None]
@@ -41,22 +40,6 @@ def check(function: Check) -> Check:
     """Registers the check of the claim that the function is named after."""
     CHECKS[function.__name__] = function
     return function
-
-
-@pytest.mark.parametrize("start", range(5))
-@pytest.mark.parametrize(("level", "needed"), [(3.0, 30.0), (0.5, 5.0), (90.0, math.inf)])
-def test_curves_from_any_start_cross_the_goal_at_the_same_place(start: int, level: float, needed: float):
-    sizes, asked = [10, 20, 40, 80, 160], list[int]()
-
-    def error(n: int) -> float:
-        asked.append(n)
-        return level / n
-
-    points = around_goal(sizes, error, start)
-    assert statistics.crossing(points, GOAL) == pytest.approx(needed, rel=1e-12)
-    assert points == [(n, level / n) for n in sorted(asked)]
-    if level == 3.0:
-        assert len(points) == {0: 3, 1: 2, 2: 2, 3: 3, 4: 4}[start]
 
 
 @pytest.mark.parametrize("name", claims.names())

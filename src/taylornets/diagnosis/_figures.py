@@ -16,6 +16,7 @@ _WIDEST = 3.0  # larger contributions are omitted from a figure, since they woul
 _LEAVES = 7
 _IMAGES = 14
 _MOST_CLASSES = 20
+Ends = tuple[list[float] | None, list[float] | None]
 
 
 def label(name: Any) -> str:
@@ -117,16 +118,18 @@ def one_end(found: Regime) -> Figure | None:
         return None
     shares, errors = [found.share[k - 1] for k in known], [found.error[k - 1] for k in known]
     kept = [share if abs(share) <= _WIDEST else math.nan for share in shares]
-    intervals: list[dict[str, list[float]]] = [{}, {}]
+    parts_at: Ends = (None, None)
+    errors_at: Ends = (None, None)
     if found.term_error:
         # By Cauchy–Schwarz, an error of a term changes its contribution, and each later remainder, by at most this.
         bounds = [found.term_error[k - 1] * max(found.term[k - 1], 0.1) for k in known]
-        intervals = [_around(kept, bounds), _around(errors, list(itertools.accumulate(bounds)))]
+        parts_at = _around(kept, bounds)
+        low, high = _around(errors, list(itertools.accumulate(bounds)))
         # A logarithmic axis has no room for an interval down to 0.
-        intervals[1]["low"] = [max(v, 1e-3 * e) for v, e in zip(intervals[1]["low"], errors, strict=True)]
+        errors_at = [max(v, 1e-3 * e) for v, e in zip(low, errors, strict=True)], high
     at = [str(k) for k in known]
-    parts = Series("contribution", at, kept, **intervals[0])
-    line = Series("order-k model", at, errors, **intervals[1])
+    parts = Series("contribution", at, kept, *parts_at)
+    line = Series("order-k model", at, errors, *errors_at)
     limit = [math.sqrt(1 - found.threshold)] * len(at)
     goal = Series(f"explains {100 * found.threshold:g} %", at, limit, kind="theory")
     caption = (
@@ -142,9 +145,9 @@ def one_end(found: Regime) -> Figure | None:
     return Figure("orders", "Which order explains the output change", panels, caption, highlight=True)
 
 
-def _around(values: Sequence[float], distances: Sequence[float]) -> dict[str, list[float]]:
+def _around(values: Sequence[float], distances: Sequence[float]) -> tuple[list[float], list[float]]:
     pairs = list(zip(values, distances, strict=True))
-    return {"low": [v - r for v, r in pairs], "high": [v + r for v, r in pairs]}
+    return [v - r for v, r in pairs], [v + r for v, r in pairs]
 
 
 def displacements(at: Sequence[float], found: Sequence[Regime], x_label: str) -> Figure:

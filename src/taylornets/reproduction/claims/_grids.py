@@ -19,12 +19,12 @@ CUBIC_GRIDS = {
     "ntk": Grid(3, (0.1, 0.15, 0.22, 0.33, 0.5), padded=False),
     "quadratic": Grid(2, (1.6, 2.2, 3, 4.2, 6), penalties=(3e-7, 3e-8)),
 }
-CUBIC = Study((10, 14, 20, 28), 5, CUBIC_GRIDS, target="hermite3", width_per_input=40, whole=False)
+CUBIC = Study((10, 14, 20, 28), 5, CUBIC_GRIDS, target="hermite3", width_per_input=40)
 QUICK_CUBIC = {
     "ntk": Grid(3, (0.13, 0.2, 0.31, 0.48), padded=False),
     "quadratic": Grid(2, (2.2, 3.1, 4.4, 6.2), penalties=(3e-7, 3e-8)),
 }
-SMALL_CUBIC = Study((8, 14), 2, QUICK_CUBIC, target="hermite3", width_per_input=40, whole=False)
+SMALL_CUBIC = Study((8, 14), 2, QUICK_CUBIC, target="hermite3", width_per_input=40)
 UNEVEN_GRIDS = {
     "ntk": Grid(1, (0.8, 1.3, 2, 3, 4.5, 7, 10, 15, 22, 33, 50), padded=False),
     "quadratic": Grid(1, (0.8, 1.3, 2, 3, 4.5, 7, 10, 15, 22, 38)),

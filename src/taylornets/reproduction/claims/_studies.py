@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -32,8 +33,7 @@ class Grid:
 class Study:
     """A target, a distribution, dimensions, seeds, and a grid for each model.
 
-    The width is `width_per_input` times the dimension, or 256 for 0. With `whole`, curves begin at the smallest n; otherwise,
-    they consist of the points next to `n*`, searched from the place of the previous curve of the model.
+    The width is `width_per_input` times the dimension, or 256 for 0.
     """
 
     dimensions: tuple[int, ...]
@@ -43,7 +43,6 @@ class Study:
     decay: float = 0.0
     activation: str = "cubic_relu"
     width_per_input: int = 0
-    whole: bool = True
 
     @property
     def count(self) -> int:
@@ -82,7 +81,7 @@ class Curves:
 
 
 def run_study(study: Study, seed: int, progress: Callable[[float, str], None]) -> Curves:
-    """Runs the cells of a study; a curve has points on both sides of the goal, and two at least.
+    """Runs the cells of a study; a curve ends at the first error below the goal, but not before its second point.
 
     Args:
         study: the study.
@@ -93,57 +92,33 @@ def run_study(study: Study, seed: int, progress: Callable[[float, str], None]) -
         The curves.
     """
     curves = Curves(study)
-    starts = dict.fromkeys(study.grids, 0)
     for done, (model, d, index) in _curves(study):
         grid = study.grids[model]
-        sizes = grid.sizes(d)
-
-        def error(n: int, done: float = done, model: str = model, d: int = d, index: int = index) -> float:
+        sizes, points = grid.sizes(d), list[tuple[int, float]]()
+        for n in sizes:
+            cell = Cell(
+                d=d,
+                n=n,
+                seed=1000 * seed + index,
+                target=study.target,
+                inputs="anisotropic" if study.decay else "sphere",
+                decay=study.decay,
+                model=model,
+                padded=sizes[-1] if grid.padded else 0,
+                penalties=grid.penalties,
+                activation=study.activation,
+                width=study.width_per_input * d or 256,
+            )
             progress(done, f"{model}, d = {d}, n = {n}")
-            found = run_cell(_cell(study, model, d, n, 1000 * seed + index))
+            found: dict[str, Any] = run_cell(cell)
+            points.append((n, found["error"]))
             curves.m_op.setdefault(d, []).append(found["m_op"])
-            return found["error"]
-
-        points = around_goal(sizes, error, starts[model])
-        if not study.whole:
-            starts[model] = sizes.index(max((n for n, value in points if value >= GOAL), default=sizes[0]))
+            if found["error"] < GOAL and len(points) > 1:
+                break
         curves.points[model, d, index] = points
         curves.extrapolated += points[0][1] < GOAL
         curves.unstopped += points[-1][1] >= GOAL
     return curves
-
-
-def around_goal(sizes: list[int], error: Callable[[int], float], start: int) -> list[tuple[int, float]]:
-    """Returns points `(n, error)` on both sides of the goal, as far as the grid has some, in ascending order.
-
-    From `sizes[start]`, n increases up to the first error below the goal or decreases up to the first one above it.
-    """
-    found = {start: error(sizes[start])}
-    step = 1 if found[start] >= GOAL else -1
-    at = start
-    while (found[at] >= GOAL) == (step > 0) and 0 <= at + step < len(sizes):
-        at += step
-        found[at] = error(sizes[at])
-    if len(found) == 1:
-        found[start - step] = error(sizes[start - step])
-    return [(sizes[i], found[i]) for i in sorted(found)]
-
-
-def _cell(study: Study, model: str, d: int, n: int, seed: int) -> Cell:
-    grid = study.grids[model]
-    return Cell(
-        d=d,
-        n=n,
-        seed=seed,
-        target=study.target,
-        inputs="anisotropic" if study.decay else "sphere",
-        decay=study.decay,
-        model=model,
-        padded=grid.sizes(d)[-1] if grid.padded else 0,
-        penalties=grid.penalties,
-        activation=study.activation,
-        width=study.width_per_input * d or 256,
-    )
 
 
 def _curves(study: Study) -> Iterator[tuple[float, tuple[str, int, int]]]:

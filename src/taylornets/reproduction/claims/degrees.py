@@ -27,7 +27,6 @@ STUDY = Study(
     target="z1**3",
     activation="polynomial(0.0, 0.0, 0.0, 0.16666666666666666)",
     width_per_input=12,
-    whole=False,
 )
 MARGIN = 1.4  # n of the control over n* of the rank-one target
 CONTROL_RATIOS = {"ntk": 0.14, "quadratic": 1.4, "cubic": 5.5}

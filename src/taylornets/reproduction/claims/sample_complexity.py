@@ -144,7 +144,7 @@ def _uneven(
     rows: list[dict[str, float]] = []
     for index, decay in enumerate((0.0, *sizes.decays)):
         if decay:
-            study = Study((d,), isotropic.study.seeds, sizes.uneven, decay=decay, whole=False)
+            study = Study((d,), isotropic.study.seeds, sizes.uneven, decay=decay)
             start, share = begin + (1 - begin) * (index - 1) / len(sizes.decays), 1 - begin
 
             def progress(
