@@ -35,8 +35,8 @@ ROUNDING = 1e-12
 PREDICTED = {1: {"n": -0.5, "d": 0.0, "M_op": 0.0}, 2: {"n": -0.5, "d": -0.5, "M_op": 1.0}}
 # The largest eigenvalue of the quadratic model's matrix is that of a Gaussian matrix, `2 √(r/n)` in `r` directions, up to two
 # relative corrections: `√(r/n)/2` (the inputs are not Gaussian) and `-0.9 r^{-2/3}` (mean of the Tracy-Widom law). Both
-# flatten the slope in `r`: at n = 32768, from 32 to 256 directions by 0.05 (0.1 in M_op) and from 64 to 512 by 0.039; there,
-# by 0.034 at n = 65536.
+# flatten the slope in `r`: at n = 32768, from 32 to 256 directions by 0.05 (0.1 in M_op) and from 64 to 512 by 0.039; at
+# n = 65536, the latter by 0.034.
 # The NTK's complexity is the norm of a vector, without such corrections: `enough` examples are as good as `many`.
 WIDTH, FEW = 16, 8
 # Top eigenvalues of large matrices concentrate; norms of vectors fluctuate more.
