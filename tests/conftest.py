@@ -10,6 +10,8 @@ import jax
 import jaxlib
 import pytest
 
+from taylornets import _processors
+
 
 def _known_flags(*flags: str) -> str:
     """Those of these flags that the installed XLA has: flags come and go, and an unknown one ends the process."""
@@ -38,9 +40,8 @@ jax.config.update(
     "jax_enable_compilation_cache", os.environ["JAX_ENABLE_COMPILATION_CACHE"] not in {"0", "false", "False"}
 )
 
-# OpenBLAS starts a thread for each core in every process. With more processes than cores, threads that spin until the others
-# have their turn cost more than all of the linear algebra: one thread each; `OMP_NUM_THREADS=2` brings the others back.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+# XLA and OpenBLAS would start a thread for each processor in each of the test processes.
+os.environ.update(_processors.threads(int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
 
 # Compiled programs stay alive, millions of objects of them: the garbage collector would walk through them all the time.
 gc.set_threshold(100_000, 50, 100)

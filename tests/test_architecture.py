@@ -14,7 +14,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "taylornets"
 
 LEVELS = {
-    "_checks": 0, "_devices": 0, "_discover": 0, "_errors": 0, "_files": 0, "_measures": 0, "_trees": 0,
+    "_checks": 0, "_devices": 0, "_discover": 0, "_errors": 0, "_files": 0, "_measures": 0, "_processors": 0, "_trees": 0,
     "_checkpoints": 1, "activations": 1, "datafiles": 1, "losses": 1, "penalties": 1, "records": 1, "series": 1,
     "statistics": 1,
     "expansion": 2, "report": 2, "two_layer": 2,

@@ -1,7 +1,6 @@
 """The commands `reproduce` and `report`."""
 
 import contextlib
-import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from taylornets import records
+from taylornets import _processors, records
 from taylornets.cli._compiled import compile_quickly
 from taylornets.cli._progress import shown
 from taylornets.cli._root import BROKEN, DONE, INTERRUPTED
@@ -52,8 +51,8 @@ def _resumption(names: Sequence[str], profile: str, out: Path, seed: int) -> str
 
 
 def _processes() -> int:
-    """Returns one process per CPU core, or a single one where processes would share accelerator memory."""
-    return (os.cpu_count() or 1) if jax.default_backend() == "cpu" else 1
+    """Returns one process per processor, or a single one where processes would share accelerator memory."""
+    return _processors.count() if jax.default_backend() == "cpu" else 1
 
 
 def run(names: Sequence[str], *, profile: str, out: Path, seed: int, resume: bool, workers: int | None = None) -> int:

@@ -74,8 +74,8 @@ def reproduce(
         profile: `"quick"` or `"full"`.
         seed: random seed, from 0 to 2³² − 1.
         resume: whether to keep finished records of the same profile, seed, version, commit and precision.
-        workers: number of processes, each of which runs one claim at a time; with 1, this process runs all. The results do
-            not depend on it, except for the measured times.
+        workers: number of processes, each of which runs one claim at a time on its share of the processors; with 1, this
+            process runs all. Apart from rounding and the measured times, the results do not depend on it.
         progress: receives the progress of each claim by name; the final message is the verdict.
 
     Returns:

@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 
+from taylornets import _processors
 from taylornets.records import ClaimRecord, Stamp
 from taylornets.records.progress import Progress, Tell
 from taylornets.reproduction import claims as registry
@@ -99,7 +100,7 @@ def run_claims(claims: Sequence[Claim], stamp: Stamp, workers: int, progress: Pr
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                worker = idle.pop() if idle and idle[-1].process.is_alive() else _Worker(stamp)
+                worker = idle.pop() if idle and idle[-1].process.is_alive() else _Worker(stamp, workers)
                 progress.started(waiting[0].name)
                 worker.start(waiting.pop(0))
                 running[worker.connection] = worker
@@ -131,11 +132,12 @@ class _Worker:
     claim: Claim
     begin: float
 
-    def __init__(self, stamp: Stamp):
+    def __init__(self, stamp: Stamp, workers: int):
         context = multiprocessing.get_context("spawn")  # XLA's threads do not survive a fork
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(stamp, theirs), daemon=True)
-        self.process.start()
+        with _processors.divided(workers):
+            self.process.start()
         theirs.close()
 
     def start(self, claim: Claim) -> None:

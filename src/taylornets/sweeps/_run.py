@@ -12,7 +12,7 @@ import jax
 from distributed import Client, LocalCluster, as_completed
 from distributed.security import Security
 
-from taylornets import _checks
+from taylornets import _checks, _processors
 from taylornets.learning import Cell, run_cell
 from taylornets.records.folders import check_folder
 from taylornets.records.progress import Progress
@@ -23,6 +23,8 @@ from taylornets.sweeps._export import export
 from taylornets.sweeps._store import Store
 
 _CONNECT = "20s"
+# Environment variables of a worker, set before its process starts.
+_ENVIRONMENT = "distributed.nanny.pre-spawn-environ"
 # Scheduler and workers serve no web pages.
 _NO_PAGES = {"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}
 
@@ -119,11 +121,13 @@ def _connect(stack: ExitStack, scheduler: str | None, workers: int | None, cells
         except (OSError, ValueError, TypeError) as error:
             needed = "the address of a running dask scheduler, such as tls://127.0.0.1:8786"
             raise _checks.ArgumentError("scheduler", needed, f"{scheduler!r} ({error})") from None
-    stack.enter_context(dask_config.set(_NO_PAGES))
     secret = _secret()
+    count = min(workers or _processors.count(), cells) if secret else 1
+    threads = {f"{_ENVIRONMENT}.{name}": value for name, value in _processors.threads(count).items()}
+    stack.enter_context(dask_config.set({**_NO_PAGES, **threads}))
     cluster = stack.enter_context(
         LocalCluster(
-            n_workers=(min(workers, cells) if workers else None) if secret else 1,
+            n_workers=count,
             threads_per_worker=1,
             processes=secret is not None,
             host="127.0.0.1" if secret else None,
