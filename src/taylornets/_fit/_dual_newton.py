@@ -183,7 +183,7 @@ class _Run:
         slack = 16 * float(jnp.finfo(start.dtype).eps) * (abs(before) + abs(fenchel))
         old = self.point, self._state
         for _ in range(_MOST_TRIALS):
-            self.point = dual_point(self.risk, start + step * direction)
+            self.point = dual_point(self.risk, _along(start, step, direction))
             self._state = self._evaluate()
             (after,) = _numbers(self._state.proximal_dual)
             if np.isfinite(after) and after >= before + _ARMIJO * step * decrement - slack:
@@ -223,6 +223,11 @@ class _Run:
 
 def _numbers(*values: Array) -> tuple[float, ...]:
     return tuple(float(value) for value in jax.device_get(values))
+
+
+@jax.jit
+def _along(start: Array, step: float | Array, direction: Array) -> Array:
+    return start + step * direction
 
 
 @jax.jit

@@ -182,11 +182,11 @@ def list_of_pairs(risk: Objective, found: Prox, size: int | None = None) -> Pair
             size = math.ceil(size * _SIZE_GROWTH)
     index = np.zeros(size, np.int32)
     index[: len(active)] = active
-    return _gather(risk.net.a, found, jnp.asarray(index), jnp.arange(size) < len(active))
+    return _gather(risk.net.a, found, index, np.arange(size) < len(active))
 
 
 @jax.jit
-def _gather(signs: Array, found: Prox, index: Array, present: Array) -> Pairs:
+def _gather(signs: Array, found: Prox, index: Array | np.ndarray, present: Array | np.ndarray) -> Pairs:
     unit, column = index // found.shifted.shape[1], index % found.shifted.shape[1]
     values = jnp.where(present, found.shifted[unit, column], 0)
     return Pairs(unit, present, found.vectors[unit, :, column], values, signs[unit] * present[:, None])

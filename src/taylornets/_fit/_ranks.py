@@ -5,6 +5,7 @@ eigenvectors has the least number of copies, in order of their norm.
 """
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -35,8 +36,13 @@ def displacement_of(risk: Objective, point: DualPoint, found: Prox, dual: float,
     limit = max(tol, _SLACK * gap(most)) if most > 1 else 0.0
     rank = next((rank for rank in range(1, most) if gap(rank) <= limit), most)
     factors = (_checks.host(found.vectors) * np.sqrt(values)[:, None, :]).swapaxes(1, 2)[:, ::-1][:, :rank]
-    # The sum places the displacement on the devices of the data.
-    return jnp.asarray(factors[:, 0] if rank == 1 else factors) + 0 * found.penalty
+    return _beside(factors[:, 0] if rank == 1 else factors, found.penalty)
+
+
+@jax.jit
+def _beside(values: Array | np.ndarray, like: Array) -> Array:
+    """The values, on the devices of `like`."""
+    return values + 0 * like
 
 
 def fewest_copies(risk: Objective, w: Array, dual: float, tol: float) -> Array:

@@ -90,7 +90,7 @@ class Objective(eqx.Module):
 
     def __call__(self, w: Array) -> Array:
         """Returns `P(w)`, a scalar."""
-        return self.risk(w) + self.penalty_value(w)
+        return _value(self, self.displacement(w))
 
     def risk(self, w: Array) -> Array:
         """Returns the first term of `P`, a scalar."""
@@ -262,6 +262,11 @@ class Objective(eqx.Module):
     def start(self, key: PRNGKeyArray, rank: int = 1) -> Array:
         """Returns the initial displacement of `taylornets.fit`, zero or random; `(m, d)`, or `(m, R, d)` if `rank > 1`."""
         return self.model.start(self.net, key, rank)
+
+
+@eqx.filter_jit
+def _value(objective: Objective, w: Array) -> Array:
+    return objective.risk(w) + objective.penalty_value(w)
 
 
 @eqx.filter_jit

@@ -236,7 +236,8 @@ def prepare_checked(
     else:
         size = _balanced(examples, _cache_examples(bytes_per_example))
     count = -(-examples // size)
-    blocks_x = jnp.pad(x, [(0, count * size - examples), (0, 0)]).reshape(count, size, net.inputs)
+    whole = jnp.pad(x, [(0, count * size - examples), (0, 0)]) if count * size > examples else x
+    blocks_x = whole.reshape(count, size, net.inputs)
     stored = None
     if chunk_size is None:
         if layout == _devices.WHOLE and (preactivations or len(orders) > 1):
