@@ -118,7 +118,8 @@ def undecodable(path: Path, encoding: str) -> _checks.ArgumentError:
         return damaged(path, error)
     got = f"{path}, invalid in {first or 'its last character'}"
     if bad and fine:
-        got += f"; {fine:,} other lines beyond ASCII are {encoding}, so the file mixes encodings"
+        lines = "line beyond ASCII is" if fine == 1 else "lines beyond ASCII are"
+        got += f"; {fine:,} other {lines} {encoding}, so the file mixes encodings"
         advice = f"Use `encoding={MIXED!r}`, which reads UTF-8 and, where that is invalid, Windows-1252."
         return wrong(f"text encoded in {encoding}", got, advice, (("encoding", MIXED),))
     advice = "Specify the encoding, such as `encoding='cp1252'`."

@@ -261,8 +261,8 @@ def _category(name: str, words: Words, reading: Reading, how: str) -> Column:
         kind = "text" if sum(" " in word for word in words.unique) > distinct / 2 else "identifier"
     notes: tuple[str, ...] = ()
     doubtful = [i for i, low in enumerate(words.lowered) if low in MAYBE and not missing[i]]
-    if doubtful and recipe is None:
-        listed = ", ".join(f"{short(words.unique[i])} ({words.counts[i]:,} rows)" for i in doubtful)
+    if doubtful and recipe is None and kind == "category":
+        listed = ", ".join(f"{short(words.unique[i])} ({_checks.counted(words.counts[i], 'row')})" for i in doubtful)
         notes = (f"Column {name!r} keeps {listed} as a category. If it means a missing value, use "
                  f"`missing=({words.unique[doubtful[0]]!r},)`.",)  # fmt: skip
     values = words.spread(by_word)

@@ -63,7 +63,7 @@ def read_text(path: Path, reading: Reading) -> DataTable:
         raise damaged(path, error) from None
     kept = check_drop(names, reading)
     called = f"{encoding.upper()} text, columns separated by {SEPARATORS.get(separator, repr(separator))}"
-    called += f", {len(skipped)} lines skipped" if skipped else ""
+    called += f", {_checks.counted(len(skipped), 'line')} skipped" if skipped else ""
     raw = {name: columns[names.index(name)] for name in kept}
     return table_of(str(path), raw, reading, called, tuple(notes), comma_separated=separator == ",")
 
@@ -172,13 +172,14 @@ def _columns(lines: Iterator[str], separator: str, before: int) -> tuple[list[li
 
 def _ragged(row: list[str], names: list[str], rows: int, line: str, before: int) -> _checks.ArgumentError:
     """The error for a row of another length; if lines before the table cause it, the way to skip them."""
+    expected = _checks.counted(len(names), "cell")
     got = f"{len(row)} in row {rows} (line {line})"
     if before:
         got += f"; the first line, {_checks.short(names[0])}, has no column names, and the table begins in line {before + 1}"
         advice = f"Skip the lines before it with `skip_lines={before}`."
-        return wrong(f"{len(names)} cells in every row, as in the first line", got, advice, (("skip_lines", before),))
+        return wrong(f"{expected} in every row, as in the first line", got, advice, (("skip_lines", before),))
     advice = "Correct the row in the file. If another character separates the columns, use `separator`."
-    return wrong(f"{len(names)} cells in every row, as in the first line", got, advice)
+    return wrong(f"{expected} in every row, as in the first line", got, advice)
 
 
 def _line_of(reader: Any, block: list[list[str]], row: list[str]) -> str:

@@ -160,12 +160,19 @@ def pose(
 
 
 def _with_another_target(error: _checks.ArgumentError, table: DataTable, target: str) -> _checks.ArgumentError:
-    """Names a column that can be a target, if there is one."""
-    kinds = ("number", "whole number", "boolean")
-    others = [info.name for info in table.infos if info.kind in kinds and info.name != target and not info.missing]
-    alone = len(table.infos) < 3 and table.info(target).kind != "date"  # a date can be the only input
-    if error.argument != "target" or alone or not others:
+    """Names a column that can be a target, or says that there is none."""
+    if error.argument != "target":
         return error
+    others: list[str] = []
+    for kinds in (("number", "whole number", "boolean"), ("category",)):
+        others = others or [info.name for info in table.infos if info.kind in kinds and info.name != target
+                            and not info.missing and table.frame[info.name].nunique() > 1]  # fmt: skip
+    alone = len(table.infos) < 3 and table.info(target).kind != "date"  # a date can be the only input
+    if alone or not others:
+        advice = error.advice.removeprefix("Choose another target.").strip()
+        return _checks.ArgumentError(
+            "target", error.expected, error.got, f"No other column can be a target. {advice}".strip(), error.mends
+        )
     advice = f"{error.advice} For example `target={others[-1]!r}`.".strip()
     return _checks.ArgumentError(error.argument, error.expected, error.got, advice, (("target", others[-1]),))
 
