@@ -5,9 +5,9 @@
 
 Tables are CSV files (also in `.gz` and in tar archives, as `pydataset` bundles those of R) and Parquet files. The target is the
 last column. Every table is read with `--dry-run`; if the command refuses, the command that its message ends with is run, up to
-three times. `--train N` then trains on N of the tables, which need not be those that were read without a message: the packages
-take turns, each with tables at regular distances of its list. The results are counted, and every table without a model is
-listed with its message. With `--out`, the same command continues an interrupted one.
+three times. `--train N` then trains on N of the tables, which need not be those that were read without a message. `--most` and
+`--train` choose in the same way: packages take turns, each with tables at regular distances of its list. The results are
+counted; tables without a model are listed with their messages. With `--out`, the same command continues an interrupted one.
 """
 
 import argparse
@@ -138,9 +138,11 @@ def main(arguments: list[str] | None = None) -> int:
     end = time.perf_counter() + request.seconds
     with tempfile.TemporaryDirectory() as folder:
         every = list(unpacked(request.packages, Path(folder)))
-        chosen = set(spread([name for name, _, _ in every], request.train))
-        jobs = [("read", *table) for table in every[: request.most]]
-        jobs += [("trained", *table) for table in every if table[0] in chosen]
+        names = [name for name, _, _ in every]
+        chosen = [
+            (kind, set(spread(names, most))) for kind, most in (("read", request.most), ("trained", request.train))
+        ]
+        jobs = [(kind, *table) for kind, some in chosen for table in every if table[0] in some]
         for kind, name, path, target in jobs:
             if name in kept[kind]:
                 continue

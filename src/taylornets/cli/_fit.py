@@ -16,7 +16,7 @@ from taylornets.cli._forecast import Forecast
 from taylornets.cli._plan import show
 from taylornets.cli._progress import shown
 from taylornets.cli._root import DONE, INTERRUPTED, NOT_WRITTEN
-from taylornets.cli._streams import write_out
+from taylornets.cli._streams import visible, write_out
 from taylornets.datafiles import Reading
 from taylornets.records.folders import owned
 from taylornets.report import write_report
@@ -119,7 +119,7 @@ def run_predict(model: str, data: str, out: Path | None, reading: Reading, inter
     if found.ignored:
         more = f" and {len(found.ignored) - 3} more" if len(found.ignored) > 3 else ""
         screen.print(
-            Text(f"Ignored columns, which the model does not use: {', '.join(found.ignored[:3])}{more}."),
+            Text(f"Ignored columns, which the model does not use: {', '.join(map(visible, found.ignored[:3]))}{more}."),
             soft_wrap=True,
         )
     for note in found.notes:

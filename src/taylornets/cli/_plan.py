@@ -5,9 +5,12 @@ from rich.table import Table
 from rich.text import Text
 
 from taylornets._checks import counted
+from taylornets._errors import cut
+from taylornets.cli._streams import visible
 from taylornets.tabular import TableProblem
 
 _MOST = 40  # columns that are listed
+_LONGEST = 120  # characters of a name
 _NARROW = 60  # below this width, each column has lines of its own
 
 
@@ -18,7 +21,10 @@ def show(console: Console, problem: TableProblem) -> None:
         console: standard error, or standard output for a dry run.
         problem: the learning problem.
     """
-    rows = [(row.column, row.kind, _missing(row.missing), row.read, row.done) for row in problem.plan[:_MOST]]
+    rows = [
+        (cut(visible(row.column), _LONGEST), row.kind, _missing(row.missing), visible(row.read), visible(row.done))
+        for row in problem.plan[:_MOST]
+    ]
     if console.width < _NARROW:
         for column, kind, missing, read, done in rows:
             parts = [kind, f"{missing} missing" if missing else "", read, done]

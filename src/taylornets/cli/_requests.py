@@ -23,10 +23,11 @@ _DEFAULTS: dict[str, Any] = {
 
 def reading(
     encoding: str | None, separator: str | None, decimal: str | None, missing: list[str] | None = None,
-    dates: str | None = None, skip_lines: int = 0,
+    dates: str | None = None, skip_lines: int = 0, no_header: bool = False,
 ) -> Reading:  # fmt: skip
     """Builds the reading options of a table."""
-    return Reading(encoding, separator, decimal, missing=tuple(missing or ()), dates=dates, skip_lines=skip_lines)
+    words = tuple(missing or ())
+    return Reading(encoding, separator, decimal, missing=words, dates=dates, skip_lines=skip_lines, no_header=no_header)
 
 
 def request(data: str, options: dict[str, Any]) -> FitRequest:

@@ -47,6 +47,14 @@ def prepared() -> Generator[None]:
                 stream.reconfigure(errors=errors)
 
 
+def visible(text: str) -> str:
+    """Writes control characters and marks of direction as escapes, so that texts of the data cannot steer the terminal."""
+    return "".join(
+        sign if sign.isprintable() or sign in "\xa0\u202f\u2009\u3000" else sign.encode("unicode_escape").decode()
+        for sign in text
+    )
+
+
 def write_out(data: bytes) -> None:
     """Writes bytes to standard output as they are, so that predictions are UTF-8 on every terminal."""
     buffer = getattr(sys.stdout, "buffer", None)

@@ -19,6 +19,7 @@ from taylornets.datafiles._numbers import (
     Style,
     described,
     digits_are_names,
+    looks_measured,
     plain,
     same_units,
     times,
@@ -265,6 +266,12 @@ def _category(name: str, words: Words, reading: Reading, how: str) -> Column:
         listed = ", ".join(f"{short(words.unique[i])} ({_checks.counted(words.counts[i], 'row')})" for i in doubtful)
         notes = (f"Column {name!r} keeps {listed} as a category. If it means a missing value, use "
                  f"`missing=({words.unique[doubtful[0]]!r},)`.",)  # fmt: skip
+    measured = "" if kind not in ("identifier", "text") else looks_measured(
+        [word for word, gone in zip(words.unique, missing, strict=True) if not gone]
+    )  # fmt: skip
+    if measured:
+        notes = (*notes, f"The words of column {name!r}, such as {short(measured)}, are not read as numbers. If they are "
+                 "quantities, write them in the file as numbers in one unit.")  # fmt: skip
     values = words.spread(by_word)
     return Column(values, info_of(name, kind, words, missing, how=how, recipe="text", notes=notes))
 

@@ -77,7 +77,8 @@ def _numbers(values: np.ndarray, name: str, reason: str, texts: bool) -> Targets
         advice = f"Omit `task`. If its words are numbers, use `numeric=({name!r},)`."
         raise _checks.ArgumentError("task", "'classification' for a string target", got, advice, mends)
     if np.abs(values).max() > HUGE:
-        raise _checks.ArgumentError("target", f"numbers of magnitude ≤ {HUGE:g}", f"{np.abs(values).max():g}")
+        expected, got = f"numbers of magnitude ≤ {HUGE:g}", f"{np.abs(values).max():g}"
+        raise _checks.ArgumentError("target", expected, got, "Rescale it in the file.")
     return Targets("regression", reason, values, np.ones(len(values), bool))
 
 
