@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from taylornets import ArgumentError
-from taylornets.cli import _app, _plan
+from taylornets.cli import _app, _plan, _streams
 from taylornets.cli._streams import visible
 from taylornets.datafiles import Reading, from_frame, read, scan
 from taylornets.tabular._problem import pose
@@ -101,6 +101,15 @@ def test_a_quotation_mark_that_is_not_closed(tmp_path: Path):
         read(str(tmp_path / "t.csv"))
 
 
+def test_quotation_marks_after_backslashes_and_spaces(tmp_path: Path):
+    """As in a table of sprinters that bokeh bundles."""
+    rows = ['"Ann \\"A, B\\" C",   "JAM", 9.5', '"Bob",   "USA, CA", 9.6'] * 20
+    (tmp_path / "t.csv").write_text("name,  country,  time\n" + "\n".join(rows) + "\n")
+    table = read(str(tmp_path / "t.csv"))
+    assert table.frame.iloc[0].tolist() == ['Ann "A, B" C', "JAM", 9.5]
+    assert table.frame.iloc[1].tolist() == ["Bob", "USA, CA", 9.6]
+
+
 def test_a_text_of_one_column_is_not_split_at_spaces(tmp_path: Path):
     (tmp_path / "t.txt").write_text("the name\na b c\n" * 30)
     assert list(scan(str(tmp_path / "t.txt")).frame.columns) == ["the name"]
@@ -164,3 +173,20 @@ def test_names_cannot_steer_the_terminal():
     assert "\x1b" not in screen.getvalue()
     assert r"\x1b[2Jclear" in screen.getvalue()
     assert screen.getvalue().count("n" * 20) < 6
+
+
+def test_signs_that_a_terminal_lacks_are_whole_code_points():
+    assert "😀日".encode("ascii", errors=_streams._HANDLER).decode() == "\\U0001f600\\u65e5"
+
+
+def test_a_reader_that_has_gone_is_no_failure():
+    """rich ends the program with code 1, which means that a claim did not hold."""
+
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    with _streams.prepared(), pytest.raises(BrokenPipeError):
+        Console(file=Gone()).print("x")
+    with pytest.raises(SystemExit):
+        Console(file=Gone()).print("x")

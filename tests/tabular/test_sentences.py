@@ -15,7 +15,7 @@ from grammar import faults
 from taylornets import ArgumentError
 from taylornets._checks import counted
 from taylornets._measures import percent_of
-from taylornets._regime import _verdict
+from taylornets._regime import _result, _verdict
 from taylornets.cli import _fit, _forecast, _plan
 from taylornets.datafiles import Reading, from_frame
 from taylornets.generalization import HoldOut, conformal
@@ -131,6 +131,8 @@ def test_the_rank_among_the_baselines(scores: list[float], middle: float, rows: 
         better = sum(score > scores[0] for score in scores[1:])
         assert f"ranks {better + 1} of {len(scores)}" in said
         assert ("behind" in said) == (better > 0)
+        best = max(scores[1:])
+        assert ("with the same score" in said) == (scores[1:].count(best) > 1)
         assert not re.search(r"\b0\.0+ (points )?of", said), said
 
 
@@ -282,3 +284,14 @@ def test_predictions_are_counted(monkeypatch: pytest.MonkeyPatch, capsys: pytest
         _fit.run_predict("m", "d", None, Reading())
         said = " ".join(capsys.readouterr().err.split())
         assert faults(said) == [], said
+
+
+@MANY
+@hypothesis.given(st.one_of(SHARES, NUMBERS))
+def test_percentages_of_a_regime(part: float):
+    shown = [_result._percent(part)]
+    shown += [_verdict.percent(min(max(part, 0.0), 1.0))] if math.isfinite(part) else []
+    for text in shown:
+        assert faults(text, "a hyphen for a minus", "a share below zero") == [], (part, text)
+        assert not text.startswith("100 ") or part >= 1 - 1e-9, (part, text)
+        assert not text.startswith("100.0") or part >= 1, (part, text)

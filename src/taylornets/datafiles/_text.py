@@ -49,16 +49,14 @@ def read_text(path: Path, reading: Reading) -> DataTable:
     """
     encoding = encoding_of(path, reading)
     try:
-        with opened(path) as binary, as_text(binary, encoding) as file:
-            lines = _lines(file)
-            skipped = list(islice(lines, reading.skip_lines))
-            sample = list(islice(lines, _SAMPLE))
-            excel = _EXCEL.fullmatch(sample[0]) if sample else None
-            if excel is not None:
-                sample = sample[1:]
-            separator = _separator(sample, reading, excel[1] if excel else None)
-            begin = _begin(sample, separator)
-            columns, names, notes = _columns(chain(sample, lines), separator, begin, reading.no_header)
+        try:
+            columns, names, notes, called = _parsed(path, encoding, reading)
+        except csv.Error as error:
+            try:
+                columns, names, notes, called = _parsed(path, encoding, reading, escaped=True)
+            except (csv.Error, _checks.ArgumentError):
+                advice = "Correct the quotation marks in the file; one may not be closed."
+                raise wrong("a table with validly quoted cells", str(error), advice) from None
     except UnicodeDecodeError:
         raise undecodable(path, encoding) from None
     except UnicodeError as error:
@@ -66,10 +64,27 @@ def read_text(path: Path, reading: Reading) -> DataTable:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise damaged(path, error) from None
     kept = check_drop(names, reading)
+    raw = {name: columns[names.index(name)] for name in kept}
+    commas = "separated by comma" in called
+    return table_of(str(path), raw, reading, called, tuple(notes), comma_separated=commas)
+
+
+def _parsed(
+    path: Path, encoding: str, reading: Reading, escaped: bool = False
+) -> tuple[list[list[str]], list[str], list[str], str]:
+    """Returns columns, names, notes, and a description of the format; `escaped`: quotation marks follow backslashes."""
+    with opened(path) as binary, as_text(binary, encoding) as file:
+        lines = (line.replace('\\"', '""') for line in _lines(file)) if escaped else _lines(file)
+        skipped = list(islice(lines, reading.skip_lines))
+        sample = list(islice(lines, _SAMPLE))
+        excel = _EXCEL.fullmatch(sample[0]) if sample else None
+        sample = sample if excel is None else sample[1:]
+        separator = _separator(sample, reading, excel[1] if excel else None)
+        columns, names, notes = _columns(chain(sample, lines), separator, _begin(sample, separator), reading.no_header)
     called = f"{encoding.upper()} text, columns separated by {SEPARATORS.get(separator, repr(separator))}"
     called += f", {_checks.counted(len(skipped), 'line')} skipped" if skipped else ""
-    raw = {name: columns[names.index(name)] for name in kept}
-    return table_of(str(path), raw, reading, called, tuple(notes), comma_separated=separator == ",")
+    called += ", quotation marks after backslashes" if escaped else ""
+    return columns, names, notes, called
 
 
 def _lines(file: Any) -> Iterator[str]:
@@ -88,10 +103,10 @@ def _lines(file: Any) -> Iterator[str]:
 
 
 def _rows(lines: Iterable[str], separator: str) -> Any:
-    """Reads rows; several spaces separate as one does."""
+    """Reads rows; several spaces separate as one does, and spaces before a cell do not belong to it."""
     spaces = separator == " "
     lines = (line.strip(" \r\n") + "\n" for line in lines) if spaces else lines
-    return csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=spaces)
+    return csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=True)
 
 
 def _widths(sample: list[str], separator: str) -> list[int]:
@@ -184,8 +199,7 @@ def _columns(
                 column.extend(cells)
             block = list(islice((row for row in reader if row), _BLOCK))
     except csv.Error as error:
-        advice = "Correct the quotation marks in the file; one may not be closed."
-        raise wrong("a table with validly quoted cells", f"line {reader.line_num} ({error})", advice) from None
+        raise csv.Error(f"line {reader.line_num} ({error})") from None
     if not rows:
         raise wrong("rows below the column names", "none")
     return columns, names, notes

@@ -178,7 +178,7 @@ def _comparison(findings: FitFindings, found: dict[str, float], ends: tuple[floa
     columns = (
         "model",
         "hyperparameters",
-        "training rows",
+        "rows",
         "training",
         "validation",
         "test",
@@ -203,9 +203,10 @@ def _comparison(findings: FitFindings, found: dict[str, float], ends: tuple[floa
     paragraphs += wording.cut(findings.baselines)
     kept = [end for end, r in zip(every[1:], findings.baselines, strict=True) if r.name != "no inputs"]
     drawn = figures.comparison(task, names, [found["test"], *(test for _, test in others)], [every[0], *kept])
+    name = name_of(task)
     caption = (
-        f"{name_of(task)} on the training, validation and test rows. `fit` is the training time at the selected "
-        "hyperparameters, `search` the time for all candidates."
+        f"{name[:1].upper()}{name[1:]} on the training, validation and test rows; `rows` counts training rows. "
+        "`fit` is the training time at the selected hyperparameters, `search` the time for all candidates."
     )
     table = Table("comparison", caption, columns, rows)
     return Section("comparison", "Comparison with baselines", paragraphs, {}, (drawn,), (table,))

@@ -192,6 +192,7 @@ def ranking(names: list[str], scores: list[float], ours: int, apart: tuple[float
     lead = scores[ours] - scores[best]
     if not math.isfinite(lead):
         return f"On {rows_of(rows, 'test')}, a score is undefined, so that the models are not ranked."
+    equal = sum(scores[i] == scores[best] for i in others)
     score = "accuracy" if task == "classification" else "R²"
     unit = "points of " if task == "classification" else "of "
     digits = 1 if task == "classification" else 3
@@ -206,8 +207,17 @@ def ranking(names: list[str], scores: list[float], ours: int, apart: tuple[float
     )
     points = f"{ends(100 * apart[0], 100 * apart[1], 1)} points" if task == "classification" else ends(*apart)
     return (
-        f"{names[ours]} ranks {place} of {len(names)}, {relation} the best baseline, {names[best]}. {chance} "
+        f"{names[ours]} ranks {place} of {len(names)}, {relation} {_best(names[best], equal)}. {chance} "
         f"(95 % interval of the difference: {points})."
+    )
+
+
+def _best(name: str, equal: int) -> str:
+    """Names the best baseline, or says how many are equally good."""
+    return (
+        f"the best baseline, {name}"
+        if equal == 1
+        else f"the {equal} best baselines, {name} and {equal - 1} with the same score"
     )
 
 
