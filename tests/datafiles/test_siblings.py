@@ -32,7 +32,7 @@ def lines(*columns: list[Any], names: str = "", separator: str = ",") -> str:
 def followed(folder: Path, name: str, target: str, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[str], str]:
     """Runs `fit --dry-run` and the commands that its messages advise: the exit code, the messages, the output."""
     monkeypatch.chdir(folder)
-    words, said = ["fit", name, "--target", target, "--dry-run"], list[str]()
+    words, said, code = ["fit", name, "--target", target, "--dry-run"], list[str](), -1
     for _ in range(4):
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -93,6 +93,16 @@ def test_files_of_other_kinds_have_advice(name: str, advice: str, tmp_path: Path
     (tmp_path / name).write_bytes(b"x")
     with pytest.raises(ArgumentError, match=advice):
         scan(str(tmp_path / name))
+
+
+def test_a_target_of_lists_is_not_advised_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    frame = pd.DataFrame({"a": A, "b": [[1]] * ROWS, "y": [[i] for i in PLACES]})
+    frame.to_parquet(tmp_path / "t.parquet")
+    code, said, _ = followed(tmp_path, "t.parquet", "y", monkeypatch)
+    assert (code, len(said)) == (2, 1)
+    assert "--drop 'b'" in said[0]
+    assert "--drop 'y'" not in said[0]
+    assert "Choose another target." in said[0]
 
 
 def test_a_quotation_mark_that_is_not_closed(tmp_path: Path):
@@ -158,6 +168,27 @@ def test_quantities_that_are_left_out_are_named(form: str):
 )
 def test_identifiers_have_no_such_note(words: list[str]):
     assert not any("not read as numbers" in note for note in column(words)[1].notes)
+
+
+@pytest.mark.parametrize("code", [-9, -99, -999, -9999])
+def test_codes_of_missing_values_are_named(code: int):
+    """In all formats: numbers of a data frame, and words of a text file."""
+    words = [code if i % 9 == 0 else i * 1.5 for i in PLACES]
+    for column_words in (words, list(map(str, words))):
+        values, info = column(column_words)
+        assert values[0] == code
+        assert any(f"has {code} in 5 rows" in note and f"missing=('{code}',)" in note for note in info.notes)
+    assert column([str(word) for word in words], Reading(missing=(str(code),)))[1].notes == ()
+    assert column([code, -1.0, *words[1:]])[1].notes == ()  # one of several negative numbers
+
+
+def test_numbers_that_look_like_dates_are_named():
+    days = [f"2019{1 + i % 12:02d}{1 + i % 28:02d}" for i in PLACES]
+    values, info = column(days)
+    assert values[1] == 20190202
+    assert any("such as 20190101" in note and "2019-01-01" in note for note in info.notes)
+    assert column([int(day) for day in days])[1].notes == info.notes
+    assert column([20191301 + i for i in PLACES])[1].notes == ()  # no months
 
 
 # --- The terminal ----------------------------------------------------------------------------------------------------

@@ -123,7 +123,8 @@ def test_certificates(found: tuple[Any, str], rows: int):
 @MANY
 @hypothesis.given(st.lists(NUMBERS, min_size=2, max_size=4), st.floats(-1, 1), COUNTS, TASKS)
 def test_the_rank_among_the_baselines(scores: list[float], middle: float, rows: int, task: str):
-    scores = [min(score, 1.0) for score in scores]
+    least = 0.0 if task == "classification" else -math.inf
+    scores = [min(max(score, least), 1.0) for score in scores]
     names = ["ours", *(f"baseline {chr(97 + i)}" for i in range(len(scores) - 1))]
     said = wording.ranking(names, scores, 0, (middle - 0.01, middle + 0.01), task, rows)
     assert faults(said, "an exponent") == [], said

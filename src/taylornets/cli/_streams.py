@@ -33,9 +33,9 @@ def _similar(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(_HANDLER, _similar)
 
 
-def _closed(console: Console) -> None:
+def _closed(self: Console) -> None:
     """Reports a reader that has gone, such as `head`, to the command instead of ending it with the code of a failure."""
-    console.quiet = True
+    self.quiet = True
     raise BrokenPipeError
 
 

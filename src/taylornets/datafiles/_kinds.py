@@ -21,6 +21,7 @@ from taylornets.datafiles._numbers import (
     digits_are_names,
     looks_measured,
     plain,
+    remarks,
     same_units,
     times,
     written,
@@ -192,7 +193,8 @@ def from_numbers(name: str, values: Any, reading: Reading) -> Column:
         errors = (
             wrong("finite numbers", f"{word} in row {row} of column {short(name)}", advice, (("missing", word),)),
         )
-    return Column(numbers, ColumnInfo(name, kind, gone, recipe="number"), errors)
+    notes = () if dict(reading.recipes).get(name) else remarks(name, numbers)
+    return Column(numbers, ColumnInfo(name, kind, gone, recipe="number", notes=notes), errors)
 
 
 def is_identifier(name: str, numbers: np.ndarray) -> bool:

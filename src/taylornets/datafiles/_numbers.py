@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 _PLAIN = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|inf(?:inity)?)", re.IGNORECASE)
 _ZEROS = re.compile(r"[+-]?0\d+")
 _WHOLE = re.compile(r"[+-]?\d{16,}")
 _EXACT = 2**53
 _MEASURED = re.compile(r"[+-]?[1-9]\d*(?:[.,]\d+)?\s*([^\W\d_]{1,12}|/\d{1,3}|[°'\"′″]\w?)")
+_FEW, _SAMPLE = 3, 200  # distinct values of a column with remarks, and values that are tested
+_CODES = (-9.0, -99.0, -999.0, -9999.0, -99999.0)
+_FIRST_DAY, _LAST_DAY = 19000101, 20991231
 _LIKELY, _UNITS = 0.9, 6
 _CURRENCY = r"[€$£¥₹₽₩₺₫₴₦฿]|US\$|EUR|USD|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|AUD|CAD"
 _UNIT = r"[%‰]|°[CF]?|[^\W\d_][\w/²³°.]{0,11}"
@@ -97,6 +101,31 @@ def looks_measured(words: list[str]) -> str:
     units = {match[1].strip() for match in found if match}
     share = sum(match is not None for match in found) / max(len(found), 1)
     return words[0] if share > _LIKELY and len(units) <= _UNITS else ""
+
+
+def remarks(name: str, numbers: np.ndarray) -> tuple[str, ...]:
+    """Sentences about numbers that often stand for something else: codes of missing values, and dates without separators."""
+    values, counts = np.unique(numbers[np.isfinite(numbers)], return_counts=True)
+    notes: list[str] = []
+    if len(values) > _FEW and values[0] in _CODES and values[1] >= 0 and counts[0] > 1:
+        notes.append(
+            f"Column {name!r} has {values[0]:.0f} in {counts[0]:,} rows, and no other negative number. If it means a missing "
+            f"value, use `missing=('{values[0]:.0f}',)`."
+        )
+    if (
+        len(values) > _FEW
+        and values[0] >= _FIRST_DAY
+        and values[-1] <= _LAST_DAY
+        and np.all(values == np.round(values))
+    ):
+        words: Any = pd.Series([f"{value:.0f}" for value in values[:: max(1, len(values) // _SAMPLE)]])
+        if pd.to_datetime(words, format="%Y%m%d", errors="coerce").notna().all():
+            first = words.iloc[0]
+            notes.append(
+                f"The numbers of column {name!r}, such as {first}, look like dates, but are used as numbers. Written as "
+                f"{first[:4]}-{first[4:6]}-{first[6:]} in the file, they are read as dates."
+            )
+    return tuple(notes)
 
 
 def digits_are_names(words: list[str]) -> str:

@@ -97,8 +97,8 @@ def _by_group(right: np.ndarray, groups: np.ndarray) -> HoldOut:
     """Bounds the mean error of a new group: groups are exchangeable, rows within them are not."""
     means = np.array([np.mean(~right[groups == name]) for name in np.unique(groups)])
     found = holdout(losses=means)
-    groups = _checks.counted(len(means), "group")
-    return replace(found, method=f"Hoeffding–Bentkus on {groups} of test rows, each with equal weight")
+    count = _checks.counted(len(means), "group")
+    return replace(found, method=f"Hoeffding–Bentkus on {count} of test rows, each with equal weight")
 
 
 def doubts_of(problem: TableProblem) -> list[str]:

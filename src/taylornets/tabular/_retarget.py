@@ -1,6 +1,7 @@
 """Errors about the target column, with another column that can be the target."""
 
 import re
+from typing import Any
 
 from taylornets import _checks
 from taylornets.datafiles import DataTable
@@ -20,6 +21,22 @@ def kept_target(error: _checks.ArgumentError, table: DataTable, target: str) -> 
     return kept if mends else another_target(kept.renamed("target"), table, target)
 
 
+def not_dropped(error: _checks.ArgumentError, target: str | None) -> _checks.ArgumentError:
+    """Removes the advice to exclude the target column from the errors of a file."""
+    parts: list[_checks.ArgumentError] = []
+    for part in (error, *error.others):
+        bad = ("drop", target) in part.mends
+        advice = f"{_EXCLUDE.sub('', part.advice)} Choose another target.".strip() if bad else part.advice
+        mends = tuple(mend for mend in part.mends if mend != ("drop", target))
+        parts.append(_checks.ArgumentError(part.argument, part.expected, part.got, advice, mends))
+    return _checks.joined(parts)
+
+
+def _varies(table: DataTable, name: str) -> bool:
+    column: Any = table.frame[name]
+    return bool(column.nunique() > 1)
+
+
 def another_target(error: _checks.ArgumentError, table: DataTable, target: str) -> _checks.ArgumentError:
     """Names a column that can be a target, or says that there is none."""
     if error.argument != "target":
@@ -27,7 +44,7 @@ def another_target(error: _checks.ArgumentError, table: DataTable, target: str) 
     others: list[str] = []
     for kinds in (("number", "whole number", "boolean"), ("category",)):
         others = others or [info.name for info in table.infos if info.kind in kinds and info.name != target
-                            and not info.missing and table.frame[info.name].nunique() > 1]  # fmt: skip
+                            and not info.missing and _varies(table, info.name)]  # fmt: skip
     alone = len(table.infos) < 3 and table.info(target).kind != "date"  # a date can be the only input
     if alone or not others:
         advice = (

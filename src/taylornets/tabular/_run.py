@@ -27,6 +27,7 @@ from taylornets.tabular._path import FitSettings, learn
 from taylornets.tabular._prepare import prepared
 from taylornets.tabular._problem import TableProblem, pose
 from taylornets.tabular._promise import promise_of
+from taylornets.tabular._retarget import not_dropped
 from taylornets.tabular._scores import score_of
 from taylornets.tabular._sections import story
 
@@ -104,7 +105,10 @@ def pose_request(request: FitRequest) -> Posed:
         ArgumentError: all defects at once.
     """
     check_settings(request.settings)
-    table = scan(request.data, request.reading)
+    try:
+        table = scan(request.data, request.reading)
+    except _checks.ArgumentError as error:
+        raise not_dropped(error, request.target) from None
     kept = (*request.reading.categorical, *request.reading.numeric)
     problem = pose(
         table, request.target, request.task, request.settings.seed, rare=request.rare, division=request.split, kept=kept,
