@@ -40,6 +40,12 @@ def short(value: Any) -> str:
     return text if len(text) <= _QUOTED else f"{text[: _QUOTED - 4]}...{text[-1]}"
 
 
+def counted(count: Any, noun: str) -> str:
+    """Formats a number of things: `1 row`, `1,204 test rows`, `2 classes`."""
+    ending = "" if count == 1 else "es" if noun.endswith(("s", "x")) else "s"
+    return f"{count:,} {noun}{ending}"
+
+
 def order_of(argument: str, value: Any, minimum: int = 0, advice: str = "") -> int:
     """Returns `value` as the order of a Taylor model: an integer from `minimum` to 256."""
     number = integer(argument, value, minimum, advice)

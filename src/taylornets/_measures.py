@@ -1,5 +1,6 @@
 """Measures of outputs and kernels shared by training and the regime diagnostics."""
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -35,6 +36,26 @@ def guessed_task(y: Any) -> str:
     values = np.asarray(y, dtype=np.float64)
     whole = bool(np.all(np.isfinite(values)) and np.all(values == np.round(values)))
     return "classification" if whole and 2 <= len(np.unique(values)) <= _MOST_WHOLE else "regression"
+
+
+def percent_of(share: float) -> str:
+    """Formats a share in percent with one decimal; 100 % only if nothing is lacking, and 0 % only if there is nothing.
+
+    Args:
+        share: a fraction from 0 to 1.
+
+    Example:
+        >>> percent_of(0.25), percent_of(1.0), percent_of(0.99996), percent_of(1e-5)
+        ('25.0 %', '100.0 %', 'more than 99.99 %', 'less than 0.1 %')
+    """
+    if not math.isfinite(share):
+        return "an unknown part"
+    shown = f"{100 * abs(share):.1f}"
+    if shown == "0.0" and share:
+        return "less than 0.1 %"
+    if shown == "100.0" and share < 1:
+        return f"{math.floor(1e4 * share) / 100:.2f} %" if share < 0.9999 else "more than 99.99 %"  # rounded down
+    return f"{shown} %"
 
 
 def classes(outputs: Array) -> Array:

@@ -121,7 +121,7 @@ def test_report_of_an_unfinished_run_is_not_a_success(run: Run, registry: Callab
     (tmp_path / "here" / "records" / "alpha.json").unlink()
     code, out, _ = run("report", "here")
     assert code == 1
-    assert "1 of 1 claims hold." in out
+    assert "1 of 1 claim holds." in out
 
 
 def test_interrupt(run: Run, registry: Callable[..., None], tmp_path: Path):

@@ -225,11 +225,11 @@ class Regime:
 
 
 def _percent(part: float) -> str:
-    """Formats a percentage with one digit, or two if one would round up to 100; a dash for NaN."""
-    if math.isnan(part):
+    """Formats a percentage with one digit, or two, rounded down, if one would round up to 100; a dash if it is not finite."""
+    if not math.isfinite(part):
         return "–"
-    shown = f"{100 * part:.1f}"
-    return f"{100 * part:.2f} %" if shown == "100.0" and part < 1 else f"{shown} %"
+    shown = f"{round(100 * part, 1) + 0.0:.1f}"
+    return f"{math.floor(1e4 * part) / 100:.2f} %" if shown == "100.0" and part < 1 else f"{shown} %"
 
 
 def _number(value: float) -> str:

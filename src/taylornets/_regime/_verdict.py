@@ -57,7 +57,7 @@ def without(found: Numbers) -> str:
             plain += f"; best: {_order(found, top)}"
         words = [facts[0], f"not a Taylor model of order ≤ {last} from its initialization ({plain})", *facts[1:]]
     elif found.explained[top - 1] > 0:
-        words = [f"{_order(found, top)}, less than the {100 * found.threshold:g} % required"]
+        words = [f"{_order(found, top, found.threshold)}, less than the {100 * found.threshold:g} % required"]
         if top != last:
             words.append(
                 f"no order up to {last} explains more ({said(last, found.explained[-1], found.error[-1], brief=True)})"
@@ -95,25 +95,33 @@ def _top(found: Numbers) -> int:
     )
 
 
-def _order(found: Numbers, order: int) -> str:
-    return said(order, found.explained[order - 1], found.error[order - 1])
+def _order(found: Numbers, order: int, below: float = 1.0) -> str:
+    return said(order, found.explained[order - 1], found.error[order - 1], below=below)
 
 
-def said(order: int, explained: float, error: float, brief: bool = False) -> str:
-    """States how much the orders up to `order` explain, never rounded up to 100 %. `brief` omits the verb and the object."""
+def said(order: int, explained: float, error: float, brief: bool = False, below: float = 1.0) -> str:
+    """States how much the orders up to `order` explain, never rounded up to 100 %.
+
+    `brief` omits the verb and the object; a part smaller than `below` is not rounded up to it.
+    """
     which = "order 1" if order == 1 else f"orders up to {order}"
     verb = "explains" if order == 1 else "explain"
     if not math.isfinite(error):
         return f"{which} {'is' if order == 1 else 'are'} not finite"
     if explained <= 0:
         return f"{which} {'is' if order == 1 else 'are'} off by {error:.3g} times the output change"
-    return f"{which} {percent(explained)}" if brief else f"{which} {verb} {percent(explained)} of the output change"
+    part = percent(explained, below)
+    return f"{which} {part}" if brief else f"{which} {verb} {part} of the output change"
 
 
-def percent(explained: float) -> str:
-    """A percentage that is 100 only for an exact explanation."""
+def percent(explained: float, below: float = 1.0) -> str:
+    """A percentage that is 100 only for an exact explanation, 0 only for none, and not rounded up to the limit `below`."""
+    if 0 < explained < 0.005:
+        return "less than 1 %"
     digits = 0 if explained < 0.99 else 1 if explained < 0.999 else 2
     shown = f"{100 * explained:.{digits}f}"
+    if explained < below < 1 and float(shown) >= 100 * below - 1e-9:
+        return f"just under {100 * below:g} %"
     if shown == "100.00" and explained > 1 - 1e-9:
         return "100 %"
     return f"{'99.99' if float(shown) >= 100 else shown} %"

@@ -1,8 +1,10 @@
 """The commands `fit`, `predict` and `certify`."""
 
 import io
+import math
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -14,7 +16,7 @@ from taylornets.cli._forecast import Forecast
 from taylornets.cli._plan import show
 from taylornets.cli._progress import shown
 from taylornets.cli._root import DONE, INTERRUPTED, NOT_WRITTEN
-from taylornets.cli._streams import write_out
+from taylornets.cli._streams import visible, write_out
 from taylornets.datafiles import Reading
 from taylornets.records.folders import owned
 from taylornets.report import write_report
@@ -113,11 +115,11 @@ def run_predict(model: str, data: str, out: Path | None, reading: Reading, inter
         write_out(_written(found.frame, Path("-.csv")))
     else:
         _files.write_bytes(out, _written(found.frame, out))
-        screen.print(Text(f"Wrote {len(found.frame):,} predictions to {out}"), soft_wrap=True)
+        screen.print(Text(f"Wrote {_checks.counted(len(found.frame), 'prediction')} to {out}"), soft_wrap=True)
     if found.ignored:
         more = f" and {len(found.ignored) - 3} more" if len(found.ignored) > 3 else ""
         screen.print(
-            Text(f"Ignored columns, which the model does not use: {', '.join(found.ignored[:3])}{more}."),
+            Text(f"Ignored columns, which the model does not use: {', '.join(map(visible, found.ignored[:3]))}{more}."),
             soft_wrap=True,
         )
     for note in found.notes:
@@ -134,11 +136,17 @@ def run_predict(model: str, data: str, out: Path | None, reading: Reading, inter
             if found.seen
             else ""
         )
-        words = f"{name} {found.score:.4f} on the {found.rows:,} {'row' if found.rows == 1 else 'rows'} with a target.{seen}"
+        words = f"{name} {_number(found.score)} on the {_checks.counted(found.rows, 'row')} with a target.{seen}"
         screen.print(Text(words), soft_wrap=True)
     if found.metric is not None:
-        screen.print(Text("{} {:.4f} on the same rows.".format(*found.metric)), soft_wrap=True)
+        screen.print(Text(f"{found.metric[0]} {_number(found.metric[1])} on the same rows."), soft_wrap=True)
     return DONE
+
+
+def _number(value: float, digits: str = ".4f") -> str:
+    """Formats a number with a true minus sign; `undefined` for NaN and infinity."""
+    shown = format(value, digits).replace("-", "−")
+    return "undefined" if not math.isfinite(value) else shown if float(format(value, digits)) else shown.lstrip("−")
 
 
 def _check_out(out: Path) -> None:
@@ -164,19 +172,17 @@ def run_certify(model: str, data: str, reading: Reading) -> int:
     found = proof.certificate
     console = Console()
     which = (
-        f"This is the table that the model was fitted on; the certificate covers its {proof.rows:,} training rows."
+        "This is the table that the model was fitted on; the certificate covers its "
+        f"{_checks.counted(proof.rows, 'training row')}."
         if proof.same
-        else f"This is not the table that the model was fitted on; the certificate covers all its {proof.rows:,} rows with "
-        "a target, which were not used for fitting. A large gap means that other weights may fit these rows better."
+        else "This is not the table that the model was fitted on; the certificate covers all its "
+        f"{_checks.counted(proof.rows, 'row')} with a target, which were not used for fitting. A large gap "
+        "means that other weights may fit these rows better."
     )
     console.print(Text(which))
     console.print()
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-    for name, value in {
-        "objective of the saved weights": f"{float(found.primal):.9g}",
-        "lower bound over all weights": f"{float(found.dual):.9g}",
-        "gap": f"{float(found.gap):.3g} ({float(found.relative_gap):.2g} of the objective)",
-    }.items():
+    for name, value in _bounds(found).items():
         grid.add_row(Text(name, style="dim"), Text(value))
     console.print(grid)
     if proof.same:
@@ -186,6 +192,16 @@ def run_certify(model: str, data: str, reading: Reading) -> int:
         console.print()
         console.print(Text(f"{proof.error.sentence} {proof.error.basis}"))
     return DONE
+
+
+def _bounds(found: Any) -> dict[str, str]:
+    """The numbers of a certificate by name."""
+    part = "unknown part" if not math.isfinite(found.relative_gap) else _number(float(found.relative_gap), ".2g")
+    return {
+        "objective of the saved weights": _number(float(found.primal), ".9g"),
+        "lower bound over all weights": _number(float(found.dual), ".9g"),
+        "gap": f"{_number(float(found.gap), '.3g')} ({part} of the objective)",
+    }
 
 
 def run_export(model: str, out: Path) -> int:

@@ -24,7 +24,8 @@ class Listed(TyperCommand):
         width = min(max(len(left) for _, left, _ in rows), max(console.width - 40, 20))
         for group in dict.fromkeys(group for group, _, _ in rows):
             console.print()
-            console.print(Text(group, style="bold"))
+            if group:
+                console.print(Text(group, style="bold"))
             table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
             table.add_column(width=_INDENT - 2)
             table.add_column(width=width, overflow="fold")
@@ -35,8 +36,8 @@ class Listed(TyperCommand):
 
     @staticmethod
     def _group(parameter: Any) -> str:
-        """The heading of a parameter; arguments and ungrouped options come first."""
-        return getattr(parameter, "rich_help_panel", None) or "Arguments and options"
+        """The heading of a parameter; arguments and ungrouped options come first, without a heading."""
+        return getattr(parameter, "rich_help_panel", None) or ""
 
 
 def _hidden(parameter: Any) -> bool:

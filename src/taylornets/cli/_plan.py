@@ -3,14 +3,14 @@
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from typer.main import get_group
 
-from taylornets.cli._root import app, words
-from taylornets.cli._wording import phrased
-from taylornets.cli._wording import words as words_of
+from taylornets._checks import counted
+from taylornets._errors import cut
+from taylornets.cli._streams import visible
 from taylornets.tabular import TableProblem
 
 _MOST = 40  # columns that are listed
+_LONGEST = 120  # characters of a name
 _NARROW = 60  # below this width, each column has lines of its own
 
 
@@ -21,7 +21,10 @@ def show(console: Console, problem: TableProblem) -> None:
         console: standard error, or standard output for a dry run.
         problem: the learning problem.
     """
-    rows = [(row.column, row.kind, _missing(row.missing), row.read, row.done) for row in problem.plan[:_MOST]]
+    rows = [
+        (cut(visible(row.column), _LONGEST), row.kind, _missing(row.missing), visible(row.read), visible(row.done))
+        for row in problem.plan[:_MOST]
+    ]
     if console.width < _NARROW:
         for column, kind, missing, read, done in rows:
             parts = [kind, f"{missing} missing" if missing else "", read, done]
@@ -34,22 +37,22 @@ def show(console: Console, problem: TableProblem) -> None:
             table.add_row(*map(Text, row))
         console.print(table)
     if len(problem.plan) > _MOST:
-        console.print(Text(f"and {len(problem.plan) - _MOST:,} more columns"), style="dim")
+        console.print(Text(f"and {counted(len(problem.plan) - _MOST, 'more column')}"), style="dim")
     how = "by time" if problem.division == "time" else "at random"
     how += "" if problem.group is None else f" in whole groups of {problem.group!r}"
     console.print()
     console.print(
         Text(
-            f"{problem.task.capitalize()} of {problem.target!r}: {problem.reason}. {len(problem.y):,} rows, split {how}: "
-            f"{problem.parts}."
+            f"{problem.task.capitalize()} of {problem.target!r}: {problem.reason}. "
+            f"{counted(len(problem.y), 'row')}, split {how}: {problem.parts}."
         )
     )
-    commands = get_group(app).commands
-    own = words_of(commands[words[0]]) if words and words[0] in commands else {}
     for note in problem.notes:
-        console.print(Text(f"Note: {phrased(note, own, commands)}"))
+        console.print(Text(f"Note: {note}"))
     console.print()
 
 
 def _missing(share: float) -> str:
-    return "" if not share else f"{100 * share:.0f} %" if share >= 0.01 else "< 1 %"
+    if not share:
+        return ""
+    return "< 1 %" if share < 0.01 else "> 99 %" if 0.99 < share < 1 else f"{100 * share:.0f} %"

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from taylornets import _processors, records
+from taylornets._checks import counted
 from taylornets.cli._compiled import compile_quickly
 from taylornets.cli._progress import shown
 from taylornets.cli._root import BROKEN, DONE, INTERRUPTED
@@ -41,7 +42,7 @@ def _summarize(claims: Sequence[ClaimRecord], report: Path) -> None:
     console.print(table)
     console.print()
     held = sum(record.holds for record in claims)
-    console.print(Text(f"{held} of {len(claims)} claims hold."))
+    console.print(Text(f"{held} of {counted(len(claims), 'claim')} {'holds' if held == 1 else 'hold'}."))
     console.print(Text(f"Report: {report.resolve()}"), soft_wrap=True)
 
 
@@ -74,7 +75,8 @@ def run(names: Sequence[str], *, profile: str, out: Path, seed: int, resume: boo
         done = sum(records.load_claim(out, name) is not None for name in planned)
         screen.print(
             Text(
-                f"Interrupted: {done} of {len(planned)} claims are finished and kept in {out}. "
+                f"Interrupted: {done} of {counted(len(planned), 'claim')} {'is' if done == 1 else 'are'} finished and "
+                f"kept in {out}. "
                 f"Resume with: {_resumption(names, profile, out, seed)}"
             ),
             soft_wrap=True,

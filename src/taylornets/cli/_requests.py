@@ -4,6 +4,11 @@ import shlex
 from dataclasses import fields
 from typing import Any
 
+from typer.main import get_group
+
+from taylornets.cli._root import app
+from taylornets.cli._wording import phrased
+from taylornets.cli._wording import words as words_of
 from taylornets.datafiles import Reading
 from taylornets.tabular import FitRequest, FitSettings
 
@@ -18,10 +23,11 @@ _DEFAULTS: dict[str, Any] = {
 
 def reading(
     encoding: str | None, separator: str | None, decimal: str | None, missing: list[str] | None = None,
-    dates: str | None = None, skip_lines: int = 0,
+    dates: str | None = None, skip_lines: int = 0, no_header: bool = False,
 ) -> Reading:  # fmt: skip
     """Builds the reading options of a table."""
-    return Reading(encoding, separator, decimal, missing=tuple(missing or ()), dates=dates, skip_lines=skip_lines)
+    words = tuple(missing or ())
+    return Reading(encoding, separator, decimal, missing=words, dates=dates, skip_lines=skip_lines, no_header=no_header)
 
 
 def request(data: str, options: dict[str, Any]) -> FitRequest:
@@ -45,5 +51,11 @@ def request(data: str, options: dict[str, Any]) -> FitRequest:
 
     return FitRequest(
         data, reading=Reading(**chosen(Reading)), settings=FitSettings(**chosen(FitSettings)), command=shlex.join(words),
-        **chosen(FitRequest),
+        worded=worded, **chosen(FitRequest),
     )  # fmt: skip
+
+
+def worded(text: str) -> str:
+    """Rewrites sentences about arguments in the options of `fit`."""
+    commands = get_group(app).commands
+    return phrased(text, words_of(commands["fit"]), commands)

@@ -36,5 +36,6 @@ def run(config: Path, *, out: Path, resume: bool, workers: int | None, scheduler
     except CellError as error:
         screen.print(Text(" ".join(str(error).split())), soft_wrap=True)
         return BROKEN
-    Console().print(Text(f"{len(plan.cells)} cells. Table: {(out / 'results.csv').resolve()}"), soft_wrap=True)
+    count = _checks.counted(len(plan.cells), "cell")
+    Console().print(Text(f"{count}. Table: {(out / 'results.csv').resolve()}"), soft_wrap=True)
     return DONE

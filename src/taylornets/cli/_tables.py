@@ -31,6 +31,9 @@ Decimal = Annotated[str | None, _file("--decimal", ".|,", "Decimal separator; de
 Missing = Annotated[list[str] | None, _file("--missing", "WORD", "A word for missing values; may be repeated.")]
 Dates = Annotated[str | None, _file("--dates", "dmy|mdy", "Order of day and month in dates.")]
 SkipLines = Annotated[int, whole("--skip-lines", "N", "Lines before the column names.", _READ)]
+NoHeader = Annotated[
+    bool, typer.Option("--no-header", help="The first line has no column names.", rich_help_panel=_READ)
+]
 Data = Annotated[str, typer.Argument(metavar="DATA", help="CSV (also .gz), Parquet or NPZ file, or sklearn:NAME.")]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Model file or output folder of `fit`.")]
 
@@ -83,6 +86,7 @@ def fit(
     missing: Missing = None,
     dates: Dates = None,
     skip_lines: SkipLines = 0,
+    no_header: NoHeader = False,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for model and report.")] = Path("fit"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show how the table is read, and stop.")] = False,
 ) -> int:
@@ -92,7 +96,7 @@ def fit(
         "rank": rank, "seed": seed, "drop": tuple(drop or ()), "drop_constant": drop_constant, "rare": rare, "split": split,
         "categorical": tuple(categorical or ()), "numeric": tuple(numeric or ()), "encoding": encoding,
         "separator": separator, "decimal": decimal, "missing": tuple(missing or ()), "dates": dates,
-        "skip_lines": skip_lines, "time_limit": time_limit, "group": once("--group", group),
+        "skip_lines": skip_lines, "no_header": no_header, "time_limit": time_limit, "group": once("--group", group),
         "cv": cv, "metric": metric, "no_compare": no_compare,
     }  # fmt: skip
     return load("_fit").run_fit(load("_requests").request(data, options), dry_run=dry_run)
@@ -115,9 +119,10 @@ def predict(
     missing: Missing = None,
     dates: Dates = None,
     skip_lines: SkipLines = 0,
+    no_header: NoHeader = False,
 ) -> int:
     """Predict the target for each row of a table with a saved model."""
-    reading = load("_requests").reading(encoding, separator, decimal, missing, dates, skip_lines)
+    reading = load("_requests").reading(encoding, separator, decimal, missing, dates, skip_lines, no_header)
     return load("_fit").run_predict(model, data, out, reading, interval)
 
 
@@ -131,9 +136,10 @@ def certify(
     missing: Missing = None,
     dates: Dates = None,
     skip_lines: SkipLines = 0,
+    no_header: NoHeader = False,
 ) -> int:
     """Re-certify a saved model: bound its optimality gap from the weights alone."""
-    reading = load("_requests").reading(encoding, separator, decimal, missing, dates, skip_lines)
+    reading = load("_requests").reading(encoding, separator, decimal, missing, dates, skip_lines, no_header)
     return load("_fit").run_certify(model, data, reading)
 
 

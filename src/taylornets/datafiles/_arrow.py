@@ -52,7 +52,7 @@ def read_parquet(path: Path, reading: Reading) -> DataTable:
             found = opened.schema_arrow
             names, notes = check_names(found.names)
             if not names or not metadata.num_rows:
-                raise wrong("rows and columns", f"{metadata.num_rows} rows of {len(names)} columns")
+                raise wrong("rows and columns", _size(metadata.num_rows, len(names)))
             check_size(metadata.num_rows * len(names), LIMITS.cells, "cells")
             unpacked = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
             check_size(unpacked, LIMITS.bytes, "bytes when unpacked")
@@ -94,7 +94,7 @@ def from_frame(frame: pd.DataFrame, reading: Reading | None = None, source: str 
     reading = reading or Reading()
     names, notes = check_names(list(frame.columns))
     if not names or not len(frame):
-        raise wrong("rows and columns", f"{len(frame)} rows of {len(names)} columns")
+        raise wrong("rows and columns", _size(len(frame), len(names)))
     check_size(len(frame) * len(names), LIMITS.cells, "cells")
     raw: dict[str, Any] = {}
     used = 0
@@ -109,6 +109,10 @@ def from_frame(frame: pd.DataFrame, reading: Reading | None = None, source: str 
         used = _check_memory(name, column, used)
         raw[name] = _raw(column)
     return table_of(source, raw, reading, "data frame", tuple(notes))
+
+
+def _size(rows: int, columns: int) -> str:
+    return f"{_checks.counted(rows, 'row')} of {_checks.counted(columns, 'column')}"
 
 
 def damaged(path: Path, kind: str, error: Exception) -> _checks.ArgumentError:

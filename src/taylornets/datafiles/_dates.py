@@ -11,11 +11,11 @@ _DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d.%m.%y", "%d-%m-%Y",
          "%d/%m/%y", "%m/%d/%y", "%b %d %Y", "%B %d %Y", "%b %d, %Y", "%B %d, %Y", "%d %b %Y", "%d %B %Y", "%d-%b-%Y",
          "%d-%b-%y", "%d-%B-%Y")  # fmt: skip
 _TIMES = ("", " %H:%M:%S", " %H:%M", "T%H:%M:%S", "T%H:%M", " %H:%M:%S.%f", "T%H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
-_ZONES = ("", "%z", " %z")
+_ZONES = ("", "%z", " %z", " UTC", " GMT")
 _MONTHS = ("%Y-%m", "%Y/%m", "%b %Y", "%B %Y", "%b-%Y", "%m/%Y")
 _SWAPPED = {"dmy": ("%d/%m", "%d-%m"), "mdy": ("%m/%d", "%m-%d")}
 _SAMPLE = 60
-_LIKELY = 0.9
+_LIKELY, _MOST = 0.9, 0.5
 _SHORT_YEAR = re.compile(r"\d\d[./]\d\d[./]\d\d\b.*")  # 1.2.3 is a version and no date
 
 
@@ -36,7 +36,12 @@ def _formats(sample: list[str]) -> list[str]:
     likely = [how for how in every if _share(sample[:6], how) > 0.5]
     short = all(_SHORT_YEAR.fullmatch(word) for word in sample)
     likely = [how for how in likely if short or not how.startswith(("%d.%m.%y", "%d/%m/%y", "%m/%d/%y"))]
-    return [how for how in likely if _share(sample, how) >= _LIKELY]
+    good = [how for how in likely if _share(sample, how) >= _LIKELY]
+    if good or len(likely := [how for how in every if _share(sample, how) > 0]) < 2:
+        return good
+    dated: Any = np.any([~np.isnat(_parsed(sample, how)) for how in likely], axis=0)
+    best = max(likely, key=lambda how: _share(sample, how))
+    return [best] if np.mean(dated) >= _LIKELY and _share(sample, best) > _MOST else []  # dates in several formats
 
 
 def dates_of(words: list[str], order: str | None) -> tuple[np.ndarray, str, bool] | None:

@@ -38,6 +38,7 @@ _OTHERS = tuple(
     )
 )  # fmt: skip
 _HEAD = 4096
+_ZEROS = 0.5
 
 
 def _fallback(error: UnicodeError) -> tuple[str, int]:
@@ -93,9 +94,16 @@ def encoding_of(path: Path, reading: Reading) -> str:
         ) from None
     wide = found.lower().replace("_", "-").startswith(("utf-16", "utf-32"))
     if b"\0" in head and not wide:
-        advice = "If it is text, specify the encoding, such as `encoding='utf-16-le'`."
-        raise wrong("a text file with a table", f"{path}, which is binary", advice)
+        name = _wide(head)
+        advice = f"If it is text, specify the encoding, such as `encoding={name or 'utf-16-le'!r}`."
+        raise wrong("a text file with a table", f"{path}, which is binary", advice, (("encoding", name),) * bool(name))
     return found
+
+
+def _wide(head: bytes) -> str:
+    """The name of UTF-16 if every second byte is zero, as in ASCII text without a mark; else empty."""
+    low, high = head[::2].count(0) / (len(head) / 2), head[1::2].count(0) / (len(head) / 2)
+    return "utf-16-le" if high > _ZEROS > low else "utf-16-be" if low > _ZEROS > high else ""
 
 
 def undecodable(path: Path, encoding: str) -> _checks.ArgumentError:
@@ -118,7 +126,8 @@ def undecodable(path: Path, encoding: str) -> _checks.ArgumentError:
         return damaged(path, error)
     got = f"{path}, invalid in {first or 'its last character'}"
     if bad and fine:
-        got += f"; {fine:,} other lines beyond ASCII are {encoding}, so the file mixes encodings"
+        lines = "line beyond ASCII is" if fine == 1 else "lines beyond ASCII are"
+        got += f"; {fine:,} other {lines} {encoding}, so the file mixes encodings"
         advice = f"Use `encoding={MIXED!r}`, which reads UTF-8 and, where that is invalid, Windows-1252."
         return wrong(f"text encoded in {encoding}", got, advice, (("encoding", MIXED),))
     advice = "Specify the encoding, such as `encoding='cp1252'`."

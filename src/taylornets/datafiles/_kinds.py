@@ -19,7 +19,9 @@ from taylornets.datafiles._numbers import (
     Style,
     described,
     digits_are_names,
+    looks_measured,
     plain,
+    remarks,
     same_units,
     times,
     written,
@@ -191,7 +193,8 @@ def from_numbers(name: str, values: Any, reading: Reading) -> Column:
         errors = (
             wrong("finite numbers", f"{word} in row {row} of column {short(name)}", advice, (("missing", word),)),
         )
-    return Column(numbers, ColumnInfo(name, kind, gone, recipe="number"), errors)
+    notes = () if dict(reading.recipes).get(name) else remarks(name, numbers)
+    return Column(numbers, ColumnInfo(name, kind, gone, recipe="number", notes=notes), errors)
 
 
 def is_identifier(name: str, numbers: np.ndarray) -> bool:
@@ -261,10 +264,16 @@ def _category(name: str, words: Words, reading: Reading, how: str) -> Column:
         kind = "text" if sum(" " in word for word in words.unique) > distinct / 2 else "identifier"
     notes: tuple[str, ...] = ()
     doubtful = [i for i, low in enumerate(words.lowered) if low in MAYBE and not missing[i]]
-    if doubtful and recipe is None:
-        listed = ", ".join(f"{short(words.unique[i])} ({words.counts[i]:,} rows)" for i in doubtful)
+    if doubtful and recipe is None and kind == "category":
+        listed = ", ".join(f"{short(words.unique[i])} ({_checks.counted(words.counts[i], 'row')})" for i in doubtful)
         notes = (f"Column {name!r} keeps {listed} as a category. If it means a missing value, use "
                  f"`missing=({words.unique[doubtful[0]]!r},)`.",)  # fmt: skip
+    measured = "" if kind not in ("identifier", "text") else looks_measured(
+        [word for word, gone in zip(words.unique, missing, strict=True) if not gone]
+    )  # fmt: skip
+    if measured:
+        notes = (*notes, f"The words of column {name!r}, such as {short(measured)}, are not read as numbers. If they are "
+                 "quantities, write them in the file as numbers in one unit.")  # fmt: skip
     values = words.spread(by_word)
     return Column(values, info_of(name, kind, words, missing, how=how, recipe="text", notes=notes))
 

@@ -9,11 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 _PLAIN = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|inf(?:inity)?)", re.IGNORECASE)
 _ZEROS = re.compile(r"[+-]?0\d+")
 _WHOLE = re.compile(r"[+-]?\d{16,}")
 _EXACT = 2**53
+_MEASURED = re.compile(r"[+-]?[1-9]\d*(?:[.,]\d+)?\s*([^\W\d_]{1,12}|/\d{1,3}|[°'\"′″]\w?)")
+_FEW, _SAMPLE = 3, 200  # distinct values of a column with remarks, and values that are tested
+_CODES = (-9.0, -99.0, -999.0, -9999.0, -99999.0)
+_FIRST_DAY, _LAST_DAY = 19000101, 20991231
+_LIKELY, _UNITS = 0.9, 6
 _CURRENCY = r"[€$£¥₹₽₩₺₫₴₦฿]|US\$|EUR|USD|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|AUD|CAD"
 _UNIT = r"[%‰]|°[CF]?|[^\W\d_][\w/²³°.]{0,11}"
 _SIGNS = str.maketrans({"−": "-", "–": "-", "‒": "-", "\xa0": " ", "\u202f": " ", "\u2009": " ", "’": "'"})
@@ -22,9 +28,10 @@ _WRITTEN = re.compile(
     rf"(?P<body>\d(?:[\d.,' ]*\d)?[.,]?|[.,]\d+)(?P<power>[eE][+-]?\d+)?"
     rf"(?P<after>\s*[%‰]|\s*(?:{_CURRENCY})|\s+(?:{_UNIT}))?(?P<behind>-)?\s*(?P<close>\))?"
 )
+_LAKH = r"|[1-9]\d?(?P<lakh>,\d\d)+,\d{3}(?:\.\d*)?"  # groups of India: 12,34,567
 _BODIES = {
     decimal: re.compile(rf"(?:\d+|[1-9]\d{{0,2}}(?:(?P<group>[{other}' ])\d{{3}})(?:(?P=group)\d{{3}})*)?"
-                        rf"(?:{re.escape(decimal)}\d*)?")
+                        rf"(?:{re.escape(decimal)}\d*)?" + (_LAKH if decimal == "." else ""))
     for decimal, other in ((".", ","), (",", "."))
 }  # fmt: skip
 _UNCLEAR = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
@@ -88,6 +95,39 @@ def plain(words: list[str]) -> np.ndarray:
     return np.array([float(word) if _PLAIN.fullmatch(word) else np.nan for word in words], dtype=np.float64)
 
 
+def looks_measured(words: list[str]) -> str:
+    """Returns the first word if most words are a number with one of a few units, in a form that is not read; else empty."""
+    found = [_MEASURED.fullmatch(word) for word in words]
+    units = {match[1].strip() for match in found if match}
+    share = sum(match is not None for match in found) / max(len(found), 1)
+    return words[0] if share > _LIKELY and len(units) <= _UNITS else ""
+
+
+def remarks(name: str, numbers: np.ndarray) -> tuple[str, ...]:
+    """Sentences about numbers that often stand for something else: codes of missing values, and dates without separators."""
+    values, counts = np.unique(numbers[np.isfinite(numbers)], return_counts=True)
+    notes: list[str] = []
+    if len(values) > _FEW and values[0] in _CODES and values[1] >= 0 and counts[0] > 1:
+        notes.append(
+            f"Column {name!r} has {values[0]:.0f} in {counts[0]:,} rows, and no other negative number. If it means a missing "
+            f"value, use `missing=('{values[0]:.0f}',)`."
+        )
+    if (
+        len(values) > _FEW
+        and values[0] >= _FIRST_DAY
+        and values[-1] <= _LAST_DAY
+        and np.all(values == np.round(values))
+    ):
+        words: Any = pd.Series([f"{value:.0f}" for value in values[:: max(1, len(values) // _SAMPLE)]])
+        if pd.to_datetime(words, format="%Y%m%d", errors="coerce").notna().all():
+            first = words.iloc[0]
+            notes.append(
+                f"The numbers of column {name!r}, such as {first}, look like dates, but are used as numbers. Written as "
+                f"{first[:4]}-{first[4:6]}-{first[6:]} in the file, they are read as dates."
+            )
+    return tuple(notes)
+
+
 def digits_are_names(words: list[str]) -> str:
     """Returns why digits name things and are no numbers: leading zeros, or more digits than a number keeps."""
     if any(_ZEROS.fullmatch(word) for word in words):
@@ -129,7 +169,7 @@ def written(words: list[str], decimal: str) -> ReadNumbers:
         if unit or value:  # a zero needs no unit
             units.add(unit)
         relations += found["relation"] is not None
-        grouped += body["group"] is not None
+        grouped += body["group"] is not None or body.groupdict().get("lakh") is not None
         separated += any(sign in found["body"] for sign in ".,")
         unclear += _UNCLEAR.fullmatch(found["body"]) is not None
     unit = next(iter(sorted(units - {""})), "")

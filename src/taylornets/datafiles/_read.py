@@ -24,6 +24,14 @@ _READERS = {
 }  # fmt: skip
 
 
+_ADVICE = {ending: advice for endings, advice in (
+    (".xlsx .xls .xlsm .ods", "Save the sheet as CSV."), (".zip .7z .rar .tar .tgz", "Unpack it first."),
+    (".bz2 .xz .zst .z .lz4", "Decompress it first, or compress it with gzip."), (".gz", "Rename it to end in .csv.gz."),
+    (".json .jsonl .feather .arrow .orc .rds .rda .rdata .sav .dta .sas7bdat .pkl .h5 .hdf5 .db .sqlite .html .xml",
+     "Save the table as CSV or Parquet."),
+) for ending in endings.split()}  # fmt: skip
+
+
 def bundled() -> tuple[str, ...]:
     """Returns the names of the data sets bundled with scikit-learn; nothing is downloaded."""
     return tuple(_PREFIX + name for name in _BUNDLED)
@@ -89,7 +97,8 @@ def _check_file(path: Path) -> None:
         )
     if not _ending(path):
         expected = f"a file with the ending {', '.join(_READERS)}, or one of {', '.join(bundled())}"
-        raise _checks.ArgumentError("source", expected, _checks.short(path.name))
+        advice = _ADVICE.get(path.suffix.lower(), "If it is a text table, rename it to end in .csv.")
+        raise _checks.ArgumentError("source", expected, _checks.short(path.name), advice)
     if found.st_size > LIMITS.bytes:
         raise _checks.ArgumentError(
             "source", f"a file of at most {LIMITS.bytes:,} bytes", f"{found.st_size:,} in {path}"

@@ -47,7 +47,7 @@ class Reading:
 
     Args:
         encoding: encoding of a text file; by default that of its byte order mark, or else UTF-8.
-        separator: column separator of a text file, one character.
+        separator: column separator of a text file, one character; several spaces count as one.
         decimal: decimal separator of numbers in text, `"."` or `","`; by default detected for each column.
         drop: columns to exclude.
         categorical: columns to treat as categorical.
@@ -56,6 +56,7 @@ class Reading:
         missing: words that mean a missing value, in addition to the empty cell; numbers are compared by value.
         dates: order of day and month in dates such as 03/04/2020, `"dmy"` or `"mdy"`; by default detected.
         skip_lines: number of lines of a text file before the column names.
+        no_header: whether the first line of a text file is a row; the columns are then called `column_1`, `column_2` and so on.
         recipes: pairs of a column and its `ColumnInfo.recipe`, from the table that a model was fitted on.
     """
 
@@ -69,6 +70,7 @@ class Reading:
     missing: tuple[str, ...] = ()
     dates: str | None = None
     skip_lines: int = 0
+    no_header: bool = False
     recipes: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:

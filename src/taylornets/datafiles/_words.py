@@ -64,7 +64,8 @@ def unfit(name: str, words: Words, missing: np.ndarray, fits: np.ndarray, expect
     rows = int(words.counts[bad].sum())
     first = min(bad, key=words.row)
     word = words.unique[first]
-    got = f"{short(word)} in row {words.row(first)} of column {short(name)}, the first of {rows}"
+    which = "the only one" if rows == 1 else f"the first of {rows:,}"
+    got = f"{short(word)} in row {words.row(first)} of column {short(name)}, {which}"
     advice = (
         f"If it means a missing value, use `missing=({word!r},)`. Correct it in the file, or exclude the column with "
         f"`drop=({name!r},)`. Treat the column as categorical with `categorical=({name!r},)`."

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from taylornets._checks import counted
+from taylornets._measures import percent_of
 from taylornets._regime import Regime, RegimePath
 from taylornets.diagnosis import _figures as figures
 from taylornets.diagnosis._beyond_sections import beyond, known, sharpness, short
@@ -15,6 +17,11 @@ from taylornets.records import Figure, PageRecord, Section, Table
 from taylornets.training import TaylorizedTraining
 
 _LISTED = 12
+_MODELS = (
+    "All models at the end of training, on the probe set. Distance: relative to the output change of the network. "
+    "Agreement: fraction of predictions equal to those of the network."
+)
+_NOT_FINITE = "No order has finite outputs at the end of training."
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,7 @@ def story(findings: RegimeFindings, facts: Mapping[str, Any], command: str) -> P
     if findings.predicted is not None and findings.truth is not None:
         right = {name: float(np.mean(own == findings.truth)) for name, own in findings.predicted.items()}
         shown = [name for name in (FULL, 1) if name in right]
-        headline["accuracy on the probe set"] = ", ".join(f"{label(name)} {100 * right[name]:.1f} %" for name in shown)
+        headline["accuracy on the probe set"] = ", ".join(f"{label(name)} {percent_of(right[name])}" for name in shown)
     if math.isfinite(last.ntk_drift):
         headline["NTK drift"] = f"{last.ntk_drift:.3g}"
     sections = [_verdict(findings)]
@@ -126,8 +133,8 @@ def _verdict(findings: RegimeFindings) -> Section:
     last = findings.regimes[-1]
     limit = 100 * last.threshold
     paragraphs = [
-        f"The network is {findings.kind} with {findings.parameters:,} trainable parameters. Let f^(k) be the order-k term "
-        "of its Taylor expansion in the parameters around the initialization, and M the change in function space: the "
+        f"The network is {findings.kind} with {counted(findings.parameters, 'trainable parameter')}. Let f^(k) be the order-k "
+        "term of its Taylor expansion in the parameters around the initialization, and M the change in function space: the "
         "change of the outputs on the probe inputs due to training. Orders up to k explain the output change if the "
         f"squared norm of the remainder is at most {100 - limit:g} % of ‖M‖^2 (threshold {limit:g} %). The verdict names "
         "the smallest such order: 1 is lazy, the regime of the neural tangent kernel, 2 quadratic, and so on. If no order up "
@@ -182,11 +189,7 @@ def _training(findings: RegimeFindings, training: TaylorizedTraining) -> Section
         for name in training.diverged
     ]
     found = [figures.learning(history, f"{findings.loss} loss"), figures.distance(history, findings.tolerance)]
-    caption = (
-        "All models at the end of training, on the probe set. Distance: relative to the output change of the network. "
-        "Agreement: fraction of predictions equal to those of the network."
-    )
-    table = Table("models", caption, columns, rows)
+    table = Table("models", _MODELS, columns, rows)
     return Section(
         "training", "Learning curves of all orders", paragraphs, {}, [f for f in found if f is not None], (table,)
     )
@@ -234,9 +237,7 @@ def _differences(findings: RegimeFindings) -> Section:
     others = {name: out.reshape(full.shape) for name, out in findings.outputs.items() if name != FULL}
     usable = {name: out for name, out in others.items() if np.all(np.isfinite(out))}
     if not usable or not np.all(np.isfinite(full)):
-        return Section(
-            "differences", "Where predictions differ", ("No order has finite outputs at the end of training.",)
-        )
+        return Section("differences", "Where predictions differ", (_NOT_FINITE,))
     # Sort by the number of orders that disagree; ties by the distance of the closest order, which no order explains.
     apart = {name: np.linalg.norm(out - full, axis=1) for name, out in usable.items()}
     others_say = np.zeros(len(full))
@@ -246,7 +247,7 @@ def _differences(findings: RegimeFindings) -> Section:
             others_say += differs.reshape(len(full), -1).mean(axis=1)
     worst = np.lexsort((-np.min(np.stack(list(apart.values())), axis=0), -others_say))[:_LISTED]
     trained = "trained Taylor models" if findings.training is not None else "Taylor models at the last checkpoint"
-    paragraphs = [f"Comparison of the {trained} with the network on the {len(full):,} probe inputs."]
+    lead = f"Comparison of the {trained} with the network on the {counted(len(full), 'probe input')}."
     found: list[Figure] = []
     rows: list[tuple[Any, ...]]
     if findings.predicted is not None:
@@ -270,12 +271,10 @@ def _differences(findings: RegimeFindings) -> Section:
     if findings.images is not None:
         captions = [_caption(columns, row, len(names)) for row in rows]
         found.append(figures.pictures(findings.images, [row[0] for row in rows], captions))
-    caption = (
-        f"The {len(rows)} probe inputs with the largest differences. Distance: Euclidean norm of the difference between "
-        "outputs."
-    )
+    which = counted(len(rows), "probe input")
+    caption = f"The {which} with the largest differences. Distance: Euclidean norm of the difference between outputs."
     table = Table("differences", caption, columns, rows)
-    return Section("differences", "Where predictions differ", paragraphs, {}, found, (table,))
+    return Section("differences", "Where predictions differ", (lead,), {}, found, (table,))
 
 
 def _class(findings: RegimeFindings, own: np.ndarray | None, row: Any) -> str:

@@ -48,9 +48,8 @@ class HoldOut:
     def basis(self) -> str:
         """What the statement rests on."""
         return (
-            f"{self.method}, error {percent(self.error)} on {self.rows:,} rows. Rows are exchangeable, and neither training "
-            f"nor any "
-            "choice used these rows."
+            f"{self.method}, error {percent(self.error)} on {_checks.counted(self.rows, 'row')}. Rows are exchangeable, and "
+            "neither training nor any choice used these rows."
         )
 
     def __str__(self) -> str:
@@ -135,7 +134,8 @@ def transfer(held: HoldOut, agree: ArrayLike, delta: float = 0.05) -> HoldOut:
     same = _booleans("agree", agree)
     differ = int(np.sum(~same))
     bound = min(1.0, held.bound + clopper_pearson(differ, len(same), delta))
-    method = f"Refitted model: {held.method} for the held-out one, and disagreement on {len(same):,} unlabeled rows"
+    unlabeled = _checks.counted(len(same), "unlabeled row")
+    method = f"Refitted model: {held.method} for the held-out one, and disagreement on {unlabeled}"
     return HoldOut(bound, held.error, held.rows, held.delta + float(delta), method)
 
 

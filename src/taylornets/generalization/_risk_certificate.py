@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from taylornets import _checks
+
 _PERCENT = 100.0
 
 
@@ -75,10 +77,16 @@ class RiskCertificate:
     def basis(self) -> str:
         """What the statement rests on."""
         if self.prior_rows is None:
-            rows = f"the {self.rows:,} rows were counted, and the prior was fixed before any of them was seen"
+            rows = (
+                f"the {_checks.counted(self.rows, 'row')} {'was' if self.rows == 1 else 'were'} counted, and the prior "
+            )
+            rows += "was fixed before any of them was seen"
         else:
             drawn = "" if self.seed is None else f", drawn with seed {self.seed},"
-            rows = f"{len(self.prior_rows):,} rows{drawn} trained the prior, and the other {self.rows:,} were counted"
+            rows = (
+                f"{_checks.counted(len(self.prior_rows), 'row')}{drawn} trained the prior, and the other {self.rows:,} "
+            )
+            rows += "was counted" if self.rows == 1 else "were counted"
         paid = f"; the choice among {self.candidates} candidates is paid for" if self.candidates > 1 else ""
         return (
             f"Rows are exchangeable; {rows}{paid}. Whatever shapes the features (scaling, columns, order, width, activation) "
@@ -97,5 +105,5 @@ class RiskCertificate:
 def percent(value: float) -> str:
     """Formats a bound in percent, rounded up, so that the statement stays true."""
     digits = 0 if value >= 0.1 else 1
-    scaled = np.ceil(_PERCENT * value * 10**digits - 1e-9) / 10**digits
-    return f"{min(scaled, _PERCENT):.{digits}f} %"
+    scaled = np.ceil(_PERCENT * value * 10**digits * (1 - 1e-12)) / 10**digits
+    return f"{min(max(scaled, 0.0), _PERCENT) + 0.0:.{digits}f} %"

@@ -81,7 +81,7 @@ def number(value: float | int, digits: int = 4) -> str:
         mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
         mantissa = mantissa.rstrip("0").rstrip(".")
         return f"{mantissa} × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}".replace("-", "−")
-    if value.is_integer() or abs(value) >= 10.0**digits:  # digits before the decimal point are never rounded
+    if value.is_integer() or abs(value) + 0.5 >= 10.0**digits:  # digits before the decimal point are never rounded
         return number(round(value))
     return f"{value:.{digits}g}".replace("-", "−")
 
@@ -147,7 +147,10 @@ def interval(ends: Any) -> Markup:
 
 def seconds(value: float) -> str:
     """Formats a duration: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 04 min`."""
-    if value < 10:
+    if not math.isfinite(value):
+        return "an unknown time"
+    value = value if value > 0 else 0.0
+    if value < 9.95:
         return f"{value:.1f} s"
     whole = round(value)
     if whole < 100:

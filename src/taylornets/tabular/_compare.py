@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from taylornets import _checks, records
+from taylornets.tabular._wording import quantity
 
 _SETTINGS = ("target", "task", "order", "width", "rank", "penalty", "seed", "group", "cv", "metric", "version")
 
@@ -80,5 +81,5 @@ def _part(run: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _shown(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.4g}".replace("-", "−")
+        return quantity(value, 4)
     return "none" if value is None else str(value)

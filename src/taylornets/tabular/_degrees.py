@@ -5,6 +5,7 @@ import math
 import jax
 import numpy as np
 
+from taylornets._checks import counted
 from taylornets.records import Section, Table
 from taylornets.targets import degree_spectrum, harmonics
 
@@ -34,7 +35,8 @@ def degrees(x: np.ndarray, y: np.ndarray, task: str, seed: int) -> Section:
     y = y[rows][kept]
     values = (y[:, None] == np.unique(y)[None, :]).astype(float) if task == "classification" else y.astype(float)
     if len(points) < _LEAST or points.shape[1] < 2 or not np.ptp(values, axis=0).any():
-        reason = f"{len(points)} rows of {points.shape[1]} independent features are too few for an estimate."
+        size = f"{counted(len(points), 'row')} of {counted(points.shape[1], 'independent feature')}"
+        reason = f"{size} {'is' if len(points) == 1 else 'are'} too few for an estimate."
         return Section("degrees", title, (reason,), {})
     uniform = uniformity(points)
     if not 1 / _UNIFORM < uniform < _UNIFORM:

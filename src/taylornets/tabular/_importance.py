@@ -134,7 +134,8 @@ def importance_section(inputs: pd.DataFrame, y: np.ndarray, task: str, steps: An
         Figure(
             "effects", "Effect of the most important columns", panels,
             f"The {what} over the test rows if the column had the same value in all of them (partial dependence). It "
-            "describes the model, and not what would happen if the column were changed in reality.",
+            "describes the model, and not what would happen if the column were changed in reality."
+            + (" The scales of the panels differ." if panels[1:] else ""),
         )
     ] if panels else []  # fmt: skip
     table = Table(

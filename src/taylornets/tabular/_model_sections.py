@@ -36,7 +36,7 @@ def errors_section(findings: FitFindings, predictions: np.ndarray, x: np.ndarray
         wrong = np.flatnonzero(predictions != y)[:_WORST]
         lines = [(row_of(i), literal(y[i]), literal(predictions[i])) for i in wrong]
         table = Table(
-            "wrong", f"The first {len(lines)} of {int(np.sum(predictions != y))} wrong predictions. Row numbers count the "
+            "wrong", f"{_listed(len(lines), int(np.sum(predictions != y)))}. Row numbers count the "
             "rows of the data, without the header.", ("row", "true", "predicted"), lines,
         )  # fmt: skip
     else:
@@ -51,14 +51,21 @@ def errors_section(findings: FitFindings, predictions: np.ndarray, x: np.ndarray
         order = np.argsort(-off)[:_WORST]
         lines = [(row_of(i), float(y[i]), float(predictions[i])) for i in order]
         table = Table(
-            "wrong", f"The {len(lines)} largest errors. Row numbers count the rows of the data, without the "
-            "header.", ("row", "true", "predicted"), lines,
+            "wrong", f"The {'largest error' if len(lines) == 1 else f'{len(lines)} largest errors'}. Row numbers count the "
+            "rows of the data, without the header.", ("row", "true", "predicted"), lines,
         )  # fmt: skip
     tables = (table,) if lines else ()
     if not findings.sizes:
         return Section("errors", "Errors", paragraphs, facts, (figure,), tables)
     curve = figures.learning_curve(problem.task, findings.sizes, findings.curves, len(y))
     return Section("errors", "Errors and learning curve", paragraphs, facts, (figure, curve), tables)
+
+
+def _listed(shown: int, count: int) -> str:
+    """The caption of a table of wrong predictions."""
+    if shown < count:
+        return f"The first {shown} of {count:,} wrong predictions"
+    return "The only wrong prediction" if count == 1 else f"All {count} wrong predictions"
 
 
 def calibration_paragraphs(findings: FitFindings, error: float, ends: tuple[float, float]) -> list[str]:

@@ -10,6 +10,7 @@ from taylornets import _checks
 from taylornets._measures import TASKS
 from taylornets.datafiles import DataTable
 from taylornets.tabular._inputs import PlanRow, check_inputs, expanded, used_inputs
+from taylornets.tabular._retarget import another_target, kept_target, known
 from taylornets.tabular._split import (
     LEAST_ROWS,
     SPLITS,
@@ -130,7 +131,7 @@ def pose(
     if chosen is None:
         among = ", ".join(map(repr, table.outcomes or names[-3:]))
         raise _checks.ArgumentError("target", "the name of the target column", "none", f"For example: {among}")
-    _known("target", chosen, names)
+    known("target", chosen, names)
     _check_group(group, chosen, names, division)
     column: Any = table.frame[chosen]
     present = column.notna().to_numpy()
@@ -138,7 +139,7 @@ def pose(
         got = f"{chosen!r}, which is empty{_words(table, chosen)}"
         raise _checks.ArgumentError("target", "a column with values", got)
     rows: Any = table.frame[present].reset_index(drop=True)
-    errors = [error for _, error in table.errors]
+    errors = [kept_target(error, table, chosen) if name == chosen else error for name, error in table.errors]
     if len(rows) < LEAST_ROWS:
         missing = int((~present).sum())
         got = f"{len(rows)}" + (f", and {missing} without a target{_words(table, chosen)}" if missing else "")
@@ -148,7 +149,7 @@ def pose(
         try:
             found = targets_of(rows[chosen].to_numpy(), chosen, task, rare)
         except _checks.ArgumentError as error:
-            errors.append(error if error.mends else _with_another_target(error, table, chosen))
+            errors.append(error if error.mends else another_target(error, table, chosen))
     used, plan = used_inputs(table, rows, chosen, kept, group)
     others = [row.column for row in plan if row.kind in ("text", "identifier") and row.done != "target"]
     errors += check_inputs(rows[used], others) if len(rows) >= LEAST_ROWS else []
@@ -157,17 +158,6 @@ def pose(
     assert found is not None
     rows = rows[found.kept].reset_index(drop=True)
     return _split_up(table, chosen, found, rows, used, plan, (division, seed, group), (rare, present, cv))
-
-
-def _with_another_target(error: _checks.ArgumentError, table: DataTable, target: str) -> _checks.ArgumentError:
-    """Names a column that can be a target, if there is one."""
-    kinds = ("number", "whole number", "boolean")
-    others = [info.name for info in table.infos if info.kind in kinds and info.name != target and not info.missing]
-    alone = len(table.infos) < 3 and table.info(target).kind != "date"  # a date can be the only input
-    if error.argument != "target" or alone or not others:
-        return error
-    advice = f"{error.advice} For example `target={others[-1]!r}`.".strip()
-    return _checks.ArgumentError(error.argument, error.expected, error.got, advice, (("target", others[-1]),))
 
 
 def _split_up(
@@ -276,16 +266,6 @@ def _check_group(group: str | None, target: str, names: list[str], division: str
             "Omit `split` to keep groups together, or omit `group` to split by time.",
         )
         raise _checks.ArgumentError("group", "a random split", got, advice, (("split", None),))
-    _known("group", group, names)
+    known("group", group, names)
     if group == target:
         raise _checks.ArgumentError("group", "a column other than the target", repr(group))
-
-
-def _known(argument: str, name: str, names: list[str]) -> None:
-    """Rejects an unknown column; suggests the closest name, or a few names of a long list."""
-    if name not in names:
-        if len(names) <= 12:
-            _checks.choice(argument, name, names)
-        raise _checks.ArgumentError(
-            argument, f"one of the {len(names)} columns", repr(name), f"The first are {names[:5]}."
-        )

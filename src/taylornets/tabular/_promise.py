@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from taylornets import _checks
 from taylornets.generalization import HoldOut, conformal, holdout
 from taylornets.records import Figure, Plot, Section, Series, literal
+from taylornets.tabular import _wording as wording
 from taylornets.tabular._problem import TableProblem
 
 LEVEL = 0.9  # of the interval on the page
@@ -53,7 +55,7 @@ class Promise:
             return "For rows in groups, no interval is stated."
         if self.width is None or not np.isfinite(self.width):
             return f"There are too few test rows for a {100 * LEVEL:g} % interval."
-        return f"A new target lies within ±{self.width:.3g} of its prediction with probability {100 * LEVEL:g} %."
+        return f"A new target lies within ±{wording.quantity(self.width)} of its prediction with probability {100 * LEVEL:g} %."
 
 
 def promise_of(problem: TableProblem, model: Any, features: np.ndarray) -> Promise:
@@ -95,7 +97,8 @@ def _by_group(right: np.ndarray, groups: np.ndarray) -> HoldOut:
     """Bounds the mean error of a new group: groups are exchangeable, rows within them are not."""
     means = np.array([np.mean(~right[groups == name]) for name in np.unique(groups)])
     found = holdout(losses=means)
-    return replace(found, method=f"Hoeffding–Bentkus on {len(means)} groups of test rows, each with equal weight")
+    count = _checks.counted(len(means), "group")
+    return replace(found, method=f"Hoeffding–Bentkus on {count} of test rows, each with equal weight")
 
 
 def doubts_of(problem: TableProblem) -> list[str]:
@@ -105,9 +108,9 @@ def doubts_of(problem: TableProblem) -> list[str]:
     repeated = int(table.duplicated().sum())
     if repeated:
         found.append(
-            f"{repeated:,} of the {len(table):,} rows repeat another row. If they are copies, a test row may also be a "
-            f"training row, "
-            "and the statement on new data is void: remove them. If they belong together, split by `group`."
+            f"{repeated:,} of the {len(table):,} rows {'repeats' if repeated == 1 else 'repeat'} another row. If they are "
+            "copies, a test row may also be a training row, and the statement on new data is void: remove "
+            "them. If they belong together, split by `group`."
         )
     if problem.division == "time":  # no statement that the order could void
         return found
@@ -167,8 +170,9 @@ def section(problem: TableProblem, promise: Promise, sizes: list[int], scores: l
     """
     split, warnings = problem.split, [f"Warning: {doubt}" for doubt in promise.doubts]
     used = (
-        f"The {len(split.train):,} training rows shaped the features and the weights, {_selected(problem)} "
-        f"selected the penalty, and the {len(split.test):,} test rows were used for this statement alone. It was chosen before "
+        f"The {wording.rows_of(len(split.train), 'training')} shaped the features and the weights, {_selected(problem)} "
+        f"selected the penalty, and the {wording.rows_of(len(split.test), 'test')} "
+        "were used for this statement alone. It was chosen before "
         "looking at them: it does not hold if you fit several models and keep the one whose statement is best."
     )
     assumed = (
@@ -203,7 +207,11 @@ def section(problem: TableProblem, promise: Promise, sizes: list[int], scores: l
 
 def _selected(problem: TableProblem) -> str:
     """The rows that selected the penalty."""
-    return f"their {problem.cv} folds" if problem.cv else f"the {len(problem.split.validation):,} validation rows"
+    return (
+        f"their {problem.cv} folds"
+        if problem.cv
+        else f"the {wording.rows_of(len(problem.split.validation), 'validation')}"
+    )
 
 
 def _figure(sizes: list[int], scores: list[float], rows: int) -> Figure:
@@ -214,7 +222,9 @@ def _figure(sizes: list[int], scores: list[float], rows: int) -> Figure:
         Series("bound, 95 % confidence", sizes, bounds, kind="line"),
         Series("error on the test rows", sizes, errors, kind="line"),
     ]
-    caption = f"Clopper–Pearson bounds from {rows:,} test rows. Each point holds by itself, not all at once."
+    caption = (
+        f"Clopper–Pearson bounds from {wording.rows_of(rows, 'test')}. Each point holds by itself, not all at once."
+    )
     return Figure(
         "bound", "Bound on the error by training rows", [Plot("training rows", "error", series, "log")], caption
     )

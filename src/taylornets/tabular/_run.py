@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from taylornets.tabular._path import FitSettings, learn
 from taylornets.tabular._prepare import prepared
 from taylornets.tabular._problem import TableProblem, pose
 from taylornets.tabular._promise import promise_of
+from taylornets.tabular._retarget import not_dropped
 from taylornets.tabular._scores import score_of
 from taylornets.tabular._sections import story
 
@@ -52,6 +53,7 @@ class FitRequest:
         split: `"random"` or `"time"`.
         group: column whose groups are kept in one part of the split, or None.
         no_compare: whether to train neither baselines nor the models of the learning curve.
+        worded: rewrites sentences that name arguments in backticks, such as notes and warnings, in the words of the user.
     """
 
     data: str
@@ -66,6 +68,7 @@ class FitRequest:
     split: str = "random"
     group: str | None = None
     no_compare: bool = False
+    worded: Callable[[str], str] = str
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,10 @@ def pose_request(request: FitRequest) -> Posed:
         ArgumentError: all defects at once.
     """
     check_settings(request.settings)
-    table = scan(request.data, request.reading)
+    try:
+        table = scan(request.data, request.reading)
+    except _checks.ArgumentError as error:
+        raise not_dropped(error, request.target) from None
     kept = (*request.reading.categorical, *request.reading.numeric)
     problem = pose(
         table, request.target, request.task, request.settings.seed, rare=request.rare, division=request.split, kept=kept,
@@ -112,7 +118,7 @@ def pose_request(request: FitRequest) -> Posed:
     check_metric(request.settings.metric, problem.task, classes)
     if problem.cv:
         folds_of(problem, problem.cv, request.settings.seed)
-    return Posed(table, problem)
+    return Posed(table, replace(problem, notes=tuple(map(request.worded, problem.notes))))
 
 
 def fit(
@@ -158,6 +164,7 @@ def fit(
         folds = folds_of(problem, settings.cv, settings.seed) if settings.cv else None
         learned = learn(problem.task, settings, parts[0], parts[1], tell, folds)
     promise = promise_of(problem, learned.model, features)
+    promise = replace(promise, doubts=[*map(request.worded, promise.doubts)])
     columns = describe(problem, table, settings.seed, request.reading, settings.metric)
     facts = _facts(request, problem, start, columns.digest)
     prepare_folder(request.out, _OWN)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from taylornets._checks import counted
 from taylornets.generalization import percent
 from taylornets.records import PageRecord, Section, Table, literal
 from taylornets.tabular import _figures as figures
@@ -37,7 +38,7 @@ def story(findings: FitFindings, facts: dict[str, Any], command: str) -> PageRec
     score = name_of(task)
     certificate = model.certificate_
     headline = {
-        f"{score} on {len(y):,} test rows": f"{wording.signed(found['test'])}  {wording.ends(low, high)}",
+        f"{score} on {wording.rows_of(len(y), 'test')}": f"{wording.signed(found['test'])}  {wording.ends(low, high)}",
         **_chosen(findings),
         "optimality gap": "unknown" if certificate is None else wording.at_most(float(certificate.relative_gap)),
         **_new(findings.promise),
@@ -87,7 +88,9 @@ def _new(promise: Promise) -> dict[str, str]:
     """The headline of the statement on new data."""
     if promise.error is not None:
         return {"error on new data": f"at most {percent(promise.error.bound)} (95 % confidence)"}
-    return {} if promise.width is None else {f"{100 * LEVEL:g} % interval": f"±{promise.width:.3g}"}
+    if promise.width is None or not np.isfinite(promise.width):
+        return {}
+    return {f"{100 * LEVEL:g} % interval": f"±{wording.quantity(promise.width)}"}
 
 
 def _data(findings: FitFindings) -> Section:
@@ -99,9 +102,9 @@ def _data(findings: FitFindings) -> Section:
     how += "" if problem.group is None else f", with the rows of each {literal(repr(problem.group))} kept together"
     how = "by time, the last rows for the test" if problem.division == "time" else how
     paragraphs = [
-        f"The task is {problem.task} of {literal(repr(problem.target))}: {problem.reason}. The {sum(rows):,} rows were split "
-        f"{how}: {rows[0]:,} for training{_selecting(findings)}, and {rows[2]:,} for the scores on this page (test). The "
-        "test rows were not used for any selection.",
+        f"The task is {problem.task} of {literal(repr(problem.target))}: {problem.reason}. The "
+        f"{wording.rows_of(sum(rows))} were split {how}: {rows[0]:,} for training{_selecting(findings)}, "
+        f"and {rows[2]:,} for the scores on this page (test). The test rows were not used for any selection.",
         *map(literal, problem.notes),
     ]
     paragraphs.append(
@@ -119,7 +122,8 @@ def _data(findings: FitFindings) -> Section:
     )
     table = Table(
         "columns",
-        f"The {len(problem.inputs.columns)} input columns, encoded as {findings.features.shape[1]} features.",
+        f"The {counted(len(problem.inputs.columns), 'input column')}, encoded as "
+        f"{counted(findings.features.shape[1], 'feature')}.",
         ("column", "type", "missing values", "distinct values", "preprocessing"),
         [(literal(name), *rest) for name, *rest in described(problem, findings.steps)],
     )
@@ -174,7 +178,7 @@ def _comparison(findings: FitFindings, found: dict[str, float], ends: tuple[floa
     columns = (
         "model",
         "hyperparameters",
-        "training rows",
+        "rows",
         "training",
         "validation",
         "test",
@@ -199,9 +203,10 @@ def _comparison(findings: FitFindings, found: dict[str, float], ends: tuple[floa
     paragraphs += wording.cut(findings.baselines)
     kept = [end for end, r in zip(every[1:], findings.baselines, strict=True) if r.name != "no inputs"]
     drawn = figures.comparison(task, names, [found["test"], *(test for _, test in others)], [every[0], *kept])
+    name = name_of(task)
     caption = (
-        f"{name_of(task)} on the training, validation and test rows. `fit` is the training time at the selected "
-        "hyperparameters, `search` the time for all candidates."
+        f"{name[:1].upper()}{name[1:]} on the training, validation and test rows; `rows` counts training rows. "
+        "`fit` is the training time at the selected hyperparameters, `search` the time for all candidates."
     )
     table = Table("comparison", caption, columns, rows)
     return Section("comparison", "Comparison with baselines", paragraphs, {}, (drawn,), (table,))

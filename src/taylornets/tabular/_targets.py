@@ -77,7 +77,8 @@ def _numbers(values: np.ndarray, name: str, reason: str, texts: bool) -> Targets
         advice = f"Omit `task`. If its words are numbers, use `numeric=({name!r},)`."
         raise _checks.ArgumentError("task", "'classification' for a string target", got, advice, mends)
     if np.abs(values).max() > HUGE:
-        raise _checks.ArgumentError("target", f"numbers of magnitude ≤ {HUGE:g}", f"{np.abs(values).max():g}")
+        expected, got = f"numbers of magnitude ≤ {HUGE:g}", f"{np.abs(values).max():g}"
+        raise _checks.ArgumentError("target", expected, got, "Rescale it in the file.")
     return Targets("regression", reason, values, np.ones(len(values), bool))
 
 
@@ -112,11 +113,12 @@ def _classes(labels: np.ndarray, name: str, reason: str, rare: str | None, texts
             raise _checks.ArgumentError(
                 "rare", f"at least {_LEAST_OF_CLASS} rows to merge", got, advice, (("rare", "drop"),)
             )
-        note = f"{len(few):,} rare {plural} ({rows:,} rows) were merged into the class {RARE_CLASS!r}."
+        verb = "was" if len(few) == 1 else "were"
+        note = f"{len(few):,} rare {plural} ({rows:,} rows) {verb} merged into the class {RARE_CLASS!r}."
         merged: Any = labels.astype(object)
         merged[rare_rows] = RARE_CLASS
         return Targets("classification", reason, merged.astype(str), np.ones(len(labels), bool), note)
-    note = f"{rows:,} {'row' if rows == 1 else 'rows'} of {len(few):,} rare {plural} were excluded."
+    note = f"{_checks.counted(rows, 'row')} of {len(few):,} rare {plural} {'was' if rows == 1 else 'were'} excluded."
     if len(classes) - len(few) < 2:
         raise _checks.ArgumentError("target", f"two classes with at least {_LEAST_OF_CLASS} rows", f"{name!r}", other)
     return Targets("classification", reason, labels[~rare_rows], ~rare_rows, note)

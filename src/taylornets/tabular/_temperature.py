@@ -7,6 +7,8 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_expit, log_softmax, logsumexp
 
+from taylornets._checks import counted
+
 _PARTS, _LEAST_ROWS = 5, 20
 _RANGE = (np.log(0.05), np.log(20.0))
 
@@ -28,11 +30,24 @@ class Temperature:
     rows: int
 
     @property
+    def _lowered(self) -> str:
+        """How far the log loss falls, with enough digits to see it."""
+        before, after = f"{self.before:.4f}", f"{self.after:.4f}"
+        return f"from {before} to {after}" if before != after else f"by less than 0.0001 from {before}"
+
+    @property
+    def _shown(self) -> str:
+        """The temperature; never rounded to 1, which would change nothing."""
+        shown = f"{self.value:.3g}"
+        return shown if shown != "1" else "slightly above 1" if self.value > 1 else "slightly below 1"
+
+    @property
     def sentence(self) -> str:
         """States whether the probabilities are scaled, and why."""
-        held = f"the log loss of the {self.rows:,} held-out rows"
+        held = f"the log loss of the {counted(self.rows, 'held-out row')}"
         if self.rows < _LEAST_ROWS:
-            return f"The probabilities are those of the model: {self.rows:,} held-out rows are too few for temperature scaling."
+            few = f"{counted(self.rows, 'held-out row')} {'is' if self.rows == 1 else 'are'} too few for temperature scaling"
+            return f"The probabilities are those of the model: {few}."
         if self.value == 1:
             return (
                 f"The probabilities are those of the model: temperature scaling, which was tried, does not lower {held} "
@@ -40,8 +55,8 @@ class Temperature:
             )
         kind = "less" if self.value > 1 else "more"
         return (
-            f"The probabilities were scaled with the temperature {self.value:.3g}, which makes them {kind} confident and "
-            f"lowers {held} from {self.before:.4f} to {self.after:.4f} (cross-fitted). Predicted classes do not change."
+            f"The probabilities were scaled with the temperature {self._shown}, which makes them {kind} confident and "
+            f"lowers {held} {self._lowered} (cross-fitted). Predicted classes do not change."
         )
 
 

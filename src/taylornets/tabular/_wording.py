@@ -4,6 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from taylornets._checks import counted
+from taylornets._measures import percent_of
+
 FINISHED, NEARLY = 0.01, 0.1  # relative gaps below which training counts as optimal or nearly optimal
 
 
@@ -12,20 +15,20 @@ def share(value: float) -> str:
     percent = 100 * value
     if not math.isfinite(percent):
         return "an unknown part"
-    if percent < 0:
+    if percent <= 0:
         return "−" + share(-value) if percent <= -1e-3 else "0 %"
-    if percent == 0:
-        return "0 %"
     if percent < 1e-3:
         return "less than 0.001 %"
     if percent >= 10:
+        if 99.5 <= percent < 100:  # 100 % is the whole
+            return f"{math.floor(100 * percent) / 100:g} %"
         return f"{percent:.0f} %" if percent < 1e6 else f"{percent:.2g} %"
     return f"{percent:.2g} %"
 
 
-def rows_of(count: int, what: str = "") -> str:
+def rows_of(count: Any, what: str = "") -> str:
     """Formats a number of rows: `1 test row`, `1,204 test rows`."""
-    return f"{count:,} {what + ' ' if what else ''}row{'' if count == 1 else 's'}"
+    return counted(count, f"{what} row".strip())
 
 
 def score_sentence(task: str, score: float, rows: int, repeated: int = 0) -> str:
@@ -52,7 +55,7 @@ def score_sentence(task: str, score: float, rows: int, repeated: int = 0) -> str
     if not math.isfinite(score):
         return f"{held} its score is undefined, since the target does not vary there."
     if task == "classification":
-        return f"{held} its accuracy is {abs(100 * score):.1f} %."
+        return f"{held} its accuracy is {percent_of(score)}."
     if score < 0:
         return f"{held} the mean of the target predicts better (R² is {_signed(score)})."
     percent = round(100 * score)
@@ -64,29 +67,62 @@ def score_sentence(task: str, score: float, rows: int, repeated: int = 0) -> str
 
 
 def _signed(value: float) -> str:
-    return f"{value:.2g}".replace("-", "−")
+    """R² with two significant digits, and in words where those would be hidden by zeros."""
+    if abs(value) < 1e-3:
+        return "0" if value == 0 else "above −0.001" if value < 0 else "below 0.001"
+    return quantity(value, 2)
+
+
+def quantity(value: float, digits: int = 3) -> str:
+    """Formats a number with a few significant digits, without rounding those before the decimal point.
+
+    Example:
+        >>> quantity(2013.4), quantity(-0.01234), quantity(6.02e23)
+        ('2,013', '−0.0123', '6.02 × 10^23')
+    """
+    if not math.isfinite(value):
+        return "undefined"
+    shown = f"{value:.{digits}g}"
+    if 10**digits <= abs(value) + 0.5 and abs(value) < 1e6:
+        shown = f"{value:,.0f}"
+    elif "e" in shown:
+        mantissa, exponent = shown.split("e")
+        shown = f"{mantissa} × 10^{int(exponent)}"
+    return "0" if value == 0 else shown.replace("-", "−")
 
 
 def ends(low: float, high: float, digits: int = 3) -> str:
     """Formats an interval in brackets, with true minus signs."""
-    return f"[{low:.{digits}f}, {high:.{digits}f}]".replace("-", "−").replace("nan", "undefined")
+    if not math.isfinite(low) or not math.isfinite(high):
+        return "[undefined]"
+    return f"[{signed(low, digits)}, {signed(high, digits)}]"
 
 
 def at_most(gap: float) -> str:
     """Formats an upper bound: `at most 2 %`, or `less than 0.001 %`."""
     if not math.isfinite(gap):
         return "unknown"
-    return "less than 0.001 %" if 100 * gap < 1e-3 else f"at most {share(min(gap, 1.0))}"
+    return "less than 0.001 %" if 100 * gap < 1e-3 else f"at most {_up(min(gap, 1.0))}"
+
+
+def _up(value: float) -> str:
+    """Formats a bound in percent with two or three significant digits, rounded up, so that the statement stays true."""
+    percent = 100 * value
+    step = 10.0 ** math.floor(math.log10(percent))
+    step /= 100 if percent / step < 2 else 10
+    return f"{math.ceil(percent / step * (1 - 1e-12)) * step:.3g} %"
 
 
 def signed(value: float, digits: int = 3) -> str:
     """Formats a score with a true minus sign; `undefined` for NaN and infinity."""
-    return f"{value + 0.0:.{digits}f}".replace("-", "−") if math.isfinite(value) else "undefined"
+    return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "−") if math.isfinite(value) else "undefined"
 
 
 def more_than(gap: float) -> str:
     """`more than 2 %`, or `0.001 % or more` for a gap that rounds to nothing."""
-    return "0.001 % or more" if 100 * gap < 1e-3 else f"more than {share(gap)}"
+    if not math.isfinite(gap):
+        return "an unknown part"
+    return "0.001 % or more" if 100 * gap < 1e-3 else f"more than {_up(min(gap, 1.0))}"
 
 
 def verdict(certificate: Any) -> str:
@@ -101,7 +137,7 @@ def verdict(certificate: Any) -> str:
         return f"Training is certified as nearly optimal: no other weights can lower the objective by {more_than(gap)}."
     if not math.isfinite(gap):
         return "The certificate is not finite: it says nothing about other weights."
-    return f"The certificate leaves a gap: other weights may lower the objective by up to {share(min(gap, 1.0))}."
+    return f"The certificate leaves a gap: other weights may lower the objective by up to {_up(min(gap, 1.0))}."
 
 
 def certificate_paragraphs(certificate: Any, rows: int, status: str) -> list[str]:
@@ -113,9 +149,10 @@ def certificate_paragraphs(certificate: Any, rows: int, status: str) -> list[str
         ]
     primal, dual, gap = float(certificate.primal), float(certificate.dual), float(certificate.relative_gap)
     said = (
-        f"Training minimizes the objective: the loss on the {rows:,} training rows plus a penalty on large weights. It "
-        f"reached {primal:.6g}. The certificate is a lower bound, {dual:.6g}, on the objective over all weights of this "
-        "network. The bound is computed from the dual problem and is valid regardless of how the weights were found."
+        f"Training minimizes the objective: the loss on the {rows_of(rows, 'training')} plus a penalty on large weights. It "
+        f"reached {quantity(primal, 6)}. The certificate is a lower bound, {quantity(dual, 6)}, on the objective over all "
+        "weights of this network. The bound is computed from the dual problem and is valid regardless of how the weights "
+        "were found."
     )
     if gap <= FINISHED:
         advice = (
@@ -153,18 +190,34 @@ def ranking(names: list[str], scores: list[float], ours: int, apart: tuple[float
     best = max(others, key=lambda i: scores[i])
     place = 1 + sum(scores[i] > scores[ours] for i in others)
     lead = scores[ours] - scores[best]
+    if not math.isfinite(lead):
+        return f"On {rows_of(rows, 'test')}, a score is undefined, so that the models are not ranked."
+    equal = sum(scores[i] == scores[best] for i in others)
     score = "accuracy" if task == "classification" else "R²"
-    measure = f"{abs(lead) * 100:.1f} points of {score}" if task == "classification" else f"{abs(lead):.3f} of {score}"
+    unit = "points of " if task == "classification" else "of "
+    digits = 1 if task == "classification" else 3
+    measure = f"{abs(lead) * (100 if digits == 1 else 1):,.{digits}f} {unit}{score}"
+    if float(f"{abs(lead) * (100 if digits == 1 else 1):.{digits}f}") == 0:
+        measure = f"less than {10**-digits:g} {unit}{score}"
     relation = "tied with" if lead == 0 else f"{measure} {'ahead of' if lead > 0 else 'behind'}"
     chance = (
-        f"On {rows:,} test rows, this difference is not significant"
+        f"On {rows_of(rows, 'test')}, this difference is not significant"
         if apart[0] <= 0 <= apart[1]
-        else f"On {rows:,} test rows, this difference is significant"
+        else f"On {rows_of(rows, 'test')}, this difference is significant"
     )
     points = f"{ends(100 * apart[0], 100 * apart[1], 1)} points" if task == "classification" else ends(*apart)
     return (
-        f"{names[ours]} ranks {place} of {len(names)}, {relation} the best baseline, {names[best]}. {chance} "
+        f"{names[ours]} ranks {place} of {len(names)}, {relation} {_best(names[best], equal)}. {chance} "
         f"(95 % interval of the difference: {points})."
+    )
+
+
+def _best(name: str, equal: int) -> str:
+    """Names the best baseline, or says how many are equally good."""
+    return (
+        f"the best baseline, {name}"
+        if equal == 1
+        else f"the {equal} best baselines, {name} and {equal - 1} with the same score"
     )
 
 

@@ -1,0 +1,67 @@
+"""Errors about the target column, with another column that can be the target."""
+
+import re
+from typing import Any
+
+from taylornets import _checks
+from taylornets.datafiles import DataTable
+
+_GENERATED = re.compile(r"column_\d+")  # names of a table without a header line
+_EXCLUDE = re.compile(
+    r",? or exclude the column with `drop=[^`]*`| ?\bExclude (?:it|the column) with `drop=[^`]*`\.", re.IGNORECASE
+)
+_LISTED = 12
+
+
+def kept_target(error: _checks.ArgumentError, table: DataTable, target: str) -> _checks.ArgumentError:
+    """Removes the advice to exclude a column, which cannot be followed for the target; names another target instead."""
+    mends = tuple(mend for mend in error.mends if mend != ("drop", target))
+    advice = _EXCLUDE.sub("", error.advice).strip()
+    kept = _checks.ArgumentError(error.argument, error.expected, error.got, advice, mends, error.others)
+    return kept if mends else another_target(kept.renamed("target"), table, target)
+
+
+def not_dropped(error: _checks.ArgumentError, target: str | None) -> _checks.ArgumentError:
+    """Removes the advice to exclude the target column from the errors of a file."""
+    parts: list[_checks.ArgumentError] = []
+    for part in (error, *error.others):
+        bad = ("drop", target) in part.mends
+        advice = f"{_EXCLUDE.sub('', part.advice)} Choose another target.".strip() if bad else part.advice
+        mends = tuple(mend for mend in part.mends if mend != ("drop", target))
+        parts.append(_checks.ArgumentError(part.argument, part.expected, part.got, advice, mends))
+    return _checks.joined(parts)
+
+
+def _varies(table: DataTable, name: str) -> bool:
+    column: Any = table.frame[name]
+    return bool(column.nunique() > 1)
+
+
+def another_target(error: _checks.ArgumentError, table: DataTable, target: str) -> _checks.ArgumentError:
+    """Names a column that can be a target, or says that there is none."""
+    if error.argument != "target":
+        return error
+    others: list[str] = []
+    for kinds in (("number", "whole number", "boolean"), ("category",)):
+        others = others or [info.name for info in table.infos if info.kind in kinds and info.name != target
+                            and not info.missing and _varies(table, info.name)]  # fmt: skip
+    alone = len(table.infos) < 3 and table.info(target).kind != "date"  # a date can be the only input
+    if alone or not others:
+        advice = (
+            f"No other column can be a target. {error.advice.removeprefix('Choose another target.').strip()}".strip()
+        )
+        return _checks.ArgumentError("target", error.expected, error.got, advice, error.mends)
+    advice = f"{error.advice} For example `target={others[-1]!r}`.".strip()
+    return _checks.ArgumentError("target", error.expected, error.got, advice, (("target", others[-1]),))
+
+
+def known(argument: str, name: str, names: list[str]) -> None:
+    """Rejects an unknown column; suggests the closest name, or a few names of a long list."""
+    if name in names:
+        return
+    if argument == "target" and all(map(_GENERATED.fullmatch, names)):
+        expected, advice = f"one of {names[0]!r} to {names[-1]!r}", f"For example `target={names[-1]!r}`."
+        raise _checks.ArgumentError(argument, expected, repr(name), advice, ((argument, names[-1]),))
+    if len(names) <= _LISTED:
+        _checks.choice(argument, name, names)
+    raise _checks.ArgumentError(argument, f"one of the {len(names)} columns", repr(name), f"The first are {names[:5]}.")

@@ -1,0 +1,223 @@
+"""Relatives of the reported cases of everyday use: nothing is lost in silence, and every refusal has a way out."""
+
+import contextlib
+import io
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from taylornets import ArgumentError
+from taylornets.cli import _app, _plan, _streams
+from taylornets.cli._streams import visible
+from taylornets.datafiles import Reading, from_frame, read, scan
+from taylornets.tabular._problem import pose
+
+ROWS = 40
+PLACES = list(range(ROWS))
+A = [round(((7 * i) % 11) * 0.37 - i * 0.05, 3) for i in PLACES]
+Y = [round(2 * a + (i % 3) * 0.1, 3) for i, a in enumerate(A)]
+
+
+def lines(*columns: list[Any], names: str = "", separator: str = ",") -> str:
+    rows = [separator.join(map(str, row)) for row in zip(*columns, strict=True)]
+    return "\n".join([names] * bool(names) + rows) + "\n"
+
+
+def followed(folder: Path, name: str, target: str, monkeypatch: pytest.MonkeyPatch) -> tuple[int, list[str], str]:
+    """Runs `fit --dry-run` and the commands that its messages advise: the exit code, the messages, the output."""
+    monkeypatch.chdir(folder)
+    words, said, code = ["fit", name, "--target", target, "--dry-run"], list[str](), -1
+    for _ in range(4):
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = _app.run(words)
+        again = re.search(r"To continue: taylornets (.*)", err.getvalue())
+        said += [err.getvalue()] * (code != 0)
+        if code == 0 or again is None:
+            return code, said, " ".join(out.getvalue().split())
+        words = shlex.split(again[1])
+    return code, said, ""
+
+
+# --- Ways out --------------------------------------------------------------------------------------------------------
+
+FILES: dict[str, tuple[str, str, int, str]] = {
+    "no names": (lines(A, PLACES, Y), "y", 2, "Regression of 'column_3'"),
+    "no names, values that repeat": (lines([0] * ROWS, A, [0, 1] * 20), "y", 2, "Classification of 'column_3'"),
+    "a line with sizes, no names": ("40,3\n" + lines(A, PLACES, Y), "y", 2, "Regression of 'column_3'"),
+    "sizes and names": ("40,3,u,v,w\n" + lines(A, PLACES, Y, names="a,b,y"), "y", 1, "Regression of 'y'"),
+    "spaces": (lines(A, PLACES, Y, names="a b y", separator=" "), "y", 0, "Regression of 'y'"),
+    "several spaces": (lines(A, PLACES, Y, names=" a   b y", separator="   "), "y", 0, "Regression of 'y'"),
+    "tildes": (lines(A, PLACES, Y, names="a~b~y", separator="~"), "y", 0, "Regression of 'y'"),
+    "a target of lists": (lines(A, PLACES, [f"k{i}" for i in PLACES], names="a,b,y"), "y", 1, "Regression of 'b'"),
+    "a target with many words": (
+        lines(A, [*PLACES[:25], *(f"w{i}" for i in PLACES[25:])], names="a,y"), "y", 1, "Classification of 'y'"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_refusal_leads_to_a_table(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    content, target, messages, end = FILES[name]
+    (tmp_path / "t.csv").write_text(content)
+    code, said, out = followed(tmp_path, "t.csv", target, monkeypatch)
+    if name == "a target with many words":  # 15 words that occur once are no classes, and no other column is left
+        assert (code, len(said)) == (2, 2)
+        assert not any("--drop" in text for text in said)
+        return
+    assert (code, len(said)) == (0, messages), said
+    assert end in out
+    assert not any(f"--drop {target}" in text or f"--drop '{target}'" in text for text in said)
+
+
+def test_utf_16_without_a_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for encoding in ("utf-16-le", "utf-16-be"):
+        (tmp_path / "t.csv").write_bytes(lines(A, Y, names="a,y").encode(encoding))
+        code, said, _ = followed(tmp_path, "t.csv", "y", monkeypatch)
+        assert code == 0
+        assert f"--encoding {encoding}" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [("t.xlsx", "Save the sheet as CSV"), ("t.zip", "Unpack it first"), ("t.csv.bz2", "Decompress it first"),
+     ("t.json", "Save the table as CSV"), ("t.data", "rename it to end in .csv")],
+)  # fmt: skip
+def test_files_of_other_kinds_have_advice(name: str, advice: str, tmp_path: Path):
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(ArgumentError, match=advice):
+        scan(str(tmp_path / name))
+
+
+def test_a_target_of_lists_is_not_advised_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    frame = pd.DataFrame({"a": A, "b": [[1]] * ROWS, "y": [[i] for i in PLACES]})
+    frame.to_parquet(tmp_path / "t.parquet")
+    code, said, _ = followed(tmp_path, "t.parquet", "y", monkeypatch)
+    assert (code, len(said)) == (2, 1)
+    assert "--drop 'b'" in said[0]
+    assert "--drop 'y'" not in said[0]
+    assert "Choose another target." in said[0]
+
+
+def test_a_quotation_mark_that_is_not_closed(tmp_path: Path):
+    (tmp_path / "t.csv").write_text(lines(A, Y, names="a,y") + '1,"2\n')
+    with pytest.raises(ArgumentError, match="Correct the quotation marks in the file"):
+        read(str(tmp_path / "t.csv"))
+
+
+def test_quotation_marks_after_backslashes_and_spaces(tmp_path: Path):
+    """As in a table of sprinters that bokeh bundles."""
+    rows = ['"Ann \\"A, B\\" C",   "JAM", 9.5', '"Bob",   "USA, CA", 9.6'] * 20
+    (tmp_path / "t.csv").write_text("name,  country,  time\n" + "\n".join(rows) + "\n")
+    table = read(str(tmp_path / "t.csv"))
+    assert table.frame.iloc[0].tolist() == ['Ann "A, B" C', "JAM", 9.5]
+    assert table.frame.iloc[1].tolist() == ["Bob", "USA, CA", 9.6]
+
+
+def test_a_text_of_one_column_is_not_split_at_spaces(tmp_path: Path):
+    (tmp_path / "t.txt").write_text("the name\na b c\n" * 30)
+    assert list(scan(str(tmp_path / "t.txt")).frame.columns) == ["the name"]
+
+
+# --- Readings --------------------------------------------------------------------------------------------------------
+
+
+def column(words: list[Any], reading: Reading | None = None) -> tuple[Any, Any]:
+    table = from_frame(pd.DataFrame({"c": (words * ROWS)[:ROWS], "other": A}), reading).check()
+    return table.frame["c"].to_numpy(), table.info("c")
+
+
+def test_groups_of_india():
+    found, info = column(["1,10,050", "12,34,567.5", "999"])
+    assert [*found[:3]] == [110050, 1234567.5, 999]
+    assert info.how == "numbers, groups of three digits"
+    assert column(["1.10.050", "2.20.050", "3.30.050"])[1].kind == "category"  # versions, not numbers
+
+
+@pytest.mark.parametrize("zone", ["UTC", "GMT"])
+def test_dates_with_the_name_of_universal_time(zone: str):
+    found, info = column([f"2020-01-{1 + i % 28:02d} 0{i % 10}:30:00 {zone}" for i in PLACES])
+    assert info.kind == "date"
+    assert found[1] == np.datetime64("2020-01-02T01:30")
+
+
+def test_dates_in_two_formats_are_an_error():
+    words = [f"2020-01-{1 + i % 28:02d}" if i % 4 else f"{13 + i % 15}.01.2020" for i in PLACES]
+    with pytest.raises(
+        ArgumentError, match=r"only dates in a column of dates, got '13\.01\.2020' in row 1 .* first of 10"
+    ):
+        column(words)
+    assert column(words, Reading(categorical=("c",)))[1].kind == "category"
+
+
+@pytest.mark.parametrize("form", ["{}kg", "{}k", "{}/7", "{}°"])
+def test_quantities_that_are_left_out_are_named(form: str):
+    _, info = column([form.format(i + 1) for i in PLACES])
+    assert info.kind in ("identifier", "text")
+    assert any("not read as numbers" in note and form.format(1) in note for note in info.notes)
+
+
+@pytest.mark.parametrize(
+    "words", [[f"K{i:04d}" for i in PLACES], [f"10.0.0.{i}" for i in PLACES], [f"Name {i}" for i in PLACES]]
+)
+def test_identifiers_have_no_such_note(words: list[str]):
+    assert not any("not read as numbers" in note for note in column(words)[1].notes)
+
+
+@pytest.mark.parametrize("code", [-9, -99, -999, -9999])
+def test_codes_of_missing_values_are_named(code: int):
+    """In all formats: numbers of a data frame, and words of a text file."""
+    words = [code if i % 9 == 0 else i * 1.5 for i in PLACES]
+    for column_words in (words, list(map(str, words))):
+        values, info = column(column_words)
+        assert values[0] == code
+        assert any(f"has {code} in 5 rows" in note and f"missing=('{code}',)" in note for note in info.notes)
+    assert column([str(word) for word in words], Reading(missing=(str(code),)))[1].notes == ()
+    assert column([code, -1.0, *words[1:]])[1].notes == ()  # one of several negative numbers
+
+
+def test_numbers_that_look_like_dates_are_named():
+    days = [f"2019{1 + i % 12:02d}{1 + i % 28:02d}" for i in PLACES]
+    values, info = column(days)
+    assert values[1] == 20190202
+    assert any("such as 20190101" in note and "2019-01-01" in note for note in info.notes)
+    assert column([int(day) for day in days])[1].notes == info.notes
+    assert column([20191301 + i for i in PLACES])[1].notes == ()  # no months
+
+
+# --- The terminal ----------------------------------------------------------------------------------------------------
+
+
+def test_names_cannot_steer_the_terminal():
+    assert visible("a\x1b[31mb\u202ec\nd é日😀 −") == "a\\x1b[31mb\\u202ec\\nd é日😀 −"
+    names = {"\x1b[2Jclear": A, "y": Y, "n" * 3000: [i % 7 for i in PLACES]}
+    screen = io.StringIO()
+    _plan.show(
+        Console(file=screen, width=100, force_terminal=False), pose(from_frame(pd.DataFrame(names)), "y", "auto", 0)
+    )
+    assert "\x1b" not in screen.getvalue()
+    assert r"\x1b[2Jclear" in screen.getvalue()
+    assert screen.getvalue().count("n" * 20) < 6
+
+
+def test_signs_that_a_terminal_lacks_are_whole_code_points():
+    assert "😀日".encode("ascii", errors=_streams._HANDLER).decode() == "\\U0001f600\\u65e5"
+
+
+def test_a_reader_that_has_gone_is_no_failure():
+    """rich ends the program with code 1, which means that a claim did not hold."""
+
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    with _streams.prepared(), pytest.raises(BrokenPipeError):
+        Console(file=Gone()).print("x")
+    with pytest.raises(SystemExit):
+        Console(file=Gone()).print("x")
