@@ -1,5 +1,8 @@
 """Entries run under the strict settings of JAX that teams choose: promotion of types and ranks, NaN checks, precision."""
 
+import os
+import subprocess
+import sys
 from contextlib import ExitStack
 
 import jax
@@ -65,6 +68,28 @@ def strict(request):
         for setting in SETTINGS[request.param]():
             stack.enter_context(setting)
         yield
+
+
+LOOPS = """
+import jax, jax.numpy as jnp, numpy as np, taylornets as tn
+net = tn.TwoLayerNetwork.init(jax.random.key(0), 3, 8)
+x, w = jnp.asarray(np.random.default_rng(0).normal(size=(40, 3))), 0.1 * jnp.ones((8, 3))
+for entry in (
+    lambda: tn.objective(net, x, x[:, 0], penalty=1e-3, chunk_size=7)(w) - tn.objective(net, x, x[:, 0], penalty=1e-3)(w),
+    lambda: tn.dynamics.sharpness(lambda p: jnp.sum(p**2), jnp.ones(5), key=jax.random.key(0)).value - 2,
+):
+    try:
+        print(bool(abs(entry()) < 1e-5))
+    except tn.ArgumentError as error:
+        print(str(error).startswith("jax_scan3: expected False"))
+"""
+
+
+@pytest.mark.skipif(not hasattr(jax.config, "jax_scan3"), reason="an option of newer versions of JAX")
+def test_loops_that_jax_compiles_wrongly_are_refused():
+    environment = os.environ | {"JAX_SCAN3": "1"}
+    done = subprocess.run([sys.executable, "-c", LOOPS], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "True\nTrue\n", done.stdout + done.stderr
 
 
 @pytest.mark.usefixtures("strict")

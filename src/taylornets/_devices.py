@@ -76,6 +76,27 @@ def exact(function: Callable[P, T]) -> Callable[P, T]:
     return highest
 
 
+def require_loops() -> None:
+    """Raises if JAX's experimental option `jax_scan3` is on and compiled loops lose their result, as in JAX 0.12.0.
+
+    Taylor terms do not depend on it (`taylornets.series` has a rule); compiled sums over blocks and iterations would be
+    silently wrong.
+    """
+    if getattr(jax.config, "jax_scan3", False) and not _loops_return():
+        raise _checks.ArgumentError(
+            "jax_scan3",
+            f"False with JAX {jax.__version__}",
+            "True",
+            "With this experimental option, jax.jit(lambda x: jax.lax.fori_loop(0, 2, lambda i, s: s + x, 0.0))(1.0) is 0.",
+        )
+
+
+@functools.cache
+def _loops_return() -> bool:
+    with jax.ensure_compile_time_eval():
+        return float(jax.jit(lambda x: jax.lax.fori_loop(0, 2, lambda _, s: s + x, 0.0))(1.0)) == 2.0
+
+
 def eigvalsh(matrices: jax.Array, kind: str) -> jax.Array:
     """Computes the eigenvalues of a batch of symmetric matrices, ascending, for a layout.
 

@@ -10,6 +10,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import PRNGKeyArray
 
 from taylornets._checks import ArgumentError, integer
+from taylornets._devices import require_loops
 from taylornets._trees import Line, is_array, refuse_unusable, run
 from taylornets.dynamics._lanczos import top
 
@@ -118,6 +119,7 @@ class Solver:
 
     def __call__(self, params: Any, key: PRNGKeyArray) -> Sharpness:
         """Computes the eigenvalues at the parameters, which have the structure of the first ones."""
+        require_loops()
         line = self._line
         self._line.to(params, "params", "the first parameters")
         leaves = jax.tree_util.tree_leaves(params)

@@ -224,6 +224,7 @@ def prepare_checked(
     layout: str | None = None,
 ) -> Prepared:
     """Applies `prepare` to validated examples; `orders` are distinct and ascending. Features of rows are not stored."""
+    _devices.require_loops()
     net = jax.tree.map(_checks.automatic, net)
     if isinstance(x, HostRows):
         return _prepare_rows(net, x, orders, chunk_size)
