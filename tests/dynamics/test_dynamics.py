@@ -187,6 +187,12 @@ def test_a_lanczos_run_that_is_too_short(x64):
     assert tn.dynamics.sharpness(lambda w: jnp.sum(scales * w**2) / 2, jnp.ones(200), key=KEY, products=120).converged
 
 
+def test_a_hessian_that_is_not_finite(x64):
+    found = tn.dynamics.sharpness(lambda w: jnp.sum(jnp.sqrt(w)), jnp.zeros(5), key=KEY)
+    assert not found.converged
+    assert str(found).endswith("; products with the Hessian are not finite")
+
+
 def test_quantities_along_a_run(x64):
     """Everything at one step, against dense matrices and finite differences of the dense sharpness."""
     found = tn.dynamics.run(perceptron, START, X, Y, orders=(2,), rate=0.2, steps=6, every=6, start=2, key=KEY)

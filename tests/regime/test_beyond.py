@@ -144,12 +144,17 @@ def test_an_example_that_does_not_move(x64):
 
 
 def test_terms_that_are_not_finite_above_order_four(x64):
-    """w + |w|^4.5 at 0: order 5 is not finite; order 4 stays."""
+    """w + |w|^4.5 at 0: order 5 is not finite; order 4 stays. Orders 2 to 4 vanish, but the series does not end."""
     found = along(lambda t: t + jnp.abs(t) ** 4.5, max_order=4)
     assert found.resummed[4] == pytest.approx(found.explained[3], abs=1e-12)
     assert math.isnan(found.resummed[6])
     assert math.isnan(found.resummed[8])
-    assert found.reasons["resummed"] == "order 5 is not finite at the initialization"
+    assert found.reasons["resummed"] == found.reasons["singularities"] == "order 5 is not finite at the initialization"
+    assert found.singularities is None
+    assert "resummation, radius of convergence: order 5 is not finite" in str(found)
+    high = along(lambda t: t + jnp.abs(t) ** 8.5, max_order=10)
+    assert high.resummed == pytest.approx(dict.fromkeys((4, 6, 8), high.explained[7]))
+    assert high.singularities is None
     low = along(lambda t: t + jnp.abs(t) ** 2.5, max_order=1)
     assert low.resummed == {}
     assert low.reasons["resummed"] == "order 3 is not finite at the initialization"
