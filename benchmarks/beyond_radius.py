@@ -1,6 +1,6 @@
 """What `tn.regime` and `tn.regime_path` say beyond the radius of convergence, on eight networks, against brute force.
 
-`python -m benchmarks beyond_radius` runs everything, and `python -m benchmarks.beyond_radius --networks GRU --seeds 0 1` a part.
+`python -m benchmarks beyond_radius` runs everything, `python -m benchmarks.beyond_radius --networks GRU --seeds 0 1` a part.
 Each network and seed takes about a minute on one core and is stored; stored runs are not repeated. Prints a Markdown table.
 """
 
@@ -27,8 +27,8 @@ SEEDS = (0, 1, 2)
 PLAIN, RESUMMED = (1, 2, 4, 8), (4, 6, 8)
 RAISED = 1.1  # a group limits the radius if that grows by a tenth without the group
 COLUMNS = (
-    "network", "seed", *(f"plain {k}" for k in PLAIN), *(f"resummed {k}" for k in RESUMMED), "error", "midpoint",
-    "pieces of order 1, 2", "radius", "limited by", "since when (quadratic, lazy)", "differs",
+    "network", "seed", "orders 1, 2, 4, 8", "resummed 4, 6, 8", "error", "midpoint", "pieces of order 1, 2", "radius",
+    "limited by", "quadratic, lazy since", "differs",
 )  # fmt: skip
 
 
@@ -168,8 +168,8 @@ def row(run: Mapping[str, Any]) -> list[str]:
     return [
         run["network"],
         str(run["seed"]),
-        *(_number(said["plain"][str(k)]) for k in PLAIN),
-        *(_number(said["resummed"][str(k)]) for k in RESUMMED),
+        ", ".join(_number(said["plain"][str(k)]) for k in PLAIN),
+        ", ".join(_number(said["resummed"][str(k)]) for k in RESUMMED),
         _number(said["resummed_error"]),
         _number(said["midpoint"]),
         ", ".join("> 16" if n is None else str(n) for n in said["pieces"]),
@@ -182,13 +182,15 @@ def row(run: Mapping[str, Any]) -> list[str]:
 
 def _number(value: float) -> str:
     digits = 3 if 0.9 < value < 1 or 0 < value < 0.1 else 2
-    return f"{value:.{digits}f}" if abs(value) < 1e3 else f"{value:.0e}"
+    digits = 0 if abs(value) >= 10 else digits
+    shown = f"{value:.{digits}f}" if abs(value) < 1e3 else f"{value:.0e}".replace("e+0", "e")
+    return shown.replace("-", "−")
 
 
 def markdown(runs: Sequence[Mapping[str, Any]]) -> str:
     """The table in Markdown, the networks in their order."""
     ordered = sorted(runs, key=lambda run: (list(TASKS).index(run["network"]), run["seed"]))
-    lines = [COLUMNS, ["---"] * len(COLUMNS), *map(row, ordered)]
+    lines = [list(COLUMNS), ["---"] * len(COLUMNS), *map(row, ordered)]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
