@@ -24,7 +24,6 @@ from taylornets._trees import leaf_name, refuse_other_tree
 
 _ENDINGS = (".safetensors", ".eqx")
 ALL = (*_ENDINGS, ".npz")
-_NEEDED = f"files ending in {' or '.join(_ENDINGS)}, Orbax checkpoints, or folders of them"
 # What NumPy and zipfile raise for damaged files; NumPy evaluates a header as a literal, after Python's tokenizer.
 _UNREADABLE = (
     OSError, ValueError, EOFError, TypeError, KeyError, SyntaxError, OverflowError, MemoryError, RecursionError, RuntimeError,
@@ -44,10 +43,11 @@ def series(paths: Iterable[Path], endings: tuple[str, ...] = _ENDINGS) -> list[P
     Raises:
         ArgumentError: for a path that is missing, or a folder without checkpoints.
     """
+    needed = f"files ending in {', '.join(endings[:-1])} or {endings[-1]}, Orbax checkpoints, or folders of them"
     found: list[Path] = []
     for path in paths:
         if not path.exists():
-            raise _checks.ArgumentError("checkpoints", _NEEDED, f"{path}, which does not exist")
+            raise _checks.ArgumentError("checkpoints", needed, f"{path}, which does not exist")
         if _is_checkpoint(path, endings):
             found.append(path)
             continue
@@ -55,7 +55,7 @@ def series(paths: Iterable[Path], endings: tuple[str, ...] = _ENDINGS) -> list[P
         inside = sorted((entry for entry in entries if _is_checkpoint(entry, endings)), key=natural)
         if not inside:
             got = f"the folder {path}, which contains none" if path.is_dir() else str(path)
-            raise _checks.ArgumentError("checkpoints", _NEEDED, got)
+            raise _checks.ArgumentError("checkpoints", needed, got)
         found += inside
     return found
 

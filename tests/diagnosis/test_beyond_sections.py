@@ -37,8 +37,11 @@ def test_a_network_beyond_the_orders(x64):
     assert repr(restored(json.loads(json.dumps(written(found))))) == repr(found)
     (section,) = beyond(found, None, "training steps")
     said = " ".join(section.paragraphs)
-    assert "The group a limits the radius" in said
-    assert "(nearest singularity: a complex pair)" in said
+    assert found.groups.together < 1 < found.groups.without[0]
+    alone, others = (f"{r:.3g}" for r in (found.groups.together, found.groups.without[0]))
+    assert f"The group a limits the radius: if all others move, it is {others} instead of {alone}." in said
+    assert "(nearest singularity: a complex pair). It is below 1, so that" in said
+    assert "for 3 of 3 inputs" in said
     assert [figure.name for figure in section.figures] == ["groups"]
     assert [table.name for table in section.tables] == ["beyond", "groups"]
     assert short(found).endswith("of the output change")
@@ -46,6 +49,17 @@ def test_a_network_beyond_the_orders(x64):
     assert beyond(lazy, None, "training steps") == []
     assert short(lazy) == "lazy"
     assert deepened(lazy, two_poles, *ENDS, X, RegimeSettings(), None) is lazy
+
+
+def test_a_group_without_singularity(x64):
+    """The radius of a group whose series ends is ∞ in the table, not a dash."""
+
+    def f(p, x):
+        return (0.2 + p["a"]) / jnp.sqrt(1 + 4 * p["a"] ** 2) * (1 + p["b"]) * x
+
+    (section,) = beyond(tn.regime(f, *ENDS, X, ntk_inputs=0, groups="blocks", max_order=3), None, "training steps")
+    (rows,) = [table.rows for table in section.tables if table.name == "groups"]
+    assert rows[0][2] == rows[1][1] == "∞"
 
 
 def test_a_path_on_the_page(x64):
@@ -82,6 +96,7 @@ def test_sharpness_and_its_limit(x64):
     loop = Meter(lambda w: jax.lax.while_loop(lambda s: s > 5, lambda s: s / 2, jnp.sum(w**2)), 100)
     assert math.isnan(loop(0, jnp.ones(2)))
     (section,) = sharpness([10, 20], (20.0, 3.0, math.nan))
-    assert "2/η = 20" in next(iter(section.paragraphs))
+    words = "The sharpness at the end of training is 3, 0.15 of the limit 2/η = 20, with the step size η of the first update."
+    assert tuple(section.paragraphs) == (words,)
     assert sharpness([10], (20.0, math.nan)) == []
     assert sharpness([10], ()) == []

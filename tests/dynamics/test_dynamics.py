@@ -187,6 +187,12 @@ def test_a_lanczos_run_that_is_too_short(x64):
     assert tn.dynamics.sharpness(lambda w: jnp.sum(scales * w**2) / 2, jnp.ones(200), key=KEY, products=120).converged
 
 
+def test_a_hessian_that_is_not_finite(x64):
+    found = tn.dynamics.sharpness(lambda w: jnp.sum(jnp.sqrt(w)), jnp.zeros(5), key=KEY)
+    assert not found.converged
+    assert str(found).endswith("; products with the Hessian are not finite")
+
+
 def test_quantities_along_a_run(x64):
     """Everything at one step, against dense matrices and finite differences of the dense sharpness."""
     found = tn.dynamics.run(perceptron, START, X, Y, orders=(2,), rate=0.2, steps=6, every=6, start=2, key=KEY)
@@ -279,6 +285,32 @@ def test_monitor_in_a_loop_and_in_training(x64):
     assert [step for step, *_ in watch.history] == [0, 2, 4]
     with pytest.raises(tn.ArgumentError, match=r"^params: expected the parameters after the step, got None"):
         watch(6)
+
+
+def test_a_warm_up_begins_at_zero(x64):
+    lines = []
+    rate = optax.warmup_constant_schedule(0.0, 0.2, 2)
+    monitor = tn.dynamics.Monitor(lambda w: 3 * jnp.sum(w**2) / 2, rate=rate, tell=lines.append)
+    for step in range(3):
+        monitor(step, jnp.ones(2))
+    assert lines == [
+        "step 0: sharpness 3, no limit, since η = 0",
+        "step 1: sharpness 3, 0.15 of the limit 2/η = 20",
+        "step 2: sharpness 3, 0.30 of the limit 2/η = 10",
+    ]
+    assert [ratio for *_, ratio in monitor.history] == pytest.approx([0, 0.15, 0.3])
+
+
+def test_a_kernel_that_is_zero(x64):
+    """At a saddle of the outputs, f = x p q at 0, nothing limits the step size of order 1, and nothing moves."""
+    f, start, x, y = lambda p, x: (x * p[0] * p[1])[:, 0], jnp.zeros(2), jnp.ones((3, 1)), jnp.ones(3)
+    grid = tn.dynamics.stable_rates(f, start, x, y, orders=(1,), rates=[0.1, 50.0], steps=5, key=KEY)
+    found = tn.dynamics.run(f, start, x, y, orders=(1,), rate=0.1, steps=5, key=KEY)
+    assert grid.limit == found.limit == math.inf
+    assert grid.outcome[1] == ("converges", "converges")
+    assert found.phase == {1: "lazy", "full": "lazy"}
+    system = tn.dynamics.predict(f, start, x, y, 0.1, 1)
+    assert str(system).endswith(": lazy at step size 0.1 (stability limit of order 1 inf)")
 
 
 # --- what is refused -------------------------------------------------------------------------------------------------

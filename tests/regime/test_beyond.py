@@ -115,6 +115,26 @@ def test_thirty_networks(x64):
     assert 5 <= inside <= 28
 
 
+GROWING = [
+    [-1.319, 1.774, 7.935, -2.895, 2.235, -3.798, -0.437], [2.854, -0.953, -2.384, -3.512, -3.119, 5.895, 1.499],
+    [-11.575, -7.934, -18.303, -17.694, -13.213, -9.106, -0.181], [-34.446, -28.295, -34.028, -38.473, -25.271, -29.79, 29.243],
+    [-7.342, -29.761, -25.069, -35.562, -17.934, -28.686, 136.683],
+    [-6.994, -43.779, -57.567, -47.957, -23.344, -13.486, 238.867],
+    [-70.331, -47.873, -108.078, 3.906, -33.255, 8.721, 292.616], [-43.23, 8.758, -40.045, 256.024, 12.639, 43.933, 222.926],
+]  # fmt: skip
+
+
+def test_terms_that_grow():
+    """An example of a transformer across its transition: the fitted radius is 1.05, but the last term is 35 times the first."""
+    moved = np.array([-12.219, -11.559, -11.138, -13.517, -12.119, -12.415, 11.6])
+    terms = np.array([[0.0] * 7, *GROWING])[:, None]
+    nearest = singularities(terms, 1e-16)
+    assert nearest.radius[0] > 1.05
+    for k in (6, 8):
+        plain, mapped = (np.sum((moved - s) ** 2) for s in (terms[1 : k + 1].sum(0)[0], resummed(terms, k, nearest)[0]))
+        assert mapped < 0.02 * plain
+
+
 # --- singularities ---------------------------------------------------------------------------------------------------
 
 
@@ -144,12 +164,17 @@ def test_an_example_that_does_not_move(x64):
 
 
 def test_terms_that_are_not_finite_above_order_four(x64):
-    """w + |w|^4.5 at 0: order 5 is not finite; order 4 stays."""
+    """w + |w|^4.5 at 0: order 5 is not finite; order 4 stays. Orders 2 to 4 vanish, but the series does not end."""
     found = along(lambda t: t + jnp.abs(t) ** 4.5, max_order=4)
     assert found.resummed[4] == pytest.approx(found.explained[3], abs=1e-12)
     assert math.isnan(found.resummed[6])
     assert math.isnan(found.resummed[8])
-    assert found.reasons["resummed"] == "order 5 is not finite at the initialization"
+    assert found.reasons["resummed"] == found.reasons["singularities"] == "order 5 is not finite at the initialization"
+    assert found.singularities is None
+    assert "resummation, radius of convergence: order 5 is not finite" in str(found)
+    high = along(lambda t: t + jnp.abs(t) ** 8.5, max_order=10)
+    assert high.resummed == pytest.approx(dict.fromkeys((4, 6, 8), high.explained[7]))
+    assert high.singularities is None
     low = along(lambda t: t + jnp.abs(t) ** 2.5, max_order=1)
     assert low.resummed == {}
     assert low.reasons["resummed"] == "order 3 is not finite at the initialization"

@@ -183,5 +183,10 @@ def test_files_need_a_structure(tmp_path):
         tn.regime_path(
             lambda p, x: power(2)(p["w"], x), tmp_path, X.astype("float32"), like={"w": np.ones(1, "float32")}
         )
+    (tmp_path / "none").mkdir()
+    with pytest.raises(
+        tn.ArgumentError, match=r"^checkpoints: expected files ending in \.safetensors, \.eqx or \.npz, Orbax"
+    ):
+        tn.regime_path(power(2), tmp_path / "none", X, like={"w": np.ones(1, "float32")})
     with pytest.raises(tn.ArgumentError, match=r"^limit: expected an integer ≥ 4, got 2"):
         tn.regime_path(power(2), [np.ones(1)] * 2, X, limit=2)

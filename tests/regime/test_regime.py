@@ -356,8 +356,8 @@ VERDICTS = {
     "order 6, resummed, explains 95 % of the output change; not a Taylor model of order ≤ 3 from its initialization "
     "(orders up to 3 are off by 3 times the output change; best: order 1 explains 40 % of the output change); "
     "2 quadratic pieces; norm limits the radius of convergence": beyond(groups=GROUPS),
-    "2 quadratic pieces of the line from the initialization; not a Taylor model of order ≤ 3 from its initialization (orders "
-    "up to 3 are off by 3 times the output change; best: order 1 explains 40 % of the output change); "
+    "quadratic on each of 2 equal pieces of the line from the initialization; not a Taylor model of order ≤ 3 from its "
+    "initialization (orders up to 3 are off by 3 times the output change; best: order 1 explains 40 % of the output change); "
     "the tangent at the middle of the line explains 97 % of the output change": beyond(resummed_error=0.06),
     "the tangent at the middle of the line explains 97 % of the output change; not a Taylor model of order ≤ 3 from its "
     "initialization (orders up to 3 are off by 3 times the output change; best: order 1 explains 40 % of the output "

@@ -55,10 +55,12 @@ def summed(terms: np.ndarray, orders: Orders, unit: float, resum: int | None) ->
     if last < ORDERS[0]:
         why = "" if resum is None or orders.reason else f"order {last + 1} is not finite at the initialization"
         return Beyond(reasons={"resummed": why} if why else {})
+    cut = len(terms) > last + 1  # not analytic at the initialization: lower terms that vanish do not end the series
     terms = np.concatenate([orders.terms[:1], terms[1 : last + 1]])
     nearest = singularities(terms, unit)
+    shown, why = (None, f"order {last + 1} is not finite at the initialization") if cut else (nearest, "")
     if resum is None:
-        return Beyond(singularities=nearest)
+        return Beyond(singularities=shown, reasons={"singularities": why} if why else {})
     top = min(last, resum)
     sums = {k: resummed(terms, k, nearest) for k in range(ORDERS[0] - 1, top + 1)}
 
@@ -67,8 +69,8 @@ def summed(terms: np.ndarray, orders: Orders, unit: float, resum: int | None) ->
 
     known = {k: 1 - part(orders.movement - sums[k]) if k <= top else math.nan for k in ORDERS if k <= resum}
     error = max(part(sums[top] - sums[k]) for k in (top - 2, top - 1) if k in sums)
-    reasons = {} if last >= resum else {"resummed": f"order {last + 1} is not finite at the initialization"}
-    return Beyond(known, error, singularities=nearest, reasons=reasons)
+    reasons = {"singularities": why} | ({} if last >= resum else {"resummed": why}) if why else {}
+    return Beyond(known, error, singularities=shown, reasons=reasons)
 
 
 def described(

@@ -17,6 +17,7 @@ _FIT = 0.5  # relative residual of the recurrence above which its roots are igno
 _REAL = 0.05  # the same for a single real singularity
 _AHEAD, _AROUND = 1.05, 1.5  # radius from which on the plain sum is kept: of singularities near the line, and of others
 _NEAR_LINE = 0.9  # radians
+_GROWTH = 6.0  # of the last term over the first three, above which it is not: terms of a double pole grow less inside
 _FAR = 4.0  # radius from which on a singularity is called far
 _VANISHES = 1e-6  # first term relative to the second, below which it counts as zero
 _NARROW = 0.15  # radians between a real singularity and a pair
@@ -94,9 +95,9 @@ def resummed(terms: np.ndarray, order: int, nearest: Singularities) -> np.ndarra
     """Sums the terms of orders 1 to `order` at the end point, by the conformal map where the plain series does not converge.
 
     An example keeps its plain sum if its last two terms together are at most 5 % of the sum, if its first or its last terms
-    vanish, or if the nearest singularity lies well beyond the end point. The map is symmetric about the imaginary axis:
-    singularities near the line ahead gain nothing from it, so for those, the plain sum is kept throughout its disk of
-    convergence.
+    vanish, or if the nearest singularity lies well beyond the end point and the terms do not grow. The map is symmetric about
+    the imaginary axis: singularities near the line ahead gain nothing from it, so for those, the plain sum is kept throughout
+    its disk of convergence.
 
     Args:
         terms: orders 0 to K, shape `(K + 1, n, ...)`.
@@ -112,7 +113,9 @@ def resummed(terms: np.ndarray, order: int, nearest: Singularities) -> np.ndarra
     rho = parameter(flat, order)
     settled = norms[order - 1] + norms[order] <= _CONVERGED * np.linalg.norm(plain, axis=1)
     within = np.where(np.asarray(nearest.angle) < _NEAR_LINE, _AHEAD, _AROUND)  # a NaN angle compares as false
-    keep = settled | ~np.isfinite(rho) | (norms[1] <= _VANISHES * norms[2]) | (np.asarray(nearest.radius) >= within)
+    grows = norms[order] > _GROWTH * norms[1:4].max(axis=0)
+    inside = (np.asarray(nearest.radius) >= within) & ~grows  # the fit of a radius may fail where the terms still grow
+    keep = settled | ~np.isfinite(rho) | (norms[1] <= _VANISHES * norms[2]) | inside
     weights = _weights(np.where(keep, 1.0, rho), order)
     mapped = np.einsum("jn,jnc->nc", weights, flat[1 : order + 1])
     return np.where(keep[:, None], plain, mapped).reshape(terms.shape[1:])

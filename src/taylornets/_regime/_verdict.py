@@ -80,8 +80,9 @@ def _facts(found: Numbers) -> list[str]:
     counts = {k: n for k, n in sorted(found.pieces.items()) if n is not None}
     if counts:
         order = min(counts, key=lambda k: (counts[k], k))
-        facts.append(f"{counts[order]} {_PIECES.get(order, f'order-{order}')} pieces of the line from the initialization"
-                     if not facts else f"{counts[order]} {_PIECES.get(order, f'order-{order}')} pieces")  # fmt: skip
+        kind = _PIECES.get(order, f"order-{order}")
+        whole = f"{kind} on each of {counts[order]} equal pieces of the line from the initialization"
+        facts.append(f"{counts[order]} {kind} pieces" if facts else whole)
     if found.midpoint >= found.threshold and len(facts) < 2:
         facts.append(f"the tangent at the middle of the line explains {percent(found.midpoint)} of the output change")
     return facts

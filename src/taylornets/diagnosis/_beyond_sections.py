@@ -24,6 +24,10 @@ def known(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
+def _radius(value: float) -> str:
+    return "infinite" if math.isinf(value) else f"{value:.3g}"
+
+
 def short(found: Regime) -> str:
     """The verdict without numbers: the name of the order, or the first statement that holds."""
     if found.order is not None or not found.error or math.isnan(found.error[0]):
@@ -42,17 +46,17 @@ def sharpness(at: Sequence[float], values: Sequence[float]) -> list[Section]:
     if not any(map(math.isfinite, found)):
         return []
     series = [Series("sharpness", at, found, kind="line")]
-    words = "The sharpness is the largest eigenvalue of the Hessian of the loss on the probe inputs."
+    last = [value for value in found if math.isfinite(value)][-1]
+    words = f"The sharpness at the end of training is {last:.3g}"
+    what = "Largest eigenvalue of the Hessian of the loss on the probe inputs."
     if math.isfinite(limit):
         series.append(Series("2/η", [at[0], at[-1]], [limit] * 2, kind="theory"))
-        words += (
-            " With the step size η of the first update, gradient descent is stable where the sharpness is below "
-            f"2/η = {limit:.3g}; momentum β raises this limit by the factor 1 + β."
-        )
+        words += f", {last / limit:.2g} of the limit 2/η = {limit:.3g}, with the step size η of the first update"
+        what += " Dashed: below 2/η, gradient descent is stable; momentum β raises this limit by the factor 1 + β."
     figure = Figure(
-        "sharpness", "Sharpness during training", [Plot("training steps", "sharpness of the loss", series)], words
+        "sharpness", "Sharpness during training", [Plot("training steps", "sharpness of the loss", series)], what
     )
-    return [Section("sharpness", "Sharpness", (words,), {}, (figure,))]
+    return [Section("sharpness", "Sharpness", (f"{words}.",), {}, (figure,))]
 
 
 def _since(path: RegimePath, x_label: str) -> Section:
@@ -104,21 +108,27 @@ def _descriptions(last: Regime) -> Section:
         )
     nearest = last.singularities
     if nearest is not None:
-        radius = "infinite" if math.isinf(nearest.median) else f"{nearest.median:.3g} times the displacement"
+        radius = _radius(nearest.median) + (" times the displacement" if math.isfinite(nearest.median) else "")
         paragraphs.append(
-            f"Radius of convergence, median over the probe inputs: {radius} (nearest singularity: {nearest.kind})."
+            f"Radius of convergence, median over the probe inputs: {radius} (nearest singularity: {nearest.kind}). It is below "
+            f"1, so that the series does not converge at the end, for {sum(r < 1 for r in nearest.radius)} of "
+            f"{len(nearest.radius)} inputs."
         )
     tables = [Table("beyond", "Explained fraction of the output change.", ("description", "explained"), rows)]
     groups, found = last.groups, list[Figure]()
     if groups is not None and len(groups.names) > 1:
         limits = groups.limiting
         if limits is not None:
-            paragraphs.append(f"The group {limits} limits the radius: without it, the radius is largest.")
+            largest = _radius(groups.without[groups.names.index(limits)])
+            paragraphs.append(
+                f"The group {limits} limits the radius: if all others move, it is {largest} instead of "
+                f"{_radius(groups.together)}."
+            )
         tables.append(
             Table(
-                "groups", "Radius of convergence by layer group, in units of the displacement; a dash where it is infinite.",
+                "groups", "Radius of convergence by layer group, in units of the displacement.",
                 ("group", "alone", "all others"),
-                [(name, *(v if math.isfinite(v) else None for v in pair))
+                [(name, *("∞" if math.isinf(v) else known(v) for v in pair))
                  for name, *pair in zip(groups.names, groups.only, groups.without, strict=True)],
             )
         )  # fmt: skip

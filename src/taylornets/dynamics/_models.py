@@ -1,5 +1,6 @@
 """A network and its Taylor models as functions of one vector of parameters, with the loss of theory 15."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,11 @@ def names_of(orders: Any) -> tuple[Name, ...]:
     if len(set(found)) < len(found):
         raise ArgumentError("orders", "distinct orders", str(tuple(orders)))
     return (*found, FULL)
+
+
+def stability_limit(largest: float) -> float:
+    """`2/λ` for the largest eigenvalue of a kernel; infinite if the kernel is zero, as at a saddle of the outputs."""
+    return math.inf if largest <= 0 else 2 / largest
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ class Monitor:
     Args:
         loss: `loss(params, *args)`, a real number.
         args: further arguments of the loss, such as a fixed batch.
-        rate: the step size η, or a function of the step; sharpness is reported in units of 2/η.
+        rate: the step size η, or a function of the step, which may return 0 (no limit), as at the first step of a warm-up;
+            sharpness is reported in units of 2/η.
         key: JAX random key of the Lanczos method.
         every: steps between measurements.
         products: Hessian-vector products per measurement.
@@ -79,7 +80,6 @@ class Monitor:
         self.history.append((int(step), found.value, ratio))
         if self.tell is not None:
             warned = "" if found.converged else f" (residual {found.residual:.2g})"
-            self.tell(
-                f"step {step}: sharpness {found.value:.4g}{warned}, {ratio:.2f} of the limit 2/η = {2 / rate:.4g}"
-            )
+            limit = f"{ratio:.2f} of the limit 2/η = {2 / rate:.4g}" if rate else "no limit, since η = 0"
+            self.tell(f"step {step}: sharpness {found.value:.4g}{warned}, {limit}")
         return found

@@ -13,7 +13,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from taylornets._checks import ArgumentError, integer
 from taylornets.dynamics._lanczos import top
-from taylornets.dynamics._models import FULL, Fit, Name, descend, names_of
+from taylornets.dynamics._models import FULL, Fit, Name, descend, names_of, stability_limit
 from taylornets.dynamics._trajectory import outcome
 
 CONVERGES, CATAPULT, DIVERGES = "converges", "catapult", "diverges"
@@ -112,7 +112,7 @@ def stable_rates(
         raise ArgumentError("rates", "distinct numbers > 0", ", ".join(f"{r:.4g}" for r in grid[:6]) or "none")
     fit = Fit.of(f, params0, x, y)
     first = jax.random.normal(key, (fit.y.size,), fit.start.dtype)
-    limit = 2 / float(jax.jit(lambda v: top(fit.kernel(FULL, v, v), first, 24, 1).values[0])(fit.start))
+    limit = stability_limit(float(jax.jit(lambda v: top(fit.kernel(FULL, v, v), first, 24, 1).values[0])(fit.start)))
     kinds: dict[Name, tuple[str, ...]] = {}
     for name in names:
         last, losses = jax.jit(jax.vmap(lambda r, name=name: descend(fit, name, fit.start, fit.start, r, steps)))(

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from taylornets._checks import ArgumentError, integer, order_of, positive, shown
-from taylornets.dynamics._models import FULL, Fit
+from taylornets.dynamics._models import FULL, Fit, stability_limit
 from taylornets.two_layer import TwoLayerNetwork
 
 _LARGEST = 4000  # rows of a dense matrix
@@ -74,6 +74,9 @@ class Recurrence:
         """Returns the losses `(1/2n) Σ ‖f − y‖²` of the same states, shape `(steps + 1,)`."""
         with np.errstate(over="ignore", invalid="ignore"):
             return np.sum((self(steps) - self.targets) ** 2, axis=(1, 2)) / (2 * len(self.targets))
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.phase} at step size {self.rate:.4g} (stability limit of order 1 {self.limit:.4g})"
 
     @property
     def phase(self) -> str:
@@ -147,7 +150,7 @@ def _linear(fit: Fit, rate: float) -> Recurrence:
     largest = float(np.linalg.eigvalsh(kernel)[-1])
     return Recurrence(
         "order 1: e' = (I − ηK/n) e", y, (_double(fit.outputs(fit.start)) - y).ravel(), lambda e: e - rate * kernel @ e,
-        lambda e: y + e.reshape(shape), 2 / largest if largest > 0 else math.inf, rate,
+        lambda e: y + e.reshape(shape), stability_limit(largest), rate,
     )  # fmt: skip
 
 
@@ -169,7 +172,7 @@ def _quadratic(fit: Fit, rate: float) -> Recurrence:
     largest = float(parts @ parts)
     return Recurrence(
         "order 2, one example: f and ⟨∇f, q_j⟩", y, (float(value), parts), advance, lambda state: np.full((1, 1), state[0]),
-        2 / largest if largest > 0 else math.inf, rate,
+        stability_limit(largest), rate,
     )  # fmt: skip
 
 
@@ -201,5 +204,5 @@ def _two_layer(net: TwoLayerNetwork, w: Any, x: Any, fit: Fit, rate: float, orde
     largest = float(np.linalg.eigvalsh(kernel / (net.width * len(y)))[-1])
     return Recurrence(
         f"two-layer network, {'full' if order == FULL else f'order {order}'}: projections", y, np.zeros(before.shape), advance,
-        outputs, 2 / largest if largest > 0 else math.inf, rate,
+        outputs, stability_limit(largest), rate,
     )  # fmt: skip

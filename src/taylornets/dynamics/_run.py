@@ -12,7 +12,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from taylornets._checks import ArgumentError, choice, integer, positive, shown
 from taylornets.dynamics._lanczos import top
-from taylornets.dynamics._models import FULL, Fit, Name, descend, names_of
+from taylornets.dynamics._models import FULL, Fit, Name, descend, names_of, stability_limit
 from taylornets.dynamics._trajectory import Trajectory, outcome
 
 QUANTITIES = ("hessian", "ntk", "alignment", "explained")
@@ -150,7 +150,7 @@ def _assembled(
     first: Array,
 ) -> Trajectory:  # fmt: skip
     known = {name: outcome(values, start) for name, values in losses.items()}
-    limit = 2 / float(jax.jit(partial(_ntk, fit, FULL))(center, center, first))
+    limit = stability_limit(float(jax.jit(partial(_ntk, fit, FULL))(center, center, first)))
     phase = {
         name: "divergent" if status == "diverged" else "lazy" if rate <= limit else "catapult"
         for name, (status, _, _) in known.items()

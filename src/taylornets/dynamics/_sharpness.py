@@ -1,5 +1,6 @@
 """`sharpness`: the largest eigenvalues of the Hessian of any loss, without forming it."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -52,6 +53,8 @@ class Sharpness:
 
     def __str__(self) -> str:
         state = "" if self.converged else "; not converged: raise products"
+        if not math.isfinite(self.value):
+            state = "; products with the Hessian are not finite"
         residual = f"residual {self.residual:.2g} after {self.products} products"
         return f"sharpness {self.value:.6g}, {residual}, gap {self.gap:.3g}{state}"
 

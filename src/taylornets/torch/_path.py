@@ -48,7 +48,7 @@ class TorchPath:
         known = [
             (found.explained[0], i) for i, found in enumerate(self.steps) if found.explained[0] == found.explained[0]
         ]
-        words = ", ".join(parts) or f"beyond order 2 from every checkpoint to {self.names[-1]}"
+        words = ", ".join(parts) or f"no order up to 2 explains the rest up to {self.names[-1]}, from any checkpoint on"
         if not known:
             return words
         least, i = min(known)
