@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
@@ -48,8 +49,8 @@ def added(path: str, folder: Path) -> Generator[None]:
     room, _, stem = name.rpartition(".")
     (folder / f"{stem}.py").write_text(SKELETONS[path], encoding="utf-8")
     module, attribute = REGISTRIES[room]
-    registry = cast(dict[str, Any], getattr(sys.modules[f"{room}.{module}".rstrip(".")], attribute))
-    before, package = dict(registry), sys.modules[room]
+    registry = cast(dict[str, Any], getattr(import_module(f"{room}.{module}".rstrip(".")), attribute))
+    before, package = dict(registry), import_module(room)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(package, "__path__", [*package.__path__, str(folder)])
         try:
