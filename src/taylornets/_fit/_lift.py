@@ -186,7 +186,7 @@ def list_of_pairs(risk: Objective, found: Prox, size: int | None = None) -> Pair
 
 
 @jax.jit
-def _gather(signs: Array, found: Prox, index: Array | np.ndarray, present: Array | np.ndarray) -> Pairs:
+def _gather(signs: Array, found: Prox, index: Any, present: Any) -> Pairs:
     unit, column = index // found.shifted.shape[1], index % found.shifted.shape[1]
     values = jnp.where(present, found.shifted[unit, column], 0)
     return Pairs(unit, present, found.vectors[unit, :, column], values, signs[unit] * present[:, None])

@@ -42,7 +42,7 @@ def displacement_of(risk: Objective, point: DualPoint, found: Prox, dual: float,
 @jax.jit
 def _beside(values: Array | np.ndarray, like: Array) -> Array:
     """The values, on the devices of `like`."""
-    return values + 0 * like
+    return jnp.asarray(values) + 0 * like
 
 
 def fewest_copies(risk: Objective, w: Array, dual: float, tol: float) -> Array:
