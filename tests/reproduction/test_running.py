@@ -14,7 +14,7 @@ import jax
 import psutil
 import pytest
 
-from taylornets import ArgumentError
+from taylornets import ArgumentError, _processors
 from taylornets.records import Stamp
 from taylornets.records.progress import NoProgress
 from taylornets.reproduction import reproduce
@@ -58,6 +58,18 @@ def sleep(context: ClaimContext) -> Outcome:
 
 def claim(name: str, run: object) -> Claim:
     return Claim(name, name.title(), "It holds.", "section 1", "a number", run)
+
+
+def share(context: ClaimContext) -> Outcome:
+    return Outcome(float(os.environ["NPROC"]), True)
+
+
+def test_processors_are_divided_among_the_processes_that_run(monkeypatch: pytest.MonkeyPatch):
+    for name in ("NPROC", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(_processors, "count", lambda: 6)
+    found = list(run_claims([claim("one", share), claim("two", share)], STAMP, 5, NoProgress()))
+    assert [record.measured for record in found] == [3, 3]  # of two processes, not of five
 
 
 def test_processes_give_what_one_process_gives(x64: None):

@@ -48,7 +48,7 @@ def words(command: Any) -> dict[str, str]:
 def translated(error: ArgumentError, given: Sequence[str] | str, commands: Mapping[str, Any]) -> str:
     """Rewrites the message of an error in terms of command-line options.
 
-    Several errors are listed one below the other. If options can mend all of them, the last line is a command that goes on.
+    Several errors are listed one below the other. If options can mend all of them, the last line is a command to continue with.
 
     Args:
         error: names a function argument or, already, an option.

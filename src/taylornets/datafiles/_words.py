@@ -10,7 +10,7 @@ from taylornets import _checks
 from taylornets._checks import short
 from taylornets.datafiles._table import ColumnInfo, Reading, wrong
 
-# A command that goes on: few words are missing values; a column of few words is a category.
+# The suggested command: few words are missing values; a column of few words is a category.
 _FEW, _CATEGORIES = 0.3, 50
 CERTAIN_WORDS = frozenset({"", "nan", "-nan", "#n/a", "<na>", "?"})
 MAYBE = frozenset(

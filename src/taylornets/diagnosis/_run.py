@@ -31,7 +31,7 @@ from taylornets.diagnosis._data import Data, images, named, settled
 from taylornets.diagnosis._figures import FULL
 from taylornets.diagnosis._pytorch import diagnose_torch, folders
 from taylornets.diagnosis._request import DiagnosisRequest, check_settings, of_factory, refuse_other_settings
-from taylornets.diagnosis._sections import RegimeFindings, story
+from taylornets.diagnosis._sections import RegimeFindings, page_record
 from taylornets.diagnosis._user_model import (
     WHERE,
     FrameworkModel,
@@ -126,7 +126,7 @@ def diagnose(request: DiagnosisRequest, progress: Progress) -> Diagnosed:
     path = path_of(request, subject.f, subject.params, at, ends, data.x)
     findings = dataclasses.replace(findings, path=path, sharpness=sharp)
     timings = {"all": time.perf_counter() - begin}
-    record = story(findings, _shown(facts, timings), request.command)
+    record = page_record(findings, _shown(facts, timings), request.command)
     records.save_page(request.out, record)
     last = written(found[-1]) | {"verdict": found[-1].verdict, "order": found[-1].order}
     facts |= {"status": "finished", "end": environment.now(), "timings": timings, "regime": last}

@@ -74,7 +74,7 @@ class RegimeFindings:
         return "checkpoint" if self.checkpoints else "training steps"
 
 
-def story(findings: RegimeFindings, facts: Mapping[str, Any], command: str) -> PageRecord:
+def page_record(findings: RegimeFindings, facts: Mapping[str, Any], command: str) -> PageRecord:
     """Builds the page.
 
     Args:

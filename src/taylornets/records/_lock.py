@@ -23,7 +23,7 @@ _NO_FOLDER = (errno.EEXIST, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 @contextlib.contextmanager
 def owned(out: Path) -> Generator[None]:
-    """Owns a folder while the block runs: a second process that wants to write there is rejected.
+    """Owns a folder while the block runs: a second process that writes there is rejected.
 
     The folder is created if absent, and removed again if nothing was written. On Unix, the kernel releases the lock of a
     process that dies; elsewhere, and for a lock of this host, a process that no longer runs loses it.

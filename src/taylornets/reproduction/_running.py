@@ -100,7 +100,7 @@ def run_claims(claims: Sequence[Claim], stamp: Stamp, workers: int, progress: Pr
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                worker = idle.pop() if idle and idle[-1].process.is_alive() else _Worker(stamp, workers)
+                worker = idle.pop() if idle and idle[-1].process.is_alive() else _Worker(stamp, min(workers, len(claims)))
                 progress.started(waiting[0].name)
                 worker.start(waiting.pop(0))
                 running[worker.connection] = worker
@@ -132,11 +132,11 @@ class _Worker:
     claim: Claim
     begin: float
 
-    def __init__(self, stamp: Stamp, workers: int):
+    def __init__(self, stamp: Stamp, processes: int):
         context = multiprocessing.get_context("spawn")  # XLA's threads do not survive a fork
         self.connection, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(stamp, theirs), daemon=True)
-        with _processors.divided(workers):
+        with _processors.divided(processes):
             self.process.start()
         theirs.close()
 

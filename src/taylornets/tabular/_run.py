@@ -29,7 +29,7 @@ from taylornets.tabular._problem import TableProblem, pose
 from taylornets.tabular._promise import promise_of
 from taylornets.tabular._retarget import not_dropped
 from taylornets.tabular._scores import score_of
-from taylornets.tabular._sections import story
+from taylornets.tabular._sections import page_record
 
 _OWN = ("records", "figures", "tables", "report.html", CARD, MODEL)
 _LIBRARIES = ("scikit-learn", "pandas", "pyarrow", "safetensors")
@@ -182,7 +182,7 @@ def fit(
             sizes, curves = learning_curve(problem, settings, learned, ntk, parts, tell, limit)
     findings = FitFindings(problem, table.format, steps, features, settings, learned, baselines, sizes, curves, promise)
     timings = {"reading": read_seconds, "training": learned.seconds, "all": time.perf_counter() - begin}
-    record = story(findings, _shown(facts, timings), request.command)
+    record = page_record(findings, _shown(facts, timings), request.command)
     records.save_page(request.out, record)
     facts |= _results(findings, timings, path)
     records.write_text(request.out / CARD, card(problem, record, facts))

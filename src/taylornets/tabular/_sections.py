@@ -21,7 +21,7 @@ from taylornets.tabular._promise import section as new_data
 from taylornets.tabular._scores import difference, interval, name_of, score_of
 
 
-def story(findings: FitFindings, facts: dict[str, Any], command: str) -> PageRecord:
+def page_record(findings: FitFindings, facts: dict[str, Any], command: str) -> PageRecord:
     """Builds the page.
 
     Args:
