@@ -100,7 +100,9 @@ def run_claims(claims: Sequence[Claim], stamp: Stamp, workers: int, progress: Pr
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                worker = idle.pop() if idle and idle[-1].process.is_alive() else _Worker(stamp, min(workers, len(claims)))
+                worker = (
+                    idle.pop() if idle and idle[-1].process.is_alive() else _Worker(stamp, min(workers, len(claims)))
+                )
                 progress.started(waiting[0].name)
                 worker.start(waiting.pop(0))
                 running[worker.connection] = worker
