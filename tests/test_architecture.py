@@ -76,6 +76,7 @@ WIDE = {
     "certificates/_dual.py certify": "contract",
     "estimators/_taylor.py TaylorEstimator.__init__": "contract: the parameters of a scikit-learn estimator",
     "cli/_tables.py fit": "one parameter per option",
+    "cli/_tables.py predict": "one parameter per option",
     "cli/_app.py diagnose": "one parameter per option",
     "dynamics/_run.py run": "contract",
     "training/_training.py taylorized_training": "contract, with `ntk_inputs` and `restart_at`, which callers pass by name",

@@ -85,7 +85,7 @@ def require_loops() -> None:
     if getattr(jax.config, "jax_scan3", False) and not _loops_return():
         raise _checks.ArgumentError(
             "jax_scan3",
-            f"False with JAX {jax.__version__}",
+            "False with this version of JAX",
             "True",
             "With this experimental option, jax.jit(lambda x: jax.lax.fori_loop(0, 2, lambda i, s: s + x, 0.0))(1.0) is 0.",
         )

@@ -3,6 +3,9 @@
 import json
 import re
 import signal
+import threading
+import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -148,6 +151,21 @@ def test_termination_is_an_interrupt(run: Run, registry: Callable[..., None]):
     assert code == 130
     assert "Interrupted: 2 of 3" in err
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_interrupt_within_a_callback_that_drops_exceptions(run: Run, registry: Callable[..., None]):
+    def terminate(context: ClaimContext) -> Outcome:
+        kept = threading.Event()
+        reference = weakref.ref(kept, lambda _: signal.raise_signal(signal.SIGTERM))
+        del kept
+        time.sleep(2)
+        assert reference() is None
+        return hold(context)
+
+    registry(zeta=terminate)
+    code, _, err = run("reproduce")
+    assert code == 130
+    assert "Interrupted: 2 of 3" in err
 
 
 WRONG = {

@@ -1,10 +1,13 @@
 """Runs a command, and maps every outcome to one message and an exit code."""
 
+import _thread
+import contextlib
 import errno
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Generator, Sequence
 from types import FrameType
 from typing import NoReturn
 
@@ -16,10 +19,34 @@ from taylornets.cli._root import BROKEN_PIPE, DONE, INTERRUPTED, NOT_WRITTEN, WR
 from taylornets.cli._streams import prepared
 from taylornets.cli._wording import translated, word
 
+_AGAIN = 0.05  # seconds until an interrupt that was lost is repeated
+
 
 def _terminate(_signum: int, _frame: FrameType | None) -> NoReturn:
-    """Handles SIGTERM like Ctrl-C, so that finished claims are kept."""
+    """Handles SIGTERM like Ctrl-C, so that finished work is kept."""
     raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _interrupts() -> Generator[None]:
+    """Handles SIGTERM like Ctrl-C, and repeats interrupts that Python drops.
+
+    The handler of a signal may run within a finalizer or the callback of a weak reference, whose exceptions end there.
+    """
+    previous, report = signal.signal(signal.SIGTERM, _terminate), sys.unraisablehook
+
+    def unraisable(found: "sys.UnraisableHookArgs") -> None:
+        if isinstance(found.exc_value, KeyboardInterrupt):
+            threading.Timer(_AGAIN, _thread.interrupt_main, (signal.SIGTERM,)).start()
+        else:
+            report(found)
+
+    sys.unraisablehook = unraisable
+    try:
+        yield
+    finally:
+        sys.unraisablehook = report
+        signal.signal(signal.SIGTERM, previous)
 
 
 def reject(message: str, code: int = WRONG_REQUEST) -> int:
@@ -46,9 +73,8 @@ def run(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911  # one 
     commands = typer.main.get_group(app).commands
     if not words:
         return reject(f"COMMAND: expected one of {', '.join(commands)}, got none. See `taylornets --help`.")
-    previous = signal.signal(signal.SIGTERM, _terminate)
     try:
-        with prepared():
+        with _interrupts(), prepared():
             code = int(app(args=list(words), prog_name="taylornets", standalone_mode=False) or DONE)
             sys.stdout.flush()
             return code
@@ -69,5 +95,3 @@ def run(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911  # one 
     except OSError as error:
         code = NOT_WRITTEN if error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT) else WRONG_REQUEST
         return reject(f"{error.filename}: {error.strerror}." if error.filename else str(error), code)
-    finally:
-        signal.signal(signal.SIGTERM, previous)

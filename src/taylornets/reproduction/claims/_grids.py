@@ -7,11 +7,12 @@ GRIDS = {
     "quadratic": Grid(1, (9, 13, 19, 27, 38)),
     "randomized": Grid(1, (4, 6, 9, 13, 19)),
 }
-# The quick profile measures the two models of the verdict. Its grids are shorter, around n*, and the path ends as the full one
-# does. The exponent of the quadratic model decreases with d, from 1.6 at d = 13 to 1.2 at d = 39 (theory: 1, up to logarithms).
+# The grids of the quick profile are shorter, around n*, and the path ends as the full one does. The exponent of the quadratic
+# model decreases with d, from 1.6 at d = 13 to 1.2 at d = 39 (theory: 1, up to logarithms).
 QUICK_GRIDS = {
     "ntk": Grid(2, (1.2, 1.6, 2.1), padded=False),
     "quadratic": Grid(1, (18, 24, 31, 40), penalties=(3e-6, 3e-7, 3e-8)),
+    "randomized": Grid(1, (6, 9, 13)),
 }
 # p = 3: the width grows with the dimension, since random features must represent a direction of degree p (theory 8). The
 # penalties are those that validation selects on the longer path.

@@ -118,8 +118,8 @@ def _explanation(study: Study) -> tuple[str, ...]:
         "variance. It grows as d^p for the NTK and as d^{p-1} for the quadratic model, up to logarithms: the factor d of "
         "the paper. The right panel shows the exponents between neighboring dimensions and their trend.",
         "The penalty of each model is selected on 500 validation examples, which are not included in n. The NTK is the "
-        "infinite-width kernel; the quadratic model and the network have 256 units (p = 3: 40 d). The network (full "
-        "profile only) is trained on its exact expected risk over random signs and predicts with the mean. It requires fewer "
+        "infinite-width kernel; the quadratic model and the network have 256 units (p = 3: 40 d). The network is "
+        "trained on its exact expected risk over random signs and predicts with the mean. It requires fewer "
         "examples than the quadratic model: the variance over signs acts as a penalty that favors few directions.",
         "On anisotropic inputs, M_op is close to 1 and the theory predicts no gain; the last figure shows how the ratio of the "
         "two values of n* decreases. (The target depends on the coordinates with the largest variance.)",
@@ -288,6 +288,6 @@ register(
         predicted="p = 2: exponent of n*(d) at least 1.8 for the NTK and at most 1.5 for the quadratic model, with intervals "
         "that do not overlap",
         run=run,
-        seconds=190,
+        seconds=220,
     )
 )
