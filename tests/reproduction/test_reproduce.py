@@ -356,7 +356,7 @@ def test_interrupted_run_says_how_to_go_on(how: signal.Signals, tmp_path: Path):
     _, error = process.communicate(timeout=180)
     assert process.returncode == 130
     assert "Traceback" not in error
-    assert f"Interrupted: 1 of 2 claims are finished and kept in {out}." in error
+    assert f"Interrupted: 1 of 2 claims is finished and kept in {out}." in error
     words = f"--claim second --claim first --profile quick --seed 0 --out {out} --resume"
     assert f"Resume with: taylornets reproduce {words}" in error
     assert [path.stem for path in (out / "records").iterdir()] == ["first"]

@@ -101,7 +101,7 @@ SAMPLES = {
     "incomplete beta": lambda w: special.betainc(1.2, 2.0, jax.nn.sigmoid(w)),
 }
 # Sampled in `test_control.py`, `test_effects.py` and `test_versions.py`.
-ELSEWHERE = {"custom_root", "opt_remat", "root_linear_map", "scan3", "shard_map"}
+ELSEWHERE = {"custom_root", "custom_vmap_call", "eval_jaxpr", "opt_remat", "root_linear_map", "scan3", "shard_map"}
 
 
 def difference(ours, reference):

@@ -30,7 +30,7 @@ def claims_page(run: RunRecord, claims: Sequence[ClaimRecord], missing: Sequence
     if controls:
         failed = sum(bool(control["fails"]) for control in controls)
         headline["negative controls"] = f"{failed} of {len(controls)} failed as predicted"
-    headline["time"] = seconds(sum(claim.seconds for claim in claims))
+    headline["time of all claims"] = seconds(sum(claim.seconds for claim in claims))
     return PageRecord(
         "reproduction",
         _TITLE,

@@ -17,7 +17,7 @@ from taylornets.series._versions import HIGH, body, expansion, parameters, scan_
 FAMILY = "control flow"
 
 
-@register("call", "jit", "scan3", "root_linear_map", "opt_remat", state=True)
+@register("call", "jit", "eval_jaxpr", "custom_vmap_call", "scan3", "root_linear_map", "opt_remat", state=True)
 def expanded(ctx: RuleContext, equation: Any, values: Sequence[Value]) -> Sequence[Value]:
     """Evaluates the program inside an equation, or its expansion by JAX."""
     program = body(equation) if equation.primitive.name != HIGH else None

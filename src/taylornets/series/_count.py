@@ -31,7 +31,7 @@ _REDUCTIONS = frozenset((
     "reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "reduce_xor", "argmax", "argmin",
 ))  # fmt: skip
 # Calls that a compiler inlines.
-_INLINE = frozenset(("jit", "custom_jvp_call", "custom_vjp_call", "closed_call", "core_call", "remat2"))
+_INLINE = frozenset(("jit", "eval_jaxpr", "custom_jvp_call", "custom_vjp_call", "closed_call", "core_call", "remat2"))
 
 
 def size_bytes(variable: Any) -> int:

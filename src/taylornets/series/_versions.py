@@ -97,7 +97,7 @@ def manual_axes(params: dict[str, Any]) -> Any:
 def body(equation: Any) -> Any:
     """Returns the closed program inside a call, a checkpoint or a function with a custom rule; `None` without one."""
     params = parameters(equation)
-    return next((closed(params[name]) for name in ("jaxpr", "call_jaxpr") if name in params), None)
+    return next((closed(params[name]) for name in ("jaxpr", "call_jaxpr", "call") if name in params), None)
 
 
 def expansion(equation: Any) -> Callable[..., list[Any]]:
