@@ -96,7 +96,12 @@ def test_groups_stay_together(quick: Path, capfd: Capture):
     assert run("fit", "data.csv", *options, "--out", "out") == 0
     assert "On new groups from the same source" in " ".join(capfd.readouterr().out.split())
     assert run("certify", "out", "data.csv") == 0
-    said = capfd.readouterr().out
+    said = " ".join(capfd.readouterr().out.split())
+    assert "On new groups from the same source" in said
+    assert (
+        f"on {len(set(groups[split_of(data['y'].to_numpy(), len(data), 0, groups).test]))} groups. Groups are exchangeable"
+        in said
+    )
     assert f"its {len(split_of(data['y'].to_numpy(), len(data), 0, groups).train)} training rows" in said
     assert run("predict", "out", "data.csv", "--interval", "0.9") == 2
     assert "got one fitted on groups of rows" in capfd.readouterr().err

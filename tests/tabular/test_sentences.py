@@ -140,8 +140,8 @@ def test_the_rank_among_the_baselines(scores: list[float], middle: float, rows: 
 @MANY
 @hypothesis.given(st.one_of(SHARES, st.just(1.5)), SHARES, st.integers(1, 10**6), st.floats(1e-6, 0.5))
 def test_bounds_of_the_error_on_new_data(bound: float, error: float, rows: int, delta: float):
-    held = HoldOut(bound, error, rows, round(delta, 4) or 0.05, "Clopper–Pearson")
-    for groups in (None, ("clinic", min(rows, 3))):
+    for unit, groups in (("row", None), ("group", ("clinic", min(rows, 3)))):
+        held = HoldOut(bound, error, rows, round(delta, 4) or 0.05, "Clopper–Pearson", unit)
         said = Promise(held, None, groups, []).sentence
         assert faults(said) == [], said
     stated = re.search(r"at most ([\d.]+) %", held.sentence)

@@ -25,9 +25,10 @@ class HoldOut:
     Attributes:
         bound: upper bound, valid with probability `1 - delta`.
         error: error, or mean loss, on the rows.
-        rows: number of rows.
+        rows: number of rows, or of groups of them.
         delta: failure probability `δ`.
         method: how the bound was computed, in words.
+        unit: what is exchangeable and counted, `"row"` or `"group"`.
     """
 
     bound: float
@@ -35,12 +36,14 @@ class HoldOut:
     rows: int
     delta: float
     method: str
+    unit: str = "row"
 
     @property
     def sentence(self) -> str:
         """The statement in one sentence."""
         return (
-            f"On new data from the same source, the error is at most {percent(self.bound)} "
+            f"On new {'data' if self.unit == 'row' else f'{self.unit}s'} from the same source, the error is at most "
+            f"{percent(self.bound)} "
             f"({100 * (1 - self.delta):g} % confidence)."
         )
 
@@ -48,8 +51,8 @@ class HoldOut:
     def basis(self) -> str:
         """What the statement rests on."""
         return (
-            f"{self.method}, error {percent(self.error)} on {_checks.counted(self.rows, 'row')}. Rows are exchangeable, and "
-            "neither training nor any choice used these rows."
+            f"{self.method}, error {percent(self.error)} on {_checks.counted(self.rows, self.unit)}. "
+            f"{self.unit.capitalize()}s are exchangeable, and neither training nor any choice used these {self.unit}s."
         )
 
     def __str__(self) -> str:

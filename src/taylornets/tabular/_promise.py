@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from taylornets import _checks
 from taylornets.generalization import HoldOut, conformal, holdout
 from taylornets.records import Figure, Plot, Section, Series, literal
 from taylornets.tabular import _wording as wording
@@ -49,8 +48,7 @@ class Promise:
         if self.later:
             return _LATER
         if self.error is not None:
-            text = self.error.sentence
-            return text if self.groups is None else text.replace("On new data", "On new groups", 1)
+            return self.error.sentence
         if self.groups is not None:
             return "For rows in groups, no interval is stated."
         if self.width is None or not np.isfinite(self.width):
@@ -96,9 +94,8 @@ def promise_of(problem: TableProblem, model: Any, features: np.ndarray) -> Promi
 def _by_group(right: np.ndarray, groups: np.ndarray) -> HoldOut:
     """Bounds the mean error of a new group: groups are exchangeable, rows within them are not."""
     means = np.array([np.mean(~right[groups == name]) for name in np.unique(groups)])
-    found = holdout(losses=means)
-    count = _checks.counted(len(means), "group")
-    return replace(found, method=f"Hoeffding–Bentkus on {count} of test rows, each with equal weight")
+    method = "Hoeffding–Bentkus on the mean error of the test rows of each group"
+    return replace(holdout(losses=means), method=method, unit="group")
 
 
 def doubts_of(problem: TableProblem) -> list[str]:
