@@ -259,6 +259,7 @@ def test_large_problems_begin_with_first_order_steps(monkeypatch: pytest.MonkeyP
     net, x, y = problem(60, 6, 32)
     exact = tn.fit(net, x, y, penalty=1e-6, power=4)
     monkeypatch.setattr("taylornets._fit._newton._DENSE_UNKNOWNS", 0)
+    monkeypatch.setattr("taylornets._fit._train._MOST_DIRECT", 0)
     hybrid = tn.fit(net, x, y, penalty=1e-6, power=4)
     assert hybrid.status is tn.Status.CERTIFIED
     assert np.isfinite(hybrid.history.gradient_norm[0])
