@@ -27,7 +27,7 @@ def case(sizes: dict[str, Any], count: int, repetitions: int) -> dict[str, Any]:
     """Ratios of the path to a cold fit, repetition by repetition, and the Newton steps of both."""
     problem = Problem(**sizes)
     penalties = np.geomspace(_FIRST_PENALTY, sizes["penalty"], count).tolist()
-    options = {"loss": sizes["loss"], "power": 4}
+    options: dict[str, Any] = {"loss": sizes["loss"], "power": 4}
     steps: dict[str, int] = {}
 
     def fit(w: Any = None) -> Any:
