@@ -20,6 +20,7 @@ from scipy.special import zeta
 
 from chebyshev import TIMES, coefficients_from_values
 from taylornets.series import RULES, RuleContext, coefficients, evaluate_closed, make
+from taylornets.series._versions import kind
 
 MESH = Mesh(np.array(jax.devices()[:1]), ("i",))
 ORDER = 3  # orders up to 6 are compared on whole models
@@ -136,8 +137,8 @@ def test_coefficients(names):
 
 
 def primitives(jaxpr: Any) -> set[str]:
-    """Returns the names of the primitives in a program and its nested programs."""
-    found = {equation.primitive.name for equation in jaxpr.eqns}
+    """Returns the names of the operations, as rules have them, in a program and its nested programs."""
+    found = {kind(equation) for equation in jaxpr.eqns}
     for equation in jaxpr.eqns:
         for value in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda v: hasattr(v, "eqns")):
             inner = getattr(value, "jaxpr", value)
