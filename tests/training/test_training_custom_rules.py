@@ -114,7 +114,12 @@ NO_GRADIENT = {
         "jax.lax.scan, or use diffrax or optimistix",
     ),
     "callback": (called_back, {"orders": ()}, "callbacks", "a reverse rule by jax.custom_vjp"),
-    "nested": (lambda w, x: reverse_only(x @ w), {"mode": "nested"}, "custom_lin|custom_vjp", 'Use mode="taylor"'),
+    "nested": (
+        lambda w, x: reverse_only(x @ w),
+        {"mode": "nested"},
+        "custom_lin|custom_vjp|fallback_linearize_rule",
+        'Use mode="taylor"',
+    ),
 }
 
 

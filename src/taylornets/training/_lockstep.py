@@ -25,7 +25,12 @@ from taylornets.training._task import Task
 
 
 # JAX errors for programs without a reverse derivative: loops of unknown length, callbacks, primitives without a rule.
-_NO_GRADIENT = re.compile(r"everse-mode differentiation|ifferentiation rule|ranspose rule|do not support JVP")
+_NO_GRADIENT = re.compile(
+    r"everse-mode differentiation|ifferentiation rule|ranspose rule|do not support JVP|fallback_linearize_rule"
+)
+_REVERSE_RULE = re.compile(
+    "custom_lin|fallback_linearize_rule"
+)  # the second with the option jax_custom_vjp3 of JAX 0.12
 _LONGEST = 200  # characters quoted from the JAX message
 
 
@@ -236,7 +241,7 @@ class Lockstep:
                 raise
             advice = "Lower the orders or the batch size, or pass max_bytes=float('inf')."
             raise ArgumentError("orders", "orders whose series fit into memory", error.got, advice) from None
-        except (ValueError, NotImplementedError) as error:
+        except (ValueError, TypeError, NotImplementedError) as error:
             _refuse_no_gradient(error)
             raise
 
@@ -269,7 +274,7 @@ def _refuse_no_gradient(error: Exception) -> None:
     advice = "Give the operation a reverse rule by jax.custom_vjp."
     if "while_loop" in said:
         advice = "Write the loop as jax.lax.scan, or use diffrax or optimistix, whose adjoints are differentiable."
-    elif "custom_lin" in said:  # nested forward mode of a jax.custom_vjp function
+    elif _REVERSE_RULE.search(said):  # nested forward mode of a jax.custom_vjp function
         advice = 'Use mode="taylor", which expands jax.custom_vjp functions.'
     expected = "a model with a gradient, reverse-mode differentiation by jax.grad"
     raise ArgumentError("f", expected, f"one without ({type(error).__name__}: {said[:_LONGEST]})", advice) from error
