@@ -109,7 +109,7 @@ def problems(folder: Path, names: Iterable[str] = ()) -> list[str]:
 
 def main(folder: str) -> int:
     """Prints the problems."""
-    import _reference  # noqa: PLC0415  # beside this file; the functions above do not need the library
+    import _reference  # noqa: PLC0415  # in the same folder; the functions above do not need the library
 
     names = sorted(set(_reference.targets().values()))
     found = problems(Path(folder), names)

@@ -13,7 +13,7 @@ from sphinx.util.typing import stringify_annotation
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-import _links  # noqa: E402  # beside this file
+import _links  # noqa: E402  # in the same folder
 import _reference  # noqa: E402
 
 import taylornets  # noqa: E402

@@ -267,6 +267,13 @@ def test_large_problems_begin_with_first_order_steps(monkeypatch: pytest.MonkeyP
     assert hybrid.objective == pytest.approx(exact.objective, rel=2e-8)
 
 
+def test_first_order_steps_are_left_out_where_they_do_not_pay():
+    net, x, y = problem(310, 3, 8)  # beyond the dense limit
+    found = tn.fit(net, x, y, penalty=1e-2, power=4, tol=1e-3)
+    assert found.status is tn.Status.CERTIFIED
+    assert np.isnan(found.history.gradient_norm).all()
+
+
 def test_path_is_warm_started():
     net, x, y = problem(60, 6, 32)
     penalties = np.geomspace(1e-2, 1e-8, 30).tolist()

@@ -43,14 +43,10 @@ class Direction(NamedTuple):
     products: Array
 
 
-def is_small(risk: Objective) -> bool:
-    """Whether the outputs on the examples are few enough for a factorization."""
-    return risk.count * risk.net.outputs <= _DENSE_UNKNOWNS
-
-
 def is_dense(risk: Objective, pairs: int) -> bool:
     """Whether the Newton matrix is formed: small problems, in which the cost of factorization does not matter."""
-    return is_small(risk) and risk.count * risk.net.outputs * pairs * risk.net.inputs <= _DENSE_ENTRIES
+    unknowns = risk.count * risk.net.outputs
+    return unknowns <= _DENSE_UNKNOWNS and unknowns * pairs * risk.net.inputs <= _DENSE_ENTRIES
 
 
 def newton_direction(risk: Objective, state: Evaluation, tolerance: float) -> Direction:

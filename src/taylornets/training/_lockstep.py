@@ -28,9 +28,8 @@ from taylornets.training._task import Task
 _NO_GRADIENT = re.compile(
     r"everse-mode differentiation|ifferentiation rule|ranspose rule|do not support JVP|fallback_linearize_rule"
 )
-_REVERSE_RULE = re.compile(
-    "custom_lin|fallback_linearize_rule"
-)  # the second with the option jax_custom_vjp3 of JAX 0.12
+# The second name is that of JAX 0.12 with its option jax_custom_vjp3.
+_REVERSE_RULE = re.compile("custom_lin|fallback_linearize_rule")
 _LONGEST = 200  # characters quoted from the JAX message
 
 
