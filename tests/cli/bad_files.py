@@ -353,7 +353,7 @@ ARRAYS: dict[str, Case] = {
     "bytes": (npz(**good(a=np.array([b"x", b"z"] * 12))), T, r"S1' in 'a'"),
     "infinity in an array": (npz(**good(a=mixed(A, 3, np.inf))), T, r"finite numbers, got inf in row 4"),
     "long texts": (npz(**good(a=np.array(["x" * 200_000] * ROWS))), T, r"at most 131,072 characters in a cell"),
-    "array that says it is endless": (archive(a__npy=npy((10**12,))), T, r"at most 20,000,000 cells"),
+    "array that says it is endless": (archive(a__npy=npy((10**12,))), T, r"at most 100,000,000 cells"),
     "array smaller than it says": (archive(a__npy=npy((1000,), bytes(80))), T, r"arrays of their declared size"),
     "array of negative length": (archive(a__npy=npy((-5,))), T, r"DATA: expected"),
     "array of a later format": (archive(a__npy=npy((2,), bytes(16), (3, 0))), T, r"NPY format 1 or 2"),
@@ -381,8 +381,8 @@ def typed(values: list[Any], kind: Any) -> Make:
 
 
 def many_rows(folder: Path) -> str:
-    """Thirty million equal rows in a few kilobytes."""
-    column = pa.array(np.zeros(30_000_000, np.int8))
+    """A hundred million equal rows in a few kilobytes."""
+    column = pa.array(np.zeros(100_000_000, np.int8))
     return arrow({"a": column, "y": column})(folder)
 
 
@@ -408,7 +408,7 @@ PARQUET: dict[str, Case] = {
     ),
     "no rows in Parquet": (arrow({"a": pa.array([], pa.float64()), "y": pa.array([], pa.float64())}), T, r"got 0 rows"),
     "no columns": (arrow(pa.table({})), T, r"rows and columns"),
-    "many equal rows": (many_rows, T, r"at most 20,000,000 cells, got 60,000,000"),
+    "many equal rows": (many_rows, T, r"at most 100,000,000 cells, got 200,000,000"),
     "many columns": (arrow({f"c{i}": [1] for i in range(10_001)}), T, r"at most 10,000 columns, got 10,001"),
     "infinity in Parquet": (arrow(good(a=mixed(A, 3, np.inf))), T, r"finite numbers, got inf in row 4"),
     "one class in Parquet": (arrow(good(y=["u"] * ROWS)), T, r"always u"),

@@ -3,6 +3,7 @@
 import datetime
 import gzip
 import io
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from taylornets import ArgumentError
-from taylornets.datafiles import Reading, from_frame, read, scan
+from taylornets.datafiles import Reading, _text, from_frame, read, scan
 
 ROWS = 40
 PLACES = np.arange(ROWS)
@@ -268,6 +269,27 @@ def test_defects_of_several_columns_are_one_error():
         table.check()
     table.check(["number", "whole"])
     assert [error.mends for _, error in table.errors] == [(("missing", "x"),), (("drop", "worse"),)]
+
+
+def test_text_takes_about_the_memory_that_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Cells wait in Arrow buffers until their kinds are known: 24 bytes and their characters, then 8 as a number."""
+    monkeypatch.setattr(_text, "_BLOCK", 500)
+    path, rows, columns = tmp_path / "long.csv", 10_000, 40
+    numbers = np.random.default_rng(0).random((rows, columns))
+    path.write_text(
+        ",".join(f"c{i}" for i in range(columns))
+        + "\n"
+        + "".join(",".join(f"{v:.5f}" for v in row) + "\n" for row in numbers)
+    )
+    tracemalloc.start()
+    before = pa.total_allocated_bytes()
+    try:
+        found = read(str(path))
+        peak = tracemalloc.get_traced_memory()[1] + pa.default_memory_pool().max_memory() - before
+    finally:
+        tracemalloc.stop()
+    assert np.array_equal(found.frame.to_numpy(), np.round(numbers, 5))
+    assert peak <= 60 * rows * columns  # Python's own strings take 80
 
 
 def test_memory_is_bounded_before_it_is_allocated(tmp_path: Path):

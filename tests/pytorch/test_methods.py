@@ -249,3 +249,62 @@ def test_settings_of_pytorch_are_restored():
              nn.functional.scaled_dot_product_attention, torch.is_grad_enabled())  # fmt: skip
     assert before == after
     assert all(torch.equal(weights[name], value) for name, value in module.state_dict().items())
+
+
+class Residual(nn.Module):
+    """A residual network with LayerNorm, or with ReLU instead."""
+
+    def __init__(self, kinks: bool):
+        super().__init__()
+        self.start, self.inner, self.outer, self.head = (nn.Linear(*s) for s in ((6, 16), (16, 16), (16, 16), (16, 3)))
+        self.norms = nn.ModuleList(nn.Identity() if kinks else nn.LayerNorm(16) for _ in range(2))
+        self.act = nn.ReLU() if kinks else nn.Tanh()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.start(x)
+        h = h + self.outer(self.act(self.inner(self.norms[0](h))))
+        return self.head(self.act(self.norms[1](h)))
+
+
+def ends_of(kinks):
+    torch.manual_seed(0)
+    first = Residual(kinks).double().eval()
+    last = copy.deepcopy(first)
+    with torch.no_grad():
+        for value in last.parameters():
+            value.add_(torch.randn_like(value), alpha=0.4)
+    return first, last, torch.randn(20, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+def test_descriptions_beyond_the_radius_agree_with_taylor_mode_in_jax():
+    first, last, x = ends_of(kinks=False)
+    exact = tn.torch.regime(first, last, x, method="jax")
+    assert exact.order is None
+    assert max(n for n in exact.pieces.values() if n) > 1
+    for method in ("native", "evaluations"):
+        found = tn.torch.regime(first, last, x, method=method)
+        assert math.isclose(found.midpoint, exact.midpoint, abs_tol=2e-3)
+        assert found.pieces == exact.pieces
+        assert found.verdict == exact.verdict
+        for k in (4, 6, 8):
+            assert math.isclose(found.resummed[k], exact.resummed[k], abs_tol=0.01)
+
+
+def test_pieces_of_modules_with_kinks_by_derivatives_within_the_line():
+    """Evaluations do not resolve the kinks; the native method differentiates there, as Taylor mode in JAX does."""
+    first, last, x = ends_of(kinks=True)
+    native, exact = (tn.torch.regime(first, last, x, method=method) for method in ("native", "jax"))
+    assert math.isclose(native.midpoint, exact.midpoint, abs_tol=1e-9)
+    assert native.pieces == exact.pieces
+    from_values = tn.torch.regime(first, last, x, method="evaluations")
+    assert math.isnan(from_values.midpoint)
+    assert "not smooth along the line" in from_values.reasons["midpoint"]
+
+
+def test_without_resummation_a_path_is_cheap():
+    first, last, x = ends_of(kinks=False)
+    middle = copy.deepcopy(first)
+    path = tn.torch.regime_path(first, [first, middle, last], x)
+    assert path.to_end[0].pieces
+    assert path.to_end[0].resummed
+    assert not any(found.pieces or found.resummed for found in (*path.to_end[1:], path.steps[0]))

@@ -10,6 +10,7 @@ from jaxtyping import config
 
 import taylornets as tn
 from taylornets._regime import Values, coefficients
+from taylornets._regime._curve import Curve
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(12, 6))
@@ -184,3 +185,77 @@ def test_bad_input(name, unchecked):
     outputs, settings, words = BAD[name]
     with pytest.raises(tn.ArgumentError, match=words):
         tn.regime_from_evaluations(outputs, **settings)
+
+
+# --- lines that no order explains ------------------------------------------------------------------------------------
+
+
+def residual(seed, size):
+    """A residual network with LayerNorm, whose series diverges for large displacements, and its outputs along the line."""
+    rng = np.random.default_rng(seed)
+    shapes = {"a": (6, 16), "w": (16, 16), "v": (16, 16), "o": (16, 3)}
+    start = {name: rng.normal(size=shape) / math.sqrt(shape[0]) for name, shape in shapes.items()}
+    end = {name: start[name] + size * rng.normal(size=s) / math.sqrt(s[0]) for name, s in shapes.items()}
+
+    def f(params, x):
+        h = x @ params["a"]
+        return norm(h + jnp.tanh(norm(h) @ params["w"]) @ params["v"]) @ params["o"]
+
+    compiled = jax.jit(f)
+
+    def at(t):
+        with jax.enable_x64(True):
+            return np.asarray(compiled({name: start[name] + t * (end[name] - start[name]) for name in start}, X))
+
+    return f, start, end, at
+
+
+@pytest.mark.parametrize(("seed", "size"), [(0, 0.3), (1, 1.0), (2, 2.0)])
+def test_descriptions_beyond_the_radius_agree_with_taylor_mode(seed, size):
+    f, start, end, at = residual(seed, size)
+    with jax.enable_x64(True):
+        exact = tn.regime(f, start, end, X, ntk_inputs=0)
+    found = tn.regime_from_evaluations(at)
+    assert exact.singularities is not None
+    assert found.singularities is not None
+    assert math.isclose(found.midpoint, exact.midpoint, abs_tol=2e-3)
+    assert found.pieces == exact.pieces
+    assert found.resummed.keys() == {4, 6, 8}
+    for k, part in found.resummed.items():
+        assert math.isclose(part, exact.resummed[k], abs_tol=0.01)
+    assert found.resummed_error >= exact.resummed_error - 0.01
+    assert math.isclose(found.singularities.median, exact.singularities.median, rel_tol=0.02)
+    assert found.verdict == exact.verdict
+    assert found.evaluations <= 250
+
+
+@pytest.mark.parametrize("degree", [16, 32, 64])
+@pytest.mark.parametrize("t", [0.0, 1 / 16, 0.5, 14 / 15])
+def test_the_estimate_of_derivatives_within_the_line_is_never_below_the_error(degree, t):
+    """On `1/(1 + ((t − a)/b)²)`, from poles far from the line to poles that no degree resolves."""
+    for a, b in [(0.3, 1.0), (0.0, 0.2), (0.9, 0.05), (0.5, 0.01)]:
+        curve = Curve.through(lambda s, a=a, b=b: np.array([[1 / (1 + ((s - a) / b) ** 2)]]), degree, 2e-16, 0.0)
+        z = (t - a) / b
+        q = 1 / (1 + z * z)
+        exact = [q, -2 * z * q**2 / b, (4 * z * z * q - 1) * q**2 / b**2]
+        for found, true, error in zip(curve.local(t), exact, curve.error(t), strict=True):
+            assert abs(found[0, 0] - true) <= error + 1e-12 * abs(true)
+
+
+def test_what_kinks_hide_is_nan_with_a_reason():
+    weights, x = RNG.normal(size=(100, 6)), RNG.normal(size=(40, 6))
+    out, move = RNG.normal(size=(100, 1)), RNG.normal(size=(100, 6))
+    found = tn.regime_from_evaluations(lambda t: np.maximum(x @ (weights + t * move).T, 0) @ out)
+    assert math.isnan(found.midpoint)
+    assert found.pieces == {}
+    assert "derivatives within the line cannot be determined from evaluations" in found.reasons["midpoint"]
+    assert found.resummed == {}
+
+
+def test_without_resummation_nothing_more_is_evaluated():
+    _, _, _, at = residual(1, 1.0)
+    found = tn.regime_from_evaluations(at, resum=None)
+    assert found.resummed == {}
+    assert found.pieces == {}
+    assert math.isnan(found.midpoint)
+    assert found.evaluations < tn.regime_from_evaluations(at).evaluations

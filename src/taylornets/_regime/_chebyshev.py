@@ -23,6 +23,7 @@ from numpy.polynomial import chebyshev
 DEGREE = 16  # of the interpolant; a level has this many nodes beyond t = 0, which all levels share
 LEVELS = 7  # the last interval is [−1/64, 1/64],
 MORE_LEVELS = 3  # or down to 1/512 for an order 1 that is not yet accurate (many kinks)
+UNRELIABLE = 0.05  # estimated error of a term from which on no value is reported
 _LAST = 4  # coefficients that measure the tail; an even number, so that odd and even functions are measured
 _FIRST = 0.01  # error of order 1 that needs no further levels
 _GROWTH = 30.0  # heuristic: a level this much worse than the best one ends the search
@@ -92,6 +93,7 @@ def taylor(
     noise: float,
     scale: float,
     levels: int,
+    needed: int | None = None,
 ) -> Coefficients:
     """Computes Taylor terms at t = 0.
 
@@ -103,6 +105,7 @@ def taylor(
         noise: norm of the irreproducible part of a value.
         scale: norm below which a term has no relative error of its own.
         levels: largest number of levels.
+        needed: the highest order whose accuracy calls for further levels, by default `order`.
     """
     nodes, to_coefficients, monomial = _maps()
     found: list[Level] = []
@@ -118,19 +121,20 @@ def taylor(
         c = np.tensordot(monomial, a, 1)
         size = max(float(np.linalg.norm(value)) for value in values)
         floor = max(2 * unit * size, noise)
-        tail = _Tail.of([float(np.linalg.norm(part)) for part in a], floor)
-        found.append(Level(r, a, tail.beyond(0) + tail.noise))
+        tail = Tail.of([float(np.linalg.norm(part)) for part in a], floor)
+        found.append(Level(r, a, tail.beyond(lambda _: 1.0, DEGREE) + tail.noise))
         current: list[float] = []
         for k in range(1, order + 1):
             row = float(np.linalg.norm((monomial @ to_coefficients)[k]))
-            wrong = 2 * tail.beyond(k) + tail.noise * row
+            wrong = 2 * tail.beyond(lambda j, k=k: j**k / math.factorial(k), DEGREE) + tail.noise * row
             own = max(float(np.linalg.norm(c[k])), scale * r**k)
             error = wrong / own if own > 0 and math.isfinite(wrong) else math.inf
             current.append(error)
             if error < best[k - 1] or not terms[k - 1].size:
                 best[k - 1], absolute[k - 1], terms[k - 1] = error, wrong / r**k, c[k] / r**k
-        done = all(error <= target for error in best)
-        worse = number > 1 and all(now > _GROWTH * old or old <= target for now, old in zip(current, best, strict=True))
+        pairs = list(zip(current, best, strict=True))[:needed]
+        done = all(old <= target for _, old in pairs)
+        worse = number > 1 and all(now > _GROWTH * old or old <= target for now, old in pairs)
         if done or worse:
             break
     zero = evaluate(0.0)
@@ -138,7 +142,7 @@ def taylor(
 
 
 @dataclass(frozen=True)
-class _Tail:
+class Tail:
     """The Chebyshev coefficients beyond the last one.
 
     Attributes:
@@ -152,7 +156,7 @@ class _Tail:
     noise: float
 
     @classmethod
-    def of(cls, norms: list[float], floor: float) -> "_Tail":
+    def of(cls, norms: list[float], floor: float) -> "Tail":
         last, before = max(norms[-_LAST:]), max(norms[-3 * _LAST : -_LAST])
         if not math.isfinite(last) or not math.isfinite(before):
             return cls(math.inf, 0.0, math.inf)
@@ -162,16 +166,16 @@ class _Tail:
         ratio = (last / before) ** (1 / (2 * _LAST)) if before else 1.0
         return cls(last, ratio, max(floor, last))
 
-    def beyond(self, k: int) -> float:
-        """`Σ_{j > N} |a_j| j^k/k!` of the continued coefficients; infinite without decay."""
+    def beyond(self, weight: Callable[[int], float], degree: int) -> float:
+        """`Σ_{j > N} |a_j| weight(j)` of the continued coefficients, `N` the degree; infinite without decay."""
         if not self.first:
             return 0.0
         if self.ratio >= 1 or not math.isfinite(self.first):
             return math.inf
-        total, part, j = 0.0, self.first, DEGREE
+        total, part, j = 0.0, self.first, degree
         while j < 100_000:
             j, part = j + 1, part * self.ratio
-            step = part * j**k / math.factorial(k)
+            step = part * weight(j)
             total += step
             if step <= 1e-3 * total * (1 - self.ratio):
                 return total

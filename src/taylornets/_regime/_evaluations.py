@@ -2,29 +2,36 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from taylornets._checks import ArgumentError, order_of
-from taylornets._regime._chebyshev import DEGREE, LEVELS, MORE_LEVELS, Coefficients, Level, taylor
+from taylornets._regime._beyond import Beyond, summed, with_pieces
+from taylornets._regime._chebyshev import DEGREE, LEVELS, MORE_LEVELS, UNRELIABLE, Coefficients, Level, taylor
+from taylornets._regime._curve import DEGREES, within
 from taylornets._regime._evaluator import NOISE, agreement
 from taylornets._regime._orders import Orders, measured
+from taylornets._regime._pieces import Pieces
 from taylornets._regime._programs import RegimeSettings
 from taylornets._regime._radius import HIDDEN, NODES, Distances
 from taylornets._regime._result import Regime
 from taylornets._regime._values import Values
 
-UNRELIABLE = 0.05  # estimated error of a term from which on no value is reported
 _ACCURACY = 1e-3  # error of an interpolated point, relative to the tolerance of a radius and to the output change
 _SMALL = 0.1  # terms below this fraction of the output change are measured against it
 _TARGETS = {8: 1e-6, 4: 3e-3}  # accuracy at which an order needs no further evaluations, by bytes of a number
 _NO_KERNEL = "not available without the parameters' derivatives"
+_SLOPES = (
+    1e-3  # accuracy, relative to the output change, at which derivatives within the line need no further evaluations
+)
+_UNCLEAR = "cannot be determined from evaluations"
+_WHY = "the outputs are not smooth along the line (ReLU, max pooling, top-k, low precision)"
 MOST = (
-    DEGREE * (LEVELS + MORE_LEVELS + 2) + 12
-)  # evaluations: two at the ends, the levels, points of radii that are not interpolated
+    DEGREE * (LEVELS + MORE_LEVELS + 2) + DEGREES[-1] + 12
+)  # evaluations: two at the ends, the levels, the line from 0 to 1, points of radii that are not interpolated
 
 
 @dataclass(frozen=True)
@@ -32,9 +39,10 @@ class Terms:
     """Taylor terms and what is known of how they were computed.
 
     Attributes:
-        terms: orders 0 to `max_order`, shape `(max_order + 1, n, ...)`.
+        terms: orders 0 to `max_order` or higher, shape `(K + 1, n, ...)`.
         levels: interpolants along the line, the largest interval first; may be empty.
-        error: estimated relative errors; empty if exact up to rounding.
+        error: estimated relative errors of orders 1 to `max_order`; empty if exact up to rounding.
+        absolute: estimated norms of the errors of orders 1 to K; empty if exact up to rounding.
         computed: the sentence of `Regime.computed`.
         displacement: as in `Regime`.
         fixed: as in `Regime`.
@@ -44,6 +52,7 @@ class Terms:
     terms: np.ndarray
     levels: tuple[Level, ...] = ()
     error: tuple[float, ...] = ()
+    absolute: tuple[float, ...] = ()
     computed: str = ""
     displacement: dict[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
     fixed: dict[str, str] = field(default_factory=dict[str, str])
@@ -57,6 +66,7 @@ def regime_from_evaluations(
     threshold: float = 0.9,
     tolerance: float = 0.1,
     task: str = "auto",
+    resum: int | None = 8,
     folder: Path | str | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Regime:
@@ -64,7 +74,7 @@ def regime_from_evaluations(
 
     On that line, the term of order k is `f_k = o^(k)(0)/k!`, a derivative in one variable. The function `o` is interpolated at
     17 Chebyshev nodes on `[−r, r]`, `r = 1, 1/2, 1/4, ...`, and each order takes the `r` with the smallest estimated error:
-    truncation, from the decay of the Chebyshev coefficients, plus rounding. A smooth model needs about 40 to 130 evaluations,
+    truncation, from the decay of the Chebyshev coefficients, plus rounding. A smooth model needs about 60 to 160 evaluations,
     which reach relative errors of 1e-8 in float64 and 1e-2 (order 4) in float32. ReLU, max pooling and top-k have no smooth
     line: beyond order 1 their terms usually cannot be had from evaluations, and the result says so: from the first order
     whose estimated error exceeds 0.05 on, values are NaN with a reason, and the verdict does not use them.
@@ -77,6 +87,8 @@ def regime_from_evaluations(
         threshold: as in `regime`.
         tolerance: as in `regime`.
         task: as in `regime`.
+        resum: the highest order, 4, 6 or 8, of the resummation, as in `regime`. None leaves out what describes a line that no
+            order explains: resummation, the tangent at the middle and pieces, up to 110 evaluations.
         folder: keeps every evaluation in this folder, so that an interrupted call resumes; None keeps none.
         progress: called with the number of evaluations made so far, after each one.
 
@@ -104,49 +116,91 @@ def regime_from_evaluations(
         raise ArgumentError(
             "max_order", f"an order from 1 to {DEGREE // 2}", str(max_order), "Higher orders need derivatives."
         )
-    settings = RegimeSettings(max_order, threshold, tolerance, task)
+    settings = RegimeSettings(max_order, threshold, tolerance, task, resum=resum)
     values = Values(outputs, "outputs", Path(folder) if folder is not None else None, progress)
-    return assembled(from_values(values, max_order), values, settings)
+    return assembled(from_values(values, settings), values, settings)
 
 
-def from_values(values: Values, max_order: int) -> Terms:
-    """Computes the Taylor terms from evaluations; those that are not reliable become NaN, with a reason."""
+def from_values(values: Values, settings: RegimeSettings, known: np.ndarray | None = None) -> Terms:
+    """Computes the Taylor terms from evaluations; those that are not reliable become NaN, with a reason.
+
+    Args:
+        values: the outputs along the line.
+        settings: settings of the analysis.
+        known: exact terms of orders 0 to `max_order`, shape `(max_order + 1, n, ...)`, if another method has computed them.
+    """
+    max_order, degree = settings.max_order, settings.degree
     computed = "computed from evaluations along the line"
     if not np.any(values.last - values.first):
         nothing = np.full((max_order, *values.first.shape), math.nan)
         return Terms(np.concatenate([values.first[None], nothing]), computed=computed)
-    found = coefficients(values, max_order)
+    count = min(degree, DEGREE // 2)
+    found = coefficients(values, count, 0 if known is not None else max_order)
+    clear = known is not None or all(error <= UNRELIABLE for error in found.error[:max_order])
+    if degree > max_order and clear and not _explains(found.terms if known is None else known, values, settings):
+        found = coefficients(values, count)  # the resummation needs orders beyond `max_order`
     first_bad = next((k for k, error in enumerate(found.error, 1) if not error <= UNRELIABLE), None)
-    terms, reasons = found.terms.copy(), dict[str, str]()
+    terms, reasons, absolute = found.terms.copy(), dict[str, str](), found.absolute
     if first_bad is not None:
         terms[first_bad:] = math.nan
+    if known is not None:
+        terms = np.concatenate([known, terms[max_order + 1 :]])
+        return Terms(terms, found.levels, absolute=(*(0.0,) * max_order, *absolute[max_order:]))
+    if first_bad is not None and first_bad <= max_order:
         estimate = found.error[first_bad - 1]
         size = f"{estimate:.2g}" if math.isfinite(estimate) else "unbounded"
-        reasons["term"] = (
-            f"order {first_bad} cannot be determined from evaluations (estimated error {size}, more than {UNRELIABLE:g}): "
-            "the outputs are not smooth along the line (ReLU, max pooling, top-k, low precision)"
-        )
-    return Terms(terms, found.levels, found.error, computed, reasons=reasons)
+        reasons["term"] = f"order {first_bad} {_UNCLEAR} (estimated error {size}, more than {UNRELIABLE:g}): {_WHY}"
+    return Terms(terms, found.levels, found.error[:max_order], absolute, computed, reasons=reasons)
 
 
-def coefficients(values: Values, max_order: int, levels: int = LEVELS + MORE_LEVELS) -> Coefficients:
-    """Estimates the Taylor terms at t = 0 of the outputs along the line, from at most this many intervals."""
+def _explains(terms: np.ndarray, values: Values, settings: RegimeSettings) -> bool:
+    return measured(values.first, terms[: settings.max_order + 1], values.last, 0.0, 1.0).explained(settings.threshold)
+
+
+def coefficients(values: Values, max_order: int, needed: int | None = None) -> Coefficients:
+    """Estimates the Taylor terms at t = 0 of the outputs along the line.
+
+    Args:
+        values: the outputs along the line.
+        max_order: the highest order.
+        needed: the highest order whose accuracy calls for further evaluations, by default `max_order`.
+    """
     target = _TARGETS[8 if values.unit < 1e-12 else 4]
     movement = float(np.linalg.norm(values.last - values.first))
     scale = max(_SMALL * movement, values.unit * float(np.linalg.norm(values.first)))
-    return taylor(values, max_order, values.unit, target, values.noise, scale, levels)
+    return taylor(values, max_order, values.unit, target, values.noise, scale, LEVELS + MORE_LEVELS, needed)
 
 
-def assembled(source: Terms, values: Values, settings: RegimeSettings) -> Regime:
+def _beyond(
+    source: Terms, values: Values, orders: Orders, settings: RegimeSettings,
+    local: Callable[[float], np.ndarray] | None,
+) -> Beyond:  # fmt: skip
+    """Resummation, midpoint and pieces."""
+    if orders.still or settings.resum is None:
+        return Beyond()
+    found = summed(source.terms, orders, values.unit, settings.resum, source.absolute, _UNCLEAR)
+    inside, error = within(values, orders)
+    inside = inside or local
+    if inside is None:
+        size = f"{error:.2g}" if math.isfinite(error) else "unbounded"
+        why = f"derivatives within the line {_UNCLEAR} (estimated error {size}): {_WHY}"
+        return replace(found, reasons=found.reasons | {"midpoint": why, "pieces": why})
+    return with_pieces(found, Pieces(inside, values.unit, orders), orders, settings.threshold)
+
+
+def assembled(
+    source: Terms, values: Values, settings: RegimeSettings, local: Callable[[float], np.ndarray] | None = None
+) -> Regime:
     """Builds the result from Taylor terms and the outputs along the line.
 
     Args:
         source: the terms.
         values: the outputs along the line.
         settings: settings of the analysis.
+        local: the exact terms of orders 0 to 2 in `s` at `t + s`, for outputs that are not smooth; None without derivatives.
     """
     unit = max(values.unit, values.noise / max(float(np.linalg.norm(values.first)), 1e-300))
-    orders = measured(values.first, source.terms, values.last, unit, settings.threshold)
+    orders = measured(values.first, source.terms[: settings.max_order + 1], values.last, unit, settings.threshold)
     reasons = dict(source.reasons)
     if orders.reason and "term" not in reasons:
         reasons["term"] = orders.reason
@@ -155,6 +209,8 @@ def assembled(source: Terms, values: Values, settings: RegimeSettings) -> Regime
     radius, limit, even = (
         (nothing, NODES[-1], math.nan) if orders.still else _along(source, values, orders, settings, reasons)
     )
+    more = _beyond(source, values, orders, settings, local)
+    reasons |= {name: why for name, why in more.reasons.items() if why}
     if not orders.explained(settings.threshold) and orders.nearest <= rounding:
         reasons["explained"] = NOISE
     reasons.setdefault("ntk_drift", _NO_KERNEL)
@@ -184,6 +240,11 @@ def assembled(source: Terms, values: Values, settings: RegimeSettings) -> Regime
         computed=source.computed,
         term_error=source.error,
         evaluations=values.count,
+        resummed=more.resummed,
+        resummed_error=more.resummed_error,
+        midpoint=more.midpoint,
+        pieces=more.pieces,
+        singularities=more.singularities,
     )
 
 

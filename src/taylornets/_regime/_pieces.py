@@ -4,14 +4,12 @@ The tangent at the middle of the line, and the smallest number of equal pieces o
 expanded at the beginning of the piece, explains the change along the piece.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
 from taylornets._regime._orders import Orders
-from taylornets._regime._programs import Programs
 
 MOST = 16  # pieces
 
@@ -20,13 +18,13 @@ class Pieces:
     """Expansions at points of the line, computed once each.
 
     Args:
-        programs: compiled programs of the model.
-        end: trainable leaves at the end point.
+        local: function of t that returns the terms of orders 0 to 2 in `s` of the outputs at `t + s`, shape `(3, n, ...)`.
+        unit: unit roundoff of the outputs.
         orders: the output change and the terms at the initialization.
     """
 
-    def __init__(self, programs: Programs, end: Sequence[Any], orders: Orders):
-        self._programs, self._end, self._orders = programs, end, orders
+    def __init__(self, local: Callable[[float], np.ndarray], unit: float, orders: Orders):
+        self._local, self._unit, self._orders = local, unit, orders
         self._known: dict[Fraction, np.ndarray] = {}
 
     def midpoint(self) -> float:
@@ -60,7 +58,7 @@ class Pieces:
         movement, size = last - here[0], 1 / count
         model = sum(size**k * here[k] for k in range(1, order + 1))
         whole = float(np.linalg.norm(movement))
-        if whole <= self._programs.unit * float(np.linalg.norm(last)):
+        if whole <= self._unit * float(np.linalg.norm(last)):
             return True  # the outputs stand still, up to rounding
         return 1 - (float(np.linalg.norm(movement - model)) / whole) ** 2 >= threshold  # false for NaN
 
@@ -68,5 +66,5 @@ class Pieces:
         if t not in self._known:
             terms = self._orders.terms
             whole = t == 0 and len(terms) > 2 and np.isfinite(terms[2]).all()
-            self._known[t] = terms[:3] if whole else self._programs.local(self._end, float(t))
+            self._known[t] = terms[:3] if whole else self._local(float(t))
         return self._known[t]

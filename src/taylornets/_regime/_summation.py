@@ -92,7 +92,12 @@ def singularities(terms: np.ndarray, unit: float) -> Singularities:
 
 
 def resummed(terms: np.ndarray, order: int, nearest: Singularities) -> np.ndarray:
-    """Sums the terms of orders 1 to `order` at the end point, by the conformal map where the plain series does not converge.
+    """Sums the terms of orders 1 to `order` at the end point, shape `(n, ...)`; arguments as for `weighted`."""
+    return weighted(terms, order, nearest).sum(axis=0)
+
+
+def weighted(terms: np.ndarray, order: int, nearest: Singularities) -> np.ndarray:
+    """Weights the terms of orders 1 to `order`, by the conformal map where the plain series does not converge.
 
     An example keeps its plain sum if its last two terms together are at most 5 % of the sum, if its first or its last terms
     vanish, or if the nearest singularity lies well beyond the end point and the terms do not grow. The map is symmetric about
@@ -105,7 +110,7 @@ def resummed(terms: np.ndarray, order: int, nearest: Singularities) -> np.ndarra
         nearest: the nearest singularity of each example.
 
     Returns:
-        The sums, shape `(n, ...)`.
+        The weighted terms, whose sum is the output change, shape `(order, n, ...)`. All weights are at most 1.
     """
     flat = _flat(terms)
     plain = flat[1 : order + 1].sum(axis=0)
@@ -116,9 +121,8 @@ def resummed(terms: np.ndarray, order: int, nearest: Singularities) -> np.ndarra
     grows = norms[order] > _GROWTH * norms[1:4].max(axis=0)
     inside = (np.asarray(nearest.radius) >= within) & ~grows  # the fit of a radius may fail where the terms still grow
     keep = settled | ~np.isfinite(rho) | (norms[1] <= _VANISHES * norms[2]) | inside
-    weights = _weights(np.where(keep, 1.0, rho), order)
-    mapped = np.einsum("jn,jnc->nc", weights, flat[1 : order + 1])
-    return np.where(keep[:, None], plain, mapped).reshape(terms.shape[1:])
+    weights = np.where(keep, 1.0, _weights(np.where(keep, 1.0, rho), order))
+    return (weights[:, :, None] * flat[1 : order + 1]).reshape(order, *terms.shape[1:])
 
 
 def parameter(flat: np.ndarray, order: int) -> np.ndarray:

@@ -166,15 +166,15 @@ def _check_memory(name: str, column: Any, used: int) -> int:
 
 
 def _raw(column: Any) -> Any:  # noqa: PLR0911  # one return per type
-    """Converts a column of a known type to strings, float64 or datetime64."""
+    """Converts a column of a known type to an Arrow array of strings, float64 or datetime64."""
     kind = _plain(column.type)
     types = pa.types
     if _is_text(kind):
-        return column.cast(kind).to_pylist()
+        return column.cast(pa.large_string())
     if pa.types.is_dictionary(column.type):
         column = column.cast(kind)
     if types.is_boolean(kind):
-        return column.cast(pa.string()).to_pylist()
+        return column.cast(pa.large_string())
     if types.is_null(kind):
         return np.full(len(column), np.nan)
     if types.is_timestamp(kind) or types.is_date(kind):
@@ -188,7 +188,7 @@ def _raw(column: Any) -> Any:  # noqa: PLR0911  # one return per type
     if types.is_integer(kind) and not column.null_count:
         return as_texts_if_long(column.to_numpy())
     if types.is_integer(kind) and pc.max(pc.abs(column.cast(pa.float64(), safe=False))).as_py() > 2**53:
-        return column.cast(pa.string()).to_pylist()
+        return column.cast(pa.large_string())
     return column.cast(pa.float64(), safe=False).to_numpy()
 
 

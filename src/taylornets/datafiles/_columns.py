@@ -10,8 +10,12 @@ from taylornets.datafiles._numbers import Style
 from taylornets.datafiles._table import Column, DataTable, Reading, framed
 
 
+def _is_texts(raw: Any) -> bool:
+    return not isinstance(raw, np.ndarray)
+
+
 def _column(name: str, raw: Any, reading: Reading, commas: bool | None) -> Column:
-    if isinstance(raw, list):
+    if _is_texts(raw):
         return from_texts(name, raw, reading, commas)
     if raw.dtype.kind == "M":
         return from_dates(name, raw, reading)
@@ -26,7 +30,7 @@ def table_of(
 
     Args:
         source: name of the source.
-        raw: by name, a list of strings or None, or an array of float64 or datetime64.
+        raw: by name, a list or an Arrow array of strings or None, or a NumPy array of float64 or datetime64.
         reading: reading options.
         format: description of the file format.
         notes: notes about the file.
@@ -39,7 +43,7 @@ def table_of(
     later: list[str] = []
     for name, values in raw.items():
         columns[name] = _column(name, values, reading, None)
-        if isinstance(values, list) and Style.of(columns[name].info.recipe) is not None:
+        if _is_texts(values) and Style.of(columns[name].info.recipe) is not None:
             later.append(name)
     styles = [Style.of(columns[name].info.recipe) for name in later if not columns[name].errors]
     commas = any(style is not None and style.decimal == "," for style in styles)

@@ -5,7 +5,6 @@ are missing values only in a column whose other words are numbers, dates or bool
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,7 +26,7 @@ from taylornets.datafiles._numbers import (
     written,
 )
 from taylornets.datafiles._table import Column, ColumnInfo, Reading, is_index, wrong
-from taylornets.datafiles._words import MAYBE, Words, info_of, unfit
+from taylornets.datafiles._words import MAYBE, Texts, Words, info_of, unfit
 
 _BOOLEANS = {"true": "true", "false": "false"}
 _MOSTLY = 0.5  # above this fraction of numbers, strings in a column are treated as errors, not as categories
@@ -36,13 +35,13 @@ _IDENTIFIER_CAMEL = re.compile(r"[A-Za-z0-9]*[a-z](?:Id|ID)")
 
 
 def from_texts(  # noqa: PLR0911  # one return per kind
-    name: str, texts: Sequence[str | None], reading: Reading, commas: bool | None = None
+    name: str, texts: Texts, reading: Reading, commas: bool | None = None
 ) -> Column:
     """Infers the kind of a column of strings and converts it.
 
     Args:
         name: the column.
-        texts: one string per row, or None.
+        texts: one string or None per row.
         reading: reading options.
         commas: whether other columns of the file have decimal commas; None where it is unknown.
 

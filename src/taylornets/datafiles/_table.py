@@ -13,7 +13,7 @@ import pandas as pd
 from taylornets import _checks
 from taylornets._checks import short
 
-TEXT_BYTES = 64  # memory of a short Python string with its place in a list
+TEXT_BYTES = 24  # memory of a text in a column next to its characters: offset, code and place among the values
 _UNNAMED = re.compile(r"(Unnamed: \d+|__index_level_\d+__|rownames|row\.names)?")
 
 
@@ -33,7 +33,7 @@ class Limits:
     bytes: int = 2**30
     memory: int = 2**31
     columns: int = 10_000
-    cells: int = 20_000_000
+    cells: int = 100_000_000
     line: int = 2**20
     text: int = 2**17
 

@@ -10,6 +10,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from taylornets import _checks
 from taylornets.datafiles._columns import table_of
 from taylornets.datafiles._encoding import as_text, damaged, encoding_of, opened, undecodable
@@ -71,7 +73,7 @@ def read_text(path: Path, reading: Reading) -> DataTable:
 
 def _parsed(
     path: Path, encoding: str, reading: Reading, escaped: bool = False
-) -> tuple[list[list[str]], list[str], list[str], str]:
+) -> tuple[list[pa.ChunkedArray], list[str], list[str], str]:
     """Returns columns, names, notes, and a description of the format; `escaped`: quotation marks follow backslashes."""
     with opened(path) as binary, as_text(binary, encoding) as file:
         lines = (line.replace('\\"', '""') for line in _lines(file)) if escaped else _lines(file)
@@ -167,7 +169,7 @@ def _begin(sample: list[str], separator: str) -> tuple[int, bool]:
 
 def _columns(
     lines: Iterator[str], separator: str, begin: tuple[int, bool], no_header: bool
-) -> tuple[list[list[str]], list[str], list[str]]:
+) -> tuple[list[pa.ChunkedArray], list[str], list[str]]:
     """Returns the cells, column by column, the names in the first line, and notes about them."""
     reader = _rows(lines, separator)
     try:
@@ -184,7 +186,7 @@ def _columns(
             header = [*header, ""] if last_empty else ["", *header]
         names, more = check_names(header)
         notes += more
-        columns: list[list[str]] = [[] for _ in names]
+        columns: list[list[Any]] = [[] for _ in names]  # blocks of each column
         rows = used = 0
         block = first
         while block:
@@ -196,13 +198,13 @@ def _columns(
             check_size(rows * len(names), LIMITS.cells, "cells")
             check_size(used, LIMITS.memory, "bytes of memory")
             for column, cells in zip(columns, zip(*block, strict=True), strict=True):
-                column.extend(cells)
+                column.append(pa.array(cells, pa.large_string()))
             block = list(islice((row for row in reader if row), _BLOCK))
     except csv.Error as error:
         raise csv.Error(f"line {reader.line_num} ({error})") from None
     if not rows:
         raise wrong("rows below the column names", "none")
-    return columns, names, notes
+    return [pa.chunked_array(column) for column in columns], names, notes
 
 
 def _ragged(row: list[str], names: list[str], rows: int, line: str, begin: tuple[int, bool]) -> _checks.ArgumentError:

@@ -5,11 +5,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from pyarrow import compute
 
 from taylornets import _checks
 from taylornets._checks import short
 from taylornets.datafiles._table import ColumnInfo, Reading, wrong
 
+pc: Any = compute  # its functions are made at run time, which type checkers do not see
 # The suggested command: few words are missing values; a column of few words is a category.
 _FEW, _CATEGORIES = 0.3, 50
 CERTAIN_WORDS = frozenset({"", "nan", "-nan", "#n/a", "<na>", "?"})
@@ -18,14 +21,21 @@ MAYBE = frozenset(
 )
 _SIGNS = frozenset({"-", "-" * 2, ".", "..", "–", "—"})  # missing among numbers and dates
 POSSIBLE_WORDS = CERTAIN_WORDS | MAYBE | _SIGNS  # missing among numbers and dates
+Texts = Sequence[str | None] | pa.ChunkedArray
 
 
 class Words:
     """The distinct words of a column, with their counts."""
 
-    def __init__(self, texts: Sequence[str | None]):
-        stripped: Any = np.array(["" if text is None else text.strip() for text in texts], dtype=object)
-        self.codes, unique = pd.factorize(stripped)
+    def __init__(self, texts: Texts):
+        found: Any = texts
+        codes = slice(None)
+        if isinstance(texts, pa.ChunkedArray):
+            coded = pc.dictionary_encode(found.combine_chunks(), null_encoding="encode")
+            codes, found = coded.indices.to_numpy(), coded.dictionary.to_pylist()
+        stripped: Any = np.array(["" if text is None else text.strip() for text in found], dtype=object)
+        places, unique = pd.factorize(stripped)
+        self.codes = places[codes]
         self.unique: list[str] = list(unique)
         self.counts = np.bincount(self.codes, minlength=len(self.unique))
         self.lowered = [word.lower() for word in self.unique]

@@ -1,6 +1,5 @@
 """Diagnosis of PyTorch modules: two states from a factory or from folders of Hugging Face, and the page about them."""
 
-import dataclasses
 import math
 import time
 from collections.abc import Mapping
@@ -14,6 +13,8 @@ from taylornets import _checks, records, torch
 from taylornets._regime import Regime
 from taylornets.datafiles import Reading, read
 from taylornets.diagnosis import _figures
+from taylornets.diagnosis._beyond import written
+from taylornets.diagnosis._beyond_sections import beyond
 from taylornets.diagnosis._request import DiagnosisRequest
 from taylornets.diagnosis._user_model import WHERE, TorchModel
 from taylornets.records import PageRecord, Section, Table, environment
@@ -21,7 +22,7 @@ from taylornets.records.folders import prepare_folder
 from taylornets.records.progress import Progress, Tell, stage
 
 _OWN = ("records", "figures", "tables", "report.html", "evaluations")
-_TYPICAL = 60  # evaluations of a smooth model, for the progress bar
+_TYPICAL = 80  # evaluations of a smooth model, for the progress bar
 
 
 def folders(request: DiagnosisRequest) -> TorchModel:
@@ -122,7 +123,7 @@ def diagnose_torch(
     seconds = time.perf_counter() - begin
     record = _page(request, model, title, found, path, facts, seconds)
     records.save_page(request.out, record)
-    last = dataclasses.asdict(found) | {"verdict": found.verdict, "order": found.order}
+    last = written(found) | {"verdict": found.verdict, "order": found.order}
     records.save_page_run(
         request.out,
         "diagnosis",
@@ -157,7 +158,7 @@ def _page(
     seconds: float,
 ) -> PageRecord:
     count = sum(value.numel() for value in model.before.parameters())
-    sections = [_verdict(found, model, count), _computed(found), _leaves(found)]
+    sections = [_verdict(found, model, count), _computed(found), *beyond(found, None, ""), _leaves(found)]
     if path is not None:
         rows = [
             (name, end.verdict, *map(_known, end.explained[:2]), *map(_known, step.explained[:2]))

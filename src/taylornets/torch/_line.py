@@ -62,13 +62,19 @@ class TorchLine:
             )
         return np.concatenate(rows)
 
-    def terms(self, max_order: int) -> np.ndarray:
-        """Returns the Taylor terms of orders 0 to `max_order` by nested derivatives, in float64 on the host."""
+    def local(self, t: float) -> np.ndarray:
+        """Returns the terms of orders 0 to 2 in `s` at `t + s`."""
+        return self.terms(2, t)
+
+    def terms(self, max_order: int, center: float = 0.0) -> np.ndarray:
+        """Returns the Taylor terms of orders 0 to `max_order` at a point of the line, in float64 on the host."""
         any_value = next(iter(self.ends.start.values()))
         dtype = next(value.dtype for value in self.ends.move.values())
 
         def one(begin: int, part: ModuleInputs) -> list[np.ndarray]:
-            parts = _native.terms(lambda t: self.call(self.ends.at(t), begin, part), max_order, dtype, any_value.device)
+            parts = _native.terms(
+                lambda s: self.call(self.ends.at(center + s), begin, part), max_order, dtype, any_value.device
+            )
             return [part.detach().cpu().numpy() for part in parts]
 
         # Gradients stay enabled: without them, some operations (silu) take paths that have no nested derivatives.

@@ -75,7 +75,8 @@ def regime_path(module: Any, checkpoints: Any, inputs: Any, **settings: Any) -> 
         checkpoints: a folder of safetensors files (`Checkpoints`, `trainer_callback`, `lightning_callback`), or a list of
             files, state dicts or modules, in order; at least two.
         inputs: probe inputs, as in `regime`.
-        settings: keyword arguments of `regime`. With `folder`, an interrupted call resumes.
+        settings: keyword arguments of `regime`. By default, `resum` is None except from the first checkpoint to the last. With
+            `folder`, an interrupted call resumes.
 
     Returns:
         The regimes from every checkpoint to the last one and to the next one, with `verdict` and `table`.
@@ -100,13 +101,14 @@ def regime_path(module: Any, checkpoints: Any, inputs: Any, **settings: Any) -> 
 
     start = copy.deepcopy(module)
 
-    def between(first: Any, last: Any) -> Regime:
+    def between(first: Any, last: Any, **default: Any) -> Regime:
         begin, end = state_of(first, module), state_of(last, module)
         if isinstance(begin, Mapping):
             start.load_state_dict(begin, strict=False)  # the names were checked; tied weights have one
             begin = start
-        return regime(begin, end, inputs, **settings)
+        return regime(begin, end, inputs, **(default | settings))
 
-    to_end = [between(source, found[-1][1]) for _, source in found[:-1]]
-    steps = [between(a, b) for (_, a), (_, b) in itertools.pairwise(found[:-1])]
+    (_, start_at), *others, (_, last) = found
+    to_end = [between(start_at, last), *(between(source, last, resum=None) for _, source in others)]
+    steps = [between(a, b, resum=None) for (_, a), (_, b) in itertools.pairwise(found[:-1])]
     return TorchPath(names, tuple(to_end), (*steps, to_end[-1]))

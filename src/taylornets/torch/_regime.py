@@ -35,6 +35,7 @@ def regime(
     threshold: float = 0.9,
     tolerance: float = 0.1,
     task: str = "auto",
+    resum: int | None = 8,
     method: str = "auto",
     output: str | int | None = None,
     labels: Any = None,
@@ -68,6 +69,10 @@ def regime(
         threshold: as in `tn.regime`.
         tolerance: as in `tn.regime`.
         task: as in `tn.regime`.
+        resum: the highest order, 4, 6 or 8, of the resummation, as in `tn.regime`. None leaves out what describes a line that
+            no order explains: resummation, the tangent at the middle and pieces. By evaluations they need up to 110 calls of
+            the module, most of them only where no order up to `max_order` suffices; modules with kinks (ReLU) need
+            derivatives at up to 40 points of the line.
         method: "auto", "native", "jax" or "evaluations".
         output: key or index of the output to study if the module returns several; the logits by default.
         labels: class indices whose logits are studied, for large vocabularies. By default more than 2048 outputs are
@@ -104,7 +109,7 @@ def regime(
     choice("precision", precision, PRECISIONS)
     if batch_size is not None:
         integer("batch_size", batch_size, 1)
-    settings = RegimeSettings(max_order, threshold, tolerance, task)
+    settings = RegimeSettings(max_order, threshold, tolerance, task, resum=resum)
     dtype = getattr(torch, precision)
     both = ends(*comparable(module0, module1), buffers, dtype)
     given = ModuleInputs.of(inputs, dtype)
@@ -115,6 +120,7 @@ def regime(
     found = how(line)
     if groups is None:
         return found
+    how = dataclasses.replace(how, settings=dataclasses.replace(settings, resum=None))
     parts = {name: how(line.only(names)) for name, names in groups_of(both.module, both.move, groups).items()}
     return dataclasses.replace(found, by_group=parts)
 
@@ -192,7 +198,7 @@ class MethodOfLine:
         values = Values(line.at, "module0", self.folder, self.progress)
         notes = [*line.reader.notes, *_notes(line, values)]
         if not line.ends.move or not np.any(values.last - values.first):
-            return self._finished(line, values, regimes.from_values(values, self.settings.max_order), notes)
+            return self._finished(line, values, regimes.from_values(values, self.settings), notes)
         why: list[str] = []
         tried = ("native", "jax", "evaluations") if self.method == "auto" else (self.method,)
         for name in tried:
@@ -226,18 +232,25 @@ class MethodOfLine:
         known, largest = _check.compare(few, few.terms(order))
         version = library("torch").__version__
         said = [f"nested forward-mode derivatives in PyTorch {version}", _check.agreed(known, largest, order, examples)]
-        levels = regimes.coefficients(values, 1, levels=1).levels
-        return self._finished(line, values, Terms(line.terms(order), levels), [*said, *notes])
+        source = regimes.from_values(values, self.settings, line.terms(order))
+        return self._finished(line, values, source, [*said, *notes], line.local)
 
     def _evaluations(self, line: TorchLine, values: Values, notes: list[str]) -> Regime:
-        found = regimes.from_values(values, self.settings.max_order)
+        found = regimes.from_values(values, self.settings)
         return self._finished(line, values, found, [found.computed, *notes])
 
-    def _finished(self, line: TorchLine, values: Values, terms: Terms, notes: list[str]) -> Regime:
+    def _finished(
+        self,
+        line: TorchLine,
+        values: Values,
+        terms: Terms,
+        notes: list[str],
+        local: Callable[[float], np.ndarray] | None = None,
+    ) -> Regime:
         source = dataclasses.replace(
             terms, computed="; ".join(filter(None, notes)), displacement=line.ends.displacement(), fixed=line.ends.fixed
         )
-        return regimes.assembled(source, values, self.settings)
+        return regimes.assembled(source, values, self.settings, local)
 
     def _jax(self, line: TorchLine, values: Values, notes: list[str]) -> Regime:
         del values
