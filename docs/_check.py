@@ -1,4 +1,4 @@
-"""Checks the built site: links and images of its pages, no network, and every public name at most three clicks away.
+"""Checks the built site: links, images, no network, every public name at most three clicks away, and pages in a browser.
 
     python docs/_check.py docs/_build/html
 
@@ -109,11 +109,21 @@ def problems(folder: Path, names: Iterable[str] = ()) -> list[str]:
 
 def main(folder: str) -> int:
     """Prints the problems."""
-    import _reference  # noqa: PLC0415  # in the same folder; the functions above do not need the library
+    import _browser  # noqa: PLC0415  # in the same folder, as the next; the functions above need neither
+    import _reference  # noqa: PLC0415
 
     names = sorted(set(_reference.targets().values()))
     found = problems(Path(folder), names)
-    print("\n".join(found) or f"{folder}: links, images and {len(names)} public names are in order")
+    pages = [path for path in sorted(Path(folder).rglob("*.html")) if "_static" not in path.parts]
+    seen = "contrast and console"
+    try:
+        found += _browser.problems(pages)
+    except (ImportError, FileNotFoundError) as error:
+        seen = f"not opened in a browser ({error})"
+    print(
+        "\n".join(found)
+        or f"{folder}: links, images and {len(names)} public names are in order; {len(pages)} pages: {seen}"
+    )
     return 1 if found else 0
 
 

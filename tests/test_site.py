@@ -230,3 +230,31 @@ def test_a_missing_or_distant_name_is_found(check: ModuleType, tmp_path: Path):
         "taylornets.load is more than 3 clicks away",
         "taylornets.none has no entry in the reference",
     ]
+
+
+# --- the pages in a browser --------------------------------------------------------------------------------------------
+
+SEEN = {
+    "<p style='color: #999'>pale</p>": "contrast of 'pale' below AA",
+    "<p style='background: rgba(0, 0, 0, 0.6)'>black on grey</p>": "contrast of 'black on grey' below AA",
+    "<p><img src='data:,'></p>": "data:, has no words",
+    "<p style='width: 2000px'>wide</p>": "2008 px wide",
+    "<script>console.error('broken')</script>": "console: broken",
+    "<p style='color: #999; visibility: hidden'>hidden</p><p style='background: rgba(0, 0, 0, 0.1)'>black</p>": None,
+}
+
+
+@pytest.mark.parametrize("planted", SEEN)
+def test_problem_of_a_page_in_a_browser_is_found(planted: str, tmp_path: Path):
+    pytest.importorskip("playwright", reason="Playwright is not installed")
+    module = loaded("_browser")
+    if module.browser() is None:
+        pytest.skip("neither Chromium nor Chrome is installed")
+    page = tmp_path / "page.html"
+    style = (
+        "<!DOCTYPE html><html lang=en><meta name=viewport content='width=device-width'><style>img{width:1px}</style>"
+    )
+    page.write_text(f"{style}<body style='margin: 8px'><p>in order</p>{planted}</body></html>")
+    found = list(module.problems([page]))
+    expected = [f"page.html at {width} px, {scheme}: {SEEN[planted]}" for width, scheme in module.VIEWS]
+    assert found == (expected if SEEN[planted] else [])

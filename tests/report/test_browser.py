@@ -3,7 +3,7 @@
 Playwright drives the Chromium or Chrome of the machine; without either, the tests are skipped.
 """
 
-import shutil
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,37 +12,10 @@ import pytest
 from report_samples import HOSTILE
 
 playwright: Any = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+SITE = Path(__file__).parents[2] / "docs" / "_browser.py"  # the checks of the site
+SHARED = runpy.run_path(str(SITE))
+BROWSER, CONTRAST = SHARED["browser"](), SHARED["CONTRAST"]
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="neither Chromium nor Chrome is installed")
-
-# Texts whose contrast with what lies behind them is below WCAG AA (4.5; 3 for large texts).
-CONTRAST = """() => {
-  const channels = (color) => color.match(/[\\d.]+/g).map(Number);
-  const luminance = (color) => {
-    const linear = (c) => (c / 255 <= 0.04045 ? c / 3294.6 : ((c / 255 + 0.055) / 1.055) ** 2.4);
-    const [r, g, b] = channels(color).slice(0, 3).map(linear);
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const behind = (element) => {
-    for (let e = element; e; e = e.parentElement) {
-      const color = getComputedStyle(e).backgroundColor;
-      if ((channels(color)[3] ?? 1) > 0) return color;
-    }
-    return "rgb(255, 255, 255)";
-  };
-  document.querySelectorAll("details").forEach((item) => { item.open = true; });
-  const found = [];
-  for (const element of document.querySelectorAll("body *")) {
-    const words = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
-    if (!words || !element.checkVisibility() || element.closest("script, svg")) continue;
-    const style = getComputedStyle(element);
-    const [low, high] = [luminance(style.color), luminance(behind(element))].sort((a, b) => a - b);
-    const size = parseFloat(style.fontSize);
-    const large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
-    if ((high + 0.05) / (low + 0.05) < (large ? 3 : 4.5)) found.push(element.textContent.trim().slice(0, 40));
-  }
-  return found;
-}"""
 
 
 @pytest.fixture(scope="module")

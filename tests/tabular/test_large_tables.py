@@ -9,7 +9,7 @@ import pytest
 
 from taylornets.datafiles import from_frame
 from taylornets.estimators import PENALTIES
-from taylornets.tabular import _baselines, _curve, _selection
+from taylornets.tabular import _baselines, _curve, _path, _selection
 from taylornets.tabular._baselines import Family, compare, predicted
 from taylornets.tabular._budget import Plan, planned
 from taylornets.tabular._path import FitSettings, learn
@@ -158,6 +158,25 @@ def test_a_baseline_over_its_budget_is_cut_and_the_page_says_so(monkeypatch: pyt
     (words,) = cut([found])
     assert "zero (search on 500 rows, trained on 500)" in words
     assert len(found.predictions) == 3000
+
+
+@pytest.mark.parametrize("limit", [None, 60.0])
+def test_final_training_of_huge_tables_has_few_steps_and_a_certificate(
+    limit: float | None, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(_path, "_HUGE", 100)
+    monkeypatch.setattr(_path, "_HUGE_STEPS", 50)
+    x = RANDOM.normal(size=(200, 3)).astype(np.float32)
+    rows = x, x[:, 0] * x[:, 1] + 0.1 * RANDOM.normal(size=200)
+    told: list[float] = []
+    settings = FitSettings(width=16, penalty=None, time_limit=limit)
+    found = learn("regression", settings, rows, (x[:50], rows[1][:50]), lambda fraction, words: told.append(fraction))
+    assert found.model.displacement_.shape == (16, found.model.n_features_in_ + 1)  # one copy of each unit
+    assert found.model.n_iter_ <= 50
+    assert 0 <= found.model.certificate_.relative_gap <= 1
+    assert told == sorted(told)
+    usual = _path._final(settings, 100)
+    assert (usual["rank"], usual["max_iter"]) == ("auto", 1000)  # the negative control
 
 
 def test_predictions_in_blocks_are_those_of_all_rows():

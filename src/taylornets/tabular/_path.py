@@ -22,6 +22,9 @@ from taylornets.tabular._temperature import Temperature, temperature_of
 _TOL = 1e-3  # relative gap of final training
 _TOL_LARGE, _LARGE = 1e-2, 20_000  # and with more training rows than the second number
 _STEPS = 1000  # most iterations of final training
+# Beyond this many training rows, a step of the dual Newton method takes longer than all steps before. Final training then
+# stays with L-BFGS, the copies of the regularization path, and this many iterations; the certificate states the gap.
+_HUGE, _HUGE_STEPS = 250_000, 400
 _PATH_SHARE = 0.6  # of a time limit, for the regularization path
 _SELECTION = 0.8  # of the progress of training, with cross-validation
 _ROUND = 50  # iterations between two looks at the clock
@@ -128,14 +131,21 @@ def learn(
         model, path = new_model(task, settings, settings.penalty), ()
     share = _SELECTION if folds is not None else part(len(train[1])) if settings.penalty is None else 0.0
     tell(share, f"penalty {model.penalty:g}, final training{' with certificate' if settings.order < 3 else ''}")
-    start, tolerance = time.perf_counter(), _TOL_LARGE if len(train[1]) > _LARGE else _TOL
-    model.set_params(warm_start=hasattr(model, "displacement_"), rank=_rank(settings), tol=tolerance, max_iter=_STEPS)
-    with watched(_watcher(share, f"penalty {model.penalty:g}, final training", tolerance, tell)):
+    start, final = time.perf_counter(), _final(settings, len(train[1]))
+    model.set_params(warm_start=hasattr(model, "displacement_"), **final)
+    with watched(_watcher(share, f"penalty {model.penalty:g}, final training", final, tell)):
         quietly(lambda: _finish(model, train, begin + limit))
     model.set_params(warm_start=False)
     end = time.perf_counter()
     temperature = None if task == "regression" else _scaled(model, validation, cv, settings.seed)
     return Learned(model, path, end - start, end - begin, cv, temperature, ended)
+
+
+def _final(settings: FitSettings, rows: int) -> dict[str, Any]:
+    """Parameters of the estimator for final training."""
+    if rows > _HUGE:
+        return loose(settings.rank) | {"max_iter": _HUGE_STEPS}
+    return {"rank": _rank(settings), "tol": _TOL_LARGE if rows > _LARGE else _TOL, "max_iter": _STEPS}
 
 
 def _selected(
@@ -196,8 +206,9 @@ def _scaled(model: Any, validation: Any, cv: CrossValidated | None, seed: int) -
     return found
 
 
-def _watcher(share: float, words: str, tolerance: float, tell: Tell) -> Callable[[Any], None]:
-    """Follows final training: the gap falls about geometrically with the steps, from the first one to its tolerance."""
+def _watcher(share: float, words: str, final: dict[str, Any], tell: Tell) -> Callable[[Any], None]:
+    """Follows final training: the gap falls about geometrically, from the first one to its tolerance; or the steps end it."""
+    tolerance, most = final["tol"], final["max_iter"]
     done = 0.0
 
     def checked(history: Any) -> None:
@@ -205,7 +216,7 @@ def _watcher(share: float, words: str, tolerance: float, tell: Tell) -> Callable
         gaps = [gap for gap in history.relative_gap if math.isfinite(gap) and gap > 0]
         if gaps:
             whole = math.log(max(gaps[0] / tolerance, math.e))
-            done = min(max(math.log(gaps[0] / gaps[-1]) / whole, done), 1.0)
+            done = min(max(math.log(gaps[0] / gaps[-1]) / whole, history.steps[-1] / most, done), 1.0)
             tell(share + (1 - share) * done, f"{words}: step {history.steps[-1]}, gap {gaps[-1]:.2g}")
 
     return checked
@@ -216,8 +227,8 @@ def _finish(model: Any, train: tuple[Any, Any], deadline: float) -> None:
     if math.isinf(deadline):
         model.fit(*train)
         return
+    rounds = model.max_iter // _ROUND
     model.set_params(max_iter=_ROUND)
-    rounds = _STEPS // _ROUND
     for _ in range(rounds):
         model.fit(*train)
         model.set_params(warm_start=True)
