@@ -98,7 +98,7 @@ def minimize(
             diverged |= not bool(jnp.isfinite(found))
             if not diverged or found < value:
                 w, value, gradient = candidate, found, slope
-        certificate = certify_objective(risk, w) if certified else None
+        certificate = _certified(risk, w, certificate) if certified else None
         history.add(int(state.steps), value, gradient, size, certificate, time.perf_counter() - started)
         if on_check is not None:
             on_check(history)
@@ -114,6 +114,14 @@ def minimize(
                 w, float(value), certificate, status, steps, history, outcome.stationarity, risk.net, risk.model
             )
         check = max(int(state.steps) + 1, int(growth * check))
+
+
+def _certified(risk: Objective, w: Array, best: Certificate | None) -> Certificate:
+    """Returns the certificate of `w`, with the best lower bound so far: it holds for all displacements alike."""
+    found = certify_objective(risk, w)
+    if best is None or risk.model.randomization is not None or not float(found.dual) < float(best.dual):
+        return found
+    return Certificate(found.primal, best.dual, best.dual_vector)
 
 
 def _status(

@@ -14,6 +14,7 @@ from taylornets._regime._pieces import MOST as PIECES
 from taylornets._regime._values import Values
 
 DEGREES = (16, 32, 64)  # of the interpolant; the nodes of one belong to the next
+_ROUNDING = 4  # error of a value in units of its rounding: that of the model, and of t
 _SLOPES = 1e-3  # accuracy, relative to the output change, at which no further evaluations are needed
 
 
@@ -52,7 +53,7 @@ class Curve:
         nodes, to_coefficients = _unit_nodes(degree)
         values = np.stack([evaluate(float(t)) for t in nodes])
         a = np.tensordot(to_coefficients, values, 1)
-        floor = max(2 * unit * max(float(np.linalg.norm(value)) for value in values), noise)
+        floor = max(_ROUNDING * unit * max(float(np.linalg.norm(value)) for value in values), noise)
         return cls(a, Tail.of([float(np.linalg.norm(part)) for part in a], floor))
 
     def local(self, t: float) -> np.ndarray:
@@ -62,8 +63,8 @@ class Curve:
     def error(self, t: float) -> tuple[float, float, float]:
         """Estimated norms of the errors of `local(t)`."""
         degree, square = len(self.coefficients) - 1, 1 - (2 * t - 1) ** 2
-        to_coefficients = _unit_nodes(degree)[1]
-        noise = self.tail.noise * np.linalg.norm(self._rows(t) @ to_coefficients, axis=1)
+        # The norm of the map from values to coefficients is below 1.
+        noise = self.tail.noise * np.linalg.norm(self._rows(t), axis=1)
 
         def slope(j: int) -> float:  # bounds of T_j' at the ends and within
             return 2 * min(j**2, j / math.sqrt(square) if square else math.inf)
@@ -89,7 +90,10 @@ class Curve:
 
 @cache
 def _unit_nodes(degree: int) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes on `[0, 1]` and the map from values to Chebyshev coefficients."""
-    nodes = np.cos(np.pi * np.arange(degree + 1) / degree)
+    """Nodes on `[0, 1]` and the map from values to Chebyshev coefficients, a discrete cosine transform."""
+    i = np.arange(degree + 1)
+    ends = np.where((i == 0) | (i == degree), 0.5, 1.0)
+    transform = 2 / degree * np.cos(np.pi * np.outer(i, i) / degree) * ends * ends[:, None]
+    nodes = np.cos(np.pi * i / degree)
     nodes[degree // 2] = 0.0
-    return (nodes + 1) / 2, np.linalg.inv(chebyshev.chebvander(nodes, degree))
+    return (nodes + 1) / 2, transform
