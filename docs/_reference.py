@@ -24,7 +24,7 @@ EXIT_CODES = {
     _root.DONE: "Success; in `reproduce`, every claim held.",
     _root.BROKEN: "The run finished, but a claim did not hold.",
     _root.WRONG_REQUEST: "Invalid request; standard error has one line that names the option.",
-    _root.NOT_WRITTEN: "The results are whole, but could not be written, for example because the disk is full.",
+    _root.NOT_WRITTEN: "The results are complete, but could not be written, for example because the disk is full.",
     _root.INTERRUPTED: "Interrupted by Ctrl-C or SIGTERM; finished parts are kept, and `--resume` continues.",
     _root.BROKEN_PIPE: "The reader of the output, such as `head`, closed it.",
 }

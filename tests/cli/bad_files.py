@@ -150,7 +150,7 @@ VALUES: dict[str, Case] = {
     "hexadecimal": (csv(good(a=mixed(A, 3, "0xZZ"))), T, r"'0xZZ' in row 4"),
     "unknown decimal sign": (csv(good()), (*T, "--decimal", ";"), r"--decimal: expected one of"),
     "names of persons alone": (
-        csv({"a": [f"person {i}" for i in range(ROWS)], "y": A}), T, r"left out are 'a'.*--categorical 'a'",
+        csv({"a": [f"person {i}" for i in range(ROWS)], "y": A}), T, r"columns left out: 'a'.*--categorical 'a'",
     ),
     "no column beside the target": (text(lines("y", *map(str, A))), T, r"columns other than the target"),
     "all dropped but the target": (csv(good()), (*T, "--drop", "a", "--drop", "b"), r"columns other than the target"),
@@ -181,8 +181,8 @@ TARGETS: dict[str, Case] = {
     "more classes than rows can show": (
         csv({"a": np.tile(A, 13), "y": [f"k{i % 104}" for i in range(312)]}), T, r"at most 100 classes for 312 rows, got 104",
     ),
-    "class of one row": (csv(good(y=mixed(KIND, 3, "w"))), T, r"at least 3 rows of every class, got 1 of 'w'"),
-    "class of two rows": (csv(good(y=mixed(mixed(KIND, 3, "w"), 4, "w"))), T, r"got 2 of 'w'"),
+    "class of one row": (csv(good(y=mixed(KIND, 3, "w"))), T, r"at least 3 rows of every class, got 1 row of 'w'"),
+    "class of two rows": (csv(good(y=mixed(mixed(KIND, 3, "w"), 4, "w"))), T, r"got 2 rows of 'w'"),
     "fractions as classes": (csv(good()), (*T, "--task", "classification"), r"--task: expected 'regression'"),
     "texts as numbers": (csv(good(y=KIND)), (*T, "--task", "regression"), r"--task: expected 'classification'"),
     "unknown task": (csv(good()), (*T, "--task", "regresion"), r"--task: expected one of .*Did you mean 'regression'"),
@@ -262,7 +262,11 @@ FILES: dict[str, Case] = {
     "unknown set": (named("sklearn:irises"), (), r"DATA: expected one of .*Did you mean 'iris'"),
     "set without name": (named("sklearn:"), (), r"DATA: expected one of 'breast_cancer'"),
     "set that would be downloaded": (named("sklearn:california_housing"), (), r"DATA: expected one of"),
-    "set with several outcomes": (named("sklearn:linnerud"), (), r"For example: 'Weight', 'Waist', 'Pulse'"),
+    "set with several outcomes": (
+        named("sklearn:linnerud"),
+        (),
+        r"For example, use --target 'Weight' or --target 'Waist' or --target 'Pulse'\.",
+    ),
 }
 
 

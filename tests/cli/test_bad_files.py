@@ -103,7 +103,7 @@ def test_column_that_is_empty_where_it_counts(tmp_path: Path):
     name = bad_files.csv(good(a=[3.5 if i == test else "" for i in range(bad_files.ROWS)]))(tmp_path)
     found = pose(read(str(tmp_path / name)), "y", "auto", 0)
     assert [*found.inputs.columns] == ["b"]
-    assert "Features left out: 'a', without values in the training rows." in found.notes
+    assert "Features left out because they have no values in the training rows: 'a'." in found.notes
 
 
 @pytest.fixture(scope="module")

@@ -92,7 +92,9 @@ def test_a_target_of_dates_has_a_way_out_with_two_columns(tmp_path: Path):
     days = pd.date_range("2020-01-01", periods=60).strftime("%Y-%m-%d")
     pd.DataFrame({"temperature": np.sin(PLACES), "date": days}).to_csv(tmp_path / "t.csv", index=False)
     table = read(str(tmp_path / "t.csv"))
-    with pytest.raises(ArgumentError, match=r"a column of dates\..* For example `target='temperature'`") as refused:
+    with pytest.raises(
+        ArgumentError, match=r"a column of dates\..* For example, use `target='temperature'`"
+    ) as refused:
         pose(table, "date", "auto", 0)
     assert refused.value.mends == (("target", "temperature"),)
     assert pose(table, "temperature", "auto", 0).task == "regression"

@@ -73,7 +73,7 @@ def test_all_claims_hold(run: Run, registry: Callable[..., None], tmp_path: Path
     assert f"Report: {folder / 'report.html'}" in out
     assert "slope −0.25 [−0.3, −0.2]" in out
     # Not a terminal: plain lines.
-    assert err.splitlines()[0] == "coupling: begins"
+    assert err.splitlines()[0] == "coupling: started"
     assert err.splitlines()[1].startswith("coupling: ✓ holds (")
     assert json.loads((folder / "run.json").read_text())["x64"] is True
 

@@ -49,7 +49,13 @@ def test_dry_run_shows_the_table_and_writes_nothing(run: Run, tmp_path: Path):
     save(tmp_path, price=[f"{i},50 €" for i in PLACES], one=1, kind=["None", "[red]u[/red]"] * 20)
     code, out, err = run("fit", "t.csv", "--target", "y", "--dry-run")
     assert (code, err) == (0, "")
-    for words in ("whole number|number", "decimal comma", "left out: always 1", "--missing 'None'", r"\[red\]u"):
+    for words in (
+        "whole number|number",
+        "decimal comma",
+        "left out: constant value 1",
+        "--missing 'None'",
+        r"\[red\]u",
+    ):
         assert re.search(words, " ".join(out.split())) or words == r"\[red\]u"
     assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
 
@@ -86,7 +92,7 @@ def test_an_option_that_caused_the_problem_is_removed():
 
 
 def test_an_option_that_takes_one_value_is_replaced():
-    error = ArgumentError("target", "this", "that", "For example `target='b'`.", (("target", "b"), ("drop", "c")))
+    error = ArgumentError("target", "this", "that", "For example, use `target='b'`.", (("target", "b"), ("drop", "c")))
     line = ["fit", "t.csv", "--target", "a", "--drop", "d"]
     again = "To continue: taylornets fit t.csv --drop d --target b --drop c"
     assert _wording.translated(error, line, COMMANDS).endswith(again)
@@ -109,7 +115,7 @@ def test_a_full_disk_is_exit_code_3_and_says_what_is_whole(tmp_path: Path):
     full = _files.WriteError(28, "No space left on device", str(tmp_path / "report.html"))
     said = _fit._unwritten(tmp_path, [], full)
     assert said.startswith(f"{tmp_path}/report.html: No space left on device. The model could not be saved")
-    assert "is whole and can be used" in _fit._unwritten(tmp_path, [tmp_path / "model.safetensors"], full)
+    assert "is complete and can be used" in _fit._unwritten(tmp_path, [tmp_path / "model.safetensors"], full)
 
 
 GAPS = [0.0, 1e-300, 1e-7, 1e-5, 9.99e-6, 0.001, 0.01, 0.0999, 0.1, 0.5, 1.0, 7.0, 1e9, math.inf, math.nan]

@@ -141,7 +141,7 @@ def test_predict_without_the_target(folder: Path, run: Run, tmp_path: Path):
     found = pd.read_csv(io.StringIO(out))
     assert [*found.columns] == ["prediction", "probability of cheap", "probability of dear"]
     np.testing.assert_allclose(found.iloc[:, 1:].sum(axis=1), 1)
-    assert err == "Ignored columns, which the model does not use: extra.\n"
+    assert err == "Ignored columns not used by the model: extra.\n"
     model = tn.load(folder / "dear" / "model.safetensors")
     frame = new[["size", "age", "place", "code"]].astype({"code": str}).replace({"place": {"": np.nan}})
     frame["place"] = frame["place"].astype(object)
@@ -174,7 +174,7 @@ def test_certify_on_other_rows_says_so(folder: Path, run: Run, tmp_path: Path):
     table(30).to_csv(tmp_path / "other.csv", index=False)
     code, out, _ = run("certify", folder / "rent", tmp_path / "other.csv")
     assert code == 0
-    assert "not the table that the model was fitted on; the certificate covers all its 30 rows" in out
+    assert "not the table that the model was fitted on; the certificate covers all of its 30 rows" in out
 
 
 def test_classes_written_as_numbers(run: Run, tmp_path: Path):
@@ -193,7 +193,8 @@ def test_classes_written_as_numbers(run: Run, tmp_path: Path):
     code, _, err = run("certify", tmp_path / "run", tmp_path / "other.csv")
     assert (code, err) == (
         2,
-        "DATA: expected class labels of the model in column 'dear', got '0.5'. Remove such rows from the file.\n",
+        "DATA: expected class labels of the model in column 'dear', got '0.5'. "
+        "Remove rows with other labels from the file.\n",
     )
 
 

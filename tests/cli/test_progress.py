@@ -64,13 +64,13 @@ def test_lines_come_every_few_seconds(monkeypatch: pytest.MonkeyPatch):
         lines.started("training")
         lines.finished("training", "")
     assert file.getvalue().splitlines() == [
-        "coupling: begins",
+        "coupling: started",
         "coupling: 10 % after 6.0 s, about 54 s left: width 8",
         "coupling: 30 % after 12 s, about 28 s left: width 8",
         "coupling: 50 % after 18 s, about 18 s left: width 8",
         "coupling: ✓ holds (18 s)",
         "escape: ✓ holds (kept from an earlier run)",
-        "training: begins",
+        "training: started",
     ]
 
 

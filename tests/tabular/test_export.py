@@ -129,9 +129,12 @@ def test_what_cannot_be_exported_is_one_sentence(tmp_path: Path):
     x = np.random.default_rng(0).normal(size=(40, 3))
     model: Any = tn.TaylorRegressor(order=1, width=6, rank=1, max_iter=5, tol=1e-1, scaling="ball").fit(x, x[:, 0])
     for change, message in (
-        (None, r"model: expected a TaylorRegressor or TaylorClassifier of single orders, got NTKRegressor"),
+        (
+            None,
+            r"model: expected a TaylorRegressor or TaylorClassifier whose model has a single order ≥ 1, .* got NTK",
+        ),
         (("activation_", "silu"), r"expected a model whose activation is a ReLU power, got 'silu'"),
-        (("model_", "full"), r"of single orders, got the model 'full'"),
+        (("model_", "full"), r"or is the sum of orders 1 and 2, got the model 'full'"),
     ):
         other = tn.NTKRegressor().fit(x, x[:, 0]) if change is None else copy.copy(model)
         if change is not None:
@@ -139,6 +142,6 @@ def test_what_cannot_be_exported_is_one_sentence(tmp_path: Path):
         save(other, tmp_path / "m.safetensors")
         with pytest.raises(ArgumentError, match=message):
             export(str(tmp_path / "m.safetensors"), tmp_path / "p.py")
-    with pytest.raises(ArgumentError, match=r"out: expected a file with the ending .py, got 'p.txt'"):
+    with pytest.raises(ArgumentError, match=r"out: expected a file with the extension .py, got 'p.txt'"):
         export("m", Path("p.txt"))
     assert not (tmp_path / "p.py").exists()

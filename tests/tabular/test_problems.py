@@ -35,7 +35,13 @@ def test_columns_without_information_are_left_out_with_a_note():
     assert [*found.inputs.columns] == ["a"]
     assert found.dropped == ["one", "none"]
     note = next(note for note in found.notes if note.startswith("Columns left out"))
-    for words in ("'one' (always 1)", "'none' (empty)", "'name' (text", "'key' (different", "'user_id' (different"):
+    for words in (
+        "'one' (constant value 1)",
+        "'none' (empty)",
+        "'name' (text",
+        "'key' (distinct",
+        "'user_id' (distinct",
+    ):
         assert words in note
     kept = pose(table(key=[f"k{i}" for i in PLACES]), "y", "auto", 0, kept=("key",))
     assert [*kept.inputs.columns] == ["a", "key"]
@@ -49,14 +55,14 @@ def test_counts_with_a_rare_value_are_a_regression():
         "the column contains 4 distinct integers, one of them in 1 row only",
     )
     assert pose(table(y=counts % 3), "y", "auto", 0).task == "classification"
-    with pytest.raises(ArgumentError, match=r"at least 3 rows of every class, got 1 of '7'.*`task='regression'`"):
+    with pytest.raises(ArgumentError, match=r"at least 3 rows of every class, got 1 row of '7'.*`task='regression'`"):
         pose(table(y=counts), "y", "classification", 0)
 
 
 def test_rare_classes():
     kinds = np.array(["u", "v"] * 28 + ["w", "x", "x", "u"])
     with pytest.raises(
-        ArgumentError, match=r"got 1 of 'w' and 1 more rare classes.*`rare='drop'`.*`rare='merge'`"
+        ArgumentError, match=r"got 1 row of 'w', and 1 more rare class\..*`rare='drop'`.*`rare='merge'`"
     ) as found:
         pose(table(y=kinds), "y", "auto", 0)
     assert found.value.mends == (("rare", "drop"),)
@@ -75,7 +81,7 @@ def test_rows_without_a_target_are_counted_with_their_words():
     assert len(pose(table(y=levels), "y", "auto", 0).y) == ROWS
     found = pose(from_frame(pd.DataFrame({"a": PLACES * 0.5, "y": levels}), Reading(missing=("None",))), "y", "auto", 0)
     assert found.left_out == 20
-    assert "20 rows without a target were excluded (words taken for missing: 'None' (20))." in found.notes
+    assert "20 rows without a target were excluded (strings treated as missing values: 'None' (20))." in found.notes
 
 
 def test_dates_are_features():
@@ -153,7 +159,7 @@ def test_two_fits_are_compared(tmp_path: Path):
     found = compare_runs(tmp_path / "a", tmp_path / "b")
     assert ("order", "2", "1") in found.rows
     assert ("R², test rows", "−0.25", "−0.25") in found.rows
-    assert found.notes == ("Both were fitted and scored on the same rows.",)
+    assert found.notes == ("Both models were fitted and scored on the same rows.",)
     for name, words in (("c", "rows differ"), ("d", "splits differ"), ("e", "cannot be compared")):
         assert words in compare_runs(tmp_path / "a", tmp_path / name).notes[0]
     with pytest.raises(ArgumentError, match=r"second: expected an output folder of a finished fit, got .*not a folder"):

@@ -183,11 +183,11 @@ def test_metrics_of_numbers_are_those_of_scikit_learn(name: str):
 
 def test_a_metric_that_does_not_fit_is_one_sentence():
     with pytest.raises(
-        ArgumentError, match=r"metric: expected a metric of regression, got 'accuracy'. Choose one of r2, "
+        ArgumentError, match=r"metric: expected a metric for regression, got 'accuracy'. Choose one of r2, "
     ):
         check_metric("accuracy", "regression")
     with pytest.raises(
-        ArgumentError, match=r"metric: expected a metric of 3 classes, got 'roc_auc'. Choose one of .*roc_auc_ovr"
+        ArgumentError, match=r"metric: expected a metric for 3 classes, got 'roc_auc'. Choose one of .*roc_auc_ovr"
     ):
         check_metric("roc_auc", "classification", 3)
     with pytest.raises(ArgumentError, match=r"metric: expected .*got 'R2'"):
@@ -300,7 +300,7 @@ def test_cv_and_metric_on_the_command_line(folder: Path):
     assert "76 training rows" in out
     code, _, err = run("predict", "o", "t.csv")
     assert re.search(r"F1 0\.\d{4} on the same rows", err)
-    for metric, message in (("r2", "expected a metric of classification, got 'r2'"), ("nonsense", "got 'nonsense'")):
+    for metric, message in (("r2", "expected a metric for classification, got 'r2'"), ("nonsense", "got 'nonsense'")):
         code, _, err = run(*words, "--metric", metric, "--dry-run")
         assert code == 2
         assert err.startswith("--metric: expected")

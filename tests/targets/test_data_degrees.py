@@ -21,7 +21,7 @@ def x() -> np.ndarray:
     ("function", "said"),
     [
         (lambda g: g[:, 0], "Only degree 1 is significant"),
-        (lambda g: g[:, 0] * g[:, 1], r"largest significant degree is 2. Order 1 .* d\^2, and order 2 about d\^1"),
+        (lambda g: g[:, 0] * g[:, 1], r"largest significant degree is 2. Order 1 .* d\^2 rows, and order 2 about d\^1"),
         (lambda g: np.random.default_rng(1).normal(size=len(g)), "No degree up to 3 is significant"),
     ],
 )

@@ -1,7 +1,7 @@
 """The command `taylornets`: parses arguments, dispatches, prints results, and maps the outcome to an exit code.
 
 Exit codes: 0 success, and every claim held; 1 the run finished, but a claim did not hold; 2 invalid request (one line on
-standard error); 3 the results are whole but could not be written; 130 interrupted.
+standard error); 3 the results are complete but could not be written; 130 interrupted.
 
 The libraries of the command line are optional extras, and JAX and those of the report are slow to import: `--help` needs
 neither. This module therefore imports none of them: `load` is the only place where the command line imports a module lazily.

@@ -85,7 +85,9 @@ def diagnose(
     init: Annotated[bool, typer.Option("--init", help="Write a starter FILE.py that runs as is.")] = False,
     data: Annotated[
         str | None,
-        typer.Option("--data", metavar="DATA", help="Replaces the data of the factory: NPZ with x and y, or a table."),
+        typer.Option(
+            "--data", metavar="DATA", help="Data to use instead of the factory's: NPZ with x and y, or a table."
+        ),
     ] = None,
     before: Before = None,
     after: After = None,
@@ -97,7 +99,8 @@ def diagnose(
     ] = None,
     task: Task = "auto",
     loss: Annotated[
-        str | None, typer.Option("--loss", metavar="NAME", help="Replaces the loss of the factory: softmax, squared, …")
+        str | None,
+        typer.Option("--loss", metavar="NAME", help="Loss to use instead of the factory's: softmax, squared, …"),
     ] = None,
     checkpoints: Annotated[
         list[Path] | None,
@@ -123,9 +126,11 @@ def diagnose(
         float, number("--learning-rate", "RATE", "For a model without an optimizer (SGD, momentum 0.9).")
     ] = 0.05,
     threshold: Annotated[
-        float, number("--threshold", "FRACTION", "Part of the output change that an order must explain.")
+        float, number("--threshold", "FRACTION", "Fraction of the output change that an order must explain.")
     ] = 0.9,
-    tolerance: Annotated[float, number("--tolerance", "FRACTION", "Relative error that counts as close.")] = 0.1,
+    tolerance: Annotated[
+        float, number("--tolerance", "FRACTION", "Largest relative error that counts as close.")
+    ] = 0.1,
     images: Annotated[
         str | None,
         typer.Option("--images", metavar="HxW|no", help="Shape of an input image, or no; inferred by default."),

@@ -105,7 +105,7 @@ def run() -> int:
 
     needed = requirements()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("library", "required", "installed", "for"):
+    for name in ("library", "required", "installed", "required by"):
         table.add_column(name)
     for key in dict.fromkeys((item.name, item.minimum) for item in needed):
         same = [item for item in needed if (item.name, item.minimum) == key]

@@ -81,16 +81,15 @@ def _unwritten(out: Path, saved: list[Path], error: OSError) -> str:
     """Says which file could not be written, which results are whole, and how to go on."""
     cause = f"{error.filename or out}: {error.strerror or type(error).__name__}."
     if not saved:
-        return f"{cause} The model could not be saved; run the command again with room in another folder."
+        advice = "run the command again with `--out` in a writable folder with free space."
+        return f"{cause} The model could not be saved; {advice}"
     run = records.load_page_run(out, ("fit",)) or {}
     if run.get("status") in ("computed", "finished") and records.load_page(out) is not None:
         again = shlex.join(["taylornets", "report", str(out)])
-        return (
-            f"{cause} The model {saved[0]} and the records are whole; the report is not. Write it again with: {again}"
-        )
-    return (
-        f"{cause} The model {saved[0]} is whole and can be used; the comparison and the report are not. Run this again."
-    )
+        state = "and the records are complete; the report is not. Write it again with:"
+        return f"{cause} The model {saved[0]} {state} {again}"
+    state = "is complete and can be used; the comparison and the report are not. Run this again."
+    return f"{cause} The model {saved[0]} {state}"
 
 
 def _written(frame: pd.DataFrame, out: Path) -> bytes:
@@ -119,16 +118,14 @@ def run_predict(model: str, data: str, out: Path | None, reading: Reading, inter
     if found.ignored:
         more = f" and {len(found.ignored) - 3} more" if len(found.ignored) > 3 else ""
         screen.print(
-            Text(f"Ignored columns, which the model does not use: {', '.join(map(visible, found.ignored[:3]))}{more}."),
+            Text(f"Ignored columns not used by the model: {', '.join(map(visible, found.ignored[:3]))}{more}."),
             soft_wrap=True,
         )
     for note in found.notes:
         screen.print(Text(note), soft_wrap=True)
     if found.unknown:
         more = f" and {len(found.unknown) - 1} more" if found.unknown[1:] else ""
-        screen.print(
-            Text(f"Rows with the class {found.unknown[0]!r}{more}, which the model does not have, are not scored.")
-        )
+        screen.print(Text(f"Rows with class {found.unknown[0]!r}{more}, unknown to the model, are not scored."))
     if found.score is not None:
         name = "accuracy" if any(str(name).startswith("probability of ") for name in found.frame.columns) else "R²"
         seen = (
@@ -152,7 +149,7 @@ def _number(value: float, digits: str = ".4f") -> str:
 def _check_out(out: Path) -> None:
     """Rejects an output path that is neither new nor a regular file, before anything is computed."""
     if out.suffix.lower() not in (".csv", ".parquet"):
-        raise _checks.ArgumentError("--out", "a file with the ending .csv or .parquet", repr(str(out)))
+        raise _checks.ArgumentError("--out", "a file with the extension .csv or .parquet", repr(str(out)))
     if out.exists() and not out.is_file():
         raise _checks.ArgumentError("--out", "a file", f"{out}, which is a folder, a device or a pipe")
     try:
@@ -175,7 +172,7 @@ def run_certify(model: str, data: str, reading: Reading) -> int:
         "This is the table that the model was fitted on; the certificate covers its "
         f"{_checks.counted(proof.rows, 'training row')}."
         if proof.same
-        else "This is not the table that the model was fitted on; the certificate covers all its "
+        else "This is not the table that the model was fitted on; the certificate covers all of its "
         f"{_checks.counted(proof.rows, 'row')} with a target, which were not used for fitting. A large gap "
         "means that other weights may fit these rows better."
     )
@@ -196,7 +193,7 @@ def run_certify(model: str, data: str, reading: Reading) -> int:
 
 def _bounds(found: Any) -> dict[str, str]:
     """The numbers of a certificate by name."""
-    part = "unknown part" if not math.isfinite(found.relative_gap) else _number(float(found.relative_gap), ".2g")
+    part = "unknown fraction" if not math.isfinite(found.relative_gap) else _number(float(found.relative_gap), ".2g")
     return {
         "objective of the saved weights": _number(float(found.primal), ".9g"),
         "lower bound over all weights": _number(float(found.dual), ".9g"),

@@ -12,13 +12,13 @@ Task = Annotated[
 ]
 Before = Annotated[
     Path | None,
-    typer.Option("--before", metavar="DIR", help="Model of Hugging Face before fine-tuning, a local folder."),
+    typer.Option("--before", metavar="DIR", help="Local folder of a Hugging Face model before fine-tuning."),
 ]
 After = Annotated[
     Path | None,
-    typer.Option("--after", metavar="DIR", help="The same model after fine-tuning, or a PEFT adapter over it."),
+    typer.Option("--after", metavar="DIR", help="The same model after fine-tuning, or a PEFT adapter for it."),
 ]
-Text = Annotated[str | None, typer.Option("--text", metavar="COLUMN", help="Column of --data with texts to tokenize.")]
+Text = Annotated[str | None, typer.Option("--text", metavar="COLUMN", help="Text column of --data to tokenize.")]
 Groups = Annotated[
     str | None, typer.Option("--groups", metavar="kind|block", help="PyTorch: also move one group of layers at a time.")
 ]

@@ -39,7 +39,7 @@ def show(console: Console, problem: TableProblem) -> None:
     if len(problem.plan) > _MOST:
         console.print(Text(f"and {counted(len(problem.plan) - _MOST, 'more column')}"), style="dim")
     how = "by time" if problem.division == "time" else "at random"
-    how += "" if problem.group is None else f" in whole groups of {problem.group!r}"
+    how += "" if problem.group is None else f", with rows of equal {problem.group!r} kept together"
     console.print()
     console.print(
         Text(

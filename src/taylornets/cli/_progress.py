@@ -92,7 +92,7 @@ class Lines:
     def started(self, name: str) -> None:
         """Prints the name of a part that begins."""
         self._begin[name] = self._last[name] = time.monotonic()
-        self._say(name, "begins")
+        self._say(name, "started")
 
     def progressed(self, name: str, fraction: float, message: str) -> None:
         """Prints the progress of a part, at most once every few seconds."""

@@ -12,8 +12,8 @@ DONE, BROKEN, WRONG_REQUEST, NOT_WRITTEN, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3,
 app = typer.Typer(
     name="taylornets",
     help="Taylor models of wide neural networks: fit, certify, diagnose, and test the claims of the theory numerically.",
-    epilog="Exit codes: 0 success, and every claim held; 1 a claim did not hold; 2 invalid request; 3 the results are whole "
-    "but could not be written; 130 interrupted.",
+    epilog="Exit codes: 0 success, and every claim held; 1 a claim did not hold; 2 invalid request; 3 the results are "
+    "complete but could not be written; 130 interrupted.",
     add_completion=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

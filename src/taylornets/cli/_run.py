@@ -90,7 +90,7 @@ def run(arguments: Sequence[str] | None = None) -> int:  # noqa: PLR0911  # one 
         return reject(translated(error, words, commands))
     except _files.WriteError as error:
         return reject(
-            f"{error.filename}: {error.strerror}. It could not be written; all other files are whole.", NOT_WRITTEN
+            f"{error.filename}: {error.strerror}. It could not be written; all other files are complete.", NOT_WRITTEN
         )
     except OSError as error:
         code = NOT_WRITTEN if error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT) else WRONG_REQUEST

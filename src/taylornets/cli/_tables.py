@@ -25,12 +25,12 @@ def _row(option: str, metavar: str, text: str) -> typer.models.OptionInfo:
     return typer.Option(option, metavar=metavar, help=text, rich_help_panel=_ROWS)
 
 
-Encoding = Annotated[str | None, _file("--encoding", "NAME", "Encoding; mixed: UTF-8 and Windows-1252.")]
-Separator = Annotated[str | None, _file("--separator", "CHARACTER", "Separator of the columns.")]
+Encoding = Annotated[str | None, _file("--encoding", "NAME", "Encoding, or mixed for UTF-8 and Windows-1252 together.")]
+Separator = Annotated[str | None, _file("--separator", "CHARACTER", "Column separator.")]
 Decimal = Annotated[str | None, _file("--decimal", ".|,", "Decimal separator; detected for each column.")]
-Missing = Annotated[list[str] | None, _file("--missing", "WORD", "A word for missing values; may be repeated.")]
+Missing = Annotated[list[str] | None, _file("--missing", "WORD", "String that marks a missing value; may be repeated.")]
 Dates = Annotated[str | None, _file("--dates", "dmy|mdy", "Order of day and month in dates.")]
-SkipLines = Annotated[int, whole("--skip-lines", "N", "Lines before the column names.", _READ)]
+SkipLines = Annotated[int, whole("--skip-lines", "N", "Number of lines before the column names.", _READ)]
 NoHeader = Annotated[
     bool, typer.Option("--no-header", help="The first line has no column names.", rich_help_panel=_READ)
 ]
@@ -51,9 +51,11 @@ def fit(
         bool,
         typer.Option("--drop-constant", help="Has no effect: empty and constant columns are left out.", hidden=True),
     ] = False,
-    task: Annotated[str, _row("--task", "auto|classification|regression", "Inferred from the target.")] = "auto",
+    task: Annotated[
+        str, _row("--task", "auto|classification|regression", "Inferred from the target by default.")
+    ] = "auto",
     rare: Annotated[str | None, _row("--rare", "drop|merge", "Classes of fewer than 3 rows.")] = None,
-    split: Annotated[str, _row("--split", "random|time", "With time, the last rows are the test.")] = "random",
+    split: Annotated[str, _row("--split", "random|time", "With time, the last rows are the test rows.")] = "random",
     group: Annotated[
         list[str] | None, _row("--group", "COLUMN", "Keep rows with equal values in one part of the split.")
     ] = None,
@@ -67,14 +69,15 @@ def fit(
     order: Annotated[int, whole("--order", "K", "Order of the Taylor model; 1 is the NTK model.", _MODEL)] = 2,
     width: Annotated[int, whole("--width", "M", "Number of hidden units (even).", _MODEL)] = 256,
     penalty: Annotated[
-        float | None, number("--penalty", "NUMBER", "Penalty λ; selected on validation rows.", _MODEL)
+        float | None, number("--penalty", "NUMBER", "Penalty λ; selected on the validation rows by default.", _MODEL)
     ] = None,
     rank: Annotated[
         int | None,
         whole("--rank", "R", "Copies of each hidden unit; by default as many as needed.", _MODEL),
     ] = None,
     time_limit: Annotated[
-        float | None, number("--time-limit", "SECONDS", "Best certified model within this training time.", _MODEL)
+        float | None,
+        number("--time-limit", "SECONDS", "Limit on the training time; returns the best model so far.", _MODEL),
     ] = None,
     no_compare: Annotated[
         bool,

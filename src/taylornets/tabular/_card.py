@@ -43,7 +43,7 @@ def card(problem: TableProblem, record: PageRecord, facts: dict[str, Any]) -> st
     headline = [f"- {name}: {code(value)}" for name, value in record.headline.items()]
     notes = [f"- {code(note)}" for note in problem.notes]
     how = "by time" if problem.division == "time" else f"at random, seed {facts['seed']}"
-    how = f"{how}, in whole groups of {code(problem.group)}" if problem.group is not None else how
+    how = f"{how}, with rows of equal {code(problem.group)} kept together" if problem.group is not None else how
     lead = SEGMENTS.sub(lambda match: code(match[1]), record.lead)
     selecting = f"in {problem.cv} folds" if problem.cv else f"{len(split.validation):,}"
     temperature = facts.get("temperature")
@@ -61,7 +61,7 @@ def card(problem: TableProblem, record: PageRecord, facts: dict[str, Any]) -> st
         *(["## Notes", "", *notes, ""] if notes else []),
         "## Use", "", f"    {record.command}", "    taylornets predict DIR FILE", "",
         "## Limits", "",
-        "The scores hold for rows like the test rows. The certificate concerns the fit to the training rows, and neither new "
-        "rows nor causes. Unknown categories are treated as rare.", "",
+        "The scores hold for rows like the test rows. The certificate covers only the fit to the training rows, not "
+        "predictions on new rows or causal effects. Unknown categories are treated as rare.", "",
     ]  # fmt: skip
     return "\n".join(lines)

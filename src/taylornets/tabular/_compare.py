@@ -62,14 +62,14 @@ def _notes(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
     if not same:
         return ["The inputs or the rows differ: compare the scores only if the test rows are alike."]
     if not split:
-        return ["The splits differ, so that the models were scored on different rows of the same table."]
-    return ["Both were fitted and scored on the same rows."]
+        return ["The splits differ, so the models were scored on different rows of the same table."]
+    return ["Both models were fitted and scored on the same rows."]
 
 
 def _run(folder: Path, argument: str) -> dict[str, Any]:
     found = records.load_page_run(folder, ("fit",)) if folder.is_dir() else None
     if found is None or "scores" not in found:
-        got = f"{folder}, which has none" if folder.is_dir() else f"{folder}, which is not a folder"
+        got = f"{folder}, which contains no finished fit" if folder.is_dir() else f"{folder}, which is not a folder"
         raise _checks.ArgumentError(argument, "an output folder of a finished fit", got, "Fit a model first.")
     return found
 

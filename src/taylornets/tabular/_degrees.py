@@ -42,7 +42,7 @@ def degrees(x: np.ndarray, y: np.ndarray, task: str, seed: int) -> Section:
     if not 1 / _UNIFORM < uniform < _UNIFORM:
         reason = (
             "The degree spectrum is not estimated: after whitening, the directions of the inputs are not close enough to "
-            f"uniform (a second moment that should be 1 is {uniform:.2g}), so that degrees would mix."
+            f"uniform (a second moment that should be 1 is {uniform:.2g}), so degrees would mix."
         )
         return Section("degrees", title, (reason,), {})
     found = degree_spectrum(points, values, degrees=_DEGREES, key=jax.random.key(seed))
@@ -87,22 +87,22 @@ def uniformity(points: np.ndarray) -> float:
 def _advice(degree: int | None, d: int) -> str:
     if degree is None:
         return (
-            "No degree up to 3 is significant: the target is mostly noise, or of higher degree, or these are too few rows. "
-            "The spectrum gives no advice on the order."
+            "No degree up to 3 is significant: the target is mostly noise, or of higher degree, or there are too few "
+            "rows. The spectrum gives no advice on the order."
         )
     if degree == 1:
         return "Only degree 1 is significant, the linear part: order 1 is enough to learn it."
     return (
-        f"The largest significant degree is {degree}. Order 1 (the NTK) needs a number of rows of about "
-        f"d^{degree}, and order 2 about d^{degree - 1}, with d = {d} independent features, provided that the part of degree "
-        f"{degree} depends on few directions. Order 2 is therefore worth trying."
+        f"The largest significant degree is {degree}. Order 1 (the NTK) needs about d^{degree} rows, and order 2 about "
+        f"d^{degree - 1}, with d = {d} independent features, provided that the part of degree {degree} "
+        "depends on few directions. Order 2 is therefore worth trying."
     )
 
 
 def _limits(unresolved: tuple[int, ...]) -> str:
     few = ""
     if unresolved:
-        few = f" With these rows, degree {unresolved[0]} and higher ones cannot be seen (fewer rows than √N_k)."
+        few = f" With these rows, degree {unresolved[0]} and higher ones cannot be detected (fewer rows than √N_k)."
     return (
         "This is advice, not a prediction. The estimate is exact for uniform directions; here features are whitened and rows "
         "normalized, which mixes degrees when the inputs are not uniform. The number of rows that a model needs also "

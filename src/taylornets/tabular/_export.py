@@ -18,7 +18,7 @@ from taylornets.objectives import is_sum
 from taylornets.tabular._model_table import MODEL, Columns, open_model
 from taylornets.tabular._prepare import MISSING
 
-_NEEDED = "a TaylorRegressor or TaylorClassifier of single orders"
+_NEEDED = "a TaylorRegressor or TaylorClassifier whose model has a single order ≥ 1, or is the sum of orders 1 and 2"
 
 _HEAD = '''"""Predicts with a Taylor model; written by taylornets {version}. Needs NumPy and the .npz file next to it.{use}"""
 import json, math, sys
@@ -120,7 +120,7 @@ def export(model: str, out: Path) -> tuple[Path, Path]:
         WriteError: if a file cannot be written.
     """
     if out.suffix != ".py":
-        raise _checks.ArgumentError("out", "a file with the ending .py", repr(str(out)))
+        raise _checks.ArgumentError("out", "a file with the extension .py", repr(str(out)))
     pipeline, columns = _opened(model)
     estimator = pipeline[-1] if columns is not None else pipeline
     arrays, meta = _weights(estimator)

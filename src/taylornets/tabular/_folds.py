@@ -52,7 +52,8 @@ def folds_of(problem: TableProblem, count: int, seed: int) -> list[Fold]:
         for number, (some, _) in enumerate(found, 1):
             if len(np.unique(y[some])) < 2:
                 got = f"only {str(y[some][0])!r} in the training rows of fold {number} of {count}"
-                raise _checks.ArgumentError("cv", "folds that train on two classes", got, "Omit `cv`.", (("cv", None),))
+                expected = "folds with at least two classes among their training rows"
+                raise _checks.ArgumentError("cv", expected, got, "Omit `cv`.", (("cv", None),))
     return found
 
 

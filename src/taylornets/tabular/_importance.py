@@ -106,12 +106,13 @@ def importance_section(inputs: pd.DataFrame, y: np.ndarray, task: str, steps: An
     shown = found[:_SHOWN]
     names = [literal(item.column) for item in shown]
     plot = Plot(
-        "column", f"fall of {name_of(task)}",
+        "column", f"drop in {name_of(task)}",
         [Series("", names, [item.mean for item in shown], [item.low for item in shown], [item.high for item in shown])],
     )  # fmt: skip
     caption = (
-        f"The fall of {name_of(task)} on the test rows when one column is permuted: the mean of {_REPEATS} permutations and "
-        "their 2.5 % and 97.5 % quantiles. Columns that carry the same information share their importance."
+        f"The drop in {name_of(task)} on the test rows when one column is permuted: the mean of {_REPEATS} "
+        "permutations and their 2.5 % and 97.5 % quantiles. Columns that carry the same "
+        "information share their importance."
     )
     rows = inputs.iloc[:_ROWS]
     what, place = "mean prediction", 0
@@ -139,7 +140,7 @@ def importance_section(inputs: pd.DataFrame, y: np.ndarray, task: str, steps: An
         )
     ] if panels else []  # fmt: skip
     table = Table(
-        "importance", caption, ("column", "fall", "interval"),
+        "importance", caption, ("column", "drop", "interval"),
         [(literal(item.column), round(item.mean, 4), wording.ends(item.low, item.high)) for item in found],
     )  # fmt: skip
     return Section("importance", "Importance of the columns", (), {}, tuple(figures), (table,))

@@ -14,8 +14,8 @@ _EPOCH = np.datetime64("2000-01-01", "us")
 _DAY = np.timedelta64(1, "D")
 _LEFT_OUT = {
     "index": "an index that was saved with the table",
-    "identifier": "different in most rows",
-    "text": "text, different in most rows",
+    "identifier": "distinct in most rows",
+    "text": "text, distinct in most rows",
     "empty": "empty",
 }
 
@@ -77,7 +77,7 @@ def used_inputs(
         elif name in table.outcomes:
             done = "left out: another outcome"
         elif kind == "constant":
-            done = f"left out: always {worded(rows[name].iloc[0])}"
+            done = f"left out: constant value {worded(rows[name].iloc[0])}"
         elif kind in _LEFT_OUT and (name not in kept or kind in ("empty", "index")):
             done = f"left out: {_LEFT_OUT[kind]}"
         else:
@@ -97,8 +97,8 @@ def _missing_words(info: ColumnInfo) -> str:
 def check_inputs(inputs: Any, others: list[str]) -> list[_checks.ArgumentError]:
     """Returns the defects of the input columns."""
     if not len(inputs.columns):
-        got = "none" + (f"; left out are {', '.join(map(repr, others[:3]))}" if others else "")
-        advice = f"Keep a column of words with `categorical=({others[0]!r},)`." if others else "Add input columns."
+        got = "none" + (f"; columns left out: {', '.join(map(repr, others[:3]))}" if others else "")
+        advice = f"Keep such a column with `categorical=({others[0]!r},)`." if others else "Add input columns."
         mends = (("categorical", others[0]),) if others else ()
         return [_checks.ArgumentError("data", "columns other than the target", got, advice, mends)]
     errors: list[_checks.ArgumentError] = []

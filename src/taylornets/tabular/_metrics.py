@@ -187,7 +187,7 @@ def check_metric(name: str | None, task: str | None = None, classes: int | None 
         if other.task == task and (classes is None or other.classes in (None, classes))
     ]  # fmt: skip
     if task is not None and name not in fitting:
-        what = f"a metric of {task}" if metric.task != task else f"a metric of {classes} classes"
+        what = f"a metric for {task}" if metric.task != task else f"a metric for {classes} classes"
         advice = f"Choose one of {', '.join(fitting)}."
         raise _checks.ArgumentError("metric", what, repr(name), advice, (("metric", None),))
     return metric

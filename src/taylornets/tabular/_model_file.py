@@ -85,7 +85,7 @@ def read_for(columns: Columns, source: str, reading: Reading) -> DataTable:
     if lacking:
         more = f" and {len(lacking) - 1} more" if lacking[1:] else ""
         expected = f"the {len(columns.columns)} columns that the model was fitted on"
-        advice = "Their names, which must agree, are listed in the report of the fit."
+        advice = "The column names must match those listed in the report of the fit."
         raise _checks.ArgumentError("data", expected, f"a table without {lacking[0]!r}{more}", advice)
     return table.check(columns.columns)
 
@@ -127,7 +127,8 @@ def _targets(
             return present, values, tuple(map(str, unknown))
         if unknown and strict and columns.rare != "drop":
             expected = f"class labels of the model in column {columns.target!r}"
-            raise _checks.ArgumentError("data", expected, f"{str(unknown[0])!r}", "Remove such rows from the file.")
+            advice = "Remove rows with other labels from the file."
+            raise _checks.ArgumentError("data", expected, f"{str(unknown[0])!r}", advice)
         known = np.isin(values, estimator.classes_)
         present[present] = known
         return present, values[known], tuple(map(str, unknown))

@@ -75,7 +75,7 @@ def calibration_paragraphs(findings: FitFindings, error: float, ends: tuple[floa
     measured = (
         f"Predicted probabilities and observed frequencies on the test rows differ by {wording.share(error)} on average (the "
         f"expected calibration error; 95 % interval {wording.share(ends[0])} to {wording.share(ends[1])}). With few test rows, "
-        "also a perfectly calibrated model has an error above 0."
+        "even a perfectly calibrated model has an error above 0."
     )
     return [measured, temperature.sentence]
 
@@ -137,7 +137,7 @@ def _choice(findings: FitFindings) -> str:
     ended = LIMIT if learned.cv is not None and len(learned.path) < len(PENALTIES) else learned.ended
     early = {
         LIMIT: " The time limit ended the path early.",
-        WORSE: " The path ended after two penalties in succession that were worse than the best one.",
+        WORSE: " The path ended after two consecutive penalties that were worse than the best one.",
     }.get(ended or "", "")
     return f"The penalty was selected on the {findings.selection}{by}.{some_rows(findings)}{early}{hint}"
 
@@ -150,5 +150,5 @@ def some_rows(findings: FitFindings) -> str:
         return ""
     return (
         f" To save time, the path was trained on {most:,} of the {rows:,} training rows; the final training used all of "
-        "them and started from there."
+        "them and was warm-started from the selected solution."
     )

@@ -129,8 +129,8 @@ def pose(
     names = [str(name) for name in table.frame.columns]
     chosen = table.target if target is None else target
     if chosen is None:
-        among = ", ".join(map(repr, table.outcomes or names[-3:]))
-        raise _checks.ArgumentError("target", "the name of the target column", "none", f"For example: {among}")
+        advice = f"For example, use {' or '.join(f'`target={name!r}`' for name in table.outcomes or names[-3:])}."
+        raise _checks.ArgumentError("target", "the name of the target column", "none", advice)
     known("target", chosen, names)
     _check_group(group, chosen, names, division)
     column: Any = table.frame[chosen]
@@ -187,15 +187,15 @@ def _split_up(
     notes += _notes(table, target, plan, found.note, int((~present).sum()), empty)
     if dates and division == "random" and is_ordered(rows[dates[0]].to_numpy()):
         notes.append(
-            f"The rows are ordered by {dates[0]!r}. A random split flatters the scores if new rows will be later ones; then "
-            f"use `split='time'`{'' if group is None else ' without `group`'}."
+            f"The rows are ordered by {dates[0]!r}. With a random split, the scores may be too optimistic if new rows "
+            f"are later; in that case, use `split='time'`{'' if group is None else ' without `group`'}."
         )
     double = repeated(inputs, found.y, split)
     if double:
         verb = "equals" if double == 1 else "equal"
         notes.append(
             f"{double:,} of the {len(split.test):,} test rows {verb} a training row in all columns (duplicate rows). If these "
-            "are copies of one observation, the test score flatters the model."
+            "are copies of one observation, the test score is too optimistic."
         )
     places = np.flatnonzero(present)[found.kept]
     return TableProblem(
@@ -246,14 +246,15 @@ def _notes(table: DataTable, target: str, plan: list[PlanRow], rare: str, missin
             f"To keep such a column, use `categorical=({again[0]!r},)` or, for numbers, `numeric=({again[0]!r},)`."
         )
     if empty:
-        notes.append(f"Features left out: {', '.join(map(repr, empty[:8]))}, without values in the training rows.")
+        listed = map(repr, empty[:8])
+        notes.append(f"Features left out because they have no values in the training rows: {', '.join(listed)}.")
     return notes
 
 
 def _words(table: DataTable, name: str) -> str:
     """The words of a column that were taken for missing values."""
     words = [f"{word!r} ({count:,})" for word, count in table.info(name).words[:4]] if table.infos else []
-    return f" (words taken for missing: {', '.join(words)})" if words else ""
+    return f" (strings treated as missing values: {', '.join(words)})" if words else ""
 
 
 def _check_group(group: str | None, target: str, names: list[str], division: str) -> None:

@@ -19,8 +19,8 @@ _CORRELATED = 0.3  # correlation of neighboring ranks that counts as an order; i
 _FEW_RUNS = 0.6  # of the changes of class between neighbors that a random order would have
 _ORDER_ROWS = 30
 _LATER = (
-    "The rows were split by time. The test rows are later than the training rows, and rows that are still later may differ "
-    "again: no bound holds for them."
+    "The rows were split by time. The test rows are later than the training rows, and even later rows may differ "
+    "again, so no bound holds for them."
 )
 
 
@@ -113,9 +113,8 @@ def doubts_of(problem: TableProblem) -> list[str]:
         return found
     if _ordered(problem.y, problem.task):
         found.append(
-            "The rows are ordered by the target. If the order is that of time or of groups, later rows may follow another "
-            "law than "
-            "earlier ones, and a random split does not show it: the statement on new data is then void."
+            "The rows are ordered by the target. If the order is that of time or of groups, later rows may follow a "
+            "different distribution, and a random split does not show it: the statement on new data is then void."
         )
     dates = _date_columns(problem)
     if dates:
@@ -167,10 +166,10 @@ def section(problem: TableProblem, promise: Promise, sizes: list[int], scores: l
     """
     split, warnings = problem.split, [f"Warning: {doubt}" for doubt in promise.doubts]
     used = (
-        f"The {wording.rows_of(len(split.train), 'training')} shaped the features and the weights, {_selected(problem)} "
-        f"selected the penalty, and the {wording.rows_of(len(split.test), 'test')} "
-        "were used for this statement alone. It was chosen before "
-        "looking at them: it does not hold if you fit several models and keep the one whose statement is best."
+        f"The {wording.rows_of(len(split.train), 'training')} determined the features and the weights, "
+        f"{_selected(problem)} selected the penalty, and the {wording.rows_of(len(split.test), 'test')} "
+        "were used for this statement alone. The form of the statement was fixed before the test rows were used; the "
+        "statement does not hold if you fit several models and keep the one whose statement is best."
     )
     assumed = (
         "It assumes that new rows come from the same source in the same way as these (exchangeable rows). It is void where "
@@ -179,7 +178,7 @@ def section(problem: TableProblem, promise: Promise, sizes: list[int], scores: l
     )
     if promise.later:
         advice = (
-            "If new rows are later ones, the score on the test rows is the best estimate, for the period right after."
+            "For later rows, the test score is the best estimate, and only for the period right after the test rows."
         )
         return Section("new_data", "New data", [promise.sentence, advice, *warnings], {})
     paragraphs = [promise.sentence]
@@ -219,9 +218,8 @@ def _figure(sizes: list[int], scores: list[float], rows: int) -> Figure:
         Series("bound, 95 % confidence", sizes, bounds, kind="line"),
         Series("error on the test rows", sizes, errors, kind="line"),
     ]
-    caption = (
-        f"Clopper–Pearson bounds from {wording.rows_of(rows, 'test')}. Each point holds by itself, not all at once."
-    )
+    caption = f"Clopper–Pearson bounds from {wording.rows_of(rows, 'test')}. "
+    caption += "Each bound holds individually, not simultaneously."
     return Figure(
         "bound", "Bound on the error by training rows", [Plot("training rows", "error", series, "log")], caption
     )

@@ -51,7 +51,7 @@ def another_target(error: _checks.ArgumentError, table: DataTable, target: str) 
             f"No other column can be a target. {error.advice.removeprefix('Choose another target.').strip()}".strip()
         )
         return _checks.ArgumentError("target", error.expected, error.got, advice, error.mends)
-    advice = f"{error.advice} For example `target={others[-1]!r}`.".strip()
+    advice = f"{error.advice} For example, use `target={others[-1]!r}`.".strip()
     return _checks.ArgumentError("target", error.expected, error.got, advice, (("target", others[-1]),))
 
 
@@ -60,8 +60,9 @@ def known(argument: str, name: str, names: list[str]) -> None:
     if name in names:
         return
     if argument == "target" and all(map(_GENERATED.fullmatch, names)):
-        expected, advice = f"one of {names[0]!r} to {names[-1]!r}", f"For example `target={names[-1]!r}`."
+        expected, advice = f"one of {names[0]!r} to {names[-1]!r}", f"For example, use `target={names[-1]!r}`."
         raise _checks.ArgumentError(argument, expected, repr(name), advice, ((argument, names[-1]),))
     if len(names) <= _LISTED:
         _checks.choice(argument, name, names)
-    raise _checks.ArgumentError(argument, f"one of the {len(names)} columns", repr(name), f"The first are {names[:5]}.")
+    advice = f"The first ones are {', '.join(map(repr, names[:5]))}."
+    raise _checks.ArgumentError(argument, f"one of the {len(names)} columns", repr(name), advice)

@@ -219,7 +219,7 @@ def check_settings(settings: FitSettings) -> None:
     if settings.width % 2:
         raise _checks.ArgumentError("width", "an even number, since hidden units come in pairs", str(settings.width))
     if rank > 1 and settings.order == 1:
-        raise _checks.ArgumentError("rank", "1 for order 1", str(rank), "Ranks above 1 only help orders ≥ 2.")
+        raise _checks.ArgumentError("rank", "1 for order 1", str(rank), "Ranks above 1 help only for orders ≥ 2.")
     for argument, value, limit in (
         ("order", settings.order, 12), ("width", settings.width, 2**20), ("rank", rank, 64),
         ("seed", settings.seed, _LARGEST_SEED),
@@ -230,7 +230,7 @@ def check_settings(settings: FitSettings) -> None:
     if settings.cv is not None and _checks.integer("cv", settings.cv, 2) > _MOST_FOLDS:
         raise _checks.ArgumentError("cv", f"an integer ≤ {_MOST_FOLDS}", str(settings.cv))
     if settings.time_limit is not None:
-        _checks.positive("time_limit", settings.time_limit, "It is the time for training in seconds.")
+        _checks.positive("time_limit", settings.time_limit, "It is the training time in seconds.")
     if settings.penalty is not None:
         _checks.positive("penalty", settings.penalty, "If omitted, it is selected on the validation rows.")
 

@@ -99,8 +99,8 @@ def _data(findings: FitFindings) -> Section:
     rows = [len(split.train), len(split.validation), len(split.test)]
     how = f"at random (seed {findings.settings.seed})"
     how += ", stratified by class" if problem.task == "classification" and problem.group is None else ""
-    how += "" if problem.group is None else f", with the rows of each {literal(repr(problem.group))} kept together"
-    how = "by time, the last rows for the test" if problem.division == "time" else how
+    how += "" if problem.group is None else f", with rows of equal {literal(repr(problem.group))} kept together"
+    how = "by time, with the last rows as test rows" if problem.division == "time" else how
     paragraphs = [
         f"The task is {problem.task} of {literal(repr(problem.target))}: {problem.reason}. The "
         f"{wording.rows_of(sum(rows))} were split {how}: {rows[0]:,} for training{_selecting(findings)}, "

@@ -71,7 +71,7 @@ def _grouped(labels: np.ndarray | None, groups: np.ndarray, generator: np.random
         if lacking:
             expected = "groups such that every class is among the training rows"
             raise _checks.ArgumentError(
-                "group", expected, f"none with {lacking[0]!r}", "Try another seed, or merge classes."
+                "group", expected, f"no training rows of class {lacking[0]!r}", "Try another seed, or merge classes."
             )
     return Split(train, held, last)
 

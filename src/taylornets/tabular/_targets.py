@@ -56,7 +56,7 @@ def targets_of(values: np.ndarray, name: str, task: str, rare: str | None) -> Ta
         )
     whole = not texts and bool(np.all(values == np.round(values)))
     kind = "strings" if texts else "integers" if whole else "numbers"
-    reason = "as requested" if task != "auto" else f"the column contains {len(distinct)} distinct {kind}"
+    reason = "as requested" if task != "auto" else f"the column contains {len(distinct):,} distinct {kind}"
     if task == "auto":
         task = guessed_task(values)
         if task == "classification" and not texts and rare is None:
@@ -74,7 +74,7 @@ def targets_of(values: np.ndarray, name: str, task: str, rare: str | None) -> Ta
 def _numbers(values: np.ndarray, name: str, reason: str, texts: bool) -> Targets:
     if texts:
         got, mends = "'regression'", (("task", None),)
-        advice = f"Omit `task`. If its words are numbers, use `numeric=({name!r},)`."
+        advice = f"Omit `task`. If its strings represent numbers, use `numeric=({name!r},)`."
         raise _checks.ArgumentError("task", "'classification' for a string target", got, advice, mends)
     if np.abs(values).max() > HUGE:
         expected, got = f"numbers of magnitude ≤ {HUGE:g}", f"{np.abs(values).max():g}"
@@ -91,13 +91,14 @@ def _classes(labels: np.ndarray, name: str, reason: str, rare: str | None, texts
     if len(classes) - (len(few) if rare else 0) > most:
         expected = f"at most {most} classes for {len(labels)} rows"
         mends = () if texts else (("task", "regression"),)
-        raise _checks.ArgumentError("target", expected, f"{len(classes)} in {name!r}", other, mends)
+        raise _checks.ArgumentError("target", expected, f"{len(classes)} classes in {name!r}", other, mends)
     if not len(few):
         return Targets("classification", reason, labels, np.ones(len(labels), bool))
     rows = int(counts[counts < _LEAST_OF_CLASS].sum())
     if rare is None:
         first = classes[np.argmin(counts)]
-        got = f"{counts.min()} of {str(first)!r}" + (f" and {len(few) - 1} more rare classes" if len(few) > 1 else "")
+        got = f"{_checks.counted(int(counts.min()), 'row')} of {str(first)!r}"
+        got += f", and {_checks.counted(len(few) - 1, 'more rare class')}" if len(few) > 1 else ""
         advice = (
             "Exclude the rows of rare classes with `rare='drop'`, or merge them into one class with `rare='merge'`."
         )

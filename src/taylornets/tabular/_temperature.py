@@ -47,10 +47,10 @@ class Temperature:
         held = f"the log loss of the {counted(self.rows, 'held-out row')}"
         if self.rows < _LEAST_ROWS:
             few = f"{counted(self.rows, 'held-out row')} {'is' if self.rows == 1 else 'are'} too few for temperature scaling"
-            return f"The probabilities are those of the model: {few}."
+            return f"The probabilities are not scaled: {few}."
         if self.value == 1:
             return (
-                f"The probabilities are those of the model: temperature scaling, which was tried, does not lower {held} "
+                f"The probabilities are not scaled: temperature scaling, which was tried, does not lower {held} "
                 f"({self.after:.4f} instead of {self.before:.4f})."
             )
         kind = "less" if self.value > 1 else "more"

@@ -6,6 +6,7 @@ from typing import Any
 
 from taylornets._checks import counted
 from taylornets._measures import percent_of
+from taylornets.tabular._budget import COMPARING, budget
 
 FINISHED, NEARLY = 0.01, 0.1  # relative gaps below which training counts as optimal or nearly optimal
 
@@ -14,7 +15,7 @@ def share(value: float) -> str:
     """Formats a fraction in percent, with two significant digits."""
     percent = 100 * value
     if not math.isfinite(percent):
-        return "an unknown part"
+        return "an unknown fraction"
     if percent <= 0:
         return "−" + share(-value) if percent <= -1e-3 else "0 %"
     if percent < 1e-3:
@@ -121,7 +122,7 @@ def signed(value: float, digits: int = 3) -> str:
 def more_than(gap: float) -> str:
     """`more than 2 %`, or `0.001 % or more` for a gap that rounds to nothing."""
     if not math.isfinite(gap):
-        return "an unknown part"
+        return "an unknown fraction"
     return "0.001 % or more" if 100 * gap < 1e-3 else f"more than {_up(min(gap, 1.0))}"
 
 
@@ -136,7 +137,7 @@ def verdict(certificate: Any) -> str:
     if gap <= NEARLY:
         return f"Training is certified as nearly optimal: no other weights can lower the objective by {more_than(gap)}."
     if not math.isfinite(gap):
-        return "The certificate is not finite: it says nothing about other weights."
+        return "The certificate is not finite: it gives no bound for other weights."
     return f"The certificate leaves a gap: other weights may lower the objective by up to {_up(min(gap, 1.0))}."
 
 
@@ -191,7 +192,7 @@ def ranking(names: list[str], scores: list[float], ours: int, apart: tuple[float
     place = 1 + sum(scores[i] > scores[ours] for i in others)
     lead = scores[ours] - scores[best]
     if not math.isfinite(lead):
-        return f"On {rows_of(rows, 'test')}, a score is undefined, so that the models are not ranked."
+        return f"On {rows_of(rows, 'test')}, a score is undefined, so the models are not ranked."
     equal = sum(scores[i] == scores[best] for i in others)
     score = "accuracy" if task == "classification" else "R²"
     unit = "points of " if task == "classification" else "of "
@@ -235,6 +236,7 @@ def cut(baselines: Sequence[Any]) -> list[str]:
     if not listed:
         return []
     return [
-        "The baselines together have a budget, a share of the time of the model. These would have exceeded it, and had fewer "
+        "All baselines share a time budget, a fraction of the model's training time but at least "
+        f"{budget(0.0, COMPARING):g} seconds. The following would have exceeded their part of it and were given fewer "
         f"rows: {', '.join(listed)}. With all rows, their scores may be higher."
     ]
