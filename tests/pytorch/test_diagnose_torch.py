@@ -43,6 +43,18 @@ def test_a_factory(run, tmp_path):
     assert saved["regime"]["order"] == 1
 
 
+def test_beyond_the_radius_the_page_begins_with_what_holds(run, tmp_path):
+    code, out, error = run(f"{FACTORIES}:far_apart")
+    assert code == 0, error
+    assert out.startswith("Quadratic on each of ")
+    page = (tmp_path / "diagnosis" / "report.html").read_text()
+    assert "Beyond the orders" in page
+    assert "tangent at the middle of the line" in page
+    assert "taylor model" not in page
+    saved = json.loads((tmp_path / "diagnosis" / "run.json").read_text())
+    assert saved["regime"]["pieces"]["2"] > 1
+
+
 def test_a_series_of_checkpoints(run, tmp_path):
     code, _, error = run(f"{FACTORIES}:checkpoints", "--max-order", "2")
     assert code == 0, error

@@ -35,3 +35,13 @@ def alone():
 def training():
     before, after, x = _pair()
     return before.train(), after, x
+
+
+def far_apart():
+    """A series that does not converge at the end."""
+    before, _, x = _pair()
+    after = copy.deepcopy(before)
+    with torch.no_grad():
+        for value in after.parameters():
+            value.add_(torch.randn(value.shape))
+    return before, after, x

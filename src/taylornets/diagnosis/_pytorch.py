@@ -14,7 +14,7 @@ from taylornets._regime import Regime
 from taylornets.datafiles import Reading, read
 from taylornets.diagnosis import _figures
 from taylornets.diagnosis._beyond import written
-from taylornets.diagnosis._beyond_sections import beyond
+from taylornets.diagnosis._beyond_sections import beyond, short
 from taylornets.diagnosis._request import DiagnosisRequest
 from taylornets.diagnosis._user_model import WHERE, TorchModel
 from taylornets.records import PageRecord, Section, Table, environment
@@ -158,7 +158,7 @@ def _page(
     seconds: float,
 ) -> PageRecord:
     count = sum(value.numel() for value in model.before.parameters())
-    sections = [_verdict(found, model, count), _computed(found), *beyond(found, None, ""), _leaves(found)]
+    sections = [_verdict(found, model, count), *beyond(found, None, ""), _computed(found), _leaves(found)]
     if path is not None:
         rows = [
             (name, end.verdict, *map(_known, end.explained[:2]), *map(_known, step.explained[:2]))
@@ -189,13 +189,18 @@ def _page(
         )
     if found.by_group:
         sections.insert(1, _groups(found))
-    headline = {"verdict": found.verdict.partition(":")[0].capitalize(), "evaluations": found.evaluations}
+    headline = {"verdict": _begun(short(found)), "evaluations": found.evaluations}
     shown = {"model": title} | environment.shown(facts, data=request.data or "the factory", seconds=seconds)
     return PageRecord("diagnosis", title, _sentence(found.verdict), headline, sections, shown, request.command)
 
 
 def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
+    return f"{_begun(text)}."
+
+
+def _begun(text: str) -> str:
+    """The text with a capital letter; not `capitalize`, which makes the others small."""
+    return text[:1].upper() + text[1:]
 
 
 def _known(value: float) -> float | None:
