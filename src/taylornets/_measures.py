@@ -49,7 +49,7 @@ def percent_of(share: float) -> str:
         ('25.0 %', '100.0 %', 'more than 99.99 %', 'less than 0.1 %')
     """
     if not math.isfinite(share):
-        return "an unknown part"
+        return "an unknown fraction"
     shown = f"{100 * abs(share):.1f}"
     if shown == "0.0" and share:
         return "less than 0.1 %"

@@ -251,8 +251,8 @@ FILES: dict[str, Case] = {
     "below a file": (below_a_file, T, r"Not a directory"),
     "too large a text": (large("a.csv"), T, r"at most 1,073,741,824 bytes, got 1,073,741,825"),
     "too large an NPZ": (large("a.npz"), T, r"at most 1,073,741,824 bytes"),
-    "ending of a workbook": (text(TABLE, "a.xlsx"), T, r"a file with the ending .*'a\.xlsx'"),
-    "no ending": (text(TABLE, "table"), T, r"a file with the ending"),
+    "ending of a workbook": (text(TABLE, "a.xlsx"), T, r"a file with the extension .*'a\.xlsx'"),
+    "no ending": (text(TABLE, "table"), T, r"a file with the extension"),
     "packed ending without packing": (text(TABLE, "a.csv.gz"), T, r"compressed with gzip"),
     "damaged packing": (
         text(gzip.compress(TABLE.encode())[:-20], "a.csv.gz"),

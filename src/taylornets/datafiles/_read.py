@@ -41,7 +41,7 @@ def read(source: str, reading: Reading | None = None) -> DataTable:
     """Reads a table, and raises all defects of its columns at once.
 
     Args:
-        source: a file with the ending .csv, .tsv, .txt (also followed by .gz), .parquet, .pq or .npz, or `sklearn:NAME` for
+        source: a file with the extension .csv, .tsv, .txt (also followed by .gz), .parquet, .pq or .npz, or `sklearn:NAME` for
             a data set bundled with scikit-learn.
         reading: reading options; by default, everything is detected.
 
@@ -96,7 +96,7 @@ def _check_file(path: Path) -> None:
             "source", "a file", f"{path}, which is a device or a pipe", "Save the data as a file."
         )
     if not _ending(path):
-        expected = f"a file with the ending {', '.join(_READERS)}, or one of {', '.join(bundled())}"
+        expected = f"a file with the extension {', '.join(_READERS)}, or one of {', '.join(bundled())}"
         advice = _ADVICE.get(path.suffix.lower(), "If it is a text table, rename it to end in .csv.")
         raise _checks.ArgumentError("source", expected, _checks.short(path.name), advice)
     if found.st_size > LIMITS.bytes:

@@ -110,7 +110,7 @@ def export(model: str, out: Path) -> tuple[Path, Path]:
 
     Args:
         model: model file or folder.
-        out: the program, with the ending `.py`.
+        out: the program, with the extension `.py`.
 
     Returns:
         The program and the file of numbers.
