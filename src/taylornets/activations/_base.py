@@ -137,7 +137,8 @@ class Activation(abc.ABC):
                 f"dtype {points.dtype}",
                 "Use an analytic activation such as 'erf', 'sin', 'exp' or 'tanh'.",
             )
-        return _joint(self, tuple(_checks.integer("orders", k, 0) for k in orders))(points)
+        found = _joint(self, tuple(_checks.integer("orders", k, 0) for k in orders))(points)
+        return tuple(map(jnp.asarray, found))  # with JAX's coming custom rules, constants are NumPy arrays
 
     def hermite_coefficient(self, k: int, q: int) -> float:
         """Computes the Hermite coefficient `c_{k,q} = E[σ^{(k)}(g) He_q(g)]`, `g ~ N(0, 1)`.
@@ -286,6 +287,6 @@ def _dual(activation: Activation, k: int) -> Elementwise:
         return dual(rho), activation.dual_slope(k, rho) * tangent
 
     def apply(rho: ArrayLike) -> Array:
-        return dual(as_inexact(rho))
+        return jnp.asarray(dual(as_inexact(rho)))
 
     return apply
