@@ -115,7 +115,7 @@ def main(folder: str) -> int:
     names = sorted(set(_reference.targets().values()))
     found = problems(Path(folder), names)
     pages = [path for path in sorted(Path(folder).rglob("*.html")) if "_static" not in path.parts]
-    seen = "contrast and console"
+    seen = "contrast, width and console in order"
     try:
         found += _browser.problems(pages)
     except (ImportError, FileNotFoundError) as error:

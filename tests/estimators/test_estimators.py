@@ -137,7 +137,8 @@ def test_certificate_is_that_of_certify_on_the_scaled_problem(weight: Any):
     w = jnp.asarray(model.displacement_)
     proof = tn.certify(net, w, z, t, penalty=model.penalty_, power=model.power_, sample_weight=p)
     assert model.objective_ == pytest.approx(float(proof.primal), rel=1e-12)
-    assert model.certificate_.dual == pytest.approx(float(proof.dual), rel=1e-9)
+    # The bound of an earlier iterate may be better than that of the last one, never worse.
+    assert float(proof.dual) * (1 - 1e-9) <= model.certificate_.dual <= model.objective_
     assert model.certify(X, Y, sample_weight=weight).dual == pytest.approx(float(proof.dual), rel=1e-9)
     prediction = np.asarray(net.term(2, w, z))[:, 0] * model.target_scale_ + model.target_offset_
     np.testing.assert_allclose(model.predict(X), prediction, rtol=1e-9)
