@@ -24,9 +24,6 @@ _ACCURACY = 1e-3  # error of an interpolated point, relative to the tolerance of
 _SMALL = 0.1  # terms below this fraction of the output change are measured against it
 _TARGETS = {8: 1e-6, 4: 3e-3}  # accuracy at which an order needs no further evaluations, by bytes of a number
 _NO_KERNEL = "not available without the parameters' derivatives"
-_SLOPES = (
-    1e-3  # accuracy, relative to the output change, at which derivatives within the line need no further evaluations
-)
 _UNCLEAR = "cannot be determined from evaluations"
 _WHY = "the outputs are not smooth along the line (ReLU, max pooling, top-k, low precision)"
 MOST = (
