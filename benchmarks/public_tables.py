@@ -5,9 +5,10 @@
 
 Tables are CSV files (also in `.gz` and in tar archives, as `pydataset` bundles those of R) and Parquet files. The target is the
 last column. Every table is read with `--dry-run`; if the command refuses, the command that its message ends with is run, up to
-three times. `--train N` then trains on N of the tables, which need not be those that were read without a message. `--most` and
-`--train` choose in the same way: packages take turns, each with tables at regular distances of its list. The results are
-counted; tables without a model are listed with their messages. With `--out`, the same command continues an interrupted one.
+three times. `--train N` then trains on N of the tables, which need not be those that were read without a message: for five
+seconds at a small width, or with `--defaults` as `fit` does without options. `--most` and `--train` choose in the same way:
+packages take turns, each with tables at regular distances of its list. The results are counted; tables without a model are
+listed with their messages. With `--out`, the same command continues an interrupted one.
 """
 
 import argparse
@@ -129,6 +130,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--packages", type=Path, default=Path(sysconfig.get_path("purelib")), help="folder of packages")
     parser.add_argument("--most", type=int, default=10**9, help="number of tables that are read")
     parser.add_argument("--train", type=int, default=0, help="number of tables to train on")
+    parser.add_argument("--defaults", action="store_true", help="train as `fit` does without options, not briefly")
     parser.add_argument("--seconds", type=float, default=1e9, help="stop after this time; the same command continues")
     parser.add_argument("--out", type=Path, default=None, help="JSON file of the outcomes; what it has is not repeated")
     request = parser.parse_args(arguments)
@@ -148,7 +150,7 @@ def main(arguments: list[str] | None = None) -> int:
                 continue
             if time.perf_counter() > end:
                 break
-            last = ["--dry-run"] if kind == "read" else ["--out", f"{folder}/run", *BRIEF]
+            last = ["--dry-run"] if kind == "read" else ["--out", f"{folder}/run", *([] if request.defaults else BRIEF)]
             outcome, messages = followed(["fit", path, "--target", target, *last])
             kept[kind][name] = (outcome, [message.replace(f"{folder}/", "") for message in messages])
             if kind == "trained":

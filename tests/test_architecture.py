@@ -80,7 +80,6 @@ WIDE = {
     "cli/_app.py diagnose": "one parameter per option",
     "dynamics/_run.py run": "contract",
     "training/_training.py taylorized_training": "contract, with `ntk_inputs` and `restart_at`, which callers pass by name",
-    "learning/_paths.py penalty_path": "what `fit_path` takes, and the padding",
 }
 
 # Functions over the limit, docstrings not counted.

@@ -101,9 +101,8 @@ def test_one_sentence(entry, name, diagnose):
         assert word in said.lower(), said
 
 
-def test_there_are_many_pairs_over_every_entry():
+def test_every_entry_has_careless_calls():
     assert {entry for entry, _ in PAIRS} == {*ENTRIES, "diagnose"}
-    assert len(PAIRS) >= 150
 
 
 @pytest.mark.parametrize("entry", ENTRIES)

@@ -119,8 +119,8 @@ def test_path_is_warm_started():
     cell = Cell(**SMALL)
     x, y = draw(cell, "train", 60)
     net = tn.TwoLayerNetwork.init(jax.random.key(0), 4, 32, dtype=np.float32)
-    options = {"model": "quadratic", "power": 4, "key": jax.random.key(1), "padded": 64}
-    steps = list(learning.penalty_path(net, x, y, penalties=(1e-3, 9e-4), **options))
+    risk = learning.padded_objective(net, x, y, model="quadratic", power=4, padded=64)
+    steps = list(learning.penalty_path(risk, (1e-3, 9e-4), key=jax.random.key(1)))
     assert [step.penalty for step in steps] == [1e-3, 9e-4]
     assert steps[1].steps < steps[0].steps
 

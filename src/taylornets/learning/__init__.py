@@ -9,4 +9,5 @@ from taylornets.learning._data import TARGETS as TARGETS
 from taylornets.learning._learn import draw as draw
 from taylornets.learning._learn import run_cell as run_cell
 from taylornets.learning._paths import Step as Step
+from taylornets.learning._paths import padded_objective as padded_objective
 from taylornets.learning._paths import penalty_path as penalty_path

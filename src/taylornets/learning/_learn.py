@@ -16,7 +16,7 @@ import taylornets as tn
 from taylornets._trees import padded_size
 from taylornets.learning._cell import KERNELS, Cell
 from taylornets.learning._data import INPUTS, target_of
-from taylornets.learning._paths import penalty_path
+from taylornets.learning._paths import padded_objective, penalty_path
 from taylornets.models import Model
 
 # Maximum number of examples for which one eigendecomposition serves the whole path of ridges; for which rows are padded to
@@ -97,18 +97,10 @@ Candidate = tuple[float, str, int, tuple[list[np.ndarray], float | None]]
 def _network(cell: Cell, x: np.ndarray, y: np.ndarray, others: tuple[np.ndarray, np.ndarray]) -> Iterator[Candidate]:
     key = cell.key("d", "width", "activation")
     net = tn.TwoLayerNetwork.init(key, cell.d, cell.width, activation=cell.activation, dtype=jnp.float32)
-    path = penalty_path(
-        net,
-        x,
-        y,
-        model=cell.meaning,
-        penalties=cell.penalties,
-        power=2.0 * cell.meaning.order,
-        key=jax.random.fold_in(key, 1),
-        padded=cell.padded or None,
-    )
-    for step in path:
-        guesses, variance = _predict(net, cell.meaning, step.w, others)
+    model = cell.meaning
+    risk = padded_objective(net, x, y, model=model, power=2.0 * model.order, padded=cell.padded or None)
+    for step in penalty_path(risk, cell.penalties, key=jax.random.fold_in(key, 1)):
+        guesses, variance = _predict(net, model, step.w, others)
         yield step.penalty, step.status, step.steps, (guesses, variance)
 
 

@@ -28,17 +28,30 @@ class Step:
     status: str
 
 
-def penalty_path(
+def padded_objective(
     net: tn.TwoLayerNetwork,
     x: ArrayLike,
     y: ArrayLike,
     *,
     model: Any,
     loss: str = "squared",
-    penalties: Sequence[float],
     power: float,
-    key: PRNGKeyArray,
     padded: int | None = None,
+) -> tn.Objective:
+    """The objective at penalty 1, with `padded` rows: those beyond the examples are zero and have weight zero."""
+    x, y = np.asarray(x), np.asarray(y)  # on the host, to avoid compilation for each `n`
+    n, rows = x.shape[0], max(padded or 0, x.shape[0])
+    present = (np.arange(rows) < n).astype(x.dtype)
+    # Padded labels must be valid; their weight is zero.
+    x, y = np.pad(x, ((0, rows - n), (0, 0))), np.pad(y, (0, rows - n), constant_values=1)
+    return tn.objective(net, x, y, model=model, loss=loss, penalty=1.0, power=power, sample_weight=present)
+
+
+def penalty_path(
+    risk: tn.Objective,
+    penalties: Sequence[float],
+    *,
+    key: PRNGKeyArray,
     start: Array | None = None,
     tol: float = 1e-2,
     max_steps: int = 300,
@@ -46,16 +59,10 @@ def penalty_path(
     """Trains at each penalty, warm-started from the previous solution.
 
     Args:
-        net: the network.
-        x: examples, shape `(n, d)`.
-        y: targets, shape `(n,)`.
-        model: as in `tn.objective`.
-        loss: a name of `tn.losses`.
+        risk: the objective; its own penalty is not used.
         penalties: strengths in decreasing order.
-        power: power of the penalty.
         key: JAX random key for the random initialization.
         start: initial displacement, shape `(m, d)`; by default the default initialization of `tn.fit`.
-        padded: number of rows after padding with zeros of weight zero; by default no padding.
         tol: tolerance on the scale-free gradient, as in `tn.fit`.
         max_steps: maximum number of steps per penalty.
 
@@ -64,12 +71,6 @@ def penalty_path(
 
     Zero is stationary for every term of order ≥ 2: a path that a strong penalty pulls to zero restarts at the next penalty.
     """
-    x, y = np.asarray(x), np.asarray(y)  # on the host, to avoid compilation for each `n`
-    n, rows = x.shape[0], max(padded or 0, x.shape[0])
-    present = (np.arange(rows) < n).astype(x.dtype)
-    # Padded labels must be valid; their weight is zero.
-    x, y = np.pad(x, ((0, rows - n), (0, 0))), np.pad(y, (0, rows - n), constant_values=1)
-    risk = tn.objective(net, x, y, model=model, loss=loss, penalty=1.0, power=power, sample_weight=present)
     solver = LBFGS(memory=_MEMORY)
 
     def solve(risk: tn.Objective, w: Array) -> tn.FitResult:

@@ -15,7 +15,7 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wi
 
 import taylornets as tn
 from taylornets.generalization import GeneralizationCertificate, RiskCertificate
-from taylornets.learning import penalty_path
+from taylornets.learning import padded_objective, penalty_path
 from taylornets.records import Table
 from taylornets.reproduction.claims import ClaimContext
 
@@ -58,24 +58,16 @@ def certificates(context: ClaimContext, names: Sequence[str]) -> list[Certified]
         risks: dict[int, RiskCertificate] = {}
         risk_errors: dict[int, float] = {}
         for order, model in ((1, "linear"), (2, "quadratic")):
-            options: dict[str, Any] = {
-                "model": model,
-                "loss": "logistic",
-                "power": POWERS[order],
-                "key": key,
-                "max_steps": STEPS,
-                "padded": ROWS,
-            }
-            for step in penalty_path(
-                net, x, y, penalties=PENALTIES[order], start=start if order == 2 else None, **options
-            ):
+            risk = padded_objective(net, x, y, model=model, loss="logistic", power=POWERS[order], padded=ROWS)
+            begin = start if order == 2 else None
+            for step in penalty_path(risk, PENALTIES[order], key=key, start=begin, max_steps=STEPS):
                 proof = tn.generalization.certificate(net, step.w, x, y, order=order, draws=30, key=key)
-                risk = tn.generalization.pac_bayes(net, step.w, x, y, order=order)
+                bound = tn.generalization.pac_bayes(net, step.w, x, y, order=order)
                 error = float(np.mean(labels * np.asarray(net.term(order, step.w, new))[:, 0] <= 0))
                 if order not in proofs or proof.bound < proofs[order].bound:
                     proofs[order], errors[order] = proof, error
-                if order not in risks or risk.deterministic < risks[order].deterministic:
-                    risks[order], risk_errors[order] = risk, error
+                if order not in risks or bound.deterministic < risks[order].deterministic:
+                    risks[order], risk_errors[order] = bound, error
         found.append(Certified(name, len(x), proofs, errors, risks, risk_errors))
     return found
 

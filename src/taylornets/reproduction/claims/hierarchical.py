@@ -11,7 +11,7 @@ import numpy as np
 
 import taylornets as tn
 from taylornets import statistics
-from taylornets.learning import Cell, draw, penalty_path, run_cell
+from taylornets.learning import Cell, draw, padded_objective, penalty_path, run_cell
 from taylornets.records import Figure, Plot, Series, Table
 from taylornets.reproduction.claims import Claim, ClaimContext, NegativeControl, Outcome, register
 
@@ -57,10 +57,8 @@ def hierarchical_error(cell: Cell) -> float:
     scale = float(np.std(data["test"][1]))
     best = (np.inf, np.inf)
     z = {role: np.asarray(h(inputs)) for role, (inputs, _) in data.items()}
-    path = penalty_path(
-        net, z["train"], y / scale, model="quadratic", penalties=PENALTIES, power=4, key=key, max_steps=600
-    )
-    for step in path:
+    risk = padded_objective(net, z["train"], y / scale, model="quadratic", power=4)
+    for step in penalty_path(risk, PENALTIES, key=key, max_steps=600):
         found = [_error(net, step.w, z[role], data[role][1] / scale) for role in ("validation", "test")]
         best = min(best, (found[0], found[1]))
     return best[1]
