@@ -157,7 +157,8 @@ class _Run:
         if f is None:
             f = _cold_outputs(risk) if w is None else risk.outputs(w)
         self.point = dual_point(risk, f)
-        self._slope = self._penalty_slope(self.point.total)
+        # Zero if every unit is off on every example; the minimizer is then zero at any ε > 0.
+        self._slope = self._penalty_slope(self.point.total) or float(risk.strength)
         self._state = self._evaluate()
         self.bounds = _Bounds.of(self._state)
         self._best_gap = self.bounds.gap
