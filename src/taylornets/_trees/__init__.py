@@ -23,10 +23,11 @@ from taylornets._trees._leaves import (
     same,
 )
 from taylornets._trees._line import Line, Segment
+from taylornets._trees._module import HashableModule
 from taylornets._trees._padding import padded_size
 
 __all__ = [
-    "Line", "Segment", "ask_for_bytes", "concrete", "displacements", "inputs_by_name", "is_array", "leaf_name",
-    "moves", "padded_size", "refuse_batch_axis", "refuse_kept_tracer", "refuse_nan", "refuse_nan_inputs", "refuse_not_finite",
-    "refuse_other_tree", "refuse_outputs", "refuse_unusable", "rows", "run", "same",
+    "HashableModule", "Line", "Segment", "ask_for_bytes", "concrete", "displacements", "inputs_by_name", "is_array",
+    "leaf_name", "moves", "padded_size", "refuse_batch_axis", "refuse_kept_tracer", "refuse_nan", "refuse_nan_inputs",
+    "refuse_not_finite", "refuse_other_tree", "refuse_outputs", "refuse_unusable", "rows", "run", "same",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from taylornets import _checks, activations
+from taylornets import _checks, _trees, activations
 from taylornets.activations import PolynomialActivation
 from taylornets.learners._covariance import KINDS, activation_parity, check_inputs, closed_form, whitening
 from taylornets.targets import degree_spectrum
@@ -22,7 +22,7 @@ TOP = "polynomial(0.0, 0.0, 0.5)"
 _SHARE = 1e-6  # of the variance of a target, above which a part of the wrong parity is said
 
 
-class Hierarchical(eqx.Module):
+class Hierarchical(_trees.HashableModule):
     """A fitted representation `h(x) = Σ^{-1/2} s(V x + b)/√K`; created by `hierarchical`.
 
     Attributes:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from taylornets import _checks, losses, models, randomization
+from taylornets import _checks, _trees, losses, models, randomization
 from taylornets.models import Model
 from taylornets.objectives._data import normalized_weights
 from taylornets.objectives._risk import (
@@ -25,7 +25,7 @@ from taylornets.two_layer import unit_suprema as suprema_of
 from taylornets.two_layer import weighted_moments as moments_of
 
 
-class Objective(eqx.Module):
+class Objective(_trees.HashableModule):
     """The penalized risk `P` as a differentiable function of `w`; created by `taylornets.objective`.
 
     Call it on `w` of shape `(m, d)` (single terms: also `(m, R, d)`) for the value, a scalar. All JAX transformations

@@ -6,10 +6,10 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from taylornets import _checks
+from taylornets import _checks, _trees
 
 
-class Polynomial(eqx.Module):
+class Polynomial(_trees.HashableModule):
     """A sum of powers of linear functions, `f*(x) = Σ_j α_j ⟨β_j, x⟩^{p_j}`.
 
     Args:

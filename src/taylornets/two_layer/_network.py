@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from taylornets import _checks, activations
+from taylornets import _checks, _trees, activations
 from taylornets.two_layer._prepared import Prepared, prepare
 
 
@@ -23,7 +23,7 @@ def _drawn(key: PRNGKeyArray, sizes: tuple[int, int, int], symmetric: bool, dtyp
     return (jnp.concatenate([w0, w0]), jnp.concatenate([a, -a])) if symmetric else (w0, a)
 
 
-class TwoLayerNetwork(eqx.Module):
+class TwoLayerNetwork(_trees.HashableModule):
     """A two-layer network `f(W; x) = m^{-1/2} Σ_r a_r σ(⟨w0_r + w_r, x⟩)` and its Taylor terms in the displacement `W`.
 
     Only the displacement `w` is trained; `w0` and `a` are fixed. The term of order `k` is

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from taylornets import _checks, _devices
+from taylornets import _checks, _devices, _trees
 from taylornets.two_layer._passes import RowBlocks, map_blocks
 from taylornets.two_layer._responses import BlockFeatures, Full, Network, Projections, Response, Taylor, Term
 from taylornets.two_layer._rows import HostRows, rows_per_read
@@ -39,7 +39,7 @@ class Block(NamedTuple):
     stored: BlockFeatures | None
 
 
-class Prepared(eqx.Module):
+class Prepared(_trees.HashableModule):
     """The features of a network on a data set; created by `TwoLayerNetwork.prepare`.
 
     Attributes:
