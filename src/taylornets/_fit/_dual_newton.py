@@ -27,6 +27,7 @@ from taylornets import _devices
 from taylornets._fit._lift import DualPoint, Evaluation, Prox, dual_point, evaluate
 from taylornets._fit._newton import is_dense, newton_direction
 from taylornets._fit._ranks import displacement_of
+from taylornets._fit._refine import may_refine, refined
 from taylornets._fit._result import FitHistory, FitResult, Status
 from taylornets.certificates import certify_objective
 from taylornets.objectives import Objective
@@ -88,16 +89,31 @@ def dual_newton(
         on_check: called with the history after every Newton step.
 
     Returns:
-        The result; `w` has the least number of copies with which the certificate holds.
+        The result; `w` has the least number of copies with which the certificate holds. A gap that remains in lower
+        precision is closed in float64, see `_refine`.
     """
+    result = _certified(risk, w, tol, max_steps, on_check)
+    left = max_steps - result.steps
+    if result.status is not Status.GAP_REMAINS or left <= 0 or not may_refine(risk):
+        return result
+    return refined(risk, result, lambda *problem: _certified(*problem, left, None), tol)
+
+
+def _certified(
+    risk: Objective, w: Array | None, tol: float, max_steps: int, on_check: Callable[[FitHistory], None] | None
+) -> FitResult:
+    """Runs the method and certifies its solution, or `w` where that is better."""
     found = solve_lift(risk, w, tol=tol, max_steps=max_steps, on_check=on_check)
-    certificate = certify_objective(risk, found.w, found.dual_vector)
+    best = found.w
+    if w is not None and found.status is not Status.CERTIFIED and not float(risk(best)) <= float(risk(w)):
+        best = w
+    certificate = certify_objective(risk, best, found.dual_vector)
     found.history.close(certificate)
     status = found.status
     if status is Status.CERTIFIED and float(certificate.relative_gap) > tol:
         status = Status.GAP_REMAINS
     primal = float(certificate.primal)
-    return FitResult(found.w, primal, certificate, status, found.steps, found.history, net=risk.net, model=risk.model)
+    return FitResult(best, primal, certificate, status, found.steps, found.history, net=risk.net, model=risk.model)
 
 
 class LiftSolution(NamedTuple):

@@ -39,8 +39,9 @@ class Status(enum.Enum):
     )
     GAP_REMAINS = (
         "The objective cannot decrease further in this precision, and the gap of the certificate exceeds tol. Likely causes, "
-        "in order: the optimum requires units of higher rank (use rank='auto'); the precision is float32 (enable float64, or "
-        "raise tol); a poor initialization or a saddle (use method='auto', or method='negative_curvature' to escape saddles)."
+        "in order: a fixed rank, if the optimum requires units of higher rank (use rank='auto'); float32 or less (enable "
+        "float64, or raise tol); in float64, a penalty so weak that rounding limits the gap (raise the penalty or tol); for "
+        "first-order methods, a poor initialization or a saddle (use method='auto')."
     )
     COUPLING_ERROR = (
         "The objective cannot decrease further in this precision. The remaining gap is the coupling error: the certificate "

@@ -68,6 +68,8 @@ def ridge(
             break
         point, steps, idle = _step(risk, point), steps + 1, idle + 1
     status = Status.CERTIFIED if gap <= tol else Status.MAX_STEPS if steps >= max_steps else Status.GAP_REMAINS
+    if not np.isfinite(primal):
+        status = Status.DIVERGED
     certificate = Certificate(risk(best), jnp.asarray(dual, vector.dtype), vector)
     return FitResult(best, primal, certificate, status, steps, history, net=risk.net, model=risk.model)
 

@@ -13,6 +13,7 @@ from taylornets.objectives import Objective
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _DOUBLE = 1e-12
+_LOOSEST = 0.1  # default tolerance
 _SEARCH_STEPS = 80  # 1024 · 0.618^80 < 2e-14: the maximizer is found to rounding
 
 
@@ -72,9 +73,10 @@ def rounding_allowance(risk: Objective, magnitude: Array) -> Array:
 def default_tolerance(risk: Objective) -> float:
     """The default relative gap of training: 1e-8 in float64, and otherwise the larger of 1e-4 and four times the allowance.
 
-    The allowance is that of a dual value whose terms have the magnitude of the objective.
+    The allowance is that of a dual value whose terms have the magnitude of the objective. A gap above 0.1 certifies little,
+    so that it is the limit in half precision.
     """
     epsilon = float(jnp.finfo(risk.strength.dtype).eps)
     if epsilon < _DOUBLE:
         return 1e-8
-    return max(1e-4, 64 * epsilon * (math.sqrt(risk.count) + risk.net.inputs))
+    return min(max(1e-4, 64 * epsilon * (math.sqrt(risk.count) + risk.net.inputs)), _LOOSEST)

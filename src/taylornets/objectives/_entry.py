@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -78,3 +79,19 @@ def objective(
         meaning = meaning.redrawn(jax.random.key(0) if key is None else key, net)
     empirical = EmpiricalRisk.of(meaning, net, pointwise, data, chunk_size)
     return Objective(empirical, group_penalty, jnp.asarray(penalty, data.y.dtype))
+
+
+def in_double(risk: Objective) -> Objective:
+    """Returns the same problem in float64, with its features computed anew; call it where `jax.enable_x64` is on.
+
+    Args:
+        risk: an objective without a linear block, on examples that are in memory.
+    """
+    net, x, y, weight, strength = jax.tree.map(
+        lambda leaf: leaf.astype(jnp.float64) if eqx.is_inexact_array(leaf) else leaf,
+        (risk.net, risk.x, risk.targets(), risk.weights(), risk.strength),
+    )
+    blocks = risk.features.blocks
+    chunk_size = None if blocks.stored is not None else blocks.x.shape[1]
+    empirical = EmpiricalRisk.of(risk.model, net, risk.empirical.pointwise, Dataset(x, y, weight), chunk_size)
+    return Objective(empirical, risk.penalty, strength)

@@ -20,8 +20,10 @@ from taylornets.tabular._selection import PenaltyStep, Selected, loose, part, se
 from taylornets.tabular._temperature import Temperature, temperature_of
 
 _TOL = 1e-3  # relative gap of final training
-_TOL_LARGE, _LARGE = 1e-2, 20_000  # and with more training rows than the second number
 _STEPS = 1000  # most iterations of final training
+# With more training rows: the gap, and the most iterations. At the weakest penalties the gap closes slowly, a step of the dual
+# Newton method takes seconds, and the score has long settled.
+_LARGE, _TOL_LARGE, _STEPS_LARGE = 20_000, 1e-2, 120
 # Beyond this many training rows, a step of the dual Newton method takes longer than all steps before. Final training then
 # stays with L-BFGS, the copies of the regularization path, and this many iterations; the certificate states the gap.
 _HUGE, _HUGE_STEPS = 250_000, 400
@@ -145,7 +147,8 @@ def _final(settings: FitSettings, rows: int) -> dict[str, Any]:
     """Parameters of the estimator for final training."""
     if rows > _HUGE:
         return loose(settings.rank) | {"max_iter": _HUGE_STEPS}
-    return {"rank": _rank(settings), "tol": _TOL_LARGE if rows > _LARGE else _TOL, "max_iter": _STEPS}
+    tol, steps = (_TOL_LARGE, _STEPS_LARGE) if rows > _LARGE else (_TOL, _STEPS)
+    return {"rank": _rank(settings), "tol": tol, "max_iter": steps}
 
 
 def _selected(
