@@ -2,7 +2,7 @@
 
 import difflib
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
@@ -128,6 +128,30 @@ def array(argument: str, value: Any, shape: tuple[int | str, ...], advice: str =
             argument, "finite numbers", f"{count} NaN or infinite of {result.size}", advice or "Remove or impute them."
         )
     return result
+
+
+def together(values: Mapping[str, Any]) -> None:
+    """Raises if arrays that were placed on devices lie on different ones, for which JAX has no common program.
+
+    Args:
+        values: arrays, or trees of arrays, by the names of the arguments. Arrays that JAX may move, and traced ones, do not
+            count.
+    """
+    placed: tuple[str, Any] | None = None
+    for argument, tree in values.items():
+        for leaf in jax.tree.leaves(tree):
+            if not isinstance(leaf, jax.Array) or isinstance(leaf, Tracer) or not leaf.committed:
+                continue
+            placed = placed or (argument, leaf.sharding.device_set)
+            if leaf.sharding.device_set != placed[1]:
+                needed = f"arrays on the devices of {placed[0]}, {_device_names(placed[1])}"
+                advice = "Move one of them with jax.device_put, for example to x.sharding."
+                raise ArgumentError(argument, needed, _device_names(leaf.sharding.device_set), advice)
+
+
+def _device_names(devices: Any) -> str:
+    names = [str(device) for device in sorted(devices, key=lambda device: device.id)]
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
 def host(value: Any, dtype: Any = None) -> np.ndarray:

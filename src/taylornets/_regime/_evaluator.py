@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from taylornets._checks import ArgumentError, gathered
+from taylornets._checks import ArgumentError, gathered, together
 from taylornets._measures import classes
 from taylornets._regime._beyond import Beyond, described, series, summed
 from taylornets._regime._groups import group_names
@@ -68,6 +68,7 @@ class RegimeEvaluator:
             argument: name of `params1` in error messages.
             stacklevel: stack level of warnings, 2 for the caller.
         """
+        together({"x": self._x, argument: params1})
         segment, end = self._opened(params1, argument)
         programs = self._at(segment)
         # The verdict is computed first, before the model is evaluated outside the segment.

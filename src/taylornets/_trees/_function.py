@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from taylornets._checks import ArgumentError, shown
+from taylornets._checks import ArgumentError, shown, together
 from taylornets._trees._leaves import leaf_name, moves
 
 _EXPECTED = "a function f(params, *args, **kwargs)"
@@ -60,6 +60,7 @@ def refuse_unusable(f: Any, params: Any, args: tuple[Any, ...] | None = None, kw
             raise ArgumentError(name, "JAX or NumPy arrays", "tensors of PyTorch (torch)", _TORCH)
     if args is not None:
         _refuse_arity(f, args, kwargs or {})
+        together({"params": params} | inputs_by_name(f, args, kwargs or {}))
 
 
 def _refuse_arity(f: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from taylornets._checks import ArgumentError, choice, shown
-from taylornets._trees._function import refuse_unusable, run
+from taylornets._checks import ArgumentError, choice, shown, together
+from taylornets._trees._function import inputs_by_name, refuse_unusable, run
 from taylornets._trees._leaves import leaf_name, listed, moves, refuse_other_leaf, refuse_other_tree, same
 
 FIXED = ("start", "end")
@@ -108,6 +108,7 @@ class Line:
         ends = [self._end(i, new_leaves[i], argument, reference) for i in self.moving]
         _refuse_nan(argument, ends, [self.paths[i] for i in self.moving])
         start = self.start
+        together({reference: start, argument: ends})
         still = tuple(new_leaves) if self.fixed == "end" else self.leaves
         return Segment(self, still, start, [end - begin for begin, end in zip(start, ends, strict=True)])
 
@@ -142,6 +143,7 @@ class Segment:
 
     def model(self, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Callable[[Sequence[Any]], Any]:
         """Returns the model as a function of the moving leaves alone; everything else is closed over unchanged."""
+        together({"params": self.still, "new_params": self.move} | inputs_by_name(self.line.f, args, kwargs or {}))
 
         def along(moved: Sequence[Any]) -> Any:
             return run(self.line.f, self.line.with_moved(moved, self.still), args, kwargs or {})

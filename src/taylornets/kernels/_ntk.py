@@ -32,6 +32,7 @@ def ntk(net: TwoLayerNetwork, x1: ArrayLike, x2: ArrayLike | None = None) -> Flo
     """
     first = _checks.array("x1", x1, ("n1", net.inputs))
     second = first if x2 is None else _checks.array("x2", x2, ("n2", net.inputs))
+    _checks.together({"net": net, "x1": first, "x2": second})
     distinct = net.w0[: net.pairs]
     slope = net.activation.derivative(1)
     return (slope(first @ distinct.T) @ slope(second @ distinct.T).T) / distinct.shape[0] * (first @ second.T)

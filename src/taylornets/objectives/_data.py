@@ -50,6 +50,8 @@ class Dataset(NamedTuple):
         if targets.shape != wanted:
             advice = "One target for each example of x."
             raise _checks.ArgumentError("y", f"shape {wanted}", f"shape {targets.shape}", advice)
+        rows = None if isinstance(examples, HostRows) else examples
+        _checks.together({"x": rows, "net": net, "y": targets, "sample_weight": sample_weight})
         if sample_weight is None:
             return cls(examples, targets, jnp.full((n,), 1 / n, targets.dtype))
         return cls(examples, targets, normalized_weights(sample_weight, n, targets.dtype))

@@ -83,6 +83,8 @@ class Prepared(_trees.HashableModule):
     def displacement(self, w: ArrayLike, response: Response) -> Array:
         """Validates the shape of `w`: `(m, d)` or, for responses that allow copies, `(m, R, d)`."""
         m, d = self.net.width, self.net.inputs
+        if not isinstance(self.blocks.x, RowBlocks):
+            _checks.together({"x": self.blocks.x, "w": w})
         if response.copies and jnp.ndim(w) == 3:
             return _checks.array("w", w, (m, "R", d))
         advice = "" if response.copies else "Copies (m, R, d) are supported for single terms of order ≥ 1 only."
@@ -228,6 +230,7 @@ def prepare_checked(
     net = jax.tree.map(_checks.automatic, net)
     if isinstance(x, HostRows):
         return _prepare_rows(net, x, orders, chunk_size)
+    _checks.together({"net": net, "x": x})
     examples, bytes_per_example = x.shape[0], net.width * _devices.wide(x.dtype).itemsize
     layout = _devices.layout(x, net.w0) if layout is None else layout
     if chunk_size is not None:
