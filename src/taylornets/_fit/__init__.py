@@ -1,6 +1,7 @@
 """The training entries `fit` and `fit_path`."""
 
 from taylornets._fit._fit import fit as fit
+from taylornets._fit._memory import within_memory as within_memory
 from taylornets._fit._methods import default_method as default_method
 from taylornets._fit._minimize import minimize as minimize
 from taylornets._fit._path import fit_path as fit_path

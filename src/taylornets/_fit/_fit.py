@@ -1,11 +1,13 @@
 """The training entry `fit` (theory 3 to 5): an initialization, a method, and a certificate as the stopping rule."""
 
+from functools import partial
 from typing import Any
 
 from jax.typing import ArrayLike
 from jaxtyping import PRNGKeyArray
 
 from taylornets import _checks, losses
+from taylornets._fit._memory import within_memory
 from taylornets._fit._result import FitError, FitResult
 from taylornets._fit._sum import check_sum, initial_block, train_sum
 from taylornets._fit._train import Rank, train
@@ -111,7 +113,8 @@ def fit(
     )  # fmt: skip
     check_copies(risk, rank, model)
     with failures_raised(risk.features.blocks.x):
-        result = train(risk, w_init, method=method, key=key, rank=rank, tol=tol, max_steps=max_steps)
+        solve = partial(train, method=method, key=key, rank=rank, tol=tol, max_steps=max_steps)
+        result, _ = within_memory(solve, risk, w_init)
     if throw and result.status.is_failure:
         raise FitError(result)
     return result

@@ -10,6 +10,7 @@ from jaxtyping import Array, PRNGKeyArray
 
 from taylornets import _checks, losses
 from taylornets._fit._fit import check_copies, check_settings
+from taylornets._fit._memory import within_memory
 from taylornets._fit._result import FitError, FitResult
 from taylornets._fit._sum import check_sum, initial_block, sum_path
 from taylornets._fit._train import Rank, train
@@ -137,6 +138,6 @@ def regularization_path(
     for penalty in penalties:
         if restart_below and start is not None and jnp.linalg.norm(w) < restart_below * jnp.linalg.norm(start):
             w = start
-        result = solve(risk.with_penalty(penalty), w)
+        result, risk = within_memory(solve, risk.with_penalty(penalty), w)
         w = result.w
         yield result

@@ -22,6 +22,7 @@ from taylornets._fit import (
     minimize,
     regularization_path,
     sum_path,
+    within_memory,
 )
 from taylornets.certificates import Certificate, certify_objective, certify_sum, weighted_sum
 from taylornets.estimators._data import Scaling, TrainingData, columns_for, filled, rows_for
@@ -140,11 +141,14 @@ def walk(risk: Objective, w: Array, penalties: Sequence[float], max_iter: int) -
 def certified_fit(risk: Objective, w: Array, rank: Rank, tol: float, max_iter: int, on_check: Any = None) -> FitResult:
     """Trains to a certified gap of `tol` if the model has a certificate, at any rank if `rank` is `"auto"`."""
     model = risk.model
-    if rank == "auto" and model.term == 2:
-        return close_gap(risk, w, _SOLVER, tol=tol, max_steps=max_iter, on_check=on_check)
-    return minimize(
-        risk, w, _SOLVER, jax.random.key(0), certified=model.certifiable, tol=tol, max_steps=max_iter, on_check=on_check
-    )
+    options: dict[str, Any] = {"tol": tol, "max_steps": max_iter, "on_check": on_check}
+
+    def solve(risk: Objective) -> FitResult:
+        if rank == "auto" and model.term == 2:
+            return close_gap(risk, w, _SOLVER, **options)
+        return minimize(risk, w, _SOLVER, jax.random.key(0), certified=model.certifiable, **options)
+
+    return within_memory(solve, risk)[0]
 
 
 def train(

@@ -11,6 +11,7 @@ random signs.
 
 from taylornets.objectives._data import Dataset as Dataset
 from taylornets.objectives._entry import in_double as in_double
+from taylornets.objectives._entry import in_smaller_blocks as in_smaller_blocks
 from taylornets.objectives._entry import objective as objective
 from taylornets.objectives._objective import Objective as Objective
 from taylornets.objectives._sum import SUM as SUM

@@ -1,5 +1,6 @@
 """The function `objective`, which combines a model, a loss and a penalty on validated data."""
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -14,7 +15,9 @@ from taylornets.objectives._data import Dataset
 from taylornets.objectives._objective import Objective
 from taylornets.objectives._risk import EmpiricalRisk
 from taylornets.penalties import GroupPenalty
-from taylornets.two_layer import HostRows, TwoLayerNetwork
+from taylornets.two_layer import HostRows, RowBlocks, TwoLayerNetwork
+
+_LEAST_ROWS = 32  # of a block
 
 
 def objective(
@@ -95,3 +98,13 @@ def in_double(risk: Objective) -> Objective:
     chunk_size = None if blocks.stored is not None else blocks.x.shape[1]
     empirical = EmpiricalRisk.of(risk.model, net, risk.empirical.pointwise, Dataset(x, y, weight), chunk_size)
     return Objective(empirical, risk.penalty, strength)
+
+
+def in_smaller_blocks(risk: Objective) -> Objective | None:
+    """Returns the same problem with blocks of a quarter of the size and without stored features, or None at the least size."""
+    rows = risk.features.blocks.x.shape[1]
+    if rows <= _LEAST_ROWS or isinstance(risk.features.blocks.x, RowBlocks):
+        return None
+    data = Dataset(risk.x, risk.targets(), risk.weights())
+    empirical = EmpiricalRisk.of(risk.model, risk.net, risk.empirical.pointwise, data, max(rows // 4, _LEAST_ROWS))
+    return dataclasses.replace(risk, empirical=empirical)
