@@ -147,7 +147,7 @@ def certify(
     risk = sum_objective(net, x, y, **shared) if together else objective(net, x, y, model=single, **shared)
     if dual_vector is not None:
         dual_vector = _checks.array("dual_vector", dual_vector, (risk.count, net.outputs))
-        _checks.together({"w": w, "y": risk.empirical.examples.y, "dual_vector": dual_vector})
+        _checks.together({"w": w, "y": risk.targets(), "dual_vector": dual_vector})
     if together:
         with failures_raised(risk.features.blocks.x):
             return jax.block_until_ready(certify_sum(risk, w, dual_vector))
