@@ -135,6 +135,77 @@ def test_another_seed_gives_other_numbers(calls: Calls, tmp_path: Path):
     assert first.measured != second.measured
 
 
+def in_parts(done: list[int], stop_at: int) -> Any:
+    """A claim of four costly parts, which is interrupted at one of them."""
+
+    def run(context: ClaimContext) -> Outcome:
+        def part(i: int) -> dict[str, Any]:
+            if i == stop_at:
+                raise KeyboardInterrupt
+            done.append(i)
+            return {"value": float(jax.random.normal(jax.random.fold_in(context.key, i)))}
+
+        return Outcome([context.kept(f"part {i}", lambda i=i: part(i))["value"] for i in range(4)], True)
+
+    return run
+
+
+def interrupted(done: list[int], out: Path, monkeypatch: pytest.MonkeyPatch, **again: Any) -> Any:
+    """What an interrupted claim computes when it is run again, and its measured value."""
+    for stop_at in (2, -1):
+        monkeypatch.setattr(claims, "_registry", {})
+        claims.register(Claim("coupling", "C", "S.", "s", "p", in_parts(done, stop_at)))
+        if stop_at == 2:
+            with pytest.raises(KeyboardInterrupt):
+                reproduce(out)
+    return reproduce(out, **again)[0].measured
+
+
+def test_parts_of_an_interrupted_claim_are_kept(calls: Calls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    done: list[int] = []
+    found = interrupted(done, tmp_path / "a", monkeypatch, resume=True)
+    assert done == [0, 1, 2, 3]
+    assert found == reproduce(tmp_path / "b")[0].measured
+    assert not (tmp_path / "a" / "cells").exists()
+
+
+@pytest.mark.parametrize("again", [{}, {"resume": True, "seed": 1}])
+def test_parts_of_another_run_are_not(
+    again: dict[str, Any], calls: Calls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    done: list[int] = []
+    interrupted(done, tmp_path, monkeypatch, **again)
+    assert done == [0, 1, 0, 1, 2, 3]
+
+
+def test_damaged_parts_are_computed_again(calls: Calls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    done: list[int] = []
+    prepared = runner._cells
+
+    def damaged(*args: Any) -> Path:
+        folder = prepared(*args)
+        for file in folder.rglob("*.sqlite"):
+            file.write_text("no database")
+        return folder
+
+    monkeypatch.setattr(runner, "_cells", damaged)
+    interrupted(done, tmp_path, monkeypatch, resume=True)
+    assert done == [0, 1, 0, 1, 2, 3]
+
+
+def test_parts_are_not_kept_through_a_link(calls: Calls, tmp_path: Path):
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "theirs").mkdir(parents=True)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "cells").symlink_to(elsewhere)
+    with pytest.raises(ArgumentError):
+        reproduce(tmp_path / "out")
+    reproduce(tmp_path / "new")
+    (tmp_path / "new" / "cells").symlink_to(elsewhere)
+    reproduce(tmp_path / "new")
+    assert (elsewhere / "theirs").is_dir()
+
+
 @pytest.mark.parametrize("run", [crash, unusable])
 def test_failure_is_recorded_and_the_others_run(run: Any, calls: Calls, tmp_path: Path):
     claims.register(Claim("broken", "Broken", "S.", "s", "p", run))

@@ -1,6 +1,8 @@
 """The runner of `taylornets reproduce`: the record of each claim is saved as soon as the claim finishes."""
 
+import hashlib
 import os
+import shutil
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import replace
@@ -11,12 +13,13 @@ import jax
 
 from taylornets import _checks, records
 from taylornets.records import ClaimRecord, RunRecord, Stamp, environment
-from taylornets.records.folders import check_folder, prepare_folder
+from taylornets.records.folders import check_folder, own_folder, prepare_folder
 from taylornets.records.progress import NoProgress, Progress
 from taylornets.reproduction import claims as registry
 from taylornets.reproduction._running import run_claims
 
 _OWN = ("figures", "tables", "claims.json", "report.html")
+_CELLS = "cells"
 _LARGEST_SEED = 2**32 - 1
 
 
@@ -51,6 +54,16 @@ def _kept(out: Path, stamp: Stamp, resume: bool) -> dict[str, ClaimRecord]:
     return kept
 
 
+def _cells(out: Path, stamp: Stamp, resume: bool) -> Path:
+    """The folder of the finished parts of unfinished claims; those of another stamp, or of a new run, are removed."""
+    every = own_folder(out, _CELLS)
+    folder = every / hashlib.sha256(repr(stamp).encode()).hexdigest()[:16]
+    for item in every.glob("*"):
+        if item != folder or not resume:
+            shutil.rmtree(item)
+    return folder
+
+
 def reproduce(
     out: Path,
     names: Iterable[str] = (),
@@ -63,9 +76,10 @@ def reproduce(
 ) -> tuple[ClaimRecord, ...]:
     """Tests claims and saves the records in a folder, from which `taylornets.report.write_report` builds the report.
 
-    Each record is written to `out/records/<claim>.json` when its claim finishes, so that an interrupted or killed run loses
-    only the claims in progress. With `resume=True`, another call computes the missing claims and returns the same results as
-    an uninterrupted run. Without `resume`, an earlier run in the same folder is replaced.
+    Each record is written to `out/records/<claim>.json` when its claim finishes, and the cells of the learning curves to
+    `out/cells` until then, so that an interrupted or killed run loses only the computations in progress. With
+    `resume=True`, another call computes what is missing and returns the same results as an uninterrupted run. Without
+    `resume`, an earlier run in the same folder is replaced.
 
     Args:
         out: output folder; created if it does not exist.
@@ -98,7 +112,7 @@ def reproduce(
     chosen = set(names) or set(registry.names())
     try:
         # Old records are removed first, so that a killed run does not present them as its own.
-        kept = _kept(out, stamp, resume)
+        kept, cells = _kept(out, stamp, resume), _cells(out, stamp, resume)
         order = [name for name in registry.names() if name in chosen or name in kept]
         run = _new_run(stamp, order)
         records.save_run(out, run)
@@ -111,12 +125,14 @@ def reproduce(
     if workers > 1:
         missing.sort(key=lambda claim: claim.seconds, reverse=True)
     found = dict(kept)
-    with closing(run_claims(missing, stamp, workers, progress)) as fresh:
+    with closing(run_claims(missing, stamp, workers, progress, cells)) as fresh:
         for record in fresh:
             records.save_claim(out, record)
+            shutil.rmtree(cells / record.claim, ignore_errors=True)
             found[record.claim] = record
             progress.finished(record.claim, f"{record.verdict}: {record.error}" if record.error else record.verdict)
     done = [found[name] for name in order]
+    shutil.rmtree(out / _CELLS, ignore_errors=True)
     records.save_summary(out, done)
     timings = {record.claim: record.seconds for record in done}
     records.save_run(out, replace(run, status="finished", end=environment.now(), timings=timings))

@@ -50,6 +50,13 @@ ORDER = (
 PROFILES = ("quick", "full")
 
 
+Result = dict[str, Any]
+
+
+def _computed(_: str, compute: Callable[[], Result]) -> Result:
+    return compute()
+
+
 @dataclass(frozen=True)
 class ClaimContext:
     """Inputs of a claim.
@@ -59,12 +66,15 @@ class ClaimContext:
         seed: seed of the run, for libraries that take an integer.
         key: JAX random key of this claim; see `claim_key`.
         progress: to be called as `progress(fraction, message)`, with a fraction from 0 to 1, at least every few seconds.
+        kept: `kept(name, compute)` returns the result of a costly part, of JSON types: the stored one of an interrupted run,
+            or that of `compute()`, which it stores. The name must determine the result.
     """
 
     profile: str
     seed: int
     key: PRNGKeyArray
     progress: Callable[[float, str], None]
+    kept: Callable[[str, Callable[[], Result]], Result] = _computed
 
     @property
     def full(self) -> bool:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
 
 import numpy as np
 
 from taylornets import statistics
 from taylornets.learning import Cell, run_cell
+from taylornets.reproduction.claims import ClaimContext
 
 GOAL = 0.1
 
@@ -80,12 +81,12 @@ class Curves:
         return np.sqrt(d[1:] * d[:-1]), np.diff(np.log(n)) / np.diff(np.log(d))
 
 
-def run_study(study: Study, seed: int, progress: Callable[[float, str], None]) -> Curves:
+def run_study(study: Study, context: ClaimContext, progress: Callable[[float, str], None]) -> Curves:
     """Runs the cells of a study; a curve ends at the first error below the goal, but not before its second point.
 
     Args:
         study: the study.
-        seed: seed of the run, from which the seeds of the cells are derived.
+        context: has the seed of the run, from which those of the cells are derived, and keeps finished cells.
         progress: called with the completed fraction.
 
     Returns:
@@ -99,7 +100,7 @@ def run_study(study: Study, seed: int, progress: Callable[[float, str], None]) -
             cell = Cell(
                 d=d,
                 n=n,
-                seed=1000 * seed + index,
+                seed=1000 * context.seed + index,
                 target=study.target,
                 inputs="anisotropic" if study.decay else "sphere",
                 decay=study.decay,
@@ -110,7 +111,7 @@ def run_study(study: Study, seed: int, progress: Callable[[float, str], None]) -
                 width=study.width_per_input * d or 256,
             )
             progress(done, f"{model}, d = {d}, n = {n}")
-            found: dict[str, Any] = run_cell(cell)
+            found = context.kept(cell.name, partial(run_cell, cell))
             points.append((n, found["error"]))
             curves.m_op.setdefault(d, []).append(found["m_op"])
             if found["error"] < GOAL and len(points) > 1:

@@ -84,7 +84,7 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
     """Measures n* for orders 1, 2 and 3; the sizes default to those of the profile."""
     sizes = sizes or SIZES[context.profile]
     study = sizes.study
-    curves = run_study(study, context.seed, lambda f, text: context.progress(0.85 * f, text))
+    curves = run_study(study, context, lambda f, text: context.progress(0.85 * f, text))
     fits = {model: curves.exponent(model, context.seed) for model in study.grids}
     needed = {model: np.exp(np.log(curves.needed(model)).mean(axis=0)) for model in study.grids}
     ratio = needed["ntk"] / needed["cubic"]

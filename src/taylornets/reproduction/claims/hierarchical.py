@@ -68,9 +68,11 @@ def _error(net: tn.TwoLayerNetwork, w: Any, z: np.ndarray, y: np.ndarray) -> flo
     return float(np.mean((np.asarray(net.term(2, w, jnp.asarray(z)))[:, 0] - y) ** 2) / np.var(y))
 
 
-def error_of(model: str, cell: Cell) -> float:
+def error_of(context: ClaimContext, model: str, cell: Cell) -> float:
     """The test error of one learner on a cell."""
-    return hierarchical_error(cell) if model == "hierarchical" else run_cell(cell)["error"]
+    if model == "hierarchical":
+        return context.kept(f"hierarchical {cell.name}", lambda: {"error": hierarchical_error(cell)})["error"]
+    return context.kept(cell.name, lambda: run_cell(cell))["error"]
 
 
 def _cell(context: ClaimContext, model: str, d: int, n: int, seed: int, target: str = "") -> Cell:
@@ -106,7 +108,7 @@ def _growth(context: ClaimContext, sizes: _Sizes) -> dict[str, list[float]]:
                 points: list[tuple[float, float]] = []
                 for ratio in ratios:
                     n = round(ratio * d**power)
-                    points.append((n, error_of(model, _cell(context, model, d, n, seed))))
+                    points.append((n, error_of(context, model, _cell(context, model, d, n, seed))))
                     if points[-1][1] < GOAL and len(points) > 1:
                         break
                 logs.append(np.log(statistics.crossing(points, GOAL)))
@@ -122,7 +124,7 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
     for seed in range(sizes.seeds):
         for i, model in enumerate(NAMES):
             context.progress(share * (seed + i / 3) / sizes.seeds, f"{NAMES[model]}, seed {seed}")
-            errors[model].append(error_of(model, _cell(context, model, sizes.d, sizes.n, seed)))
+            errors[model].append(error_of(context, model, _cell(context, model, sizes.d, sizes.n, seed)))
     means = {model: float(np.exp(np.mean(np.log(values)))) for model, values in errors.items()}
     growth = _growth(context, sizes) if sizes.growth else {}
     return Outcome(

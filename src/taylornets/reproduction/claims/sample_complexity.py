@@ -53,7 +53,7 @@ def _control(context: ClaimContext, sizes: _Sizes, known: Curves) -> NegativeCon
     dimensions = sizes.isotropic.dimensions[:2]
     study = replace(known.study, dimensions=dimensions, seeds=2)
     small = run_study(
-        replace(study, dimensions=dimensions[:1]), context.seed, lambda f, text: context.progress(0.97 + 0.03 * f, text)
+        replace(study, dimensions=dimensions[:1]), context, lambda f, text: context.progress(0.97 + 0.03 * f, text)
     )
     curves = Curves(study, small.points | known.points)
     ntk, quadratic = (curves.exponent(model, context.seed) for model in ("ntk", "quadratic"))
@@ -70,10 +70,10 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
     """Measures the exponents; the sizes default to those of the profile."""
     sizes = sizes or SIZES[context.profile]
     study, share, rest = sizes.isotropic, 0.85 if sizes.cubic is None else 1 / 3, 0.15 if sizes.cubic is None else 1 / 3
-    curves = run_study(study, context.seed, lambda f, text: context.progress(share * f, text))
+    curves = run_study(study, context, lambda f, text: context.progress(share * f, text))
     cubic = None
     if sizes.cubic is not None:
-        cubic = run_study(sizes.cubic, context.seed, lambda f, text: context.progress((1 + f) / 3, f"p = 3: {text}"))
+        cubic = run_study(sizes.cubic, context, lambda f, text: context.progress((1 + f) / 3, f"p = 3: {text}"))
     uneven, steepest = _uneven(context, sizes, curves, 1 - rest)
     fits = {model: curves.exponent(model, context.seed) for model in study.grids}
     quadratic = fits["quadratic"]
@@ -152,7 +152,7 @@ def _uneven(
             ) -> None:
                 context.progress(start + share * done / len(sizes.decays), f"decay {decay:g}: {text}")
 
-            curves = run_study(study, context.seed, progress)
+            curves = run_study(study, context, progress)
             place = 0
         else:
             curves, place = isotropic, 1
