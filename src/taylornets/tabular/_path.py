@@ -20,10 +20,10 @@ from taylornets.tabular._selection import PenaltyStep, Selected, loose, part, se
 from taylornets.tabular._temperature import Temperature, temperature_of
 
 _TOL = 1e-3  # relative gap of final training
-_STEPS = 1000  # most iterations of final training
-# With more training rows: the gap, and the most iterations. At the weakest penalties the gap closes slowly, a step of the dual
-# Newton method takes seconds, and the score has long settled.
-_LARGE, _TOL_LARGE, _STEPS_LARGE = 20_000, 1e-2, 120
+_TOL_LARGE, _LARGE = 1e-2, 20_000  # and with more training rows than the second number
+# Most iterations of final training: so many that rows × iterations is limited, between these bounds. At the weakest penalties
+# the gap closes slowly, a step of the dual Newton method takes seconds on many rows, and the score has long settled.
+_WORK, _FEWEST_STEPS, _STEPS = 2_400_000, 120, 1000
 # Beyond this many training rows, a step of the dual Newton method takes longer than all steps before. Final training then
 # stays with L-BFGS, the copies of the regularization path, and this many iterations; the certificate states the gap.
 _HUGE, _HUGE_STEPS = 250_000, 400
@@ -147,8 +147,8 @@ def _final(settings: FitSettings, rows: int) -> dict[str, Any]:
     """Parameters of the estimator for final training."""
     if rows > _HUGE:
         return loose(settings.rank) | {"max_iter": _HUGE_STEPS}
-    tol, steps = (_TOL_LARGE, _STEPS_LARGE) if rows > _LARGE else (_TOL, _STEPS)
-    return {"rank": _rank(settings), "tol": tol, "max_iter": steps}
+    steps = min(max(_WORK // rows, _FEWEST_STEPS), _STEPS)
+    return {"rank": _rank(settings), "tol": _TOL_LARGE if rows > _LARGE else _TOL, "max_iter": steps}
 
 
 def _selected(
