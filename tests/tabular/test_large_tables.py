@@ -175,8 +175,18 @@ def test_final_training_of_huge_tables_has_few_steps_and_a_certificate(
     assert found.model.n_iter_ <= 50
     assert 0 <= found.model.certificate_.relative_gap <= 1
     assert told == sorted(told)
-    usual = _path._final(settings, 100)
+    usual = _path._final(settings, 100, 4)
     assert (usual["rank"], usual["max_iter"]) == ("auto", 1000)  # the negative control
+
+
+def test_final_training_has_fewer_steps_where_a_step_costs_more():
+    settings = FitSettings(width=256)
+    steps = [
+        _path._final(settings, rows, columns)["max_iter"] for rows, columns in ((1000, 20), (9000, 50), (9000, 250))
+    ]
+    assert steps[0] == 1000
+    assert 80 < steps[1] < 1000
+    assert steps[2] == 80
 
 
 def test_predictions_in_blocks_are_those_of_all_rows():

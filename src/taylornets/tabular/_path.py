@@ -21,9 +21,9 @@ from taylornets.tabular._temperature import Temperature, temperature_of
 
 _TOL = 1e-3  # relative gap of final training
 _TOL_LARGE, _LARGE = 1e-2, 20_000  # and with more training rows than the second number
-# Most iterations of final training: so many that rows × iterations is limited, between these bounds. At the weakest penalties
-# the gap closes slowly, a step of the dual Newton method takes seconds on many rows, and the score has long settled.
-_WORK, _FEWEST_STEPS, _STEPS = 2_400_000, 120, 1000
+# Most iterations of final training, between these bounds: so many that the multiplications of the dual Newton method are
+# limited to `_WORK`, some minutes. At the weakest penalties the gap closes slowly, and the score has long settled.
+_WORK, _FEWEST_STEPS, _STEPS = 1e12, 80, 1000
 # Beyond this many training rows, a step of the dual Newton method takes longer than all steps before. Final training then
 # stays with L-BFGS, the copies of the regularization path, and this many iterations; the certificate states the gap.
 _HUGE, _HUGE_STEPS = 250_000, 400
@@ -133,7 +133,7 @@ def learn(
         model, path = new_model(task, settings, settings.penalty), ()
     share = _SELECTION if folds is not None else part(len(train[1])) if settings.penalty is None else 0.0
     tell(share, f"penalty {model.penalty:g}, final training{' with certificate' if settings.order < 3 else ''}")
-    start, final = time.perf_counter(), _final(settings, len(train[1]))
+    start, final = time.perf_counter(), _final(settings, *train[0].shape)
     model.set_params(warm_start=hasattr(model, "displacement_"), **final)
     with watched(_watcher(share, f"penalty {model.penalty:g}, final training", final, tell)):
         quietly(lambda: _finish(model, train, begin + limit))
@@ -143,11 +143,16 @@ def learn(
     return Learned(model, path, end - start, end - begin, cv, temperature, ended)
 
 
-def _final(settings: FitSettings, rows: int) -> dict[str, Any]:
+def _step_work(width: int, rows: int, columns: int) -> float:
+    """Multiplications of one dual Newton step, roughly: ten products with the Newton matrix, eigenvectors of every unit."""
+    return width * columns * (20 * rows + 10 * columns**2)
+
+
+def _final(settings: FitSettings, rows: int, columns: int) -> dict[str, Any]:
     """Parameters of the estimator for final training."""
     if rows > _HUGE:
         return loose(settings.rank) | {"max_iter": _HUGE_STEPS}
-    steps = min(max(_WORK // rows, _FEWEST_STEPS), _STEPS)
+    steps = min(max(int(_WORK / _step_work(settings.width, rows, columns)), _FEWEST_STEPS), _STEPS)
     return {"rank": _rank(settings), "tol": _TOL_LARGE if rows > _LARGE else _TOL, "max_iter": steps}
 
 
