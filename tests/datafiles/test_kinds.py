@@ -43,6 +43,9 @@ NUMBERS: dict[str, tuple[list[str], list[float], str]] = {
     "below a limit": (["<5", "7", ">90"], [5, 7, 90], "number"),
     "units": (["3 kg", "4.5 kg", "10 kg"], [3, 4.5, 10], "number .kg"),
     "times": (["12:30", "0:15", "23:59:59"], [12.5, 0.25, 23 + 59 / 60 + 59 / 3600], "number :"),
+    "times of twelve hours": (["1:30 PM", "12:15 am", "12:00 p.m."], [13.5, 0.25, 12], "number :"),
+    "times with h": (["12h30", "7h", "0h15"], [12.5, 7, 0.25], "number :"),
+    "durations": (["3 days", "1 day", "-1 days +22:00:00"], [72, 24, -2], "number :"),
 }  # fmt: skip
 
 
@@ -186,6 +189,10 @@ def frame() -> pd.DataFrame:
             "long": 2**53 + 1 + PLACES,
             "kind": pd.Categorical(np.where(PLACES % 2, "u", "v")),
             "empty": np.full(ROWS, np.nan),
+            "wait": pd.to_timedelta(PLACES % 5, unit="D"),
+            "lap": pd.to_timedelta(PLACES * 3_700_000_001 - 7_000, unit="us"),
+            "clock": [datetime.time(i % 24, 30, 5, 123_456) for i in PLACES],
+            "zoned": pd.date_range("2020-03-28", periods=ROWS, freq="12h", tz="Europe/Berlin"),
         }
     )
 
@@ -224,6 +231,13 @@ def test_times_and_durations_in_parquet_are_hours(tmp_path: Path):
     parquet.write_table(table, tmp_path / "a.parquet")
     found = read(str(tmp_path / "a.parquet")).frame
     assert (found["t"][0], found["d"][0]) == (12.5, 36.0)
+
+
+def test_a_model_of_typed_durations_reads_their_text_as_hours():
+    """The recipe of a typed column is that of plain numbers, and `3 days` in a later CSV file is no 3."""
+    words = [f"{i} days" for i in PLACES]
+    assert column(words, Reading(recipes=(("c", "number"),)))[0][3] == 72
+    assert column(words, Reading(recipes=(("c", "number .days"),)))[0][3] == 3  # a model saved by an earlier version
 
 
 @pytest.mark.parametrize("name", ["<18", "{a}", "[x]", "PAR1", "PK", "BZh", "%PDF", "<b"])

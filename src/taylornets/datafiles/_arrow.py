@@ -21,6 +21,7 @@ from taylornets.datafiles._table import (
     check_size,
     wrong,
 )
+from taylornets.datafiles._times import hours_of
 
 pc: Any = compute  # its functions are made at run time, which type checkers do not see
 _KINDS = "columns of numbers, booleans, dates or strings"
@@ -180,9 +181,9 @@ def _raw(column: Any) -> Any:  # noqa: PLR0911  # one return per type
     if types.is_timestamp(kind) or types.is_date(kind):
         return _dates(column)
     if types.is_time(kind) or types.is_duration(kind):
-        parts = {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}[kind.unit]
-        wide = pa.int32() if types.is_time32(kind) else pa.int64()
-        return column.cast(wide).cast(pa.float64(), safe=False).to_numpy() / parts / 3600  # hours
+        whole = column.cast(pa.int32() if types.is_time32(kind) else pa.int64()).cast(pa.int64())
+        found = hours_of(pc.fill_null(whole, 0).to_numpy(), kind.unit)
+        return np.where(pc.is_null(whole).to_numpy(), np.nan, found)
     if types.is_floating(kind) and kind != pa.float64():
         return column.cast(pa.float32()).cast(pa.string()).cast(pa.float64()).to_numpy()
     if types.is_integer(kind) and not column.null_count:

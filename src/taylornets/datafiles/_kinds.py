@@ -22,10 +22,10 @@ from taylornets.datafiles._numbers import (
     plain,
     remarks,
     same_units,
-    times,
     written,
 )
 from taylornets.datafiles._table import Column, ColumnInfo, Reading, is_index, wrong
+from taylornets.datafiles._times import DAYS, times
 from taylornets.datafiles._words import MAYBE, Texts, Words, info_of, unfit
 
 _BOOLEANS = {"true": "true", "false": "false"}
@@ -94,6 +94,9 @@ def _numbers(  # noqa: PLR0911  # one return per way of writing
         if not np.isnan(values).any():
             found = ReadNumbers(values, Style())
             return found, known is None and bool(commas) and reading.decimal is None and written(rest, ".").unclear
+    hours = None if known is not None and known.unit in DAYS else times(rest)
+    if hours is not None and share(hours) > _MOSTLY:
+        return hours, False
     if known is not None and known.decimal in ".," and reading.decimal is None:
         found = written(rest, known.decimal)
         if share(found) == 1:
@@ -115,8 +118,7 @@ def _numbers(  # noqa: PLR0911  # one return per way of writing
             return None, False
         same = share(both[0]) == share(both[1]) == 1 and chosen.unclear
         return chosen, reading.decimal is None and same and commas is not False
-    hours = times(rest)
-    return (hours, False) if share(hours) > _MOSTLY else (None, False)
+    return None, False
 
 
 def _numeric(

@@ -22,7 +22,7 @@ _FIRST_DAY, _LAST_DAY = 19000101, 20991231
 _LIKELY, _UNITS = 0.9, 6
 _CURRENCY = r"[€$£¥₹₽₩₺₫₴₦฿]|US\$|EUR|USD|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|AUD|CAD"
 _UNIT = r"[%‰]|°[CF]?|[^\W\d_][\w/²³°.]{0,11}"
-_SIGNS = str.maketrans({"−": "-", "–": "-", "‒": "-", "\xa0": " ", "\u202f": " ", "\u2009": " ", "’": "'"})
+SIGNS = str.maketrans({"−": "-", "–": "-", "‒": "-", "\xa0": " ", "\u202f": " ", "\u2009": " ", "’": "'"})
 _WRITTEN = re.compile(
     rf"(?P<open>\()?\s*(?P<relation>[<>≤≥~≈])?\s*(?P<sign>[+-])?\s*(?P<before>{_CURRENCY})?\s*(?P<sign2>[+-])?\s*"
     rf"(?P<body>\d(?:[\d.,' ]*\d)?[.,]?|[.,]\d+)(?P<power>[eE][+-]?\d+)?"
@@ -35,7 +35,6 @@ _BODIES = {
     for decimal, other in ((".", ","), (",", "."))
 }  # fmt: skip
 _UNCLEAR = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
-_TIME = re.compile(r"([+-]?\d{1,3}):([0-5]\d)(?::([0-5]\d(?:\.\d+)?))?")
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ def written(words: list[str], decimal: str) -> ReadNumbers:
     units: set[str] = set()
     relations = grouped = separated = unclear = 0
     for place, word in enumerate(words):
-        found = _WRITTEN.fullmatch(word.translate(_SIGNS)) if len(word) <= 60 else None
+        found = _WRITTEN.fullmatch(word.translate(SIGNS)) if len(word) <= 60 else None
         body = _BODIES[decimal].fullmatch(found["body"]) if found else None
         if found is None or body is None or (found["open"] is None) != (found["close"] is None):
             continue
@@ -174,17 +173,6 @@ def written(words: list[str], decimal: str) -> ReadNumbers:
         unclear += _UNCLEAR.fullmatch(found["body"]) is not None
     unit = next(iter(sorted(units - {""})), "")
     return ReadNumbers(values, Style(decimal, unit), frozenset(units), relations, grouped, 0 < unclear == separated)
-
-
-def times(words: list[str]) -> ReadNumbers:
-    """Reads times and durations such as `12:30` or `1:02:33.5` as hours."""
-    values = np.full(len(words), np.nan)
-    for place, word in enumerate(words):
-        found = _TIME.fullmatch(word.translate(_SIGNS))
-        if found:
-            hours = abs(int(found[1])) + int(found[2]) / 60 + float(found[3] or 0) / 3600
-            values[place] = -hours if found[1].startswith("-") else hours
-    return ReadNumbers(values, Style(":"))
 
 
 def described(found: ReadNumbers) -> str:
