@@ -112,6 +112,25 @@ def test_a_separator_that_could_be_both(tmp_path: Path):
     assert list(read(str(path), Reading(decimal=",")).frame["a"][:1]) == [1234]
 
 
+def test_points_of_thousands_in_a_file_with_semicolons(tmp_path: Path):
+    """The mirror image of `1,234`: 567, 1.234 and 45.600 are inhabitants; numbers with other decimals are clear."""
+    path = tmp_path / "a.csv"
+    thousands = ["567", "1.234", "-12.345", "999"]
+    path.write_text("a;b\n" + "".join(f"{word};1\n" for word in thousands * 10))
+    with pytest.raises(ArgumentError, match=r"clearly decimal.*got '1\.234'.*`decimal=','`") as found:
+        read(str(path))
+    assert found.value.mends == (("decimal", ","),)
+    assert [*read(str(path), Reading(decimal=",")).frame["a"][:4]] == [567, 1234, -12345, 999]
+    assert [*read(str(path), Reading(decimal=".")).frame["a"][:4]] == [567, 1.234, -12.345, 999]
+    for more in ("0.5", "1.25", "1234", "0.123"):
+        path.write_text("a;b\n" + "".join(f"{word};1\n" for word in [*thousands, more] * 8))
+        assert read(str(path)).frame["a"][1] == 1.234
+    path.write_text("a;b\n" + "1.234;1\n5.678;2\n" * ROWS)  # three decimals throughout
+    assert read(str(path)).frame["a"][0] == 1.234
+    path.write_text("a,b\n" + "".join(f"{word},1\n" for word in thousands * 10))
+    assert read(str(path)).frame["a"][1] == 1.234
+
+
 def test_options_overrule_the_kind():
     assert [*column(["01", "02"] * 20, Reading(numeric=("c",)))[0][:2]] == [1, 2]
     assert [*column(["1", "2"] * 20, Reading(categorical=("c",)))[0][:2]] == ["1", "2"]

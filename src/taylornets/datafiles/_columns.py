@@ -42,16 +42,13 @@ def table_of(
     columns: dict[str, Column] = {}
     later: list[str] = []
     for name, values in raw.items():
-        columns[name] = _column(name, values, reading, None)
+        columns[name] = _column(name, values, reading, False if comma_separated else None)
         if _is_texts(values) and Style.of(columns[name].info.recipe) is not None:
             later.append(name)
     styles = [Style.of(columns[name].info.recipe) for name in later if not columns[name].errors]
     commas = any(style is not None and style.decimal == "," for style in styles)
-    if later and reading.decimal is None:
-        hint = True if commas else (False if comma_separated else None)
-        for name in later:
-            if commas or columns[name].errors:
-                columns[name] = _column(name, raw[name], reading, hint)
+    if commas and reading.decimal is None:
+        columns |= {name: _column(name, raw[name], reading, True) for name in later}
     last = list(raw)[-1]
     empty = columns[last].info.kind == "empty" and last.startswith("Unnamed: ") and len(columns) > 1
     if empty:

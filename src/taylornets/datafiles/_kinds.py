@@ -20,6 +20,7 @@ from taylornets.datafiles._numbers import (
     digits_are_names,
     looks_measured,
     plain,
+    points_are_unclear,
     remarks,
     same_units,
     written,
@@ -43,7 +44,8 @@ def from_texts(  # noqa: PLR0911  # one return per kind
         name: the column.
         texts: one string or None per row.
         reading: reading options.
-        commas: whether other columns of the file have decimal commas; None where it is unknown.
+        commas: whether other columns of the file have decimal commas; None where it is unknown, False where commas separate
+            the columns and points are decimal.
 
     Returns:
         float64, datetime64 or objects; missing values are NaN or NaT. Words that do not fit are errors of the column.
@@ -93,7 +95,8 @@ def _numbers(  # noqa: PLR0911  # one return per way of writing
         values = plain(rest)
         if not np.isnan(values).any():
             found = ReadNumbers(values, Style())
-            return found, known is None and bool(commas) and reading.decimal is None and written(rest, ".").unclear
+            detected = known is None and reading.decimal is None
+            return found, detected and commas is not False and points_are_unclear(rest, bool(commas))
     hours = None if known is not None and known.unit in DAYS else times(rest)
     if hours is not None and share(hours) > _MOSTLY:
         return hours, False

@@ -35,6 +35,8 @@ _BODIES = {
     for decimal, other in ((".", ","), (",", "."))
 }  # fmt: skip
 _UNCLEAR = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
+_UNCLEAR_POINT = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+")
+_NO_GROUPS, _SHORT = re.compile(r"[+-]?\d+"), re.compile(r"[+-]?\d{1,3}")  # without a separator: any, and below a thousand
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,24 @@ class ReadNumbers:
 def plain(words: list[str]) -> np.ndarray:
     """Reads numbers in the notation of programs; NaN elsewhere."""
     return np.array([float(word) if _PLAIN.fullmatch(word) else np.nan for word in words], dtype=np.float64)
+
+
+def points_are_unclear(words: list[str], commas: bool) -> bool:
+    """Whether the points of plain numbers could separate groups of three digits.
+
+    Args:
+        words: plain numbers.
+        commas: whether other columns have decimal commas. If not, only numbers such as 567, 1.234 and 45.600 are unclear: all
+            points stand before three digits, and numbers below a thousand have none.
+    """
+    whole = _NO_GROUPS if commas else _SHORT
+    points = 0
+    for word in words:
+        if _UNCLEAR_POINT.fullmatch(word):
+            points += 1
+        elif not whole.fullmatch(word):
+            return False
+    return points > 0 and (commas or points < len(words))
 
 
 def looks_measured(words: list[str]) -> str:
