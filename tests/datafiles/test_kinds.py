@@ -1,6 +1,7 @@
 """No value changes in silence: each column is read without loss, or its reading is stated, or an option is named."""
 
 import datetime
+import decimal
 import gzip
 import io
 import tracemalloc
@@ -63,6 +64,10 @@ TEXTS: dict[str, list[str]] = {
     "addresses of computers": ["10.0.0.7", "10.0.0.8", "192.168.0.1"],
     "leading zeros": ["01234", "1234", "00501"],
     "more digits than a number holds": ["9007199254740993", "9007199254740994", "12"],
+    "more digits and a point": ["12345678901234567890.0", "12345678901234567891.00", "12"],
+    "more digits in groups": ["9,007,199,254,740,993", "9,007,199,254,740,994", "12"],
+    "more digits in groups of points": ["9.007.199.254.740.993", "9.007.199.254.740.994,0", "12"],
+    "more digits with a unit": ["9007199254740993 €", "9007199254740994 €", "12 €"],
     "phone numbers": ["030 123 456", "030 123 457", "030 123 458"],
     "sizes": ["3 rooms", "1 room", "2 rooms"],
     "house numbers": ["12a", "13b", "14c"],
@@ -70,11 +75,11 @@ TEXTS: dict[str, list[str]] = {
 }
 
 
-@pytest.mark.parametrize("decimal", [None, ".", ","])
+@pytest.mark.parametrize("separator", [None, ".", ","])
 @pytest.mark.parametrize("name", TEXTS)
-def test_words_that_are_no_numbers_stay_as_they_are(name: str, decimal: str | None):
+def test_words_that_are_no_numbers_stay_as_they_are(name: str, separator: str | None):
     words = (TEXTS[name] * ROWS)[:ROWS]
-    found, info = column(words, Reading(decimal=decimal))
+    found, info = column(words, Reading(decimal=separator))
     assert [*found] == words
     assert info.kind == "category"
 
@@ -208,6 +213,9 @@ def frame() -> pd.DataFrame:
             "long": 2**53 + 1 + PLACES,
             "kind": pd.Categorical(np.where(PLACES % 2, "u", "v")),
             "empty": np.full(ROWS, np.nan),
+            "exact": [decimal.Decimal(int(i)) / 8 for i in PLACES],
+            "exact long": [decimal.Decimal("12345678901234567890") + int(i) for i in PLACES],
+            "large": 2.0**53 + 2.0 * PLACES,
             "wait": pd.to_timedelta(PLACES % 5, unit="D"),
             "lap": pd.to_timedelta(PLACES * 3_700_000_001 - 7_000, unit="us"),
             "clock": [datetime.time(i % 24, 30, 5, 123_456) for i in PLACES],

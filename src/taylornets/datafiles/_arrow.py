@@ -161,7 +161,8 @@ def _check_memory(name: str, column: Any, used: int) -> int:
             lengths.append(pc.sum(sizes).as_py() or 0)
         used += sum(lengths) + TEXT_BYTES * len(column)
     else:
-        used += 8 * len(column)
+        kind = _plain(column.type)
+        used += (TEXT_BYTES + kind.precision if pa.types.is_decimal(kind) else 8) * len(column)
     check_size(used, LIMITS.memory, "bytes of memory")
     return used
 
@@ -174,7 +175,7 @@ def _raw(column: Any) -> Any:  # noqa: PLR0911  # one return per type
         return column.cast(pa.large_string())
     if pa.types.is_dictionary(column.type):
         column = column.cast(kind)
-    if types.is_boolean(kind):
+    if types.is_boolean(kind) or types.is_decimal(kind):  # decimals keep all digits, as in a text file
         return column.cast(pa.large_string())
     if types.is_null(kind):
         return np.full(len(column), np.nan)

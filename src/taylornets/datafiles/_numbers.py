@@ -13,8 +13,10 @@ import pandas as pd
 
 _PLAIN = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|inf(?:inity)?)", re.IGNORECASE)
 _ZEROS = re.compile(r"[+-]?0\d+")
-_WHOLE = re.compile(r"[+-]?\d{16,}")
-_EXACT = 2**53
+_LONG = re.compile(
+    r"[^\d]{0,5}(?P<whole>\d{16,}|[1-9]\d{0,2}(?P<group>[,.' ])\d{3}(?:(?P=group)\d{3}){4,})(?P<zeros>[.,]0*)?[^\d]{0,5}"
+)
+_EXACT, _LEAST_LONG = 2**53, 16
 _MEASURED = re.compile(r"[+-]?[1-9]\d*(?:[.,]\d+)?\s*([^\W\d_]{1,12}|/\d{1,3}|[°'\"′″]\w?)")
 _FEW, _SAMPLE = 3, 200  # distinct values of a column with remarks, and values that are tested
 _CODES = (-9.0, -99.0, -999.0, -9999.0, -99999.0)
@@ -151,9 +153,22 @@ def digits_are_names(words: list[str]) -> str:
     """Returns why digits name things and are no numbers: leading zeros, or more digits than a number keeps."""
     if any(_ZEROS.fullmatch(word) for word in words):
         return "leading zeros, which a number would lose"
-    if any(_WHOLE.fullmatch(word) and abs(int(word)) > _EXACT for word in words if len(word) < 400):
+    if any(len(word) >= _LEAST_LONG and _loses_digits(word) for word in words):
         return "more digits than a number can hold"
     return ""
+
+
+def _loses_digits(word: str) -> bool:
+    """Whether a whole number, also with groups, a unit, or zeros behind the point, has other digits as float64.
+
+    Beyond 2^53, whole numbers without a point are identifiers, even if float64 holds them. With a point, as programs write
+    float64, they are numbers if float64 holds them.
+    """
+    found = _LONG.fullmatch(word.translate(SIGNS)) if len(word) < 400 else None
+    if found is None:
+        return False
+    whole = int(re.sub(r"\D", "", found["whole"]))
+    return whole > _EXACT and (found["zeros"] is None or int(float(whole)) != whole)
 
 
 def written(words: list[str], decimal: str) -> ReadNumbers:
