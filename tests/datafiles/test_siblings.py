@@ -154,20 +154,97 @@ def test_dates_in_two_formats_are_an_error():
     ):
         column(words)
     assert column(words, Reading(categorical=("c",)))[1].kind == "category"
+    with pytest.raises(ArgumentError, match="only dates in a column of dates"):  # half and half
+        column([f"2020-01-{1 + i % 9:02d}" if i % 2 else f"0{1 + i % 9}.01.2020" for i in PLACES])
 
 
-@pytest.mark.parametrize("form", ["{}kg", "{}k", "{}/7", "{}°"])
-def test_quantities_that_are_left_out_are_named(form: str):
-    _, info = column([form.format(i + 1) for i in PLACES])
-    assert info.kind in ("identifier", "text")
-    assert any("not read as numbers" in note and form.format(1) in note for note in info.notes)
+def test_decimal_commas_and_points_half_and_half_are_an_error():
+    with pytest.raises(ArgumentError, match=r"only numbers in a numeric column, got '3,15' in row 1 .* first of 20"):
+        column([f"{3 + i % 5},{15 + i}" if i % 2 == 0 else f"{3 + i % 5}.{15 + i}" for i in PLACES])
 
 
 @pytest.mark.parametrize(
-    "words", [[f"K{i:04d}" for i in PLACES], [f"10.0.0.{i}" for i in PLACES], [f"Name {i}" for i in PLACES]]
-)
+    ("words", "values", "unit"),
+    [
+        (["40kg", "8.5kg", "12 kg"], [40, 8.5, 12], "kg"), (["12°C", "−3°C"], [12, -3], "°C"), (["90°", "45°"], [90, 45], "°"),
+        (["120km/h", "80 km/h"], [120, 80], "km/h"), (["5min", "10min"], [5, 10], "min"), (["3m²", "4m²"], [3, 4], "m²"),
+        (["R$ 1,50", "R$ 2,25"], [1.5, 2.25], "R$"), (["kr 5", "kr 7"], [5, 7], "kr"), (["12 kr.", "8 kr."], [12, 8], "kr."),
+        (["A$3", "A$4.5"], [3, 4.5], "A$"), (["5,- €", "1.250,- €", "3,50 €"], [5, 1250, 3.5], "€"),
+        (["5.--", "7.50"], [5, 7.5], ""),
+    ],
+)  # fmt: skip
+def test_units_without_a_space_and_currencies(words: list[str], values: list[float], unit: str):
+    """Once for each word, and recurring."""
+    found, info = column(words)
+    assert [*found[: len(words)]] == values
+    assert info.recipe.removeprefix("number")[2:] == unit
+    assert info.how.endswith(f"in {unit}" if unit else "")
+
+
+FORMS = ["{}k", "{}/7", "$1.{}M", "{} ± 0.2", "{}+/-3", "1-{}", "{}'30\"", "{}th", "1h {}m"]
+
+
+@pytest.mark.parametrize("distinct", [3, ROWS])
+@pytest.mark.parametrize("form", FORMS)
+def test_quantities_that_are_not_read_are_named(form: str, distinct: int):
+    """Left out, or categories that recur."""
+    words = [form.format(i % distinct + 11) for i in PLACES]
+    _, info = column(words)
+    assert info.kind in (("category",) if distinct == 3 else ("identifier", "text"))
+    assert any("not read as numbers" in note and "11" in note for note in info.notes)
+    assert column(words, Reading(categorical=("c",)))[1].notes == ()  # the reader has decided
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["201{}-Q1", "Q{} 2018", "201{}-W05", "1 janvier 201{}", "{}. Mai 2020", "1 de enero de 201{}", "mardi, {} mai 2020",
+     "Mai {}, 2020"],
+)  # fmt: skip
+def test_dates_that_are_not_read_are_named(form: str):
+    _, info = column([form.format(i % 4 + 1) for i in PLACES])
+    assert info.kind == "category"
+    assert any("not read as dates" in note and "2019-01-31" in note for note in info.notes)
+
+
+def test_dates_of_messages_are_read():
+    found, info = column([f"Wed, {1 + i % 9:02d} Jan 2020 10:00:00 +0000" for i in PLACES])
+    assert info.kind == "date"
+    assert found[1] == np.datetime64("2020-01-02T10:00")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[f"K{i:04d}" for i in PLACES], [f"10.0.0.{i}" for i in PLACES], [f"Name {i}" for i in PLACES], ["a", "b"],
+     ["030 123 456", "030 123 457"], ["1.0.3", "1.1.0"], ["01234", "00501"], ["Ford 2015", "BMW 2016"], ["true", "false"]],
+)  # fmt: skip
 def test_identifiers_have_no_such_note(words: list[str]):
-    assert not any("not read as numbers" in note for note in column(words)[1].notes)
+    assert not any("not read as" in note for note in column(words)[1].notes)
+
+
+@pytest.mark.parametrize("words", [["<5", "5", ">5"], ["<5", "≥5"], ["<5", "5", "10", ">10"], ["<=1", ">1"]])
+def test_words_that_differ_in_their_sign_only_are_categories(words: list[str]):
+    found, info = column(words)
+    assert [*found[: len(words)]] == words
+    assert "not read as numbers" in info.notes[0]
+    assert column(words, Reading(numeric=("c",)))[0][0] == float(words[0].strip("<=>≥"))
+
+
+def test_a_few_words_that_differ_in_their_sign_are_named():
+    found, info = column(["<5", "5", *map(str, range(6, 30))])
+    assert [*found[:3]] == [5, 5, 6]
+    assert "1 word of column 'c', such as '5'" in info.notes[1]
+    assert "`categorical=('c',)`" in info.notes[1]
+    assert len(column(["<5", *map(str, range(6, 30))])[1].notes) == 1
+
+
+def test_words_with_digits_are_not_advised_away_as_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Grades such as 1+ in every sixth row are values; one word in 40 is a slip, and so is a word without digits."""
+    for word, every, option in (("1+", 6, "--categorical c"), ("1+", ROWS, "--missing 1+"), ("x", 6, "--missing x")):
+        grades = [word if i % every == 0 else str(1 + i % 4) for i in PLACES]
+        (tmp_path / "t.csv").write_text(lines(A, grades, Y, names="a,c,y"))
+        code, said, _ = followed(tmp_path, "t.csv", "y", monkeypatch)
+        assert (code, len(said)) == (0, 1)
+        assert said[0].rstrip().endswith(option)
 
 
 @pytest.mark.parametrize("code", [-9, -99, -999, -9999])

@@ -12,25 +12,27 @@ import numpy as np
 
 from taylornets import _checks
 from taylornets._checks import short
-from taylornets.datafiles._dates import dates_of
+from taylornets.datafiles._dates import ReadDates, dates_of
 from taylornets.datafiles._numbers import (
+    CURRENCY,
     ReadNumbers,
     Style,
     described,
     digits_are_names,
-    looks_measured,
     plain,
     points_are_unclear,
-    remarks,
     same_units,
     written,
 )
+from taylornets.datafiles._remarks import remarks, unread
 from taylornets.datafiles._table import Column, ColumnInfo, Reading, is_index, wrong
 from taylornets.datafiles._times import DAYS, times
 from taylornets.datafiles._words import MAYBE, Texts, Words, info_of, unfit
 
 _BOOLEANS = {"true": "true", "false": "false"}
 _MOSTLY = 0.5  # above this fraction of numbers, strings in a column are treated as errors, not as categories
+_MIXED = 0.9  # above this fraction of numbers with a decimal comma or a decimal point, a column has both
+_CLASSES = 3  # words such as <5, 5 and >5 are categories if at least a third of all words would equal another one
 _IDENTIFIER = re.compile(r"(?:.*[\W_])?(?:id|uuid|guid)|.*[a-z](?:Id|ID)", re.IGNORECASE)
 _IDENTIFIER_CAMEL = re.compile(r"[A-Za-z0-9]*[a-z](?:Id|ID)")
 
@@ -70,8 +72,8 @@ def from_texts(  # noqa: PLR0911  # one return per kind
         return _numeric(name, words, missing, numbers, reading, unclear)
     if not names and recipe in (None, "date"):
         found = dates_of(rest, reading.dates)
-        if found is not None and np.sum(weights[~np.isnat(found[0])]) > _MOSTLY * weights.sum():
-            return _dated(name, words, missing, *found)
+        if found is not None and (found.several or np.sum(weights[~np.isnat(found.values)]) > _MOSTLY * weights.sum()):
+            return _dated(name, words, missing, found)
     if recipe == "date":
         error = unfit(name, words, missing, np.zeros(len(rest), bool), f"dates in column {name!r}, as during fitting")
         return Column(
@@ -112,16 +114,14 @@ def _numbers(  # noqa: PLR0911  # one return per way of writing
             return both[1], True
     else:
         chosen = both[1] if share(both[1]) > share(both[0]) else both[0]
-    if share(chosen) > _MOSTLY:
-        if not same_units(chosen) and share(chosen) < 1:
-            return None, False
-        if len(chosen.units - {""}) > 1 and not all(
-            re.fullmatch(r"[^\w\s]|[A-Z]{3}|US\$", unit) for unit in chosen.units
-        ):
-            return None, False
-        same = share(both[0]) == share(both[1]) == 1 and chosen.unclear
-        return chosen, reading.decimal is None and same and commas is not False
-    return None, False
+    either = float(weights[~np.isnan(both[0].values) | ~np.isnan(both[1].values)].sum() / weights.sum())
+    if share(chosen) <= _MOSTLY and either <= _MIXED:
+        return None, False
+    several = len(chosen.units - {""}) > 1 and not all(re.fullmatch(f"{CURRENCY}|", unit) for unit in chosen.units)
+    if several or (not same_units(chosen) and share(chosen) < 1) or _CLASSES * len(chosen.merged) >= len(rest):
+        return None, False
+    same = share(both[0]) == share(both[1]) == 1 and chosen.unclear
+    return chosen, reading.decimal is None and same and commas is not False
 
 
 def _numeric(
@@ -151,6 +151,11 @@ def _numeric(
     notes = column.info.notes
     if numbers.relations:
         notes += (f"Words of column {name!r} such as '<5' are read as the number after the sign.",)
+    if numbers.merged:
+        notes += (
+            f"{_checks.counted(len(numbers.merged), 'word')} of column {name!r}, such as {short(numbers.merged[0])}, gave the "
+            f"same number as another word without this sign. To keep them apart, use `categorical=({name!r},)`.",
+        )
     taken = words.taken(missing)
     return Column(column.values, replace(column.info, how=how, recipe=numbers.style.recipe, words=taken, notes=notes),
                   (*errors, *column.errors))  # fmt: skip
@@ -225,18 +230,19 @@ def _boolean(name: str, words: Words, missing: np.ndarray) -> Column:
     return Column(words.spread(by_word), info_of(name, "boolean", words, missing, recipe="boolean"))
 
 
-def _dated(name: str, words: Words, missing: np.ndarray, dates: np.ndarray, how: str, swapped: bool) -> Column:
+def _dated(name: str, words: Words, missing: np.ndarray, found: ReadDates) -> Column:
     by_word = np.full(len(words.unique), np.datetime64("NaT", "us"))
-    by_word[~missing] = dates
+    by_word[~missing] = found.values
     errors: list[_checks.ArgumentError] = []
-    if swapped:
+    if found.swapped:
         first = next(word for word, gone in zip(words.unique, missing, strict=True) if not gone)
         advice = "Specify it with `dates='dmy'` or `dates='mdy'`."
         got = f"{short(first)} in column {short(name)}, in which both fit every row"
         errors.append(wrong("dates with a clear order of day and month", got, advice, (("dates", "dmy"),)))
-    if np.isnat(dates).any():
-        errors.append(unfit(name, words, missing, ~np.isnat(dates), "only dates in a column of dates"))
-    return Column(words.spread(by_word), info_of(name, "date", words, missing, how=how, recipe="date"), tuple(errors))
+    if np.isnat(found.values).any():
+        errors.append(unfit(name, words, missing, ~np.isnat(found.values), "only dates in a column of dates"))
+    info = info_of(name, "date", words, missing, how=found.how, recipe="date")
+    return Column(words.spread(by_word), info, tuple(errors))
 
 
 def from_dates(name: str, values: Any, reading: Reading) -> Column:
@@ -272,12 +278,8 @@ def _category(name: str, words: Words, reading: Reading, how: str) -> Column:
         listed = ", ".join(f"{short(words.unique[i])} ({_checks.counted(words.counts[i], 'row')})" for i in doubtful)
         notes = (f"Column {name!r} keeps {listed} as a category. If it means a missing value, use "
                  f"`missing=({words.unique[doubtful[0]]!r},)`.",)  # fmt: skip
-    measured = "" if kind not in ("identifier", "text") else looks_measured(
-        [word for word, gone in zip(words.unique, missing, strict=True) if not gone]
-    )  # fmt: skip
-    if measured:
-        notes = (*notes, f"The words of column {name!r}, such as {short(measured)}, are not read as numbers. If they are "
-                 "quantities, write them in the file as numbers in one unit.")  # fmt: skip
+    if not how and recipe is None and name not in reading.categorical and kind != "empty" and not truth:
+        notes += unread(name, [word for word, gone in zip(words.unique, missing, strict=True) if not gone])
     values = words.spread(by_word)
     return Column(values, info_of(name, kind, words, missing, how=how, recipe="text", notes=notes))
 
