@@ -11,13 +11,12 @@ from pyarrow import compute, parquet
 from taylornets import _checks
 from taylornets._checks import short
 from taylornets.datafiles._columns import as_texts_if_long, table_of
+from taylornets.datafiles._names import names_of
 from taylornets.datafiles._table import (
     LIMITS,
     TEXT_BYTES,
     DataTable,
     Reading,
-    check_drop,
-    check_names,
     check_size,
     wrong,
 )
@@ -51,25 +50,30 @@ def read_parquet(path: Path, reading: Reading) -> DataTable:
             metadata = opened.metadata
             check_size(metadata.num_columns, LIMITS.columns, "columns")
             found = opened.schema_arrow
-            names, notes = check_names(found.names)
-            if not names or not metadata.num_rows:
-                raise wrong("rows and columns", _size(metadata.num_rows, len(names)))
-            check_size(metadata.num_rows * len(names), LIMITS.cells, "cells")
+            if not found.names or not metadata.num_rows:
+                raise wrong("rows and columns", _size(metadata.num_rows, len(found.names)))
+            names = names_of(found.names, reading)
+            check_size(metadata.num_rows * len(names.every), LIMITS.cells, "cells")
             unpacked = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
             check_size(unpacked, LIMITS.bytes, "bytes when unpacked")
-            kept = check_drop(names, reading)
-            _check_kinds(kept, names, found)
+            _check_kinds(names.kept, names.every, found)
             raw: dict[str, Any] = {}
             used = 0
-            for name in kept:
-                column = opened.read(columns=[found.names[names.index(name)]], use_threads=False).column(0)
+            for name in names.kept:
+                column = _read_column(opened, names.every.index(name))
                 used = _check_memory(name, column, used)
                 raw[name] = _raw(column)
         except (pa.ArrowException, OSError, MemoryError, OverflowError, UnicodeDecodeError, ValueError) as error:
             if isinstance(error, _checks.ArgumentError):
                 raise
             raise damaged(path, "a Parquet file", error) from None
-    return table_of(str(path), raw, reading, "Parquet", tuple(notes))
+    return table_of(str(path), raw, reading, "Parquet", names)
+
+
+def _read_column(opened: Any, place: int) -> Any:
+    """Reads a column by its place; a name that occurs several times gives several columns."""
+    names = opened.schema_arrow.names
+    return opened.read(columns=[names[place]], use_threads=False).column(names[:place].count(names[place]))
 
 
 def from_frame(frame: pd.DataFrame, reading: Reading | None = None, source: str = "data frame") -> DataTable:
@@ -93,15 +97,15 @@ def from_frame(frame: pd.DataFrame, reading: Reading | None = None, source: str 
         ([1.5, 2.25], ['number', 'boolean'])
     """
     reading = reading or Reading()
-    names, notes = check_names(list(frame.columns))
-    if not names or not len(frame):
-        raise wrong("rows and columns", _size(len(frame), len(names)))
-    check_size(len(frame) * len(names), LIMITS.cells, "cells")
+    if not len(frame.columns) or not len(frame):
+        raise wrong("rows and columns", _size(*frame.shape))
+    names = names_of(list(frame.columns), reading)
+    check_size(len(frame) * len(names.every), LIMITS.cells, "cells")
     raw: dict[str, Any] = {}
     used = 0
-    for name in check_drop(names, reading):
+    for name in names.kept:
         try:
-            column = pa.chunked_array([pa.array(frame.iloc[:, names.index(name)], from_pandas=True)])
+            column = pa.chunked_array([pa.array(frame.iloc[:, names.every.index(name)], from_pandas=True)])
         except pa.ArrowException as error:
             raise wrong(
                 _KINDS, f"column {short(name)} ({short(str(error))})", f"Exclude it with `drop=({name!r},)`."
@@ -109,7 +113,7 @@ def from_frame(frame: pd.DataFrame, reading: Reading | None = None, source: str 
         _check_kinds([name], [name], pa.schema([(name, column.type)]))
         used = _check_memory(name, column, used)
         raw[name] = _raw(column)
-    return table_of(source, raw, reading, "data frame", tuple(notes))
+    return table_of(source, raw, reading, "data frame", names)
 
 
 def _size(rows: int, columns: int) -> str:

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from taylornets.datafiles._kinds import described_index, from_dates, from_numbers, from_texts
+from taylornets.datafiles._kinds import from_dates, from_numbers, from_texts
+from taylornets.datafiles._names import Names, marked
 from taylornets.datafiles._numbers import Style
 from taylornets.datafiles._table import Column, DataTable, Reading, framed
 
@@ -23,8 +24,7 @@ def _column(name: str, raw: Any, reading: Reading, commas: bool | None) -> Colum
 
 
 def table_of(
-    source: str, raw: Mapping[str, Any], reading: Reading, format: str, notes: tuple[str, ...] = (), *,
-    comma_separated: bool = True,
+    source: str, raw: Mapping[str, Any], reading: Reading, format: str, names: Names, *, comma_separated: bool = True,
 ) -> DataTable:  # fmt: skip
     """Infers the kinds of all columns.
 
@@ -33,7 +33,7 @@ def table_of(
         raw: by name, a list or an Arrow array of strings or None, or a NumPy array of float64 or datetime64.
         reading: reading options.
         format: description of the file format.
-        notes: notes about the file.
+        names: names of the columns, with notes and errors.
         comma_separated: whether the cells of a text file are separated by commas, so that decimal commas are unlikely.
 
     Returns:
@@ -49,7 +49,7 @@ def table_of(
     commas = any(style is not None and style.decimal == "," for style in styles)
     if commas and reading.decimal is None:
         columns |= {name: _column(name, raw[name], reading, True) for name in later}
-    last = list(raw)[-1]
+    notes, last = names.notes, list(raw)[-1]
     empty = columns[last].info.kind == "empty" and last.startswith("Unnamed: ") and len(columns) > 1
     if empty:
         notes = (
@@ -57,10 +57,8 @@ def table_of(
             "The last column has no name and no values; it was left out.",
         )
         del columns[last]
-    columns = {
-        name: described_index(name, place, column, reading) for place, (name, column) in enumerate(columns.items())
-    }
-    errors = tuple((name, error) for name, column in columns.items() for error in column.errors)
+    columns = marked(columns, reading)
+    errors = (*names.errors, *((name, error) for name, column in columns.items() for error in column.errors))
     frame = framed({name: column.values for name, column in columns.items()})
     return DataTable(
         source, frame, format, infos=tuple(column.info for column in columns.values()), notes=notes, errors=errors

@@ -5,6 +5,7 @@ are missing values only in a column whose other words are numbers, dates or bool
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +26,7 @@ from taylornets.datafiles._numbers import (
     written,
 )
 from taylornets.datafiles._remarks import remarks, unread
-from taylornets.datafiles._table import Column, ColumnInfo, Reading, is_index, wrong
+from taylornets.datafiles._table import Column, ColumnInfo, Reading, wrong
 from taylornets.datafiles._times import DAYS, times
 from taylornets.datafiles._words import MAYBE, Texts, Words, info_of, unfit
 
@@ -145,7 +146,8 @@ def _numeric(
             f"Convert them in the file. Exclude it with `drop=({name!r},)`. Treat it as categorical with `categorical`."
         )
         errors.append(wrong("one unit in a column", f"{units} in column {short(name)}", advice, (("drop", name),)))
-    column = from_numbers(name, words.spread(by_word), reading)
+    infinite = [words.unique[place] for place in np.flatnonzero(np.isinf(by_word))]
+    column = from_numbers(name, words.spread(by_word), reading, infinite)
     if column.values.dtype == object:
         return column
     notes = column.info.notes
@@ -180,8 +182,11 @@ def _separator_error(
     return wrong(expected, f"{short(first)} in column {short(name)}", advice, (("decimal", ","),))
 
 
-def from_numbers(name: str, values: Any, reading: Reading) -> Column:
-    """Describes a numeric column, or converts it to strings if it is categorical; infinities are errors."""
+def from_numbers(name: str, values: Any, reading: Reading, infinite: Sequence[str] = ()) -> Column:
+    """Describes a numeric column, or converts it to strings if it is categorical.
+
+    Infinities are one error, which quotes the words of a text file in `infinite`.
+    """
     numbers = np.array(values, dtype=np.float64)
     for word in reading.missing:
         number = plain([word.strip()])[0] if word.strip() else np.nan
@@ -194,16 +199,20 @@ def from_numbers(name: str, values: Any, reading: Reading) -> Column:
     kind = "empty" if gone == len(numbers) else "whole number" if whole else "number"
     if kind == "whole number" and not gone and name not in reading.numeric and is_identifier(name, numbers):
         kind = "identifier"
-    errors: tuple[_checks.ArgumentError, ...] = ()
-    if np.isinf(numbers).any():
-        row = int(np.argmax(np.isinf(numbers))) + 1
-        word = str(numbers[row - 1])
-        advice = f"If it means a missing value, use `missing=({word!r},)`. Exclude the column with `drop=({name!r},)`."
-        errors = (
-            wrong("finite numbers", f"{word} in row {row} of column {short(name)}", advice, (("missing", word),)),
-        )
+    errors = (_infinite(name, numbers, infinite),) if np.isinf(numbers).any() else ()
     notes = () if dict(reading.recipes).get(name) else remarks(name, numbers)
     return Column(numbers, ColumnInfo(name, kind, gone, recipe="number", notes=notes), errors)
+
+
+def _infinite(name: str, numbers: np.ndarray, words: Sequence[str]) -> _checks.ArgumentError:
+    """The error for all infinite numbers of a column, as they are written."""
+    row = int(np.argmax(np.isinf(numbers))) + 1
+    words = words or list(dict.fromkeys(map(str, numbers[np.isinf(numbers)])))
+    got = f"{words[0]} in row {row} of column {short(name)}" + (f", and {', '.join(words[1:4])}" if words[1:] else "")
+    options = " and ".join(f"`missing=({word!r},)`" for word in words[:4])
+    advice = f"If {'they mean missing values' if words[1:] else 'it means a missing value'}, use {options}."
+    mends = tuple(("missing", word) for word in words)
+    return wrong("finite numbers", got, f"{advice} Exclude the column with `drop=({name!r},)`.", mends)
 
 
 def is_identifier(name: str, numbers: np.ndarray) -> bool:
@@ -282,11 +291,3 @@ def _category(name: str, words: Words, reading: Reading, how: str) -> Column:
         notes += unread(name, [word for word, gone in zip(words.unique, missing, strict=True) if not gone])
     values = words.spread(by_word)
     return Column(values, info_of(name, kind, words, missing, how=how, recipe="text", notes=notes))
-
-
-def described_index(name: str, place: int, column: Column, reading: Reading) -> Column:
-    """The column, marked as an index that was saved with the table if it is one."""
-    kept = name in (*reading.categorical, *reading.numeric) or name in dict(reading.recipes)
-    if column.info.kind == "empty" or kept or not is_index(name, place, column.values):
-        return column
-    return Column(column.values, replace(column.info, kind="index"))

@@ -8,7 +8,7 @@ from taylornets.datafiles import DataTable
 
 _GENERATED = re.compile(r"column_\d+")  # names of a table without a header line
 _EXCLUDE = re.compile(
-    r",? or exclude the column with `drop=[^`]*`| ?\bExclude (?:it|the column) with `drop=[^`]*`\.", re.IGNORECASE
+    r",? or exclude the column with `drop=[^`]*`| ?\bExclude (?:it|all|the column) with `drop=[^`]*`\.", re.IGNORECASE
 )
 _LISTED = 12
 
