@@ -4,11 +4,13 @@ import re
 from typing import Any
 
 from taylornets import _checks
+from taylornets._errors import STRING
 from taylornets.datafiles import DataTable
 
 _GENERATED = re.compile(r"column_\d+")  # names of a table without a header line
 _EXCLUDE = re.compile(
-    r",? or exclude the column with `drop=[^`]*`| ?\bExclude (?:it|all|the column) with `drop=[^`]*`\.", re.IGNORECASE
+    rf",? or exclude the column with `drop=\({STRING},\)`| ?\bExclude (?:it|all|the column) with `drop=\({STRING},\)`\.",
+    re.IGNORECASE,
 )
 _LISTED = 12
 
