@@ -25,10 +25,10 @@ from taylornets.datafiles._numbers import (
     same_units,
     written,
 )
-from taylornets.datafiles._remarks import remarks, unread
+from taylornets.datafiles._remarks import on_categories, remarks, unread
 from taylornets.datafiles._table import Column, ColumnInfo, Reading, wrong
 from taylornets.datafiles._times import DAYS, times
-from taylornets.datafiles._words import MAYBE, Texts, Words, info_of, unfit
+from taylornets.datafiles._words import Texts, Words, info_of, unfit
 
 _BOOLEANS = {"true": "true", "false": "false"}
 _MOSTLY = 0.5  # above this fraction of numbers, strings in a column are treated as errors, not as categories
@@ -282,12 +282,13 @@ def _category(name: str, words: Words, reading: Reading, how: str) -> Column:
     elif distinct > _MOSTLY * filled and name not in reading.categorical and recipe is None:
         kind = "text" if sum(" " in word for word in words.unique) > distinct / 2 else "identifier"
     notes: tuple[str, ...] = ()
-    doubtful = [i for i, low in enumerate(words.lowered) if low in MAYBE and not missing[i]]
-    if doubtful and recipe is None and kind == "category":
-        listed = ", ".join(f"{short(words.unique[i])} ({_checks.counted(words.counts[i], 'row')})" for i in doubtful)
-        notes = (f"Column {name!r} keeps {listed} as a category. If it means a missing value, use "
-                 f"`missing=({words.unique[doubtful[0]]!r},)`.",)  # fmt: skip
-    if not how and recipe is None and name not in reading.categorical and kind != "empty" and not truth:
-        notes += unread(name, [word for word, gone in zip(words.unique, missing, strict=True) if not gone])
+    if recipe is None and not truth:
+        present = [(word, int(words.counts[i])) for i, word in enumerate(words.unique) if not missing[i]]
+        notes = on_categories(name, present) if kind == "category" else ()
+        notes += (
+            unread(name, [word for word, _ in present])
+            if present and not how and name not in reading.categorical
+            else ()
+        )
     values = words.spread(by_word)
     return Column(values, info_of(name, kind, words, missing, how=how, recipe="text", notes=notes))

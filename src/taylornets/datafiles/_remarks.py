@@ -5,8 +5,9 @@ import re
 import numpy as np
 import pandas as pd
 
-from taylornets._checks import short
+from taylornets._checks import counted, short
 from taylornets.datafiles._numbers import CURRENCY, SIGNS
+from taylornets.datafiles._words import MAYBE
 
 _NUMBER = r"[+-]?(?:0|[1-9]\d*)(?:[.,'\u202f ]\d+)*"
 _MEASURED = re.compile(
@@ -26,7 +27,37 @@ _DATED = re.compile(
 _FEW, _SAMPLE = 3, 200  # distinct values of a column with remarks, and values that are tested
 _CODES = (-9.0, -99.0, -999.0, -9999.0, -99999.0)
 _FIRST_DAY, _LAST_DAY = 19000101, 20991231
-_LIKELY, _UNITS = 0.9, 6
+_LIKELY, _UNITS, _LISTED = 0.9, 6, 3
+
+
+def on_categories(name: str, words: list[tuple[str, int]]) -> tuple[str, ...]:
+    """Sentences about categories that may mean a missing value, or that differ only in upper and lower case.
+
+    Args:
+        name: the column.
+        words: its distinct words with their counts, without missing ones.
+    """
+    notes: list[str] = []
+    doubtful = [(word, count) for word, count in words if word.lower() in MAYBE]
+    if doubtful:
+        listed = ", ".join(f"{short(word)} ({counted(count, 'row')})" for word, count in doubtful)
+        notes.append(
+            f"Column {name!r} keeps {listed} as a category. If it means a missing value, use "
+            f"`missing=({doubtful[0][0]!r},)`."
+        )
+    cases: dict[str, list[str]] = {}
+    for word, _ in words:
+        cases.setdefault(word.casefold(), []).append(word)
+    same = [found for found in cases.values() if found[1:]]
+    if same:
+        listed = "; ".join(" and ".join(map(short, found)) for found in same[:_LISTED]) + (
+            "; ..." if same[_LISTED:] else ""
+        )
+        notes.append(
+            f"Column {name!r} keeps words as separate categories that differ only in upper and lower case: {listed}. If they "
+            "mean the same, write them alike in the file."
+        )
+    return tuple(notes)
 
 
 def unread(name: str, words: list[str]) -> tuple[str, ...]:
