@@ -129,11 +129,11 @@ def test_points_of_thousands_in_a_file_with_semicolons(tmp_path: Path):
     assert [*read(str(path), Reading(decimal=".")).frame["a"][:4]] == [567, 1.234, -12.345, 999]
     for more in ("0.5", "1.25", "1234", "0.123"):
         path.write_text("a;b\n" + "".join(f"{word};1\n" for word in [*thousands, more] * 8))
-        assert read(str(path)).frame["a"][1] == 1.234
+        assert read(str(path)).frame["a"].tolist()[1] == 1.234
     path.write_text("a;b\n" + "1.234;1\n5.678;2\n" * ROWS)  # three decimals throughout
-    assert read(str(path)).frame["a"][0] == 1.234
+    assert read(str(path)).frame["a"].tolist()[0] == 1.234
     path.write_text("a,b\n" + "".join(f"{word},1\n" for word in thousands * 10))
-    assert read(str(path)).frame["a"][1] == 1.234
+    assert read(str(path)).frame["a"].tolist()[1] == 1.234
 
 
 def test_options_overrule_the_kind():
@@ -251,6 +251,14 @@ def test_formats_agree(tmp_path: Path):
     assert {info.kind for info in first.infos} == {
         "number", "whole number", "boolean", "category", "date", "identifier", "empty",
     }  # fmt: skip
+
+
+def test_columns_of_numbers_and_words_are_those_of_their_csv(tmp_path: Path):
+    data = pd.DataFrame({"mixed": [1, "x", 2.5, None, True] * 8, "half": (PLACES / 7).astype(np.float16)})
+    data.to_csv(tmp_path / "a.csv", index=False)
+    first, second = from_frame(data), scan(str(tmp_path / "a.csv"))
+    pd.testing.assert_frame_equal(first.frame, second.frame, check_exact=True)
+    assert [str(error) for _, error in first.errors] == [str(error) for _, error in second.errors]
 
 
 def test_times_and_durations_in_parquet_are_hours(tmp_path: Path):

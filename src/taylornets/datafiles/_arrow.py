@@ -10,7 +10,7 @@ from pyarrow import compute, parquet
 
 from taylornets import _checks
 from taylornets._checks import short
-from taylornets.datafiles._columns import as_texts_if_long, table_of
+from taylornets.datafiles._columns import as_numbers, as_texts_if_long, table_of
 from taylornets.datafiles._names import names_of
 from taylornets.datafiles._table import (
     LIMITS,
@@ -105,7 +105,7 @@ def from_frame(frame: pd.DataFrame, reading: Reading | None = None, source: str 
     used = 0
     for name in names.kept:
         try:
-            column = pa.chunked_array([pa.array(frame.iloc[:, names.every.index(name)], from_pandas=True)])
+            column = pa.chunked_array([pa.array(_values(frame.iloc[:, names.every.index(name)]), from_pandas=True)])
         except pa.ArrowException as error:
             raise wrong(
                 _KINDS, f"column {short(name)} ({short(str(error))})", f"Exclude it with `drop=({name!r},)`."
@@ -114,6 +114,14 @@ def from_frame(frame: pd.DataFrame, reading: Reading | None = None, source: str 
         used = _check_memory(name, column, used)
         raw[name] = _raw(column)
     return table_of(source, raw, reading, "data frame", names)
+
+
+def _values(column: Any) -> Any:
+    """The values of a column; numbers and booleans in a column of strings are written as in a text file."""
+    mixed = column.dtype == object and pd.api.types.infer_dtype(column).startswith("mixed")
+    if not mixed or not all(isinstance(value, str | int | float | np.number | np.bool_ | None) for value in column):
+        return column
+    return [None if pd.isna(value) else str(value) for value in column]
 
 
 def _size(rows: int, columns: int) -> str:
@@ -189,6 +197,8 @@ def _raw(column: Any) -> Any:  # noqa: PLR0911  # one return per type
         whole = column.cast(pa.int32() if types.is_time32(kind) else pa.int64()).cast(pa.int64())
         found = hours_of(pc.fill_null(whole, 0).to_numpy(), kind.unit)
         return np.where(pc.is_null(whole).to_numpy(), np.nan, found)
+    if types.is_float16(kind):
+        return as_numbers(column.to_numpy())
     if types.is_floating(kind) and kind != pa.float64():
         return column.cast(pa.float32()).cast(pa.string()).cast(pa.float64()).to_numpy()
     if types.is_integer(kind) and not column.null_count:

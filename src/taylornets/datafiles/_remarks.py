@@ -1,6 +1,7 @@
 """Sentences about columns whose values could mean something else than what is read."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd

@@ -47,7 +47,8 @@ def times(words: list[str]) -> ReadNumbers:
             places.append(place)
             parts.append(divmod(nanoseconds, 1000))
     if parts:
-        values[places] = _hours(*np.array(parts, np.int64).T, 10**6)
+        whole, thousandths = np.array(parts, np.int64).T
+        values[places] = _hours(whole, thousandths, 10**6)
     return ReadNumbers(values, Style(":"))
 
 
