@@ -130,6 +130,10 @@ def test_points_of_thousands_in_a_file_with_semicolons(tmp_path: Path):
     for more in ("0.5", "1.25", "1234", "0.123"):
         path.write_text("a;b\n" + "".join(f"{word};1\n" for word in [*thousands, more] * 8))
         assert read(str(path)).frame["a"].tolist()[1] == 1.234
+    path.write_text("a;b\n" + "".join(f"{word};0.25\n" for word in thousands * 10))  # the point of the file is decimal
+    assert read(str(path)).frame["a"].tolist()[1] == 1.234
+    path.write_text("a;b\n" + "1,234;0.25\n" * ROWS)
+    assert read(str(path)).frame["a"].tolist()[1] == 1234
     path.write_text("a;b\n" + "1.234;1\n5.678;2\n" * ROWS)  # three decimals throughout
     assert read(str(path)).frame["a"].tolist()[0] == 1.234
     path.write_text("a,b\n" + "".join(f"{word},1\n" for word in thousands * 10))

@@ -7,8 +7,9 @@ import numpy as np
 
 from taylornets.datafiles._kinds import from_dates, from_numbers, from_texts
 from taylornets.datafiles._names import Names, marked
-from taylornets.datafiles._numbers import Style
+from taylornets.datafiles._numbers import Style, has_clear_points
 from taylornets.datafiles._table import Column, DataTable, Reading, framed
+from taylornets.datafiles._words import Words
 
 
 def _is_texts(raw: Any) -> bool:
@@ -47,8 +48,16 @@ def table_of(
             later.append(name)
     styles = [Style.of(columns[name].info.recipe) for name in later if not columns[name].errors]
     commas = any(style is not None and style.decimal == "," for style in styles)
+    unclear = [name for name in later if columns[name].errors]
     if commas and reading.decimal is None:
         columns |= {name: _column(name, raw[name], reading, True) for name in later}
+    elif (
+        reading.decimal is None
+        and not comma_separated
+        and unclear
+        and any(has_clear_points(Words(raw[name]).unique) for name in later if name not in unclear)
+    ):
+        columns |= {name: _column(name, raw[name], reading, False) for name in unclear}
     notes, last = names.notes, list(raw)[-1]
     empty = columns[last].info.kind == "empty" and last.startswith("Unnamed: ") and len(columns) > 1
     if empty:

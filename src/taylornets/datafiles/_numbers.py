@@ -125,6 +125,11 @@ def points_are_unclear(words: list[str], commas: bool) -> bool:
     return points > 0 and (commas or points < len(words))
 
 
+def has_clear_points(words: list[str]) -> bool:
+    """Whether a word is a plain number whose point cannot separate groups of three digits, such as 2.53 or 0.123."""
+    return any("." in word and not _UNCLEAR_POINT.fullmatch(word) and _PLAIN.fullmatch(word) for word in words)
+
+
 def digits_are_names(words: list[str]) -> str:
     """Returns why digits name things and are no numbers: leading zeros, or more digits than a number keeps."""
     if any(_ZEROS.fullmatch(word) for word in words):
