@@ -5,6 +5,8 @@ from typing import Any
 
 _LONGEST = 600  # characters of a message
 SHOWN = 80  # characters of a value in a message
+# The pattern of a text of the data in a message: a string of Python in quotation marks, and no apostrophe within a word.
+STRING = r"""(?<!\w)(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(?!\w)"""
 Mends = tuple[tuple[str, Any], ...]
 
 

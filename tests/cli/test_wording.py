@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -87,10 +88,30 @@ def test_arguments_are_named_as_the_command_names_them(command: str, argument: s
         ("Correct it. Set `resume=True`.", "Correct it."),  # an option of another command
         ("Set `drop=('St. Mary',)`. Or not.", "Set --drop 'St. Mary'. Or not."),
         ("Run `taylornets fit` on `x`.", "Run `taylornets fit` on `x`."),
+        ("Set `drop=('-q`id`',)`. Or not.", "Set --drop '-q`id`'. Or not."),
+        ('Set `drop=("it\'s `rank`",)`.', "Set --drop 'it'\"'\"'s `rank`'."),
+        ("In 'a `drop=(1,)` b', use the table's `decimal`.", "In 'a `drop=(1,)` b', use the table's --decimal."),
+        ("In 'x. `resume=True`', use `decimal`.", "In 'x. `resume=True`', use --decimal."),
     ],
 )
 def test_advice_names_options(advice: str, words: str):
     assert _wording.translated(error("data", advice), "fit", COMMANDS) == f"DATA: expected this, got that. {words}"
+
+
+def test_texts_of_the_data_are_no_arguments():
+    """Names with backticks, in what was found and in the advice, as in a column called `{x}`drop=('y',)``."""
+    name = "{x}`drop=('y',)`"
+    found = tn.ArgumentError("data", "numbers", f"'u' in column {name!r}", f"Exclude it with `drop=({name!r},)`.")
+    shown = """DATA: expected numbers, got 'u' in column "{x}`drop=('y',)`". Exclude it with --drop """
+    assert _wording.translated(found, "fit", COMMANDS) == shown + shlex.quote(name) + "."
+
+
+def test_a_long_command_to_continue_with_is_on_a_line_of_its_own():
+    found = tn.ArgumentError("data", "this", "that", "Set `rare='drop'`.", (("rare", "drop"),))
+    line = ["fit", f"{'x' * 700}.csv", "--target", "y"]
+    text, again = _wording.translated(found, line, COMMANDS).split("\n")
+    assert text == "DATA: expected this, got that. Set --rare 'drop'."
+    assert again == f"To continue: taylornets {' '.join(line)} --rare drop"
 
 
 def test_users_of_python_are_told_about_arguments(tmp_path: Path):

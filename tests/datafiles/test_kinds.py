@@ -1,6 +1,7 @@
 """No value changes in silence: each column is read without loss, or its reading is stated, or an option is named."""
 
 import datetime
+import decimal
 import gzip
 import io
 import tracemalloc
@@ -43,6 +44,9 @@ NUMBERS: dict[str, tuple[list[str], list[float], str]] = {
     "below a limit": (["<5", "7", ">90"], [5, 7, 90], "number"),
     "units": (["3 kg", "4.5 kg", "10 kg"], [3, 4.5, 10], "number .kg"),
     "times": (["12:30", "0:15", "23:59:59"], [12.5, 0.25, 23 + 59 / 60 + 59 / 3600], "number :"),
+    "times of twelve hours": (["1:30 PM", "12:15 am", "12:00 p.m."], [13.5, 0.25, 12], "number :"),
+    "times with h": (["12h30", "7h", "0h15"], [12.5, 7, 0.25], "number :"),
+    "durations": (["3 days", "1 day", "-1 days +22:00:00"], [72, 24, -2], "number :"),
 }  # fmt: skip
 
 
@@ -60,6 +64,10 @@ TEXTS: dict[str, list[str]] = {
     "addresses of computers": ["10.0.0.7", "10.0.0.8", "192.168.0.1"],
     "leading zeros": ["01234", "1234", "00501"],
     "more digits than a number holds": ["9007199254740993", "9007199254740994", "12"],
+    "more digits and a point": ["12345678901234567890.0", "12345678901234567891.00", "12"],
+    "more digits in groups": ["9,007,199,254,740,993", "9,007,199,254,740,994", "12"],
+    "more digits in groups of points": ["9.007.199.254.740.993", "9.007.199.254.740.994,0", "12"],
+    "more digits with a unit": ["9007199254740993 €", "9007199254740994 €", "12 €"],
     "phone numbers": ["030 123 456", "030 123 457", "030 123 458"],
     "sizes": ["3 rooms", "1 room", "2 rooms"],
     "house numbers": ["12a", "13b", "14c"],
@@ -67,11 +75,11 @@ TEXTS: dict[str, list[str]] = {
 }
 
 
-@pytest.mark.parametrize("decimal", [None, ".", ","])
+@pytest.mark.parametrize("separator", [None, ".", ","])
 @pytest.mark.parametrize("name", TEXTS)
-def test_words_that_are_no_numbers_stay_as_they_are(name: str, decimal: str | None):
+def test_words_that_are_no_numbers_stay_as_they_are(name: str, separator: str | None):
     words = (TEXTS[name] * ROWS)[:ROWS]
-    found, info = column(words, Reading(decimal=decimal))
+    found, info = column(words, Reading(decimal=separator))
     assert [*found] == words
     assert info.kind == "category"
 
@@ -107,6 +115,29 @@ def test_a_separator_that_could_be_both(tmp_path: Path):
     with pytest.raises(ArgumentError, match=r"clearly decimal"):
         read(str(path))
     assert list(read(str(path), Reading(decimal=",")).frame["a"][:1]) == [1234]
+
+
+def test_points_of_thousands_in_a_file_with_semicolons(tmp_path: Path):
+    """The mirror image of `1,234`: 567, 1.234 and 45.600 are inhabitants; numbers with other decimals are clear."""
+    path = tmp_path / "a.csv"
+    thousands = ["567", "1.234", "-12.345", "999"]
+    path.write_text("a;b\n" + "".join(f"{word};1\n" for word in thousands * 10))
+    with pytest.raises(ArgumentError, match=r"clearly decimal.*got '1\.234'.*`decimal=','`") as found:
+        read(str(path))
+    assert found.value.mends == (("decimal", ","),)
+    assert [*read(str(path), Reading(decimal=",")).frame["a"][:4]] == [567, 1234, -12345, 999]
+    assert [*read(str(path), Reading(decimal=".")).frame["a"][:4]] == [567, 1.234, -12.345, 999]
+    for more in ("0.5", "1.25", "1234", "0.123"):
+        path.write_text("a;b\n" + "".join(f"{word};1\n" for word in [*thousands, more] * 8))
+        assert read(str(path)).frame["a"].tolist()[1] == 1.234
+    path.write_text("a;b\n" + "".join(f"{word};0.25\n" for word in thousands * 10))  # the point of the file is decimal
+    assert read(str(path)).frame["a"].tolist()[1] == 1.234
+    path.write_text("a;b\n" + "1,234;0.25\n" * ROWS)
+    assert read(str(path)).frame["a"].tolist()[1] == 1234
+    path.write_text("a;b\n" + "1.234;1\n5.678;2\n" * ROWS)  # three decimals throughout
+    assert read(str(path)).frame["a"].tolist()[0] == 1.234
+    path.write_text("a,b\n" + "".join(f"{word},1\n" for word in thousands * 10))
+    assert read(str(path)).frame["a"].tolist()[1] == 1.234
 
 
 def test_options_overrule_the_kind():
@@ -186,6 +217,13 @@ def frame() -> pd.DataFrame:
             "long": 2**53 + 1 + PLACES,
             "kind": pd.Categorical(np.where(PLACES % 2, "u", "v")),
             "empty": np.full(ROWS, np.nan),
+            "exact": [decimal.Decimal(int(i)) / 8 for i in PLACES],
+            "exact long": [decimal.Decimal("12345678901234567890") + int(i) for i in PLACES],
+            "large": 2.0**53 + 2.0 * PLACES,
+            "wait": pd.to_timedelta(PLACES % 5, unit="D"),
+            "lap": pd.to_timedelta(PLACES * 3_700_000_001 - 7_000, unit="us"),
+            "clock": [datetime.time(i % 24, 30, 5, 123_456) for i in PLACES],
+            "zoned": pd.date_range("2020-03-28", periods=ROWS, freq="12h", tz="Europe/Berlin"),
         }
     )
 
@@ -219,11 +257,26 @@ def test_formats_agree(tmp_path: Path):
     }  # fmt: skip
 
 
+def test_columns_of_numbers_and_words_are_those_of_their_csv(tmp_path: Path):
+    data = pd.DataFrame({"mixed": [1, "x", 2.5, None, True] * 8, "half": (PLACES / 7).astype(np.float16)})
+    data.to_csv(tmp_path / "a.csv", index=False)
+    first, second = from_frame(data), scan(str(tmp_path / "a.csv"))
+    pd.testing.assert_frame_equal(first.frame, second.frame, check_exact=True)
+    assert [str(error) for _, error in first.errors] == [str(error) for _, error in second.errors]
+
+
 def test_times_and_durations_in_parquet_are_hours(tmp_path: Path):
     table = pa.table({"t": [datetime.time(12, 30)] * ROWS, "d": [datetime.timedelta(hours=36)] * ROWS, "y": PLACES})
     parquet.write_table(table, tmp_path / "a.parquet")
     found = read(str(tmp_path / "a.parquet")).frame
     assert (found["t"][0], found["d"][0]) == (12.5, 36.0)
+
+
+def test_a_model_of_typed_durations_reads_their_text_as_hours():
+    """The recipe of a typed column is that of plain numbers, and `3 days` in a later CSV file is no 3."""
+    words = [f"{i} days" for i in PLACES]
+    assert column(words, Reading(recipes=(("c", "number"),)))[0][3] == 72
+    assert column(words, Reading(recipes=(("c", "number .days"),)))[0][3] == 3  # a model saved by an earlier version
 
 
 @pytest.mark.parametrize("name", ["<18", "{a}", "[x]", "PAR1", "PK", "BZh", "%PDF", "<b"])

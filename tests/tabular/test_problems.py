@@ -1,5 +1,6 @@
 """Learning problems on tables: what is left out, rare classes, dates, the split by time, duplicates, and saved recipes."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from taylornets import ArgumentError, records
 from taylornets.datafiles import Reading, from_frame
 from taylornets.estimators import PENALTIES
 from taylornets.tabular import _model_file
-from taylornets.tabular._card import code
+from taylornets.tabular._card import _cell, code
 from taylornets.tabular._compare import compare_runs
 from taylornets.tabular._importance import effect, importances
 from taylornets.tabular._inputs import expanded
@@ -69,11 +70,26 @@ def test_rare_classes():
     dropped = pose(table(y=kinds), "y", "auto", 0, rare="drop")
     assert (set(dropped.y), len(dropped.y)) == ({"u", "v"}, 57)
     assert "3 rows of 2 rare classes were excluded." in dropped.notes
+    assert dropped.reason == "the column contains 4 distinct strings, 2 of them in at least 3 rows"
     merged = pose(table(y=kinds), "y", "auto", 0, rare="merge")
     assert (set(merged.y), len(merged.y)) == ({"u", "v", "(rare)"}, 60)
     assert "2 rare classes (3 rows) were merged into the class '(rare)'." in merged.notes
     with pytest.raises(ArgumentError, match=r"rare: expected at least 3 rows to merge, got 1 row"):
         pose(table(y=np.where(kinds == "x", "u", kinds)), "y", "auto", 0, rare="merge")
+
+
+def test_rare_classes_next_to_one_class_have_another_way_out():
+    """To drop them would leave one class: merge them, or choose the other column, of which the classes are the input."""
+    kinds = np.where(PLACES == 0, "w", "u")
+    for rare in (None, "drop"):
+        with pytest.raises(
+            ArgumentError, match=r"two classes with at least 3 rows, got 'y', in which 1 class"
+        ) as found:
+            pose(from_frame(pd.DataFrame({"a": PLACES * 0.5, "y": kinds})), "y", "auto", 0, rare=rare)
+        assert found.value.mends == (("target", "a"),)
+    with pytest.raises(ArgumentError, match=r"1 row of 'w0', and 3 more rare classes\. Merge") as found:
+        pose(table(y=[f"w{i}" if i < 4 else "u" for i in PLACES]), "y", "auto", 0)
+    assert found.value.mends == (("rare", "merge"),)
 
 
 def test_rows_without_a_target_are_counted_with_their_words():
@@ -92,8 +108,10 @@ def test_dates_are_features():
     dates = pd.date_range("2020-01-01", periods=ROWS)
     problem = pose(table(day=dates), "y", "auto", 0)
     assert "day (hour)" not in problem.inputs.columns  # constant
-    assert any("ordered by 'day'" in note and "`split='time'`" in note for note in problem.notes)
+    assert any("rows are ordered by 'day'" in note and "`split='time'`" in note for note in problem.notes)
     assert not any("ordered by" in note for note in pose(table(day=RANDOM.permutation(dates)), "y", "auto", 0).notes)
+    panel = np.tile(dates[: ROWS // 3], 3) + np.repeat([0, 1, 2], ROWS // 3) * np.timedelta64(1, "D")
+    assert any("rows are mostly ordered by 'day'" in note for note in pose(table(day=panel), "y", "auto", 0).notes)
 
 
 def test_the_split_by_time_keeps_the_last_rows_for_the_test():
@@ -208,10 +226,12 @@ def test_importance_finds_the_columns_that_count():
     assert effect(rows, "c", lambda rows: float(predict(rows.assign(a=0.0)).mean())) == (["u", "v"], [1.0, 0.0])
 
 
-@pytest.mark.parametrize("name", ["plain", "a`b", "``", "`", "a\nb", "<b>", "[x](y)", "*x*", "a|b"])
+@pytest.mark.parametrize("name", ["plain", "a`b", "``", "`", "a\nb", "<b>", "[x](y)", "*x*", "a|b", "a\\|b"])
 def test_names_in_the_model_card_are_code(name: str):
     words = " ".join(name.split())
     found = code(name)
     fence = found[: len(found) - len(found.lstrip("`"))]
     assert fence not in words.replace("`" * (len(fence) + 1), "") or len(fence) > len(words)
     assert found.strip("`").strip() == words.strip("`") or words in found
+    assert re.sub(r"\\\|", "|", _cell(name)) == found  # a table shows the bar without its backslash
+    assert not re.search(r"(?<!\\)\|", _cell(name))

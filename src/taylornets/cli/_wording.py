@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from taylornets._errors import ArgumentError
+from taylornets._errors import STRING, ArgumentError
 
 # For each function argument, candidate command parameters that set it; the first that the command has is used.
 _PARAMETERS = {
@@ -21,7 +21,8 @@ _PARAMETERS = {
 }  # fmt: skip
 _ONCE = frozenset({"target", "group"})  # parsed as lists, so that a second value is an error and not taken in silence
 _LONGEST = 600  # characters of a message on one line
-_ARGUMENT = re.compile(r"`([a-z_]\w*)(?:=([^`]*))?`")
+# Strings are texts of the data, in which backticks and names of arguments are no markup.
+_TOKEN = re.compile(rf"`(?P<name>[a-z_]\w*)(?:=(?P<value>(?:{STRING}|[^`'\"])*))?`|`[^`]*`|{STRING}")
 
 
 def word(parameter: Any) -> str:
@@ -56,7 +57,7 @@ def translated(error: ArgumentError, given: Sequence[str] | str, commands: Mappi
         commands: all commands.
 
     Returns:
-        The message: one line for one error.
+        The message: one line for one error, and a second one for a long command to continue with.
     """
     line = [given] if isinstance(given, str) else list(given)
     command = line[0] if line else ""
@@ -65,8 +66,8 @@ def translated(error: ArgumentError, given: Sequence[str] | str, commands: Mappi
     texts = [_one(part, own, commands) for part in every]
     again = continuation(every, line, own, commands.get(command))
     if len(texts) == 1:
-        one = f"{texts[0]} To continue: {again}" if again else texts[0]
-        return one if len(one) < _LONGEST else texts[0]
+        line_break = " " if len(texts[0]) + len(again) < _LONGEST else "\n"
+        return f"{texts[0]}{line_break}To continue: {again}" if again else texts[0]
     shared = all(part.argument == error.argument for part in every)
     head = f"{own.get(error.argument, error.argument)}: " if shared else ""
     numbered = [f"{place}. {text.removeprefix(head)}" for place, text in enumerate(texts, 1)]
@@ -99,8 +100,8 @@ def phrased(text: str, own: Mapping[str, str], commands: Mapping[str, Any]) -> s
         return re.sub("\0(\\d+)\0", lambda match: quoted[int(match[1])], sentence)
 
     kept: list[str] = []
-    for sentence in map(shown, re.split(r"(?<=[.!?])\s+(?=[A-Z\0])", re.sub("`[^`]*`", hide, text))):
-        named = {match[1] for match in _ARGUMENT.finditer(sentence)}
+    for sentence in map(shown, re.split(r"(?<=[.!?])\s+(?=[A-Z\0])", _TOKEN.sub(hide, text))):
+        named = {match["name"] for match in _TOKEN.finditer(sentence)}
         if not (named & known) - set(own):
             kept.append(_options(sentence, own))
     return " ".join(kept)
@@ -108,12 +109,12 @@ def phrased(text: str, own: Mapping[str, str], commands: Mapping[str, Any]) -> s
 
 def _options(text: str, own: Mapping[str, str]) -> str:
     def option(match: re.Match[str]) -> str:
-        name, value = match.groups()
+        name, value = match["name"], match["value"]
         if name not in own:
             return match[0]
         return own[name] if value in (None, "True") else f"{own[name]} {_quoted(value)}"
 
-    return _ARGUMENT.sub(option, text)
+    return _TOKEN.sub(option, text)
 
 
 def _quoted(value: str) -> str:

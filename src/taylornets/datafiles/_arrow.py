@@ -10,17 +10,17 @@ from pyarrow import compute, parquet
 
 from taylornets import _checks
 from taylornets._checks import short
-from taylornets.datafiles._columns import as_texts_if_long, table_of
+from taylornets.datafiles._columns import as_numbers, as_texts_if_long, table_of
+from taylornets.datafiles._names import names_of
 from taylornets.datafiles._table import (
     LIMITS,
     TEXT_BYTES,
     DataTable,
     Reading,
-    check_drop,
-    check_names,
     check_size,
     wrong,
 )
+from taylornets.datafiles._times import hours_of
 
 pc: Any = compute  # its functions are made at run time, which type checkers do not see
 _KINDS = "columns of numbers, booleans, dates or strings"
@@ -50,25 +50,30 @@ def read_parquet(path: Path, reading: Reading) -> DataTable:
             metadata = opened.metadata
             check_size(metadata.num_columns, LIMITS.columns, "columns")
             found = opened.schema_arrow
-            names, notes = check_names(found.names)
-            if not names or not metadata.num_rows:
-                raise wrong("rows and columns", _size(metadata.num_rows, len(names)))
-            check_size(metadata.num_rows * len(names), LIMITS.cells, "cells")
+            if not found.names or not metadata.num_rows:
+                raise wrong("rows and columns", _size(metadata.num_rows, len(found.names)))
+            names = names_of(found.names, reading)
+            check_size(metadata.num_rows * len(names.every), LIMITS.cells, "cells")
             unpacked = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
             check_size(unpacked, LIMITS.bytes, "bytes when unpacked")
-            kept = check_drop(names, reading)
-            _check_kinds(kept, names, found)
+            _check_kinds(names.kept, names.every, found)
             raw: dict[str, Any] = {}
             used = 0
-            for name in kept:
-                column = opened.read(columns=[found.names[names.index(name)]], use_threads=False).column(0)
+            for name in names.kept:
+                column = _read_column(opened, names.every.index(name))
                 used = _check_memory(name, column, used)
                 raw[name] = _raw(column)
         except (pa.ArrowException, OSError, MemoryError, OverflowError, UnicodeDecodeError, ValueError) as error:
             if isinstance(error, _checks.ArgumentError):
                 raise
             raise damaged(path, "a Parquet file", error) from None
-    return table_of(str(path), raw, reading, "Parquet", tuple(notes))
+    return table_of(str(path), raw, reading, "Parquet", names)
+
+
+def _read_column(opened: Any, place: int) -> Any:
+    """Reads a column by its place; a name that occurs several times gives several columns."""
+    names = opened.schema_arrow.names
+    return opened.read(columns=[names[place]], use_threads=False).column(names[:place].count(names[place]))
 
 
 def from_frame(frame: pd.DataFrame, reading: Reading | None = None, source: str = "data frame") -> DataTable:
@@ -92,15 +97,15 @@ def from_frame(frame: pd.DataFrame, reading: Reading | None = None, source: str 
         ([1.5, 2.25], ['number', 'boolean'])
     """
     reading = reading or Reading()
-    names, notes = check_names(list(frame.columns))
-    if not names or not len(frame):
-        raise wrong("rows and columns", _size(len(frame), len(names)))
-    check_size(len(frame) * len(names), LIMITS.cells, "cells")
+    if not len(frame.columns) or not len(frame):
+        raise wrong("rows and columns", _size(*frame.shape))
+    names = names_of(list(frame.columns), reading)
+    check_size(len(frame) * len(names.every), LIMITS.cells, "cells")
     raw: dict[str, Any] = {}
     used = 0
-    for name in check_drop(names, reading):
+    for name in names.kept:
         try:
-            column = pa.chunked_array([pa.array(frame.iloc[:, names.index(name)], from_pandas=True)])
+            column = pa.chunked_array([pa.array(_values(frame.iloc[:, names.every.index(name)]), from_pandas=True)])
         except pa.ArrowException as error:
             raise wrong(
                 _KINDS, f"column {short(name)} ({short(str(error))})", f"Exclude it with `drop=({name!r},)`."
@@ -108,7 +113,15 @@ def from_frame(frame: pd.DataFrame, reading: Reading | None = None, source: str 
         _check_kinds([name], [name], pa.schema([(name, column.type)]))
         used = _check_memory(name, column, used)
         raw[name] = _raw(column)
-    return table_of(source, raw, reading, "data frame", tuple(notes))
+    return table_of(source, raw, reading, "data frame", names)
+
+
+def _values(column: Any) -> Any:
+    """The values of a column; numbers and booleans in a column of strings are written as in a text file."""
+    mixed = column.dtype == object and pd.api.types.infer_dtype(column).startswith("mixed")
+    if not mixed or not all(isinstance(value, str | int | float | np.number | np.bool_ | None) for value in column):
+        return column
+    return [None if pd.isna(value) else str(value) for value in column]
 
 
 def _size(rows: int, columns: int) -> str:
@@ -160,7 +173,8 @@ def _check_memory(name: str, column: Any, used: int) -> int:
             lengths.append(pc.sum(sizes).as_py() or 0)
         used += sum(lengths) + TEXT_BYTES * len(column)
     else:
-        used += 8 * len(column)
+        kind = _plain(column.type)
+        used += (TEXT_BYTES + kind.precision if pa.types.is_decimal(kind) else 8) * len(column)
     check_size(used, LIMITS.memory, "bytes of memory")
     return used
 
@@ -173,16 +187,18 @@ def _raw(column: Any) -> Any:  # noqa: PLR0911  # one return per type
         return column.cast(pa.large_string())
     if pa.types.is_dictionary(column.type):
         column = column.cast(kind)
-    if types.is_boolean(kind):
+    if types.is_boolean(kind) or types.is_decimal(kind):  # decimals keep all digits, as in a text file
         return column.cast(pa.large_string())
     if types.is_null(kind):
         return np.full(len(column), np.nan)
     if types.is_timestamp(kind) or types.is_date(kind):
         return _dates(column)
     if types.is_time(kind) or types.is_duration(kind):
-        parts = {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}[kind.unit]
-        wide = pa.int32() if types.is_time32(kind) else pa.int64()
-        return column.cast(wide).cast(pa.float64(), safe=False).to_numpy() / parts / 3600  # hours
+        whole = column.cast(pa.int32() if types.is_time32(kind) else pa.int64()).cast(pa.int64())
+        found = hours_of(pc.fill_null(whole, 0).to_numpy(), kind.unit)
+        return np.where(pc.is_null(whole).to_numpy(), np.nan, found)
+    if types.is_float16(kind):
+        return as_numbers(column.to_numpy())
     if types.is_floating(kind) and kind != pa.float64():
         return column.cast(pa.float32()).cast(pa.string()).cast(pa.float64()).to_numpy()
     if types.is_integer(kind) and not column.null_count:

@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from taylornets.datafiles._kinds import described_index, from_dates, from_numbers, from_texts
-from taylornets.datafiles._numbers import Style
+from taylornets.datafiles._kinds import from_dates, from_numbers, from_texts
+from taylornets.datafiles._names import Names, marked
+from taylornets.datafiles._numbers import Style, has_clear_points
 from taylornets.datafiles._table import Column, DataTable, Reading, framed
+from taylornets.datafiles._words import Words
 
 
 def _is_texts(raw: Any) -> bool:
@@ -23,8 +25,7 @@ def _column(name: str, raw: Any, reading: Reading, commas: bool | None) -> Colum
 
 
 def table_of(
-    source: str, raw: Mapping[str, Any], reading: Reading, format: str, notes: tuple[str, ...] = (), *,
-    comma_separated: bool = True,
+    source: str, raw: Mapping[str, Any], reading: Reading, format: str, names: Names, *, comma_separated: bool = True,
 ) -> DataTable:  # fmt: skip
     """Infers the kinds of all columns.
 
@@ -33,7 +34,7 @@ def table_of(
         raw: by name, a list or an Arrow array of strings or None, or a NumPy array of float64 or datetime64.
         reading: reading options.
         format: description of the file format.
-        notes: notes about the file.
+        names: names of the columns, with notes and errors.
         comma_separated: whether the cells of a text file are separated by commas, so that decimal commas are unlikely.
 
     Returns:
@@ -42,17 +43,22 @@ def table_of(
     columns: dict[str, Column] = {}
     later: list[str] = []
     for name, values in raw.items():
-        columns[name] = _column(name, values, reading, None)
+        columns[name] = _column(name, values, reading, False if comma_separated else None)
         if _is_texts(values) and Style.of(columns[name].info.recipe) is not None:
             later.append(name)
     styles = [Style.of(columns[name].info.recipe) for name in later if not columns[name].errors]
     commas = any(style is not None and style.decimal == "," for style in styles)
-    if later and reading.decimal is None:
-        hint = True if commas else (False if comma_separated else None)
-        for name in later:
-            if commas or columns[name].errors:
-                columns[name] = _column(name, raw[name], reading, hint)
-    last = list(raw)[-1]
+    unclear = [name for name in later if columns[name].errors]
+    if commas and reading.decimal is None:
+        columns |= {name: _column(name, raw[name], reading, True) for name in later}
+    elif (
+        reading.decimal is None
+        and not comma_separated
+        and unclear
+        and any(has_clear_points(Words(raw[name]).unique) for name in later if name not in unclear)
+    ):
+        columns |= {name: _column(name, raw[name], reading, False) for name in unclear}
+    notes, last = names.notes, list(raw)[-1]
     empty = columns[last].info.kind == "empty" and last.startswith("Unnamed: ") and len(columns) > 1
     if empty:
         notes = (
@@ -60,10 +66,8 @@ def table_of(
             "The last column has no name and no values; it was left out.",
         )
         del columns[last]
-    columns = {
-        name: described_index(name, place, column, reading) for place, (name, column) in enumerate(columns.items())
-    }
-    errors = tuple((name, error) for name, column in columns.items() for error in column.errors)
+    columns = marked(columns, reading)
+    errors = (*names.errors, *((name, error) for name, column in columns.items() for error in column.errors))
     frame = framed({name: column.values for name, column in columns.items()})
     return DataTable(
         source, frame, format, infos=tuple(column.info for column in columns.values()), notes=notes, errors=errors

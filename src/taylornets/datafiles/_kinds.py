@@ -5,6 +5,7 @@ are missing values only in a column whose other words are numbers, dates or bool
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,24 +13,27 @@ import numpy as np
 
 from taylornets import _checks
 from taylornets._checks import short
-from taylornets.datafiles._dates import dates_of
+from taylornets.datafiles._dates import ReadDates, dates_of
 from taylornets.datafiles._numbers import (
+    CURRENCY,
     ReadNumbers,
     Style,
     described,
     digits_are_names,
-    looks_measured,
     plain,
-    remarks,
+    points_are_unclear,
     same_units,
-    times,
     written,
 )
-from taylornets.datafiles._table import Column, ColumnInfo, Reading, is_index, wrong
-from taylornets.datafiles._words import MAYBE, Texts, Words, info_of, unfit
+from taylornets.datafiles._remarks import on_categories, remarks, unread
+from taylornets.datafiles._table import Column, ColumnInfo, Reading, wrong
+from taylornets.datafiles._times import DAYS, times
+from taylornets.datafiles._words import Texts, Words, info_of, unfit
 
 _BOOLEANS = {"true": "true", "false": "false"}
 _MOSTLY = 0.5  # above this fraction of numbers, strings in a column are treated as errors, not as categories
+_MIXED = 0.9  # above this fraction of numbers with a decimal comma or a decimal point, a column has both
+_CLASSES = 3  # words such as <5, 5 and >5 are categories if at least a third of all words would equal another one
 _IDENTIFIER = re.compile(r"(?:.*[\W_])?(?:id|uuid|guid)|.*[a-z](?:Id|ID)", re.IGNORECASE)
 _IDENTIFIER_CAMEL = re.compile(r"[A-Za-z0-9]*[a-z](?:Id|ID)")
 
@@ -43,7 +47,8 @@ def from_texts(  # noqa: PLR0911  # one return per kind
         name: the column.
         texts: one string or None per row.
         reading: reading options.
-        commas: whether other columns of the file have decimal commas; None where it is unknown.
+        commas: whether other columns of the file have decimal commas; None where it is unknown, False where commas separate
+            the columns and points are decimal.
 
     Returns:
         float64, datetime64 or objects; missing values are NaN or NaT. Words that do not fit are errors of the column.
@@ -68,8 +73,8 @@ def from_texts(  # noqa: PLR0911  # one return per kind
         return _numeric(name, words, missing, numbers, reading, unclear)
     if not names and recipe in (None, "date"):
         found = dates_of(rest, reading.dates)
-        if found is not None and np.sum(weights[~np.isnat(found[0])]) > _MOSTLY * weights.sum():
-            return _dated(name, words, missing, *found)
+        if found is not None and (found.several or np.sum(weights[~np.isnat(found.values)]) > _MOSTLY * weights.sum()):
+            return _dated(name, words, missing, found)
     if recipe == "date":
         error = unfit(name, words, missing, np.zeros(len(rest), bool), f"dates in column {name!r}, as during fitting")
         return Column(
@@ -93,7 +98,11 @@ def _numbers(  # noqa: PLR0911  # one return per way of writing
         values = plain(rest)
         if not np.isnan(values).any():
             found = ReadNumbers(values, Style())
-            return found, known is None and bool(commas) and reading.decimal is None and written(rest, ".").unclear
+            detected = known is None and reading.decimal is None
+            return found, detected and commas is not False and points_are_unclear(rest, bool(commas))
+    hours = None if known is not None and known.unit in DAYS else times(rest)
+    if hours is not None and share(hours) > _MOSTLY:
+        return hours, False
     if known is not None and known.decimal in ".," and reading.decimal is None:
         found = written(rest, known.decimal)
         if share(found) == 1:
@@ -106,17 +115,14 @@ def _numbers(  # noqa: PLR0911  # one return per way of writing
             return both[1], True
     else:
         chosen = both[1] if share(both[1]) > share(both[0]) else both[0]
-    if share(chosen) > _MOSTLY:
-        if not same_units(chosen) and share(chosen) < 1:
-            return None, False
-        if len(chosen.units - {""}) > 1 and not all(
-            re.fullmatch(r"[^\w\s]|[A-Z]{3}|US\$", unit) for unit in chosen.units
-        ):
-            return None, False
-        same = share(both[0]) == share(both[1]) == 1 and chosen.unclear
-        return chosen, reading.decimal is None and same and commas is not False
-    hours = times(rest)
-    return (hours, False) if share(hours) > _MOSTLY else (None, False)
+    either = float(weights[~np.isnan(both[0].values) | ~np.isnan(both[1].values)].sum() / weights.sum())
+    if share(chosen) <= _MOSTLY and either <= _MIXED:
+        return None, False
+    several = len(chosen.units - {""}) > 1 and not all(re.fullmatch(f"{CURRENCY}|", unit) for unit in chosen.units)
+    if several or (not same_units(chosen) and share(chosen) < 1) or _CLASSES * len(chosen.merged) >= len(rest):
+        return None, False
+    same = share(both[0]) == share(both[1]) == 1 and chosen.unclear
+    return chosen, reading.decimal is None and same and commas is not False
 
 
 def _numeric(
@@ -140,12 +146,18 @@ def _numeric(
             f"Convert them in the file. Exclude it with `drop=({name!r},)`. Treat it as categorical with `categorical`."
         )
         errors.append(wrong("one unit in a column", f"{units} in column {short(name)}", advice, (("drop", name),)))
-    column = from_numbers(name, words.spread(by_word), reading)
+    infinite = [words.unique[place] for place in np.flatnonzero(np.isinf(by_word))]
+    column = from_numbers(name, words.spread(by_word), reading, infinite)
     if column.values.dtype == object:
         return column
     notes = column.info.notes
     if numbers.relations:
         notes += (f"Words of column {name!r} such as '<5' are read as the number after the sign.",)
+    if numbers.merged:
+        notes += (
+            f"{_checks.counted(len(numbers.merged), 'word')} of column {name!r}, such as {short(numbers.merged[0])}, gave the "
+            f"same number as another word without this sign. To keep them apart, use `categorical=({name!r},)`.",
+        )
     taken = words.taken(missing)
     return Column(column.values, replace(column.info, how=how, recipe=numbers.style.recipe, words=taken, notes=notes),
                   (*errors, *column.errors))  # fmt: skip
@@ -170,8 +182,11 @@ def _separator_error(
     return wrong(expected, f"{short(first)} in column {short(name)}", advice, (("decimal", ","),))
 
 
-def from_numbers(name: str, values: Any, reading: Reading) -> Column:
-    """Describes a numeric column, or converts it to strings if it is categorical; infinities are errors."""
+def from_numbers(name: str, values: Any, reading: Reading, infinite: Sequence[str] = ()) -> Column:
+    """Describes a numeric column, or converts it to strings if it is categorical.
+
+    Infinities are one error, which quotes the words of a text file in `infinite`.
+    """
     numbers = np.array(values, dtype=np.float64)
     for word in reading.missing:
         number = plain([word.strip()])[0] if word.strip() else np.nan
@@ -184,16 +199,20 @@ def from_numbers(name: str, values: Any, reading: Reading) -> Column:
     kind = "empty" if gone == len(numbers) else "whole number" if whole else "number"
     if kind == "whole number" and not gone and name not in reading.numeric and is_identifier(name, numbers):
         kind = "identifier"
-    errors: tuple[_checks.ArgumentError, ...] = ()
-    if np.isinf(numbers).any():
-        row = int(np.argmax(np.isinf(numbers))) + 1
-        word = str(numbers[row - 1])
-        advice = f"If it means a missing value, use `missing=({word!r},)`. Exclude the column with `drop=({name!r},)`."
-        errors = (
-            wrong("finite numbers", f"{word} in row {row} of column {short(name)}", advice, (("missing", word),)),
-        )
+    errors = (_infinite(name, numbers, infinite),) if np.isinf(numbers).any() else ()
     notes = () if dict(reading.recipes).get(name) else remarks(name, numbers)
     return Column(numbers, ColumnInfo(name, kind, gone, recipe="number", notes=notes), errors)
+
+
+def _infinite(name: str, numbers: np.ndarray, words: Sequence[str]) -> _checks.ArgumentError:
+    """The error for all infinite numbers of a column, as they are written."""
+    row = int(np.argmax(np.isinf(numbers))) + 1
+    words = words or list(dict.fromkeys(map(str, numbers[np.isinf(numbers)])))
+    got = f"{words[0]} in row {row} of column {short(name)}" + (f", and {', '.join(words[1:4])}" if words[1:] else "")
+    options = " and ".join(f"`missing=({word!r},)`" for word in words[:4])
+    advice = f"If {'they mean missing values' if words[1:] else 'it means a missing value'}, use {options}."
+    mends = tuple(("missing", word) for word in words)
+    return wrong("finite numbers", got, f"{advice} Exclude the column with `drop=({name!r},)`.", mends)
 
 
 def is_identifier(name: str, numbers: np.ndarray) -> bool:
@@ -220,18 +239,19 @@ def _boolean(name: str, words: Words, missing: np.ndarray) -> Column:
     return Column(words.spread(by_word), info_of(name, "boolean", words, missing, recipe="boolean"))
 
 
-def _dated(name: str, words: Words, missing: np.ndarray, dates: np.ndarray, how: str, swapped: bool) -> Column:
+def _dated(name: str, words: Words, missing: np.ndarray, found: ReadDates) -> Column:
     by_word = np.full(len(words.unique), np.datetime64("NaT", "us"))
-    by_word[~missing] = dates
+    by_word[~missing] = found.values
     errors: list[_checks.ArgumentError] = []
-    if swapped:
+    if found.swapped:
         first = next(word for word, gone in zip(words.unique, missing, strict=True) if not gone)
         advice = "Specify it with `dates='dmy'` or `dates='mdy'`."
         got = f"{short(first)} in column {short(name)}, in which both fit every row"
         errors.append(wrong("dates with a clear order of day and month", got, advice, (("dates", "dmy"),)))
-    if np.isnat(dates).any():
-        errors.append(unfit(name, words, missing, ~np.isnat(dates), "only dates in a column of dates"))
-    return Column(words.spread(by_word), info_of(name, "date", words, missing, how=how, recipe="date"), tuple(errors))
+    if np.isnat(found.values).any():
+        errors.append(unfit(name, words, missing, ~np.isnat(found.values), "only dates in a column of dates"))
+    info = info_of(name, "date", words, missing, how=found.how, recipe="date")
+    return Column(words.spread(by_word), info, tuple(errors))
 
 
 def from_dates(name: str, values: Any, reading: Reading) -> Column:
@@ -262,24 +282,13 @@ def _category(name: str, words: Words, reading: Reading, how: str) -> Column:
     elif distinct > _MOSTLY * filled and name not in reading.categorical and recipe is None:
         kind = "text" if sum(" " in word for word in words.unique) > distinct / 2 else "identifier"
     notes: tuple[str, ...] = ()
-    doubtful = [i for i, low in enumerate(words.lowered) if low in MAYBE and not missing[i]]
-    if doubtful and recipe is None and kind == "category":
-        listed = ", ".join(f"{short(words.unique[i])} ({_checks.counted(words.counts[i], 'row')})" for i in doubtful)
-        notes = (f"Column {name!r} keeps {listed} as a category. If it means a missing value, use "
-                 f"`missing=({words.unique[doubtful[0]]!r},)`.",)  # fmt: skip
-    measured = "" if kind not in ("identifier", "text") else looks_measured(
-        [word for word, gone in zip(words.unique, missing, strict=True) if not gone]
-    )  # fmt: skip
-    if measured:
-        notes = (*notes, f"The words of column {name!r}, such as {short(measured)}, are not read as numbers. If they are "
-                 "quantities, write them in the file as numbers in one unit.")  # fmt: skip
+    if recipe is None and not truth:
+        present = [(word, int(words.counts[i])) for i, word in enumerate(words.unique) if not missing[i]]
+        notes = on_categories(name, present) if kind == "category" else ()
+        notes += (
+            unread(name, [word for word, _ in present])
+            if present and not how and name not in reading.categorical
+            else ()
+        )
     values = words.spread(by_word)
     return Column(values, info_of(name, kind, words, missing, how=how, recipe="text", notes=notes))
-
-
-def described_index(name: str, place: int, column: Column, reading: Reading) -> Column:
-    """The column, marked as an index that was saved with the table if it is one."""
-    kept = name in (*reading.categorical, *reading.numeric) or name in dict(reading.recipes)
-    if column.info.kind == "empty" or kept or not is_index(name, place, column.values):
-        return column
-    return Column(column.values, replace(column.info, kind="index"))

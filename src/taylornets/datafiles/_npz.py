@@ -14,7 +14,8 @@ from taylornets import _checks
 from taylornets._checks import short
 from taylornets.datafiles._arrow import damaged
 from taylornets.datafiles._columns import as_texts_if_long, table_of
-from taylornets.datafiles._table import LIMITS, DataTable, Reading, check_drop, check_names, check_size, wrong
+from taylornets.datafiles._names import names_of
+from taylornets.datafiles._table import LIMITS, DataTable, Reading, check_size, wrong
 
 _NUMBERS = "biufM"
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -64,9 +65,9 @@ def read_npz(path: Path, reading: Reading) -> DataTable:
             if part in columns:
                 raise wrong("distinct column names", f"{short(part)} twice")
             columns[part] = values
-    names, notes = check_names(list(columns))
-    kept = check_drop(names, reading)
-    return table_of(str(path), {name: _raw(columns[name]) for name in kept}, reading, "NPZ", tuple(notes))
+    names = names_of(list(columns), reading)
+    arrays = dict(zip(names.every, columns.values(), strict=True))
+    return table_of(str(path), {name: _raw(arrays[name]) for name in names.kept}, reading, "NPZ", names)
 
 
 def _raw(array: np.ndarray) -> Any:

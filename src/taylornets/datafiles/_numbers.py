@@ -9,24 +9,30 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 _PLAIN = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|inf(?:inity)?)", re.IGNORECASE)
 _ZEROS = re.compile(r"[+-]?0\d+")
-_WHOLE = re.compile(r"[+-]?\d{16,}")
-_EXACT = 2**53
-_MEASURED = re.compile(r"[+-]?[1-9]\d*(?:[.,]\d+)?\s*([^\W\d_]{1,12}|/\d{1,3}|[°'\"′″]\w?)")
-_FEW, _SAMPLE = 3, 200  # distinct values of a column with remarks, and values that are tested
-_CODES = (-9.0, -99.0, -999.0, -9999.0, -99999.0)
-_FIRST_DAY, _LAST_DAY = 19000101, 20991231
-_LIKELY, _UNITS = 0.9, 6
-_CURRENCY = r"[€$£¥₹₽₩₺₫₴₦฿]|US\$|EUR|USD|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|AUD|CAD"
-_UNIT = r"[%‰]|°[CF]?|[^\W\d_][\w/²³°.]{0,11}"
-_SIGNS = str.maketrans({"−": "-", "–": "-", "‒": "-", "\xa0": " ", "\u202f": " ", "\u2009": " ", "’": "'"})
+_LONG = re.compile(
+    r"[^\d]{0,5}(?P<whole>\d{16,}|[1-9]\d{0,2}(?P<group>[,.' ])\d{3}(?:(?P=group)\d{3}){4,})(?P<zeros>[.,]0*)?[^\d]{0,5}"
+)
+_EXACT, _LEAST_LONG = 2**53, 16
+CURRENCY = (
+    r"[€$£¥₹₽₩₺₫₴₦฿₪₱]|(?:US|CA|AU|NZ|HK|MX|[ACRS])\$|EUR|USD|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CZK|HUF|BRL|MXN|AUD|CAD|"
+    r"[Kk]r\.?|zł|Kč|Ft|Rs\.?|S?Fr\."
+)
+_UNIT = r"[%‰]|°[CFK]?|[^\W\d_][\w/²³°.]{0,11}"
+# Units that may follow a number without a space. One letter is left out: `12a` and `13b` are house numbers.
+_GLUED = (
+    r"°[CFK]?|[kmµ]?g|kg|lbs?|oz|[kcmµn]m[²³23]?|[cdm][lL]|ft|in|mi|yd|sqft|m[²³]|km/h|m/s|mph|kph|kn|rpm|bpm|[kM]?Hz|GHz|[kKMGT]B|"
+    r"[km]W|MW|k?Wh|kJ|k?cal|hp|PS|[km]V|mA|mAh|[hkM]?Pa|bar|psi|ppm|dB|mmHg|[mµn]s|min|hrs?|sec|px|pt"
+)
+SIGNS = str.maketrans(
+    {"−": "-", "–": "-", "‒": "-", "—": "-", "\xa0": " ", "\u202f": " ", "\u2009": " ", "’": "'", "μ": "µ"}
+)
 _WRITTEN = re.compile(
-    rf"(?P<open>\()?\s*(?P<relation>[<>≤≥~≈])?\s*(?P<sign>[+-])?\s*(?P<before>{_CURRENCY})?\s*(?P<sign2>[+-])?\s*"
-    rf"(?P<body>\d(?:[\d.,' ]*\d)?[.,]?|[.,]\d+)(?P<power>[eE][+-]?\d+)?"
-    rf"(?P<after>\s*[%‰]|\s*(?:{_CURRENCY})|\s+(?:{_UNIT}))?(?P<behind>-)?\s*(?P<close>\))?"
+    rf"(?P<open>\()?\s*(?P<relation>[<>]=?|[≤≥~≈])?\s*(?P<sign>[+-])?\s*(?P<before>{CURRENCY})?\s*(?P<sign2>[+-])?\s*"
+    rf"(?P<body>\d(?:[\d.,' ]*\d)?(?:[.,](?!-))?|[.,]\d+)(?P<power>[eE][+-]?\d+)?(?P<even>[.,]--?)?"
+    rf"(?P<after>\s*[%‰]|\s*(?:{CURRENCY})|(?<=\d)(?:{_GLUED})|\s+(?:{_UNIT}))?(?P<behind>-)?\s*(?P<close>\))?"
 )
 _LAKH = r"|[1-9]\d?(?P<lakh>,\d\d)+,\d{3}(?:\.\d*)?"  # groups of India: 12,34,567
 _BODIES = {
@@ -35,7 +41,11 @@ _BODIES = {
     for decimal, other in ((".", ","), (",", "."))
 }  # fmt: skip
 _UNCLEAR = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
-_TIME = re.compile(r"([+-]?\d{1,3}):([0-5]\d)(?::([0-5]\d(?:\.\d+)?))?")
+_UNCLEAR_POINT = re.compile(r"[+-]?[1-9]\d{0,2}(?:\.\d{3})+")
+_NO_GROUPS, _SHORT = (
+    re.compile(r"[+-]?\d+"),
+    re.compile(r"[+-]?\d{1,3}"),
+)  # without a separator: any, and below a thousand
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,7 @@ class ReadNumbers:
         relations: number of words such as `<5`, of which the number is kept.
         grouped: number of words with separators of groups.
         unclear: whether each separator could be decimal or group digits.
+        merged: words such as `<5` that give the same number as another word with another sign.
     """
 
     values: np.ndarray
@@ -83,6 +94,7 @@ class ReadNumbers:
     relations: int = 0
     grouped: int = 0
     unclear: bool = False
+    merged: tuple[str, ...] = ()
 
     @property
     def read(self) -> int:
@@ -95,46 +107,49 @@ def plain(words: list[str]) -> np.ndarray:
     return np.array([float(word) if _PLAIN.fullmatch(word) else np.nan for word in words], dtype=np.float64)
 
 
-def looks_measured(words: list[str]) -> str:
-    """Returns the first word if most words are a number with one of a few units, in a form that is not read; else empty."""
-    found = [_MEASURED.fullmatch(word) for word in words]
-    units = {match[1].strip() for match in found if match}
-    share = sum(match is not None for match in found) / max(len(found), 1)
-    return words[0] if share > _LIKELY and len(units) <= _UNITS else ""
+def points_are_unclear(words: list[str], commas: bool) -> bool:
+    """Whether the points of plain numbers could separate groups of three digits.
+
+    Args:
+        words: plain numbers.
+        commas: whether other columns have decimal commas. If not, only numbers such as 567, 1.234 and 45.600 are unclear: all
+            points stand before three digits, and numbers below a thousand have none.
+    """
+    whole = _NO_GROUPS if commas else _SHORT
+    points = 0
+    for word in words:
+        if _UNCLEAR_POINT.fullmatch(word):
+            points += 1
+        elif not whole.fullmatch(word):
+            return False
+    return points > 0 and (commas or points < len(words))
 
 
-def remarks(name: str, numbers: np.ndarray) -> tuple[str, ...]:
-    """Sentences about numbers that often stand for something else: codes of missing values, and dates without separators."""
-    values, counts = np.unique(numbers[np.isfinite(numbers)], return_counts=True)
-    notes: list[str] = []
-    if len(values) > _FEW and values[0] in _CODES and values[1] >= 0 and counts[0] > 1:
-        notes.append(
-            f"Column {name!r} has {values[0]:.0f} in {counts[0]:,} rows, and no other negative number. If it means a missing "
-            f"value, use `missing=('{values[0]:.0f}',)`."
-        )
-    if (
-        len(values) > _FEW
-        and values[0] >= _FIRST_DAY
-        and values[-1] <= _LAST_DAY
-        and np.all(values == np.round(values))
-    ):
-        words: Any = pd.Series([f"{value:.0f}" for value in values[:: max(1, len(values) // _SAMPLE)]])
-        if pd.to_datetime(words, format="%Y%m%d", errors="coerce").notna().all():
-            first = words.iloc[0]
-            notes.append(
-                f"The numbers of column {name!r}, such as {first}, look like dates, but are used as numbers. Written as "
-                f"{first[:4]}-{first[4:6]}-{first[6:]} in the file, they are read as dates."
-            )
-    return tuple(notes)
+def has_clear_points(words: list[str]) -> bool:
+    """Whether a word is a plain number whose point cannot separate groups of three digits, such as 2.53 or 0.123."""
+    return any("." in word and not _UNCLEAR_POINT.fullmatch(word) and _PLAIN.fullmatch(word) for word in words)
 
 
 def digits_are_names(words: list[str]) -> str:
     """Returns why digits name things and are no numbers: leading zeros, or more digits than a number keeps."""
     if any(_ZEROS.fullmatch(word) for word in words):
         return "leading zeros, which a number would lose"
-    if any(_WHOLE.fullmatch(word) and abs(int(word)) > _EXACT for word in words if len(word) < 400):
+    if any(len(word) >= _LEAST_LONG and _loses_digits(word) for word in words):
         return "more digits than a number can hold"
     return ""
+
+
+def _loses_digits(word: str) -> bool:
+    """Whether a whole number, also with groups, a unit, or zeros behind the point, has other digits as float64.
+
+    Beyond 2^53, whole numbers without a point are identifiers, even if float64 holds them. With a point, as programs write
+    float64, they are numbers if float64 holds them.
+    """
+    found = _LONG.fullmatch(word.translate(SIGNS)) if len(word) < 400 else None
+    if found is None:
+        return False
+    whole = int(re.sub(r"\D", "", found["whole"]))
+    return whole > _EXACT and (found["zeros"] is None or int(float(whole)) != whole)
 
 
 def written(words: list[str], decimal: str) -> ReadNumbers:
@@ -149,16 +164,17 @@ def written(words: list[str], decimal: str) -> ReadNumbers:
     """
     values = np.full(len(words), np.nan)
     units: set[str] = set()
-    relations = grouped = separated = unclear = 0
+    relations: dict[int, str] = {}
+    grouped = separated = unclear = 0
     for place, word in enumerate(words):
-        found = _WRITTEN.fullmatch(word.translate(_SIGNS)) if len(word) <= 60 else None
+        found = _WRITTEN.fullmatch(word.translate(SIGNS)) if len(word) <= 60 else None
         body = _BODIES[decimal].fullmatch(found["body"]) if found else None
         if found is None or body is None or (found["open"] is None) != (found["close"] is None):
             continue
         negative = [found["open"], found["sign"] == "-" or None, found["sign2"] == "-" or None, found["behind"]]
-        if sum(sign is not None for sign in negative) > 1 or (
-            found["before"] and (found["after"] or "").strip() not in ("", "%")
-        ):
+        if sum(sign is not None for sign in negative) > 1 or (found["even"] or decimal)[0] != decimal:
+            continue
+        if found["before"] and (found["after"] or "").strip() not in ("", "%"):
             continue
         digits = found["body"]
         for group in "., '".replace(decimal, ""):
@@ -168,23 +184,30 @@ def written(words: list[str], decimal: str) -> ReadNumbers:
         unit = (found["before"] or found["after"] or "").strip()
         if unit or value:  # a zero needs no unit
             units.add(unit)
-        relations += found["relation"] is not None
+        if found["relation"] is not None:
+            relations[place] = found["relation"]
         grouped += body["group"] is not None or body.groupdict().get("lakh") is not None
         separated += any(sign in found["body"] for sign in ".,")
         unclear += _UNCLEAR.fullmatch(found["body"]) is not None
     unit = next(iter(sorted(units - {""})), "")
-    return ReadNumbers(values, Style(decimal, unit), frozenset(units), relations, grouped, 0 < unclear == separated)
+    merged = _merged(words, values, relations) if relations else ()
+    return ReadNumbers(
+        values, Style(decimal, unit), frozenset(units), len(relations), grouped, 0 < unclear == separated, merged
+    )
 
 
-def times(words: list[str]) -> ReadNumbers:
-    """Reads times and durations such as `12:30` or `1:02:33.5` as hours."""
-    values = np.full(len(words), np.nan)
+def _merged(words: list[str], values: np.ndarray, relations: dict[int, str]) -> tuple[str, ...]:
+    """Words such as `<5`, `5` and `>5` that have one number after different signs, except for the first of each number."""
+    signed = set(values[list(relations)])
+    signs: dict[float, set[str]] = {}
+    merged: list[str] = []
     for place, word in enumerate(words):
-        found = _TIME.fullmatch(word.translate(_SIGNS))
-        if found:
-            hours = abs(int(found[1])) + int(found[2]) / 60 + float(found[3] or 0) / 3600
-            values[place] = -hours if found[1].startswith("-") else hours
-    return ReadNumbers(values, Style(":"))
+        if values[place] in signed:
+            known = signs.setdefault(values[place], set())
+            sign = relations.get(place, "")
+            merged += [word] if known and sign not in known else []
+            known.add(sign)
+    return tuple(merged)
 
 
 def described(found: ReadNumbers) -> str:
@@ -202,4 +225,4 @@ def same_units(found: ReadNumbers) -> bool:
     named: Any = found.units - {""}
     if len(named) > 1:
         return False
-    return not named or "" not in found.units or bool(re.fullmatch(_CURRENCY, next(iter(named))))
+    return not named or "" not in found.units or bool(re.fullmatch(CURRENCY, next(iter(named))))

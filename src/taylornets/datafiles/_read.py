@@ -12,8 +12,9 @@ from sklearn import datasets
 from taylornets import _checks
 from taylornets.datafiles._arrow import read_parquet
 from taylornets.datafiles._columns import table_of
+from taylornets.datafiles._names import names_of
 from taylornets.datafiles._npz import read_npz
-from taylornets.datafiles._table import LIMITS, DataTable, Reading, check_drop
+from taylornets.datafiles._table import LIMITS, DataTable, Reading
 from taylornets.datafiles._text import read_text
 
 _BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "linnerud", "wine")
@@ -112,14 +113,15 @@ def _bundled(source: str, reading: Reading) -> DataTable:
     frame: pd.DataFrame = found.frame
     outcomes = tuple(found.target_names) if name == "linnerud" else ("target",)
     raw: dict[str, Any] = {}
-    for column in check_drop(list(frame.columns), reading):
+    names = names_of(list(frame.columns), reading)
+    for column in names.kept:
         if column == "target" and name != "diabetes":
             words = np.asarray(found.target_names)[frame[column].to_numpy()]
             raw[column] = [str(word) for word in words]
         else:
             raw[column] = frame[column].to_numpy(np.float64)
     target = outcomes[0] if len(outcomes) == 1 and outcomes[0] in raw else None
-    table = table_of(source, raw, reading, "data set bundled with scikit-learn")
+    table = table_of(source, raw, reading, "data set bundled with scikit-learn", names)
     infos = tuple(
         replace(info, kind="category") if info.name == "target" and name != "diabetes" else info for info in table.infos
     )

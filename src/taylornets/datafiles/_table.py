@@ -1,8 +1,6 @@
-"""Tables, reading options, limits, and the names of columns."""
+"""Tables, reading options, and limits."""
 
 import hashlib
-import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +9,8 @@ import numpy as np
 import pandas as pd
 
 from taylornets import _checks
-from taylornets._checks import short
 
 TEXT_BYTES = 24  # memory of a text in a column next to its characters: offset, code and place among the values
-_UNNAMED = re.compile(r"(Unnamed: \d+|__index_level_\d+__|rownames|row\.names)?")
 
 
 @dataclass(frozen=True)
@@ -58,6 +54,7 @@ class Reading:
         skip_lines: number of lines of a text file before the column names.
         no_header: whether the first line of a text file is a row; the columns are then called `column_1`, `column_2` and so on.
         recipes: pairs of a column and its `ColumnInfo.recipe`, from the table that a model was fitted on.
+        target: the target column, by which the line of the column names is recognized.
     """
 
     encoding: str | None = None
@@ -72,6 +69,12 @@ class Reading:
     skip_lines: int = 0
     no_header: bool = False
     recipes: tuple[tuple[str, str], ...] = ()
+    target: str | None = None
+
+    @property
+    def expected(self) -> tuple[str, ...]:
+        """Names of columns that the table should have."""
+        return (*([] if self.target is None else [self.target]), *(name for name, _ in self.recipes))
 
     def __post_init__(self) -> None:
         if self.decimal is not None:
@@ -175,69 +178,6 @@ def check_size(count: int, limit: int, what: str) -> None:
     """Rejects a count above `limit`."""
     if count > limit:
         raise wrong(f"at most {limit:,} {what}", f"{count:,}")
-
-
-def check_names(names: Sequence[Any]) -> tuple[list[str], list[str]]:
-    """Validates column names: distinct strings. A column without a name is called as pandas calls it.
-
-    Args:
-        names: column names as in the file.
-
-    Returns:
-        The names without surrounding whitespace, and notes about columns without a name.
-
-    Raises:
-        ArgumentError: for too many or duplicate names.
-    """
-    check_size(len(names), LIMITS.columns, "columns")
-    found = [str(name).strip() for name in names]
-    bare = [place for place, name in enumerate(found) if not name]
-    for place in bare:
-        found[place] = f"Unnamed: {place}"
-    for place, name in enumerate(found, 1):
-        if "\0" in name or "\ufffd" in name:
-            raise wrong("valid column names", f"{short(name)} for column {place}", "Rename it in the file.")
-        if len(name) > LIMITS.line:
-            raise wrong(f"column names of at most {LIMITS.line:,} characters", f"{len(name):,}")
-    double = [name for name, count in Counter(found).items() if count > 1]
-    if double:
-        place = len(found) - found[::-1].index(double[0])
-        more = f" and {len(double) - 1} more names" if double[1:] else ""
-        got = f"{short(double[0])} twice (again in column {place}){more}"
-        raise wrong("distinct column names", got, "Rename one of them in the file.")
-    notes = [f"Column {place + 1} has no name and is called {found[place]!r}." for place in bare if place]
-    return found, notes
-
-
-def is_index(name: str, place: int, values: Any) -> bool:
-    """Whether a column is an index that was saved with the table: without a name of its own, and different in each row."""
-    if not _UNNAMED.fullmatch(name) and not (place == 0 and name in ("index", "X") and _running(values)):
-        return False
-    return place == 0 or name.startswith("__index") or _running(values) if _all_differ(values) else False
-
-
-def _all_differ(values: Any) -> bool:
-    series = pd.Series(values)
-    return bool(series.notna().all()) and series.is_unique
-
-
-def _running(values: Any) -> bool:
-    """Whether the values count the rows, from 0 or 1."""
-    if values.dtype.kind != "f" or not len(values) or values[0] not in (0, 1):
-        return False
-    return bool(np.all(np.diff(values) == 1))
-
-
-def check_drop(names: Sequence[str], reading: Reading) -> list[str]:
-    """Returns the columns that are not dropped; rejects unknown names in `drop`, `categorical` and `numeric`."""
-    for argument, given in (("drop", reading.drop), ("categorical", reading.categorical), ("numeric", reading.numeric)):
-        for name in given:
-            if name not in names and reading.strict:
-                _checks.choice(argument, name, names if len(names) <= 50 else names[:50])
-    kept = [name for name in names if name not in reading.drop]
-    if not kept:
-        raise wrong("at least one column that is not dropped", f"none of {len(names)}")
-    return kept
 
 
 def framed(columns: dict[str, Any]) -> pd.DataFrame:

@@ -13,8 +13,9 @@ from taylornets._checks import short
 from taylornets.datafiles._table import ColumnInfo, Reading, wrong
 
 pc: Any = compute  # its functions are made at run time, which type checkers do not see
-# The suggested command: few words are missing values; a column of few words is a category.
-_FEW, _CATEGORIES = 0.3, 50
+# The suggested command: few words are missing values, and fewer if they have digits, which may be values; a column of few
+# words is a category.
+_FEW, _FEW_VALUES, _CATEGORIES = 0.3, 0.05, 50
 CERTAIN_WORDS = frozenset({"", "nan", "-nan", "#n/a", "<na>", "?"})
 MAYBE = frozenset(
     {"na", "n/a", "none", "nil", "null", "missing", "n.a.", "#na", "#value!", "#div/0!", "#ref!", "#num!"}
@@ -80,7 +81,8 @@ def unfit(name: str, words: Words, missing: np.ndarray, fits: np.ndarray, expect
         f"If it means a missing value, use `missing=({word!r},)`. Correct it in the file, or exclude the column with "
         f"`drop=({name!r},)`. Treat the column as categorical with `categorical=({name!r},)`."
     )
-    if len(bad) <= 2 and rows <= _FEW * words.counts.sum():
+    few = _FEW_VALUES if any(map(str.isdigit, "".join(words.unique[i] for i in bad))) else _FEW
+    if len(bad) <= 2 and rows <= few * words.counts.sum():
         mends = tuple(("missing", words.unique[i]) for i in bad)
     elif len(rest) <= _CATEGORIES:
         mends = (("categorical", name),)

@@ -60,7 +60,7 @@ def named(source: str, target: str | None, task: str = "auto") -> dict[str, Any]
         if arrays is not None:
             x, y = arrays
             return {"data": (x, _of_task(y, task))}
-    table = read(source, Reading())
+    table = read(source, Reading(target=target))
     wanted = target if target is not None else table.target
     names = [str(name) for name in table.frame.columns]
     if wanted is None:

@@ -19,8 +19,8 @@ def code(text: object) -> str:
 
 
 def _cell(text: str) -> str:
-    """Code in a cell of a table, which a bar would end."""
-    return code(text.replace("|", "¦"))
+    """Code in a cell of a table, which a bar would end: in a table, Markdown shows a bar after a backslash, also in code."""
+    return code(text).replace("|", r"\|")
 
 
 def _probabilities(temperature: dict[str, Any]) -> str:

@@ -173,8 +173,8 @@ def predict(model: str, data: str, reading: Reading, interval: float | None = No
     ignored = [str(name) for name in table.frame.columns if name not in (*columns.columns, columns.target)]
     damaged = [str(error) for name, error in table.errors if name == columns.target]
     if not _has_target(columns, table) or damaged:
-        notes = (f"The predictions are not scored. {damaged[0]}",) if damaged else ()
-        return Predictions(frame, None, 0, ignored, notes=notes)
+        notes = [f"The predictions are not scored. {damaged[0]}"] if damaged else []
+        return Predictions(frame, None, 0, ignored, notes=(*table.notes, *notes))
     present, values, unknown = _targets(columns, table, estimator, strict=False)
     score = score_of(columns.task)(values, found[present]) if len(values) > 1 else None
     seen = table.digest([*columns.columns, columns.target]) == columns.digest
@@ -184,7 +184,7 @@ def predict(model: str, data: str, reading: Reading, interval: float | None = No
         if metric is None
         else (metric.words, metric.shown(metric(values, _outputs(frame.loc[present], estimator))))
     )
-    return Predictions(frame, score, len(values), ignored, seen, unknown, metric=own)
+    return Predictions(frame, score, len(values), ignored, seen, unknown, metric=own, notes=table.notes)
 
 
 def _outputs(frame: pd.DataFrame, estimator: Any) -> Outputs:

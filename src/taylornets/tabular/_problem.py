@@ -16,7 +16,7 @@ from taylornets.tabular._split import (
     SPLITS,
     Split,
     groups_of,
-    is_ordered,
+    ordering,
     pooled,
     repeated,
     split_of,
@@ -185,9 +185,10 @@ def _split_up(
     empty = [name for name in still if not count[name]]
     notes = [*table.notes, *(note for info in table.infos for note in info.notes)]
     notes += _notes(table, target, plan, found.note, int((~present).sum()), empty)
-    if dates and division == "random" and is_ordered(rows[dates[0]].to_numpy()):
+    ordered = ordering(rows[dates[0]].to_numpy()) if dates and division == "random" else ""
+    if ordered:
         notes.append(
-            f"The rows are ordered by {dates[0]!r}. With a random split, the scores may be too optimistic if new rows "
+            f"The rows are {ordered} by {dates[0]!r}. With a random split, the scores may be too optimistic if new rows "
             f"are later; in that case, use `split='time'`{'' if group is None else ' without `group`'}."
         )
     double = repeated(inputs, found.y, split)

@@ -4,12 +4,15 @@ import re
 from typing import Any
 
 from taylornets import _checks
+from taylornets._errors import STRING
 from taylornets.datafiles import DataTable
 
 _GENERATED = re.compile(r"column_\d+")  # names of a table without a header line
 _EXCLUDE = re.compile(
-    r",? or exclude the column with `drop=[^`]*`| ?\bExclude (?:it|the column) with `drop=[^`]*`\.", re.IGNORECASE
+    rf",? or exclude the column with `drop=\({STRING},\)`| ?\bExclude (?:it|all|the column) with `drop=\({STRING},\)`\.",
+    re.IGNORECASE,
 )
+_NO_INPUTS = ("index", "identifier", "text", "empty")
 _LISTED = 12
 
 
@@ -45,7 +48,8 @@ def another_target(error: _checks.ArgumentError, table: DataTable, target: str) 
     for kinds in (("number", "whole number", "boolean"), ("category",)):
         others = others or [info.name for info in table.infos if info.kind in kinds and info.name != target
                             and not info.missing and _varies(table, info.name)]  # fmt: skip
-    alone = len(table.infos) < 3 and table.info(target).kind != "date"  # a date can be the only input
+    # In a table of two columns, this one would be the only input.
+    alone = len(table.infos) < 3 and (table.info(target).kind in _NO_INPUTS or not _varies(table, target))
     if alone or not others:
         advice = (
             f"No other column can be a target. {error.advice.removeprefix('Choose another target.').strip()}".strip()

@@ -106,7 +106,7 @@ def pose_request(request: FitRequest) -> Posed:
     """
     check_settings(request.settings)
     try:
-        table = scan(request.data, request.reading)
+        table = scan(request.data, replace(request.reading, target=request.target))
     except _checks.ArgumentError as error:
         raise not_dropped(error, request.target) from None
     kept = (*request.reading.categorical, *request.reading.numeric)

@@ -109,7 +109,17 @@ def repeated(inputs: pd.DataFrame, y: np.ndarray, split: Split) -> int:
     return int(np.isin(hashes[split.test], hashes[split.train]).sum())
 
 
-def is_ordered(times: np.ndarray) -> bool:
-    """Whether at least nine of ten rows are not earlier than the row before."""
+def ordering(times: np.ndarray) -> str:
+    """Says whether rows are `"ordered"` in time, or `"mostly ordered"`: nine of ten not earlier than the one before.
+
+    Args:
+        times: dates, shape `(rows,)`.
+
+    Returns:
+        The words, or an empty text.
+    """
     known = times[~np.isnat(times)]
-    return len(known) > 2 and bool(np.mean(known[1:] >= known[:-1]) >= 0.9 and known[0] < known[-1])
+    if len(known) < 3 or known[0] >= known[-1]:
+        return ""
+    share = np.mean(known[1:] >= known[:-1])
+    return "ordered" if share == 1 else "mostly ordered" if share >= 0.9 else ""

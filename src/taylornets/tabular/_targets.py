@@ -95,16 +95,24 @@ def _classes(labels: np.ndarray, name: str, reason: str, rare: str | None, texts
     if not len(few):
         return Targets("classification", reason, labels, np.ones(len(labels), bool))
     rows = int(counts[counts < _LEAST_OF_CLASS].sum())
+    large = len(classes) - len(few)
+    if large < 2 and (rare == "drop" or large + (rows >= _LEAST_OF_CLASS) < 2):
+        got = f"{name!r}, in which {large or 'no'} {'class has' if large == 1 else 'classes have'} as many"
+        raise _checks.ArgumentError("target", f"two classes with at least {_LEAST_OF_CLASS} rows", got, other)
+    if reason != "as requested":
+        reason += f", {large:,} of them in at least {_LEAST_OF_CLASS} rows"
     if rare is None:
         first = classes[np.argmin(counts)]
         got = f"{_checks.counted(int(counts.min()), 'row')} of {str(first)!r}"
         got += f", and {_checks.counted(len(few) - 1, 'more rare class')}" if len(few) > 1 else ""
         advice = (
             "Exclude the rows of rare classes with `rare='drop'`, or merge them into one class with `rare='merge'`."
+            if large > 1
+            else "Merge rare classes into one with `rare='merge'`."
         )
         advice += "" if texts else " Or use `task='regression'`."
         expected = f"at least {_LEAST_OF_CLASS} rows of every class"
-        raise _checks.ArgumentError("target", expected, got, advice, (("rare", "drop"),))
+        raise _checks.ArgumentError("target", expected, got, advice, (("rare", "drop" if large > 1 else "merge"),))
     plural = "class" if len(few) == 1 else "classes"
     rare_rows = np.isin(labels, few)
     if rare == "merge":
@@ -120,8 +128,6 @@ def _classes(labels: np.ndarray, name: str, reason: str, rare: str | None, texts
         merged[rare_rows] = RARE_CLASS
         return Targets("classification", reason, merged.astype(str), np.ones(len(labels), bool), note)
     note = f"{_checks.counted(rows, 'row')} of {len(few):,} rare {plural} {'was' if rows == 1 else 'were'} excluded."
-    if len(classes) - len(few) < 2:
-        raise _checks.ArgumentError("target", f"two classes with at least {_LEAST_OF_CLASS} rows", f"{name!r}", other)
     return Targets("classification", reason, labels[~rare_rows], ~rare_rows, note)
 
 
