@@ -38,10 +38,20 @@ def test_path_with_pairs(fitted: tuple[Any, np.ndarray, np.ndarray]):
     np.testing.assert_allclose(last.predict(x), model.predict(x), atol=0.05)
 
 
+def test_penalties_as_an_array(fitted: tuple[Any, np.ndarray, np.ndarray]):
+    _, x, y = fitted
+    shared: dict[str, Any] = {"order": (1, 2), "width": 8, "activation": "gelu", "random_state": 0, "tol": 1e-2}
+    model = tn.TaylorRegressor(penalty=np.array([1e-2, 1e-4]), **shared).fit(x[:30], y[:30])
+    assert model.penalty_ == (1e-2, 1e-4)
+    same = tn.TaylorRegressor(penalty=(1e-2, 1e-4), **shared).fit(x[:30], y[:30])
+    np.testing.assert_array_equal(model.predict(x), same.predict(x))
+
+
 def test_bad_parameters(fitted: tuple[Any, np.ndarray, np.ndarray]):
     _, x, y = fitted
     cases = [
         (tn.TaylorRegressor(order=(1, 1)), "model: expected each order once"),
+        (tn.TaylorRegressor(order=(2, 1)), "model: expected ascending orders, got"),
         (tn.TaylorRegressor(order=(1, 2), penalty="best"), "penalty: expected one of 'auto', 'cv'"),
         (tn.TaylorRegressor(order=(1, 2), penalty=(1.0, 2.0, 3.0)), "penalty: expected a number or a pair"),
         (tn.TaylorRegressor(order=(1, 2), loss="hubert"), "Did you mean 'huber'"),

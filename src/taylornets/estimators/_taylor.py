@@ -33,7 +33,7 @@ from taylornets.estimators._solve import (
     train,
 )
 from taylornets.models import Model
-from taylornets.objectives import is_sum
+from taylornets.objectives import is_sum, plain
 
 
 class TaylorEstimator(BaseEstimator, abc.ABC):
@@ -265,7 +265,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         self.input_offset_, self.input_scale_, self.input_bias_, self.input_radius_ = training.scaling
         self.representation_ = training.representation
         self.model_, self.loss_, self.power_, self.activation_ = settings[:4]
-        self.penalty_ = penalty if isinstance(penalty, tuple | list) else float(penalty)
+        self.penalty_ = plain(penalty)
         self.path_ = None
         self.certificate_ = None if result.certificate is None else stored(result.certificate, len(problem.x))
         self.objective_ = result.objective

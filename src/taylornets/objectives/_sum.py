@@ -19,11 +19,9 @@ from jaxtyping import Array, Float
 from taylornets import _checks
 from taylornets.objectives._entry import objective
 from taylornets.objectives._objective import Objective
+from taylornets.objectives._orders import quadratic_power, strengths
 from taylornets.two_layer import TwoLayerNetwork
 
-SUM, ORDERS = "linear+quadratic", (1, 2)
-RATIO = 100.0
-"""Default `λ1/λ2`: validation over 10, 100 and 1000 chose it in 7 of 8 runs (theory 12)."""
 _SYMMETRIC = 1e-5
 
 
@@ -54,25 +52,6 @@ class LinearBlock(eqx.Module):
         return jnp.vdot(sizes, jnp.abs(self.gram) @ sizes) / (4 * self.strength)
 
 
-def is_sum(model: Any) -> bool:
-    """Returns whether the model is a sum of orders; raises for sums other than orders 1 and 2.
-
-    Raises:
-        ArgumentError: for an order given twice, or other orders.
-    """
-    if isinstance(model, str):
-        return model == SUM
-    if not isinstance(model, tuple | list):
-        return False
-    orders = tuple(_checks.order_of("model", order, 1) for order in model)
-    if len(set(orders)) < len(orders):
-        raise _checks.ArgumentError("model", "each order once", str(orders), f"Use (1, 2) or {SUM!r}.")
-    if sorted(orders) != list(ORDERS):
-        advice = "For a single order, pass the integer. Sums of other orders have no certificate."
-        raise _checks.ArgumentError("model", "the orders (1, 2)", str(orders), advice)
-    return True
-
-
 def sum_objective(
     net: TwoLayerNetwork,
     x: ArrayLike,
@@ -89,7 +68,7 @@ def sum_objective(
         ArgumentError: for invalid arguments.
     """
     first, second = strengths(penalty)
-    risk = objective(net, x, y, model="quadratic", penalty=second, power=_quadratic_power(power), **options)
+    risk = objective(net, x, y, model="quadratic", penalty=second, power=quadratic_power(power), **options)
     return with_linear_block(risk, first, kernel)
 
 
@@ -140,29 +119,6 @@ def value_of_sum(risk: Objective, v: Array, w: Array) -> Array:
     weights, losses = risk.weights(), risk.loss.value(risk.outputs(w) + linear, risk.targets())
     misfit = jnp.sum(jnp.where(weights > 0, weights * losses, 0))
     return misfit + block.strength * norm + risk.penalty_value(w)
-
-
-def strengths(penalty: Any) -> tuple[float, float]:
-    """Returns `(λ1, λ2)` from a pair, or from a number `λ2` with `λ1 = 100 λ2`."""
-    if isinstance(penalty, tuple | list):
-        if len(penalty) != 2:
-            advice = "One strength for each order, (λ1, λ2)."
-            raise _checks.ArgumentError("penalty", "a number or a pair", f"{len(penalty)} numbers", advice)
-        for place, value in enumerate(penalty):
-            _checks.positive(f"penalty[{place}]", value, "A block without a penalty would fit all examples.")
-        return float(penalty[0]), float(penalty[1])
-    _checks.positive("penalty", penalty)
-    return RATIO * float(penalty), float(penalty)
-
-
-def _quadratic_power(power: Any) -> float:
-    """Returns the power of the quadratic block; that of the linear block is 2."""
-    if not isinstance(power, tuple | list):
-        return power
-    if len(power) != 2 or power[0] != 2:
-        advice = "The linear block is optimized in closed form, which requires the power 2."
-        raise _checks.ArgumentError("power", "a number or a pair (2, p)", str(tuple(power)), advice)
-    return power[1]
 
 
 def _kernel(kernel: ArrayLike, risk: Objective) -> Array:
