@@ -11,13 +11,17 @@ import numpy as np
 import pytest
 
 import taylornets as tn
-from taylornets.learners._covariance import activation_parity, closed_form
+from taylornets.learners._covariance import activation_parity, check_moments, closed_form
 
 hierarchical = tn.learners.hierarchical
 
 
 def sphere(seed: int, n: int, d: int) -> jax.Array:
     x = jax.random.normal(jax.random.key(seed), (n, d))
+    return x / jnp.linalg.norm(x, axis=1, keepdims=True)
+
+
+def unit(x: jax.Array) -> jax.Array:
     return x / jnp.linalg.norm(x, axis=1, keepdims=True)
 
 
@@ -40,6 +44,19 @@ def test_closed_covariance_against_monte_carlo(kind: str, name: str):
     g = np.asarray(s(jnp.asarray(x @ v.T)))
     found = closed_form(kind, s, v, np.zeros(9))
     assert np.linalg.norm(found - g.T @ g / len(g)) < (0.08 if "cubic" in name else 0.03) * np.linalg.norm(found)
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "sphere"])
+@pytest.mark.parametrize(("n", "d"), [(3, 4), (8, 2), (8, 40), (60, 5), (500, 30)])
+def test_rows_of_the_stated_distribution_pass(kind: str, n: int, d: int):
+    """200 draws each; the two tests of moments have a false alarm rate of about 1e-6."""
+    generator = np.random.default_rng(0)
+    for _ in range(200):
+        x = generator.normal(size=(n, d))
+        scale = np.sqrt(d) / (
+            np.linalg.norm(x, axis=1, keepdims=True) if kind == "sphere" else np.sqrt(np.mean(x**2) * d)
+        )
+        check_moments(kind, scale * x)
 
 
 @pytest.mark.parametrize("double", [False, True])
@@ -138,6 +155,7 @@ def test_estimators_take_the_representation(tmp_path: Any):
 
 
 X = sphere(6, 60, 4)
+NORMAL = jax.random.normal(jax.random.key(7), (400, 4))
 BAD: dict[str, tuple[Any, str]] = {
     "K > D": (lambda: hierarchical(key(), X, width=20, keep=21), "keep: expected at most 20, the number of features, got 21"),
     "K > rank": (lambda: hierarchical(key(), X, width=20, keep=11), "keep: expected at most 10, got 11, for a covariance"),
@@ -149,6 +167,22 @@ BAD: dict[str, tuple[Any, str]] = {
     "not Gaussian": (
         lambda: hierarchical(key(), X * jnp.exp(3 * X[:, :1]), width=20, covariance="gaussian"),
         "x: expected rows of a normal distribution.*Use covariance='empirical'",
+    ),
+    "anisotropic": (
+        lambda: hierarchical(key(), NORMAL * jnp.array([3.0, 1, 1, 1]), width=20, covariance="gaussian"),
+        "x: expected isotropic rows of mean 0 for covariance='gaussian', got a mean of 0.* to [23].*Use covariance='empirical'",
+    ),
+    "anisotropic on the sphere": (
+        lambda: hierarchical(key(), unit(NORMAL * jnp.array([3.0, 1, 1, 1])), width=20, covariance="sphere"),
+        "x: expected isotropic rows of mean 0 for covariance='sphere', got a mean of 0",
+    ),
+    "shifted": (
+        lambda: hierarchical(key(), NORMAL + 0.5, width=20, covariance="gaussian"),
+        "x: expected isotropic rows of mean 0 for covariance='gaussian', got a mean of 0.4",
+    ),
+    "equal rows": (
+        lambda: hierarchical(key(), jnp.tile(X[:1], (60, 1)), width=20, covariance="sphere"),
+        "x: expected isotropic rows of mean 0 for covariance='sphere', got a mean of 1",
     ),
     "bias in closed form": (
         lambda: hierarchical(key(), X, width=20, covariance="sphere", bias=1.0),
