@@ -224,7 +224,13 @@ def test_few_rows_are_said():
     with pytest.warns(UserWarning, match="30 features is estimated from 12 rows and has rank 12"):
         h = hierarchical(key(), sphere(0, 12, 5), width=30)
     assert h.dropped == 18
-    assert "from only 12 rows" in str(h)
+    assert "dimension 12 from 30 features" in str(h)
+    assert "18 directions dropped, singular or undetermined from only 12 rows (empirical covariance)" in str(h)
+    assert "30 features square, 15 singular directions dropped (empirical" in str(
+        hierarchical(key(), sphere(0, 100, 5), width=30)
+    )
+    cut = hierarchical(key(), sphere(0, 100, 5), width=30, keep=10)
+    assert "15 singular directions dropped, 5 of small variance cut (empirical" in str(cut)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         hierarchical(key(), sphere(0, 12, 5), width=30, covariance="gaussian")

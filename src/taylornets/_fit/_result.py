@@ -102,7 +102,7 @@ class FitHistory:
         self.steps.append(steps)
         self.objective.append(float(value))
         self.gradient_norm.append(norm)
-        self.scaled_gradient.append(norm * float(size) / abs(float(value)))
+        self.scaled_gradient.append(norm * float(size) / abs(float(value)) if norm else 0.0)
         self.seconds.append(seconds)
         if certificate is not None:
             self.relative_gap.append(float(certificate.relative_gap))

@@ -80,8 +80,8 @@ class Certificate(eqx.Module):
 
     @property
     def relative_gap(self) -> Any:
-        """The relative gap, `gap / |primal|`."""
-        return self.gap / abs(self.primal)
+        """The relative gap, `gap / |primal|`; 0 if both bounds are 0."""
+        return self.gap / (abs(self.primal) + (self.gap == 0))
 
     def __str__(self) -> str:
         return (

@@ -146,8 +146,8 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
             "the inputs. He_4 is then a quadratic form of rank two, and n ~ d² examples are enough, up to logarithms; "
             "the quadratic "
             "model on the inputs needs d³ and the NTK d⁴.",
-            "The exponent 2 itself is not visible at these dimensions. In the study of docs/theory.md, n* is 162, 463, 949 and "
-            "2515 at d = 8, 12, 16 and 22, a slope of 2.6 to 2.7 (on the inputs: 3.4 instead of 3). What is visible is "
+            "The exponent 2 itself is not visible at these dimensions. In the study of docs/learners.md, n* is 162, 463, 949 "
+            "and 2515 at d = 8, 12, 16 and 22, a slope of 2.6 to 2.7 (on the inputs: 3.4 instead of 3). What is visible is "
             "the error at "
             "a fixed n, which this claim tests, and the ratio of the two numbers of examples, which grows from 2.8 at "
             "d = 8 to 4.8 "
