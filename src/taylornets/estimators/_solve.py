@@ -26,7 +26,7 @@ from taylornets._fit import (
 from taylornets.certificates import Certificate, certify_objective, certify_sum, weighted_sum
 from taylornets.estimators._data import Scaling, TrainingData, columns_for, filled, rows_for
 from taylornets.estimators._representation import Stored
-from taylornets.objectives import Objective, is_sum, linear_outputs, objective, strengths, with_linear_block
+from taylornets.objectives import Objective, is_sum, linear_outputs, single_objective, strengths, with_linear_block
 from taylornets.optimizers import LBFGS
 from taylornets.two_layer import TwoLayerNetwork
 
@@ -72,7 +72,7 @@ class TaylorSettings(NamedTuple):
         if chunk_size is None and kept > _FEATURE_BYTES:
             chunk_size = _CHUNK
         first, second = strengths(penalty) if is_sum(self.model) else (None, penalty)
-        risk = objective(
+        risk = single_objective(
             net,
             filled(problem.x, rows, net.inputs),
             y[:, 0].astype(int) if takes_class_numbers(self.loss) else y,

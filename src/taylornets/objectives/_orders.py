@@ -27,9 +27,10 @@ def orders_of(model: Any) -> tuple[int, ...] | None:
     if list(orders) != sorted(orders):
         advice = "Penalties, powers and displacements then have the same order."
         raise _checks.ArgumentError("model", "ascending orders", str(orders), advice)
-    if orders != ORDERS:
-        advice = "For a single order, pass the integer. Sums of other orders have no certificate."
-        raise _checks.ArgumentError("model", "the orders (1, 2)", str(orders), advice)
+    if len(orders) < 2:
+        raise _checks.ArgumentError(
+            "model", "at least two orders", str(orders), "For a single order, pass the integer."
+        )
     return orders
 
 
@@ -51,26 +52,32 @@ def plain(penalty: Any) -> float | tuple[float, ...]:
     return float(penalty) if given is None else tuple(map(float, given))
 
 
-def strengths(penalty: Any) -> tuple[float, float]:
-    """Returns `(λ1, λ2)` from a pair, or from a number `λ2` with `λ1 = 100 λ2`."""
+def strengths(penalty: Any, orders: tuple[int, ...] = ORDERS) -> tuple[float, ...]:
+    """Returns one strength for each order, from as many numbers, or from one number `λ` with `λ1 = 100 λ` for order 1."""
     given = listed(penalty)
     if given is None:
         _checks.positive("penalty", penalty)
-        return RATIO * float(penalty), float(penalty)
-    if len(given) != 2:
-        advice = "One strength for each order, (λ1, λ2)."
-        raise _checks.ArgumentError("penalty", "a number or a pair", f"{len(given)} numbers", advice)
+        return tuple((RATIO if k == 1 else 1.0) * float(penalty) for k in orders)
+    if len(given) != len(orders):
+        advice = f"One strength for each order, ({', '.join(f'λ{k}' for k in orders)})."
+        raise _checks.ArgumentError("penalty", f"a number or {_numbers(orders)}", f"{len(given)} numbers", advice)
     for place, value in enumerate(given):
         _checks.positive(f"penalty[{place}]", value, "A block without a penalty would fit all examples.")
-    return float(given[0]), float(given[1])
+    return tuple(map(float, given))
 
 
-def quadratic_power(power: Any) -> float:
-    """Returns the power of the quadratic block; that of the linear block is 2."""
+def powers(power: Any, orders: tuple[int, ...] = ORDERS) -> tuple[Any, ...]:
+    """Returns one power for each order, from as many numbers, or from one for all orders above 1; that of order 1 is 2."""
     given = listed(power)
     if given is None:
-        return power
-    if len(given) != 2 or given[0] != 2:
-        advice = "The linear block is optimized in closed form, which requires the power 2."
-        raise _checks.ArgumentError("power", "a number or a pair (2, p)", str(tuple(given)), advice)
-    return given[1]
+        return tuple(2.0 if k == 1 else power for k in orders)
+    if len(given) != len(orders) or (orders[0] == 1 and given[0] != 2):
+        advice = "The linear block is optimized in closed form, which requires the power 2." if orders[0] == 1 else ""
+        example = ", ".join("2" if k == 1 else "p" if len(orders) == 2 else f"p{k}" for k in orders)
+        expected = f"a number or {_numbers(orders)} ({example})"
+        raise _checks.ArgumentError("power", expected, str(tuple(given)), advice)
+    return tuple(given)
+
+
+def _numbers(orders: tuple[int, ...]) -> str:
+    return "a pair" if len(orders) == 2 else f"{len(orders)} numbers"
