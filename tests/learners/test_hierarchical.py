@@ -154,6 +154,26 @@ def test_estimators_take_the_representation(tmp_path: Any):
     assert labels.score(x, y > 0.3) > 0.9
 
 
+def test_the_estimator_says_few_rows_and_wrong_parity():
+    """With the default constant odd targets are learned, and nothing is said; with a small one they are not."""
+    x = np.random.default_rng(0).normal(size=(400, 4))
+    shared: dict[str, Any] = {"width": 32, "penalty": 1e-6, "random_state": 0, "representation": "hierarchical"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        learned = tn.TaylorRegressor(**shared).fit(x[:300], x[:300, 0])
+        tn.TaylorRegressor(**shared, bias=0.1).fit(x[:300], x[:300, 0] * x[:300, 1])  # even
+        tn.TaylorRegressor(**shared, bias=0.1).fit(x[:300], np.ones(300))
+    with pytest.warns(
+        UserWarning, match=r"constant is too small to express odd targets. The target has an odd part.*bias=1"
+    ):
+        not_learned = tn.TaylorRegressor(**shared, bias=0.1).fit(x[:300], x[:300, 0])
+    assert learned.score(x[300:], x[300:, 0]) > 0.9
+    assert not_learned.score(x[300:], x[300:, 0]) < 0.6
+    with pytest.warns(UserWarning, match="keeps 10 of 15 directions, a third of the number of rows, 30. Use more rows"):
+        few = tn.TaylorRegressor(**shared).fit(x[:30], x[:30, 0] * x[:30, 1])
+    assert few.displacement_.shape[-1] == 10
+
+
 X = sphere(6, 60, 4)
 NORMAL = jax.random.normal(jax.random.key(7), (400, 4))
 BAD: dict[str, tuple[Any, str]] = {

@@ -85,11 +85,14 @@ class TaylorSettings(NamedTuple):
         )
         return risk if first is None else with_linear_block(risk, first)
 
-    def outputs(self, net: TwoLayerNetwork, w: Any, x: np.ndarray) -> np.ndarray:
-        """Computes outputs (for the randomized network, their mean over signs) in blocks of rows, shape `(n, outputs)`."""
+    def parts(self, net: TwoLayerNetwork, w: Any, x: np.ndarray) -> list[np.ndarray]:
+        """Computes the outputs of each order of a sum, otherwise of the model, as one entry."""
         if isinstance(w, tuple):  # a sum of orders 1 and 2
-            first, second = (self._replace(model=k).outputs(net, part, x) for k, part in enumerate(w, 1))
-            return first + second
+            return [self._replace(model=k).outputs(net, part, x) for k, part in enumerate(w, 1)]
+        return [self.outputs(net, w, x)]
+
+    def outputs(self, net: TwoLayerNetwork, w: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Computes outputs (for the randomized network, their mean over signs) in blocks of rows, shape `(n, outputs)`."""
         model, w, parts = self.meaning, filled(w, len(w), net.inputs), []
         for start in range(0, len(x), _PREDICTED):
             block = x[start : start + _PREDICTED]
