@@ -246,6 +246,20 @@ def sample_complexity(module: ModuleType, context: ClaimContext, monkeypatch: py
     assert outcome.measured["quadratic model: exponent of n*"] == pytest.approx(1, abs=0.02)
     assert outcome.control is not None
     assert outcome.control.measured["NTK: exponent of n*"] == pytest.approx(0, abs=0.02)
+    # p = 3: exponents with their difference, the goal and what is known of it are on the page, beside the verdict.
+    cubic = Study((10, 20), 2, {"ntk": Grid(3, (0.1, 0.2, 0.4)), "quadratic": Grid(2, (1, 2, 4))})
+    laws = {"ntk": lambda d: 0.2 * d**3, "quadratic": lambda d: 0.5 * d**2.5}
+    monkeypatch.setattr(
+        studies, "run_cell", lambda cell: {"error": GOAL * (laws[cell.model](cell.d) / cell.n) ** 1.5, "m_op": 1.0}
+    )
+    text = module.sentences(studies.run_study(cubic, 0, lambda f, text: None), 0)
+    assert (
+        "3.00 [3.00, 3.00] for the NTK and 2.50 [2.50, 2.50] for the quadratic model over d = 10, 20 (2 seeds)" in text
+    )
+    assert (
+        "0.50 [0.50, 0.50] apart. The goal of 0.6 is missed. Five seeds at d = 10, 14 and 20 give 2.78 [2.70, 2.89]"
+        in text
+    )
 
 
 @check
