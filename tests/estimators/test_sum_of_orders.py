@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -30,6 +32,29 @@ def test_certified_and_saved(fitted: tuple[Any, np.ndarray, np.ndarray], tmp_pat
     np.testing.assert_array_equal(again.predict(x), model.predict(x))
 
 
+def test_parts_of_a_prediction(fitted: tuple[Any, np.ndarray, np.ndarray]):
+    """They add up to the prediction, and are the terms of the network at `V` and `W`, in units of the targets."""
+    model, x, y = fitted
+    linear, quadratic = model.predict(x, parts=True)
+    np.testing.assert_allclose(linear + quadratic, model.predict(x), rtol=1e-10)
+    scaled = model._scaled(x.astype(model.initial_weights_.dtype))
+    with jax.enable_x64(scaled.dtype == np.float64):
+        net = tn.TwoLayerNetwork(
+            jnp.asarray(model.initial_weights_), jnp.asarray(model.signs_), tn.activations.get("gelu"), symmetric=True
+        )
+        terms = [np.asarray(net.term(k, w, scaled))[:, 0] for k, w in enumerate(model.displacement_, 1)]
+    np.testing.assert_allclose(linear, terms[0] * model.target_scale_, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(quadratic, terms[1] * model.target_scale_ + model.target_offset_, rtol=1e-4, atol=1e-5)
+    two = tn.TaylorRegressor(order=(1, 2), width=8, penalty=1e-2, activation="gelu", random_state=0, tol=1e-2)
+    parts = two.fit(x[:30], np.stack([y, -y], 1)[:30]).predict(x[:5], parts=True)
+    assert [part.shape for part in parts] == [(5, 2), (5, 2)]
+    with pytest.raises(tn.ArgumentError, match=r"interval: expected None with parts=True, got 0\.9"):
+        model.predict(x, 0.9, parts=True)
+    single = tn.TaylorRegressor(width=8, penalty=1e-2, random_state=0, tol=1e-2).fit(x[:30], y[:30])
+    with pytest.raises(tn.ArgumentError, match="parts: expected False for a model that is not a sum"):
+        single.predict(x, parts=True)
+
+
 def test_path_with_pairs(fitted: tuple[Any, np.ndarray, np.ndarray]):
     model, x, y = fitted
     other = tn.TaylorRegressor(order=(1, 2), width=24, activation="gelu", random_state=0)
@@ -38,10 +63,24 @@ def test_path_with_pairs(fitted: tuple[Any, np.ndarray, np.ndarray]):
     np.testing.assert_allclose(last.predict(x), model.predict(x), atol=0.05)
 
 
+def test_penalties_as_an_array(fitted: tuple[Any, np.ndarray, np.ndarray]):
+    _, x, y = fitted
+    shared: dict[str, Any] = {"order": (1, 2), "width": 8, "activation": "gelu", "random_state": 0, "tol": 1e-2}
+    model = tn.TaylorRegressor(penalty=np.array([1e-2, 1e-4]), **shared).fit(x[:30], y[:30])
+    assert model.penalty_ == (1e-2, 1e-4)
+    same = tn.TaylorRegressor(penalty=(1e-2, 1e-4), **shared).fit(x[:30], y[:30])
+    np.testing.assert_array_equal(model.predict(x), same.predict(x))
+
+
 def test_bad_parameters(fitted: tuple[Any, np.ndarray, np.ndarray]):
     _, x, y = fitted
     cases = [
         (tn.TaylorRegressor(order=(1, 1)), "model: expected each order once"),
+        (
+            tn.TaylorRegressor(order=(1, 3)),
+            r"order: expected an integer or \(1, 2\), got \(1, 3\).*`taylornets.fit` trains",
+        ),
+        (tn.TaylorRegressor(order=(2, 1)), "model: expected ascending orders, got"),
         (tn.TaylorRegressor(order=(1, 2), penalty="best"), "penalty: expected one of 'auto', 'cv'"),
         (tn.TaylorRegressor(order=(1, 2), penalty=(1.0, 2.0, 3.0)), "penalty: expected a number or a pair"),
         (tn.TaylorRegressor(order=(1, 2), loss="hubert"), "Did you mean 'huber'"),

@@ -227,6 +227,19 @@ class TestRuns:
         assert result.status is tn.Status.CERTIFIED
 
 
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("options", [{}, {"model": "linear", "power": 2}, {"model": (1, 2)}, {"method": "lbfgs"}])
+def test_targets_that_are_zero(options: dict[str, Any]):
+    """Both bounds are 0, and so is the relative gap between them."""
+    net, x, y = small()
+    w_init = jnp.zeros_like(net.w0) if "method" in options else None  # else the objective is small, but not 0
+    result = tn.fit(net, x, 0 * y, penalty=1e-3, w_init=w_init, **options)
+    assert (result.objective, gap(result)) == (0, 0)
+    assert result.status is tn.Status.CERTIFIED
+    assert "nan" not in str(result)
+    assert np.isfinite(result.history.relative_gap).all()
+
+
 def test_single_precision():
     net, x, y = small(dtype=jnp.float32)
     result = tn.fit(net, x, y, penalty=1e-3, tol=1e-2)

@@ -83,6 +83,16 @@ def test_both_blocks_are_better_than_either():
         both.as_network()
 
 
+def test_penalties_and_powers_as_arrays():
+    net, x, y = problem(n=20)
+    shared: dict[str, Any] = {"model": (1, 2), "tol": 1e-4}
+    pair = tn.fit(net, x, y, penalty=(1e-2, 1e-4), power=(2, 4), **shared)
+    for kind in (np.array, jnp.array):
+        assert tn.fit(net, x, y, penalty=kind([1e-2, 1e-4]), power=kind([2, 4]), **shared).objective == pair.objective
+    (first,) = tn.fit_path(net, x, y, [np.array([1e-2, 1e-4])], power=4, **shared)
+    assert first.objective == pair.objective
+
+
 def test_weights_are_repetitions():
     net, x, y = problem()
     weight = np.ones(80)
@@ -192,9 +202,10 @@ def test_single_precision():
 NET, X, Y = problem(n=20)
 BAD = {
     "order twice": ({"model": (1, 1, 2)}, r"model: expected each order once, got \(1, 1, 2\)"),
-    "other orders": ({"model": (2, 3)}, r"model: expected the orders \(1, 2\), got \(2, 3\)"),
-    "one order": ({"model": (2,)}, r"model: expected the orders \(1, 2\)"),
+    "descending": ({"model": (2, 1)}, r"model: expected ascending orders, got \(2, 1\)\. Penalties, powers and disp"),
+    "one order": ({"model": (2,)}, r"model: expected at least two orders, got \(2,\)"),
     "penalties": ({"penalty": (1.0, 1.0, 1.0)}, "penalty: expected a number or a pair, got 3 numbers"),
+    "array of penalties": ({"penalty": np.ones(3)}, "penalty: expected a number or a pair, got 3 numbers"),
     "no linear penalty": ({"penalty": (0.0, 1.0)}, r"penalty\[0\]: expected a finite number > 0, got 0"),
     "power": ({"power": (3, 4)}, r"power: expected a number or a pair \(2, p\)"),
     "loss": ({"loss": "hubert"}, "loss: expected one of .*got 'hubert'. Did you mean 'huber'"),

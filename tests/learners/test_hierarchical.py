@@ -11,13 +11,17 @@ import numpy as np
 import pytest
 
 import taylornets as tn
-from taylornets.learners._covariance import activation_parity, closed_form
+from taylornets.learners._covariance import activation_parity, check_moments, closed_form
 
 hierarchical = tn.learners.hierarchical
 
 
 def sphere(seed: int, n: int, d: int) -> jax.Array:
     x = jax.random.normal(jax.random.key(seed), (n, d))
+    return x / jnp.linalg.norm(x, axis=1, keepdims=True)
+
+
+def unit(x: jax.Array) -> jax.Array:
     return x / jnp.linalg.norm(x, axis=1, keepdims=True)
 
 
@@ -40,6 +44,19 @@ def test_closed_covariance_against_monte_carlo(kind: str, name: str):
     g = np.asarray(s(jnp.asarray(x @ v.T)))
     found = closed_form(kind, s, v, np.zeros(9))
     assert np.linalg.norm(found - g.T @ g / len(g)) < (0.08 if "cubic" in name else 0.03) * np.linalg.norm(found)
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "sphere"])
+@pytest.mark.parametrize(("n", "d"), [(3, 4), (8, 2), (8, 40), (60, 5), (500, 30)])
+def test_rows_of_the_stated_distribution_pass(kind: str, n: int, d: int):
+    """200 draws each; the two tests of moments have a false alarm rate of about 1e-6."""
+    generator = np.random.default_rng(0)
+    for _ in range(200):
+        x = generator.normal(size=(n, d))
+        scale = np.sqrt(d) / (
+            np.linalg.norm(x, axis=1, keepdims=True) if kind == "sphere" else np.sqrt(np.mean(x**2) * d)
+        )
+        check_moments(kind, scale * x)
 
 
 @pytest.mark.parametrize("double", [False, True])
@@ -137,7 +154,28 @@ def test_estimators_take_the_representation(tmp_path: Any):
     assert labels.score(x, y > 0.3) > 0.9
 
 
+def test_the_estimator_says_few_rows_and_wrong_parity():
+    """With the default constant odd targets are learned, and nothing is said; with a small one they are not."""
+    x = np.random.default_rng(0).normal(size=(400, 4))
+    shared: dict[str, Any] = {"width": 32, "penalty": 1e-6, "random_state": 0, "representation": "hierarchical"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        learned = tn.TaylorRegressor(**shared).fit(x[:300], x[:300, 0])
+        tn.TaylorRegressor(**shared, bias=0.1).fit(x[:300], x[:300, 0] * x[:300, 1])  # even
+        tn.TaylorRegressor(**shared, bias=0.1).fit(x[:300], np.ones(300))
+    with pytest.warns(
+        UserWarning, match=r"constant is too small to express odd targets. The target has an odd part.*bias=1"
+    ):
+        not_learned = tn.TaylorRegressor(**shared, bias=0.1).fit(x[:300], x[:300, 0])
+    assert learned.score(x[300:], x[300:, 0]) > 0.9
+    assert not_learned.score(x[300:], x[300:, 0]) < 0.6
+    with pytest.warns(UserWarning, match="keeps 10 of 15 directions, a third of the number of rows, 30. Use more rows"):
+        few = tn.TaylorRegressor(**shared).fit(x[:30], x[:30, 0] * x[:30, 1])
+    assert few.displacement_.shape[-1] == 10
+
+
 X = sphere(6, 60, 4)
+NORMAL = jax.random.normal(jax.random.key(7), (400, 4))
 BAD: dict[str, tuple[Any, str]] = {
     "K > D": (lambda: hierarchical(key(), X, width=20, keep=21), "keep: expected at most 20, the number of features, got 21"),
     "K > rank": (lambda: hierarchical(key(), X, width=20, keep=11), "keep: expected at most 10, got 11, for a covariance"),
@@ -149,6 +187,22 @@ BAD: dict[str, tuple[Any, str]] = {
     "not Gaussian": (
         lambda: hierarchical(key(), X * jnp.exp(3 * X[:, :1]), width=20, covariance="gaussian"),
         "x: expected rows of a normal distribution.*Use covariance='empirical'",
+    ),
+    "anisotropic": (
+        lambda: hierarchical(key(), NORMAL * jnp.array([3.0, 1, 1, 1]), width=20, covariance="gaussian"),
+        "x: expected isotropic rows of mean 0 for covariance='gaussian', got a mean of 0.* to [23].*Use covariance='empirical'",
+    ),
+    "anisotropic on the sphere": (
+        lambda: hierarchical(key(), unit(NORMAL * jnp.array([3.0, 1, 1, 1])), width=20, covariance="sphere"),
+        "x: expected isotropic rows of mean 0 for covariance='sphere', got a mean of 0",
+    ),
+    "shifted": (
+        lambda: hierarchical(key(), NORMAL + 0.5, width=20, covariance="gaussian"),
+        "x: expected isotropic rows of mean 0 for covariance='gaussian', got a mean of 0.4",
+    ),
+    "equal rows": (
+        lambda: hierarchical(key(), jnp.tile(X[:1], (60, 1)), width=20, covariance="sphere"),
+        "x: expected isotropic rows of mean 0 for covariance='sphere', got a mean of 1",
     ),
     "bias in closed form": (
         lambda: hierarchical(key(), X, width=20, covariance="sphere", bias=1.0),
@@ -190,7 +244,13 @@ def test_few_rows_are_said():
     with pytest.warns(UserWarning, match="30 features is estimated from 12 rows and has rank 12"):
         h = hierarchical(key(), sphere(0, 12, 5), width=30)
     assert h.dropped == 18
-    assert "from only 12 rows" in str(h)
+    assert "dimension 12 from 30 features" in str(h)
+    assert "18 directions dropped, singular or undetermined from only 12 rows (empirical covariance)" in str(h)
+    assert "30 features square, 15 singular directions dropped (empirical" in str(
+        hierarchical(key(), sphere(0, 100, 5), width=30)
+    )
+    cut = hierarchical(key(), sphere(0, 100, 5), width=30, keep=10)
+    assert "15 singular directions dropped, 5 of small variance cut (empirical" in str(cut)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         hierarchical(key(), sphere(0, 12, 5), width=30, covariance="gaussian")

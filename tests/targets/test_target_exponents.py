@@ -9,16 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.polynomial import hermite_e
+from scipy.special import lambertw
 from scipy.stats import ortho_group
 
 import taylornets as tn
+from taylornets.targets._generative import explained
 from taylornets.targets._tensors import expansion
 
 targets = tn.targets
 
 SINGLE = {  # formula: (information exponent, generative exponent)
     "z1**3": (1, 1), "he3(z1)": (3, 1), "z1**4": (2, 2), "he4(z1)": (4, 2), "relu(z1)": (1, 1), "cos(2*z1)": (2, 2),
-    "z1**2*exp(-z1**2)": (4, 2), "he5(z1)": (5, 1), "sign(z1)": (1, 1), "abs(z1)": (2, 2),
+    "z1**2*exp(-z1**2)": (4, 4), "he5(z1)": (5, 1), "sign(z1)": (1, 1), "abs(z1)": (2, 2),
 }  # fmt: skip
 LEAPS = {
     "z1*z2": 2, "z1 + z1*z2": 1, "z1 + z2 + z1*z2": 2, "z1*z2*z3": 3, "z1 + z1*z2*z3": 2, "z1 + z1*z2 + z1*z2*z3": 1,
@@ -58,6 +60,32 @@ def test_single_index_targets(formula: str):
     target = targets.from_formula(formula, inputs=3)
     assert (targets.information_exponent(target), targets.generative_exponent(target)) == SINGLE[formula]
     assert targets.leap(target) == SINGLE[formula][0]
+
+
+def test_shares_explained_by_the_labels_against_the_preimages():
+    """`y = z² exp(-z²)`: with `t = z²`, both preimages of `y` are values of Lambert's function, and `E[He_2|y] = 0` exactly."""
+    shares = explained(lambda g: g**2 * np.exp(-(g**2)), 4)
+    y = np.linspace(0.01, 0.36, 9)
+    t = np.stack([-lambertw(-y, branch).real for branch in (0, -1)])
+    weight = np.exp(t / 2) / np.sqrt(t) / np.abs(1 - t)  # of a preimage: its density over |dy/dt|
+    second, fourth = (np.sum(weight * h, 0) / np.sum(weight, 0) for h in (t - 1, t**2 - 6 * t + 3))
+    assert np.abs(second).max() < 1e-12 < np.abs(fourth).min()
+    for k, (share, error) in enumerate(shares, 1):
+        assert error < 1e-20
+        assert (share > 0.1) if k == 4 else (share <= error)
+
+
+def test_shares_in_closed_form():
+    """A sign says the half line of `g`: `E[g|y]² = 2/π`; the square says everything that is even."""
+    (first, _), (second, _) = explained(np.sign, 2)
+    assert first == pytest.approx(2 / math.pi, rel=1e-9)
+    assert second < 1e-20
+    (odd, _), (even, _) = explained(np.square, 2)
+    assert odd < 1e-20
+    assert even == pytest.approx(1, rel=1e-2)  # He_2 is a function of the square; the transform of y approximates it
+    # A jump away from the borders of the panels: the error is said, and is below the tolerance.
+    (share, error), *_ = explained(lambda g: np.sign(np.abs(g) - 0.7431), 2)
+    assert share <= error < 1e-6
 
 
 @pytest.mark.parametrize("formula", LEAPS)
@@ -129,6 +157,8 @@ def test_requirements_of_he4():
     table = targets.requirements(targets.from_formula("he4(z1)", inputs=12))
     assert [row.exponent for row in table.rows] == [4, 3, 2, 2, 3, 2, 1]
     assert "do not predict the models of `tn.fit`" in str(table)
+    hidden = targets.requirements(targets.from_formula("z1**2*exp(-z1**2)", inputs=12))
+    assert (hidden.generative_exponent, hidden.rows[-1].exponent) == (4, 2)
     several = targets.requirements(targets.from_formula("z1*z2*z3", inputs=3))
     assert (several.leap, several.generative_exponent, several.rows[4].exponent) == (3, None, 2)
     assert "Not a polynomial" in str(targets.requirements(targets.from_formula("relu(z1)", inputs=2)))

@@ -9,10 +9,10 @@ from jaxtyping import PRNGKeyArray
 from taylornets import _checks, losses
 from taylornets._fit._memory import within_memory
 from taylornets._fit._result import FitError, FitResult
-from taylornets._fit._sum import check_sum, initial_block, train_sum
+from taylornets._fit._sum import sum_results
 from taylornets._fit._train import Rank, train
 from taylornets.models import ModelLike
-from taylornets.objectives import Objective, is_sum, objective, sum_objective
+from taylornets.objectives import Objective, orders_of, single_objective
 from taylornets.optimizers import Method
 from taylornets.two_layer import TwoLayerNetwork, failures_raised
 
@@ -46,17 +46,19 @@ def fit(
         y: targets in the form the loss expects; None for an iterable of blocks.
         model: `"quadratic"`, `"randomized"`, `"linear"`, `"full"`, an integer `k ≥ 1` for the single term of order `k`, or
             a randomization such as `SignedMoments(3)`; see `taylornets.objective`. `"linear+quadratic"` or `(1, 2)` is the sum
-            of both terms, each with its own displacement.
+            of both terms, each with its own displacement; other sets of orders, ascending, such as `(1, 3)`, have no
+            certificate.
         loss: a name of `taylornets.losses`, or a loss.
-        penalty: `λ > 0`; of a sum, a pair `(λ1, λ2)`, or a number `λ2` with `λ1 = 100 λ2`.
-        power: `p ≥ 2k`; of a sum, that of the quadratic block, or a pair `(2, p)`.
+        penalty: `λ > 0`; of a sum, one for each order, `(λ1, λ2)`, or a number for all orders above 1, with `λ1 = 100 λ`.
+        power: `p ≥ 2k`; of a sum, one for each order, `(2, p)`, or a number for all orders above 1.
         method: `"auto"` (default): for the quadratic model the dual Newton method, on large problems after L-BFGS; for the
             linear model Newton's method on the ridge dual; L-BFGS for all others. `"dual_newton"` (linear and quadratic
-            models), `"lbfgs"`, `"negative_curvature"` (escapes saddles and stops at second-order stationary points),
+            models and their sum), `"lbfgs"` (sums of other orders: the default, with the linear block eliminated for the
+            squared loss), `"negative_curvature"` (escapes saddles and stops at second-order stationary points),
             `"perturbed_gradient_descent"`, `"noisy_sgd"` (minibatches, fresh signs at every step for randomized models,
             and a learning rate that decays to 0 at `max_steps`), `"gradient_descent"`, or a method object from
             `taylornets.optimizers`.
-        w_init: initial displacement, shape `(m, d)` or `(m, R, d)`, of a sum a pair `(V, W)`; by default none for the dual
+        w_init: initial displacement, shape `(m, d)` or `(m, R, d)`, of a sum one for each order; by default none for the dual
             Newton method, zero for the full network, and small and random otherwise, since `w = 0` is a saddle of every
             term of order ≥ 2.
         key: JAX random key for the noise of the method, the random initialization, and up to three restarts if a gap
@@ -78,7 +80,8 @@ def fit(
 
     Returns:
         The result with displacement, certificate and status; `w` has shape `(m, d)` whenever rank one suffices, otherwise
-        `(m, R, d)` with the least `R`. Of a sum, `w = (V, W)`, and `predict(x, parts=True)` separates its parts.
+        `(m, R, d)` with the least `R`. Of a sum, `w` has one displacement for each order, `(V, W)`, and
+        `predict(x, parts=True)` separates its parts.
 
     Raises:
         ArgumentError: for invalid arguments.
@@ -95,19 +98,19 @@ def fit(
         'CERTIFIED'
     """
     rank, max_steps = check_settings(rank, max_steps, tol)
-    if is_sum(model):
-        shared: dict[str, Any] = {"chunk_size": chunk_size, "sample_weight": sample_weight}
-        check_sum(method, rank)
-        risk = sum_objective(net, x, y, loss=loss, penalty=penalty, power=power, kernel=linear_kernel, **shared)
-        with failures_raised(risk.features.blocks.x):
-            result = train_sum(risk, initial_block(risk, w_init), tol=tol, max_steps=max_steps)
+    orders = orders_of(model)
+    if orders is not None:
+        (result,) = sum_results(
+            net, x, y, [penalty], orders, w_init, tol=tol, max_steps=max_steps, method=method, key=key, rank=rank, loss=loss,
+            power=power, kernel=linear_kernel, chunk_size=chunk_size, sample_weight=sample_weight,
+        )  # fmt: skip
         if throw and result.status.is_failure:
             raise FitError(result)
         return result
     if linear_kernel is not None:
-        raise _checks.ArgumentError("linear_kernel", "None except for model='linear+quadratic'", f"model={model!r}")
+        raise _checks.ArgumentError("linear_kernel", "None except for sums of orders", f"model={model!r}")
     single: Any = model  # a sum has returned above
-    risk = objective(
+    risk = single_objective(
         net, x, y, model=single, loss=loss, penalty=penalty, power=power, chunk_size=chunk_size,
         sample_weight=sample_weight,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from taylornets._fit._result import FitHistory, FitResult, Status
 from taylornets.certificates import Certificate, certify_objective
-from taylornets.objectives import Objective
+from taylornets.objectives import Objective, ReducedObjective
 from taylornets.optimizers import Method, MethodOutcome
 from taylornets.two_layer import Block, RowBlocks, fold_blocks
 
@@ -26,12 +26,12 @@ class _Preconditioned(eqx.Module):
     the scaling of a direction and is a heuristic. It halves the steps on digits; for isotropic inputs `A` is nearly `I`.
     """
 
-    risk: Objective
+    risk: Objective | ReducedObjective
     transform: Float[Array, "d d"]
     inverse: Float[Array, "d d"]
 
     @classmethod
-    def of(cls, risk: Objective) -> "_Preconditioned":
+    def of(cls, risk: Objective | ReducedObjective) -> "_Preconditioned":
         values, vectors = jnp.linalg.eigh(_second_moment(risk))
         scale = jnp.sqrt(jnp.maximum(values / values[-1], 0) + _STRETCH)
         return cls(risk, (vectors / scale[None, :]) @ vectors.T, (vectors * scale[None, :]) @ vectors.T)
@@ -40,7 +40,7 @@ class _Preconditioned(eqx.Module):
         return self.risk(z @ self.transform)
 
 
-def _second_moment(risk: Objective) -> Float[Array, "d d"]:
+def _second_moment(risk: Objective | ReducedObjective) -> Float[Array, "d d"]:
     """Computes `S = Σ p_i x_i x_iᵀ`."""
     if isinstance(risk.features.blocks.x, RowBlocks):
         return _second_moment_of_rows(risk)
@@ -49,7 +49,7 @@ def _second_moment(risk: Objective) -> Float[Array, "d d"]:
 
 
 @eqx.filter_jit
-def _second_moment_of_rows(risk: Objective) -> Float[Array, "d d"]:
+def _second_moment_of_rows(risk: Objective | ReducedObjective) -> Float[Array, "d d"]:
     prepared = risk.features
 
     def add(total: Array, item: tuple[Block, Array]) -> Array:
@@ -61,7 +61,7 @@ def _second_moment_of_rows(risk: Objective) -> Float[Array, "d d"]:
 
 
 def minimize(
-    risk: Objective,
+    risk: Objective | ReducedObjective,
     w: Array,
     solver: Method,
     key: PRNGKeyArray,
@@ -98,7 +98,7 @@ def minimize(
             diverged |= not bool(jnp.isfinite(found))
             if not diverged or found < value:
                 w, value, gradient = candidate, found, slope
-        certificate = _certified(risk, w, certificate) if certified else None
+        certificate = _certified(risk, w, certificate) if certified and isinstance(risk, Objective) else None
         history.add(int(state.steps), value, gradient, size, certificate, time.perf_counter() - started)
         if on_check is not None:
             on_check(history)

@@ -12,10 +12,10 @@ from taylornets import _checks, losses
 from taylornets._fit._fit import check_copies, check_settings
 from taylornets._fit._memory import within_memory
 from taylornets._fit._result import FitError, FitResult
-from taylornets._fit._sum import check_sum, initial_block, sum_path
+from taylornets._fit._sum import sum_results
 from taylornets._fit._train import Rank, train
 from taylornets.models import ModelLike
-from taylornets.objectives import Objective, is_sum, objective, sum_objective
+from taylornets.objectives import Objective, orders_of, single_objective
 from taylornets.optimizers import Method
 from taylornets.two_layer import TwoLayerNetwork, failures_raised
 
@@ -48,7 +48,8 @@ def fit_path(
         net: the network.
         x: examples, shape `(n, d)`, or row blocks as in `fit`.
         y: targets in the form the loss expects; None for an iterable of blocks.
-        penalties: strengths `λ > 0`, preferably in decreasing order; of a sum, strengths `λ2` or pairs `(λ1, λ2)`.
+        penalties: strengths `λ > 0`, preferably in decreasing order; of a sum, numbers or tuples as in
+            `fit`.
         model: see `fit`; so are `loss`, `power`, `method`, `key`, `rank`, `tol`, `max_steps`, `chunk_size` and `sample_weight`.
         loss: a name of `taylornets.losses`, or a loss.
         power: `p ≥ 2k`.
@@ -84,16 +85,17 @@ def fit_path(
     penalties = tuple(penalties)
     if not penalties:
         raise _checks.ArgumentError("penalties", "at least one number > 0", "none")
-    if is_sum(model):
-        check_sum(method, rank)
-        shared: dict[str, Any] = {"chunk_size": chunk_size, "sample_weight": sample_weight}
-        first = penalties[0]
-        risk = sum_objective(net, x, y, loss=loss, penalty=first, power=power, kernel=linear_kernel, **shared)
-        return _kept(sum_path(risk, penalties, initial_block(risk, w_init), tol=tol, max_steps=max_steps), throw)
+    orders = orders_of(model)
+    if orders is not None:
+        runs = sum_results(
+            net, x, y, penalties, orders, w_init, tol=tol, max_steps=max_steps, method=method, key=key, rank=rank, loss=loss,
+            power=power, kernel=linear_kernel, chunk_size=chunk_size, sample_weight=sample_weight,
+        )  # fmt: skip
+        return _kept(runs, throw)
     for penalty in penalties:
         _checks.positive("penalties", penalty)
     single: Any = model  # a sum has returned above
-    risk = objective(
+    risk = single_objective(
         net, x, y, model=single, loss=loss, penalty=penalties[0], power=power, chunk_size=chunk_size,
         sample_weight=sample_weight,
     )  # fmt: skip

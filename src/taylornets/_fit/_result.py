@@ -103,7 +103,7 @@ class FitHistory:
         self.steps.append(steps)
         self.objective.append(float(value))
         self.gradient_norm.append(norm)
-        self.scaled_gradient.append(norm * float(size) / abs(float(value)))
+        self.scaled_gradient.append(norm * float(size) / abs(float(value)) if norm else 0.0)
         self.seconds.append(seconds)
         if certificate is not None:
             self.relative_gap.append(float(certificate.relative_gap))
@@ -128,7 +128,7 @@ class FitResult:
 
     Attributes:
         w: displacement, shape `(m, d)`, or `(m, R, d)` with `R > 1` copies of each unit (zero where fewer suffice); for the
-            sum of orders 1 and 2, the pair `(V, W)`.
+            sum of orders, the tuple of its displacements, `(V, W)` for orders 1 and 2.
         objective: penalized objective at `w`.
         certificate: certified bound on the optimality gap of `w`; `None` for models without a certificate.
         status: the outcome; `status.value` describes it in a sentence.
@@ -136,7 +136,8 @@ class FitResult:
         history: the trajectory of the run.
         stationarity: the second-order test that ended the run (`"negative_curvature"` only), otherwise `None`.
         net: the network.
-        model: the model; of a sum, that of its quadratic block.
+        model: the model; of a sum, that of its highest order.
+        orders: for a sum, its orders, otherwise `None`.
         own_kernel: for a sum, whether `V` is a displacement of the network, shape `(m, d)`; otherwise it holds the dual
             coefficients of `linear_kernel`, shape `(n, outputs)`.
 
@@ -159,6 +160,7 @@ class FitResult:
     stationarity: Stationarity | None = None
     net: Network | None = field(default=None, repr=False, compare=False)
     model: Model | None = field(default=None, repr=False, compare=False)
+    orders: tuple[int, ...] | None = None
     own_kernel: bool = True
 
     def predict(self, x: Any, *, linear_kernel: ArrayLike | None = None, parts: bool = False, out: Any = None) -> Any:
@@ -169,7 +171,8 @@ class FitResult:
                 block.
             linear_kernel: for a sum trained with `linear_kernel=`, the kernel between `x` and the training examples, shape
                 `(n, n_train)`.
-            parts: for a sum, whether to return the pair of its linear and quadratic parts instead of their sum.
+            parts: for a sum, whether to return the tuple of its parts, one for each order, instead of their sum; `f^(0)` is
+                added to the last.
             out: for row blocks, a NumPy array or memory-mapped array of shape `(n, outputs)` that the predictions are written
                 to.
 
@@ -195,29 +198,31 @@ class FitResult:
             raise _checks.ArgumentError("out", "None for an array x", _checks.shown(out), advice)
         if isinstance(self.w, tuple):
             found = self._parts(x, linear_kernel)
-            return found if parts else found[0] + found[1]
+            return found if parts else sum(found[1:], found[0])
         if parts or linear_kernel is not None:
             raise _checks.ArgumentError("parts", "a sum of orders", f"a result of model={model.name!r}")
         outputs = model.mean_output(model.outputs(net, self.w, x))
         single = isinstance(model.response, Term) and not net.symmetric
         return outputs + net.term(0, jnp.zeros_like(net.w0), x) if single else outputs
 
-    def _parts(self, x: ArrayLike, kernel: ArrayLike | None) -> tuple[Array, Array]:
-        """Returns the linear part and the quadratic part, which includes `f^(0)`."""
+    def _parts(self, x: ArrayLike, kernel: ArrayLike | None) -> tuple[Array, ...]:
+        """Returns the terms; the last one includes `f^(0)`."""
         net, _ = self._trained()
-        v, w = self.w
-        prepared = net.prepare(x, (0, 1, 2))
-        quadratic = prepared.term(2, w)
+        orders = self.orders or ()
+        prepared = net.prepare(x, (0, *orders))
+        own = zip(orders if self.own_kernel else orders[1:], self.w if self.own_kernel else self.w[1:], strict=True)
+        parts = [prepared.term(k, block) for k, block in own]
         if not net.symmetric:
-            quadratic = quadratic + prepared.term(0, jnp.zeros_like(net.w0))
+            parts[-1] = parts[-1] + prepared.term(0, jnp.zeros_like(net.w0))
         if self.own_kernel:
             if kernel is not None:
                 raise _checks.ArgumentError("linear_kernel", "None for the network's own linear block", "a matrix")
-            return prepared.term(1, v), quadratic
+            return tuple(parts)
         if kernel is None:
             advice = "Pass the kernel between the new and the training examples."
             raise _checks.ArgumentError("linear_kernel", "the kernel that the fit used", "None", advice)
-        return _checks.array("linear_kernel", kernel, (len(quadratic), len(v))) @ v, quadratic
+        linear = _checks.array("linear_kernel", kernel, (len(parts[-1]), len(self.w[0]))) @ self.w[0]
+        return linear, *parts
 
     def as_network(self) -> tuple[TwoLayerNetwork, Array]:
         """Returns a network of width `R m` and a displacement of shape `(R m, d)` with the same term of the trained order.

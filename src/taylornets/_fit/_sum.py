@@ -1,16 +1,61 @@
-"""Training of sums of the linear and the quadratic term by the dual Newton method (theory 12)."""
+"""Training of sums of orders; the linear and the quadratic term by the dual Newton method (theory 12)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from taylornets import _checks, _devices
+from taylornets._fit._blocks import blocks_path
 from taylornets._fit._dual_newton import solve_lift
 from taylornets._fit._result import FitResult, Status
 from taylornets.certificates import Certificate, default_tolerance, dual_bound
-from taylornets.objectives import SUM, Objective, linear_outputs, optimal_block, value_of_sum, with_strengths
+from taylornets.objectives import (
+    ORDERS,
+    SUM,
+    Objective,
+    linear_outputs,
+    optimal_block,
+    sum_objective,
+    value_of_sum,
+    with_strengths,
+)
+from taylornets.two_layer import failures_raised
+
+
+def sum_results(
+    net: Any, x: Any, y: Any, penalties: Sequence[Any], orders: tuple[int, ...], w_init: Any, *, tol: float | None,
+    max_steps: int, **options: Any,
+) -> Iterator[FitResult]:  # fmt: skip
+    """Trains a sum of orders at each penalty, warm-started from the previous solution.
+
+    Args:
+        net: the network.
+        x: examples.
+        y: targets.
+        penalties: of each result, a number or one for each order.
+        orders: the orders, ascending.
+        w_init: initial displacements, one for each order, or None.
+        tol: tolerance, None for the default.
+        max_steps: maximum number of iterations at each penalty.
+        options: `method`, `key`, `rank`, `kernel`, and the options of `taylornets.objectives.sum_objective`.
+
+    Yields:
+        One result per penalty.
+
+    Raises:
+        ArgumentError: for invalid arguments.
+    """
+    method, key, rank = (options.pop(name) for name in ("method", "key", "rank"))
+    if orders != ORDERS:
+        run = blocks_path(net, x, y, penalties, orders, w_init, method=method, key=key, rank=rank, **options)
+        yield from run(tol, max_steps)
+        return
+    check_sum(method, rank)
+    risk = sum_objective(net, x, y, penalty=penalties[0], **options)
+    with failures_raised(risk.features.blocks.x):
+        yield from sum_path(risk, penalties, initial_block(risk, w_init), tol=tol, max_steps=max_steps)
 
 
 def check_sum(method: Any, rank: Any) -> None:
@@ -56,7 +101,7 @@ def train_sum(
         status = Status.GAP_REMAINS
     return FitResult(
         (v, found.w), float(certificate.primal), certificate, status, found.steps, found.history, net=risk.net,
-        model=risk.model, own_kernel=risk.block is not None and risk.block.own,
+        model=risk.model, orders=ORDERS, own_kernel=risk.block is not None and risk.block.own,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from taylornets.objectives import Objective
+from taylornets.objectives import Objective, ReducedObjective
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _DOUBLE = 1e-12
@@ -70,7 +70,7 @@ def rounding_allowance(risk: Objective, magnitude: Array) -> Array:
     return 16 * epsilon * (math.sqrt(risk.count) + risk.net.inputs) * magnitude
 
 
-def default_tolerance(risk: Objective) -> float:
+def default_tolerance(risk: Objective | ReducedObjective) -> float:
     """The default relative gap of training: 1e-8 in float64, and otherwise the larger of 1e-4 and four times the allowance.
 
     The allowance is that of a dual value whose terms have the magnitude of the objective. A gap above 0.1 certifies little,

@@ -41,7 +41,16 @@ from taylornets.certificates._bounds import (
 )
 from taylornets.certificates._randomized import randomized_bound
 from taylornets.models import Model, ModelLike
-from taylornets.objectives import SUM, Objective, is_sum, linear_outputs, objective, sum_objective, value_of_sum
+from taylornets.objectives import (
+    ORDERS,
+    SUM,
+    Objective,
+    linear_outputs,
+    orders_of,
+    single_objective,
+    sum_objective,
+    value_of_sum,
+)
 from taylornets.penalties import GroupPenalty
 from taylornets.two_layer import TwoLayerNetwork, failures_raised
 
@@ -80,7 +89,7 @@ class Certificate(eqx.Module):
 
     @property
     def relative_gap(self) -> Any:
-        """The relative gap, `gap / |primal|`; 0 if there is no gap."""
+        """The relative gap, `gap / |primal|`; 0 if both bounds are 0."""
         return self.gap / (abs(self.primal) + (self.gap == 0))
 
     def __str__(self) -> str:
@@ -103,6 +112,7 @@ def certify(
     dual_vector: ArrayLike | None = None,
     chunk_size: int | None = None,
     sample_weight: ArrayLike | None = None,
+    linear_kernel: ArrayLike | None = None,
 ) -> Certificate:
     """Bounds the optimality gap of any displacement in the penalized objective.
 
@@ -122,6 +132,7 @@ def certify(
         chunk_size: see `TwoLayerNetwork.prepare`.
         sample_weight: weights of the examples, shape `(n,)`, see `taylornets.objective`. The certificate refers to
             the weighted problem.
+        linear_kernel: for a sum trained with `linear_kernel=`, the same Gram matrix; `V` then holds dual coefficients.
 
     Returns:
         The certificate; its arrays have the dtype of the network.
@@ -141,10 +152,18 @@ def certify(
     shared: dict[str, Any] = {
         "loss": loss, "penalty": penalty, "power": power, "chunk_size": chunk_size, "sample_weight": sample_weight,
     }  # fmt: skip
-    together, single = is_sum(model), cast("Any", model)
+    orders, single = orders_of(model), cast("Any", model)
+    together = orders is not None
+    if orders not in (None, ORDERS):
+        raise _checks.ArgumentError("model", f"{ORDERS}, the only sum with a certificate", str(orders), _NO_CERTIFICATE)
+    if linear_kernel is not None and not together:
+        raise _checks.ArgumentError("linear_kernel", f"None except for model={SUM!r}", f"model={model!r}")
     if not together and not models.get(single).certifiable:
         _checks.choice("model", model, models.names(certifiable=True), _NO_CERTIFICATE)
-    risk = sum_objective(net, x, y, **shared) if together else objective(net, x, y, model=single, **shared)
+    if together:
+        risk = sum_objective(net, x, y, kernel=linear_kernel, **shared)
+    else:
+        risk = single_objective(net, x, y, model=single, **shared)
     if dual_vector is not None:
         dual_vector = _checks.array("dual_vector", dual_vector, (risk.count, net.outputs))
         _checks.together({"w": w, "y": risk.targets(), "dual_vector": dual_vector})
@@ -161,7 +180,8 @@ def certify_sum(risk: Objective, w: Any, dual_vector: Array | None = None) -> Ce
     """Computes the certificate of a prepared sum at a pair of displacements; see `certify`."""
     if not isinstance(w, tuple | list) or len(w) != 2:
         raise _checks.ArgumentError("w", f"a pair (V, W) for model={SUM!r}", _checks.shown(w))
-    v = _checks.array("w[0]", w[0], (risk.net.width, risk.net.inputs))
+    own = risk.block is None or risk.block.own
+    v = _checks.array("w[0]", w[0], (risk.net.width, risk.net.inputs) if own else (risk.count, risk.net.outputs))
     block = risk.displacement(w[1])
     if dual_vector is None:
         slopes = risk.loss.derivative(risk.outputs(block) + linear_outputs(risk, v), risk.targets())

@@ -7,7 +7,7 @@ import numpy as np
 from taylornets import _checks, activations, models
 from taylornets.estimators._representation import REPRESENTATIONS, top_activation
 from taylornets.estimators._solve import TaylorSettings
-from taylornets.objectives import SUM, is_sum, strengths
+from taylornets.objectives import ORDERS, SUM, is_sum, orders_of, strengths
 
 SCALINGS = ("sphere", "ball")
 # Targets are scaled so that risks are near 1 at w = 0; one grid therefore suits all data.
@@ -56,6 +56,10 @@ def settings_of(estimator: Any) -> TaylorSettings:
 
 def _settings_of_sum(estimator: Any) -> TaylorSettings:
     """Returns the checked parameters of the sum of orders 1 and 2."""
+    orders = orders_of(estimator.order)
+    if orders != ORDERS:
+        advice = "`taylornets.fit` trains sums of other orders, without a certificate."
+        raise _checks.ArgumentError("order", f"an integer or {ORDERS}", str(orders), advice)
     if isinstance(estimator.penalty, str):
         _checks.choice("penalty", estimator.penalty, ("auto", "cv"))
     else:
@@ -69,6 +73,13 @@ def _settings_of_sum(estimator: Any) -> TaylorSettings:
         raise _checks.ArgumentError("power", "at least 4 for order 2", repr(power))
     activation = activations.get(top_activation(estimator.representation, estimator.activation)).name
     return TaylorSettings(SUM, "", float(power), activation, estimator.chunk_size)
+
+
+def require_certificate(model: Any) -> None:
+    """Raises for models without a certificate."""
+    if not is_sum(model) and not models.get(model).certifiable:
+        *others, last = map(repr, models.names(certifiable=True))
+        raise _checks.ArgumentError("model", f"{', '.join(others)} or {last}", repr(model))
 
 
 def path_of(estimator: Any) -> tuple[float, ...]:

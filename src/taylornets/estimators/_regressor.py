@@ -78,7 +78,7 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
         True
     """
 
-    def predict(self, X: Any, interval: float | None = None) -> Any:
+    def predict(self, X: Any, interval: float | None = None, *, parts: bool = False) -> Any:
         """Predicted targets, and conformal intervals around them.
 
         Args:
@@ -86,11 +86,18 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
             interval: coverage `1 - α` of an interval, for example 0.9; requires `held_out`. A new target lies in its interval
                 with this probability or more, over the held-out rows and the new row together, whatever the model (split
                 conformal). With `"leave_one_out"`, the guarantee is `1 - 2α` and the usual coverage about `1 - α` (jackknife+).
+            parts: for a sum of orders, whether to return the tuple of its parts, in units of the targets, instead of their sum;
+                the mean of the targets is added to the last.
 
         Returns:
             Predictions, shape `(n,)`, or `(n, outputs)` if the targets had two axes. With `interval`, a pair of these and the
             intervals, shape `(n, 2)` or `(n, outputs, 2)`; infinite if there are too few rows.
+
+        Raises:
+            ArgumentError: for `parts` of a model that is not a sum, or with `interval`.
         """
+        if parts:
+            return self._predicted_parts(X, interval)
         found = self._outputs(X) * self.target_scale_ + self.target_offset_
         found = found if self.target_columns_ else found[:, 0]
         if interval is None:
@@ -101,6 +108,18 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
         width = threshold(self.calibration_scores_, interval, "interval")
         width = width if self.target_columns_ else width[0]
         return found, np.stack([found - width, found + width], axis=-1)
+
+    def _predicted_parts(self, x: Any, interval: float | None) -> tuple[np.ndarray, ...]:
+        found = self._parts(x)
+        if len(found) < 2:
+            raise _checks.ArgumentError("parts", "False for a model that is not a sum of orders", "True")
+        if interval is not None:
+            raise _checks.ArgumentError(
+                "interval", "None with parts=True", _checks.shown(interval), "Call predict twice."
+            )
+        *others, last = (part * self.target_scale_ for part in found)
+        each = (*others, last + self.target_offset_)
+        return each if self.target_columns_ else tuple(part[:, 0] for part in each)
 
     def _assess(self, shares: RowShares, x: Any, y: Any) -> None:
         if self.held_out == LEAVE_ONE_OUT:

@@ -27,7 +27,7 @@ from taylornets._fit import (
 from taylornets.certificates import Certificate, certify_objective, certify_sum, weighted_sum
 from taylornets.estimators._data import Scaling, TrainingData, columns_for, filled, rows_for
 from taylornets.estimators._representation import Stored
-from taylornets.objectives import Objective, is_sum, linear_outputs, objective, strengths, with_linear_block
+from taylornets.objectives import Objective, is_sum, linear_outputs, single_objective, strengths, with_linear_block
 from taylornets.optimizers import LBFGS
 from taylornets.two_layer import TwoLayerNetwork
 
@@ -73,7 +73,7 @@ class TaylorSettings(NamedTuple):
         if chunk_size is None and kept > _FEATURE_BYTES:
             chunk_size = _CHUNK
         first, second = strengths(penalty) if is_sum(self.model) else (None, penalty)
-        risk = objective(
+        risk = single_objective(
             net,
             filled(problem.x, rows, net.inputs),
             y[:, 0].astype(int) if takes_class_numbers(self.loss) else y,
@@ -86,11 +86,14 @@ class TaylorSettings(NamedTuple):
         )
         return risk if first is None else with_linear_block(risk, first)
 
-    def outputs(self, net: TwoLayerNetwork, w: Any, x: np.ndarray) -> np.ndarray:
-        """Computes outputs (for the randomized network, their mean over signs) in blocks of rows, shape `(n, outputs)`."""
+    def parts(self, net: TwoLayerNetwork, w: Any, x: np.ndarray) -> list[np.ndarray]:
+        """Computes the outputs of each order of a sum, otherwise of the model, as one entry."""
         if isinstance(w, tuple):  # a sum of orders 1 and 2
-            first, second = (self._replace(model=k).outputs(net, part, x) for k, part in enumerate(w, 1))
-            return first + second
+            return [self._replace(model=k).outputs(net, part, x) for k, part in enumerate(w, 1)]
+        return [self.outputs(net, w, x)]
+
+    def outputs(self, net: TwoLayerNetwork, w: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Computes outputs (for the randomized network, their mean over signs) in blocks of rows, shape `(n, outputs)`."""
         model, w, parts = self.meaning, filled(w, len(w), net.inputs), []
         for start in range(0, len(x), _PREDICTED):
             block = x[start : start + _PREDICTED]

@@ -12,13 +12,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from taylornets import _checks, losses, models
+from taylornets import losses
 from taylornets._fit import FitError, FitResult, Status
 from taylornets.certificates import Certificate
 from taylornets.estimators._assessment import ALL_ROWS, RowShares, forget, shares_of
 from taylornets.estimators._data import Scaling, TrainingData, columns_for, filled, folds_of, merged
 from taylornets.estimators._entry import check_new_rows, check_rows, precision_of
-from taylornets.estimators._parameters import path_of, settings_of
+from taylornets.estimators._parameters import path_of, require_certificate, settings_of
 from taylornets.estimators._progress import Bar
 from taylornets.estimators._representation import fit_representation, represented
 from taylornets.estimators._selection import fold_count, select
@@ -33,7 +33,7 @@ from taylornets.estimators._solve import (
     train,
 )
 from taylornets.models import Model
-from taylornets.objectives import is_sum
+from taylornets.objectives import plain
 
 
 class TaylorEstimator(BaseEstimator, abc.ABC):
@@ -207,9 +207,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
             NotFittedError: before `fit`.
         """
         check_is_fitted(self)
-        if not is_sum(self.model_) and not models.get(self.model_).certifiable:
-            *others, last = map(repr, models.names(certifiable=True))
-            raise _checks.ArgumentError("model", f"{', '.join(others)} or {last}", repr(self.model_))
+        require_certificate(self.model_)
         x, y, weight = check_rows(self, X, y, sample_weight, reset=False, multi_output=True)
         dtype = self.initial_weights_.dtype
         with precision_of(dtype):
@@ -238,7 +236,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         some = shares.shaping
         shaping = problem if some is None else TrainingData(x[some], numbers[some], weight[some])
         scaling = Scaling.of(shaping, self.scaling, self.bias)
-        fitted = fit_representation(self.representation, scaling(shaping.x), generator)
+        fitted = fit_representation(self.representation, scaling(shaping.x), shaping.y, generator)
         problem = problem._replace(x=represented(fitted, scaling(problem.x)))
         dtype, inputs = problem.x.dtype, problem.x.shape[1]
         w0 = np.tile(generator.standard_normal((self.width // 2, inputs)), (2, 1)).astype(dtype)
@@ -265,7 +263,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         self.input_offset_, self.input_scale_, self.input_bias_, self.input_radius_ = training.scaling
         self.representation_ = training.representation
         self.model_, self.loss_, self.power_, self.activation_ = settings[:4]
-        self.penalty_ = penalty if isinstance(penalty, tuple | list) else float(penalty)
+        self.penalty_ = plain(penalty)
         self.path_ = None
         self.certificate_ = None if result.certificate is None else stored(result.certificate, len(problem.x))
         self.objective_ = result.objective
@@ -277,9 +275,8 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
     def _scores(self, training: Training, penalties: tuple[float, ...], bar: Bar, order: int) -> list[list[float]]:
         """Returns cross-validated errors and risks, one pair per penalty."""
         problem, labels = training.problem, self._labels(training.problem.y)
-        count = fold_count(self.folds, len(problem.x))
         return select(training.risk, problem, training.start, penalties, labels,
-                      fold=folds_of(problem, count, training.generator, labels),
+                      fold=folds_of(problem, fold_count(self.folds, len(problem.x)), training.generator, labels),
                       max_iter=self.max_iter, n_jobs=self.n_jobs, bar=bar, order=order)  # fmt: skip
 
     @property
@@ -292,9 +289,12 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
 
     def _outputs(self, X: Any) -> np.ndarray:
         """Returns the outputs of the model in its own scale, shape `(n, outputs)`."""
+        return np.sum(self._parts(X), axis=0)
+
+    def _parts(self, X: Any) -> list[np.ndarray]:
+        """Returns the outputs of each order of a sum, otherwise of the model."""
         check_is_fitted(self)
-        dtype = self.initial_weights_.dtype
-        x = check_new_rows(self, X, dtype)
-        with precision_of(dtype):
+        x = check_new_rows(self, X, self.initial_weights_.dtype)
+        with precision_of(x.dtype):
             net = self._settings.network(self.initial_weights_, self.signs_)
-            return self._settings.outputs(net, self.displacement_, self._scaled(x))
+            return self._settings.parts(net, self.displacement_, self._scaled(x))

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.stats import chi2
 
 from taylornets import _checks
 from taylornets.activations import Activation, PolynomialActivation, ReluPower
@@ -13,6 +14,9 @@ from taylornets.activations import Activation, PolynomialActivation, ReluPower
 KINDS = ("empirical", "gaussian", "sphere")
 _NORMS = 1e-3  # largest relative difference of norms of rows on one sphere
 _SPREAD = 3.0  # largest spread of squared norms, relative to that of a standard normal vector
+_FALSE_ALARM = 1e-6  # of each test of moments, for rows of the stated distribution
+_ROWS = 8  # fewer rows say nothing about second moments
+_HARMLESS = 1e-2  # squared deviations of the moments, relative to their mean square, that change nothing visible
 _WAY_OUT = "Use covariance='empirical', with more rows in `unlabeled` if you have them."
 
 
@@ -62,7 +66,10 @@ def closed_form(kind: str, activation: Activation, v: np.ndarray, b: np.ndarray)
 
 
 def check_inputs(kind: str, x: np.ndarray) -> None:
-    """Rejects rows that contradict a closed form: norms that differ (sphere) or vary more than those of a Gaussian."""
+    """Rejects rows that contradict a closed form.
+
+    These are rows whose norms differ (sphere) or vary more than those of a Gaussian, and rows with other moments.
+    """
     if kind == "empirical":
         return
     norms = np.linalg.norm(x, axis=1)
@@ -72,6 +79,40 @@ def check_inputs(kind: str, x: np.ndarray) -> None:
     squares = norms**2 / np.mean(norms**2)
     if kind == "gaussian" and len(x) > 1 and squares.std() > _SPREAD * math.sqrt(2 / x.shape[1]):
         raise _checks.ArgumentError("x", "rows of a normal distribution for covariance='gaussian'", got, _WAY_OUT)
+    check_moments(kind, x * math.sqrt(x.shape[1] / np.mean(norms**2)))
+
+
+def check_moments(kind: str, x: np.ndarray) -> None:
+    """Rejects rows whose mean is not 0, or whose covariance is not a multiple of the identity, beyond the sampling error.
+
+    For `n` rows with `E x xᵀ = Σ` and `tr Σ = d`, `F = Σ_{i≠j} ⟨x_i, x_j⟩²/(n(n-1))` is unbiased for `tr Σ² ≥ d`, with equality
+    for `Σ = I` only; then its variance is `2 Var⟨x_1, x_2⟩²/(n(n-1))`. In the limit of many rows, `n ‖x̄‖²` has a chi-squared
+    distribution of `d` degrees of freedom, and `F`, shifted and scaled, one of `d(d+1)/2 - 1`, the entries of a symmetric
+    matrix of trace 0.
+
+    Args:
+        kind: `"gaussian"` or `"sphere"`.
+        x: rows of mean squared norm `d`, shape `(n, d)`.
+    """
+    n, d = x.shape
+    mean = float(n * np.sum(np.mean(x, axis=0) ** 2))
+    shifted = mean > max(chi2.isf(_FALSE_ALARM, d), _HARMLESS * n * d)
+    moment = x.T @ x / n
+    uneven = False
+    if n >= _ROWS and d > 1:
+        fourth = np.sum(np.sum(x**2, axis=1) ** 2) / n
+        excess = float((n * np.sum(moment**2) - fourth) / (n - 1) - d)
+        squares = 3 * d * (d + 2) if kind == "gaussian" else 3 * d**3 / (d + 2)
+        error, freedom = math.sqrt(2 * (squares - d**2) / (n * (n - 1))), d * (d + 1) // 2 - 1
+        most = error * (chi2.isf(_FALSE_ALARM, freedom) - freedom) / math.sqrt(2 * freedom)
+        uneven = excess > max(most, _HARMLESS * d)
+    if shifted or uneven:
+        values = np.linalg.eigvalsh(moment)
+        got = (
+            f"a mean of {math.sqrt(mean / n / d):.2g} times the norm of the rows and second moments from "
+            f"{max(values[0], 0):.2g} to {values[-1]:.2g} times their mean"
+        )
+        raise _checks.ArgumentError("x", f"isotropic rows of mean 0 for covariance={kind!r}", got, _WAY_OUT)
 
 
 def whitening(sigma: np.ndarray, rows: int | None, keep: int | None, most: int | None) -> tuple[np.ndarray, int]:

@@ -34,7 +34,8 @@ class Hierarchical(_trees.HashableModule):
         covariance: `"empirical"`, `"gaussian"` or `"sphere"`.
         parity: `"even"` if `h(-x) = h(x)`, `"odd"` if `h(-x) = -h(x)`, otherwise None. In the first two cases every quadratic
             form in `h` is even: no odd target can be expressed.
-        dropped: number of eigenvalues of `Σ` dropped because `Σ` is singular.
+        dropped: number of eigenvalues of `Σ` dropped because `Σ` is singular; with fewer rows than features, also those that
+            the rows do not determine.
         rows: number of rows behind `Σ`, or None for a closed form.
 
     Example:
@@ -109,13 +110,15 @@ class Hierarchical(_trees.HashableModule):
         )
 
     def __str__(self) -> str:
-        few = (
-            f", from only {self.rows} rows" if self.rows is not None and self.rows < self.outputs + self.dropped else ""
-        )
+        features, rank = len(self.directions), len(self.directions) - self.dropped
+        dropped = f"{self.dropped} singular directions dropped"
+        if self.rows is not None and self.rows <= rank:
+            dropped = f"{self.dropped} directions dropped, singular or undetermined from only {self.rows} rows"
+        cut = f", {rank - self.outputs} of small variance cut" if rank > self.outputs else ""
         even = "" if self.parity is None else f"; {self.parity}: quadratic forms in it express even functions only"
         return (
-            f"representation of dimension {self.outputs} from {len(self.directions)} features "
-            f"{self.activation.name}, {self.dropped} singular directions dropped ({self.covariance} covariance{few}){even}"
+            f"representation of dimension {self.outputs} from {features} features {self.activation.name}, {dropped}{cut} "
+            f"({self.covariance} covariance){even}"
         )
 
 

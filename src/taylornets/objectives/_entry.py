@@ -1,7 +1,7 @@
 """The function `objective`, which combines a model, a loss and a penalty on validated data."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal, cast, overload
 
 import equinox as eqx
 import jax
@@ -11,8 +11,10 @@ from jaxtyping import Array, PRNGKeyArray
 
 from taylornets import _checks, losses, models
 from taylornets.models import ModelLike
+from taylornets.objectives._blocks import SumObjective, blocks_objective
 from taylornets.objectives._data import Dataset
 from taylornets.objectives._objective import Objective
+from taylornets.objectives._orders import orders_of
 from taylornets.objectives._risk import EmpiricalRisk
 from taylornets.penalties import GroupPenalty
 from taylornets.two_layer import HostRows, RowBlocks, TwoLayerNetwork
@@ -20,19 +22,35 @@ from taylornets.two_layer import HostRows, RowBlocks, TwoLayerNetwork
 _LEAST_ROWS = 32  # of a block
 
 
+@overload
+def objective(  # pyright: ignore[reportOverlappingOverload]: a name of a sum is a name of a model
+    net: TwoLayerNetwork, x: Any, y: Any, *, model: Literal["linear+quadratic"] | tuple[int, ...],
+    loss: str | losses.Loss = ..., penalty: Any, power: Any = ..., chunk_size: int | None = ...,
+    key: PRNGKeyArray | None = ..., sample_weight: ArrayLike | None = ...,
+) -> SumObjective: ...  # fmt: skip
+
+
+@overload
+def objective(
+    net: TwoLayerNetwork, x: Any, y: Any, *, model: ModelLike = ...,
+    loss: str | losses.Loss = ..., penalty: Any, power: Any = ..., chunk_size: int | None = ...,
+    key: PRNGKeyArray | None = ..., sample_weight: ArrayLike | None = ...,
+) -> Objective: ...  # fmt: skip
+
+
 def objective(
     net: TwoLayerNetwork,
     x: Any,
     y: Any,
     *,
-    model: ModelLike = "quadratic",
+    model: ModelLike | tuple[int, ...] = "quadratic",
     loss: str | losses.Loss = "squared",
-    penalty: float | Array,
-    power: float = 8,
+    penalty: Any,
+    power: Any = 8,
     chunk_size: int | None = None,
     key: PRNGKeyArray | None = None,
     sample_weight: ArrayLike | None = None,
-) -> Objective:
+) -> Objective | SumObjective:
     """Returns the penalized risk of a model on data.
 
     Args:
@@ -45,11 +63,12 @@ def objective(
             exact expected risk of the network under random signs, and `"sampled"` its risk under one draw of the signs (any
             loss; `with_signs` draws new ones). A randomization such as `SignedMoments(3)` is the network under its
             multipliers, penalized with its order; `Signs()` is `"randomized"`. Any response of `taylornets.two_layer`, such
-            as `Taylor(4)`, is penalized with `k = 1`.
+            as `Taylor(4)`, is penalized with `k = 1`. `"linear+quadratic"` or a tuple of orders, such as `(1, 3)`, is the sum
+            of these terms, each with its own displacement.
         loss: a name of `taylornets.losses`, or a loss.
-        penalty: `λ > 0`.
+        penalty: `λ > 0`; of a sum, a number or one for each order, as in `taylornets.fit`.
         power: `p ≥ 2k`; `k` is the order of a term or a randomization, 1 for `"linear"` and `"full"`, 2 for
-            `"quadratic"`, `"randomized"` and `"sampled"`.
+            `"quadratic"`, `"randomized"` and `"sampled"`. Of a sum as in `taylornets.fit`.
         chunk_size: examples processed at a time, see `TwoLayerNetwork.prepare`; `None` stores the features. Of rows outside
             memory, the number that is read at a time, by default 16 MiB.
         key: JAX random key for the signs of `"sampled"`; by default `jax.random.key(0)`.
@@ -57,7 +76,8 @@ def objective(
             `Σ_i s_i ℓ_i/Σ_i s_i`.
 
     Returns:
-        A differentiable function of `w`, shape `(m, d)`, with value and gradient in the dtype of the network.
+        A differentiable function of `w`, shape `(m, d)`, with value and gradient in the dtype of the network. Of a sum, `w` is
+        the tuple of displacements that `taylornets.fit` returns (with `linear_kernel=`, use `taylornets.certify`).
 
     Raises:
         ArgumentError: for invalid data, labels, names or numbers.
@@ -72,6 +92,29 @@ def objective(
         >>> jax.grad(risk)(0.1 * net.w0).shape
         (8, 3)
     """
+    shared: dict[str, Any] = {
+        "loss": loss, "penalty": penalty, "power": power, "chunk_size": chunk_size, "sample_weight": sample_weight,
+    }  # fmt: skip
+    orders, single = orders_of(model), cast("Any", model)
+    if orders is not None:
+        return blocks_objective(net, x, y, orders, **shared)
+    return single_objective(net, x, y, model=single, key=key, **shared)
+
+
+def single_objective(
+    net: TwoLayerNetwork,
+    x: Any,
+    y: Any,
+    *,
+    model: ModelLike = "quadratic",
+    loss: str | losses.Loss = "squared",
+    penalty: float | Array,
+    power: float = 8,
+    chunk_size: int | None = None,
+    key: PRNGKeyArray | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> Objective:
+    """See `objective`; for models with one displacement."""
     meaning, loss = models.get(model), losses.get(loss)
     _checks.positive("penalty", penalty)
     group_penalty = GroupPenalty(meaning.order, power)

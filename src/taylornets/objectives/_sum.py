@@ -17,13 +17,11 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from taylornets import _checks
-from taylornets.objectives._entry import objective
+from taylornets.objectives._entry import single_objective
 from taylornets.objectives._objective import Objective
+from taylornets.objectives._orders import powers, strengths
 from taylornets.two_layer import TwoLayerNetwork
 
-SUM, ORDERS = "linear+quadratic", (1, 2)
-RATIO = 100.0
-"""Default `λ1/λ2`: validation over 10, 100 and 1000 chose it in 7 of 8 runs (theory 12)."""
 _SYMMETRIC = 1e-5
 
 
@@ -54,25 +52,6 @@ class LinearBlock(eqx.Module):
         return jnp.vdot(sizes, jnp.abs(self.gram) @ sizes) / (4 * self.strength)
 
 
-def is_sum(model: Any) -> bool:
-    """Returns whether the model is a sum of orders; raises for sums other than orders 1 and 2.
-
-    Raises:
-        ArgumentError: for an order given twice, or other orders.
-    """
-    if isinstance(model, str):
-        return model == SUM
-    if not isinstance(model, tuple | list):
-        return False
-    orders = tuple(_checks.order_of("model", order, 1) for order in model)
-    if len(set(orders)) < len(orders):
-        raise _checks.ArgumentError("model", "each order once", str(orders), f"Use (1, 2) or {SUM!r}.")
-    if sorted(orders) != list(ORDERS):
-        advice = "For a single order, pass the integer. Sums of other orders have no certificate."
-        raise _checks.ArgumentError("model", "the orders (1, 2)", str(orders), advice)
-    return True
-
-
 def sum_objective(
     net: TwoLayerNetwork,
     x: ArrayLike,
@@ -89,14 +68,14 @@ def sum_objective(
         ArgumentError: for invalid arguments.
     """
     first, second = strengths(penalty)
-    risk = objective(net, x, y, model="quadratic", penalty=second, power=_quadratic_power(power), **options)
+    risk = single_objective(net, x, y, model="quadratic", penalty=second, power=powers(power)[1], **options)
     return with_linear_block(risk, first, kernel)
 
 
 def with_linear_block(risk: Objective, strength: float, kernel: ArrayLike | None = None) -> Objective:
     """Adds a linear block to an objective of the quadratic model: the network's own, or that of a kernel on the examples."""
-    outputs, dtype = risk.net.outputs, risk.strength.dtype
-    gram = _gram(risk) if kernel is None else jnp.kron(_kernel(kernel, risk), jnp.eye(outputs, dtype=dtype))
+    dtype = risk.strength.dtype
+    gram = gram_of(risk.net, risk.x, kernel, dtype)
     block = LinearBlock(gram, jnp.asarray(strength, dtype), kernel is None)
     return dataclasses.replace(risk, block=block)
 
@@ -142,32 +121,15 @@ def value_of_sum(risk: Objective, v: Array, w: Array) -> Array:
     return misfit + block.strength * norm + risk.penalty_value(w)
 
 
-def strengths(penalty: Any) -> tuple[float, float]:
-    """Returns `(λ1, λ2)` from a pair, or from a number `λ2` with `λ1 = 100 λ2`."""
-    if isinstance(penalty, tuple | list):
-        if len(penalty) != 2:
-            advice = "One strength for each order, (λ1, λ2)."
-            raise _checks.ArgumentError("penalty", "a number or a pair", f"{len(penalty)} numbers", advice)
-        for place, value in enumerate(penalty):
-            _checks.positive(f"penalty[{place}]", value, "A block without a penalty would fit all examples.")
-        return float(penalty[0]), float(penalty[1])
-    _checks.positive("penalty", penalty)
-    return RATIO * float(penalty), float(penalty)
+def gram_of(net: Any, x: Array, kernel: ArrayLike | None, dtype: Any) -> Float[Array, "nC nC"]:
+    """Returns the Gram matrix of a linear block, of the network or of a kernel on the examples, for all outputs."""
+    if kernel is None:
+        return _network_gram(net, x).astype(dtype)
+    return jnp.kron(_kernel(kernel, len(x)).astype(dtype), jnp.eye(net.outputs, dtype=dtype))
 
 
-def _quadratic_power(power: Any) -> float:
-    """Returns the power of the quadratic block; that of the linear block is 2."""
-    if not isinstance(power, tuple | list):
-        return power
-    if len(power) != 2 or power[0] != 2:
-        advice = "The linear block is optimized in closed form, which requires the power 2."
-        raise _checks.ArgumentError("power", "a number or a pair (2, p)", str(tuple(power)), advice)
-    return power[1]
-
-
-def _kernel(kernel: ArrayLike, risk: Objective) -> Array:
+def _kernel(kernel: ArrayLike, n: int) -> Array:
     """Validates a Gram matrix of the linear block: symmetric and positive semidefinite."""
-    n = risk.count
     gram = _checks.array("linear_kernel", kernel, (n, n), "One row and one column per training example.")
     size = float(jnp.abs(gram).max())
     if float(jnp.abs(gram - gram.T).max()) > _SYMMETRIC * size:
@@ -175,19 +137,17 @@ def _kernel(kernel: ArrayLike, risk: Objective) -> Array:
     least = float(np.linalg.eigvalsh(_checks.host(gram, float))[0])
     if least < -_SYMMETRIC * size * n:
         raise _checks.ArgumentError("linear_kernel", "a positive semidefinite matrix", f"the eigenvalue {least:.3g}")
-    return (gram + gram.T).astype(risk.strength.dtype) / 2
+    return (gram + gram.T) / 2
 
 
-def _gram(risk: Objective) -> Array:
+def _network_gram(net: Any, x: Array) -> Array:
     """The NTK of all outputs on the examples, shape `(nC, nC)`."""
-    net, n = risk.net, risk.count
-    u = risk.x @ net.w0[: net.pairs].T
-    slopes = net.activation.derivative(1)(u) / net.width**0.5
-    inner = risk.x @ risk.x.T
+    slopes = net.activation.derivative(1)(x @ net.w0[: net.pairs].T) / net.width**0.5
+    inner = x @ x.T
 
     def block(c: int, e: int) -> Array:
         return net.halves * ((slopes * (net.signs[:, c] * net.signs[:, e])) @ slopes.T) * inner
 
     outputs = range(net.outputs)
     rows = [jnp.stack([block(c, e) for e in outputs], -1) for c in outputs]
-    return jnp.moveaxis(jnp.stack(rows, -2), 1, 2).reshape(n * net.outputs, n * net.outputs)
+    return jnp.moveaxis(jnp.stack(rows, -2), 1, 2).reshape(len(x) * net.outputs, len(x) * net.outputs)

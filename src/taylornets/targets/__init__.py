@@ -15,12 +15,13 @@ Example:
     (2, 2)
 """
 
-from taylornets.targets._exponents import generative_exponent, information_exponent, leap
+from taylornets.targets._exponents import information_exponent, leap
 from taylornets.targets._formula import Formula as Formula
 from taylornets.targets._formula import formula as formula
 from taylornets.targets._formula import from_formula as from_formula
 from taylornets.targets._function import FunctionTarget as FunctionTarget
 from taylornets.targets._function import from_function
+from taylornets.targets._generative import generative_exponent
 from taylornets.targets._polynomial import Polynomial
 from taylornets.targets._requirements import requirements as requirements
 from taylornets.targets._sampled import harmonics as harmonics

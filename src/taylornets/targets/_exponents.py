@@ -1,17 +1,13 @@
-"""Information exponent, generative exponent and leap (theory 17)."""
+"""Information exponent and leap (theory 17)."""
 
-import math
 from typing import Any
 
 import numpy as np
-from numpy.polynomial import hermite_e
 
 from taylornets import _checks
 from taylornets.targets._tensors import Expansion, expansion
 
 TOLERANCE = 1e-8
-_GRID, _EDGE, _BINS = 2**17, 8.0, 256  # of the conditional expectations E[He_k(g) | y]
-_CONDITIONAL = 1e-6  # smallest share of the variance of He_k that y must explain
 
 
 def check_tolerance(tol: Any) -> float:
@@ -51,7 +47,7 @@ def information_exponent(target: Any, *, tol: float = TOLERANCE) -> int:
         3
     """
     terms = expansion(target)
-    least = _least(terms, tol)
+    least = least_energy(terms, tol)
     for k in range(1, terms.degree + 1):
         if terms.energy(k) > least:
             return k
@@ -87,7 +83,7 @@ def leap(target: Any, *, tol: float = TOLERANCE) -> int:
         [1, 3, 2]
     """
     terms = expansion(target)
-    least = _least(terms, tol)
+    least = least_energy(terms, tol)
     whole = relevant(terms, least)
     if not whole.shape[1]:
         raise _beyond(terms)
@@ -123,67 +119,11 @@ def relevant(terms: Expansion, least: float) -> np.ndarray:
     return _span(total, least)
 
 
-def _least(terms: Expansion, tol: float) -> float:
+def least_energy(terms: Expansion, tol: float) -> float:
+    """Returns the energy up to which a degree counts as zero: `tol`, or the numerical error, times the variance."""
     return max(check_tolerance(tol), terms.noise) * terms.variance
 
 
 def _beyond(terms: Expansion) -> _checks.ArgumentError:
     got = f"one whose variance lies above degree {terms.degree}"
     return _checks.ArgumentError("target", "a target with a term within its expansion", got, "Raise `degree`.")
-
-
-def generative_exponent(target: Any, *, highest: int = 8, tol: float = _CONDITIONAL) -> int:
-    """Returns the generative exponent of a single-index target: the smallest `k ≥ 1` with `E[He_k(g) | y] ≢ 0`.
-
-    It is the information exponent after the best transformation of the labels: at most `k*`, at most 2 for polynomials,
-    and 1 unless the function is even. Conditional expectations are computed on 256 level sets of equal probability.
-
-    It bounds algorithms that may transform the labels. Like the information exponent, it does **not** predict the sample
-    complexity of the models of `tn.fit`.
-
-    Args:
-        target: a target of one direction.
-        highest: largest exponent tried.
-        tol: smallest share of the variance of `He_k(g)` that `y` must explain.
-
-    Returns:
-        The exponent.
-
-    Raises:
-        ArgumentError: for a target of several directions or a constant, or if no exponent up to `highest` is found.
-
-    Source: theory 17; Damian, Pillaud-Vivien, Lee & Bruna (2024).
-
-    Example:
-        >>> import taylornets as tn
-        >>> formulas = ("he3(z1)", "he4(z1)", "relu(z1)")
-        >>> [tn.targets.generative_exponent(tn.targets.from_formula(f, inputs=2)) for f in formulas]
-        [1, 2, 1]
-    """
-    highest, tol = _checks.integer("highest", highest, 1), check_tolerance(tol)
-    terms = expansion(target)
-    directions = relevant(terms, _least(terms, TOLERANCE))
-    if directions.shape[1] != 1:
-        got = f"one that depends on {directions.shape[1]} directions"
-        advice = "For several directions, `leap` and `information_exponent` are defined."
-        raise _checks.ArgumentError("target", "a single-index target", got, advice)
-    half = (np.arange(_GRID // 2) + 0.5) * 2 * _EDGE / _GRID
-    g = np.concatenate([-half[::-1], half])
-    mass = np.exp(-(g**2) / 2)
-    mass /= mass.sum()
-    bins, weight = _level_sets(terms.profile(g[:, None] * directions[:, 0]), mass, math.sqrt(terms.variance))
-    for k in range(1, highest + 1):
-        values = hermite_e.hermeval(g, [0] * k + [1]) / math.sqrt(math.factorial(k))
-        sums = np.bincount(bins, mass * values, len(weight))
-        if float(np.sum(sums**2 / np.maximum(weight, 1e-300))) > tol:
-            return k
-    expected = f"a target with an exponent of at most {highest}"
-    raise _checks.ArgumentError("target", expected, "a larger one", "Raise `highest`.")
-
-
-def _level_sets(y: np.ndarray, mass: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Assigns points to level sets of about equal probability; equal values (up to rounding) share one."""
-    values, place = np.unique(np.round(y / scale, 10), return_inverse=True)
-    total = np.bincount(place, mass, len(values))
-    bins = np.minimum(((np.cumsum(total) - total) * _BINS).astype(int), _BINS - 1)[place]
-    return bins, np.bincount(bins, mass, _BINS)

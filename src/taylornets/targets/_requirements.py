@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from taylornets import _checks
-from taylornets.targets._exponents import TOLERANCE, generative_exponent, information_exponent, leap
+from taylornets.targets._exponents import TOLERANCE, information_exponent, leap
+from taylornets.targets._generative import generative_exponent
 from taylornets.targets._spectrum import degree_spectrum
 
 _SENTENCE = (

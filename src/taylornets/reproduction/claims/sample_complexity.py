@@ -7,14 +7,8 @@ import numpy as np
 
 from taylornets.records import Figure, Plot, Series, Table
 from taylornets.reproduction.claims import Claim, ClaimContext, NegativeControl, Outcome, register
-from taylornets.reproduction.claims._grids import (
-    CUBIC,
-    GRIDS,
-    QUICK_GRIDS,
-    QUICK_UNEVEN,
-    SMALL_CUBIC,
-    UNEVEN_GRIDS,
-)
+from taylornets.reproduction.claims._cubic import difference, sentences
+from taylornets.reproduction.claims._grids import CUBIC, GRIDS, QUICK_GRIDS, QUICK_UNEVEN, SMALL_CUBIC, UNEVEN_GRIDS
 from taylornets.reproduction.claims._studies import GOAL, Curves, Grid, Study, run_study
 
 NTK_AT_LEAST, QUADRATIC_AT_MOST = 1.8, 1.5
@@ -96,7 +90,8 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
             fit = cubic.exponent(model, context.seed)
             measured[f"{NAMES[model]}, p = 3: exponent of n*"] = fit[0]
             detail["exponents"][f"{model}, p = 3"] = [fit[0], *fit[1]]
-        detail["p = 3: difference of the exponents"] = cubic.exponent("ntk", 0)[0] - cubic.exponent("quadratic", 0)[0]
+        apart = difference(cubic, context.seed)
+        detail["p = 3: difference of the exponents"] = [apart[0], *apart[1]]
         tables.append(_needed(cubic, "needed_cubic", "p = 3"))
         figures.append(_law(cubic, 3, "law_cubic", False))
     return Outcome(
@@ -107,7 +102,7 @@ def run(context: ClaimContext, sizes: _Sizes | None = None) -> Outcome:
         detail=detail,
         figures=(*figures, _uneven_figure(uneven)),
         tables=tables,
-        explanation=_explanation(study),
+        explanation=(*_explanation(study), *([] if cubic is None else [sentences(cubic, context.seed)])),
     )
 
 
