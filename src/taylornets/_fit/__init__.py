@@ -9,7 +9,7 @@ from taylornets._fit._path import regularization_path as regularization_path
 from taylornets._fit._result import FitError as FitError
 from taylornets._fit._result import FitHistory as FitHistory
 from taylornets._fit._result import FitResult as FitResult
-from taylornets._fit._result import Status as Status
+from taylornets._fit._status import Status as Status
 from taylornets._fit._sum import sum_path as sum_path
 from taylornets._fit._train import Rank as Rank
 from taylornets._fit._train import close_gap as close_gap

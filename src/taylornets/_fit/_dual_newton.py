@@ -28,7 +28,8 @@ from taylornets._fit._lift import DualPoint, Evaluation, Prox, dual_point, evalu
 from taylornets._fit._newton import is_dense, newton_direction
 from taylornets._fit._ranks import displacement_of
 from taylornets._fit._refine import may_refine, refined
-from taylornets._fit._result import FitHistory, FitResult, Status
+from taylornets._fit._result import FitHistory, FitResult
+from taylornets._fit._status import Status
 from taylornets.certificates import certify_objective
 from taylornets.objectives import Objective
 

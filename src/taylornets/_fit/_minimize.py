@@ -7,7 +7,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from taylornets._fit._result import FitHistory, FitResult, Status
+from taylornets._fit._result import FitHistory, FitResult
+from taylornets._fit._status import Status
 from taylornets.certificates import Certificate, certify_objective
 from taylornets.objectives import Objective, ReducedObjective
 from taylornets.optimizers import Method, MethodOutcome

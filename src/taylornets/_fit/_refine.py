@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Array
 
 from taylornets import _checks, _devices
-from taylornets._fit._result import FitResult, Status
+from taylornets._fit._result import FitResult
+from taylornets._fit._status import Status
 from taylornets.certificates import Certificate, certify_objective
 from taylornets.objectives import Objective, in_double
 from taylornets.two_layer import RowBlocks

@@ -20,7 +20,8 @@ from jaxtyping import Array, Float
 
 from taylornets import _devices
 from taylornets._fit._newton import Direction, conjugate_gradients, curvature_product, solve_dense
-from taylornets._fit._result import FitHistory, FitResult, Status
+from taylornets._fit._result import FitHistory, FitResult
+from taylornets._fit._status import Status
 from taylornets.certificates import Certificate, dual_bound, weighted_sum
 from taylornets.objectives import Objective
 from taylornets.two_layer import map_blocks, moment_vectors

@@ -9,7 +9,8 @@ from jaxtyping import Array
 from taylornets import _checks, _devices
 from taylornets._fit._blocks import blocks_path
 from taylornets._fit._dual_newton import solve_lift
-from taylornets._fit._result import FitResult, Status
+from taylornets._fit._result import FitResult
+from taylornets._fit._status import Status
 from taylornets.certificates import Certificate, default_tolerance, dual_bound
 from taylornets.objectives import (
     ORDERS,

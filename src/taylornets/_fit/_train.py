@@ -21,8 +21,9 @@ from taylornets._fit._dual_newton import dual_newton
 from taylornets._fit._methods import default_method
 from taylornets._fit._minimize import minimize
 from taylornets._fit._ranks import fewest_copies, with_new_copy
-from taylornets._fit._result import FitHistory, FitResult, Status
+from taylornets._fit._result import FitHistory, FitResult
 from taylornets._fit._ridge import ridge
+from taylornets._fit._status import Status
 from taylornets.certificates import Certificate, certify_objective, default_tolerance
 from taylornets.objectives import Objective
 from taylornets.optimizers import LBFGS, METHODS, Method
