@@ -169,7 +169,7 @@ def test_errors(change, message):
         y = jnp.arange(30) % 2
     y = y[: change.pop("rows", 30)]
     with pytest.raises(tn.ArgumentError, match=message):
-        tn.objective(net, x, y, **({"penalty": 1e-2} | change))
+        tn.objective(net, x, y, **({"penalty": 1e-2} | change))  # pyright: ignore[reportCallIssue, reportArgumentType]
 
 
 @pytest.mark.usefixtures("x64")

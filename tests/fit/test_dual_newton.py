@@ -358,14 +358,15 @@ def test_weak_penalty_in_float32_reaches_the_optimum_of_float64():
     """The residual is a small difference, of which float32 has few digits; the run continues in float64."""
     net, x, y = problem(40, 5, 16, seed=2)
     optimum = tn.fit(net, x, y, penalty=1e-9, power=4).objective
-    low = jax.tree.map(lambda a: a.astype(jnp.float32), (net, x, y))
-    result = tn.fit(*low, penalty=1e-9, power=4)
+    low = [jax.tree.map(lambda a: a.astype(jnp.float32), each) for each in (net, x, y)]
+    result = tn.fit(low[0], low[1], low[2], penalty=1e-9, power=4)
     assert result.w.dtype == jnp.float32
     assert result.net is not None
     assert result.net.w0.dtype == jnp.float32
     assert result.objective == pytest.approx(optimum, rel=2e-4)
+    assert result.certificate is not None
     assert float(result.certificate.dual) <= optimum
-    path = tn.fit_path(*low, [1e-5, 1e-7, 1e-9], power=4)
+    path = tn.fit_path(low[0], low[1], low[2], [1e-5, 1e-7, 1e-9], power=4)
     assert path[-1].objective == pytest.approx(optimum, rel=2e-4)
 
 
@@ -382,6 +383,7 @@ def test_result_is_not_worse_than_its_start(steps: int):
 def test_half_precision_is_not_called_optimal_at_a_large_gap(dtype: Any):
     net, x, y = jax.tree.map(lambda a: a.astype(dtype), problem(40, 5, 16, seed=2))
     result = tn.fit(net, x, y, penalty=1e-3, power=4, throw=False)
+    assert result.certificate is not None
     assert float(result.certificate.relative_gap) <= 0.1 or result.status is not tn.Status.CERTIFIED
     assert float(result.certificate.relative_gap) < 0.5
 

@@ -97,7 +97,7 @@ def dual_newton(
     left = max_steps - result.steps
     if result.status is not Status.GAP_REMAINS or left <= 0 or not may_refine(risk):
         return result
-    return refined(risk, result, lambda *problem: _certified(*problem, left, None), tol)
+    return refined(risk, result, lambda risk, w, tol: _certified(risk, w, tol, left, None), tol)
 
 
 def _certified(

@@ -17,12 +17,12 @@ from taylornets import _checks, _devices
 from taylornets.models import Model
 from taylornets.objectives._data import Dataset
 from taylornets.two_layer import (
+    Network,
     Prepared,
     Projections,
     Response,
     RowBlocks,
     Term,
-    TwoLayerNetwork,
     fold_blocks,
     prepare_checked,
 )
@@ -60,9 +60,7 @@ class EmpiricalRisk(eqx.Module):
     examples: Examples
 
     @classmethod
-    def of(
-        cls, model: Model, net: TwoLayerNetwork, pointwise: Any, data: Dataset, chunk_size: int | None
-    ) -> "EmpiricalRisk":
+    def of(cls, model: Model, net: Network, pointwise: Any, data: Dataset, chunk_size: int | None) -> "EmpiricalRisk":
         """Creates the risk of a model on validated data."""
         response = model.response
         prepared = prepare_checked(net, data.x, response.orders, chunk_size, preactivations=response.preactivations)
