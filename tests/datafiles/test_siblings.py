@@ -104,6 +104,11 @@ def test_lines_before_a_table_are_found_without_a_target(tmp_path: Path):
     path.write_text("# made by lab, 2020\n" + lines(A, PLACES, Y, names="a,b,y"))
     with pytest.raises(ArgumentError, match=r"the table begins in line 2.*`skip_lines=1`"):
         read(str(path))
+    path.write_text("sep=,\n\n# made by lab, 2020\n# for us, 2021\n" + lines(A, PLACES, Y, names="a,b,y"))
+    for skipped in (0, 1, 3):  # lines are those of the file
+        with pytest.raises(ArgumentError, match=r"the table begins in line 5.*`skip_lines=4`"):
+            read(str(path), Reading(skip_lines=skipped, target="y"))
+    assert list(read(str(path), Reading(skip_lines=4)).frame.columns) == ["a", "b", "y"]
     path.write_text("a,y\n" + lines([f"row {i}" for i in PLACES], ["NA", *A[1:]], Y))
     assert [info.kind for info in read(str(path)).infos] == ["index", "number", "number"]
 

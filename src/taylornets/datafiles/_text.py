@@ -77,8 +77,11 @@ def _parsed(path: Path, encoding: str, reading: Reading, quotes: str) -> DataTab
     with opened(path) as binary, as_text(binary, encoding) as file:
         lines = _lines(file)
         skipped = list(islice(lines, reading.skip_lines))
-        dialect, sample = dialect_of(list(islice(lines, _SAMPLE)), reading, quotes)
+        first = list(islice(lines, _SAMPLE))
+        dialect, sample = dialect_of(first, reading, quotes)
         begin = begin_of(sample, dialect, reading.expected)
+        if begin.before:  # in lines of the file
+            begin = replace(begin, before=begin.before + len(skipped) + len(first) - len(sample))
         columns, header, notes = _columns(dialect.rows(chain(sample, lines)), begin, reading.no_header)
     called = f"{encoding.upper()} text, {dialect.words}"
     called += f", {_checks.counted(len(skipped), 'line')} skipped" if skipped else ""
