@@ -104,6 +104,11 @@ def test_lines_before_a_table_are_found_without_a_target(tmp_path: Path):
     path.write_text("# made by lab, 2020\n" + lines(A, PLACES, Y, names="a,b,y"))
     with pytest.raises(ArgumentError, match=r"the table begins in line 2.*`skip_lines=1`"):
         read(str(path))
+    path.write_text("sep=,\n\n# made by lab, 2020\n# for us, 2021\n" + lines(A, PLACES, Y, names="a,b,y"))
+    for skipped in (0, 1, 3):  # lines are those of the file
+        with pytest.raises(ArgumentError, match=r"the table begins in line 5.*`skip_lines=4`"):
+            read(str(path), Reading(skip_lines=skipped, target="y"))
+    assert list(read(str(path), Reading(skip_lines=4)).frame.columns) == ["a", "b", "y"]
     path.write_text("a,y\n" + lines([f"row {i}" for i in PLACES], ["NA", *A[1:]], Y))
     assert [info.kind for info in read(str(path)).infos] == ["index", "number", "number"]
 
@@ -133,7 +138,8 @@ def test_columns_with_one_name(ending: str, tmp_path: Path):
         return from_frame(frame, reading) if ending == "frame" else scan(str(tmp_path / f"t.{ending}"), reading)
 
     with pytest.raises(
-        ArgumentError, match=r"distinct column names, got 2 columns 'a', .* called 'a\.1'.*`drop=\('a\.1',\)`"
+        ArgumentError,
+        match=r"distinct column names, got 'a' twice \(again in column 2, called 'a\.1'\).*`drop=\('a\.1',\)`",
     ):
         table(Reading()).check()
     assert table(Reading(drop=("a.1",))).check().frame.iloc[0].tolist() == [1.5, 3.5]
@@ -347,7 +353,9 @@ def test_categories_that_differ_in_case_only_are_named():
 
 
 def test_infinite_numbers_are_quoted_as_they_are_written():
-    with pytest.raises(ArgumentError, match=r"finite numbers, got 1e400 in row 1 .*`missing=\('1e400',\)`"):
+    with pytest.raises(
+        ArgumentError, match=r"finite numbers, got inf in row 1 of column 'c', written '1e400'.*`missing=\('1e400',\)`"
+    ):
         column(["1e400", *map(str, A[1:])])
 
 

@@ -208,7 +208,8 @@ def _infinite(name: str, numbers: np.ndarray, words: Sequence[str]) -> _checks.A
     """The error for all infinite numbers of a column, as they are written."""
     row = int(np.argmax(np.isinf(numbers))) + 1
     words = words or list(dict.fromkeys(map(str, numbers[np.isinf(numbers)])))
-    got = f"{words[0]} in row {row} of column {short(name)}" + (f", and {', '.join(words[1:4])}" if words[1:] else "")
+    got = f"{numbers[row - 1]} in row {row} of column {short(name)}"
+    got += f", written {', '.join(map(short, words[:4]))}" if list(words) != [str(numbers[row - 1])] else ""
     options = " and ".join(f"`missing=({word!r},)`" for word in words[:4])
     advice = f"If {'they mean missing values' if words[1:] else 'it means a missing value'}, use {options}."
     mends = tuple(("missing", word) for word in words)

@@ -39,7 +39,11 @@ class Dialect:
 
     def widths(self, sample: list[str]) -> list[int]:
         """The number of cells of each row that is not empty."""
-        return [len(row) for row in self.rows(sample) if row]
+        reader = self.rows(sample)
+        try:
+            return [len(row) for row in reader if row]
+        except csv.Error as error:
+            raise located(error, reader) from None
 
     @property
     def words(self) -> str:
@@ -71,6 +75,16 @@ class Begin:
         return wrong(expected, got, advice, mends)
 
 
+def located(error: csv.Error, reader: Any) -> csv.Error:
+    """The error of a reader with the line."""
+    return csv.Error(f"line {reader.line_num} ({error})")
+
+
+def is_free_quote(error: csv.Error) -> bool:
+    """Whether a cell goes on behind a closing quotation mark, so that the marks may be characters like others."""
+    return "expected after" in str(error)
+
+
 def dialect_of(sample: list[str], reading: Reading, quotes: str) -> tuple[Dialect, list[str]]:
     """Detects the separator, unless it is given, for a kind of quotation marks.
 
@@ -83,7 +97,7 @@ def dialect_of(sample: list[str], reading: Reading, quotes: str) -> tuple[Dialec
         The dialect, and the sample without a line that states the separator.
 
     Raises:
-        csv.Error: if no separator is found and the quotation marks are of another kind.
+        csv.Error: if no separator is found, and cells go on behind quotation marks.
     """
     excel = _EXCEL.fullmatch(sample[0]) if sample else None
     sample = sample if excel is None else sample[1:]
@@ -115,7 +129,7 @@ def _separator(sample: list[str], quotes: str) -> str:
         found = (count / len(widths) if width > 1 else 0.0, max(widths, default=1) if width == 1 else width)
         if found > most:
             best, most = sign, found
-    if failed is not None and not most[0]:
+    if failed is not None and not most[0] and is_free_quote(failed):
         raise failed
     return best
 

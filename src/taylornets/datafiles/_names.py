@@ -15,7 +15,7 @@ from taylornets.datafiles._table import LIMITS, Column, Reading, check_size, wro
 
 _UNNAMED = re.compile(r"(Unnamed: \d+(\.\d+)*|__index_level_\d+__|rownames|row\.names)?")  # `.1` if saved twice
 _COUNTERS = re.compile(r"index|X|level_\d+")  # indices only if they count the rows
-_LISTED = 5
+_LISTED = 4
 
 
 @dataclass(frozen=True)
@@ -81,11 +81,11 @@ def names_of(given: Sequence[Any], reading: Reading) -> Names:
     ]
     errors: list[tuple[str, _checks.ArgumentError]] = []
     for name in [name for name, count in Counter(own[place] for place in kept if own[place]).items() if count > 1]:
-        copies = [every[place] for place in kept if own[place] == name]
+        copies = [place for place in kept if own[place] == name]
         if name in dict(reading.recipes):
             notes.append(f"{len(copies)} columns are called {name!r}; the model uses the first.")
         else:
-            errors.append((copies[0], _twice(name, copies)))
+            errors.append((every[copies[0]], _twice(name, {place + 1: every[place] for place in copies[1:]})))
     return Names(every, [every[place] for place in kept], tuple(notes), tuple(errors))
 
 
@@ -98,13 +98,14 @@ def _free(name: str, taken: set[str]) -> str:
     return found
 
 
-def _twice(name: str, copies: list[str]) -> _checks.ArgumentError:
-    listed = ", ".join(map(short, copies[1:_LISTED])) + (", ..." if copies[_LISTED:] else "")
-    got = f"{len(copies)} columns {short(name)}, of which all but the first are called {listed}"
-    advice = (
-        f"Rename them in the file. Keep the first with `drop=({copies[1]!r},)`. Exclude all with `drop=({name!r},)`."
-    )
-    return wrong("distinct column names", got, advice, tuple(("drop", copy) for copy in copies[1:]))
+def _twice(name: str, again: dict[int, str]) -> _checks.ArgumentError:
+    """The error for a name that occurs again in the columns of these numbers and own names."""
+    listed = ", ".join(f"column {number}, called {short(own)}" for number, own in [*again.items()][:_LISTED])
+    often = "twice" if len(again) == 1 else f"{len(again) + 1} times"
+    got = f"{short(name)} {often} (again in {listed}{', ...' if len(again) > _LISTED else ''})"
+    one, mends = next(iter(again.values())), tuple(("drop", own) for own in again.values())
+    advice = f"Rename them in the file. Keep the first with `drop=({one!r},)`. Exclude all with `drop=({name!r},)`."
+    return wrong("distinct column names", got, advice, mends)
 
 
 def marked(columns: dict[str, Column], reading: Reading) -> dict[str, Column]:

@@ -14,7 +14,16 @@ import pyarrow as pa
 from taylornets import _checks
 from taylornets.datafiles._columns import table_of
 from taylornets.datafiles._encoding import as_text, damaged, encoding_of, opened, undecodable
-from taylornets.datafiles._layout import NAMELESS, Begin, are_names, begin_of, dialect_of, is_number
+from taylornets.datafiles._layout import (
+    NAMELESS,
+    Begin,
+    are_names,
+    begin_of,
+    dialect_of,
+    is_free_quote,
+    is_number,
+    located,
+)
 from taylornets.datafiles._names import names_of
 from taylornets.datafiles._table import LIMITS, TEXT_BYTES, DataTable, Reading, check_size, wrong
 
@@ -53,12 +62,13 @@ def _read(path: Path, encoding: str, reading: Reading) -> DataTable:
     try:
         return _parsed(path, encoding, reading, "usual")
     except csv.Error as error:
-        others = ("escaped", "none") if "expected after" in str(error) else ("escaped",)
-        for quotes in others:
+        for quotes in ("escaped", "none") if is_free_quote(error) else ("escaped",):
             try:
-                return _parsed(path, encoding, reading, quotes)
+                table = _parsed(path, encoding, reading, quotes)
             except (csv.Error, _checks.ArgumentError):
                 continue
+            if not any('"' in found.got for _, found in table.errors):  # else a slip, and not the style of the file
+                return table
         advice = "Correct the quotation marks in the file; one may not be closed."
         raise wrong("a table with validly quoted cells", str(error), advice) from None
 
@@ -67,8 +77,11 @@ def _parsed(path: Path, encoding: str, reading: Reading, quotes: str) -> DataTab
     with opened(path) as binary, as_text(binary, encoding) as file:
         lines = _lines(file)
         skipped = list(islice(lines, reading.skip_lines))
-        dialect, sample = dialect_of(list(islice(lines, _SAMPLE)), reading, quotes)
+        first = list(islice(lines, _SAMPLE))
+        dialect, sample = dialect_of(first, reading, quotes)
         begin = begin_of(sample, dialect, reading.expected)
+        if begin.before:  # in lines of the file
+            begin = replace(begin, before=begin.before + len(skipped) + len(first) - len(sample))
         columns, header, notes = _columns(dialect.rows(chain(sample, lines)), begin, reading.no_header)
     called = f"{encoding.upper()} text, {dialect.words}"
     called += f", {_checks.counted(len(skipped), 'line')} skipped" if skipped else ""
@@ -129,7 +142,7 @@ def _columns(reader: Any, begin: Begin, no_header: bool) -> tuple[list[pa.Chunke
                 column.append(pa.array(cells, pa.large_string()))
             block = [] if notes else list(islice((row for row in reader if row), _BLOCK))
     except csv.Error as error:
-        raise csv.Error(f"line {reader.line_num} ({error})") from None
+        raise located(error, reader) from None
     if not rows:
         raise wrong("rows below the column names", "none")
     return [pa.chunked_array(column) for column in columns], header, notes
