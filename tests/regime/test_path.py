@@ -82,6 +82,43 @@ def test_ten_thousand_checkpoints(x64):
     assert found.verdict.endswith(f"(steps of evaluated checkpoints, {len(found.steps)} of 10000)")
 
 
+@pytest.mark.parametrize(("f", "last"), [(power(4), 2.0), (lambda w, x: x[:, :1] * jnp.sin(w), 40.0)])
+@pytest.mark.parametrize("count", [1000, 10_000])
+def test_thinning_invents_no_transition(f, last, count, x64):
+    """Orders 1 and 2 explain every consecutive change here; a long change between distant checkpoints does not count."""
+    places = np.linspace(0.05, last, count)
+    found = tn.regime_path(f, [np.array(w) for w in places], X)
+    assert found.transitions == ()
+    assert "transition" not in found.verdict
+    read = sum(step is not None for step in found.next_steps)
+    assert f"; {read} of {count - 1} changes from one checkpoint to the next were examined" in found.verdict
+    assert read >= 5
+    for step, after, *parts in zip(found.steps, found.next_steps, found.to_next[1], found.to_next[2], strict=False):
+        assert (after is None) == math.isnan(parts[0])
+        if after is not None:
+            assert after == step + 1
+            assert max(parts) > 0.9
+
+
+def test_a_transition_between_neighbors_of_many_checkpoints(x64):
+    """A jump in one step of 1000, where order 1 begins to suffice: bisection reads both sides."""
+    places = np.concatenate([np.linspace(-1, -0.8, 600), np.linspace(0.8, 1, 400)])
+    f = lambda w, x: x[:, :1] * jnp.tanh(8 * w) + 0.5 * w  # noqa: E731
+    found = tn.regime_path(f, {10 * s: np.array(w) for s, w in enumerate(places)}, X)
+    assert found.transitions == ((5990, 6000),)
+    assert "steps 5990–6000 are a transition" in found.verdict
+
+
+def test_files_are_read_once_if_all_are_evaluated(x64):
+    read = []
+
+    def item(s):
+        return lambda: read.append(s) or np.full(1, 0.1 + s)
+
+    tn.regime_path(lambda w, x: x[:, :1] * w**2, [item(s) for s in range(30)], X)
+    assert sorted(read[1:]) == list(range(30))  # and once the first one, for its structure
+
+
 def test_checkpoints_that_do_not_move(x64):
     """A repeated checkpoint and one equal to the end explain nothing and spoil nothing."""
     found = tn.regime_path(lambda w, x: x[:, :1] * w, [np.array(w) for w in (0.0, 0.0, 1.0, 2.0, 2.0)], X)
