@@ -171,6 +171,36 @@ def test_checkpoints_on_disk(kind, tmp_path):
     assert found.to_next[2] == pytest.approx(expected.to_next[2], rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("names", "steps"),
+    [
+        (["step_20", "step_10", "step_100"], (10, 20, 100)),
+        (["epoch_2_step_10", "epoch_1_step_20", "epoch_1_step_10"], (0, 1, 2)),  # the last number repeats itself
+        (["final_30", "step_10", "step_20"], (10, 20, 30)),
+        (["zero", "step_10", "end"], (0, 1, 2)),  # names without numbers: the order given
+    ],
+)
+def test_a_list_of_files_is_ordered_like_a_folder(names, steps, tmp_path):
+    """The parameters in the order of training are 1, 2, 3, so that all numbers differ for any other order."""
+    order = sorted(names, key=lambda name: [int(part) for part in name.split("_") if part.isdigit()])
+    order = names if "zero" in names else ["step_10", "step_20", "final_30"] if "final_30" in names else order
+    for value, name in enumerate(order, 1):
+        np.savez(tmp_path / f"{name}.npz", w=np.full(1, value, "float32"))
+    f, x, like = lambda p, x: power(3)(p["w"], x), X.astype("float32"), {"w": np.ones(1, "float32")}
+    found = tn.regime_path(f, [str(tmp_path / f"{name}.npz") for name in names], x, like=like)
+    assert found.steps == steps
+    assert found.to_end[1] == pytest.approx([explained(3, 1, 3, 1), explained(3, 2, 3, 1)], rel=1e-4)
+
+
+def test_names_of_the_folders_of_files(tmp_path):
+    for step in (10, 5):
+        (tmp_path / f"step_{step}").mkdir()
+        np.savez(tmp_path / f"step_{step}" / "model.npz", w=np.full(1, step, "float32"))
+    paths = [tmp_path / f"step_{step}" / "model.npz" for step in (10, 5)]
+    found = tn.regime_path(lambda p, x: x * p["w"], paths, X.astype("float32"), like={"w": np.ones(1, "float32")})
+    assert found.steps == (5, 10)
+
+
 def test_only_a_few_checkpoints_are_held(x64):
     """Each tree counts itself while it lives."""
     living, most = [0], [0]
@@ -197,6 +227,8 @@ REFUSED = {
     "order": ({1: np.ones(1), 0: np.ones(1)}, "checkpoints: expected ascending steps without repetition, got step 0 after 1"),
     "missing": ([np.ones(1), None, np.ones(1)], "checkpoints: expected a tree or a path for every step, got None at 1"),
     "tree": ({"w": np.ones(1), "v": np.ones(1)}, r"checkpoints: expected a sequence .* got a dict with keys .*Is it a tree\?"),
+    "unclear": (["b_20.npz", "a_10.npz", "end.npz"], "checkpoints: expected paths in the order of training, or a number in each "
+                "of their names, got step 10 after 20. Pass a mapping from steps to paths"),
     "no file": ({0: np.ones(1), 7: "gone.npz"}, "checkpoint 7: expected an existing path, got gone.npz, which does not exist"),
     "shape": ([np.ones(1), np.ones(2)], r"checkpoint 1 at params: expected shape \(1,\) as in the first checkpoint"),
     "NaN": ([np.ones(1), np.full(1, np.nan)], "checkpoint 1: expected .* 1 NaN of 1"),

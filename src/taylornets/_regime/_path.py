@@ -50,7 +50,8 @@ def regime_path(
         f: the model `f(params, x)`; returns one array of shape `(n, ...)`.
         checkpoints: at least two, in the order of training: a sequence, a mapping from steps (ascending numbers), or a folder.
             Each is a parameter tree, a function without arguments that returns one, or the path of a safetensors, NPZ or
-            Equinox file or of an Orbax checkpoint, whose arrays have the names of the leaves, such as `layers.0.weight`.
+            Equinox file or of an Orbax checkpoint, whose arrays have the names of the leaves, such as `layers.0.weight`. The
+            paths of a sequence are sorted like those of a folder, by the numbers in their names; the last one is the step.
         x: probe inputs, an array or a tree of arrays of shape `(n, ...)`.
         like: parameters with the structure of the checkpoints; required for paths.
         max_order: the highest order K, at least 1.
@@ -66,8 +67,8 @@ def regime_path(
         A `RegimePath`. Printing it gives the verdict and a table.
 
     Raises:
-        ArgumentError: for fewer than two checkpoints, a missing one, steps that are not ascending, paths without `like`, trees
-            that differ or are not finite (the message names the checkpoint and the leaf), or invalid settings.
+        ArgumentError: for fewer than two checkpoints, a missing one, steps that are not ascending, paths whose order is unclear or
+            without `like`, trees that differ or are not finite (the message names the checkpoint and the leaf), or invalid settings.
 
     Source: theory 14; Fort et al. (2020).
 
@@ -136,6 +137,8 @@ def _listed(checkpoints: Any) -> tuple[list[Any], list[Any]]:
             )
     elif isinstance(checkpoints, Sequence):
         items, steps = list(checkpoints), list(range(len(checkpoints)))
+        if items and all(isinstance(item, str | Path) for item in items):
+            items, steps = _checkpoints.ordered(list(map(Path, items)))
     else:
         raise ArgumentError("checkpoints", _UNKNOWN, shown(checkpoints))
     if len(items) < 2:
