@@ -53,6 +53,14 @@ def test_a_transition_is_named(x64):
     assert found.verdict == "lazy from step 30 on; steps 20–30 are a transition that no order up to 2 explains"
 
 
+def test_the_table_does_not_round_up_to_the_threshold(x64):
+    """Of w² from 1 to b, order 1 explains 1 − ((b − 1)/(b + 1))² = .89996, which is not 90.0 %."""
+    root = math.sqrt(1 - 0.89996)
+    found = tn.regime_path(power(2), [np.array(1.0), np.array((1 + root) / (1 - root))], X)
+    assert found.verdict == "quadratic from the start"
+    assert found.table.splitlines()[1].split("  ")[-4].strip() == "< 90 %"
+
+
 def test_a_thousand_checkpoints_need_forty(x64):
     """Bisection finds the same steps as all checkpoints, in closed form, with at most 40 of them read."""
     read = []

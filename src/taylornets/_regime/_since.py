@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from taylornets._regime._verdict import NAMES
+from taylornets._regime._verdict import NAMES, rounded
 
 LIMIT = 40
 _GRID, _EARLY = 8, 6  # points of the even grid, and of the one that is denser at the beginning
@@ -131,7 +131,7 @@ class RegimePath:
                 *(v[i] for v in self.resummed.values()),
                 *(self.to_next[k][i] for k in orders),
             ]
-            rows.append([_step(step), *("–" if math.isnan(v) else f"{100 * v:.1f} %" for v in values)])
+            rows.append([_step(step), *(rounded(v, self.threshold) for v in values)])
         widths = [max(len(row[j]) for row in rows) for j in range(len(head))]
         return "\n".join("  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows)
 
