@@ -58,7 +58,7 @@ def test_the_table_does_not_round_up_to_the_threshold(x64):
     root = math.sqrt(1 - 0.89996)
     found = tn.regime_path(power(2), [np.array(1.0), np.array((1 + root) / (1 - root))], X)
     assert found.verdict == "quadratic from the start"
-    assert found.table.splitlines()[1].split("  ")[-4].strip() == "< 90 %"
+    assert "< 90 %" in found.table
 
 
 def test_a_thousand_checkpoints_need_forty(x64):
@@ -235,8 +235,8 @@ REFUSED = {
     "order": ({1: np.ones(1), 0: np.ones(1)}, "checkpoints: expected ascending steps without repetition, got step 0 after 1"),
     "missing": ([np.ones(1), None, np.ones(1)], "checkpoints: expected a tree or a path for every step, got None at 1"),
     "tree": ({"w": np.ones(1), "v": np.ones(1)}, r"checkpoints: expected a sequence .* got a dict with keys .*Is it a tree\?"),
-    "unclear": (["b_20.npz", "a_10.npz", "end.npz"], "checkpoints: expected paths in the order of training, or a number in each "
-                "of their names, got step 10 after 20. Pass a mapping from steps to paths"),
+    "unclear": (["b_20.npz", "a_10.npz", "end.npz"], "checkpoints: expected paths in the order of training, or a number in "
+                "each of their names, got step 10 after 20. Pass a mapping from steps to paths"),
     "no file": ({0: np.ones(1), 7: "gone.npz"}, "checkpoint 7: expected an existing path, got gone.npz, which does not exist"),
     "shape": ([np.ones(1), np.ones(2)], r"checkpoint 1 at params: expected shape \(1,\) as in the first checkpoint"),
     "NaN": ([np.ones(1), np.full(1, np.nan)], "checkpoint 1: expected .* 1 NaN of 1"),

@@ -67,8 +67,9 @@ def regime_path(
         A `RegimePath`. Printing it gives the verdict and a table.
 
     Raises:
-        ArgumentError: for fewer than two checkpoints, a missing one, steps that are not ascending, paths whose order is unclear or
-            without `like`, trees that differ or are not finite (the message names the checkpoint and the leaf), or invalid settings.
+        ArgumentError: for fewer than two checkpoints, a missing one, steps that are not ascending, paths without `like` or whose
+            order is unclear, trees that differ or are not finite (the message names the checkpoint and the leaf), or invalid
+            settings.
 
     Source: theory 14; Fort et al. (2020).
 

@@ -136,7 +136,8 @@ class Regime:
         rest = (
             f"order {known + 1} has" if known + 1 == self.max_order else f"orders {known + 1} to {self.max_order} have"
         )
-        return f"undetermined: {which} {_percent(self.explained[known - 1], self.threshold)} of the output change, and {rest} no reliable value"
+        part = _percent(self.explained[known - 1], self.threshold)
+        return f"undetermined: {which} {part} of the output change, and {rest} no reliable value"
 
     @property
     def _without_orders(self) -> str:

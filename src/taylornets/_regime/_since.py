@@ -69,9 +69,8 @@ class RegimePath:
         rows = zip(*(self.to_next[k] for k in range(1, self.max_order + 1)), strict=True)
         for begin, end, row in zip(self.steps, self._nexts, rows, strict=False):
             if _level(row, self.threshold) > self.max_order:
-                if found and found[-1][1] == begin:
-                    begin = found.pop()[0]
-                found.append((begin, end))
+                first = found.pop()[0] if found and found[-1][1] == begin else begin
+                found.append((first, end))
         return tuple(found)
 
     @property
