@@ -170,6 +170,8 @@ def test_terms_that_are_not_finite_above_order_four(x64):
     assert math.isnan(found.resummed[6])
     assert math.isnan(found.resummed[8])
     assert found.reasons["resummed"] == found.reasons["singularities"] == "order 5 is not finite at the initialization"
+    assert math.isnan(found.resummed_error)  # order 4 equals order 3, which says nothing about |w|^4.5
+    assert not found.verdict.startswith("order 4, resummed")
     assert found.singularities is None
     assert "resummation, radius of convergence: order 5 is not finite" in str(found)
     high = along(lambda t: t + jnp.abs(t) ** 8.5, max_order=10)
@@ -178,6 +180,52 @@ def test_terms_that_are_not_finite_above_order_four(x64):
     low = along(lambda t: t + jnp.abs(t) ** 2.5, max_order=1)
     assert low.resummed == {}
     assert low.reasons["resummed"] == "order 3 is not finite at the initialization"
+
+
+@pytest.mark.parametrize("resum", [4, 6, 8])
+@pytest.mark.parametrize("f", [lambda t: jnp.sin(4 * t), lambda t: jnp.tanh(3 * t), jnp.cosh, jnp.exp])
+def test_the_error_of_the_resummation_compares_different_sums(f, resum, x64):
+    """The even terms of odd functions vanish, so that order 4 equals order 3: order 2 is compared too."""
+    found = along(f, resum=resum)
+    sums = {}
+    for order in (resum - 2, resum - 1, resum):
+        terms = np.stack(tn.taylor_terms(lambda w, x: f(w) * x, ZERO, resum)(UNIT, ONE))
+        sums[order] = resummed(terms, order, singularities(terms, 1e-16))
+    moved = np.linalg.norm(float(f(1.0) - f(0.0)) * ONE)
+    expected = max((np.linalg.norm(sums[resum] - sums[k]) / moved) ** 2 for k in (resum - 2, resum - 1))
+    assert found.resummed_error == pytest.approx(expected, rel=1e-6)
+    assert found.resummed_error > 0
+    if resum == 4:
+        assert "resummed" not in found.verdict
+
+
+JUMPS = {
+    "jump": (lambda t: jnp.where(t > 0.5, 1.0, 0.0), 1.0),
+    "line and jump": (lambda t: t + jnp.where(t > 0.5, 1.0, 0.0), 0.25),
+    "sum of ReLU": (lambda t: t + jnp.maximum(t - 0.5, 0), 1 / 9),
+    "high power": (lambda t: t + jnp.abs(t) ** 8.5, 0.25),
+}
+
+
+@pytest.mark.parametrize("which", JUMPS)
+def test_a_series_that_seems_to_end(which, x64):
+    """All terms at 0 from order 2 on vanish, but the function is no polynomial: the sum differs from the output change."""
+    f, missed = JUMPS[which]
+    found = along(f)
+    assert found.singularities is not None
+    assert all(map(math.isnan, found.singularities.radius))
+    assert found.singularities.kind.startswith("unknown: the last terms vanish, but")
+    assert found.resummed_error == pytest.approx(missed)
+    assert "∞" not in str(found)
+    assert "radius of convergence – (median over inputs; unknown: the last terms vanish" in str(found)
+
+
+@pytest.mark.parametrize("which", ["linear", "quadratic", "square alone", "cubic"])
+def test_a_polynomial_in_single_precision(which):
+    found = tn.regime(lambda w, x: INSIDE[which](w) * x + 100, jnp.zeros(()), jnp.ones(()), jnp.ones((2, 1)), ntk_inputs=0)
+    assert found.singularities is not None
+    assert found.singularities.radius == (math.inf, math.inf)
+    assert found.resummed_error < 1e-4
 
 
 # --- midpoint and pieces ---------------------------------------------------------------------------------------------

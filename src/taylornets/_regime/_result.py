@@ -50,8 +50,10 @@ class Regime:
         reasons: why values are missing, keyed by field.
         resummed: `1 − ‖M − R_k‖²/‖M‖²` for k = 4, 6, 8, where `R_k` sums the terms 1 to k beyond their radius of convergence
             by a conformal map, example by example, where the plain series does not converge; empty if not requested.
-        resummed_error: how far the resummation has settled: the larger of `‖R_8 − R_6‖²/‖M‖²` and `‖R_8 − R_7‖²/‖M‖²`, from
-            the terms alone. The verdict ignores the resummation if it exceeds 0.05.
+        resummed_error: how far the resummation has settled: the larger of `‖R_8 − R_6‖²/‖M‖²` and `‖R_8 − R_7‖²/‖M‖²` (with
+            the highest order requested instead of 8), from the terms alone; plus the squared output change that examples
+            whose last terms vanish miss. NaN if terms are not finite. The verdict ignores the resummation unless this is
+            at most 0.05.
         midpoint: the fraction of `‖M‖²` that the tangent at the middle of the line explains.
         pieces: the smallest number of equal pieces of the line, at most 16, on each of which order 1 or 2 (the keys),
             expanded at the beginning of the piece, explains `threshold`; None if there is none.

@@ -110,7 +110,7 @@ def _order(found: Numbers, order: int, brief: bool = False) -> str:
 
 
 def percent(explained: float, limit: float = 1.0) -> str:
-    """A percentage that is 100 only for an exact explanation, 0 only for none, and on the side of `limit` that the number has."""
+    """A percentage that is 100 only for an exact explanation, 0 only for none, and on the side of `limit` of the number."""
     if 0 < explained < min(0.005, limit):
         return "less than 1 %" if limit >= 0.01 else f"less than {whole(limit)} %"
     digits = 0 if explained < 0.99 else 1 if explained < 0.999 else 2
