@@ -222,7 +222,9 @@ def test_a_series_that_seems_to_end(which, x64):
 
 @pytest.mark.parametrize("which", ["linear", "quadratic", "square alone", "cubic"])
 def test_a_polynomial_in_single_precision(which):
-    found = tn.regime(lambda w, x: INSIDE[which](w) * x + 100, jnp.zeros(()), jnp.ones(()), jnp.ones((2, 1)), ntk_inputs=0)
+    found = tn.regime(
+        lambda w, x: INSIDE[which](w) * x + 100, jnp.zeros(()), jnp.ones(()), jnp.ones((2, 1)), ntk_inputs=0
+    )
     assert found.singularities is not None
     assert found.singularities.radius == (math.inf, math.inf)
     assert found.resummed_error < 1e-4

@@ -67,8 +67,8 @@ def regime_path(
         A `RegimePath`. Printing it gives the verdict and a table.
 
     Raises:
-        ArgumentError: for fewer than two checkpoints, a missing one, steps that are not ascending, paths without `like` or in an
-            unclear order, trees that differ or are not finite (the message names the checkpoint and the leaf), or invalid
+        ArgumentError: for fewer than two checkpoints, a missing one, steps that are not ascending, paths in unclear order or
+            without `like`, trees that differ or are not finite (the message names the checkpoint and the leaf), or invalid
             settings.
 
     Source: theory 14; Fort et al. (2020).

@@ -13,7 +13,7 @@ _LISTED = 6  # names listed in a sentence
 _FIELDS = {
     "term": "orders", "ntk_drift": "NTK drift", "odd": "odd orders", "even": "even orders",
     "radius_limit": "radius beyond the end point", "resummed": "resummation",
-    "singularities": "radius of convergence",
+    "singularities": "radius of convergence", "groups": "layer groups",
 }  # fmt: skip
 
 

@@ -59,7 +59,7 @@ class Singularities:
 
     @property
     def kind(self) -> str:
-        """The kind of most examples: a complex pair, ahead on the line, behind the start, far (beyond 4), none, unclear, unknown."""
+        """The kind of most examples: a complex pair, ahead on the line, behind the start, far (beyond 4), none or unclear."""
         kinds = [_kind(r, a) for r, a in zip(self.radius, self.angle, strict=True)]
         return max(dict.fromkeys(kinds), key=kinds.count) if kinds else "unclear"
 
