@@ -65,7 +65,8 @@ def test_a_restart_is_closer_to_the_network(seed, x64):
     found = tn.taylorized_training(
         lambda p, x: jnp.tanh(jnp.tanh(x @ p[0]) @ p[1]) @ p[2], start,
         tn.training.Batches(x, y, batch_size=60, steps=300, key=jax.random.key(0)), orders=(1, 2), loss="squared",
-        optimizer=optax.sgd(0.1), restart_at=[150], probe=tn.training.Probe(rng.normal(size=(60, 8)), y, every=300, ntk_inputs=0),
+        optimizer=optax.sgd(0.1), restart_at=[150],
+        probe=tn.training.Probe(rng.normal(size=(60, 8)), y, every=300, ntk_inputs=0),
     )  # fmt: skip
     early, late = found.history, found.restarts[150].history
     for order in (1, 2) if seed == 0 else (2,):
