@@ -74,6 +74,40 @@ def steps(paths: Sequence[Path]) -> list[int]:
     return list(range(1, len(paths) + 1))
 
 
+def ordered(paths: Sequence[Path]) -> tuple[list[Path], list[int]]:
+    """Sorts single checkpoints by the numbers in their names, as in a folder, and returns their steps.
+
+    Names are those of the innermost files or folders that differ. Names with the same words are sorted by all their numbers,
+    others by their last number, which is the step; positions are the steps where these numbers do not increase. Names without
+    a number keep the order given, which the numbers of the others must not contradict.
+
+    Args:
+        paths: the checkpoints, not folders of them.
+
+    Raises:
+        ArgumentError: for names whose numbers contradict the order given, if some have none.
+    """
+    depth = max(1, min(len(path.parts) for path in paths))
+    levels = [[path.parts[-i] for path in paths] for i in range(1, depth + 1)]
+    names = next((level for level in levels if len(set(level)) == len(level)), levels[0])
+    parts = [re.split(r"(\d+)", Path(name).stem) for name in names]
+    words, numbers = [tuple(part[::2]) for part in parts], [tuple(map(int, part[1::2])) for part in parts]
+    last = [own[-1] for own in numbers if own]
+    if len(last) == len(paths) and (len(set(words)) == 1 or len(set(last)) == len(last)):
+        key = (lambda i: numbers[i]) if len(set(words)) == 1 else (lambda i: numbers[i][-1:])
+        order = sorted(range(len(paths)), key=key)
+        last = [numbers[i][-1] for i in order]
+        rising = all(a < b for a, b in itertools.pairwise(last)) and last[-1] < 2**53
+        return [paths[i] for i in order], last if rising else list(range(len(paths)))
+    wrong = next(((a, b) for a, b in itertools.pairwise(last) if b < a), None)
+    if wrong is not None:
+        raise _checks.ArgumentError(
+            "checkpoints", "paths in the order of training, or a number in each of their names",
+            f"step {wrong[1]} after {wrong[0]}", "Pass a mapping from steps to paths.",
+        )  # fmt: skip
+    return list(paths), list(range(len(paths)))
+
+
 def _is_checkpoint(path: Path, endings: tuple[str, ...]) -> bool:
     return (path.is_file() and path.suffix in endings) or orbax_item(path) is not None
 

@@ -4,6 +4,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +13,9 @@ import optax
 import pytest
 
 import taylornets as tn
-from taylornets.diagnosis._beyond import Meter, deepened, load_leaves, restored, save_leaves, written
+from taylornets.diagnosis._beyond import Meter, deepened, load_leaves, path_of, restored, save_leaves, written
 from taylornets.diagnosis._beyond_sections import beyond, sharpness, short
+from taylornets.diagnosis._request import DiagnosisRequest
 from taylornets.diagnosis._run import RegimeSettings
 
 
@@ -71,6 +73,29 @@ def test_a_path_on_the_page(x64):
     assert [row[0] for row in table.rows] == [0, 1, 2]
 
 
+def test_what_is_left_out_is_said(x64):
+    """A sharpness that has not converged or is not finite, a path that failed, and layer groups that are too many."""
+    scales = jnp.linspace(1, 2, 2000)
+    value = Meter(lambda w: jnp.sum(scales * w**2) / 2, 100).told(0, jnp.ones(2000))
+    assert isinstance(value, str)
+    assert value.startswith("not converged (relative residual 0.0")
+    value = Meter(lambda w: jnp.sum(jnp.sqrt(w)), 100).told(0, jnp.zeros(5))
+    assert value == "products with the Hessian are not finite"
+    places = [np.array(v) for v in (0.5, math.nan)]
+    request = DiagnosisRequest("model.py:factory", Path("out"), "command")
+    path = path_of(request, lambda w, x: x * w, np.array(0.0), [1, 2], places, X)
+    assert isinstance(path, str)
+    lazy = tn.regime(lambda w, x: w * x, np.array(0.0), np.array(1.0), X, ntk_inputs=0)
+    (section,) = beyond(lazy, path, "training steps")
+    (words,) = section.paragraphs
+    assert words.startswith("The regimes along training were not computed. checkpoint 2: expected no NaN in any leaf")
+    start, end = [[jnp.full(1, v)] * 65 for v in (0.0, 1.0)]
+    f = lambda p, x: jnp.tanh(9 * sum(p) / 65) * x  # noqa: E731
+    found = deepened(tn.regime(f, start, end, X, ntk_inputs=0, resum=None), f, start, end, X, RegimeSettings(), None)
+    assert found.groups is None
+    assert "layer groups: expected at most 64 groups, got 65" in found.table
+
+
 @pytest.mark.parametrize("kind", ["float32", "bfloat16"])
 def test_parameters_are_read_as_they_were_written(kind, tmp_path):
     tree = {
@@ -95,8 +120,17 @@ def test_sharpness_and_its_limit(x64):
     assert math.isnan(Meter(lambda w: jnp.sum(w**2), 99)(0, jnp.ones(2)))  # short runs are not measured
     loop = Meter(lambda w: jax.lax.while_loop(lambda s: s > 5, lambda s: s / 2, jnp.sum(w**2)), 100)
     assert math.isnan(loop(0, jnp.ones(2)))
+    assert "Reverse-mode" in str(loop.told(0, jnp.ones(2)))
     (section,) = sharpness([10, 20], (20.0, 3.0, math.nan))
     words = "The sharpness at the end of training is 3, 0.15 of the limit 2/η = 20, with the step size η of the first update."
     assert tuple(section.paragraphs) == (words,)
+    (section,) = sharpness([10, 20, 30], (math.nan, 3.0, "not converged (relative residual 0.2)", "not finite"))
+    assert tuple(section.paragraphs) == (
+        "The sharpness at step 10 is 3.",
+        "No sharpness is shown for step 20 (relative residual 0.2): not converged.",
+        "No sharpness is shown for step 30: not finite.",
+    )
+    (section,) = sharpness([10, 20], (20.0, "not finite", "not finite"))
+    assert tuple(section.paragraphs) == ("No sharpness is shown for steps 10, 20: not finite.",)
     assert sharpness([10], (20.0, math.nan)) == []
     assert sharpness([10], ()) == []

@@ -287,6 +287,49 @@ def test_monitor_in_a_loop_and_in_training(x64):
         watch(6)
 
 
+def test_a_monitor_of_a_hessian_that_is_not_finite(x64):
+    lines = []
+    for rate in (0.1, lambda _: 0.0):
+        monitor = tn.dynamics.Monitor(lambda w: jnp.sum(jnp.sqrt(w)), rate=rate, tell=lines.append)
+        monitor(0, jnp.zeros(3))
+    assert lines == [
+        "step 0: no sharpness, products with the Hessian are not finite; the limit 2/η = 20",
+        "step 0: no sharpness, products with the Hessian are not finite; no limit, since η = 0",
+    ]
+
+
+def test_residuals_of_a_run_that_is_too_large(x64):
+    """Eigenvalues spread evenly over 1 to 4: 24 products do not suffice. The printed text says so; an eigenvalue is within."""
+    scales = jnp.sqrt(jnp.linspace(1.0, 4.0, 400))
+    x, y = jnp.eye(400) * scales[:, None] * 20.0, jnp.ones(400)
+    f = lambda w, x: x @ w  # noqa: E731
+    settings = {"rate": 0.1, "steps": 1, "key": KEY}
+    found = tn.dynamics.run(f, jnp.zeros(400), x, y, orders=(1,), quantities=("hessian", "ntk"), **settings)
+    exact = np.linspace(1.0, 4.0, 400)
+    for name in (1, "full"):
+        for values, residuals in ((found.hessian, found.residual), (found.ntk, found.ntk_residual)):
+            value, residual = values[name][-1], residuals[name][-1]
+            assert residual > 1e-3
+            assert np.min(np.abs(exact - value)) <= residual * value
+    largest = 2 / found.limit
+    assert np.min(np.abs(exact - largest)) <= found.limit_residual * largest
+    lines = str(found).splitlines()
+    assert "(not converged: relative residual 0.0" in lines[0]
+    assert lines[-1].startswith("largest relative residuals of eigenvalues (Lanczos): S 0.0")
+    assert lines[-1].count("not converged") == 2
+    grid = tn.dynamics.stable_rates(f, jnp.zeros(400), x, y, orders=(), rates=[0.1], steps=2, key=KEY)
+    assert grid.limit_residual > 1e-3
+    assert "(not converged: relative residual 0.0" in str(grid)
+
+
+def test_residuals_of_a_small_run(x64):
+    found = tn.dynamics.run(perceptron, START, X, Y, orders=(2,), rate=0.2, steps=2, quantities=("ntk",), key=KEY)
+    assert found.limit_residual < 1e-8
+    assert np.all(found.ntk_residual[2] < 1e-8)
+    assert "not converged" not in str(found)
+    assert "relative residuals of eigenvalues (Lanczos): NTK " in str(found)
+
+
 def test_a_warm_up_begins_at_zero(x64):
     lines = []
     rate = optax.warmup_constant_schedule(0.0, 0.2, 2)

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 import taylornets as tn
+from taylornets._regime._orders import measured
+from taylornets._regime._pieces import Pieces
+from taylornets._regime._programs import Programs
 from taylornets._regime._summation import resummed, singularities
 
 RNG = np.random.default_rng(0)
@@ -115,6 +118,24 @@ def test_thirty_networks(x64):
     assert 5 <= inside <= 28
 
 
+def test_random_series_inside_the_radius():
+    """A pair of poles at radius 1.05 to 2, plus an entire function: at most 1 % of the sums are worse than the plain ones."""
+    rng, worse, powers = np.random.default_rng(1), [], np.arange(9)[:, None, None]
+    factorials = np.array([math.factorial(k) for k in range(9)])[:, None, None]
+    for _ in range(400):
+        pole = rng.uniform(1.05, 2) * np.exp(1j * rng.uniform(0, np.pi))
+        a = rng.normal(size=(10, 5)) + 1j * rng.normal(size=(10, 5))
+        b, r = rng.normal(size=(10, 5)), rng.uniform(-1.5, 1.5, size=(10, 5))
+        terms = 2 * np.real(a * pole ** (-1.0 * powers)) + b * r**powers / factorials
+        moved = 2 * np.real(a / (1 - 1 / pole)) + b * np.exp(r) - terms[0]
+        nearest = singularities(terms, 1e-16)
+        for k in (4, 6, 8):
+            plain, mapped = (np.sum((moved - s) ** 2) for s in (terms[1 : k + 1].sum(0), resummed(terms, k, nearest)))
+            worse.append((mapped - plain) / np.sum(moved**2))
+    assert np.mean(np.array(worse) > 0.01) < 0.01
+    assert max(worse) < 0.12
+
+
 GROWING = [
     [-1.319, 1.774, 7.935, -2.895, 2.235, -3.798, -0.437], [2.854, -0.953, -2.384, -3.512, -3.119, 5.895, 1.499],
     [-11.575, -7.934, -18.303, -17.694, -13.213, -9.106, -0.181], [-34.446, -28.295, -34.028, -38.473, -25.271, -29.79, 29.243],
@@ -170,6 +191,8 @@ def test_terms_that_are_not_finite_above_order_four(x64):
     assert math.isnan(found.resummed[6])
     assert math.isnan(found.resummed[8])
     assert found.reasons["resummed"] == found.reasons["singularities"] == "order 5 is not finite at the initialization"
+    assert math.isnan(found.resummed_error)  # order 4 equals order 3, which says nothing about |w|^4.5
+    assert not found.verdict.startswith("order 4, resummed")
     assert found.singularities is None
     assert "resummation, radius of convergence: order 5 is not finite" in str(found)
     high = along(lambda t: t + jnp.abs(t) ** 8.5, max_order=10)
@@ -178,6 +201,54 @@ def test_terms_that_are_not_finite_above_order_four(x64):
     low = along(lambda t: t + jnp.abs(t) ** 2.5, max_order=1)
     assert low.resummed == {}
     assert low.reasons["resummed"] == "order 3 is not finite at the initialization"
+
+
+@pytest.mark.parametrize("resum", [4, 6, 8])
+@pytest.mark.parametrize("f", [lambda t: jnp.sin(4 * t), lambda t: jnp.tanh(3 * t), jnp.cosh, jnp.exp])
+def test_the_error_of_the_resummation_compares_different_sums(f, resum, x64):
+    """The even terms of odd functions vanish, so that order 4 equals order 3: order 2 is compared too."""
+    found = along(f, resum=resum)
+    sums = {}
+    for order in (resum - 2, resum - 1, resum):
+        terms = np.stack(tn.taylor_terms(lambda w, x: f(w) * x, ZERO, resum)(UNIT, ONE))
+        sums[order] = resummed(terms, order, singularities(terms, 1e-16))
+    moved = np.linalg.norm(float(f(1.0) - f(0.0)) * ONE)
+    expected = max((np.linalg.norm(sums[resum] - sums[k]) / moved) ** 2 for k in (resum - 2, resum - 1))
+    assert found.resummed_error == pytest.approx(expected, rel=1e-6)
+    assert found.resummed_error > 0
+    if resum == 4:
+        assert "resummed" not in found.verdict
+
+
+JUMPS = {
+    "jump": (lambda t: jnp.where(t > 0.5, 1.0, 0.0), 1.0),
+    "line and jump": (lambda t: t + jnp.where(t > 0.5, 1.0, 0.0), 0.25),
+    "sum of ReLU": (lambda t: t + jnp.maximum(t - 0.5, 0), 1 / 9),
+    "high power": (lambda t: t + jnp.abs(t) ** 8.5, 0.25),
+}
+
+
+@pytest.mark.parametrize("which", JUMPS)
+def test_a_series_that_seems_to_end(which, x64):
+    """All terms at 0 from order 2 on vanish, but the function is no polynomial: the sum differs from the output change."""
+    f, missed = JUMPS[which]
+    found = along(f)
+    assert found.singularities is not None
+    assert all(map(math.isnan, found.singularities.radius))
+    assert found.singularities.kind.startswith("unknown: the last terms vanish, but")
+    assert found.resummed_error == pytest.approx(missed)
+    assert "∞" not in str(found)
+    assert "radius of convergence – (median over inputs; unknown: the last terms vanish" in str(found)
+
+
+@pytest.mark.parametrize("which", ["linear", "quadratic", "square alone", "cubic"])
+def test_a_polynomial_in_single_precision(which):
+    found = tn.regime(
+        lambda w, x: INSIDE[which](w) * x + 100, jnp.zeros(()), jnp.ones(()), jnp.ones((2, 1)), ntk_inputs=0
+    )
+    assert found.singularities is not None
+    assert found.singularities.radius == (math.inf, math.inf)
+    assert found.resummed_error < 1e-4
 
 
 # --- midpoint and pieces ---------------------------------------------------------------------------------------------
@@ -190,16 +261,58 @@ def test_midpoint(x64):
     assert along(jnp.exp).midpoint == pytest.approx(1 - (1 - math.exp(0.5) / moved) ** 2, rel=1e-12)
 
 
-@pytest.mark.parametrize("rate", [0.5, 3.0, 9.0, 30.0])
-def test_pieces_of_an_exponential(rate, x64):
+def fewest_of_an_exponential(rate, order):
     """On every piece of length h, order k explains 1 − ((e^rh − Σ_{j≤k} (rh)^j/j!)/(e^rh − 1))²."""
 
-    def explains(count, order):
+    def explains(count):
         u = rate / count
         return 1 - ((math.exp(u) - sum(u**j / math.factorial(j) for j in range(order + 1))) / math.expm1(u)) ** 2 >= 0.9
 
-    expected = {k: next((n for n in range(1, 17) if explains(n, k)), None) for k in (1, 2)}
+    return next((n for n in range(1, 17) if explains(n)), None)
+
+
+@pytest.mark.parametrize("rate", [0.5, 3.0, 9.0, 30.0])
+def test_pieces_of_an_exponential(rate, x64):
+    expected = {k: fewest_of_an_exponential(rate, k) for k in (1, 2)}
     assert along(lambda t: jnp.exp(rate * t), max_order=2).pieces == expected
+
+
+@pytest.mark.parametrize(("rate", "most"), [(9.0, 24), (17.0, 19), (60.0, 2), (200.0, 2)])
+def test_expansions_that_the_pieces_need(rate, most, x64, monkeypatch):
+    """e^rt: one expansion rejects all numbers of pieces of an order; an expansion per piece accepts one."""
+    seen, local = [], Programs.local
+    monkeypatch.setattr(Programs, "local", lambda *given: seen.append(given[2]) or local(*given))
+    found = along(lambda t: jnp.exp(rate * t), max_order=2)
+    assert len(seen) == len(set(seen)) <= most
+    assert found.pieces == {k: fewest_of_an_exponential(rate, k) for k in (1, 2)}
+
+
+def test_pieces_of_random_sums(x64):
+    """Where all numbers above the smallest one pass too, the search equals the examination of all numbers."""
+    rng, equal = np.random.default_rng(0), 0
+    for _ in range(60):
+        given = rng.normal(size=(2, 6)) * np.array([[np.exp(rng.uniform(-1, 2.5))], [2.0]])  # rates and phases
+        values = lambda t, given=given: np.sin(given[0] * t + given[1])  # noqa: E731
+
+        def terms(t, given=given):
+            at = given[0] * t + given[1]
+            return np.stack([np.sin(at), given[0] * np.cos(at), -(given[0] ** 2) * np.sin(at) / 2])[:, None]
+
+        def explains(i, n, k, values=values, terms=terms):
+            moved = values((i + 1) / n) - values(i / n)
+            model = sum(terms(i / n)[j, 0] / n**j for j in range(1, k + 1))
+            return 1 - np.sum((moved - model) ** 2) / np.sum(moved**2) >= 0.9
+
+        whole = terms(0.0)
+        orders = measured(whole[0], whole, values(1.0)[None], 1e-16, 0.9)
+        pieces = Pieces(terms, 1e-16, orders, lambda t, values=values: values(t)[None])
+        for k in (1, 2):
+            passes = [all(explains(i, n, k) for i in range(n)) for n in range(1, 17)]
+            expected = passes.index(True) + 1 if any(passes) else None
+            if expected is None or all(passes[expected - 1 :]):
+                equal += 1
+                assert pieces.fewest(k, 0.9) == expected
+    assert equal > 80
 
 
 def test_pieces_by_brute_force(x64):

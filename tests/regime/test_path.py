@@ -53,6 +53,14 @@ def test_a_transition_is_named(x64):
     assert found.verdict == "lazy from step 30 on; steps 20–30 are a transition that no order up to 2 explains"
 
 
+def test_the_table_does_not_round_up_to_the_threshold(x64):
+    """Of w² from 1 to b, order 1 explains 1 − ((b − 1)/(b + 1))² = .89996, which is not 90.0 %."""
+    root = math.sqrt(1 - 0.89996)
+    found = tn.regime_path(power(2), [np.array(1.0), np.array((1 + root) / (1 - root))], X)
+    assert found.verdict == "quadratic from the start"
+    assert "< 90 %" in found.table
+
+
 def test_a_thousand_checkpoints_need_forty(x64):
     """Bisection finds the same steps as all checkpoints, in closed form, with at most 40 of them read."""
     read = []
@@ -80,6 +88,43 @@ def test_ten_thousand_checkpoints(x64):
     assert len(found.steps) <= 12
     assert not found.complete
     assert found.verdict.endswith(f"(steps of evaluated checkpoints, {len(found.steps)} of 10000)")
+
+
+@pytest.mark.parametrize(("f", "last"), [(power(4), 2.0), (lambda w, x: x[:, :1] * jnp.sin(w), 40.0)])
+@pytest.mark.parametrize("count", [1000, 10_000])
+def test_thinning_invents_no_transition(f, last, count, x64):
+    """Orders 1 and 2 explain every consecutive change here; a long change between distant checkpoints does not count."""
+    places = np.linspace(0.05, last, count)
+    found = tn.regime_path(f, [np.array(w) for w in places], X)
+    assert found.transitions == ()
+    assert "transition" not in found.verdict
+    read = sum(step is not None for step in found.next_steps)
+    assert f"; {read} of {count - 1} changes from one checkpoint to the next were examined" in found.verdict
+    assert read >= 5
+    for step, after, *parts in zip(found.steps, found.next_steps, found.to_next[1], found.to_next[2], strict=False):
+        assert (after is None) == math.isnan(parts[0])
+        if after is not None:
+            assert after == step + 1
+            assert max(parts) > 0.9
+
+
+def test_a_transition_between_neighbors_of_many_checkpoints(x64):
+    """A jump in one step of 1000, where order 1 begins to suffice: bisection reads both sides."""
+    places = np.concatenate([np.linspace(-1, -0.8, 600), np.linspace(0.8, 1, 400)])
+    f = lambda w, x: x[:, :1] * jnp.tanh(8 * w) + 0.5 * w  # noqa: E731
+    found = tn.regime_path(f, {10 * s: np.array(w) for s, w in enumerate(places)}, X)
+    assert found.transitions == ((5990, 6000),)
+    assert "steps 5990–6000 are a transition" in found.verdict
+
+
+def test_files_are_read_once_if_all_are_evaluated(x64):
+    read = []
+
+    def item(s):
+        return lambda: read.append(s) or np.full(1, 0.1 + s)
+
+    tn.regime_path(lambda w, x: x[:, :1] * w**2, [item(s) for s in range(30)], X)
+    assert sorted(read[1:]) == list(range(30))  # and once the first one, for its structure
 
 
 def test_checkpoints_that_do_not_move(x64):
@@ -134,6 +179,36 @@ def test_checkpoints_on_disk(kind, tmp_path):
     assert found.to_next[2] == pytest.approx(expected.to_next[2], rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("names", "steps"),
+    [
+        (["step_20", "step_10", "step_100"], (10, 20, 100)),
+        (["epoch_2_step_10", "epoch_1_step_20", "epoch_1_step_10"], (0, 1, 2)),  # the last number repeats itself
+        (["final_30", "step_10", "step_20"], (10, 20, 30)),
+        (["zero", "step_10", "end"], (0, 1, 2)),  # names without numbers: the order given
+    ],
+)
+def test_a_list_of_files_is_ordered_like_a_folder(names, steps, tmp_path):
+    """The parameters in the order of training are 1, 2, 3, so that all numbers differ for any other order."""
+    order = sorted(names, key=lambda name: [int(part) for part in name.split("_") if part.isdigit()])
+    order = names if "zero" in names else ["step_10", "step_20", "final_30"] if "final_30" in names else order
+    for value, name in enumerate(order, 1):
+        np.savez(tmp_path / f"{name}.npz", w=np.full(1, value, "float32"))
+    f, x, like = lambda p, x: power(3)(p["w"], x), X.astype("float32"), {"w": np.ones(1, "float32")}
+    found = tn.regime_path(f, [str(tmp_path / f"{name}.npz") for name in names], x, like=like)
+    assert found.steps == steps
+    assert found.to_end[1] == pytest.approx([explained(3, 1, 3, 1), explained(3, 2, 3, 1)], rel=1e-4)
+
+
+def test_names_of_the_folders_of_files(tmp_path):
+    for step in (10, 5):
+        (tmp_path / f"step_{step}").mkdir()
+        np.savez(tmp_path / f"step_{step}" / "model.npz", w=np.full(1, step, "float32"))
+    paths = [tmp_path / f"step_{step}" / "model.npz" for step in (10, 5)]
+    found = tn.regime_path(lambda p, x: x * p["w"], paths, X.astype("float32"), like={"w": np.ones(1, "float32")})
+    assert found.steps == (5, 10)
+
+
 def test_only_a_few_checkpoints_are_held(x64):
     """Each tree counts itself while it lives."""
     living, most = [0], [0]
@@ -160,6 +235,8 @@ REFUSED = {
     "order": ({1: np.ones(1), 0: np.ones(1)}, "checkpoints: expected ascending steps without repetition, got step 0 after 1"),
     "missing": ([np.ones(1), None, np.ones(1)], "checkpoints: expected a tree or a path for every step, got None at 1"),
     "tree": ({"w": np.ones(1), "v": np.ones(1)}, r"checkpoints: expected a sequence .* got a dict with keys .*Is it a tree\?"),
+    "unclear": (["b_20.npz", "a_10.npz", "end.npz"], "checkpoints: expected paths in the order of training, or a number in "
+                "each of their names, got step 10 after 20. Pass a mapping from steps to paths"),
     "no file": ({0: np.ones(1), 7: "gone.npz"}, "checkpoint 7: expected an existing path, got gone.npz, which does not exist"),
     "shape": ([np.ones(1), np.ones(2)], r"checkpoint 1 at params: expected shape \(1,\) as in the first checkpoint"),
     "NaN": ([np.ones(1), np.full(1, np.nan)], "checkpoint 1: expected .* 1 NaN of 1"),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 
 import equinox as eqx
 import jax
@@ -369,6 +370,57 @@ VERDICTS = {
 def test_verdict(verdict):
     assert VERDICTS[verdict].verdict == verdict
     assert str(VERDICTS[verdict]).startswith(verdict + "\n")
+
+
+NEAR = [side * size for side in (-1, 1) for size in (1e-13, 1e-9, 1e-6, 1e-4, 0.0024, 0.0049, 0.02)]
+
+
+def sides(text, threshold):
+    """For every percentage of a text but the threshold itself, whether it reaches the threshold."""
+    text = re.sub(r"the \S+ % required|at least \S+ % explained|(odd|even) orders \S+ %", "", text)
+    found = [False for _ in re.findall(r"just under|less than|<", text)]
+    text = re.sub(r"(just under|less than|<) \S+ %", "", text)
+    return found + [float(shown) >= 100 * threshold - 1e-9 for shown in re.findall(r"([\d.]+) %", text)]
+
+
+@pytest.mark.parametrize("threshold", [0.9, 0.5, 0.904, 0.95, 0.99, 0.995, 0.9995, 1 / 3, 0.29, 0.003])
+@pytest.mark.parametrize("apart", [0.0, *NEAR])
+def test_rounding_never_contradicts_the_verdict(threshold, apart):
+    """All fractions are equal and near the threshold: every percentage is on the same side of the threshold."""
+    part = min(max(threshold + apart, 1e-6), 1.0)
+    plain = dataclasses.replace(numbers(part, part, threshold=threshold), share=(math.nan,) * 2)
+    for found in (
+        plain,
+        dataclasses.replace(plain, resummed={4: part}, resummed_error=0.0, midpoint=part, pieces={1: 3}),
+    ):
+        shown = sides(str(found), threshold)
+        assert len(shown) >= 3
+        assert set(shown) == {part >= threshold}, str(found)
+        assert (found.order == 1) == (part >= threshold)
+
+
+@pytest.mark.parametrize("low", [0.8976, 0.8951, 0.89999, 0.9 - 1e-12])
+def test_figures_on_both_sides_of_the_threshold(low):
+    """What is below is never shown as 90 %, in any part of the sentence."""
+    under = "just under 90 % of the output change"
+    found = dataclasses.replace(numbers(0.5, low, 0.2), resummed={4: 0.902}, resummed_error=0.0)
+    assert found.verdict == (
+        "order 4, resummed, explains 90 % of the output change; not a Taylor model of order ≤ 3 from its initialization "
+        f"(orders up to 3 explain 20 % of the output change; best: orders up to 2 explain {under})"
+    )
+    assert numbers(
+        0.5, low, 0.902
+    ).verdict == "cubic: orders up to 3 explain 90 % of the output change, orders up to 2 " + (
+        under.removesuffix(" of the output change")
+    )
+    assert numbers(0.902, 0.95, low).verdict == (
+        f"lazy: order 1 explains 90 % of the output change; the series does not converge, orders up to 3 explain {under}"
+    )
+    last = dataclasses.replace(numbers(0.5, 0.2, low), pieces={1: 2})
+    assert last.verdict.endswith(f"from its initialization (orders up to 3 explain {under})")
+    some = dataclasses.replace(numbers(0.5, low, math.nan), term_error=(0.1, 0.1, 1.0))
+    assert some.verdict.startswith("undetermined: orders up to 2 explain ")
+    assert sides(some.verdict, 0.9) == [False]
 
 
 def test_table():

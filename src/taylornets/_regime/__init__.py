@@ -16,6 +16,7 @@ from taylornets._regime._result import Regime as Regime
 from taylornets._regime._since import RegimePath as RegimePath
 from taylornets._regime._summation import Singularities as Singularities
 from taylornets._regime._values import Values as Values
+from taylornets._regime._verdict import rounded as rounded
 
 __all__ = [
     "LayerGroups",

@@ -13,7 +13,7 @@ from taylornets._regime._groups import LayerGroups, layer_groups
 from taylornets._regime._orders import Orders, finite_orders
 from taylornets._regime._pieces import Pieces
 from taylornets._regime._programs import Programs, RegimeSettings
-from taylornets._regime._summation import ORDERS, Singularities, singularities, weighted
+from taylornets._regime._summation import ORDERS, Singularities, ended, singularities, weighted
 
 
 @dataclass(frozen=True)
@@ -62,20 +62,22 @@ def summed(
         return Beyond(reasons={"resummed": why} if why else {})
     cut = len(terms) > last + 1  # not analytic at the initialization: lower terms that vanish do not end the series
     terms = np.concatenate([orders.terms[:1], terms[1 : last + 1]])
-    nearest = singularities(terms, unit)
+    nearest, missed = ended(terms, singularities(terms, unit), orders.last, unit)
     shown, why = (None, f"order {last + 1} {missing}") if cut else (nearest, "")
     if resum is None:
         return Beyond(singularities=shown, reasons={"singularities": why} if why else {})
     top = min(last, resum)
-    parts = {k: weighted(terms, k, nearest) for k in range(ORDERS[0] - 1, top + 1)}
+    parts = {k: weighted(terms, k, nearest) for k in range(min(ORDERS[0], top - 2), top + 1)}
     sums = {k: rows.sum(axis=0) for k, rows in parts.items()}
 
     def part(difference: np.ndarray) -> float:
         return float(np.linalg.norm(difference)) ** 2 / orders.size**2
 
     known = {k: 1 - part(orders.movement - sums[k]) if k <= top else math.nan for k in ORDERS if k <= resum}
-    error = max(part(sums[top] - sums[k]) for k in (top - 2, top - 1) if k in sums)
+    error = max(part(sums[top] - sums[k]) for k in (top - 2, top - 1)) + missed / orders.size**2
     error += (sum(map(_weighed, absolute, terms[1:], parts[top])) / orders.size) ** 2
+    if last < resum:  # the terms cannot tell what the missing ones add
+        error = math.nan
     reasons = {"singularities": why} | ({} if last >= resum else {"resummed": why}) if why else {}
     return Beyond(known, error, singularities=shown, reasons=reasons)
 
@@ -104,7 +106,7 @@ def described(
         settings: settings of the analysis.
         of: the group of each trainable leaf; None for no groups.
     """
-    pieces = Pieces(lambda t: programs.local(end, t), programs.unit, orders)
+    pieces = Pieces(lambda t: programs.local(end, t), programs.unit, orders, lambda t: programs.at(end, t))
     summary = with_pieces(summary, pieces, orders, settings.threshold)
     if of is None:
         return summary

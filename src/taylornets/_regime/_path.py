@@ -15,7 +15,7 @@ from taylornets._checks import ArgumentError, gathered, integer, order_of, posit
 from taylornets._regime._beyond import summed
 from taylornets._regime._orders import measured
 from taylornets._regime._programs import Programs, RegimeSettings
-from taylornets._regime._since import LIMIT, RegimePath, chosen, probe
+from taylornets._regime._since import LIMIT, RegimePath, chosen, followed, probe
 from taylornets._regime._summation import ORDERS
 from taylornets._trees import Line, refuse_not_finite, refuse_unusable, rows
 
@@ -39,22 +39,25 @@ def regime_path(
 ) -> "RegimePath":
     """Determines from which checkpoint on a Taylor model of low order explains the rest of training.
 
-    For checkpoints θ_0, …, θ_T, the model of order k around θ_s is evaluated at the end θ_T and at the next checkpoint. Each
-    needs one series of order `max_order` (or `resum`) and two evaluations of the model. Of more than `limit` checkpoints, some
-    are chosen: first on a grid, denser at the beginning, then by bisection at the transitions, assuming that what holds from
-    one checkpoint on holds from all later ones. Only a few checkpoints are in memory at a time.
+    For checkpoints θ_0, …, θ_T, the model of order k around θ_s is evaluated at the end θ_T and at the next checkpoint θ_{s+1}.
+    Each of the two needs one series of order `max_order` (or `resum`) and two evaluations of the model. Of more than `limit`
+    checkpoints, some are chosen: first on a grid, denser at the beginning, then by bisection at the steps from which on an
+    order suffices, assuming that what holds from one checkpoint on holds from all later ones. Changes to the next checkpoint
+    are then a sample: the verdict names no transition between checkpoints that do not follow each other, and states the size
+    of the sample. Only a few checkpoints are in memory at a time.
 
     Args:
         f: the model `f(params, x)`; returns one array of shape `(n, ...)`.
         checkpoints: at least two, in the order of training: a sequence, a mapping from steps (ascending numbers), or a folder.
             Each is a parameter tree, a function without arguments that returns one, or the path of a safetensors, NPZ or
-            Equinox file or of an Orbax checkpoint, whose arrays have the names of the leaves, such as `layers.0.weight`.
+            Equinox file or of an Orbax checkpoint, whose arrays have the names of the leaves, such as `layers.0.weight`. The
+            paths of a sequence are sorted like those of a folder, by the numbers in their names; the last one is the step.
         x: probe inputs, an array or a tree of arrays of shape `(n, ...)`.
         like: parameters with the structure of the checkpoints; required for paths.
         max_order: the highest order K, at least 1.
         resum: the order, 4, 6 or 8, of a resummation beyond the radius of convergence; by default none.
         threshold: the fraction of the squared output change that an order must explain.
-        limit: number of checkpoints to evaluate, at least 4.
+        limit: number of checkpoints to read, at least 4.
         batch_size: probe inputs per batch; all by default.
         trainable: as in `taylor_terms`; frozen leaves stay at the first checkpoint.
         custom_vjp: as in `taylor_terms`.
@@ -64,8 +67,9 @@ def regime_path(
         A `RegimePath`. Printing it gives the verdict and a table.
 
     Raises:
-        ArgumentError: for fewer than two checkpoints, a missing one, steps that are not ascending, paths without `like`, trees
-            that differ or are not finite (the message names the checkpoint and the leaf), or invalid settings.
+        ArgumentError: for fewer than two checkpoints, a missing one, steps that are not ascending, paths in unclear order or
+            without `like`, trees that differ or are not finite (the message names the checkpoint and the leaf), or invalid
+            settings.
 
     Source: theory 14; Fort et al. (2020).
 
@@ -86,24 +90,35 @@ def regime_path(
     reader = _Reader(f, steps, items, x, like, trainable, settings)
     last = len(items) - 1
     ends: dict[int, dict[str, Any]] = {}
+    nexts: dict[int, dict[str, Any]] = {}
 
     def to_end(s: int) -> dict[str, Any]:
         if s not in ends:
             ends[s] = reader.between(s, last)
         return ends[s]
 
+    if last < limit:  # all are read: while a checkpoint is in memory, the change to the next one is expanded too
+        for s in range(last):
+            rest = to_end(s)
+            nexts[s] = rest if s + 1 == last else reader.between(s, s + 1)
     at = sorted(probe(to_end, last, settings.max_order, threshold, limit - 1))
-    nexts = [reader.between(s, s_next) for s, s_next in zip(at, [*at[1:], last], strict=True)]
+    for s in followed(at, last, limit - 1):
+        if s not in nexts:
+            nexts[s] = to_end(s) if s + 1 == last else reader.between(s, s + 1)
     return RegimePath(
         steps=tuple(steps[s] for s in [*at, last]),
         count=len(items),
         max_order=settings.max_order,
         to_end={k: tuple(to_end(s)["explained"][k - 1] for s in at) for k in range(1, settings.max_order + 1)},
-        to_next={k: tuple(row["explained"][k - 1] for row in nexts) for k in range(1, settings.max_order + 1)},
+        to_next={
+            k: tuple(nexts[s]["explained"][k - 1] if s in nexts else math.nan for s in at)
+            for k in range(1, settings.max_order + 1)
+        },
         resummed={k: tuple(to_end(s)["resummed"].get(k, math.nan) for s in at) for k in ORDERS if resum and k <= resum},
         movement=tuple(to_end(s)["movement"] for s in at),
         threshold=threshold,
         complete=chosen(at, {s: ends[s]["explained"] for s in at}, settings.max_order, threshold),
+        next_steps=tuple(steps[s + 1] if s in nexts else None for s in at),
     )
 
 
@@ -123,6 +138,8 @@ def _listed(checkpoints: Any) -> tuple[list[Any], list[Any]]:
             )
     elif isinstance(checkpoints, Sequence):
         items, steps = list(checkpoints), list(range(len(checkpoints)))
+        if items and all(isinstance(item, str | Path) for item in items):
+            items, steps = _checkpoints.ordered(list(map(Path, items)))
     else:
         raise ArgumentError("checkpoints", _UNKNOWN, shown(checkpoints))
     if len(items) < 2:
@@ -171,7 +188,7 @@ class _Reader:
     def between(self, s: int, t: int) -> dict[str, Any]:
         """Explained fractions of all orders around checkpoint `s`, evaluated at checkpoint `t`."""
         (start, first), (end, last) = self._at(s), self._at(t)
-        self._held = {i: held for i, held in self._held.items() if i in (t, len(self._items) - 1)}
+        self._held = {i: held for i, held in self._held.items() if i in (s, t, len(self._items) - 1)}
         degree = self._settings.degree
         terms = self._programs.terms(end, degree, start)
         most = self._settings.max_order

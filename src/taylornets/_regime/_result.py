@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 
 from taylornets._regime._groups import LayerGroups
 from taylornets._regime._summation import Singularities
-from taylornets._regime._verdict import within, without
+from taylornets._regime._verdict import rounded as _percent
+from taylornets._regime._verdict import whole, within, without
 
 _LISTED = 6  # names listed in a sentence
 _FIELDS = {
     "term": "orders", "ntk_drift": "NTK drift", "odd": "odd orders", "even": "even orders",
     "radius_limit": "radius beyond the end point", "resummed": "resummation",
-    "singularities": "radius of convergence",
+    "singularities": "radius of convergence", "groups": "layer groups",
 }  # fmt: skip
 
 
@@ -49,11 +50,14 @@ class Regime:
         reasons: why values are missing, keyed by field.
         resummed: `1 − ‖M − R_k‖²/‖M‖²` for k = 4, 6, 8, where `R_k` sums the terms 1 to k beyond their radius of convergence
             by a conformal map, example by example, where the plain series does not converge; empty if not requested.
-        resummed_error: how far the resummation has settled: the larger of `‖R_8 − R_6‖²/‖M‖²` and `‖R_8 − R_7‖²/‖M‖²`, from
-            the terms alone. The verdict ignores the resummation if it exceeds 0.05.
+        resummed_error: how far the resummation has settled: the larger of `‖R_8 − R_6‖²/‖M‖²` and `‖R_8 − R_7‖²/‖M‖²` (with
+            the highest order requested instead of 8), from the terms alone; plus the squared output change that examples
+            whose last terms vanish miss. NaN if terms are not finite. The verdict ignores the resummation unless this is
+            at most 0.05.
         midpoint: the fraction of `‖M‖²` that the tangent at the middle of the line explains.
         pieces: the smallest number of equal pieces of the line, at most 16, on each of which order 1 or 2 (the keys),
-            expanded at the beginning of the piece, explains `threshold`; None if there is none.
+            expanded at the beginning of the piece, explains `threshold`; None if there is none. Exact up to rounding, like
+            `midpoint`; a number that fails is taken to rule out all smaller ones.
         singularities: the nearest complex singularity of each example: `radius` in units of Δ, `angle`, `parameter` of the
             resummation, `error`, their `median` and `kind`; None if fewer than four orders are known.
         groups: layer groups: radii of convergence if only one group moves and if all others move, and interactions
@@ -135,7 +139,8 @@ class Regime:
         rest = (
             f"order {known + 1} has" if known + 1 == self.max_order else f"orders {known + 1} to {self.max_order} have"
         )
-        return f"undetermined: {which} {_percent(self.explained[known - 1])} of the output change, and {rest} no reliable value"
+        part = _percent(self.explained[known - 1], self.threshold)
+        return f"undetermined: {which} {part} of the output change, and {rest} no reliable value"
 
     @property
     def _without_orders(self) -> str:
@@ -154,7 +159,7 @@ class Regime:
         for i in range(self.max_order):
             agreement = _percent(self.agreement[i]) if self.agreement else "–"
             radius = f"≥ {self.radius_limit:g}" if self.radius[i] >= self.radius_limit else _number(self.radius[i])
-            shares = _percent(self.share[i]), _percent(self.explained[i])
+            shares = _percent(self.share[i]), _percent(self.explained[i], self.threshold)
             rows.append((str(i + 1), *shares, _number(self.error[i]), radius, agreement))
         widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
         parts = f"odd orders {_percent(self.odd)}, even orders {_percent(self.even)}"
@@ -163,7 +168,7 @@ class Regime:
                 *("  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows),
                 f"{parts}, NTK drift {_number(self.ntk_drift)}",
                 *self._beyond,
-                f"(verdict: at least {100 * self.threshold:g} % explained; radius: relative error below {self.tolerance:g})",
+                f"(verdict: at least {whole(self.threshold)} % explained; radius: relative error below {self.tolerance:g})",
                 *(
                     [f"estimated errors of the terms: {', '.join(map(_number, self.term_error))}"]
                     if self.term_error
@@ -179,11 +184,15 @@ class Regime:
         """Lines of the table on what holds beyond the plain orders."""
         lines: list[str] = []
         if self.resummed:
-            values = ", ".join(f"order {k} {_percent(part)}" for k, part in sorted(self.resummed.items()))
+            values = ", ".join(
+                f"order {k} {_percent(part, self.threshold)}" for k, part in sorted(self.resummed.items())
+            )
             lines.append(f"resummed: {values} (error {_number(self.resummed_error)})")
         if self.pieces:
             counts = [f"{'more than 16' if n is None else n} of order {k}" for k, n in sorted(self.pieces.items())]
-            lines.append(f"tangent at the middle {_percent(self.midpoint)}; pieces of the line: {', '.join(counts)}")
+            lines.append(
+                f"tangent at the middle {_percent(self.midpoint, self.threshold)}; pieces of the line: {', '.join(counts)}"
+            )
         if self.singularities is not None:
             nearest = self.singularities
             lines.append(f"radius of convergence {_infinite(nearest.median)} (median over inputs; {nearest.kind})")
@@ -223,14 +232,6 @@ class Regime:
 
     def __str__(self) -> str:
         return f"{self.verdict}\n{self.table}"
-
-
-def _percent(part: float) -> str:
-    """Formats a percentage with one digit, or two, rounded down, if one would round up to 100; a dash if it is not finite."""
-    if not math.isfinite(part):
-        return "–"
-    shown = f"{round(100 * part, 1) + 0.0:.1f}"
-    return f"{math.floor(1e4 * part) / 100:.2f} %" if shown == "100.0" and part < 1 else f"{shown} %"
 
 
 def _number(value: float) -> str:

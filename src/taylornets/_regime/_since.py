@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from taylornets._regime._verdict import NAMES
+from taylornets._regime._verdict import NAMES, rounded
 
 LIMIT = 40
-_GRID = 10  # points of each of the two grids
+_GRID, _EARLY = 8, 6  # points of the even grid, and of the one that is denser at the beginning
+_NEIGHBORS = 8  # one of so many checkpoints of the budget is kept for the changes to the next checkpoint
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,12 @@ class RegimePath:
         count: number of checkpoints given.
         max_order: the highest order.
         to_end: fraction that orders up to k around each checkpoint explain of the change from there to the end.
-        to_next: the same for the change to the next evaluated checkpoint.
+        to_next: the same for the change to the next of all checkpoints given; NaN also where that one was not read.
         resummed: as `to_end`, for the resummed orders 4, 6, 8; empty if not requested.
         movement: root mean square over inputs of the norm of the output change from each checkpoint to the end.
         threshold: fraction that an order must explain for the verdict.
         complete: whether the steps of the verdict are exact; otherwise they are those of evaluated checkpoints.
+        next_steps: step of the next checkpoint, by evaluated checkpoint; None where it was not read.
 
     Example:
         >>> import jax.numpy as jnp, taylornets as tn
@@ -48,6 +50,7 @@ class RegimePath:
     movement: tuple[float, ...]
     threshold: float
     complete: bool = True
+    next_steps: tuple[Any | None, ...] = ()
 
     def since(self, order: int) -> Any | None:
         """The first step from which on the orders up to `order` explain the rest of training; None if there is none."""
@@ -57,16 +60,22 @@ class RegimePath:
 
     @property
     def transitions(self) -> tuple[tuple[Any, Any], ...]:
-        """Stretches of training, as pairs of steps, that no order explains from one evaluated checkpoint to the next."""
+        """Stretches of training, as pairs of steps, that no order explains from one checkpoint to the next.
+
+        Only changes between checkpoints that follow each other in training count. Of many checkpoints, those changes are a
+        sample: the verdict states how many were examined.
+        """
         found: list[tuple[Any, Any]] = []
         rows = zip(*(self.to_next[k] for k in range(1, self.max_order + 1)), strict=True)
-        for i, row in enumerate(rows):
-            if _level(row, self.threshold) > self.max_order and not all(map(math.isnan, row)):
-                begin, end = self.steps[i], self.steps[i + 1]
-                if found and found[-1][1] == begin:
-                    begin = found.pop()[0]
-                found.append((begin, end))
+        for begin, end, row in zip(self.steps, self._nexts, rows, strict=False):
+            if _level(row, self.threshold) > self.max_order:
+                first = found.pop()[0] if found and found[-1][1] == begin else begin
+                found.append((first, end))
         return tuple(found)
+
+    @property
+    def _nexts(self) -> tuple[Any | None, ...]:
+        return self.next_steps or self.steps[1:]
 
     @property
     def verdict(self) -> str:
@@ -90,16 +99,19 @@ class RegimePath:
         )
         gaps = self.transitions
         if gaps:
-            listed = ", ".join(f"{a:g}–{b:g}" for a, b in gaps[:3]) + (", ..." if len(gaps) > 3 else "")
+            listed = ", ".join(f"{_step(a)}–{_step(b)}" for a, b in gaps[:3]) + (", ..." if len(gaps) > 3 else "")
             kind = "are a transition" if len(gaps) == 1 else "are transitions"
             words += f"; steps {listed} {kind} that no order up to {self.max_order} explains"
+        if len(self.steps) < self.count:
+            examined = sum(step is not None for step in self._nexts)
+            words += f"; {examined} of {self.count - 1} changes from one checkpoint to the next were examined"
         return (
             words if self.complete else f"{words} (steps of evaluated checkpoints, {len(self.steps)} of {self.count})"
         )
 
     def _since(self, order: int, since: Any) -> str:
         name = NAMES.get(order, f"order {order}")
-        return f"{name} from the start" if since == self.steps[0] else f"{name} from step {since:g} on"
+        return f"{name} from the start" if since == self.steps[0] else f"{name} from step {_step(since)} on"
 
     @property
     def table(self) -> str:
@@ -118,12 +130,17 @@ class RegimePath:
                 *(v[i] for v in self.resummed.values()),
                 *(self.to_next[k][i] for k in orders),
             ]
-            rows.append([f"{step:g}", *("–" if math.isnan(v) else f"{100 * v:.1f} %" for v in values)])
+            rows.append([_step(step), *(rounded(v, self.threshold) for v in values)])
         widths = [max(len(row[j]) for row in rows) for j in range(len(head))]
         return "\n".join("  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows)
 
     def __str__(self) -> str:
         return f"{self.verdict}\n{self.table}"
+
+
+def _step(step: Any) -> str:
+    """Writes whole numbers with all digits."""
+    return str(int(step)) if step == int(step) else f"{step:g}"
 
 
 def _level(row: Sequence[float], threshold: float) -> float:
@@ -149,12 +166,13 @@ def probe(
         last: index of the end.
         max_order: the highest order.
         threshold: fraction that an order must explain.
-        budget: number of checkpoints to evaluate, without the end.
+        budget: number of checkpoints to read, without the end. A part is left for the neighbors of the chosen ones.
     """
     grid = range(last)
     if last > budget:
-        count = max(2, min(_GRID, budget // 4))
-        grid = {int(v) for v in (*np.linspace(0, last - 1, count), *(np.geomspace(1, last, count) - 1))}
+        budget -= budget // _NEIGHBORS
+        even, early = (max(2, min(most, budget // 4)) for most in (_GRID, _EARLY))
+        grid = {int(v) for v in (*np.linspace(0, last - 1, even), *(np.geomspace(1, last, early) - 1))}
     levels = {s: _level(to_end(s)["explained"], threshold) for s in sorted(grid)}
     for order in range(1, max_order + 1) if last > budget else ():
         while len(levels) < budget:
@@ -164,6 +182,27 @@ def probe(
             middle = sum(pair) // 2
             levels[middle] = _level(to_end(middle)["explained"], threshold)
     return set(levels)
+
+
+def followed(at: Sequence[int], last: int, budget: int) -> list[int]:
+    """Chooses the evaluated checkpoints from which the change to the next checkpoint is examined.
+
+    These are all whose next checkpoint is evaluated too; as far as the budget allows, others far from those are added.
+
+    Args:
+        at: evaluated checkpoints.
+        last: index of the end.
+        budget: number of checkpoints to read, without the end.
+    """
+    read = {*at, last}
+    found = {s for s in at if s + 1 in read}
+    rest = [s for s in at if s not in found]
+    while rest and len(read) <= budget:
+        best = max(rest, key=lambda s: min((abs(s - other) for other in found), default=last))
+        rest.remove(best)
+        found.add(best)
+        read.add(best + 1)
+    return sorted(found)
 
 
 def _bracket(levels: Mapping[int, float], order: int) -> tuple[int, int] | None:

@@ -7,7 +7,7 @@ same terms, `Σ_j c_j(a) f_j`, whose weights tend to 1 where the radius is large
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,12 +15,13 @@ ORDERS = (4, 6, 8)
 _CONVERGED = 0.05  # last two terms, relative to the sum, below which the plain sum is kept
 _FIT = 0.5  # relative residual of the recurrence above which its roots are ignored; a heuristic
 _REAL = 0.05  # the same for a single real singularity
-_AHEAD, _AROUND = 1.05, 1.5  # radius from which on the plain sum is kept: of singularities near the line, and of others
+_AHEAD, _AROUND = 1.05, 1.2  # radius from which on the plain sum is kept: of singularities near the line, and of others
 _NEAR_LINE = 0.9  # radians
 _GROWTH = 6.0  # of the last term over the first three, above which it is not: terms of a double pole grow less inside
 _FAR = 4.0  # radius from which on a singularity is called far
 _VANISHES = 1e-6  # first term relative to the second, below which it counts as zero
 _NARROW = 0.15  # radians between a real singularity and a pair
+_MISSED = 0.01  # of the output change, above which the sum of a series that seems to end differs from it
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Singularities:
     fits.
 
     Attributes:
-        radius: `ρ` by example; infinite if the series ends (a polynomial, or an example that does not move).
+        radius: `ρ` by example; infinite if the series ends (a polynomial, or an example that does not move); NaN if its last
+            terms vanish, but it does not sum to the output change, as for a function that is constant until it jumps.
         angle: `φ` by example in radians, from 0 (on the line ahead) to π (behind); NaN where the terms follow no recurrence.
         parameter: the estimate that the resummation uses, `min_k (‖f_1‖/‖f_k‖)^{1/(k−1)}` over the last three orders.
         error: change of `radius`, relative, if the last order is left out.
@@ -57,12 +59,14 @@ class Singularities:
 
     @property
     def kind(self) -> str:
-        """The kind of most examples: a complex pair, ahead on the line, behind the start, far (beyond 4), none, or unclear."""
+        """The kind of most examples: a complex pair, ahead on the line, behind the start, far (beyond 4), none or unclear."""
         kinds = [_kind(r, a) for r, a in zip(self.radius, self.angle, strict=True)]
         return max(dict.fromkeys(kinds), key=kinds.count) if kinds else "unclear"
 
 
 def _kind(radius: float, angle: float) -> str:
+    if math.isnan(radius):
+        return "unknown: the last terms vanish, but the series does not sum to the output change"
     if math.isinf(radius):
         return "none: the series ends"
     if radius >= _FAR:
@@ -91,6 +95,31 @@ def singularities(terms: np.ndarray, unit: float) -> Singularities:
     return Singularities(*(tuple(map(float, values)) for values in (radius, angle, rho, error)))
 
 
+def ended(terms: np.ndarray, nearest: Singularities, last: np.ndarray, unit: float) -> tuple[Singularities, float]:
+    """Compares series whose last terms vanish with the outputs: only a polynomial has no singularity.
+
+    Args:
+        terms: orders 0 to K, shape `(K + 1, n, ...)`.
+        nearest: the nearest singularity of each example.
+        last: the outputs at the end point, shape `(n, ...)`.
+        unit: unit roundoff of the outputs.
+
+    Returns:
+        The singularities, with the radius NaN where the sum differs from the output change; and the squared norm of those
+        differences.
+    """
+    flat, outputs = _flat(terms), last.reshape(len(last), -1)
+    moved = outputs - flat[0]
+    missed = np.linalg.norm(moved - flat[1:].sum(axis=0), axis=1)
+    size = np.maximum(np.linalg.norm(moved, axis=1), np.linalg.norm(flat[1:], axis=2).max(axis=0))
+    rounding = 8 * unit * np.maximum(np.linalg.norm(outputs, axis=1), np.linalg.norm(flat[0], axis=1))
+    wrong = np.isinf(nearest.radius) & (missed > np.maximum(_MISSED * size, rounding))
+    if not wrong.any():
+        return nearest, 0.0
+    radius, error = (tuple(map(float, np.where(wrong, math.nan, part))) for part in (nearest.radius, nearest.error))
+    return replace(nearest, radius=radius, error=error), float(np.sum(missed[wrong] ** 2))
+
+
 def resummed(terms: np.ndarray, order: int, nearest: Singularities) -> np.ndarray:
     """Sums the terms of orders 1 to `order` at the end point, shape `(n, ...)`; arguments as for `weighted`."""
     return weighted(terms, order, nearest).sum(axis=0)
@@ -106,7 +135,7 @@ def weighted(terms: np.ndarray, order: int, nearest: Singularities) -> np.ndarra
 
     Args:
         terms: orders 0 to K, shape `(K + 1, n, ...)`.
-        order: at least 3, at most K.
+        order: at least 2, at most K.
         nearest: the nearest singularity of each example.
 
     Returns:

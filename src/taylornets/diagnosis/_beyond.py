@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from taylornets._checks import ArgumentError
+from taylornets._evaluator import said
 from taylornets._regime import (
     LayerGroups,
     Regime,
@@ -46,22 +47,24 @@ def deepened(
     """
     if found.order is not None or not found.error or np.isnan(found.error[0]):
         return found
+    left_out: dict[str, str] = {}
     for groups in ("blocks", None):
         try:
             deep = dataclasses.replace(settings, resum=8, groups=groups, ntk_inputs=0)
             new = RegimeEvaluator(f, params, x, deep, fixed=fixed)(end)
-        except ArgumentError:  # too many groups
+        except ArgumentError as error:  # too many groups
+            left_out["groups"] = f"expected {error.expected}, got {error.got}"
             continue
         names = ("resummed", "resummed_error", "singularities", "groups")
-        reasons = dict(found.reasons) | {k: v for k, v in new.reasons.items() if k in names}
+        reasons = dict(found.reasons) | left_out | {k: v for k, v in new.reasons.items() if k in names}
         return dataclasses.replace(found, reasons=reasons, **{name: getattr(new, name) for name in names})
     return found
 
 
 def path_of(
     request: DiagnosisRequest, f: Callable[..., Any], params: Any, at: Sequence[Any], ends: Sequence[Any], x: Any
-) -> RegimePath | None:  # fmt: skip
-    """The path from the initialization through the end points; None if there are fewer than three places or it fails.
+) -> RegimePath | str | None:  # fmt: skip
+    """The path from the initialization through the end points; why, if it fails; None if there are fewer than three places.
 
     Args:
         request: the request.
@@ -87,8 +90,8 @@ def path_of(
     places = {0: place(params)} | {step: place(end) for step, end in zip(at, ends, strict=True)}
     try:
         return regime_path(f, places, x, max_order=min(_ORDERS, request.max_order), threshold=request.threshold)
-    except ArgumentError:
-        return None
+    except ArgumentError as error:
+        return str(error)
 
 
 class Meter:
@@ -97,10 +100,13 @@ class Meter:
     Args:
         loss: `loss(params)`.
         steps: steps of the run; short runs are not measured.
+
+    Attributes:
+        why: why the last measurement is missing; empty if it is not, and for short runs.
     """
 
     def __init__(self, loss: Callable[[Any], Any], steps: int):
-        self._loss = loss
+        self._loss, self.why = loss, ""
         self._monitor = Monitor(loss, products=_PRODUCTS) if steps >= _SHORTEST else None
 
     def __call__(self, step: int, params: Any) -> float:
@@ -109,10 +115,19 @@ class Meter:
             return math.nan
         try:
             found = self._monitor(step, params)
-        except Exception:  # whatever it is: nothing else needs the sharpness
-            self._monitor = None
+        except Exception as error:  # whatever it is: nothing else needs the sharpness
+            self._monitor, self.why = None, said(error)
             return math.nan
-        return math.nan if found is None or not found.converged else found.value
+        if found is None:
+            return math.nan
+        residual = f" (relative residual {found.residual / abs(found.value):.2g})" if math.isfinite(found.value) else ""
+        self.why = found.problem.partition(":")[0] + residual if found.problem else ""
+        return math.nan if found.problem else found.value
+
+    def told(self, step: int, params: Any) -> float | str:
+        """The sharpness, or why it is missing."""
+        value = self(step, params)
+        return self.why or value
 
     def limit(self, optimizer: Any, params: Any) -> float:
         """`2/η` for an optimizer whose first update is `−η` times the gradient; NaN for others."""

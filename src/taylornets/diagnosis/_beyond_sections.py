@@ -1,21 +1,23 @@
 """Sections on what holds beyond the orders, since when an order explains the rest of training, and the sharpness."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from taylornets._regime import Regime, RegimePath
 from taylornets.records import Figure, Heatmap, Plot, Section, Series, Table
 
 
-def beyond(last: Regime, path: RegimePath | None, x_label: str) -> list[Section]:
+def beyond(last: Regime, path: RegimePath | str | None, x_label: str) -> list[Section]:
     """The sections that have something to show.
 
     Args:
         last: the regime at the end.
-        path: the regimes from checkpoint to checkpoint, or None.
+        path: the regimes from checkpoint to checkpoint, why they failed, or None.
         x_label: label of the steps.
     """
-    found = [_since(path, x_label)] if path is not None else []
+    found = [_since(path, x_label)] if isinstance(path, RegimePath) else []
+    if isinstance(path, str):
+        found = [Section("since", "Since when", (f"The regimes along training were not computed. {path}",), {})]
     return [*found, _descriptions(last)] if (last.resummed or last.pieces) and last.order != 1 else found
 
 
@@ -25,7 +27,7 @@ def known(value: float) -> float | None:
 
 
 def _radius(value: float) -> str:
-    return "infinite" if math.isinf(value) else f"{value:.3g}"
+    return "infinite" if math.isinf(value) else "unknown" if math.isnan(value) else f"{value:.3g}"
 
 
 def short(found: Regime) -> str:
@@ -35,19 +37,23 @@ def short(found: Regime) -> str:
     return found.verdict.partition(";")[0].partition(":")[0]
 
 
-def sharpness(at: Sequence[float], values: Sequence[float]) -> list[Section]:
+def sharpness(at: Sequence[float], values: Sequence[float | str]) -> list[Section]:
     """The sharpness of the loss during training, against the limit of gradient descent.
 
     Args:
         at: steps.
-        values: `2/η`, NaN if unknown, then the sharpness at every step.
+        values: `2/η`, NaN if unknown, then the sharpness at every step, or why it is missing.
     """
-    limit, found = (values[0], list(values[1:])) if values else (math.nan, [])
+    numbers = [math.nan if isinstance(value, str) else value for value in values] or [math.nan]
+    limit, found = numbers[0], numbers[1:]
+    left_out = _left_out(dict(zip(at, values[1:], strict=False)))
     if not any(map(math.isfinite, found)):
-        return []
+        return [Section("sharpness", "Sharpness", left_out, {})] if left_out else []
     series = [Series("sharpness", at, found, kind="line")]
-    last = [value for value in found if math.isfinite(value)][-1]
-    words = f"The sharpness at the end of training is {last:.3g}"
+    latest = max(i for i, value in enumerate(found) if math.isfinite(value))
+    last = found[latest]
+    where = f"at step {at[latest]:g}" if isinstance(values[-1], str) else "at the end of training"
+    words = f"The sharpness {where} is {last:.3g}"
     what = "Largest eigenvalue of the Hessian of the loss on the probe inputs."
     if math.isfinite(limit):
         series.append(Series("2/η", [at[0], at[-1]], [limit] * 2, kind="theory"))
@@ -56,7 +62,19 @@ def sharpness(at: Sequence[float], values: Sequence[float]) -> list[Section]:
     figure = Figure(
         "sharpness", "Sharpness during training", [Plot("training steps", "sharpness of the loss", series)], what
     )
-    return [Section("sharpness", "Sharpness", (f"{words}.",), {}, (figure,))]
+    return [Section("sharpness", "Sharpness", (f"{words}.", *left_out), {}, (figure,))]
+
+
+def _left_out(values: Mapping[float, float | str]) -> tuple[str, ...]:
+    """One sentence per reason for which values are missing, with the steps."""
+    steps: dict[str, list[str]] = {}
+    for step, value in values.items():
+        if isinstance(value, str):
+            steps.setdefault(value.partition(" (")[0], []).append(f"{step:g}" + value[len(value.partition(" (")[0]) :])
+    return tuple(
+        f"No sharpness is shown for {'step' if len(at) == 1 else 'steps'} {', '.join(at)}: {why}."
+        for why, at in steps.items()
+    )
 
 
 def _since(path: RegimePath, x_label: str) -> Section:
@@ -103,9 +121,8 @@ def _descriptions(last: Regime) -> Section:
             f"Equal pieces of the line on each of which an order explains {share} of the change: {parts}."
         )
     if last.resummed:
-        paragraphs.append(
-            f"Error of the resummation, as a fraction of the squared output change: {last.resummed_error:.2g}."
-        )
+        error = "unknown" if math.isnan(last.resummed_error) else f"{last.resummed_error:.2g}"
+        paragraphs.append(f"Error of the resummation, as a fraction of the squared output change: {error}.")
     nearest = last.singularities
     if nearest is not None:
         radius = _radius(nearest.median) + (" times the displacement" if math.isfinite(nearest.median) else "")

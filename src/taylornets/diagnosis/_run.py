@@ -203,7 +203,7 @@ def _train(
     target: Task,
     evaluator: RegimeEvaluator,
     tell: Tell,
-) -> tuple[TaylorizedTraining, list[int], list[Regime], list[Any], tuple[float, ...]]:
+) -> tuple[TaylorizedTraining, list[int], list[Regime], list[Any], tuple[float | str, ...]]:
     """Trains in lockstep and evaluates the regime at every snapshot; regimes are saved, so that a resumed run reuses them."""
     steps = len(data.batches)
     folder = request.out / "regimes"
@@ -218,7 +218,7 @@ def _train(
             params = snapshot.params(FULL)
             found = written(evaluator(params, "parameters"))
             save_leaves(request.out / _PARAMETERS / f"{snapshot.step}.npz", params)
-            found[SHARPNESS] = meter(snapshot.step, params)
+            found[SHARPNESS] = meter.told(snapshot.step, params)
             records.write_text(folder / f"{snapshot.step}.json", records.dumps(found))
 
     probe = Probe(

@@ -45,8 +45,8 @@ class RegimeFindings:
         classes: class names.
         images: probe inputs as images, or None.
         tolerance: tolerance for distances.
-        path: the regimes from checkpoint to checkpoint, or None.
-        sharpness: `2/η`, NaN if unknown, then the sharpness at every entry of `at`; empty if not measured.
+        path: the regimes from checkpoint to checkpoint, why they failed, or None.
+        sharpness: `2/η`, NaN if unknown, then the sharpness at every entry of `at` or why it is missing; empty if not measured.
     """
 
     title: str
@@ -65,8 +65,8 @@ class RegimeFindings:
     classes: Sequence[str]
     images: np.ndarray | None
     tolerance: float
-    path: RegimePath | None = None
-    sharpness: Sequence[float] = ()
+    path: RegimePath | str | None = None
+    sharpness: Sequence[float | str] = ()
 
     @property
     def x_label(self) -> str:
@@ -110,7 +110,7 @@ def needed(training: TaylorizedTraining, tolerance: float) -> int | None:
 
 def _lead(findings: RegimeFindings) -> str:
     text = f"{_capital(findings.regimes[-1].verdict)}."
-    if findings.path is not None:
+    if isinstance(findings.path, RegimePath):
         text += f" Over training: {findings.path.verdict}."
     training = findings.training
     if training is None or not training.history.relative_distance:

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+SETTLED = 1e-3  # residual relative to the eigenvalue, above which it is reported as not converged
+
 
 class Top(NamedTuple):
     """The largest eigenvalues (algebraically) in descending order, their vectors as rows, and the residuals `‖A v − λ v‖`."""
@@ -14,6 +16,13 @@ class Top(NamedTuple):
     values: Float[Array, " k"]
     vectors: Float[Array, "k p"]
     residuals: Float[Array, " k"]
+
+
+def largest(product: Callable[[Array], Array], start: Array, products: int = 24) -> tuple[Array, Array]:
+    """The largest eigenvalue of a positive semidefinite operator, and its residual relative to it; 0 for the zero operator."""
+    found = top(product, start, products, 1)
+    value, residual = found.values[0], found.residuals[0]
+    return value, jnp.where(value > 0, residual / jnp.where(value > 0, value, 1), residual)
 
 
 def top(product: Callable[[Array], Array], start: Array, products: int, count: int = 2) -> Top:

@@ -1,5 +1,6 @@
 """A hook that reports the sharpness of the user's loss against 2/η during any training loop."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,16 @@ from jaxtyping import PRNGKeyArray
 from taylornets._checks import ArgumentError, integer, positive
 from taylornets.dynamics._sharpness import Sharpness, Solver
 from taylornets.training import Snapshot
+
+
+def _line(found: Sharpness, rate: float) -> str:
+    """The measurement in words, against the limit of the step size."""
+    limit = f"of the limit 2/η = {2 / rate:.4g}" if rate else "no limit, since η = 0"
+    if not math.isfinite(found.value):
+        return f"no sharpness, {found.problem}; {limit.removeprefix('of ')}"
+    warned = "" if found.converged else f" (residual {found.residual:.2g})"
+    part = f"{rate * found.value / 2:.2f} " if rate else ""
+    return f"sharpness {found.value:.4g}{warned}, {part}{limit}"
 
 
 @dataclass
@@ -79,7 +90,5 @@ class Monitor:
         ratio = rate * found.value / 2
         self.history.append((int(step), found.value, ratio))
         if self.tell is not None:
-            warned = "" if found.converged else f" (residual {found.residual:.2g})"
-            limit = f"{ratio:.2f} of the limit 2/η = {2 / rate:.4g}" if rate else "no limit, since η = 0"
-            self.tell(f"step {step}: sharpness {found.value:.4g}{warned}, {limit}")
+            self.tell(f"step {step}: {_line(found, rate)}")
         return found

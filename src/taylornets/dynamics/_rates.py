@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from taylornets._checks import ArgumentError, integer
-from taylornets.dynamics._lanczos import top
+from taylornets.dynamics._lanczos import largest
 from taylornets.dynamics._models import FULL, Fit, Name, descend, names_of, stability_limit
-from taylornets.dynamics._trajectory import outcome
+from taylornets.dynamics._trajectory import outcome, within
 
 CONVERGES, CATAPULT, DIVERGES = "converges", "catapult", "diverges"
 
@@ -33,6 +33,7 @@ class StableRates:
         last_success: the largest step size that does not; None if none does.
         limit: `2/λ_max(J Jᵀ/n)` at the start, the stability limit of order 1.
         steps: number of updates.
+        limit_residual: residual of the eigenvalue behind `limit`, relative to it.
 
     Example:
         >>> import jax, jax.numpy as jnp, taylornets as tn
@@ -51,10 +52,12 @@ class StableRates:
     last_success: Mapping[Name, float | None]
     limit: float
     steps: int
+    limit_residual: float = math.nan
 
     def __str__(self) -> str:
         short = {CONVERGES: "·", CATAPULT: "c", DIVERGES: "X"}
-        lines = [f"stability limit of order 1: {self.limit:.4g}; · converges, c catapult, X diverges"]
+        limit = f"{self.limit:.4g}{within(self.limit_residual)}"
+        lines = [f"stability limit of order 1: {limit}; · converges, c catapult, X diverges"]
         for name, kinds in self.outcome.items():
             title = name if isinstance(name, str) else f"order {name}"
             ends = [("none" if v is None else f"{v:.4g}") for v in (self.first_failure[name], self.last_success[name])]
@@ -112,7 +115,8 @@ def stable_rates(
         raise ArgumentError("rates", "distinct numbers > 0", ", ".join(f"{r:.4g}" for r in grid[:6]) or "none")
     fit = Fit.of(f, params0, x, y)
     first = jax.random.normal(key, (fit.y.size,), fit.start.dtype)
-    limit = stability_limit(float(jax.jit(lambda v: top(fit.kernel(FULL, v, v), first, 24, 1).values[0])(fit.start)))
+    value, residual = map(float, jax.jit(lambda v: largest(fit.kernel(FULL, v, v), first))(fit.start))
+    limit = stability_limit(value)
     kinds: dict[Name, tuple[str, ...]] = {}
     for name in names:
         last, losses = jax.jit(jax.vmap(lambda r, name=name: descend(fit, name, fit.start, fit.start, r, steps)))(
@@ -133,4 +137,5 @@ def stable_rates(
         {name: max(values, default=None) for name, values in passed.items()},
         limit if math.isfinite(limit) else math.inf,
         steps,
+        residual,
     )

@@ -11,13 +11,13 @@ import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
 from taylornets._checks import ArgumentError, choice, integer, positive, shown
-from taylornets.dynamics._lanczos import top
+from taylornets.dynamics._lanczos import largest, top
 from taylornets.dynamics._models import FULL, Fit, Name, descend, names_of, stability_limit
 from taylornets.dynamics._trajectory import Trajectory, outcome
 
 QUANTITIES = ("hessian", "ntk", "alignment", "explained")
 _PRODUCTS = 24
-_FIELDS = ("hessian", "residual", "gap", "ntk", "alpha", "beta", "explained", "cosine", "distance")
+_FIELDS = ("hessian", "residual", "gap", "ntk", "ntk_residual", "alpha", "beta", "explained", "cosine", "distance")
 
 
 def run(
@@ -131,7 +131,7 @@ def _measured(
             slope = jax.grad(lambda v: u @ fit.hessian(name, center, v)(u))(v)
             found |= {"alpha": -(fit.gradient(name, center, v)[1] @ slope), "beta": slope @ slope}
     if "ntk" in wanted:
-        found["ntk"] = _ntk(fit, name, center, v, first)
+        found["ntk"], found["ntk_residual"] = _ntk(fit, name, center, v, first)
     if "explained" in wanted:
         sharp, u = direction
         product = fit.hessian(name, center, full)
@@ -140,9 +140,10 @@ def _measured(
     return found
 
 
-def _ntk(fit: Fit, name: Name, center: Array, v: Array, first: Array) -> Array:
+def _ntk(fit: Fit, name: Name, center: Array, v: Array, first: Array) -> tuple[Array, Array]:
+    """The largest eigenvalue of the kernel, and its relative residual."""
     begin = jnp.resize(first, (fit.y.size,)) + jnp.linspace(0, 1, fit.y.size, dtype=first.dtype)
-    return top(fit.kernel(name, center, v), begin, _PRODUCTS, 1).values[0]
+    return largest(fit.kernel(name, center, v), begin)
 
 
 def _assembled(
@@ -150,7 +151,8 @@ def _assembled(
     first: Array,
 ) -> Trajectory:  # fmt: skip
     known = {name: outcome(values, start) for name, values in losses.items()}
-    limit = stability_limit(float(jax.jit(partial(_ntk, fit, FULL))(center, center, first)))
+    value, residual = map(float, jax.jit(partial(_ntk, fit, FULL))(center, center, first))
+    limit = stability_limit(value)
     phase = {
         name: "divergent" if status == "diverged" else "lazy" if rate <= limit else "catapult"
         for name, (status, _, _) in known.items()
@@ -164,5 +166,6 @@ def _assembled(
         peak={name: peak for name, (_, _, peak) in known.items()},
         phase=phase,
         limit=limit,
+        limit_residual=residual,
         **found,
     )

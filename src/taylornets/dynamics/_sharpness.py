@@ -13,9 +13,7 @@ from jaxtyping import PRNGKeyArray
 from taylornets._checks import ArgumentError, integer
 from taylornets._devices import require_loops
 from taylornets._trees import Line, is_array, refuse_unusable, run
-from taylornets.dynamics._lanczos import top
-
-_SETTLED = 1e-3  # residual relative to the value, above which the text says that the value has not converged
+from taylornets.dynamics._lanczos import SETTLED, top
 
 
 @dataclass(frozen=True)
@@ -49,12 +47,17 @@ class Sharpness:
     @property
     def converged(self) -> bool:
         """Whether the residual is at most 0.1 % of the value."""
-        return self.residual <= _SETTLED * abs(self.value)
+        return self.residual <= SETTLED * abs(self.value)
+
+    @property
+    def problem(self) -> str:
+        """Why the value is unreliable; empty if it is not."""
+        if not math.isfinite(self.value):
+            return "products with the Hessian are not finite"
+        return "" if self.converged else "not converged: raise products"
 
     def __str__(self) -> str:
-        state = "" if self.converged else "; not converged: raise products"
-        if not math.isfinite(self.value):
-            state = "; products with the Hessian are not finite"
+        state = f"; {self.problem}" if self.problem else ""
         residual = f"residual {self.residual:.2g} after {self.products} products"
         return f"sharpness {self.value:.6g}, {residual}, gap {self.gap:.3g}{state}"
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from taylornets.dynamics._lanczos import SETTLED
 from taylornets.dynamics._models import Name
 
 _GROWN = 1e6  # times the first loss, above which a model counts as diverged
@@ -30,7 +31,8 @@ class Trajectory:
         explained: `uᵀ H_k u/S` along the network's trajectory, with its top eigenvector `u` and the Hessian `H_k` of order k.
         cosine: `|cos(u_k, u)|` there, with the top eigenvector `u_k` of `H_k`. Read it together with `explained`.
         distance: distance of the parameters from those of the network, relative to the distance that the network has moved.
-        residual: largest residual of the eigenvectors behind `hessian`, relative to the eigenvalue.
+        residual: residual `‖H u − λ u‖` of the eigenvector behind `hessian`, relative to the eigenvalue: the relative distance
+            within which an eigenvalue lies.
         gap: difference of the two largest eigenvalues of the Hessian; `alpha` and `beta` are undefined where it is zero.
         status: "converged" (the loss fell throughout the last tenth of the steps), "hovering" (it did not, but ends below its
             first value), or "diverged" (not finite, a million times the first loss, or above it at the end).
@@ -38,6 +40,8 @@ class Trajectory:
         peak: the largest loss over the first.
         phase: "divergent" for a diverged model; else "lazy" if η times the first `ntk` is at most 2, "catapult" above.
         limit: `2/λ`, the largest stable step size of order 1.
+        ntk_residual: as `residual`, for `ntk`.
+        limit_residual: the same for the eigenvalue behind `limit`, which it shares as a relative error to first order.
 
     Example:
         >>> import jax, jax.numpy as jnp, taylornets as tn
@@ -65,6 +69,8 @@ class Trajectory:
     peak: Mapping[Name, float]
     phase: Mapping[Name, str]
     limit: float = field(default=math.nan)
+    ntk_residual: Mapping[Name, np.ndarray] = field(default_factory=dict[Name, np.ndarray])
+    limit_residual: float = math.nan
 
     @property
     def table(self) -> str:
@@ -81,7 +87,25 @@ class Trajectory:
         return "\n".join("  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows)
 
     def __str__(self) -> str:
-        return f"step size {self.rate:.4g}, stability limit of order 1 {self.limit:.4g}\n{self.table}"
+        limit = f"stability limit of order 1 {self.limit:.4g}{within(self.limit_residual)}"
+        return "\n".join([f"step size {self.rate:.4g}, {limit}", self.table, *self._residuals])
+
+    @property
+    def _residuals(self) -> tuple[str, ...]:
+        """The largest relative residuals of the eigenvalues, by quantity."""
+        found: list[str] = []
+        for name, values, parts in (("S", self.hessian, self.residual), ("NTK", self.ntk, self.ntk_residual)):
+            known = np.concatenate([parts[k][np.isfinite(values[k])] for k in parts] or [np.empty(0)])
+            if known.size:
+                found.append(f"{name} {np.max(known):.1g}" + ("" if np.max(known) <= SETTLED else ", not converged"))
+        return (f"largest relative residuals of eigenvalues (Lanczos): {'; '.join(found)}",) if found else ()
+
+
+def within(residual: float) -> str:
+    """The relative residual of an eigenvalue in words, if it is above 0.1 %."""
+    if math.isnan(residual) or residual <= SETTLED:
+        return ""
+    return f" (not converged: relative residual {residual:.2g})"
 
 
 def outcome(losses: np.ndarray, start: int = 0) -> tuple[str, int | None, float]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from taylornets._regime import Regime
+from taylornets._regime import Regime, rounded
 from taylornets.torch._checkpoints import named_checkpoints, state_of
 from taylornets.torch._regime import regime
 from taylornets.torch._states import checked_module
@@ -59,7 +59,7 @@ class TorchPath:
         """One line per checkpoint: what orders 1 and 2 explain up to the end and up to the next checkpoint."""
         lines = ["checkpoint: explained up to the end by orders 1, 2; up to the next checkpoint by orders 1, 2"]
         for name, end, step in zip(self.names, self.to_end, self.steps, strict=False):
-            shown = [f"{100 * part:.1f} %" for found in (end, step) for part in found.explained[:2]]
+            shown = [rounded(part, found.threshold) for found in (end, step) for part in found.explained[:2]]
             lines.append(f"{name}: {', '.join(shown[: len(shown) // 2])}; {', '.join(shown[len(shown) // 2 :])}")
         return "\n".join(lines)
 
