@@ -8,9 +8,6 @@ import numpy as np
 import pytest
 
 import taylornets as tn
-from taylornets._regime._orders import measured
-from taylornets._regime._pieces import Pieces
-from taylornets._regime._programs import Programs
 from taylornets._regime._summation import resummed, singularities
 
 RNG = np.random.default_rng(0)
@@ -261,58 +258,16 @@ def test_midpoint(x64):
     assert along(jnp.exp).midpoint == pytest.approx(1 - (1 - math.exp(0.5) / moved) ** 2, rel=1e-12)
 
 
-def fewest_of_an_exponential(rate, order):
+@pytest.mark.parametrize("rate", [0.5, 3.0, 9.0, 30.0])
+def test_pieces_of_an_exponential(rate, x64):
     """On every piece of length h, order k explains 1 − ((e^rh − Σ_{j≤k} (rh)^j/j!)/(e^rh − 1))²."""
 
-    def explains(count):
+    def explains(count, order):
         u = rate / count
         return 1 - ((math.exp(u) - sum(u**j / math.factorial(j) for j in range(order + 1))) / math.expm1(u)) ** 2 >= 0.9
 
-    return next((n for n in range(1, 17) if explains(n)), None)
-
-
-@pytest.mark.parametrize("rate", [0.5, 3.0, 9.0, 30.0])
-def test_pieces_of_an_exponential(rate, x64):
-    expected = {k: fewest_of_an_exponential(rate, k) for k in (1, 2)}
+    expected = {k: next((n for n in range(1, 17) if explains(n, k)), None) for k in (1, 2)}
     assert along(lambda t: jnp.exp(rate * t), max_order=2).pieces == expected
-
-
-@pytest.mark.parametrize(("rate", "most"), [(9.0, 24), (17.0, 19), (60.0, 2), (200.0, 2)])
-def test_expansions_that_the_pieces_need(rate, most, x64, monkeypatch):
-    """e^rt: one expansion rejects all numbers of pieces of an order; an expansion per piece accepts one."""
-    seen, local = [], Programs.local
-    monkeypatch.setattr(Programs, "local", lambda *given: seen.append(given[2]) or local(*given))
-    found = along(lambda t: jnp.exp(rate * t), max_order=2)
-    assert len(seen) == len(set(seen)) <= most
-    assert found.pieces == {k: fewest_of_an_exponential(rate, k) for k in (1, 2)}
-
-
-def test_pieces_of_random_sums(x64):
-    """Where all numbers above the smallest one pass too, the search equals the examination of all numbers."""
-    rng, equal = np.random.default_rng(0), 0
-    for _ in range(60):
-        given = rng.normal(size=(2, 6)) * np.array([[np.exp(rng.uniform(-1, 2.5))], [2.0]])  # rates and phases
-        values = lambda t, given=given: np.sin(given[0] * t + given[1])  # noqa: E731
-
-        def terms(t, given=given):
-            at = given[0] * t + given[1]
-            return np.stack([np.sin(at), given[0] * np.cos(at), -(given[0] ** 2) * np.sin(at) / 2])[:, None]
-
-        def explains(i, n, k, values=values, terms=terms):
-            moved = values((i + 1) / n) - values(i / n)
-            model = sum(terms(i / n)[j, 0] / n**j for j in range(1, k + 1))
-            return 1 - np.sum((moved - model) ** 2) / np.sum(moved**2) >= 0.9
-
-        whole = terms(0.0)
-        orders = measured(whole[0], whole, values(1.0)[None], 1e-16, 0.9)
-        pieces = Pieces(terms, 1e-16, orders, lambda t, values=values: values(t)[None])
-        for k in (1, 2):
-            passes = [all(explains(i, n, k) for i in range(n)) for n in range(1, 17)]
-            expected = passes.index(True) + 1 if any(passes) else None
-            if expected is None or all(passes[expected - 1 :]):
-                equal += 1
-                assert pieces.fewest(k, 0.9) == expected
-    assert equal > 80
 
 
 def test_pieces_by_brute_force(x64):

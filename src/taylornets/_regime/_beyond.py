@@ -106,7 +106,7 @@ def described(
         settings: settings of the analysis.
         of: the group of each trainable leaf; None for no groups.
     """
-    pieces = Pieces(lambda t: programs.local(end, t), programs.unit, orders, lambda t: programs.at(end, t))
+    pieces = Pieces(lambda t: programs.local(end, t), programs.unit, orders)
     summary = with_pieces(summary, pieces, orders, settings.threshold)
     if of is None:
         return summary

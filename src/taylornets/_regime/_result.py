@@ -56,8 +56,7 @@ class Regime:
             at most 0.05.
         midpoint: the fraction of `‖M‖²` that the tangent at the middle of the line explains.
         pieces: the smallest number of equal pieces of the line, at most 16, on each of which order 1 or 2 (the keys),
-            expanded at the beginning of the piece, explains `threshold`; None if there is none. Exact up to rounding, like
-            `midpoint`; a number that fails is taken to rule out all smaller ones.
+            expanded at the beginning of the piece, explains `threshold`; None if there is none.
         singularities: the nearest complex singularity of each example: `radius` in units of Δ, `angle`, `parameter` of the
             resummation, `error`, their `median` and `kind`; None if fewer than four orders are known.
         groups: layer groups: radii of convergence if only one group moves and if all others move, and interactions
