@@ -29,7 +29,7 @@ def sentences(curves: Curves, seed: int) -> str:
         f"For p = 3 (He_3 of one coordinate, width {study.width_per_input} d), not part of the verdict, this run measures "
         f"{_shown(fits['ntk'])} for the NTK and {_shown(fits['quadratic'])} for the quadratic model over d = {dimensions} "
         f"({study.seeds} seeds), {_shown(apart)} apart. The goal of {APART:g} is {met}. "
-        f"The full profile, five seeds at d = 10, 14, 20 and 28, gives {_shown(KNOWN['ntk'])} and {_shown(KNOWN['quadratic'])}, "
+        f"The full profile (five seeds, d = 10, 14, 20, 28) gives {_shown(KNOWN['ntk'])} and {_shown(KNOWN['quadratic'])}, "
         f"{_shown(KNOWN_APART)} apart; the theory predicts 1, up to logarithms."
     )
 
