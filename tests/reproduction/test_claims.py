@@ -23,7 +23,6 @@ import taylornets as tn
 from taylornets.generalization import GeneralizationCertificate, RiskCertificate
 from taylornets.learning import problems
 from taylornets.records import ClaimRecord, Stamp
-from taylornets.records.progress import Progress
 from taylornets.reproduction import _reproduce as runner
 from taylornets.reproduction import claims, reproduce
 from taylornets.reproduction._running import run_claim
@@ -252,7 +251,7 @@ def sample_complexity(module: ModuleType, context: ClaimContext, monkeypatch: py
     monkeypatch.setattr(
         studies, "run_cell", lambda cell: {"error": GOAL * (laws[cell.model](cell.d) / cell.n) ** 1.5, "m_op": 1.0}
     )
-    text = module.sentences(studies.run_study(cubic, 0, lambda f, text: None), 0)
+    text = module.sentences(studies.run_study(cubic, context, lambda f, text: None), 0)
     assert (
         "3.00 [3.00, 3.00] for the NTK and 2.50 [2.50, 2.50] for the quadratic model over d = 10, 20 (2 seeds)" in text
     )
@@ -482,9 +481,9 @@ def test_longest_claim_starts_first(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     begun: list[str] = []
     run_claims = runner.run_claims
 
-    def alone(found: Sequence[Claim], stamp: Stamp, workers: int, progress: Progress) -> Generator[ClaimRecord]:
+    def alone(found: Sequence[Claim], stamp: Stamp, workers: int, *others: Any) -> Generator[ClaimRecord]:
         begun[:] = [claim.name for claim in found]
-        return run_claims(found, stamp, 1, progress)
+        return run_claims(found, stamp, 1, *others)
 
     monkeypatch.setattr(runner, "run_claims", alone)
     monkeypatch.setattr(claims, "_registry", {})
