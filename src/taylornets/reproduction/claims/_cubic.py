@@ -1,4 +1,4 @@
-"""What the claim `sample_complexity` states about p = 3, beside its verdict."""
+"""What the claim `sample_complexity` states about p = 3, which is not part of its verdict."""
 
 import numpy as np
 
