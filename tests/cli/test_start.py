@@ -28,6 +28,19 @@ main()
     assert run(code, *arguments).splitlines()[-1] == "set()"
 
 
+@pytest.mark.parametrize("module", ["_reproduce", "_fit", "_diagnose"])
+def test_commands_need_the_extra_of_the_command_line_only(module: str):
+    """`make reproduce` installs `.[cli]`; dask is for sweeps."""
+    code = f"""
+import sys
+for name in ("dask", "distributed", "polars"):
+    sys.modules[name] = None
+import taylornets.cli.{module}, taylornets.reproduction
+print("imported")
+"""
+    assert run(code) == "imported\n"
+
+
 def test_rooms_are_imported_on_first_use():
     code = "import sys, taylornets as tn; print('jax' in sys.modules); tn.fit; print('taylornets.torch' in sys.modules)"
     assert run(code).split() == ["False", "False"]

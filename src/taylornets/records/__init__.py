@@ -2,8 +2,8 @@
 
 A record stores the result of a claim, a fit or a diagnosis, including the data of every figure, so that the report can be
 rebuilt in another style or on another machine without recomputation. Records do not depend on how figures are drawn. `codec`
-writes values as strict JSON, `folders` protects output folders, `environment` describes the machine, and `progress` is the
-protocol for reporting the progress of long runs.
+writes values as strict JSON, `cells` keeps the finished cells of a grid, `folders` protects output folders, `environment`
+describes the machine, and `progress` is the protocol for reporting the progress of long runs.
 """
 
 from taylornets.records._files import SCHEMA as SCHEMA

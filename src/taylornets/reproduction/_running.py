@@ -17,10 +17,10 @@ import jax
 
 from taylornets import _processors
 from taylornets.records import ClaimRecord, Stamp
+from taylornets.records.cells import StoreError, run_cells
 from taylornets.records.progress import Progress, Tell
 from taylornets.reproduction import claims as registry
 from taylornets.reproduction.claims import Claim, ClaimContext, Outcome
-from taylornets.sweeps import StoreError, run_cells
 
 
 def _paragraphs(explanation: str | Iterable[str]) -> tuple[str, ...]:

@@ -7,11 +7,11 @@ Each finished cell is one transaction in `out/sweep.sqlite`. All randomness in a
 not depend on the number of workers, the order, or interruptions. `run_cells` computes other kinds of cells by a function.
 """
 
-from taylornets.sweeps._cells import run_cells as run_cells
+from taylornets.records.cells import Store as Store
+from taylornets.records.cells import StoreError as StoreError
+from taylornets.records.cells import run_cells as run_cells
 from taylornets.sweeps._config import Sweep as Sweep
 from taylornets.sweeps._config import load as load
 from taylornets.sweeps._run import CellError as CellError
 from taylornets.sweeps._run import security_of as security_of
 from taylornets.sweeps._run import sweep as sweep
-from taylornets.sweeps._store import Store as Store
-from taylornets.sweeps._store import StoreError as StoreError

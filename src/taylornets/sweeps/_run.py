@@ -14,13 +14,11 @@ from distributed.security import Security
 
 from taylornets import _checks, _processors
 from taylornets.learning import Cell, run_cell
+from taylornets.records.cells import Store, collect, exists
 from taylornets.records.folders import check_folder
 from taylornets.records.progress import Progress
-from taylornets.sweeps import _store
-from taylornets.sweeps._cells import collect
 from taylornets.sweeps._config import Sweep
 from taylornets.sweeps._export import export
-from taylornets.sweeps._store import Store
 
 _CONNECT = "20s"
 # Environment variables of a worker, set before its process starts.
@@ -71,9 +69,9 @@ def sweep(
 
     Source: theory 8.
     """
-    if _store.exists(out) and not resume:
+    if exists(out) and not resume:
         raise _checks.ArgumentError("out", "a folder without a sweep", str(out), "Resume it with `resume=True`.")
-    check_folder(out, "sweep", _store.exists)
+    check_folder(out, "sweep", exists)
     cells = {cell.name: cell for cell in plan.cells}
 
     def label(name: str) -> str:

@@ -5,8 +5,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from taylornets.records._store import Store, StoreError, exists
 from taylornets.records.progress import NoProgress, Progress
-from taylornets.sweeps._store import Store
+
+__all__ = ["PART", "Result", "Store", "StoreError", "collect", "exists", "run_cells"]
 
 Result = dict[str, Any]
 PART = "cells"  # name of a grid in progress updates

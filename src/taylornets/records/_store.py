@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from taylornets import _checks
-from taylornets.records import decode, encode
+from taylornets.records._files import decode, encode
 
 FILE = "sweep.sqlite"
 SCHEMA = "taylornets.sweep/1"
