@@ -357,3 +357,19 @@ def test_memory_leaves_out_the_resummation():
     assert found.reasons["resummed"].startswith("the series needs more memory: order 8, which")
     nested = tn.regime(lambda w, x: jnp.exp(w * x), *ends, mode="nested", max_order=2, ntk_inputs=0)
     assert "nested" in nested.reasons["resummed"]
+
+
+def test_radii_of_groups_are_unknown_where_units_switch():
+    """The terms of ReLU units end, but their sum is not the output change: no radius can be concluded from them."""
+    keys = jax.random.split(jax.random.key(0), 4)
+    x = jax.random.normal(keys[0], (20, 3))
+    start = {"layer0": jax.random.normal(keys[1], (3, 16)), "layer1": jax.random.normal(keys[2], (16, 1))}
+    end = jax.tree.map(lambda leaf: leaf + 2 * jax.random.normal(keys[3], leaf.shape), start)
+
+    def f(params: dict[str, jax.Array], x: jax.Array) -> jax.Array:
+        return jax.nn.relu(x @ params["layer0"]) @ params["layer1"]
+
+    found = tn.regime(f, start, end, x, groups="blocks")
+    assert found.groups is not None
+    assert np.isnan(found.groups.only[0])  # only layer0 moves: its units switch
+    assert np.isinf(found.groups.only[1])  # only layer1 moves: linear

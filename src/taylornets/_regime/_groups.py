@@ -10,7 +10,7 @@ import numpy as np
 from taylornets._checks import ArgumentError, shown
 from taylornets._regime._orders import Orders
 from taylornets._regime._programs import BLOCKS, Programs
-from taylornets._regime._summation import ORDERS, singularities
+from taylornets._regime._summation import ORDERS, ended, singularities
 
 _MOST = 64
 _RAISED = 1.1  # factor by which the radius grows without a group that limits it; a heuristic
@@ -89,8 +89,12 @@ def layer_groups(programs: Programs, end: Sequence[Any], orders: Orders, of: Seq
         return [b if group in chosen else a for a, b, group in zip(start, end, of, strict=True)]
 
     def radius(chosen: Sequence[str]) -> float:
-        terms = programs.terms(moved(chosen), degree)
-        return singularities(terms, programs.unit).median if np.isfinite(terms).all() else math.nan
+        there = moved(chosen)
+        terms = programs.terms(there, degree)
+        if not np.isfinite(terms).all():
+            return math.nan
+        nearest = singularities(terms, programs.unit)
+        return ended(terms, nearest, programs.at(there, 1.0), programs.unit)[0].median
 
     def second(chosen: Sequence[str]) -> np.ndarray:
         return programs.local(moved(chosen), 0.0)[2]
