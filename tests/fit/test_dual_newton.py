@@ -14,6 +14,7 @@ from taylornets._fit._dual_newton import dual_newton
 from taylornets._fit._lift import dual_point, evaluate, prox
 from taylornets._fit._newton import _rotation as rotation_of  # pyright: ignore[reportPrivateUsage]
 from taylornets._fit._newton import dense_operator, newton_direction, product
+from taylornets._fit._refine import _below  # pyright: ignore[reportPrivateUsage]
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -427,3 +428,9 @@ def test_errors(changes: dict[str, Any], message: str):
     net, x, y = problem()
     with pytest.raises(tn.ArgumentError, match=message):
         tn.fit(net, x, y, **{"penalty": 1e-2, **changes})
+
+
+def test_bounds_of_rounded_weights_are_rounded_outward():
+    assert float(_below(1 + 1e-9, jnp.dtype(jnp.float32))) == 1.0
+    assert float(_below(1 - 1e-9, jnp.dtype(jnp.float32))) < 1.0
+    assert float(-_below(-1 - 1e-9, jnp.dtype(jnp.float32))) > 1.0

@@ -62,14 +62,16 @@ def refined(risk: Objective, result: FitResult, solve: Solve, tol: float) -> Fit
     if before is not None and usable and not values[0] - values[1] < float(before.gap):
         return result
     kind = _devices.wide(dtype)
-    lowered = Certificate(jnp.asarray(values[0], kind), _below(values[1], kind), jnp.asarray(values[2], dtype))
+    # Rounded outward, so that the gap is not understated.
+    primal, dual = -_below(-float(values[0]), kind), _below(float(values[1]), kind)
+    lowered = Certificate(primal, dual, jnp.asarray(values[2], dtype))
     closed = float(lowered.relative_gap) <= tol
     status = Status.CERTIFIED if closed else _OPEN.get(found.status, found.status)
     later = replace(found, net=risk.net, status=status)
     return result.followed_by(later).with_displacement(w, lowered)
 
 
-def _below(value: np.ndarray, dtype: jnp.dtype) -> Array:
+def _below(value: float, dtype: jnp.dtype) -> Array:
     """The largest number of the dtype that is at most `value`."""
     rounded = np.asarray(value, dtype)
-    return jnp.asarray(rounded if rounded <= value else np.nextafter(rounded, np.asarray(-np.inf, dtype)))
+    return jnp.asarray(rounded if float(rounded) <= value else np.nextafter(rounded, np.asarray(-np.inf, dtype)))
