@@ -398,3 +398,13 @@ def test_a_reader_that_has_gone_is_no_failure():
         Console(file=Gone()).print("x")
     with pytest.raises(SystemExit):
         Console(file=Gone()).print("x")
+
+
+def test_a_first_line_of_another_length_is_a_title_even_with_the_name_of_the_target(tmp_path: Path):
+    """As in scikit-learn's own files: the number of rows and columns, and the classes, above a table without names."""
+    rows = [f"{i},{i / 2},{i % 3},{i * i},{i + 1},{i % 2}" for i in range(30)]
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["30,no,yes", *rows]))
+    with pytest.raises(ArgumentError, match="the table begins in line 2") as caught:
+        read(str(path), Reading(target="yes"))
+    assert "skip_lines" in str(caught.value)

@@ -160,7 +160,7 @@ def begin_of(sample: list[str], dialect: Dialect, expected: tuple[str, ...]) -> 
         len({*row} & {*expected}) if _are_words(row) or not place else 0 for place, row in enumerate(rows[:_TITLES])
     ]
     place = known.index(max(known))
-    if known[place] and (not place or len(rows[place]) == width):
+    if known[place] and len(rows[place]) in ((width,) if place else (width, width - 1)):
         return Begin(lines[place] if place else 0, certain=True)
     first = len(rows[0])
     # R does not write a name for the first column; a title may be as long.
