@@ -1,4 +1,4 @@
-"""Training that goes on in smaller blocks when the memory of a device is exhausted."""
+"""Training that continues in smaller blocks when the memory of a device is exhausted."""
 
 import warnings
 from collections.abc import Callable

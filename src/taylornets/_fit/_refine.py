@@ -2,7 +2,7 @@
 
 At a weak penalty the residual `f - y` is a small difference. In float32 it has few correct digits, and so have `ν`, the dual
 value, and the displacement that is read off. The dual Newton method then ends far from the optimum. The same steps in float64
-do not; the solution is rounded to the dtype of the network, and certified as it is then.
+do not; the solution is rounded to the dtype of the network, and the certificate is that of the rounded weights.
 """
 
 from collections.abc import Callable

@@ -81,7 +81,7 @@ def located(error: csv.Error, reader: Any) -> csv.Error:
 
 
 def is_free_quote(error: csv.Error) -> bool:
-    """Whether a cell goes on behind a closing quotation mark, so that the marks may be characters like others."""
+    """Whether a cell continues behind a closing quotation mark, so that the marks may be characters like others."""
     return "expected after" in str(error)
 
 
