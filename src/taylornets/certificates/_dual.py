@@ -90,7 +90,7 @@ class Certificate(eqx.Module):
     @property
     def relative_gap(self) -> Any:
         """The relative gap, `gap / |primal|`; 0 if both bounds are 0."""
-        return self.gap / (abs(self.primal) + (self.gap == 0))
+        return self.gap / (abs(self.primal) + (self.gap == 0).astype(self.gap.dtype))
 
     def __str__(self) -> str:
         return (
