@@ -60,7 +60,7 @@ def fit(
         list[str] | None, _row("--group", "COLUMN", "Keep rows with equal values in one part of the split.")
     ] = None,
     cv: Annotated[
-        int | None, whole("--cv", "K", "Select the penalty and score by K-fold cross-validation.", _ROWS)
+        int | None, whole("--cv", "K", "K-fold cross-validation of the penalty and the score.", _ROWS)
     ] = None,
     metric: Annotated[
         str | None, _row("--metric", "NAME", "Select the penalty by this score: f1_macro, roc_auc, …")
@@ -73,11 +73,11 @@ def fit(
     ] = None,
     rank: Annotated[
         int | None,
-        whole("--rank", "R", "Copies of each hidden unit; by default as many as needed.", _MODEL),
+        whole("--rank", "R", "Copies of each unit; by default as many as needed.", _MODEL),
     ] = None,
     time_limit: Annotated[
         float | None,
-        number("--time-limit", "SECONDS", "Limit on the training time; returns the best model so far.", _MODEL),
+        number("--time-limit", "SECONDS", "Limit on training time; returns the best model so far.", _MODEL),
     ] = None,
     no_compare: Annotated[
         bool,
@@ -93,7 +93,7 @@ def fit(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for model and report.")] = Path("fit"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show how the table is read, and stop.")] = False,
 ) -> int:
-    """Train a Taylor model on a table, certify it, and compare its score with baselines."""
+    """Train a Taylor model on a table, certify it, and compare it with baselines."""
     options = {
         "target": once("--target", target), "order": order, "out": out, "task": task, "width": width, "penalty": penalty,
         "rank": rank, "seed": seed, "drop": tuple(drop or ()), "drop_constant": drop_constant, "rare": rare, "split": split,
