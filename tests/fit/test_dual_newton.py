@@ -175,13 +175,16 @@ def test_many_problems_close():
     assert np.median(steps) <= 25
 
 
-def test_every_start_ends_at_the_same_objective():
-    net, x, y = problem(60, 6, 32)
+@pytest.mark.parametrize("seed", range(5))
+def test_every_start_ends_at_the_same_objective(seed: int):
+    """Five problems at which rank one fails, and five starts each."""
+    net, x, y = problem(60, 6, 32, seed=seed)
     arguments: dict[str, Any] = {"penalty": 1e-6, "power": 4}
     single = tn.fit(net, x, y, rank=1, method="lbfgs", **arguments)
-    starts = [0.3 * jax.random.normal(jax.random.key(seed), net.w0.shape) for seed in range(5)]
+    starts = [0.3 * jax.random.normal(jax.random.key(start), net.w0.shape) for start in range(5)]
     found = [tn.fit(net, x, y, w_init=start, **arguments).objective for start in starts]
     np.testing.assert_allclose(found, found[0], rtol=1e-8)
+    assert single.status is tn.Status.RANK_LIMITS
     assert min(found) < single.objective * (1 - 1e-6)  # rank one does not suffice here
 
 
@@ -195,6 +198,29 @@ def test_first_order_methods_add_copies():
     assert grown.objective == pytest.approx(exact.objective, rel=2e-6)
     assert grown.history.steps == sorted(grown.history.steps)
     assert grown.history.steps[-1] == grown.steps <= 5000
+
+
+def test_other_first_order_methods_add_copies():
+    net, x, y = problem(30, 4, 12)
+    arguments: dict[str, Any] = {"penalty": 1e-4, "power": 4, "throw": False}
+    exact = tn.fit(net, x, y, **arguments)
+    assert exact.w.ndim == 3
+    single = tn.fit(net, x, y, method="lbfgs", rank=1, **arguments)
+    for method in ("negative_curvature", "gradient_descent"):
+        grown = tn.fit(net, x, y, method=method, tol=1e-5, max_steps=20_000, **arguments)
+        assert grown.w.ndim == 3, method
+        assert grown.objective < single.objective, method
+        assert grown.objective == pytest.approx(exact.objective, rel=1e-3), method
+        assert grown.steps <= 20_000
+
+
+def test_the_number_of_copies_is_the_least():
+    """With one copy less, the optimum of that rank is worse than the certified one."""
+    net, x, y = problem(60, 6, 32)
+    exact = tn.fit(net, x, y, penalty=1e-6, power=4)
+    less = tn.fit(net, x, y, penalty=1e-6, power=4, rank=exact.w.shape[1] - 1, throw=False)
+    assert less.status is tn.Status.RANK_LIMITS
+    assert less.objective > exact.objective * (1 + 1e-7)
 
 
 def test_a_rank_limits_the_copies_and_keeps_the_dual_bound():
@@ -402,11 +428,15 @@ def one_input() -> tuple[tn.TwoLayerNetwork, jax.Array, jax.Array]:
     return net, x, x[:, 0] ** 2
 
 
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize("loss", ["logistic", "softmax"])
 @pytest.mark.parametrize("strength", [1e-6, 1e-10])
-def test_separable_labels(strength: float):
-    net, x, _ = problem()
-    y = jnp.where(x[:, 0] ** 2 > x[:, 1] ** 2, 1.0, -1.0)
-    result = tn.fit(net, x, y, loss="logistic", penalty=strength, power=4)
+def test_separable_labels(strength: float, loss: str, dtype: Any):
+    net, x, _ = problem(outputs=1 if loss == "logistic" else 3)
+    low = jax.tree.map(lambda a: a.astype(dtype), (net, x))
+    y = jnp.where(x[:, 0] ** 2 > x[:, 1] ** 2, 1.0, -1.0).astype(dtype)
+    y = y if loss == "logistic" else jnp.argmax(x[:, :3] ** 2, axis=1)
+    result = tn.fit(*low, y, loss=loss, penalty=strength, power=4)
     assert result.status is tn.Status.CERTIFIED
 
 

@@ -77,7 +77,7 @@ class TestProvedOptimality:
         start = 0.3 * 64**-0.25 * jax.random.normal(jax.random.key(0), net.w0.shape) / net.inputs**0.5
         options: dict[str, Any] = {"penalty": 1e-6, "method": "lbfgs", "rank": 1}
         stuck = tn.fit(net, x, y, w_init=start, **options)
-        assert stuck.status is tn.Status.GAP_REMAINS
+        assert stuck.status is tn.Status.RANK_LIMITS
         freed = tn.fit(net, x, y, key=jax.random.key(0), **options)
         assert gap(freed) <= 1e-8
         assert freed.objective < stuck.objective
@@ -117,7 +117,7 @@ class TestProvedOptimality:
         y = jnp.asarray(6 * x[:, 0] * x[:, 1] + 0.1 * rng.normal(size=60))
         net = tn.TwoLayerNetwork.init(jax.random.key(0), 6, 32)
         single = tn.fit(net, jnp.asarray(x), y, penalty=1e-6, method="lbfgs", rank=1)
-        assert single.status is tn.Status.GAP_REMAINS
+        assert single.status is tn.Status.RANK_LIMITS
         assert "rank='auto'" in single.status.value
         assert 1e-5 < gap(single) < 1e-1
         double = tn.fit(net, jnp.asarray(x), y, penalty=1e-6, rank=2)
@@ -183,7 +183,7 @@ class TestRuns:
     def test_zero_is_a_saddle_of_the_quadratic_model(self):
         net, x, y = small()
         result = tn.fit(net, x, y, penalty=1e-3, w_init=jnp.zeros((16, 4)), method="lbfgs", rank=1)
-        assert result.status is tn.Status.GAP_REMAINS
+        assert result.status is tn.Status.RANK_LIMITS
         assert "method='auto'" in result.status.value
         np.testing.assert_array_equal(result.w, 0)
         assert gap(result) > 0.01
@@ -249,8 +249,8 @@ def test_single_precision():
     assert result.certificate.dual_vector.dtype == jnp.float32
     assert tn.fit(net, x, y, penalty=1e-3).status is tn.Status.CERTIFIED  # the default tolerance allows for rounding
     strict = tn.fit(net, x, y, penalty=1e-3, tol=1e-8)
-    assert strict.status is tn.Status.GAP_REMAINS
-    assert "enable float64" in strict.status.value
+    assert strict.status is tn.Status.PRECISION_LIMITS
+    assert "Enable float64" in strict.status.value
     assert strict.objective <= result.objective * (1 + 1e-6)
 
 

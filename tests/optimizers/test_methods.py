@@ -110,7 +110,7 @@ class TestFromZero:
     def test_gradient_descent_stays(self):
         result, _ = self.fit("gradient_descent", rank=1)
         assert not bool(jnp.any(result.w))
-        assert result.status is tn.Status.GAP_REMAINS
+        assert result.status is tn.Status.RANK_LIMITS
 
     def test_growing_copies_leave_the_saddle(self):
         """A new copy along the negative eigenvector of the dual matrix leaves `W = 0`, which no gradient does."""

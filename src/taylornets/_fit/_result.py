@@ -219,6 +219,21 @@ class FitResult:
         closed = float(certificate.relative_gap) <= tol
         return replace(self, certificate=certificate, status=Status.CERTIFIED if closed else self.status)
 
+    def explained(self, rank: int | str, rounding: float) -> "FitResult":
+        """Returns the result with the cause of a remaining gap as its status: a fixed rank, or the precision.
+
+        Args:
+            rank: the rank that was asked for.
+            rounding: relative gap that rounding can cause in the precision of the data.
+        """
+        if self.status is not Status.GAP_REMAINS or self.certificate is None:
+            return self
+        blocks = self.w if isinstance(self.w, tuple) else (self.w,)
+        if rank != "auto" and self._trained()[1].copies and float(self.certificate.relative_gap) > rounding:
+            return replace(self, status=Status.RANK_LIMITS)
+        rounded = any(jnp.finfo(block.dtype).eps > jnp.finfo(jnp.float64).eps for block in blocks)
+        return replace(self, status=Status.PRECISION_LIMITS) if rounded else self
+
     def with_displacement(self, w: Array, certificate: Certificate) -> "FitResult":
         """Returns the result at another displacement with its certificate."""
         return replace(self, w=w, objective=float(certificate.primal), certificate=certificate)

@@ -24,10 +24,18 @@ class Status(enum.Enum):
         "point is not a strict saddle. This model has no certificate of global optimality."
     )
     GAP_REMAINS = (
-        "The objective cannot decrease further in this precision, and the gap of the certificate exceeds tol. Likely causes, "
-        "in order: a fixed rank, if the optimum requires units of higher rank (use rank='auto'); float32 or less (enable "
-        "float64, or raise tol); in float64, a penalty so weak that rounding limits the gap (raise the penalty or tol); for "
-        "first-order methods, a poor initialization or a saddle (use method='auto')."
+        "The objective cannot decrease further, and the gap of the certificate exceeds tol. Rounding in float64 limits the "
+        "gap, because the penalty is weak for these data. Raise the penalty or tol, or scale the targets down; after a "
+        "first-order method, use method='auto'."
+    )
+    RANK_LIMITS = (
+        "The objective cannot decrease further at this rank, and the gap of the certificate exceeds tol: the optimum has "
+        "more copies of some unit, or the run ended at a local minimum or saddle, which exist at a fixed rank only. Use "
+        "rank='auto' and method='auto'."
+    )
+    PRECISION_LIMITS = (
+        "The objective cannot decrease further in this precision, and the gap of the certificate exceeds tol: rounding of "
+        "the data and the displacement to float32 or less limits the gap. Enable float64, or raise tol or the penalty."
     )
     COUPLING_ERROR = (
         "The objective cannot decrease further in this precision. The remaining gap is the coupling error: the certificate "

@@ -100,10 +100,11 @@ def train_sum(
     status = found.status
     if status is Status.CERTIFIED and float(certificate.relative_gap) > tol:
         status = Status.GAP_REMAINS
-    return FitResult(
+    result = FitResult(
         (v, found.w), float(certificate.primal), certificate, status, found.steps, found.history, net=risk.net,
         model=risk.model, orders=ORDERS, own_kernel=risk.block is not None and risk.block.own,
     )  # fmt: skip
+    return result.explained("auto", tol)
 
 
 def sum_path(

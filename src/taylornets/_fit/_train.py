@@ -51,6 +51,13 @@ def train(
     max_steps: int,
 ) -> FitResult:
     """Runs `fit` on a prepared objective."""
+    return _trained(risk, w, method, key, rank, tol, max_steps).explained(rank, default_tolerance(risk))
+
+
+def _trained(
+    risk: Objective, w: ArrayLike | None, method: str | Method, key: PRNGKeyArray | None, rank: Rank, tol: float | None,
+    max_steps: int,
+) -> FitResult:  # fmt: skip
     key = jax.random.key(0) if key is None else key
     tol = default_tolerance(risk) if tol is None else tol
     start = None if w is None else risk.displacement(w)

@@ -24,7 +24,7 @@ from taylornets._fit import (
     sum_path,
     within_memory,
 )
-from taylornets.certificates import Certificate, certify_objective, certify_sum, weighted_sum
+from taylornets.certificates import Certificate, certify_objective, certify_sum, default_tolerance, weighted_sum
 from taylornets.estimators._data import Scaling, TrainingData, columns_for, filled, rows_for
 from taylornets.estimators._representation import Stored
 from taylornets.objectives import Objective, is_sum, linear_outputs, single_objective, strengths, with_linear_block
@@ -151,7 +151,7 @@ def certified_fit(risk: Objective, w: Array, rank: Rank, tol: float, max_iter: i
             return close_gap(risk, w, _SOLVER, **options)
         return minimize(risk, w, _SOLVER, jax.random.key(0), certified=model.certifiable, **options)
 
-    return within_memory(solve, risk)[0]
+    return within_memory(solve, risk)[0].explained(rank, default_tolerance(risk))
 
 
 def train(
