@@ -14,7 +14,8 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "taylornets"
 
 LEVELS = {
-    "_checks": 0, "_devices": 0, "_discover": 0, "_errors": 0, "_files": 0, "_measures": 0, "_processors": 0, "_trees": 0,
+    "_checks": 0, "_devices": 0, "_discover": 0, "_errors": 0, "_files": 0, "_measures": 0, "_processors": 0, "_programs": 0,
+    "_trees": 0,
     "_checkpoints": 1, "activations": 1, "datafiles": 1, "losses": 1, "penalties": 1, "records": 1, "series": 1,
     "statistics": 1,
     "expansion": 2, "report": 2, "two_layer": 2,
@@ -30,10 +31,12 @@ LEVELS = {
 }  # fmt: skip
 
 # Planted weights are those of a target, a learner's exponents too, a sweep is a grid of learning problems, trees and devices
-# are checked, an objective is the risk of a model, and training for a bound returns what `fit` returns.
+# are checked, an objective is the risk of a model, training for a bound returns what `fit` returns, and
+# programs are compiled by device.
 NEIGHBORS = {
     ("expressivity", "targets"), ("learners", "targets"), ("sweeps", "learning"), ("_trees", "_checks"),
-    ("_devices", "_checks"), ("_checks", "_errors"), ("objectives", "models"), ("generalization", "_fit"),
+    ("_devices", "_checks"), ("_programs", "_devices"), ("_checks", "_errors"), ("objectives", "models"),
+    ("generalization", "_fit"),
 }  # fmt: skip
 
 # Rooms that see less than what lies below them.

@@ -200,18 +200,16 @@ def test_first_order_methods_add_copies():
     assert grown.history.steps[-1] == grown.steps <= 5000
 
 
-def test_other_first_order_methods_add_copies():
+def test_the_method_that_leaves_saddles_adds_copies():
     net, x, y = problem(30, 4, 12)
     arguments: dict[str, Any] = {"penalty": 1e-4, "power": 4, "throw": False}
     exact = tn.fit(net, x, y, **arguments)
-    assert exact.w.ndim == 3
-    single = tn.fit(net, x, y, method="lbfgs", rank=1, **arguments)
-    for method in ("negative_curvature", "gradient_descent"):
-        grown = tn.fit(net, x, y, method=method, tol=1e-5, max_steps=20_000, **arguments)
-        assert grown.w.ndim == 3, method
-        assert grown.objective < single.objective, method
-        assert grown.objective == pytest.approx(exact.objective, rel=1e-3), method
-        assert grown.steps <= 20_000
+    single = tn.fit(net, x, y, method="negative_curvature", rank=1, tol=1e-6, **arguments)
+    grown = tn.fit(net, x, y, method="negative_curvature", tol=1e-6, **arguments)
+    assert exact.w.ndim == grown.w.ndim == 3
+    assert single.w.ndim == 2
+    assert exact.objective * (1 - 1e-8) <= grown.objective < single.objective
+    assert grown.objective == pytest.approx(exact.objective, rel=1e-6)
 
 
 def test_the_number_of_copies_is_the_least():

@@ -17,13 +17,12 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from taylornets import _devices
+from taylornets import _devices, _programs
 from taylornets._fit._lift import DualPoint, Evaluation, Prox, dual_point, evaluate
 from taylornets._fit._newton import is_dense, newton_direction
 from taylornets._fit._ranks import displacement_of
@@ -201,7 +200,7 @@ class _Run:
         slack = 16 * float(jnp.finfo(start.dtype).eps) * (abs(before) + abs(fenchel))
         old = self.point, self._state
         for _ in range(_MOST_TRIALS):
-            self.point = dual_point(self.risk, _along(start, step, direction))
+            self.point = dual_point(self.risk, _along(start, np.asarray(step, start.dtype), direction))
             self._state = self._evaluate()
             (after,) = _numbers(self._state.proximal_dual)
             if np.isfinite(after) and after >= before + _ARMIJO * step * decrement - slack:
@@ -243,12 +242,12 @@ def _numbers(*values: Array) -> tuple[float, ...]:
     return tuple(float(value) for value in jax.device_get(values))
 
 
-@jax.jit
-def _along(start: Array, step: float | Array, direction: Array) -> Array:
+@_programs.program
+def _along(start: Array, step: np.ndarray | Array, direction: Array) -> Array:
     return start + step * direction
 
 
-@jax.jit
+@_programs.program
 def _lifted(w: Array) -> Array:
     copies = w.reshape(w.shape[0], -1, w.shape[-1])
     return jnp.einsum("rjd,rje->rde", copies, copies)
@@ -260,7 +259,7 @@ def _cold_outputs(risk: Objective) -> Array:
     return _outputs_of_multiple(risk, initial, dual_point(risk, initial))
 
 
-@eqx.filter_jit
+@_programs.program
 def _outputs_of_multiple(risk: Objective, initial: Array, first: DualPoint) -> Array:
     y = risk.targets()
     slopes = risk.loss.derivative(initial, y)

@@ -17,14 +17,12 @@ only these: a product costs `n × pairs × d`, and no array has `n × m × d` en
 import math
 from typing import Any, NamedTuple
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from taylornets import _checks, _devices
+from taylornets import _checks, _devices, _programs
 from taylornets.certificates import dual_bound, weighted_sum
 from taylornets.objectives import Objective
 from taylornets.two_layer import map_blocks
@@ -106,7 +104,7 @@ def dual_point(risk: Objective, f: Float[Array, "n outputs"]) -> DualPoint:
     return DualPoint(f, nu, moments, fenchel, dual, vector, _scaled_total(nu, vector, suprema))
 
 
-@eqx.filter_jit
+@_programs.program
 def _moments_of(risk: Objective, f: Float[Array, "n outputs"]) -> tuple[Array, Array, Array, Array]:
     slopes = risk.loss.derivative(f, risk.targets())
     nu = slopes * risk.weights()[:, None]
@@ -119,14 +117,14 @@ def _moments_of(risk: Objective, f: Float[Array, "n outputs"]) -> tuple[Array, A
     return nu, risk.net.both_halves(half, -half), suprema, fenchel
 
 
-@jax.jit
+@_programs.program
 def _scaled_total(nu: Array, vector: Array, suprema: Array) -> Array:
     """Returns `C(tν)` for `vector = t ν`."""
     size = jnp.linalg.norm(nu)
     return jnp.linalg.norm(suprema) * jnp.linalg.norm(vector) / jnp.where(size > 0, size, 1)
 
 
-@eqx.filter_jit
+@_programs.program
 def prox(risk: Objective, moments: Float[Array, "m d d"], centers: Float[Array, "m d d"], epsilon: Array) -> Prox:
     """Computes the minimizer `Θ(ν)`; one eigendecomposition per unit."""
     power, strength = risk.penalty.power / 4, risk.strength
@@ -185,7 +183,7 @@ def list_of_pairs(risk: Objective, found: Prox, size: int | None = None) -> Pair
     return _gather(risk.net.a, found, index, np.arange(size) < len(active))
 
 
-@jax.jit
+@_programs.program
 def _gather(signs: Array, found: Prox, index: Any, present: Any) -> Pairs:
     unit, column = index // found.shifted.shape[1], index % found.shifted.shape[1]
     values = jnp.where(present, found.shifted[unit, column], 0)
@@ -198,7 +196,7 @@ def pair_features(risk: Objective, pairs: Pairs, block: Any) -> tuple[Array, Arr
     return risk.scaled_derivative(block, 2)[pairs.unit % risk.net.pairs] * projections, projections
 
 
-@eqx.filter_jit
+@_programs.program
 def assemble(risk: Objective, point: DualPoint, found: Prox, pairs: Pairs) -> Evaluation:
     """Computes outputs, residual and objective of `Θ`; features of the pairs are kept unless the objective is chunked."""
     prepared = risk.features

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from taylornets import _programs
 from taylornets._fit._result import FitHistory, FitResult
 from taylornets._fit._status import Status
 from taylornets.certificates import Certificate, certify_objective
@@ -49,7 +50,7 @@ def _second_moment(risk: Objective | ReducedObjective) -> Float[Array, "d d"]:
     return (x * risk.weights()[:, None]).T @ x
 
 
-@eqx.filter_jit
+@_programs.program
 def _second_moment_of_rows(risk: Objective | ReducedObjective) -> Float[Array, "d d"]:
     prepared = risk.features
 

@@ -20,12 +20,12 @@ factor of `H` nor its inverse; one more product removes the error in the null sp
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from taylornets import _programs
 from taylornets._fit._lift import Evaluation, pair_features
 from taylornets.objectives import Objective
 from taylornets.two_layer import fold_blocks, map_blocks
@@ -116,7 +116,7 @@ def product(risk: Objective, state: Evaluation, rotation: _Rotation, v: Float[Ar
     return prepared.unblock(map_blocks(backward, blocks))
 
 
-@eqx.filter_jit
+@_programs.program
 def _conjugate_gradients(risk: Objective, state: Evaluation, tolerance: Array) -> Direction:
     rotation = _rotation(state)
 
@@ -166,7 +166,7 @@ def conjugate_gradients(
     return Direction(change, -jnp.vdot(h_target, change), steps)
 
 
-@eqx.filter_jit
+@_programs.program
 def dense_operator(risk: Objective, state: Evaluation) -> Float[Array, "n outputs n outputs"]:
     """Returns `𝒢` as an array, from a factor with `nC × pairs × d` entries."""
     rotation, pairs, found = _rotation(state), state.pairs, state.prox
@@ -184,7 +184,7 @@ def dense_operator(risk: Objective, state: Evaluation) -> Float[Array, "n output
     return matrix.reshape(x.shape[0], risk.net.outputs, x.shape[0], risk.net.outputs)
 
 
-@eqx.filter_jit
+@_programs.program
 def _dense(risk: Objective, state: Evaluation) -> Direction:
     operator = dense_operator(risk, state)
     if risk.block is not None:

@@ -4,13 +4,11 @@ A displacement of `R` copies is the lifted matrix `Θ_r = Σ_j w_rj w_rjᵀ`; an
 eigenvectors has the least number of copies, in order of their norm.
 """
 
-import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from taylornets import _checks, _devices
+from taylornets import _checks, _devices, _programs
 from taylornets._fit._lift import DualPoint, Prox, assemble, list_of_pairs, truncated
 from taylornets.objectives import Objective
 
@@ -39,7 +37,7 @@ def displacement_of(risk: Objective, point: DualPoint, found: Prox, dual: float,
     return _beside(factors[:, 0] if rank == 1 else factors, found.penalty)
 
 
-@jax.jit
+@_programs.program
 def _beside(values: Array | np.ndarray, like: Array) -> Array:
     """The values, on the devices of `like`."""
     return jnp.asarray(values) + 0 * like
@@ -84,7 +82,7 @@ def with_new_copy(risk: Objective, w: Array) -> Array | None:
     return trials[best] if objectives[best] < float(risk(copies)) else None
 
 
-@eqx.filter_jit
+@_programs.program
 def _least_curvature(risk: Objective, copies: Float[Array, "m R d"]) -> tuple[Array, Array]:
     """Returns the least eigenvalue of `M_r + 2a q_r I` and its eigenvector for every unit, shapes `(m,)` and `(m, d)`."""
     outputs = risk.outputs(copies)

@@ -13,12 +13,11 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from taylornets import _devices
+from taylornets import _devices, _programs
 from taylornets._fit._newton import Direction, conjugate_gradients, curvature_product, solve_dense
 from taylornets._fit._result import FitHistory, FitResult
 from taylornets._fit._status import Status
@@ -105,7 +104,7 @@ def _adjoint(risk: Objective) -> Callable[[Array], Array]:
     return adjoint
 
 
-@eqx.filter_jit
+@_programs.program
 def _evaluate(risk: Objective, f: Float[Array, "n outputs"]) -> _Point:
     y, weights = risk.targets(), risk.weights()
     slopes = risk.loss.derivative(f, y)
@@ -120,7 +119,7 @@ def _evaluate(risk: Objective, f: Float[Array, "n outputs"]) -> _Point:
     return _Point(f, nu, v, f - outputs, fenchel + jnp.sum(nu * outputs) + penalty, primal)
 
 
-@eqx.filter_jit
+@_programs.program
 def _direction(risk: Objective, point: _Point) -> Direction:
     adjoint = _adjoint(risk)
     moved = adjoint(point.nu)

@@ -30,7 +30,7 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from taylornets import _checks, _devices, losses, models
+from taylornets import _checks, _devices, _programs, losses, models
 from taylornets.certificates._bounds import (
     conjugate_magnitude,
     golden_section,
@@ -205,10 +205,10 @@ def certify_objective(risk: Objective, w: Array, dual_vector: Array | None = Non
     return Certificate(value, *dual_bound(risk, dual_vector))
 
 
-_randomized_bound = eqx.filter_jit(randomized_bound)
+_randomized_bound = _programs.program(randomized_bound)
 
 
-@eqx.filter_jit
+@_programs.program
 def dual_candidate(risk: Objective, w: Array) -> Float[Array, "n outputs"]:
     """`ν_i = p_i ℓ'_i(f_i)` at the outputs of `w` (at their mean for the randomized model); `p_i = 1/n` if unweighted."""
     return risk.loss.derivative(risk.mean_outputs(w), risk.targets()) * risk.weights()[:, None]
@@ -223,14 +223,14 @@ def dual_bound(
     return _best_multiple(risk, dual_vector, suprema)
 
 
-@eqx.filter_jit
+@_programs.program
 def _suprema(risk: Objective, dual_vector: Float[Array, "n outputs"]) -> Float[Array, " m"]:
     slopes = slopes_of(risk, dual_vector)
     return risk.unit_suprema(-slopes * risk.weights()[:, None])
 
 
 # Compiled apart from its callers, so that they share the program: the search is most of their compilation.
-@eqx.filter_jit
+@_programs.program
 def _best_multiple(
     risk: Objective, dual_vector: Float[Array, "n outputs"], suprema: Float[Array, " m"]
 ) -> tuple[Array, Array]:

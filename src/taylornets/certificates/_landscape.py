@@ -26,7 +26,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from taylornets import _checks, _devices, losses
+from taylornets import _checks, _devices, _programs, losses
 from taylornets.certificates._dual import Certificate, certify_objective
 from taylornets.objectives import Objective, objective
 from taylornets.optimizers import Stationarity, stationarity
@@ -154,7 +154,7 @@ def landscape_objective(risk: Objective, w: Array, test: Stationarity, radius: f
     return Landscape(*numbers, certificate=certify_objective(risk, w), stationarity=test)
 
 
-@eqx.filter_jit
+@_programs.program
 def _bound(risk: Objective, w: Array, eigenvalue: Array, radius: float) -> tuple[Array, ...]:
     value, gradient = risk.value_and_gradient(w)
     inner, penalty = jnp.vdot(gradient, w), risk.penalty_value(w)
@@ -209,7 +209,7 @@ def curvature_inequality(risk: Objective, w: Array, comparator: Array) -> Inequa
     return _inequality(risk, w, comparator)
 
 
-@eqx.filter_jit
+@_programs.program
 def _inequality(risk: Objective, w: Array, comparator: Array) -> Inequality:
     value, gradient = risk.value_and_gradient(w)
     comparator_value, inner = risk(comparator), jnp.vdot(gradient, w)

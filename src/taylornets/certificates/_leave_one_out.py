@@ -18,14 +18,13 @@ exact there. `K` is accumulated unit by unit: no array has `n × m × d` entries
 import math
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from taylornets import _checks, _devices, losses
+from taylornets import _checks, _devices, _programs, losses
 from taylornets.objectives import Objective, objective
 from taylornets.two_layer import TwoLayerNetwork
 
@@ -88,7 +87,7 @@ def leave_one_out(
 
 
 @_devices.exact
-@eqx.filter_jit
+@_programs.program
 def _predictions(risk: Objective, w: Array, new: Array | None) -> Array:
     copies = w.reshape(w.shape[0], -1, w.shape[-1])
     outputs, y, weights = risk.outputs(w), risk.targets(), risk.weights()

@@ -20,7 +20,7 @@ from jax.scipy.linalg import cho_factor, cho_solve
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from taylornets import _checks, losses, models
+from taylornets import _checks, _programs, losses, models
 from taylornets.models import Model
 from taylornets.objectives._data import Dataset
 from taylornets.objectives._orders import powers, strengths
@@ -110,13 +110,13 @@ def _risk(risk: SumObjective, found: Array) -> Array:
     return jnp.sum(jnp.where(risk.weight > 0, risk.weight * risk.loss.value(outputs, risk.y), 0))
 
 
-@eqx.filter_jit
+@_programs.program
 def _value(risk: SumObjective, w: tuple[Array, ...]) -> Array:
     blocks = zip(risk.penalties, w, risk.strengths, strict=True)
     return _risk(risk, sum(risk.parts(w), jnp.zeros_like(risk.y))) + sum(p.value(v, s) for p, v, s in blocks)
 
 
-@eqx.filter_jit
+@_programs.program
 def _value_and_gradient(risk: SumObjective, w: tuple[Array, ...]) -> tuple[Array, tuple[Array, ...]]:
     return jax.value_and_grad(lambda blocks: _value(risk, blocks))(w)
 
@@ -225,11 +225,11 @@ class ReducedObjective(eqx.Module):
         return cho_solve((self.factor, True), scaled.reshape(-1)).reshape(scaled.shape)
 
 
-@eqx.filter_jit
+@_programs.program
 def _reduced(risk: ReducedObjective, w: Array) -> Array:
     return risk.value(w)
 
 
-@eqx.filter_jit
+@_programs.program
 def _reduced_and_gradient(risk: ReducedObjective, w: Array) -> tuple[Array, Array]:
     return jax.value_and_grad(risk.value)(w)

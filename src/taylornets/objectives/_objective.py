@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from taylornets import _checks, _trees, losses, models, randomization
+from taylornets import _checks, _programs, _trees, losses, models, randomization
 from taylornets.models import Model
 from taylornets.objectives._data import normalized_weights
 from taylornets.objectives._risk import (
@@ -264,19 +264,19 @@ class Objective(_trees.HashableModule):
         return self.model.start(self.net, key, rank)
 
 
-@eqx.filter_jit
+@_programs.program
 def _value(objective: Objective, w: Array) -> Array:
     return objective.risk(w) + objective.penalty_value(w)
 
 
-@eqx.filter_jit
+@_programs.program
 def _value_and_gradient(objective: Objective, w: Array) -> tuple[Array, Array]:
     risk, gradient = risk_and_gradient(w, objective.empirical)
     penalty, slope = objective.penalty.value_and_gradient(w, objective.strength)
     return risk + penalty, gradient + slope
 
 
-@eqx.filter_jit
+@_programs.program
 def _hessian_vector_product(objective: Objective, w: Array, direction: Array) -> Array:
     curvature = risk_hessian_vector_product(w, direction, objective.empirical)
     return curvature + objective.penalty.hessian_vector_product(w, direction, objective.strength)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from taylornets import _checks, _devices
+from taylornets import _checks, _devices, _programs
 from taylornets.models import Model
 from taylornets.objectives._data import Dataset
 from taylornets.two_layer import (
@@ -189,7 +189,7 @@ def _risk_jvp(primals: tuple[Array, EmpiricalRisk], tangents: tuple[Any, Any]) -
     return eqx.filter_jvp(_plain_risk, primals, tangents)
 
 
-@eqx.filter_jit
+@_programs.program
 def compiled_risk(w: Array, risk: EmpiricalRisk) -> Array:
     """Computes the risk at `w`, a scalar; its derivative in `w` costs one pass."""
     return _risk(w, risk)

@@ -16,7 +16,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from taylornets import _checks
+from taylornets import _checks, _programs
 from taylornets.objectives._entry import single_objective
 from taylornets.objectives._objective import Objective
 from taylornets.objectives._orders import powers, strengths
@@ -93,7 +93,7 @@ def block_of(risk: Objective) -> LinearBlock:
     return risk.block
 
 
-@eqx.filter_jit
+@_programs.program
 def optimal_block(risk: Objective, nu: Float[Array, "n outputs"]) -> Array:
     """Returns `V` for a dual vector: a displacement, or coefficients of the kernel of shape `(n, outputs)`."""
     block = block_of(risk)

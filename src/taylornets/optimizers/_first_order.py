@@ -9,7 +9,7 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from taylornets import _checks
+from taylornets import _checks, _programs
 from taylornets.optimizers import _method
 from taylornets.optimizers._interface import MethodOutcome
 
@@ -88,7 +88,7 @@ class FirstOrder(eqx.Module):
         return fun.with_signs(key_signs) if self.fresh_signs else fun
 
 
-@eqx.filter_jit
+@_programs.program
 def _init(method: FirstOrder, fun: Any, w: Array, key: PRNGKeyArray) -> FirstOrderState:
     inner = method.transformation.init(w)
     key, key_noise = jax.random.split(key)
@@ -99,7 +99,7 @@ def _init(method: FirstOrder, fun: Any, w: Array, key: PRNGKeyArray) -> FirstOrd
     return _method.strongly_typed(FirstOrderState(w, value, inner, key, zero, zero, w, value))
 
 
-@eqx.filter_jit
+@_programs.program
 def _advance(method: FirstOrder, fun: Any, state: FirstOrderState, steps: Array) -> FirstOrderState:
     last = state.steps + steps
 

@@ -14,6 +14,7 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from taylornets import _programs
 from taylornets.optimizers._interface import MethodOutcome
 from taylornets.optimizers._method import strongly_typed
 
@@ -93,7 +94,7 @@ class LBFGS(eqx.Module):
         return optax.lbfgs(memory_size=self.memory, linesearch=search)
 
 
-@eqx.filter_jit
+@_programs.program
 def _init(method: LBFGS, fun: Callable[[Array], Array], w: Array) -> LBFGSState:
     inner = method.transformation(w.dtype).init(w)
     value, gradient = jax.value_and_grad(fun)(w)
@@ -102,7 +103,7 @@ def _init(method: LBFGS, fun: Callable[[Array], Array], w: Array) -> LBFGSState:
     return strongly_typed(state)
 
 
-@eqx.filter_jit
+@_programs.program
 def _advance(method: LBFGS, fun: Callable[[Array], Array], state: LBFGSState, steps: Array) -> LBFGSState:
     transformation = method.transformation(state.w.dtype)
     last = state.steps + steps

@@ -19,7 +19,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from taylornets import _checks
+from taylornets import _checks, _programs
 from taylornets.optimizers import _method
 from taylornets.optimizers._interface import MethodOutcome
 from taylornets.optimizers._stationarity import Stationarity, stationarity
@@ -144,7 +144,7 @@ class NegativeCurvature(eqx.Module):
         return MethodOutcome(state.stationarity is not None, state.second_order, state.stationarity)
 
 
-@eqx.filter_jit
+@_programs.program
 def _start(fun: Any, w: Array) -> _Region:
     value, gradient = _method.value_and_gradient(fun, w)
     zero = jnp.zeros((), jnp.int32)
@@ -152,7 +152,7 @@ def _start(fun: Any, w: Array) -> _Region:
     return _method.strongly_typed(_Region(w, value, gradient, radius, zero, zero, jnp.zeros((), bool)))
 
 
-@eqx.filter_jit
+@_programs.program
 def _advance(method: NegativeCurvature, fun: Any, region: _Region, last: Array) -> _Region:
     def going(region: _Region) -> Array:
         return (region.steps < last) & ~region.flat & jnp.isfinite(region.value)
@@ -227,7 +227,7 @@ def _to_boundary(p: Array, d: Array, radius: Array) -> Array:
     return jnp.where(b > 0, c / (b + root), (root - b) / a)
 
 
-@eqx.filter_jit
+@_programs.program
 def _escape(fun: Any, region: _Region, direction: Array, key: PRNGKeyArray) -> tuple[_Region, Array]:
     """Returns the lowest point on a grid of lengths, in both directions, along negative curvature plus a random part."""
     side = jax.random.normal(key, direction.shape, direction.dtype)

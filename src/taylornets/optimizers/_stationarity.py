@@ -13,14 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
-from taylornets import _checks, _devices
+from taylornets import _checks, _devices, _programs
 from taylornets.optimizers import _method
 
 _ROUGH = 1e-2
@@ -228,11 +227,11 @@ def _extreme(
     return float(values[0]), vectors[:, 0]
 
 
-@eqx.filter_jit
+@_programs.program
 def _gradient(fun: Any, w: Array) -> Array:
     return _method.value_and_gradient(fun, w)[1]
 
 
-@eqx.filter_jit
+@_programs.program
 def _product(fun: Any, w: Array, direction: Array) -> Array:
     return _method.hessian_vector_product(fun, w, direction)

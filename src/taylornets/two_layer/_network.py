@@ -1,18 +1,16 @@
 """The two-layer network of theory 1 and Bai & Lee (2020), section 2: initialization, full output, Taylor terms."""
 
-from functools import partial
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from taylornets import _checks, _trees, activations
+from taylornets import _checks, _programs, _trees, activations
 from taylornets.two_layer._prepared import Prepared, prepare
 
 
-@partial(jax.jit, static_argnames=("sizes", "symmetric", "dtype"))
+@_programs.program
 def _drawn(key: PRNGKeyArray, sizes: tuple[int, int, int], symmetric: bool, dtype: DTypeLike) -> tuple[Array, Array]:
     """Draws standard normal weights and signs in one program, which compiles faster than its parts."""
     m, d, c = sizes

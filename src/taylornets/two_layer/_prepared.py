@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from taylornets import _checks, _devices, _trees
+from taylornets import _checks, _devices, _programs, _trees
 from taylornets.two_layer._passes import RowBlocks, map_blocks
 from taylornets.two_layer._responses import BlockFeatures, Full, Network, Projections, Response, Taylor, Term
 from taylornets.two_layer._rows import HostRows, rows_per_read
@@ -165,7 +165,7 @@ class Prepared(_trees.HashableModule):
 
 
 # Compiled once per shape: an eager loop would be recompiled in every call.
-@eqx.filter_jit
+@_programs.program
 def _apply(prepared: Prepared, response: Response, w: Array) -> Any:
     def outputs(block: Block) -> Any:
         v = prepared.project(response, w, block.x)
@@ -178,7 +178,7 @@ def _apply(prepared: Prepared, response: Response, w: Array) -> Any:
 
 # Features are computed once, and certificates rely on them: always at the highest precision.
 @_devices.exact
-@eqx.filter_jit
+@_programs.program
 def _store_features(
     net: Network, blocks: Float[Array, "blocks b d"], orders: tuple[int, ...], preactivations: bool
 ) -> BlockFeatures:
