@@ -41,7 +41,10 @@ def program(function: Callable[P, T]) -> Callable[P, T]:
         return original(*args, **kwargs)
 
     called.__name__ = original.__name__
-    quick = jax.jit(called, static_argnums=1, compiler_options=_OPTIONS)
+
+    @functools.cache
+    def quick() -> Any:
+        return jax.jit(called, static_argnums=1, compiler_options=_options())
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -50,7 +53,7 @@ def program(function: Callable[P, T]) -> Callable[P, T]:
         if not _is_small(arrays):
             return whole(*args, **kwargs)
         static = tuple(_ARRAY if isinstance(leaf, _ARRAYS) else leaf for leaf in leaves)
-        return quick(arrays, (tree, static))
+        return quick()(arrays, (tree, static))
 
     return run
 
@@ -60,14 +63,18 @@ def _is_small(arrays: list[Any]) -> bool:
     if any(isinstance(array, Tracer) for array in arrays) or sum(array.size for array in arrays) > _SMALL:
         return False
     found = _devices.devices(*arrays)
-    return len(found) == 1 and found[0].platform == "cpu" and not isinstance(jnp.zeros(()), Tracer) and _has_options()
+    return len(found) == 1 and found[0].platform == "cpu" and not isinstance(jnp.zeros(()), Tracer)
 
 
 @functools.cache
-def _has_options() -> bool:
-    """Whether the installed XLA has the options."""
+def _options() -> dict[str, Any]:
+    """The options that the installed XLA has."""
+    return {name: value for name, value in _OPTIONS.items() if _has(name, value)}
+
+
+def _has(name: str, value: Any) -> bool:
     try:
-        jax.jit(lambda: 0, compiler_options=_OPTIONS)()
+        jax.jit(lambda: 0, compiler_options={name: value})()
     except jax.errors.JaxRuntimeError:
         return False
     return True
