@@ -70,18 +70,32 @@ def test_transformations_take_the_function_into_their_program(inputs: Any):
 
 
 def test_an_xla_without_an_option_does_without_it(inputs: Any, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_programs, "_OPTIONS", {"xla_backend_optimization_level": 1, "xla_of_another_time": 1})
+    monkeypatch.setattr(_programs, "_OPTIONS", {"xla_cpu_enable_fast_math": False, "xla_of_another_time": 1})
     _programs._options.cache_clear()
     try:
-        assert _programs._options() == {"xla_backend_optimization_level": 1}
+        assert _programs._options() == {"xla_cpu_enable_fast_math": False}
         assert np.isfinite(_programs.program(lambda x: jnp.sum(x))(inputs[1]))
     finally:
         _programs._options.cache_clear()
 
 
-def test_which_programs_are_small(inputs: Any):
+def test_which_programs_are_their_own(inputs: Any):
     net, x = inputs
-    assert _programs._is_small([net.w0, x])
-    assert not _programs._is_small([net.w0, np.zeros(_programs._SMALL)])
-    assert not jax.jit(lambda x: _programs._is_small([x]))(x)
-    assert not jax.jit(lambda: _programs._is_small([x]))()
+    assert _programs._on_one_cpu([net.w0, x])
+    assert not jax.jit(lambda x: _programs._on_one_cpu([x]))(x)
+    assert not jax.jit(lambda: _programs._on_one_cpu([x]))()
+
+
+def test_the_level_follows_the_size(monkeypatch: pytest.MonkeyPatch):
+    levels: list[Any] = []
+
+    def jit(call: Any, compiler_options: Any, **_: Any) -> Any:
+        levels.append(compiler_options)
+        return call
+
+    totals = [decorate(lambda x: np.sum(x)) for decorate in (_programs.program, _programs.loop)]
+    monkeypatch.setattr(jax, "jit", jit)
+    for total in totals:
+        for size in (_programs._TINY, _programs._TINY + 1, _programs._SMALL):
+            total(np.ones(size))
+    assert [level["xla_backend_optimization_level"] for level in levels] == [0, 1, 1]  # a loop has one level

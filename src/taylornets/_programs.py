@@ -22,14 +22,21 @@ T = TypeVar("T")
 _SMALL = 2**20
 _ARRAYS = (jax.Array, np.ndarray, np.generic)
 _ARRAY = object()  # the place of an array among the leaves of the arguments
-# Fewer passes of LLVM, and XLA's older code generator: a third of the time of compilation.
-_OPTIONS = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
+_TINY = 2**17
+# Fewer passes of LLVM, and XLA's older code generator: a third of the time of compilation. Without optimization it is a
+# quarter; the program then takes up to twice as long, or three times if it is a loop.
+_OPTIONS = {"xla_cpu_use_fusion_emitters": False}
+_LEVEL = "xla_backend_optimization_level"
 
 
-def program(function: Callable[P, T]) -> Callable[P, T]:
+def program(function: Callable[P, T], least: int = 0) -> Callable[P, T]:
     """Decorates a function like `equinox.filter_jit`; small arguments on one CPU are compiled with less optimization.
 
     Within other compiled or transformed functions, the decorated function belongs to their program.
+
+    Args:
+        function: the function; arrays among its arguments are traced, all other leaves are constants of the program.
+        least: the lowest level of optimization, 0 or 1.
     """
     whole = eqx.filter_jit(function)
     original: Any = function
@@ -43,24 +50,28 @@ def program(function: Callable[P, T]) -> Callable[P, T]:
     called.__name__ = original.__name__
 
     @functools.cache
-    def quick() -> Any:
-        return jax.jit(called, static_argnums=1, compiler_options=_options())
+    def quick(level: int) -> Any:
+        return jax.jit(called, static_argnums=1, compiler_options={_LEVEL: level, **_options()})
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         leaves, tree = jax.tree.flatten((args, kwargs))
         arrays = [leaf for leaf in leaves if isinstance(leaf, _ARRAYS)]
-        if not _is_small(arrays):
+        size = sum(array.size for array in arrays)
+        if size > _SMALL or not _on_one_cpu(arrays):
             return whole(*args, **kwargs)
         static = tuple(_ARRAY if isinstance(leaf, _ARRAYS) else leaf for leaf in leaves)
-        return quick()(arrays, (tree, static))
+        return quick(max(least, int(size > _TINY)))(arrays, (tree, static))
 
     return run
 
 
-def _is_small(arrays: list[Any]) -> bool:
-    """Whether a program of these arrays is its own, on one CPU, and small."""
-    if any(isinstance(array, Tracer) for array in arrays) or sum(array.size for array in arrays) > _SMALL:
+loop = functools.partial(program, least=1)
+
+
+def _on_one_cpu(arrays: list[Any]) -> bool:
+    """Whether a program of these arrays is its own, not part of another one, and runs on one CPU."""
+    if any(isinstance(array, Tracer) for array in arrays):
         return False
     found = _devices.devices(*arrays)
     return len(found) == 1 and found[0].platform == "cpu" and not isinstance(jnp.zeros(()), Tracer)

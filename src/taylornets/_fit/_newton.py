@@ -116,7 +116,7 @@ def product(risk: Objective, state: Evaluation, rotation: _Rotation, v: Float[Ar
     return prepared.unblock(map_blocks(backward, blocks))
 
 
-@_programs.program
+@_programs.loop
 def _conjugate_gradients(risk: Objective, state: Evaluation, tolerance: Array) -> Direction:
     rotation = _rotation(state)
 

@@ -27,6 +27,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
@@ -85,12 +86,19 @@ class Certificate(eqx.Module):
     @property
     def gap(self) -> Any:
         """`primal - dual ≥ P(w) - min P`, a scalar."""
-        return self.primal - self.dual
+        primal, dual = self._bounds()
+        return primal - dual
 
     @property
     def relative_gap(self) -> Any:
         """The relative gap, `gap / |primal|`; 0 if both bounds are 0."""
-        return self.gap / (abs(self.primal) + (self.gap == 0).astype(self.gap.dtype))
+        gap = self.gap
+        return gap / (abs(self._bounds()[0]) + (gap == 0).astype(gap.dtype))
+
+    def _bounds(self) -> Any:
+        """Both bounds, on the host unless they are traced: arithmetic with two numbers is not worth a compiled program."""
+        bounds = self.primal, self.dual
+        return bounds if any(isinstance(bound, Tracer) for bound in bounds) else jax.device_get(bounds)
 
     def __str__(self) -> str:
         return (

@@ -99,7 +99,7 @@ def _init(method: FirstOrder, fun: Any, w: Array, key: PRNGKeyArray) -> FirstOrd
     return _method.strongly_typed(FirstOrderState(w, value, inner, key, zero, zero, w, value))
 
 
-@_programs.program
+@_programs.loop
 def _advance(method: FirstOrder, fun: Any, state: FirstOrderState, steps: Array) -> FirstOrderState:
     last = state.steps + steps
 

@@ -103,7 +103,7 @@ def _init(method: LBFGS, fun: Callable[[Array], Array], w: Array) -> LBFGSState:
     return strongly_typed(state)
 
 
-@_programs.program
+@_programs.loop
 def _advance(method: LBFGS, fun: Callable[[Array], Array], state: LBFGSState, steps: Array) -> LBFGSState:
     transformation = method.transformation(state.w.dtype)
     last = state.steps + steps

@@ -152,7 +152,7 @@ def _start(fun: Any, w: Array) -> _Region:
     return _method.strongly_typed(_Region(w, value, gradient, radius, zero, zero, jnp.zeros((), bool)))
 
 
-@_programs.program
+@_programs.loop
 def _advance(method: NegativeCurvature, fun: Any, region: _Region, last: Array) -> _Region:
     def going(region: _Region) -> Array:
         return (region.steps < last) & ~region.flat & jnp.isfinite(region.value)
