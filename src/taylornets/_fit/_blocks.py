@@ -12,12 +12,11 @@ from taylornets import _checks, _devices
 from taylornets._fit._minimize import minimize
 from taylornets._fit._result import FitResult
 from taylornets.certificates import default_tolerance
-from taylornets.objectives import ReducedObjective, SumObjective, blocks_objective, gram_of
+from taylornets.objectives import ReducedObjective, SumObjective, blocks_objective, eliminates, gram_of
 from taylornets.optimizers import LBFGS, NegativeCurvature
 from taylornets.two_layer import failures_raised
 
 _METHODS = {"auto": LBFGS, "lbfgs": LBFGS, "negative_curvature": NegativeCurvature}
-_ELIMINATED = "squared"  # the loss whose minimum over the linear block is in closed form
 
 
 def blocks_path(
@@ -39,9 +38,9 @@ def blocks_path(
         raise _checks.ArgumentError("rank", f"'auto' or 1 for model={orders}", str(rank), "Use a wider network.")
     kernel = options.pop("kernel")
     whole = blocks_objective(net, x, y, orders, penalty=penalties[0], **options)
-    eliminated = orders[0] == 1 and whole.loss.name == _ELIMINATED
+    eliminated = orders[0] == 1 and eliminates(whole.loss)
     if kernel is not None and not eliminated:
-        expected = "None except for the squared loss and orders that begin with 1"
+        expected = "None except for a quadratic loss and orders that begin with 1"
         got = f"loss={whole.loss.name!r} and the orders {orders}"
         raise _checks.ArgumentError("linear_kernel", expected, got)
     gram = gram_of(net, whole.features.x, kernel, whole.y.dtype) if eliminated else None

@@ -12,6 +12,7 @@ randomized model, `ℓ` is replaced by its expectation over random signs.
 from taylornets.objectives._blocks import ReducedObjective as ReducedObjective
 from taylornets.objectives._blocks import SumObjective as SumObjective
 from taylornets.objectives._blocks import blocks_objective as blocks_objective
+from taylornets.objectives._blocks import eliminates as eliminates
 from taylornets.objectives._data import Dataset as Dataset
 from taylornets.objectives._entry import in_double as in_double
 from taylornets.objectives._entry import in_smaller_blocks as in_smaller_blocks
