@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from taylornets import statistics
 from taylornets.records import ClaimRecord, Figure, Plot, Series
 from taylornets.report._regions import shaded
 
@@ -85,7 +84,7 @@ def _lines(label: str, power: int | None, dimensions: Sequence[float], values: S
     if not points:
         return [Series(f"{label}: {'never' if power is None else 'not reached'}", [], [], group=label)]
     d, n = (np.array(column) for column in zip(*points, strict=True))
-    slope = f"$d^{{{statistics.loglog_slope(d, n):.1f}}}$" if len(points) > 1 else "one point"
+    slope = f"$d^{{{np.polyfit(np.log(d), np.log(n), 1)[0]:.1f}}}$" if len(points) > 1 else "one point"
     if power is None:
         return [Series(f"{label}: {slope} (never)", d, n, group=label)]
     guide = n[-1] * (d / d[-1]) ** power
