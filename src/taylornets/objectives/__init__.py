@@ -24,6 +24,7 @@ from taylornets.objectives._orders import SUM as SUM
 from taylornets.objectives._orders import is_sum as is_sum
 from taylornets.objectives._orders import orders_of as orders_of
 from taylornets.objectives._orders import plain as plain
+from taylornets.objectives._orders import powers as powers
 from taylornets.objectives._orders import strengths as strengths
 from taylornets.objectives._sum import gram_of as gram_of
 from taylornets.objectives._sum import linear_outputs as linear_outputs

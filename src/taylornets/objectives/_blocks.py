@@ -23,7 +23,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from taylornets import _checks, losses, models
 from taylornets.models import Model
-from taylornets.objectives._data import Dataset
+from taylornets.objectives._data import Dataset, normalized_weights
 from taylornets.objectives._orders import powers, strengths
 from taylornets.penalties import GroupPenalty
 from taylornets.two_layer import Network, Prepared, Term, TwoLayerNetwork, prepare_checked
@@ -81,6 +81,24 @@ class SumObjective(eqx.Module):
     def parts(self, w: Any) -> tuple[Float[Array, "n outputs"], ...]:
         """Returns the terms on the examples, without `f^(0)`."""
         return tuple(self.features.term(k, block) for block, k in zip(self.displacements(w), self.orders, strict=True))
+
+    @property
+    def count(self) -> int:
+        """The number of examples."""
+        return self.features.examples
+
+    def outputs(self, w: Any) -> Float[Array, "n outputs"]:
+        """Returns the outputs of the sum on the examples."""
+        found = sum(self.parts(w), jnp.zeros_like(self.y))
+        return found if self.offset is None else found + self.offset
+
+    def risk(self, w: Any) -> Array:
+        """Returns the objective without the penalties, a scalar."""
+        return _risk(self, sum(self.parts(w), jnp.zeros_like(self.y)))
+
+    def with_weights(self, weight: ArrayLike) -> "SumObjective":
+        """Returns the objective with other weights of the examples, normalized to sum 1; features and programs are reused."""
+        return dataclasses.replace(self, weight=normalized_weights(weight, self.count, self.weight.dtype))
 
     def with_penalty(self, penalty: Any) -> "SumObjective":
         """Returns the objective with other penalties, see `taylornets.fit`; features and programs are reused."""
