@@ -18,7 +18,7 @@ from taylornets.objectives import orders_of
 from taylornets.tabular._model_table import MODEL, Columns, open_model
 from taylornets.tabular._prepare import MISSING
 
-_NEEDED = "a TaylorRegressor or TaylorClassifier whose model has a single order ≥ 1, or is the sum of orders 1 and 2"
+_NEEDED = "a TaylorRegressor or TaylorClassifier whose model has a single order ≥ 1, or is a sum of orders"
 
 _HEAD = '''"""Predicts with a Taylor model; written by taylornets {version}. Needs NumPy and the .npz file next to it.{use}"""
 import json, math, sys
