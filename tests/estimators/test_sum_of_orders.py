@@ -1,4 +1,4 @@
-"""The estimator of the sum of orders 1 and 2 (theory 12)."""
+"""Estimators of sums of orders (theory 12)."""
 
 from pathlib import Path
 from typing import Any
@@ -76,9 +76,14 @@ def test_bad_parameters(fitted: tuple[Any, np.ndarray, np.ndarray]):
     _, x, y = fitted
     cases = [
         (tn.TaylorRegressor(order=(1, 1)), "model: expected each order once"),
+        (tn.TaylorRegressor(order=(1, 3), rank=2), r"rank: expected 'auto' or 1 for order=\(1, 3\), got 2"),
+        (tn.TaylorRegressor(order=(1, 2, 3), penalty=(1.0, 2.0)), "penalty: expected a number or 3 numbers, got 2"),
+        (tn.TaylorRegressor(order=(1, 3), penalty=(1.0, 0.0)), r"penalty\[1\]: expected a finite number > 0"),
+        (tn.TaylorRegressor(order=(1, 3), power=4), "power: expected at least 6 for order 3, got 4"),
+        (tn.TaylorRegressor(order=(1, 3), power=(4, 6)), r"power: expected a number or a pair \(2, p\), got \(4, 6\)"),
         (
-            tn.TaylorRegressor(order=(1, 3)),
-            r"order: expected an integer or \(1, 2\), got \(1, 3\).*`taylornets.fit` trains",
+            tn.TaylorRegressor(order=(1, 3), held_out="leave_one_out"),
+            "held_out: expected a fraction of the rows except",
         ),
         (tn.TaylorRegressor(order=(2, 1)), "model: expected ascending orders, got"),
         (tn.TaylorRegressor(order=(1, 2), penalty="best"), "penalty: expected one of 'auto', 'cv'"),
@@ -128,3 +133,67 @@ def test_classes(fitted: tuple[Any, np.ndarray, np.ndarray], classes: int):
     np.testing.assert_allclose(model.predict_proba(x).sum(axis=1), 1, rtol=1e-6)
     even = tn.TaylorClassifier(order=2, **shared).fit(x, labels)
     assert model.score(x, labels) > even.score(x, labels)
+
+
+@pytest.mark.parametrize("order", [(1, 3), (2, 3), (1, 2, 3)])
+def test_other_sets_of_orders(fitted: tuple[Any, np.ndarray, np.ndarray], order: tuple[int, ...], tmp_path: Path):
+    """Displacement, objective and parts are those of `tn.fit` on the scaled problem; there is no certificate, which is said."""
+    _, x, y = fitted
+    penalty = tuple({1: 1e-2, 2: 1e-4, 3: 1e-5}[k] for k in order)
+    shared: dict[str, Any] = {"order": order, "width": 16, "activation": "gelu", "random_state": 0, "tol": 1e-5}
+    model = tn.TaylorRegressor(penalty=penalty, **shared).fit(x, y)
+    assert (model.model_, model.status_, model.certificate_) == (order, "STATIONARY", None)
+    assert model.penalty_ == penalty
+    assert model.power_ == tuple(2.0 * k for k in order)
+    assert [block.shape for block in model.displacement_] == [(16, 5)] * len(order)
+    scaled = model._scaled(x)
+    with jax.enable_x64(True):
+        net = tn.TwoLayerNetwork(
+            jnp.asarray(model.initial_weights_), jnp.asarray(model.signs_), tn.activations.get("gelu"), symmetric=True
+        )
+        target = (y - model.target_offset_) / model.target_scale_
+        shape: dict[str, Any] = {"model": order, "penalty": penalty, "power": tuple(2.0 * k for k in order)}
+        risk = tn.objective(net, scaled, target[:, None], **shape)
+        assert float(risk(model.displacement_)) == pytest.approx(model.objective_, rel=1e-9)
+        terms = [net.term(k, w, scaled)[:, 0] for k, w in zip(order, model.displacement_, strict=True)]
+    parts = model.predict(x, parts=True)
+    assert len(parts) == len(order)
+    np.testing.assert_allclose(sum(parts), model.predict(x), rtol=1e-9)
+    np.testing.assert_allclose(parts[0], np.asarray(terms[0]) * model.target_scale_, rtol=1e-7, atol=1e-9)
+    assert "STATIONARY; no certificate: of the sums of orders, only (1, 2) has one" in repr(model)
+    with pytest.raises(
+        tn.ArgumentError, match=r"order: expected \(1, 2\), the only sum with a certificate, got \(\d, "
+    ):
+        model.certify(x, y)
+    again = tn.load(tn.save(model, tmp_path / "sum.safetensors"))
+    np.testing.assert_array_equal(again.predict(x), model.predict(x))
+    np.testing.assert_array_equal(again.predict(x, parts=True)[-1], parts[-1])
+
+
+def test_other_sets_one_number_and_cross_validation(fitted: tuple[Any, np.ndarray, np.ndarray]):
+    """One number is `λ` with `λ1 = 100 λ`. A strong penalty drives the cubic block to zero; the next one restarts it."""
+    _, x, y = fitted
+    shared: dict[str, Any] = {"order": (1, 3), "width": 16, "activation": "gelu", "random_state": 0}
+    one = tn.TaylorRegressor(penalty=1e-5, **shared).fit(x, y)
+    pair = tn.TaylorRegressor(penalty=(1e-3, 1e-5), **shared).fit(x, y)
+    np.testing.assert_array_equal(one.predict(x), pair.predict(x))
+    chosen = tn.TaylorRegressor(penalty="cv", penalties=(1e4, 1e-5), held_out=0.2, **shared).fit(x, y)
+    assert chosen.penalty_ == 1e-5
+    assert chosen.calibration_scores_ is not None
+    assert np.linalg.norm(chosen.displacement_[1]) > 0.1 * np.linalg.norm(one.displacement_[1])
+    *_, last = tn.TaylorRegressor(**shared).fit_path(x, y, [1e4, 1e-5])
+    assert last.score(x, y) > 0.8
+    assert np.linalg.norm(last.displacement_[1]) > 0.1 * np.linalg.norm(one.displacement_[1])
+
+
+def test_other_sets_of_classes(fitted: tuple[Any, np.ndarray, np.ndarray]):
+    """The sum has the model of order 1 as a special case, so that its objective at the same `λ1` is smaller."""
+    _, x, y = fitted
+    shared: dict[str, Any] = {"width": 16, "activation": "gelu", "random_state": 0}
+    for classes in (2, 3):
+        labels = np.digitize(y, np.quantile(y, np.arange(1, classes) / classes))
+        model = tn.TaylorClassifier(order=(1, 2, 3), penalty=(1e-3, 1e-5, 1e-5), **shared).fit(x, labels)
+        assert model.certificate_ is None
+        assert model.objective_ < tn.TaylorClassifier(order=1, penalty=1e-3, **shared).fit(x, labels).objective_
+        assert model.score(x, labels) > 0.9
+        np.testing.assert_allclose(model.predict_proba(x).sum(axis=1), 1, rtol=1e-6)

@@ -2,7 +2,8 @@
 
 # pyright: reportOptionalMemberAccess=false
 
-from typing import Any
+import dataclasses
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -128,6 +129,65 @@ def test_a_kernel_and_weights():
     assert weighted.objective == pytest.approx(repeated.objective, rel=1e-7)
 
 
+SQUARED: Any = type(tn.losses.get("squared"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Quadratic(SQUARED):
+    """`ℓ(v, y) = (v - 2y)²/2 + 3`: neither the curvature, the minimum nor its place is that of the squared loss."""
+
+    @property
+    def name(self) -> str:
+        return "quadratic_elsewhere"
+
+    @property
+    def curvature_bound(self) -> float:
+        return 1.0
+
+    def value(self, v: Any, y: Any) -> Any:
+        return jnp.sum((v - 2 * y) ** 2 / 2 + 3, axis=1)
+
+    def derivative(self, v: Any, y: Any) -> Any:
+        return v - 2 * y
+
+    def hessian_product(self, v: Any, y: Any, u: Any) -> Any:
+        return u
+
+
+@dataclasses.dataclass(frozen=True)
+class Flat(Quadratic):
+    """No quadratic loss by its attributes: nothing is eliminated."""
+
+    quadratic: ClassVar[bool] = False
+
+    @property
+    def name(self) -> str:
+        return "not_quadratic"
+
+
+def test_the_linear_block_is_eliminated_for_every_quadratic_loss():
+    """The half of the squared loss at `2y`, plus 3 per output: at half the penalty, the same optimum."""
+    net, x, y = problem(outputs=2)
+    weight = np.arange(40.0) % 3
+    strong, options = numbers((1, 3)), {"model": (1, 3), "tol": 1e-9, "sample_weight": weight}
+    half: Any = {"penalty": tuple(value / 2 for value in strong["penalty"]), "power": strong["power"]}
+    squared = tn.fit(net, x, 2 * y, **options, **strong)
+    other = tn.fit(net, x, y, loss=Quadratic(), **options, **half)
+    assert other.objective == pytest.approx(squared.objective / 2 + 6, rel=1e-12)
+    for block, expected in zip(other.w, squared.w, strict=True):
+        np.testing.assert_allclose(block, expected, rtol=1e-4, atol=1e-6)
+    risk = tn.objective(net, x, y, model=(1, 3), loss=Quadratic(), sample_weight=weight, **half)
+    slopes = risk.value_and_gradient(other.w)[1]
+    assert float(jnp.linalg.norm(slopes[0])) < 1e-12  # eliminated, thus exact
+    single, x1, y1 = problem()
+    gram = tn.kernels.ntk(single, x1)
+    given = tn.fit(single, x1, y1, loss=Quadratic(), model=(1, 3), linear_kernel=gram, tol=1e-6, **half)
+    own = tn.fit(single, x1, y1, loss=Quadratic(), model=(1, 3), tol=1e-6, **half)
+    assert given.objective == pytest.approx(own.objective, rel=1e-9)
+    with pytest.raises(tn.ArgumentError, match="linear_kernel: expected None except for a quadratic loss and orders"):
+        tn.fit(single, x1, y1, loss=Flat(), model=(1, 3), linear_kernel=gram, **half)
+
+
 def test_other_losses_methods_paths_and_starts():
     net, x, y = problem()
     signs = jnp.where(y > 0, 1.0, -1.0)
@@ -214,8 +274,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "low power": ({"power": 4}, "power: expected a finite number ≥ 6 for a model of order 3"),
     "method": ({"method": "dual_newton"}, r"method: expected 'auto', 'lbfgs' or 'negative_curvature' for model=\(1, 3\)"),
     "rank": ({"rank": 2}, r"rank: expected 'auto' or 1 for model=\(1, 3\), got 2. Use a wider network"),
-    "kernel of another loss": ({"loss": "huber", "linear_kernel": np.eye(20)}, "linear_kernel: expected None except for the"),
-    "kernel without order 1": ({"model": (2, 3), "linear_kernel": np.eye(20)}, "linear_kernel: expected None except for the"),
+    "kernel of another loss": ({"loss": "huber", "linear_kernel": np.eye(20)}, "linear_kernel: expected None except for a q"),
+    "kernel without order 1": ({"model": (2, 3), "linear_kernel": np.eye(20)}, "linear_kernel: expected None except for a q"),
     "start": ({"w_init": NET.w0}, r"w: expected a tuple of 2 displacements, for the orders \(1, 3\)"),
     "copies": ({"w_init": (NET.w0, jnp.stack([NET.w0] * 2, 1))}, r"w_init: expected blocks of shape \(m, d\)"),
 }  # fmt: skip

@@ -314,17 +314,17 @@ def hierarchical(module: ModuleType, context: ClaimContext, monkeypatch: pytest.
 @check
 def joint(module: ModuleType, context: ClaimContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """The target has two uncorrelated parts of variance 1/2; the even model obeys the bound of parity on pairs ±x exactly."""
+    models = importlib.import_module("taylornets.reproduction.claims._joint_models")
     x = problems.sphere(context.key, 100_000, 6)
-    even, odd = (module.target(x) + module.target(-x)) / 2, (module.target(x) - module.target(-x)) / 2
+    even, odd = (models.target(x) + models.target(-x)) / 2, (models.target(x) - models.target(-x)) / 2
     assert float(jnp.var(even)) * 8 / 6 == pytest.approx(0.5, abs=0.02)  # E x_1² x_2² = 1/(d(d+2)) on the sphere
     assert float(jnp.var(odd)) == pytest.approx(0.5, abs=0.02)
-    monkeypatch.setattr(module, "PENALTIES", (1e-4,))
-    monkeypatch.setattr(module, "RIDGES", (1e-2,))
-    sizes = module._Sizes(d=6, width=16, ratios=(10,), seeds=1, pairs=200)
-    measured = module.errors(context.key, sizes, 60, "gelu")
+    monkeypatch.setattr(models, "PENALTIES", (1e-4,))
+    monkeypatch.setattr(models, "RIDGES", (1e-2,))
+    measured = models.errors(context.key, 6, 60, models.Shape(60, 6, 16, 200), "gelu")
     # The best even function of the pairs ±x has the error of the bound; the odd part has a share of 0.57 on the sphere of R^6.
     test = problems.sphere(jax.random.split(context.key, 4)[1], 200, 6)
-    values, other = module.target(test), module.target(-test)
+    values, other = models.target(test), models.target(-test)
     best, both = (values + other) / 2, jnp.concatenate([values, other])
     exact = float(jnp.mean((jnp.concatenate([best, best]) - both) ** 2) / jnp.var(both))
     assert measured["bound"] == pytest.approx(exact, rel=1e-5)
@@ -336,14 +336,55 @@ def joint(module: ModuleType, context: ClaimContext, monkeypatch: pytest.MonkeyP
         "gelu": {"linear": 0.4, "quadratic": 0.7, "sum": 0.1, "bound": 0.51, "gap": 1e-4},
         "cubic_relu": {"linear": 0.4, "quadratic": 0.3, "sum": 0.28, "bound": 0.51, "gap": 1e-4},
     }
-    monkeypatch.setattr(module, "errors", lambda key, sizes, n, activation: known[activation])
-    assert run(module, context).holds
+    growth = importlib.import_module("taylornets.reproduction.claims._joint_growth")
+    monkeypatch.setattr(module, "kept_errors", lambda context, seed, d, n, shape, activation: known[activation])
+    monkeypatch.setattr(growth, "kept_errors", laws := JointLaws())
+    outcome = run(module, context)
+    assert outcome.holds
+    needed = outcome.detail["growth"]["examples_needed"]
+    assert needed["linear"] == pytest.approx(np.array([[0.7 * d**2 for d in (12, 20, 28)]] * 2), rel=1e-6)
+    assert needed["sum"] == pytest.approx(np.array([[9.0 * d for d in (12, 20, 28)]] * 2), rel=0.01)
+    assert np.isinf(needed["quadratic"]).all()
+    assert outcome.measured["NTK: exponent of n*"] == pytest.approx(2)
+    assert "The quadratic model never reaches it." in " ".join(outcome.explanation)
+    laws.floor = 0.4  # below the bound of parity at some n
+    assert not run(module, context).holds
+    laws.floor = 0.6
     assert module.holds(known["gelu"])
     assert not module.holds(known["gelu"] | {"quadratic": 0.3})
     assert not module.holds(known["gelu"] | {"quadratic": 0.505})  # above 0.5, below the bound of this sample
     assert not module.holds(known["gelu"] | {"sum": 0.3})
     known["gelu"] |= {"quadratic": 0.505}
     assert not run(module, context).holds
+
+
+class JointLaws:
+    """Errors with `n* = 0.7 d²` for the NTK and `9 d` for the sum, and a floor for the quadratic model."""
+
+    floor = 0.6
+
+    def __call__(self, context: Any, seed: int, d: int, n: int, shape: Any, activation: str, models: Any) -> Any:
+        (model,) = models
+        law = {"linear": 0.7 * d**2, "sum": 9.0 * d}
+        error = self.floor if model == "quadratic" else GOAL * (law[model] / n) ** 2
+        return {model: error, "bound": 0.5, "gap": 1e-4}
+
+
+def test_zero_columns_and_weightless_rows_change_no_error(x64: None):
+    """One shape serves all dimensions and numbers of examples; the linear model is exact, so its weights prove it."""
+    models = importlib.import_module("taylornets.reproduction.claims._joint_models")
+    x = problems.sphere(jax.random.key(0), 40, 4)
+    net = tn.TwoLayerNetwork.init(jax.random.key(1), 6, 16, activation="gelu")
+    small = tn.TwoLayerNetwork(net.w0[:, :4], net.a, net.activation, net.symmetric)
+    y = models.target(x)
+    wide = jnp.pad(x, ((0, 0), (0, 2)))
+    present = (np.arange(40) < 30).astype(float)
+    for name in ("linear", "sum"):
+        *_, padded = models._path(name, net, wide, y, present)
+        *_, plain = models._path(name, small, x[:30], y[:30], np.ones(30))
+        np.testing.assert_allclose(padded.predict(wide), plain.predict(x), atol=1e-9 if name == "linear" else 0.05)
+    joint = importlib.import_module("taylornets.reproduction.claims.joint")
+    assert joint.SIZES["quick"].shape == models.Shape(800, 40, 128, 1000)  # 20 d = 800 rows cover 28² = 784
 
 
 @check

@@ -1,5 +1,6 @@
 """The training entries `fit` and `fit_path`."""
 
+from taylornets._fit._blocks import blocks_results as blocks_results
 from taylornets._fit._fit import fit as fit
 from taylornets._fit._memory import within_memory as within_memory
 from taylornets._fit._methods import default_method as default_method

@@ -12,12 +12,12 @@ from taylornets import _checks, _devices
 from taylornets._fit._minimize import minimize
 from taylornets._fit._result import FitResult
 from taylornets.certificates import default_tolerance
-from taylornets.objectives import ReducedObjective, SumObjective, blocks_objective, gram_of
+from taylornets.objectives import ReducedObjective, SumObjective, blocks_objective, eliminates, gram_of
 from taylornets.optimizers import LBFGS, NegativeCurvature
 from taylornets.two_layer import failures_raised
 
+_COLLAPSED = 1e-3  # a block with less than this fraction of its initial norm has been driven to zero
 _METHODS = {"auto": LBFGS, "lbfgs": LBFGS, "negative_curvature": NegativeCurvature}
-_ELIMINATED = "squared"  # the loss whose minimum over the linear block is in closed form
 
 
 def blocks_path(
@@ -39,27 +39,64 @@ def blocks_path(
         raise _checks.ArgumentError("rank", f"'auto' or 1 for model={orders}", str(rank), "Use a wider network.")
     kernel = options.pop("kernel")
     whole = blocks_objective(net, x, y, orders, penalty=penalties[0], **options)
-    eliminated = orders[0] == 1 and whole.loss.name == _ELIMINATED
+    eliminated = orders[0] == 1 and eliminates(whole.loss)
     if kernel is not None and not eliminated:
-        expected = "None except for the squared loss and orders that begin with 1"
+        expected = "None except for a quadratic loss and orders that begin with 1"
         got = f"loss={whole.loss.name!r} and the orders {orders}"
         raise _checks.ArgumentError("linear_kernel", expected, got)
-    gram = gram_of(net, whole.features.x, kernel, whole.y.dtype) if eliminated else None
-    start = None if w_init is None else initial_blocks(whole, w_init, eliminated)
     solver, key = _METHODS[method](), jax.random.key(0) if key is None else key
 
     def run(tol: float | None, max_steps: int) -> Iterator[FitResult]:
+        return blocks_results(
+            whole, penalties, w_init, solver=solver, key=key, tol=tol, max_steps=max_steps, kernel=kernel
+        )
+
+    return run
+
+
+def blocks_results(
+    whole: SumObjective, penalties: Sequence[Any], w: Any, *, solver: Any, key: Any, tol: float | None, max_steps: int,
+    kernel: Any = None,
+) -> Iterator[FitResult]:  # fmt: skip
+    """Trains a prepared sum at each penalty, warm-started from the previous solution.
+
+    Zero is a stationary point of every term of order 2 or more: a block that a strong penalty has driven to zero restarts.
+
+    Args:
+        whole: the objective; its own penalties are replaced.
+        penalties: of each result, a number or one for each order.
+        w: initial displacements, one for each order, or None.
+        solver: the method.
+        key: JAX random key.
+        tol: tolerance, None for the default.
+        max_steps: maximum number of iterations at each penalty.
+        kernel: a Gram matrix in place of that of the linear block, or None.
+
+    Returns:
+        An iterator over one result per penalty.
+
+    Raises:
+        ArgumentError: for an invalid kernel or invalid displacements.
+    """
+    eliminated = whole.orders[0] == 1 and eliminates(whole.loss)
+    gram = gram_of(whole.net, whole.features.x, kernel, whole.y.dtype) if eliminated else None
+    start = None if w is None else initial_blocks(whole, w, eliminated)
+
+    def results(start: Array | None) -> Iterator[FitResult]:
         w = start
         for penalty in penalties:
             reduced = reduce_sum(whole.with_penalty(penalty), gram)
-            w = reduced.start(key) if w is None else w
+            if w is None or start is None:
+                w = start = reduced.start(key)
+            sizes, least = (jnp.linalg.norm(each, axis=(1, 2), keepdims=True) for each in (w, start))
+            w = jnp.where(sizes < _COLLAPSED * least, start, w)
             goal = default_tolerance(reduced) if tol is None else tol
             with failures_raised(whole.features.blocks.x):
                 found = minimize(reduced, w, solver, key, certified=False, tol=goal, max_steps=max_steps)
                 w = found.w
                 yield with_linear_block(reduced, found, own=kernel is None)
 
-    return run
+    return results(start)
 
 
 def initial_blocks(whole: SumObjective, w: Any, eliminated: bool) -> Array:

@@ -53,8 +53,8 @@ def fit(
         power: `p ≥ 2k`; of a sum, one for each order, `(2, p)`, or a number for all orders above 1.
         method: `"auto"` (default): for the quadratic model the dual Newton method, on large problems after L-BFGS; for the
             linear model Newton's method on the ridge dual; L-BFGS for all others. `"dual_newton"` (linear and quadratic
-            models and their sum), `"lbfgs"` (sums of other orders: the default, with the linear block eliminated for the
-            squared loss), `"negative_curvature"` (escapes saddles and stops at second-order stationary points),
+            models and their sum), `"lbfgs"` (sums of other orders: the default, with the linear block eliminated for
+            quadratic losses), `"negative_curvature"` (escapes saddles and stops at second-order stationary points),
             `"perturbed_gradient_descent"`, `"noisy_sgd"` (minibatches, fresh signs at every step for randomized models,
             and a learning rate that decays to 0 at `max_steps`), `"gradient_descent"`, or a method object from
             `taylornets.optimizers`.

@@ -7,7 +7,7 @@ import numpy as np
 from taylornets import _checks, activations, models
 from taylornets.estimators._representation import REPRESENTATIONS, top_activation
 from taylornets.estimators._solve import TaylorSettings
-from taylornets.objectives import ORDERS, SUM, is_sum, orders_of, strengths
+from taylornets.objectives import ORDERS, SUM, is_sum, orders_of, powers, strengths
 
 SCALINGS = ("sphere", "ball")
 # Targets are scaled so that risks are near 1 at w = 0; one grid therefore suits all data.
@@ -55,31 +55,51 @@ def settings_of(estimator: Any) -> TaylorSettings:
 
 
 def _settings_of_sum(estimator: Any) -> TaylorSettings:
-    """Returns the checked parameters of the sum of orders 1 and 2."""
-    orders = orders_of(estimator.order)
-    if orders != ORDERS:
-        advice = "`taylornets.fit` trains sums of other orders, without a certificate."
-        raise _checks.ArgumentError("order", f"an integer or {ORDERS}", str(orders), advice)
+    """Returns the checked parameters of a sum of orders."""
+    orders = orders_of(estimator.order) or ORDERS
     if isinstance(estimator.penalty, str):
         _checks.choice("penalty", estimator.penalty, ("auto", "cv"))
     else:
-        strengths(estimator.penalty)
+        strengths(estimator.penalty, orders)
     path_of(estimator)
-    if estimator.rank != "auto":
+    if orders == ORDERS and estimator.rank != "auto":
         raise _checks.ArgumentError("rank", "'auto' for a sum, whose rank is found", repr(estimator.rank))
-    power = 4.0 if estimator.power is None else estimator.power
-    _checks.positive("power", power)
-    if power < 4:
-        raise _checks.ArgumentError("power", "at least 4 for order 2", repr(power))
+    if estimator.rank not in ("auto", 1):
+        raise _checks.ArgumentError(
+            "rank", f"'auto' or 1 for order={orders}", repr(estimator.rank), "Use a larger width."
+        )
+    given = tuple(2.0 * k for k in orders) if estimator.power is None else estimator.power
+    if np.ndim(given) == 0:
+        _checks.positive("power", given)
+    each = powers(given, orders)
+    for k, power in zip(orders, each, strict=True):
+        _checks.positive("power", power)
+        if power < 2 * k:
+            raise _checks.ArgumentError("power", f"at least {2 * k} for order {k}", repr(power))
     activation = activations.get(top_activation(estimator.representation, estimator.activation)).name
-    return TaylorSettings(SUM, "", float(power), activation, estimator.chunk_size)
+    chosen = SUM if orders == ORDERS else orders
+    power = float(each[-1]) if orders == ORDERS else tuple(map(float, each))
+    return TaylorSettings(chosen, "", power, activation, estimator.chunk_size)
 
 
 def require_certificate(model: Any) -> None:
     """Raises for models without a certificate."""
-    if not is_sum(model) and not models.get(model).certifiable:
+    orders = orders_of(model)
+    if orders is not None and orders != ORDERS:
+        raise _checks.ArgumentError("order", f"{ORDERS}, the only sum with a certificate", str(orders))
+    if orders is None and not models.get(model).certifiable:
         *others, last = map(repr, models.names(certifiable=True))
         raise _checks.ArgumentError("model", f"{', '.join(others)} or {last}", repr(model))
+
+
+def remark(estimator: Any) -> str:
+    """Describes the certificate of a fitted estimator, or that its sum of orders has none; empty for the others."""
+    certificate = getattr(estimator, "certificate_", None)
+    if certificate is not None:
+        return f"  # {certificate}"
+    if not hasattr(estimator, "status_") or orders_of(estimator.model_) is None:
+        return ""
+    return f"  # {estimator.status_}; no certificate: of the sums of orders, only {ORDERS} has one"
 
 
 def path_of(estimator: Any) -> tuple[float, ...]:

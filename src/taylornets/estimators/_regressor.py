@@ -24,13 +24,14 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
 
     Args:
         order: `k`, the order of the Taylor term: 1 is the linearized (NTK) model, 2 the quadratic model. `(1, 2)` is their sum,
-            each with its own displacement and penalty (theory 12).
+            each with its own displacement and penalty (theory 12). Other ascending sets of orders, such as `(1, 3)` or
+            `(1, 2, 3)`, have no certificate.
         width: hidden units `m`, an even number.
         activation: a name of `taylornets.activations.names()`.
         penalty: `"auto"` or `"cv"` selects `λ` from `penalties` by cross-validation with warm starts (classifiers by
             likelihood); the scaling of all rows is shared by the folds. A number `λ > 0` fixes it, at a small part of the
-            cost. For `order=(1, 2)`, `λ2` with `λ1 = 100 λ2`, or a pair `(λ1, λ2)`.
-        power: `p ≥ 2k`; by default `2k`.
+            cost. For a sum of orders, one number for each order, or `λ` for all orders above 1 with `λ1 = 100 λ`.
+        power: `p ≥ 2k`; by default `2k`. For a sum, one for each order, or a number for all orders above 1.
         model: overrides `order`: `"linear"`, `"quadratic"`, an integer, `"randomized"` (the network under random signs) or
             `"full"` (the network itself). Orders above 2 and `"full"` have no certificate.
         loss: a name of `taylornets.losses` for real targets: `"squared"` (`"auto"`), `"huber"`, or a registered loss.
@@ -60,7 +61,7 @@ class TaylorRegressor(MultiOutputMixin, RegressorMixin, TaylorEstimator):
         certificate_: `primal`, `dual`, `gap`, `relative_gap`, `dual_vector` (one row per distinct row of the data, sorted), or
             `None`.
         objective_: `P` at the solution.
-        displacement_: `W`, shape `(m, d + 1)`, or `(m, R, d + 1)`; for `order=(1, 2)` the pair `(V, W)`.
+        displacement_: `W`, shape `(m, d + 1)`, or `(m, R, d + 1)`; of a sum, one for each order.
         n_iter_: number of iterations, including the path to the selected penalty.
         penalty_: `λ`.
         status_: outcome of training, a name of `taylornets.Status`.

@@ -16,7 +16,7 @@ from taylornets.estimators._data import TrainingData, filled
 from taylornets.estimators._entry import precision_of
 from taylornets.estimators._progress import Bar
 from taylornets.estimators._solve import held_out, walk
-from taylornets.objectives import Objective
+from taylornets.objectives import Objective, SumObjective
 
 _PATIENCE = 2
 
@@ -31,7 +31,7 @@ def fold_count(wanted: int, examples: int) -> int:
 
 
 def select(
-    risk: Objective,
+    risk: Objective | SumObjective,
     problem: TrainingData,
     start: Array,
     penalties: tuple[float, ...],

@@ -18,6 +18,7 @@ from taylornets._fit import (
     FitHistory,
     FitResult,
     Rank,
+    blocks_results,
     close_gap,
     minimize,
     regularization_path,
@@ -27,7 +28,17 @@ from taylornets._fit import (
 from taylornets.certificates import Certificate, certify_objective, certify_sum, default_tolerance, weighted_sum
 from taylornets.estimators._data import Scaling, TrainingData, columns_for, filled, rows_for
 from taylornets.estimators._representation import Stored
-from taylornets.objectives import Objective, is_sum, linear_outputs, single_objective, strengths, with_linear_block
+from taylornets.objectives import (
+    ORDERS,
+    Objective,
+    SumObjective,
+    blocks_objective,
+    linear_outputs,
+    orders_of,
+    single_objective,
+    strengths,
+    with_linear_block,
+)
 from taylornets.optimizers import LBFGS
 from taylornets.two_layer import TwoLayerNetwork
 
@@ -47,49 +58,65 @@ def takes_class_numbers(loss: str) -> bool:
 
 
 class TaylorSettings(NamedTuple):
-    """The training problem: a model (an order `k`, or a name) with a loss and a penalty `λ ‖W‖^p`."""
+    """The training problem: a model (an order `k`, a name, or several orders) with a loss and a penalty `λ ‖W‖^p`."""
 
-    model: str | int
+    model: str | int | tuple[int, ...]
     loss: str
-    power: float
+    power: float | tuple[float, ...]
     activation: str
     chunk_size: int | None = None
 
     @property
     def meaning(self) -> models.Model:
-        """The model; of a sum, its quadratic block."""
-        return models.get("quadratic" if is_sum(self.model) else self.model)
+        """The model; of a sum, that of its highest order."""
+        orders = self.orders
+        if orders is None:
+            single: Any = self.model
+            return models.get(single)
+        return models.get("quadratic" if orders == ORDERS else orders[-1])
+
+    @property
+    def orders(self) -> tuple[int, ...] | None:
+        """The orders of a sum, or None."""
+        return orders_of(self.model)
+
+    def host_start(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        """Draws the initial displacement; of a sum without a certificate, one for each order, stacked."""
+        if self.orders in (None, ORDERS):
+            return self.meaning.host_start(generator, shape)
+        return np.stack([models.get(k).host_start(generator, shape) for k in self.orders or ()])
 
     def network(self, w0: np.ndarray, signs: np.ndarray) -> TwoLayerNetwork:
         """Returns the network of paired units, with inputs padded by zeros."""
         w0 = filled(w0, len(w0), columns_for(w0.shape[1]))
         return TwoLayerNetwork(jnp.asarray(w0), jnp.asarray(signs), activations.get(self.activation), symmetric=True)
 
-    def objective(self, net: TwoLayerNetwork, problem: TrainingData, penalty: Any) -> Objective:
+    def objective(self, net: TwoLayerNetwork, problem: TrainingData, penalty: Any) -> Objective | SumObjective:
         """Returns the penalized risk on a problem with padded rows."""
         rows, y = rows_for(len(problem.x)), problem.y
         y = np.pad(y, [(0, rows - len(y)), (0, 0)], mode="edge")  # padding must be valid labels
         chunk_size, kept = self.chunk_size, rows * net.pairs * net.w0.dtype.itemsize
         if chunk_size is None and kept > _FEATURE_BYTES:
             chunk_size = _CHUNK
-        first, second = strengths(penalty) if is_sum(self.model) else (None, penalty)
-        risk = single_objective(
-            net,
-            filled(problem.x, rows, net.inputs),
-            y[:, 0].astype(int) if takes_class_numbers(self.loss) else y,
-            model=self.meaning,
-            loss=self.loss,
-            penalty=second,
-            power=self.power,
-            chunk_size=chunk_size,
-            sample_weight=filled(problem.weight, rows),
-        )
-        return risk if first is None else with_linear_block(risk, first)
+        options: dict[str, Any] = {
+            "loss": self.loss,
+            "power": self.power,
+            "chunk_size": chunk_size,
+            "sample_weight": filled(problem.weight, rows),
+        }
+        x, y = filled(problem.x, rows, net.inputs), y[:, 0].astype(int) if takes_class_numbers(self.loss) else y
+        if self.orders is None:
+            return single_objective(net, x, y, model=self.meaning, penalty=penalty, **options)
+        if self.orders != ORDERS:
+            return blocks_objective(net, x, y, self.orders, penalty=penalty, **options)
+        first, second = strengths(penalty)
+        risk = single_objective(net, x, y, model=self.meaning, penalty=second, **options)
+        return with_linear_block(risk, first)
 
     def parts(self, net: TwoLayerNetwork, w: Any, x: np.ndarray) -> list[np.ndarray]:
         """Computes the outputs of each order of a sum, otherwise of the model, as one entry."""
-        if isinstance(w, tuple):  # a sum of orders 1 and 2
-            return [self._replace(model=k).outputs(net, part, x) for k, part in enumerate(w, 1)]
+        if self.orders is not None:
+            return [self._replace(model=k).outputs(net, part, x) for k, part in zip(self.orders, w, strict=True)]
         return [self.outputs(net, w, x)]
 
     def outputs(self, net: TwoLayerNetwork, w: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -124,13 +151,15 @@ class Training(NamedTuple):
     representation: Stored | None
     w0: np.ndarray
     signs: np.ndarray
-    risk: Objective
+    risk: Objective | SumObjective
     start: Array
     generator: np.random.Generator
 
 
-def walk(risk: Objective, w: Array, penalties: Sequence[float], max_iter: int) -> Iterator[FitResult]:
+def walk(risk: Objective | SumObjective, w: Any, penalties: Sequence[float], max_iter: int) -> Iterator[FitResult]:
     """Runs the path for the selection of a penalty, with loose tolerance."""
+    if isinstance(risk, SumObjective):
+        return _blocks(risk, w, penalties, _PATH_TOL, min(_PATH_STEPS, max_iter))
     if risk.block is not None:
         return sum_path(risk, penalties, None, tol=_SUM_TOL, max_steps=max_iter)
 
@@ -139,6 +168,12 @@ def walk(risk: Objective, w: Array, penalties: Sequence[float], max_iter: int) -
         return minimize(risk, w, _SOLVER, jax.random.key(0), certified=False, tol=_PATH_TOL, max_steps=steps)
 
     return regularization_path(risk, penalties, solve, w)
+
+
+def _blocks(risk: SumObjective, w: Any, penalties: Sequence[Any], tol: float, max_iter: int) -> Iterator[FitResult]:
+    """Trains a sum without a certificate; nothing is computed before the first result, in the caller's precision."""
+    key = jax.random.key(0)
+    yield from blocks_results(risk, penalties, w, solver=_SOLVER, key=key, tol=tol, max_steps=max_iter)
 
 
 def certified_fit(risk: Objective, w: Array, rank: Rank, tol: float, max_iter: int, on_check: Any = None) -> FitResult:
@@ -163,6 +198,11 @@ def train(
         The result, and the total number of iterations.
     """
     risk, w, steps = training.risk, training.start, 0
+    if isinstance(risk, SumObjective):
+        for result in walk(risk, w, penalties[:-1], max_iter):
+            w, steps = result.w, steps + result.steps
+        (result,) = _blocks(risk, w, penalties[-1:], tol, max_iter)
+        return result, steps + result.steps
     if risk.block is not None:
         (result,) = sum_path(risk, penalties[-1:], None, tol=tol, max_steps=max_iter)
         return result, result.steps
@@ -176,13 +216,16 @@ def certified_path(
     training: Training, penalties: Sequence[Any], rank: Rank, tol: float, max_iter: int
 ) -> Iterator[FitResult]:
     """Trains to a certified gap of `tol` at every penalty."""
-    if training.risk.block is not None:
-        return sum_path(training.risk, penalties, None, tol=tol, max_steps=max_iter)
+    risk = training.risk
+    if isinstance(risk, SumObjective):
+        return _blocks(risk, training.start, penalties, tol, max_iter)
+    if risk.block is not None:
+        return sum_path(risk, penalties, None, tol=tol, max_steps=max_iter)
 
     def solve(risk: Objective, w: Array) -> FitResult:
         return certified_fit(risk, w, rank, tol, max_iter)
 
-    return regularization_path(training.risk, penalties, solve, training.start)
+    return regularization_path(risk, penalties, solve, training.start)
 
 
 def continues(previous: Any, w: np.ndarray, rank: Rank) -> bool:
@@ -192,7 +235,9 @@ def continues(previous: Any, w: np.ndarray, rank: Rank) -> bool:
     return previous.shape == w.shape or (rank == "auto" and previous.shape[:: previous.ndim - 1] == w.shape)
 
 
-def held_out(risk: Objective, result: FitResult, weight: np.ndarray, labels: np.ndarray | None) -> tuple[float, float]:
+def held_out(
+    risk: Objective | SumObjective, result: FitResult, weight: np.ndarray, labels: np.ndarray | None
+) -> tuple[float, float]:
     """Scores a solution on the rows of a fold: error rate (0 for regression) and risk.
 
     Args:
@@ -201,6 +246,9 @@ def held_out(risk: Objective, result: FitResult, weight: np.ndarray, labels: np.
         weight: weights of the rows of the fold, 0 elsewhere, shape `(rows,)`.
         labels: class indices of all rows, shape `(n,)`; empty for regression.
     """
+    if isinstance(risk, SumObjective):
+        found, value = risk.outputs(result.w), float(risk.with_weights(weight).risk(result.w))
+        return _scored(found, value, weight, labels)
     rows = risk.with_weights(weight)
     if isinstance(result.w, tuple):
         v, w = result.w
@@ -208,6 +256,10 @@ def held_out(risk: Objective, result: FitResult, weight: np.ndarray, labels: np.
         value = float(weighted_sum(rows, rows.loss.value(found, rows.targets())))
     else:
         found, value = risk.mean_outputs(result.w), float(rows.risk(result.w))
+    return _scored(found, value, weight, labels)
+
+
+def _scored(found: Any, value: float, weight: np.ndarray, labels: np.ndarray | None) -> tuple[float, float]:
     if labels is None:
         return 0.0, value
     wrong = decided(np.asarray(found)[: len(labels)]) != labels
@@ -225,8 +277,9 @@ def stored(certificate: Certificate, rows: int) -> Certificate:
     return eqx.tree_at(lambda c: c.dual_vector, numbers, numbers.dual_vector[:rows])
 
 
-def certified(risk: Objective, w: Any, rows: int) -> Certificate:
+def certified(risk: Objective | SumObjective, w: Any, rows: int) -> Certificate:
     """Computes the certificate of any displacement, or pair of displacements."""
+    assert isinstance(risk, Objective)
     blocks = [
         jnp.asarray(filled(block, len(block), risk.net.inputs)) for block in (w if isinstance(w, tuple) else (w,))
     ]

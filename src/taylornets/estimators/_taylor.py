@@ -18,7 +18,7 @@ from taylornets.certificates import Certificate
 from taylornets.estimators._assessment import ALL_ROWS, RowShares, forget, shares_of
 from taylornets.estimators._data import Scaling, TrainingData, columns_for, filled, folds_of, merged
 from taylornets.estimators._entry import check_new_rows, check_rows, precision_of
-from taylornets.estimators._parameters import path_of, require_certificate, settings_of
+from taylornets.estimators._parameters import path_of, remark, require_certificate, settings_of
 from taylornets.estimators._progress import Bar
 from taylornets.estimators._representation import fit_representation, represented
 from taylornets.estimators._selection import fold_count, select
@@ -155,9 +155,10 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         if scores is not None:
             self.path_ = {"penalties": list(path_of(self))[: len(scores)], "scores": scores}
         if result.status is Status.MAX_STEPS:
+            bound = "" if self.certificate_ is None else " certificate_ bounds the gap to the global optimum."
             warnings.warn(
-                f"{type(self).__name__} stopped at max_iter={self.max_iter} before tol={self.tol:g}; raise one of them. "
-                "certificate_ bounds the gap to the global optimum.",
+                f"{type(self).__name__} stopped at max_iter={self.max_iter} before tol={self.tol:g}; raise one of them."
+                + bound,
                 ConvergenceWarning,
                 stacklevel=2,
             )
@@ -169,7 +170,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         Args:
             X: examples, shape `(n, d)`.
             y: targets, as in `fit`.
-            penalties: strengths in decreasing order; for `order=(1, 2)`, numbers `λ2` or pairs `(λ1, λ2)`.
+            penalties: strengths in decreasing order; for a sum of orders, numbers or tuples as in `penalty`.
             sample_weight: weights, shape `(n,)`.
 
         Yields:
@@ -219,8 +220,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
 
     def __repr__(self, N_CHAR_MAX: Any = 700) -> str:
         text = BaseEstimator.__repr__(self, N_CHAR_MAX)
-        certificate = getattr(self, "certificate_", None)
-        return text if certificate is None else f"{text}  # {certificate}"
+        return text + remark(self)
 
     def _begin(
         self, settings: TaylorSettings, x: Any, y: Any, weight: np.ndarray, shares: RowShares = ALL_ROWS
@@ -243,7 +243,7 @@ class TaylorEstimator(BaseEstimator, abc.ABC):
         half = generator.choice([-1.0, 1.0], size=(self.width // 2, outputs))
         signs = np.concatenate([half, -half]).astype(dtype)
         shape = (self.width, inputs) if self.rank in {1, "auto"} else (self.width, self.rank, inputs)
-        w: Any = settings.meaning.host_start(generator, shape)
+        w: Any = settings.host_start(generator, shape)
         previous: Any = getattr(self, "displacement_", None) if self.warm_start else None
         if continues(previous, w, self.rank) and self.signs_.shape == signs.shape:
             w0, signs, w = self.initial_weights_.astype(dtype), self.signs_.astype(dtype), previous

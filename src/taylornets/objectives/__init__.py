@@ -12,6 +12,7 @@ randomized model, `ℓ` is replaced by its expectation over random signs.
 from taylornets.objectives._blocks import ReducedObjective as ReducedObjective
 from taylornets.objectives._blocks import SumObjective as SumObjective
 from taylornets.objectives._blocks import blocks_objective as blocks_objective
+from taylornets.objectives._blocks import eliminates as eliminates
 from taylornets.objectives._data import Dataset as Dataset
 from taylornets.objectives._entry import in_double as in_double
 from taylornets.objectives._entry import in_smaller_blocks as in_smaller_blocks
@@ -23,6 +24,7 @@ from taylornets.objectives._orders import SUM as SUM
 from taylornets.objectives._orders import is_sum as is_sum
 from taylornets.objectives._orders import orders_of as orders_of
 from taylornets.objectives._orders import plain as plain
+from taylornets.objectives._orders import powers as powers
 from taylornets.objectives._orders import strengths as strengths
 from taylornets.objectives._sum import gram_of as gram_of
 from taylornets.objectives._sum import linear_outputs as linear_outputs

@@ -2,10 +2,11 @@
 
     P(W_1, W_2, …) = Σ_i p_i ℓ(f⁰_i + Σ_k f^(k)(W_k; x_i), y_i) + Σ_k λ_k ‖W_k‖_{2,2k}^{p_k}
 
-**Elimination.** For the squared loss and `p_1 = 2`, the minimum over the linear block `V` is in closed form. With the residual
-`r = y - f⁰ - Σ_{k>1} f^(k)`, the Gram matrix `K` of the block and `P = diag(p)`,
+**Elimination.** For a quadratic loss `ℓ(v, y) = ℓ(t, y) + h ‖v - t‖²/2` with minimum at `t(y)`, and `p_1 = 2`, the minimum over
+the linear block `V` is in closed form. With the residual `r = t - f⁰ - Σ_{k>1} f^(k)`, the Gram matrix `K` of the block and
+`P = diag(p h/2)`,
 
-    min_V P = rᵀ (K/λ1 + P^{-1})^{-1} r,    V = -Aᵀν/(2λ1),    ν = -2 (K/λ1 + P^{-1})^{-1} r.
+    min_V P = Σ_i p_i ℓ(t_i, y_i) + rᵀ (K/λ1 + P^{-1})^{-1} r,    V = -Aᵀν/(2λ1),    ν = -2 (K/λ1 + P^{-1})^{-1} r.
 
 With `r = P^{-1/2} s`, the matrix is `P^{-1/2} (P^{1/2} K P^{1/2}/λ1 + I) P^{-1/2}`, which allows weights of 0.
 """
@@ -22,7 +23,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from taylornets import _checks, _programs, losses, models
 from taylornets.models import Model
-from taylornets.objectives._data import Dataset
+from taylornets.objectives._data import Dataset, normalized_weights
 from taylornets.objectives._orders import powers, strengths
 from taylornets.penalties import GroupPenalty
 from taylornets.two_layer import Network, Prepared, Term, TwoLayerNetwork, prepare_checked
@@ -81,6 +82,24 @@ class SumObjective(eqx.Module):
         """Returns the terms on the examples, without `f^(0)`."""
         return tuple(self.features.term(k, block) for block, k in zip(self.displacements(w), self.orders, strict=True))
 
+    @property
+    def count(self) -> int:
+        """The number of examples."""
+        return self.features.examples
+
+    def outputs(self, w: Any) -> Float[Array, "n outputs"]:
+        """Returns the outputs of the sum on the examples."""
+        found = sum(self.parts(w), jnp.zeros_like(self.y))
+        return found if self.offset is None else found + self.offset
+
+    def risk(self, w: Any) -> Array:
+        """Returns the objective without the penalties, a scalar."""
+        return _risk(self, sum(self.parts(w), jnp.zeros_like(self.y)))
+
+    def with_weights(self, weight: ArrayLike) -> "SumObjective":
+        """Returns the objective with other weights of the examples, normalized to sum 1; features and programs are reused."""
+        return dataclasses.replace(self, weight=normalized_weights(weight, self.count, self.weight.dtype))
+
     def with_penalty(self, penalty: Any) -> "SumObjective":
         """Returns the objective with other penalties, see `taylornets.fit`; features and programs are reused."""
         found = jnp.asarray(strengths(penalty, self.orders), self.strengths.dtype)
@@ -121,25 +140,37 @@ def _value_and_gradient(risk: SumObjective, w: tuple[Array, ...]) -> tuple[Array
     return jax.value_and_grad(lambda blocks: _value(risk, blocks))(w)
 
 
+def eliminates(loss: losses.Loss) -> bool:
+    """Returns whether the minimum over a linear block is in closed form: the loss is quadratic and strictly convex."""
+    return loss.quadratic and loss.curvature_bound > 0
+
+
 class ReducedObjective(eqx.Module):
     """The objective of a sum as a function of one array, for the iterative methods.
 
     Attributes:
         whole: the objective of the sum.
         factor: the Cholesky factor of `P^{1/2} K P^{1/2}/λ1 + I` if the linear block is eliminated, otherwise None.
+        minima: then the outputs `t` at which the loss of each example is least.
+        least: then the risk at these outputs.
     """
 
     whole: SumObjective
     factor: Float[Array, "nC nC"] | None
+    minima: Float[Array, "n outputs"] | None = None
+    least: Float[Array, ""] | None = None
 
     @classmethod
     def of(cls, whole: SumObjective, gram: Float[Array, "nC nC"] | None) -> "ReducedObjective":
         """Eliminates the linear block if its Gram matrix is given."""
         if gram is None:
             return cls(whole, None)
-        roots = jnp.repeat(jnp.sqrt(whole.weight), whole.net.outputs)
+        roots = jnp.repeat(_roots(whole), whole.net.outputs)
         matrix = roots[:, None] * gram * roots / whole.strengths[0] + jnp.eye(len(gram), dtype=gram.dtype)
-        return cls(whole, cho_factor(matrix, lower=True)[0])
+        loss = whole.loss
+        minima = -loss.derivative(jnp.zeros_like(whole.y), whole.y) / loss.curvature_bound
+        least = jnp.sum(jnp.where(whole.weight > 0, whole.weight * loss.value(minima, whole.y), 0))
+        return cls(whole, cho_factor(matrix, lower=True)[0], minima, least)
 
     @property
     def orders(self) -> tuple[int, ...]:
@@ -199,9 +230,8 @@ class ReducedObjective(eqx.Module):
 
     def dual_vector(self, w: Float[Array, "orders m d"]) -> Float[Array, "n outputs"]:
         """Returns `ν`, of which the eliminated linear block is `-Aᵀν/(2λ1)`."""
-        residual = self._residual(w)
-        roots = jnp.sqrt(self.whole.weight)[:, None]
-        return -2 * roots * self._solved(roots * residual)
+        roots = _roots(self.whole)[:, None]
+        return -2 * roots * self._solved(roots * self._residual(w))
 
     def linear_block(self, nu: Float[Array, "n outputs"]) -> Float[Array, "m d"]:
         """Returns the eliminated linear block of the network."""
@@ -210,19 +240,25 @@ class ReducedObjective(eqx.Module):
 
     def value(self, w: Float[Array, "orders m d"]) -> Array:
         """Evaluates `__call__`, not compiled."""
-        if self.factor is None:
+        if self.least is None:
             return _value(self.whole, tuple(w))
-        scaled = jnp.sqrt(self.whole.weight)[:, None] * self._residual(w)
+        scaled = _roots(self.whole)[:, None] * self._residual(w)
         blocks = zip(self.whole.penalties[1:], w, self.whole.strengths[1:], strict=True)
-        return jnp.vdot(scaled, self._solved(scaled)) + sum(p.value(v, s) for p, v, s in blocks)
+        return self.least + jnp.vdot(scaled, self._solved(scaled)) + sum(p.value(v, s) for p, v, s in blocks)
 
     def _residual(self, w: Array) -> Array:
+        assert self.minima is not None
         found = sum(self.features.term(k, block) for k, block in zip(self.orders, w, strict=True))
-        return self.whole.y - found - (0 if self.whole.offset is None else self.whole.offset)
+        return self.minima - found - (0 if self.whole.offset is None else self.whole.offset)
 
     def _solved(self, scaled: Array) -> Array:
         assert self.factor is not None
         return cho_solve((self.factor, True), scaled.reshape(-1)).reshape(scaled.shape)
+
+
+def _roots(whole: SumObjective) -> Float[Array, "n"]:
+    """Returns the diagonal of `P^{1/2}`."""
+    return jnp.sqrt(whole.weight * whole.loss.curvature_bound / 2)
 
 
 @_programs.program

@@ -9,7 +9,7 @@ import numpy as np
 
 from taylornets import _checks
 
-KINDS = ("points", "line", "theory", "bars")
+KINDS = ("points", "line", "theory", "bars", "region")
 SCALES = ("linear", "log", "log2")
 Numbers = Iterable[SupportsFloat]  # lists, tuples, arrays of any kind; records store tuples of Python floats
 
@@ -75,8 +75,8 @@ class Series:
         y: ordinates, same length as `x`.
         low: lower ends of the intervals, in the unit of `y` (the ends, not their distance from `y`).
         high: upper ends.
-        kind: `"points"` (markers, intervals as error bars), `"line"` (intervals as a band), `"theory"` (dashed) or
-            `"bars"` (intervals as error bars).
+        kind: `"points"` (markers, intervals as error bars), `"line"` (intervals as a band), `"theory"` (dashed), `"bars"`
+            (intervals as error bars) or `"region"` (the area between `low` and `high`, whose values are not listed).
         group: series of one group share a color, e.g. a theory line and the points that it predicts.
     """
 
@@ -100,6 +100,8 @@ class Series:
             check_length("low", self.low, len(tuple(self.y)))
             check_length("high", self.high, len(tuple(self.y)))
         _checks.choice("kind", self.kind, KINDS)
+        if self.kind == "region" and self.low is None:
+            raise _checks.ArgumentError("low, high", "the edges of the region", "None")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Panels with axes: points, lines, theory and bars."""
+"""Panels with axes: points, lines, theory, bars and regions."""
 
 import math
 from collections.abc import Iterable
@@ -9,8 +9,9 @@ from matplotlib import ticker
 
 from taylornets.records import Plot, Series
 from taylornets.report._labels import legend, tag, wrapped
-from taylornets.report._style import MARKERS, SMALL, Theme
+from taylornets.report._style import HATCHES, MARKERS, SMALL, Theme
 
+_FEW_TICKS, _APART = 5, 1.15  # so many abscissas at most, each by this factor above the one before, have a tick each
 _FEW_DECADES = 50.0  # below this ratio of maximum to minimum, a logarithmic axis has ticks at 1, 2, 5
 
 
@@ -51,6 +52,19 @@ def _tick(value: float, _: int) -> str:
     return f"${value / 10**exponent:g}\\times 10^{{{exponent}}}$"
 
 
+def _tick_few(axis: Any, values: list[Any]) -> None:
+    """Sets the ticks of a logarithmic axis to its values if there are only a few, all far enough apart and of few decades."""
+    shown = np.unique([value for value in values if 0 < value < np.inf])
+    if (
+        1 < shown.size <= _FEW_TICKS
+        and (shown[1:] / shown[:-1]).min() >= _APART
+        and shown[-1] / shown[0] < _FEW_DECADES
+    ):
+        axis.set_major_locator(ticker.FixedLocator(shown.tolist()))
+        axis.set_major_formatter(ticker.FuncFormatter(_tick))
+        axis.set_minor_locator(ticker.NullLocator())
+
+
 def _interval(series: Series, y: np.ndarray) -> np.ndarray | None:
     """Converts interval ends to distances from `y`, as matplotlib expects."""
     if series.low is None or series.high is None:
@@ -60,8 +74,16 @@ def _interval(series: Series, y: np.ndarray) -> np.ndarray | None:
 
 
 def groups_of(panel: Plot) -> list[str]:
-    """Returns the groups of a panel, in the order of their colors; a theory line without a group belongs to none."""
-    return list(dict.fromkeys(item.group or item.label for item in panel.series if item.kind != "theory" or item.group))
+    """Returns the groups of a panel, in the order of their colors; a theory line or a region without a group has none."""
+    plain = ("theory", "region")
+    return list(
+        dict.fromkeys(item.group or item.label for item in panel.series if item.kind not in plain or item.group)
+    )
+
+
+def has_values(item: Series) -> bool:
+    """Whether the values of a series are listed: not those of a region, or of a theory line without a label."""
+    return item.kind != "region" and bool(item.label or item.kind != "theory")
 
 
 def plot(part: Any, panel: Plot, theme: Theme) -> list[tuple[float, float]]:
@@ -76,6 +98,8 @@ def plot(part: Any, panel: Plot, theme: Theme) -> list[tuple[float, float]]:
     every_x = np.concatenate([_positions(item, categories) for item in series] or [np.zeros(0)])
     every_y = np.concatenate([np.array(tuple(item.y)) for item in series] or [np.zeros(0)])
     log_x = _scaled(axes.xaxis, "linear" if categories else panel.x_scale, every_x)
+    if log_x and panel.x_scale == "log":
+        _tick_few(axes.xaxis, [value for item in series if item.kind != "region" for value in item.x])
     log_y = _scaled(axes.yaxis, panel.y_scale, every_y)
     groups = groups_of(panel)
     bars = [item for item in series if item.kind == "bars"]
@@ -91,6 +115,10 @@ def plot(part: Any, panel: Plot, theme: Theme) -> list[tuple[float, float]]:
         if item.kind == "bars":
             drawn, parts, x = _bars(axes, item, x, y, (bars.index(item), len(bars)), (color, theme.ink))
             handles.append(drawn)
+        elif item.kind == "region":
+            handles.append(_region(axes, item, color, index, log_y))
+            tag(handles[-1], number)
+            continue
         elif item.kind == "theory":
             parts = axes.plot(x, y, color=color, linestyle="dashed", linewidth=1.5, zorder=2.5)
             handles += parts
@@ -106,20 +134,39 @@ def plot(part: Any, panel: Plot, theme: Theme) -> list[tuple[float, float]]:
             handles.append(axes.errorbar(x, y, yerr=_interval(item, y), **look))
             parts = handles[-1].get_children()
         tag(parts, number)
-        places += zip(x.tolist(), y.tolist(), strict=True)
+        if has_values(item):
+            places += zip(x.tolist(), y.tolist(), strict=True)
     if categories:
-        width = max(8, min(18, 54 // len(categories)))
-        names = [wrapped(name, width) for name in categories]
-        long = max(len(line) for name in names for line in name.split("\n")) > 70 / len(categories)
-        turned: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if long else {}
-        axes.set_xticks(range(len(categories)), names, **turned)
-        axes.set_xlim(-0.6, len(categories) - 0.4)
-        axes.grid(visible=False, axis="x")
+        _name_ticks(axes, categories)
     axes.set_xlabel(wrapped(panel.x_label, 52))
     axes.set_ylabel(wrapped(panel.y_label, 36))
     numbered = enumerate(zip(handles, series, strict=True))
     legend(part, axes, [(handle, item.label, index) for index, (handle, item) in numbered if item.label])
     return places
+
+
+def _name_ticks(axes: Any, categories: list[str]) -> None:
+    """Writes the names of categories below the abscissa, turned if they are long."""
+    width = max(8, min(18, 54 // len(categories)))
+    names = [wrapped(name, width) for name in categories]
+    long = max(len(line) for name in names for line in name.split("\n")) > 70 / len(categories)
+    turned: dict[str, Any] = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if long else {}
+    axes.set_xticks(range(len(categories)), names, **turned)
+    axes.set_xlim(-0.6, len(categories) - 0.4)
+    axes.grid(visible=False, axis="x")
+
+
+def _region(axes: Any, item: Series, color: str, index: int, log_y: bool) -> tuple[Any, ...]:
+    """Draws an area below everything else: a light color, and the hatching of its group for prints without colors."""
+    low, high = (_visible(np.array(tuple(end or ())), log_y) for end in (item.low, item.high))
+    x, shared = np.array(tuple(item.x), float), {"linewidth": 0, "zorder": 1}
+    parts = [axes.fill_between(x, low, high, color=color, alpha=0.16 if index >= 0 else 0.1, **shared)]
+    if (
+        index >= 0 and HATCHES[index % len(HATCHES)]
+    ):  # separate, since the opacity of an area is that of its hatching too
+        look: dict[str, Any] = {"facecolor": "none", "edgecolor": color, "hatch": HATCHES[index % len(HATCHES)]}
+        parts.append(axes.fill_between(x, low, high, alpha=0.22, **look, **shared))
+    return tuple(parts)
 
 
 def _bars(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+HATCHES = ("", "//", "..", "\\\\", "xx", "||", "++")  # of the regions of a group
 PANEL_WIDTH = 4.6  # inches: 9 pt text is then legible on a phone without zooming, and large on a slide
 PLOT_HEIGHT = 3.3
 TEXT = 9.0
@@ -122,6 +123,7 @@ def settings(theme: Theme) -> dict[Any, Any]:
         "lines.markersize": 5.5,
         "lines.dashed_pattern": (4.0, 2.2),
         "errorbar.capsize": 2.5,
+        "hatch.linewidth": 0.4,
         "figure.constrained_layout.w_pad": 0.08,
         "figure.constrained_layout.h_pad": 0.08,
     }

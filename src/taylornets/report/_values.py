@@ -7,7 +7,7 @@ from typing import Any
 
 from taylornets.records import Figure, Gallery, Heatmap, Panel, Plot, Series, Surface, Table, bare
 from taylornets.report._labels import spoken
-from taylornets.report._plots import groups_of
+from taylornets.report._plots import groups_of, has_values
 from taylornets.report._text import number
 
 LIMIT = 400  # values per panel that the page lists; the records contain all of them
@@ -29,13 +29,13 @@ class Value:
 
 
 def values(panel: Panel) -> list[Value]:
-    """Lists the values of a panel in the order in which they are drawn; the images of a gallery are none."""
+    """Lists the values of a panel in the order in which they are drawn; images of a gallery are none."""
     if isinstance(panel, Heatmap):
         return _cells(panel)
     if isinstance(panel, Gallery):
         return []
     series: Iterable[Series] = panel.series if isinstance(panel, Plot) else panel.marks
-    return [value for index, item in enumerate(series) for value in _points(panel, index, item)]
+    return [v for index, item in enumerate(series) if has_values(item) for v in _points(panel, index, item)]
 
 
 def _points(panel: Plot | Surface, index: int, item: Series) -> list[Value]:
@@ -138,9 +138,10 @@ def groups(figure: Figure) -> tuple[list[Group], list[list[int]]]:
             name = item.group or item.label
             keys.setdefault(name, len(keys))
             colors.setdefault(name, palette.index(name) if name in palette else None)
-            # A measured series names its group, rather than the theory line that belongs to it.
-            weak = item.kind == "theory" or not item.label
+            # A measured series names its group, rather than the theory line that belongs to it; what its label adds to the
+            # name of the group is left out.
+            weak = item.kind in ("theory", "region") or not item.label
             if name not in labels or (labels[name][0] and not weak):
-                labels[name] = (weak, item.label or name)
+                labels[name] = (weak, name if item.label.startswith(name) else item.label or name)
         by_panel.append([keys[item.group or item.label] for item in panel.series])
     return [Group(key, spoken(labels[name][1]), colors[name]) for name, key in keys.items()], by_panel

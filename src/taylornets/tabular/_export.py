@@ -14,11 +14,11 @@ from taylornets import _checks, _files, activations, losses, models
 from taylornets.activations import ReluPower
 from taylornets.datafiles import CERTAIN_WORDS, POSSIBLE_WORDS
 from taylornets.estimators import TaylorClassifier, TaylorRegressor, load
-from taylornets.objectives import is_sum
+from taylornets.objectives import orders_of
 from taylornets.tabular._model_table import MODEL, Columns, open_model
 from taylornets.tabular._prepare import MISSING
 
-_NEEDED = "a TaylorRegressor or TaylorClassifier whose model has a single order ≥ 1, or is the sum of orders 1 and 2"
+_NEEDED = "a TaylorRegressor or TaylorClassifier whose model has a single order ≥ 1, or is a sum of orders"
 
 _HEAD = """\"\"\"Predicts with a Taylor model of taylornets {version}; needs NumPy and the .npz file next to it.
 
@@ -177,8 +177,9 @@ def _weights(estimator: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _orders(estimator: Any) -> tuple[Sequence[int], Sequence[np.ndarray]]:
     """The orders of the model, and the displacement of each."""
-    if is_sum(estimator.model_):
-        return (1, 2), estimator.displacement_
+    orders = orders_of(estimator.model_)
+    if orders is not None:
+        return orders, estimator.displacement_
     term = models.get(estimator.model_).term
     if term is None or term < 1:
         raise _checks.ArgumentError("model", _NEEDED, f"the model {estimator.model_!r}")
