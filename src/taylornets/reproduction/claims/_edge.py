@@ -110,18 +110,17 @@ def holds(edge: Edge) -> bool:
 
 def figures(edge: Edge) -> tuple[Figure, ...]:
     """The sharpness of every model, and the part of the sharpness of the network that each order explains."""
-    sharp, early, late = list[Series](), list[Series](), list[Series]()
+    sharp, parts, around = list[Series](), list[Series](), f"around step {int(edge.late.step[0])}"
     for name, values in edge.early.hessian.items():
         label = "network" if name == "full" else f"order {name}"
         sharp.append(Series(label, edge.early.step, edge.early.rate * values, kind="line", group=str(name)))
         if name != "full":
-            early.append(Series(label, edge.early.step, edge.early.explained[name], kind="line", group=str(name)))
+            parts.append(Series(label, edge.early.step, edge.early.explained[name], kind="line", group=str(name)))
         if name in edge.from_edge:
-            late.append(Series(label, edge.late.step, edge.late.explained[name], kind="line", group=str(name)))
+            late = edge.late.explained[name]
+            parts.append(Series(f"{label}, {around}", edge.late.step, late, kind="line", group=f"late {name}"))
     ends = [float(edge.early.step[0]), float(edge.early.step[-1])]
     sharp.append(Series("2", ends, [2.0, 2.0], kind="theory", group="limit"))
-    where = ("around the initialization", f"around step {int(edge.late.step[0])}")
-    parts = [Plot("step", f"explained sharpness, {at}", s) for at, s in zip(where, (early, late), strict=True)]
     return (
         Figure(
             "dynamics_edge", "Edge of stability: the sharpness hovers at 2/η",
@@ -130,8 +129,10 @@ def figures(edge: Edge) -> tuple[Figure, ...]:
             "2/η and stays there; that of order 1 is constant.",
         ),
         Figure(
-            "dynamics_explained", "Which order explains the sharpness of the network", parts,
-            "Part uᵀH_k u/S along the trajectory of the network, with its top eigenvector u. Order 1 explains none of the "
-            "increase; around a network on the edge, order 2 explains all of it.",
+            "dynamics_explained", "Which order explains the sharpness of the network",
+            (Plot("step", "explained fraction of the sharpness", parts),),
+            "Fraction uᵀH_k u/S along the trajectory of the network, with its top eigenvector u, by models around the "
+            "initialization unless stated otherwise. The Hessian of order 1 is constant; around a network on the edge, order 2 "
+            "explains the sharpness.",
         ),
     )  # fmt: skip

@@ -156,6 +156,7 @@ def figures(lazy: Mapping[Name, Change], outcomes: Mapping[int, tuple[np.ndarray
         Figure(
             "dynamics_bound", "One example: every catapult up to c = 4 succeeds",
             (Plot("step size in units of $1/λ_0$", "fraction of networks that train", shares),),
-            "Linear two-layer networks of several initializations, which are their own order-2 models.",
+            "Linear two-layer networks from many initializations, which are their own order-2 models. Below c = 2, order 1 "
+            "trains as well.",
         ),
     )  # fmt: skip
