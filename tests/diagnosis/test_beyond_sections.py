@@ -2,6 +2,7 @@
 
 # pyright: reportCallIssue=false, reportIndexIssue=false
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -44,13 +45,33 @@ def test_a_network_beyond_the_orders(x64):
     assert f"The group a limits the radius: if all others move, it is {others} instead of {alone}." in said
     assert "(nearest singularity: a complex pair). It is below 1, so that" in said
     assert "for 3 of 3 inputs" in said
-    assert [figure.name for figure in section.figures] == ["groups"]
+    assert [figure.name for figure in section.figures] == ["resummed", "pieces", "groups"]
+    fractions, counts = (figure.panels[0].series for figure in section.figures[:2])
+    drawn = {series.label: (series.x, series.y) for series in fractions}
+    assert drawn["plain"] == ((1, 2, 3, 4), tuple(max(part, 0.0) for part in found.explained))
+    assert drawn["resummed"] == ((4, 6, 8), tuple(found.resummed.values()))
+    assert drawn["tangent at the middle of the line"] == ((1,), (found.midpoint,))
+    assert drawn["threshold, 90 %"] == ((1, 8), (0.9, 0.9))
+    assert (counts[0].x, counts[0].y) == (("order 1", "order 2"), tuple(found.pieces.values()))
     assert [table.name for table in section.tables] == ["beyond", "groups"]
     assert short(found).endswith("of the output change")
     lazy = tn.regime(lambda w, x: w * x, np.array(0.0), np.array(1.0), X, ntk_inputs=0)
     assert beyond(lazy, None, "training steps") == []
     assert short(lazy) == "lazy"
     assert deepened(lazy, two_poles, *ENDS, X, RegimeSettings(), None) is lazy
+
+
+def test_figures_of_what_is_missing(x64):
+    """More than 16 pieces are drawn at 16; without a resummation there is no figure of it; negative values are drawn at 0."""
+    found = tn.regime(two_poles, *ENDS, X, ntk_inputs=0)
+    many = dataclasses.replace(found, pieces={1: None, 2: 3}, midpoint=-1.0, explained=(-3.0, 0.2), resummed={})
+    (section,) = beyond(many, None, "training steps")
+    (figure,) = section.figures
+    (series,) = figure.panels[0].series
+    assert (series.x, series.y) == (("order 1 (more than 16)", "order 2"), (16, 3))
+    (section,) = beyond(dataclasses.replace(many, resummed={4: -2.0}), None, "training steps")
+    plain, summed, middle, _ = section.figures[0].panels[0].series
+    assert (plain.y, summed.y, middle.y) == ((0, 0.2), (0,), (0,))
 
 
 def test_a_group_without_singularity(x64):

@@ -1,6 +1,7 @@
 """Gradient descent on Taylor models against the recurrences of theory 15; eigenvalues against dense linear algebra."""
 
 import math
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -285,6 +286,68 @@ def test_monitor_in_a_loop_and_in_training(x64):
     assert [step for step, *_ in watch.history] == [0, 2, 4]
     with pytest.raises(tn.ArgumentError, match=r"^params: expected the parameters after the step, got None"):
         watch(6)
+
+
+class Tensor:
+    """A stand-in for a tensor, which a training loop changes in place."""
+
+    def __init__(self, value, floating=True):
+        self.value, self.floating = np.array(value), floating
+        self.dtype = self.value.dtype
+
+    def detach(self):
+        return self
+
+    def cpu(self):
+        return self
+
+    def float(self):
+        return Tensor(self.value.astype(np.float32))
+
+    def is_floating_point(self):
+        return self.floating
+
+    def __array__(self, dtype=None, copy=None):
+        return self.value if dtype is None else self.value.astype(dtype)
+
+
+def test_monitor_as_a_hook_of_a_trainer(x64):
+    """The hook after a batch reads the parameters of the module; a step that is repeated is measured once."""
+    tensors = {"net.w": Tensor([1.0, 2.0]), "net.half": Tensor([1.0]), "net.count": Tensor([3], floating=False)}
+    tensors["net.half"].dtype = "torch.bfloat16"
+    module = SimpleNamespace(named_parameters=tensors.items)
+    seen, trainer = [], SimpleNamespace(global_step=0)
+
+    def quartic(params):
+        seen.append({name: (leaf.dtype, leaf.shape) for name, leaf in params.items()})
+        return jnp.sum(params["net.w"] ** 4) / 12
+
+    monitor = tn.dynamics.Monitor(quartic, rate=0.5, every=2)
+    for step in (1, 2, 2, 3, 4):  # gradients of step 2 are accumulated over two batches
+        trainer.global_step = step
+        monitor.on_train_batch_end(trainer, module, None, None, batch_idx=step)
+        tensors["net.w"].value += 1.0 * (step == 2)  # in place, twice
+    assert seen[0] == {"net.w": (jnp.float64, (2,)), "net.half": (jnp.bfloat16, (1,))}
+    assert [(step, round(value, 6)) for step, value, _ in monitor.history] == [(2, 4.0), (4, 16.0)]  # the largest w²
+    own = tn.dynamics.Monitor(lambda w: jnp.sum(w**4) / 12, rate=0.5, parameters=lambda module: module["state"])
+    assert own.on_train_batch_end(trainer, {"state": jnp.array([3.0])}).value == pytest.approx(9)
+
+
+@pytest.mark.parametrize("trainer", [SimpleNamespace(), SimpleNamespace(global_step=True), None])
+def test_a_trainer_without_a_step(trainer):
+    monitor = tn.dynamics.Monitor(loss_of)
+    with pytest.raises(tn.ArgumentError, match=r"^trainer: expected an object with an integer global_step, got "):
+        monitor.on_train_batch_end(trainer, None)
+
+
+def test_a_module_without_parameters():
+    monitor = tn.dynamics.Monitor(loss_of)
+    with pytest.raises(tn.ArgumentError, match=r"^module: expected a PyTorch module, with named_parameters\(\), got .*\. "
+                       r"Pass Monitor\(parameters=\.\.\.\)"):  # fmt: skip
+        monitor.on_train_batch_end(SimpleNamespace(global_step=0), {"w": START})
+    monitor.parameters = 3  # the type checker of the tests rejects it as an argument
+    with pytest.raises(tn.ArgumentError, match=r"^parameters: expected a function of the module, or None, got 3"):
+        monitor.__post_init__()
 
 
 def test_a_monitor_of_a_hessian_that_is_not_finite(x64):

@@ -15,9 +15,11 @@ from types import ModuleType
 from typing import Any
 
 import jax
+import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jaxtyping import PRNGKeyArray
 
 import taylornets as tn
 from taylornets.generalization import GeneralizationCertificate, RiskCertificate
@@ -425,7 +427,8 @@ def dynamics(module: ModuleType, context: ClaimContext, monkeypatch: pytest.Monk
     limit = tn.dynamics.predict(net, w, x, y, 1.0, 1).limit
     assert limit == pytest.approx(2 / np.linalg.eigvalsh(kernel)[-1], rel=1e-9)
     monkeypatch.setattr(module, "ORDERS", (1, 2))
-    outcome = run(module, context, width=64, grid=(1.0, 2.1, 2.6), steps=150, wide=512)
+    sizes = {"lazy": (100, 500), "linear": (8,), "draws": 60, "deep": 6, "updates": 1200}
+    outcome = run(module, context, width=64, grid=(1.0, 2.1, 2.6), steps=150, wide=512, **sizes)
     assert outcome.detail["order_1_diverges_iff_above_2"]
     assert outcome.detail["deviation_from_recurrences"] < 1e-10
     assert outcome.measured["final ηS from c = 2.6, order 2"] < 2
@@ -434,6 +437,82 @@ def dynamics(module: ModuleType, context: ClaimContext, monkeypatch: pytest.Monk
     assert not module.holds({2: 2.1}, {2: 1.93})
     assert not module.holds({2: 1.9}, {2: 1.99})
     assert not module.holds({2: math.nan}, {2: 1.9})
+    # Parts on one example, and at the edge of stability.
+    assert outcome.detail["bound_of_one_example"]
+    assert outcome.measured["mean ηS at the edge, network"] == pytest.approx(2, abs=0.15)
+    assert outcome.control is not None
+    assert outcome.control.measured["mean ηS at the edge"] == pytest.approx(0.9, rel=1e-6)
+    assert outcome.control.measured["lazy change × width at c = 1"] == 0
+    assert outcome.measured["explained sharpness at the end, order 1"] <= outcome.detail["bound_on_order_1"] + 1e-6
+    one = importlib.import_module("taylornets.reproduction.claims._one_example")
+    _lazy_change(one, context.key)
+    c, success = one.one_width(context.key, 8, 2, 40, 600)
+    u, v = np.moveaxis(np.array([jax.random.normal(key, (2, 8)) for key in jax.random.split(context.key, 40)]), 1, 0)
+    rate = c / (np.sum(u**2 + v**2, axis=1) / 8)
+    with np.errstate(all="ignore"):
+        for _ in range(600):
+            pull = rate * np.sum(u * v, axis=1) / 8
+            u, v = u - pull[:, None] * v, v - pull[:, None] * u
+        np.testing.assert_array_equal(success, np.abs(np.sum(u * v, axis=1)) < 100)
+    assert one.fractions(c, c < 4) == (1, 0)
+    assert not one.bound_holds(0.99, 0.0)
+    assert not one.bound_holds(1.0, 0.01)
+    _explained_sharpness(importlib.import_module("taylornets.reproduction.claims._edge"), context.key)
+
+
+def _lazy_change(one: ModuleType, key: PRNGKeyArray) -> None:
+    """The formula agrees with Gaussian moments, and the measurement with gradient descent in JAX."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    weights = weights / weights.sum()
+    t = np.tanh(nodes)
+    first, second, third = 1 - t**2, -2 * t * (1 - t**2), (1 - t**2) * (6 * t**2 - 2)
+    kernel, bends, cubic = weights @ first**2, weights @ (first**2 * second**2), weights @ (first**3 * third)
+    for name in (2, "full"):
+        found = one.changes(key, 20_000, name, (0.2, 1.7))
+        exact = [(bends * (4 - 3 * c) / (2 - c) + (cubic if name == "full" else 0)) / kernel**3 for c in (0.2, 1.7)]
+        np.testing.assert_allclose(20_000 * found.formula, exact, rtol=0.05)
+    net = tn.TwoLayerNetwork.init(key, 2, 30, activation="tanh")
+    x, w = jnp.array([[1.0, 0.0]]), jnp.zeros_like(net.w0)
+    for name, model in ((2, lambda w: net.taylor(2, w, x)), ("full", lambda w: net(w, x))):
+        size = jax.jit(lambda w, model=model: jnp.sum(jax.grad(lambda w: model(w)[0, 0])(w) ** 2))
+        rate = 1 / size(w)
+        step = jax.jit(
+            lambda w, model=model, rate=rate: w - rate * jax.grad(lambda w: (model(w)[0, 0] - 1) ** 2 / 2)(w)
+        )
+        end = w
+        for _ in range(one.UPDATES):
+            end = step(end)
+        assert one.changes(key, 30, name, (1.0,)).measured[0] == pytest.approx(float(size(end) / size(w)) - 1, rel=1e-8)
+    change = one.Change(np.array([0.01]), np.array([0.0099]), np.zeros(0), 1000)
+    assert change.deviation == pytest.approx(0.1)
+    assert not one.lazy_holds(change, -1.0)
+    assert not one.lazy_holds(replace(change, width=100), -0.5)
+    assert one.lazy_holds(replace(change, width=100), -1.1)
+    assert not one.lazy_holds(replace(change, width=100), math.nan)
+
+
+def _explained_sharpness(edge: ModuleType, key: PRNGKeyArray) -> None:
+    """The explained part agrees with dense Hessians; the rules reject what theory 15 excludes."""
+    found = edge.measured(key, 3, 24, (1, 2))
+    f, params, x, y = edge.problem(key, 3)
+    start, back = jax.flatten_util.ravel_pytree(params)
+    models = {1: tn.taylor_expand(lambda v, x: f(back(v), x), start, 1), "full": lambda v, x: f(back(v), x)}
+    losses = {k: lambda v, m=m: jnp.sum((m(v, x) - y) ** 2) / 120 for k, m in models.items()}
+    v, slope = start, jax.jit(jax.grad(losses["full"]))
+    for _ in range(24):
+        v = v - found.early.rate * slope(v)
+    values, vectors = np.linalg.eigh(np.asarray(jax.hessian(losses["full"])(v)))
+    top = vectors[:, -1]
+    part = top @ np.asarray(jax.hessian(losses[1])(v)) @ top / values[-1]
+    assert found.explained[1] == pytest.approx(float(part), abs=1e-5)
+    assert found.late.step[0] == 8
+    good = replace(found, hover={1: 0.9, 2: 2.04, "full": 1.97}, explained={1: 0.13, 2: 1.13}, from_edge={2: 1.002})
+    assert edge.holds(good)
+    for wrong in (
+        {"hover": {1: 0.9, 2: 2.11, "full": 2.0}}, {"hover": {1: 0.9, 2: math.nan, "full": 2.0}}, {"from_edge": {2: 0.94}},
+        {"explained": {1: 0.6, 2: 1.13}}, {"explained": {1: 0.13, 2: 0.4}},
+    ):  # fmt: skip
+        assert not edge.holds(replace(good, **wrong))
 
 
 @check

@@ -10,6 +10,7 @@ from taylornets._regime._evaluations import regime_from_evaluations as regime_fr
 from taylornets._regime._evaluator import RegimeEvaluator as RegimeEvaluator
 from taylornets._regime._groups import LayerGroups as LayerGroups
 from taylornets._regime._path import regime_path as regime_path
+from taylornets._regime._pieces import MOST_PIECES as MOST_PIECES
 from taylornets._regime._programs import RegimeSettings as RegimeSettings
 from taylornets._regime._regime import regime as regime
 from taylornets._regime._result import Regime as Regime

@@ -10,7 +10,7 @@ from numpy.polynomial import chebyshev
 
 from taylornets._regime._chebyshev import UNRELIABLE, Tail
 from taylornets._regime._orders import Orders
-from taylornets._regime._pieces import MOST as PIECES
+from taylornets._regime._pieces import MOST_PIECES
 from taylornets._regime._values import Values
 
 DEGREES = (16, 32, 64)  # of the interpolant; the nodes of one belong to the next
@@ -25,7 +25,7 @@ def within(values: Values, orders: Orders) -> tuple[Callable[[float], np.ndarray
     half, since pieces are at most half as long as the line.
     """
     known = len(orders.terms) > 2 and np.isfinite(orders.terms[2]).all()
-    nearest, curve, error = 1 / PIECES if known else 0.0, None, math.inf
+    nearest, curve, error = 1 / MOST_PIECES if known else 0.0, None, math.inf
     for degree in DEGREES:
         curve = Curve.through(values, degree, values.unit, values.noise)
         zero, one, two = curve.error(nearest)

@@ -11,7 +11,7 @@ import numpy as np
 
 from taylornets._regime._orders import Orders
 
-MOST = 16  # pieces
+MOST_PIECES = 16  # pieces
 
 
 class Pieces:
@@ -43,7 +43,7 @@ class Pieces:
             threshold: fraction of the squared change along a piece.
         """
         worst = Fraction(0)
-        for count in range(1, MOST + 1):
+        for count in range(1, MOST_PIECES + 1):
             first = int(worst * count)
             rest = sorted(set(range(count)) - {first}, key=lambda i: abs(i - first))
             failed = next((i for i in (first, *rest) if not self._explains(i, count, order, threshold)), None)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from taylornets._regime import Regime, RegimePath
+from taylornets._regime import MOST_PIECES, Regime, RegimePath
 from taylornets.records import Figure, Heatmap, Plot, Section, Series, Table
 
 
@@ -113,7 +113,7 @@ def _descriptions(last: Regime) -> Section:
         "The straight line from the initialization to the end can be described even where the Taylor series does not converge: "
         "by resummed orders (a conformal map of the same terms), by the tangent at its middle, and piece by piece."
     ]
-    counts = {k: "more than 16" if n is None else str(n) for k, n in sorted(last.pieces.items())}
+    counts = {k: f"more than {MOST_PIECES}" if n is None else str(n) for k, n in sorted(last.pieces.items())}
     if counts:
         parts = ", ".join(f"{n} for order {k}" for k, n in counts.items())
         share = f"{100 * last.threshold:g} %"
@@ -132,7 +132,7 @@ def _descriptions(last: Regime) -> Section:
             f"{len(nearest.radius)} inputs."
         )
     tables = [Table("beyond", "Explained fraction of the output change.", ("description", "explained"), rows)]
-    groups, found = last.groups, list[Figure]()
+    groups, found = last.groups, _shapes(last)
     if groups is not None and len(groups.names) > 1:
         limits = groups.limiting
         if limits is not None:
@@ -157,3 +157,34 @@ def _descriptions(last: Regime) -> Section:
             )
         )  # fmt: skip
     return Section("beyond", "Beyond the orders", paragraphs, {}, found, tables)
+
+
+def _shapes(last: Regime) -> list[Figure]:
+    """Explained fractions, plain and resummed, and the number of equal pieces."""
+    found = list[Figure]()
+    if last.resummed:
+        plain = {k: max(part, 0.0) for k, part in enumerate(last.explained, 1)}
+        sums = {k: max(part, 0.0) for k, part in sorted(last.resummed.items())}
+        ends = [1, max([*plain, *sums])]
+        series = [
+            Series("plain", list(plain), list(plain.values()), kind="line"),
+            Series("resummed", list(sums), list(sums.values())),
+            Series("tangent at the middle of the line", [1], [max(last.midpoint, 0.0)]),
+            Series(f"threshold, {100 * last.threshold:g} %", ends, [last.threshold] * 2, kind="theory"),
+        ]
+        caption = (
+            "Orders up to k, expanded around the initialization: the plain and the resummed sum. The tangent at the middle "
+            "of the line is a model of order 1 around another point. Negative values are drawn at 0."
+        )
+        panel = Plot("order", "explained fraction", series)
+        found.append(Figure("resummed", "Explained fraction, plain and resummed", (panel,), caption))
+    if last.pieces:
+        names = [f"order {k}" + ("" if n else f" (more than {MOST_PIECES})") for k, n in sorted(last.pieces.items())]
+        counts = [n or MOST_PIECES for _, n in sorted(last.pieces.items())]
+        panel = Plot("model on each piece", "number of equal pieces", [Series("", names, counts, kind="bars")])
+        caption = (
+            "The smallest number of equal pieces of the line from the initialization to the end, on each of which the order, "
+            f"expanded at the beginning of the piece, explains {100 * last.threshold:g} % of the change along the piece."
+        )
+        found.append(Figure("pieces", "Number of pieces on which a low order is enough", (panel,), caption))
+    return found

@@ -134,6 +134,8 @@ def _measured(
         found["ntk"], found["ntk_residual"] = _ntk(fit, name, center, v, first)
     if "explained" in wanted:
         sharp, u = direction
+        if name == FULL:
+            return found | {"explained": sharp / sharp, "cosine": jnp.linalg.norm(u)}
         product = fit.hessian(name, center, full)
         own = top(product, first, _PRODUCTS).vectors[0]
         found |= {"explained": (u @ product(u)) / sharp, "cosine": jnp.abs(own @ u)}
