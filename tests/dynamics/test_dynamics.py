@@ -2,6 +2,7 @@
 
 import math
 from types import SimpleNamespace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -313,7 +314,11 @@ class Tensor:
 
 def test_monitor_as_a_hook_of_a_trainer(x64):
     """The hook after a batch reads the parameters of the module; a step that is repeated is measured once."""
-    tensors = {"net.w": Tensor([1.0, 2.0]), "net.half": Tensor([1.0]), "net.count": Tensor([3], floating=False)}
+    tensors: dict[str, Any] = {
+        "net.w": Tensor([1.0, 2.0]),
+        "net.half": Tensor([1.0]),
+        "net.count": Tensor([3], floating=False),
+    }
     tensors["net.half"].dtype = "torch.bfloat16"
     module = SimpleNamespace(named_parameters=tensors.items)
     seen, trainer = [], SimpleNamespace(global_step=0)
@@ -330,7 +335,9 @@ def test_monitor_as_a_hook_of_a_trainer(x64):
     assert seen[0] == {"net.w": (jnp.float64, (2,)), "net.half": (jnp.bfloat16, (1,))}
     assert [(step, round(value, 6)) for step, value, _ in monitor.history] == [(2, 4.0), (4, 16.0)]  # the largest w²
     own = tn.dynamics.Monitor(lambda w: jnp.sum(w**4) / 12, rate=0.5, parameters=lambda module: module["state"])
-    assert own.on_train_batch_end(trainer, {"state": jnp.array([3.0])}).value == pytest.approx(9)
+    measured = own.on_train_batch_end(trainer, {"state": jnp.array([3.0])})
+    assert measured is not None
+    assert measured.value == pytest.approx(9)
 
 
 @pytest.mark.parametrize("trainer", [SimpleNamespace(), SimpleNamespace(global_step=True), None])
@@ -345,7 +352,7 @@ def test_a_module_without_parameters():
     with pytest.raises(tn.ArgumentError, match=r"^module: expected a PyTorch module, with named_parameters\(\), got .*\. "
                        r"Pass Monitor\(parameters=\.\.\.\)"):  # fmt: skip
         monitor.on_train_batch_end(SimpleNamespace(global_step=0), {"w": START})
-    monitor.parameters = 3  # the type checker of the tests rejects it as an argument
+    setattr(monitor, "parameters", 3)  # noqa: B010 - the type checker of the tests rejects it as an argument
     with pytest.raises(tn.ArgumentError, match=r"^parameters: expected a function of the module, or None, got 3"):
         monitor.__post_init__()
 

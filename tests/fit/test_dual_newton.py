@@ -434,7 +434,7 @@ def test_separable_labels(strength: float, loss: str, dtype: Any):
     low = jax.tree.map(lambda a: a.astype(dtype), (net, x))
     y = jnp.where(x[:, 0] ** 2 > x[:, 1] ** 2, 1.0, -1.0).astype(dtype)
     y = y if loss == "logistic" else jnp.argmax(x[:, :3] ** 2, axis=1)
-    result = tn.fit(*low, y, loss=loss, penalty=strength, power=4)
+    result = tn.fit(low[0], low[1], y, loss=loss, penalty=strength, power=4)
     assert result.status is tn.Status.CERTIFIED
 
 

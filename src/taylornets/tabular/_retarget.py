@@ -1,5 +1,6 @@
 """Errors about the target column, with another column that can be the target."""
 
+import difflib
 import re
 from typing import Any
 
@@ -60,13 +61,17 @@ def another_target(error: _checks.ArgumentError, table: DataTable, target: str) 
 
 
 def known(argument: str, name: str, names: list[str]) -> None:
-    """Rejects an unknown column; suggests the closest name, or a few names of a long list."""
+    """Rejects an unknown column; suggests the closest name or, for a target, the last column."""
     if name in names:
         return
-    if argument == "target" and all(map(_GENERATED.fullmatch, names)):
-        expected, advice = f"one of {names[0]!r} to {names[-1]!r}", f"For example, use `target={names[-1]!r}`."
-        raise _checks.ArgumentError(argument, expected, repr(name), advice, ((argument, names[-1]),))
-    if len(names) <= _LISTED:
-        _checks.choice(argument, name, names)
-    advice = f"The first ones are {', '.join(map(repr, names[:5]))}."
-    raise _checks.ArgumentError(argument, f"one of the {len(names)} columns", repr(name), advice)
+    generated = all(map(_GENERATED.fullmatch, names))
+    near = [] if generated else difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    if generated:
+        expected = f"one of {names[0]!r} to {names[-1]!r}"
+    elif len(names) <= _LISTED:
+        expected = f"one of {', '.join(map(repr, names))}"
+    else:
+        expected = f"one of the {len(names)} columns ({', '.join(map(repr, names[:5]))}, …)"
+    mends = tuple((argument, one) for one in near or names[-1:] if near or argument == "target")
+    advice = f"Did you mean {near[0]!r}?" if near else f"For example, use `target={names[-1]!r}`." if mends else ""
+    raise _checks.ArgumentError(argument, expected, repr(name), advice, mends)
