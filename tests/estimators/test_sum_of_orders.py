@@ -140,7 +140,14 @@ def test_other_sets_of_orders(fitted: tuple[Any, np.ndarray, np.ndarray], order:
     """Displacement, objective and parts are those of `tn.fit` on the scaled problem; there is no certificate, which is said."""
     _, x, y = fitted
     penalty = tuple({1: 1e-2, 2: 1e-4, 3: 1e-5}[k] for k in order)
-    shared: dict[str, Any] = {"order": order, "width": 16, "activation": "gelu", "random_state": 0, "tol": 1e-5}
+    shared: dict[str, Any] = {
+        "order": order,
+        "width": 16,
+        "activation": "gelu",
+        "random_state": 0,
+        "tol": 1e-5,
+        "max_iter": 2000,
+    }
     model = tn.TaylorRegressor(penalty=penalty, **shared).fit(x, y)
     assert (model.model_, model.status_, model.certificate_) == (order, "STATIONARY", None)
     assert model.penalty_ == penalty
