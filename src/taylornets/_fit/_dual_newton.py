@@ -8,7 +8,7 @@ Every iterate gives an upper bound, the objective `P(Θ)`, and a lower bound, `m
 are within the tolerance.
 
 **Schedule** (heuristics). `ε = 2aκ` with `a` of the last center. `κ` shrinks when Newton's method converges at once, so that
-the proximal steps get longer, grows when it has to work, and grows much when no step is found. A center is replaced when
+the proximal steps get longer, grows when it has to work, and grows much when steps are short or not found. A center is replaced when
 the Newton decrement is smaller than the proximal distance: beyond that accuracy, the proximal problem is not the limit of
 progress.
 """
@@ -37,7 +37,9 @@ _SHRINK, _GROW, _RESCUE = 0.3, 3.0, 30.0
 _ARMIJO, _BACKTRACK, _MOST_TRIALS = 1e-4, 0.4, 12
 _INNER_STEPS = 8
 _BETTER = 0.9
-_PATIENCE = 12  # centers without a better gap, after which the run counts as stalled
+_HARD = 8  # backtracks at one center
+# Centers without a better gap, after which a run counts as stalled; more in float64 while the gap is large, where plateaus end.
+_PATIENCE, _LONG_PATIENCE, _LARGE_GAP = 12, 60, 1e-2
 _COARSE, _FINE, _FINE_GAP = 1e-3, 1e-4, 1e-5  # relative residuals of the Newton equation
 _INSIDE = 0.9  # largest multiple of the first dual vector relative to the end of its range
 
@@ -147,7 +149,7 @@ def solve_lift(
             on_check(history)
         if bounds.gap <= tol:
             status = Status.CERTIFIED
-        elif run.idle >= _PATIENCE or not np.isfinite(bounds.gap):
+        elif run.stalled or not np.isfinite(bounds.gap):
             status = Status.GAP_REMAINS
         elif run.steps >= max_steps:
             status = Status.MAX_STEPS
@@ -181,6 +183,11 @@ class _Run:
         if self.bounds.gap < _WARM_GAP:
             self.kappa = _KAPPA_WARM
 
+    @property
+    def stalled(self) -> bool:
+        plateau = self.bounds.gap > _LARGE_GAP and self.point.f.dtype == np.float64
+        return self.idle >= (_LONG_PATIENCE if plateau else _PATIENCE)
+
     def newton_step(self) -> None:
         """Takes a step along the Newton direction, then replaces the centers if the proximal problem is solved well enough."""
         state = self._state
@@ -212,7 +219,7 @@ class _Run:
     def _recenter(self, moved: bool) -> None:
         if moved and self._inner <= 2 and not self._backtracks:
             self.kappa *= _SHRINK
-        elif not moved:
+        elif not moved or self._backtracks >= _HARD:
             self.kappa *= _RESCUE
         elif self._inner >= 4 or self._backtracks > 1:
             self.kappa = max(self.kappa, min(_GROW * self.kappa, 1.0))
