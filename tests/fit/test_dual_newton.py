@@ -395,6 +395,25 @@ def test_weak_penalty_in_float32_reaches_the_optimum_of_float64():
     assert path[-1].objective == pytest.approx(optimum, rel=2e-4)
 
 
+def test_very_weak_penalty_on_a_grid_of_inputs():
+    """Where the dual Newton method stalls, L-BFGS lowers the objective, and the dual bound is kept."""
+    rng = np.random.default_rng(0)
+    levels = rng.integers(0, 3, size=(500, 4)).astype(float)
+    days = rng.choice([1, 3, 7, 14, 28, 56, 90, 100, 180], size=500).astype(float)
+    y = np.log1p(days) * levels[:, 0] + levels[:, 1] * (levels[:, 2] > 1) + 0.2 * rng.normal(size=500)
+    x = np.c_[levels, days]
+    x = np.c_[(x - x.mean(0)) / x.std(0), np.ones(500)]
+    x = x / np.linalg.norm(x, axis=1, keepdims=True)
+    net = tn.TwoLayerNetwork.init(jax.random.key(0), 6, 128)
+    arguments: dict[str, Any] = {"penalty": 1e-9, "power": 4, "tol": 1e-3, "throw": False}
+    result = tn.fit(net, x, (y - y.mean()) / y.std(), **arguments)
+    other = tn.fit(net, x, (y - y.mean()) / y.std(), method="lbfgs", rank=4, max_steps=1000, **arguments)
+    assert result.objective <= other.objective * 1.01
+    assert result.certificate is not None
+    assert float(result.certificate.relative_gap) < 0.5  # that of L-BFGS alone is .98
+    assert result.status in (tn.Status.GAP_REMAINS, tn.Status.CERTIFIED)
+
+
 @pytest.mark.parametrize("steps", [1, 2])
 def test_result_is_not_worse_than_its_start(steps: int):
     net, x, y = problem(40, 5, 16, seed=2)

@@ -8,9 +8,9 @@ Every iterate gives an upper bound, the objective `P(Θ)`, and a lower bound, `m
 are within the tolerance.
 
 **Schedule** (heuristics). `ε = 2aκ` with `a` of the last center. `κ` shrinks when Newton's method converges at once, so that
-the proximal steps get longer, grows when it has to work, and grows much when steps are short or not found. A center is replaced when
-the Newton decrement is smaller than the proximal distance: beyond that accuracy, the proximal problem is not the limit of
-progress.
+the proximal steps get longer, grows when it has to work, and grows much when steps are short or not found. A center is
+replaced when the Newton decrement is smaller than the proximal distance: beyond that accuracy, the proximal problem is not the
+limit of progress.
 """
 
 import time

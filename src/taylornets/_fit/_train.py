@@ -8,7 +8,9 @@
 | quadratic at a fixed rank, all others | L-BFGS |
 """
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -38,6 +40,9 @@ _OPEN = (Status.GAP_REMAINS, Status.COUPLING_ERROR)
 _MOST_DIRECT = 2500
 # The first stage of larger problems: copies, the least number of steps, and the rule that ends it.
 _FIRST_COPIES, _FIRST_STEPS, _MORE_STEPS, _BETTER = 2, 50, 1.3, 0.5
+# The last stage, where the dual Newton method stalls at a larger gap: at very weak penalties, L-BFGS then lowers the objective
+# (on the diabetes data at λ = 1e-9 from 5.7e-4 to 4.3e-4), and the dual bound is kept.
+_LAST_COPIES, _LAST_STEPS, _LARGE_GAP = 4, 2000, 1e-2
 
 
 def train(
@@ -102,7 +107,7 @@ def _dual(
 ) -> FitResult:
     if name == "hybrid":
         return close_gap(risk, risk.start(key, _FIRST_COPIES), LBFGS(), tol=tol, max_steps=max_steps)
-    result = dual_newton(risk, w, tol=tol, max_steps=max_steps)
+    result = _lowered(risk, dual_newton(risk, w, tol=tol, max_steps=max_steps), tol, max_steps)
     most = risk.net.inputs if rank == "auto" else int(rank)
     if result.w.ndim == 2 or result.w.shape[1] <= most or result.certificate is None:
         return result
@@ -134,7 +139,30 @@ def close_gap(
         return _compressed(risk, first, tol)
     if first.status is not Status.GAP_REMAINS or first.steps >= max_steps:
         return first
-    return first.followed_by(dual_newton(risk, first.w, tol=tol, max_steps=max_steps - first.steps, on_check=on_check))
+    second = dual_newton(risk, first.w, tol=tol, max_steps=max_steps - first.steps, on_check=on_check)
+    return _lowered(risk, first.followed_by(second), tol, max_steps)
+
+
+def _lowered(risk: Objective, result: FitResult, tol: float, max_steps: int) -> FitResult:
+    """Lowers the objective by L-BFGS with copies where the dual Newton method has stalled at a large gap; keeps its bound."""
+    left = min(max_steps - result.steps, _LAST_STEPS)
+    if result.status is not Status.GAP_REMAINS or _gap(result) <= _LARGE_GAP or left <= 0:
+        return result
+    key = jax.random.key(0)
+    more = minimize(risk, risk.start(key, _LAST_COPIES), LBFGS(), key, certified=True, tol=tol, max_steps=left)
+    if not more.objective < result.objective or result.certificate is None:
+        return result
+    certificate = certify_objective(risk, more.w, jnp.asarray(result.certificate.dual_vector))
+    joined = replace(result.followed_by(more), status=result.status).certified_by(certificate, tol)
+    joined = _compressed(risk, joined, tol)
+    left = max_steps - joined.steps
+    if joined.status is Status.CERTIFIED or _gap(joined) > _LARGE_GAP or left <= 0:
+        return joined
+    return joined.followed_by(dual_newton(risk, joined.w, tol=tol, max_steps=left))
+
+
+def _gap(result: FitResult) -> float:
+    return math.inf if result.certificate is None else float(result.certificate.relative_gap)
 
 
 def _slow(history: FitHistory) -> bool:
