@@ -113,7 +113,17 @@ def test_the_page_of_images(run: Run, tmp_path: Path):
     names = {path.name for path in (tmp_path / "found" / "figures").iterdir()}
     assert names == {
         f"{name}.svg"
-        for name in ("learning", "distance", "since", "regime", "radius", "displacement", "disagreement", "inputs")
+        for name in (
+            "learning",
+            "distance",
+            "since",
+            "regime",
+            "pieces",
+            "radius",
+            "displacement",
+            "disagreement",
+            "inputs",
+        )
     }
     # What the page says is what the library says of the same run.
     f, params, data, optimizer, loss = load("images")
