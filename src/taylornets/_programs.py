@@ -18,11 +18,10 @@ from taylornets import _devices
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Numbers in all arguments together, up to which a program counts as small.
-_SMALL = 2**20
 _ARRAYS = (jax.Array, np.ndarray, np.generic)
 _ARRAY = object()  # the place of an array among the leaves of the arguments
-_TINY = 2**17
+# Numbers in all arguments together, up to which a program is compiled with little and with no optimization.
+_SMALL, _TINY = 2**20, 2**17
 # Fewer passes of LLVM, and XLA's older code generator: a third of the time of compilation. Without optimization it is a
 # quarter; the program then takes up to twice as long, or three times if it is a loop.
 _OPTIONS = {"xla_cpu_use_fusion_emitters": False}

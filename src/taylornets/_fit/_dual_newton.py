@@ -39,7 +39,7 @@ _INNER_STEPS = 8
 _BETTER = 0.9
 _HARD = 8  # backtracks at one center
 # Centers without a better gap, after which a run counts as stalled; more in float64 while the gap is large, where plateaus end.
-_PATIENCE, _LONG_PATIENCE, _LARGE_GAP = 12, 60, 1e-2
+_PATIENCE, _LONG_PATIENCE, LARGE_GAP = 12, 60, 1e-2
 _COARSE, _FINE, _FINE_GAP = 1e-3, 1e-4, 1e-5  # relative residuals of the Newton equation
 _INSIDE = 0.9  # largest multiple of the first dual vector relative to the end of its range
 
@@ -185,7 +185,7 @@ class _Run:
 
     @property
     def stalled(self) -> bool:
-        plateau = self.bounds.gap > _LARGE_GAP and self.point.f.dtype == np.float64
+        plateau = self.bounds.gap > LARGE_GAP and self.point.f.dtype == np.float64
         return self.idle >= (_LONG_PATIENCE if plateau else _PATIENCE)
 
     def newton_step(self) -> None:

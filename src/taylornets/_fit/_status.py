@@ -24,8 +24,8 @@ class Status(enum.Enum):
         "point is not a strict saddle. This model has no certificate of global optimality."
     )
     GAP_REMAINS = (
-        "The objective cannot decrease further, and the gap of the certificate exceeds tol. Rounding in float64 limits the "
-        "gap, because the penalty is weak for these data. Raise the penalty or tol, or scale the targets down; after a "
+        "The method makes no further progress, and the gap of the certificate exceeds tol. The penalty is so weak for these "
+        "data that rounding or small steps limit the gap. Raise the penalty or tol, or scale the targets down; after a "
         "first-order method, use method='auto'."
     )
     RANK_LIMITS = (

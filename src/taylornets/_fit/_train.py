@@ -19,7 +19,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, PRNGKeyArray
 
 from taylornets import _checks
-from taylornets._fit._dual_newton import dual_newton
+from taylornets._fit._dual_newton import LARGE_GAP, dual_newton
 from taylornets._fit._methods import default_method
 from taylornets._fit._minimize import minimize
 from taylornets._fit._ranks import fewest_copies, with_new_copy
@@ -42,7 +42,7 @@ _MOST_DIRECT = 2500
 _FIRST_COPIES, _FIRST_STEPS, _MORE_STEPS, _BETTER = 2, 50, 1.3, 0.5
 # The last stage, where the dual Newton method stalls at a larger gap: at very weak penalties, L-BFGS then lowers the objective
 # (on the diabetes data at λ = 1e-9 from 5.7e-4 to 4.3e-4), and the dual bound is kept.
-_LAST_COPIES, _LAST_STEPS, _LARGE_GAP = 4, 2000, 1e-2
+_LAST_COPIES, _LAST_STEPS = 4, 2000
 
 
 def train(
@@ -146,7 +146,7 @@ def close_gap(
 def _lowered(risk: Objective, result: FitResult, tol: float, max_steps: int) -> FitResult:
     """Lowers the objective by L-BFGS with copies where the dual Newton method has stalled at a large gap; keeps its bound."""
     left = min(max_steps - result.steps, _LAST_STEPS)
-    if result.status is not Status.GAP_REMAINS or _gap(result) <= _LARGE_GAP or left <= 0:
+    if result.status is not Status.GAP_REMAINS or _gap(result) <= LARGE_GAP or left <= 0:
         return result
     key = jax.random.key(0)
     more = minimize(risk, risk.start(key, _LAST_COPIES), LBFGS(), key, certified=True, tol=tol, max_steps=left)
@@ -155,10 +155,13 @@ def _lowered(risk: Objective, result: FitResult, tol: float, max_steps: int) -> 
     certificate = certify_objective(risk, more.w, jnp.asarray(result.certificate.dual_vector))
     joined = replace(result.followed_by(more), status=result.status).certified_by(certificate, tol)
     joined = _compressed(risk, joined, tol)
+    if joined.certificate is not None:
+        joined.history.close(joined.certificate)
     left = max_steps - joined.steps
-    if joined.status is Status.CERTIFIED or _gap(joined) > _LARGE_GAP or left <= 0:
+    if joined.status is Status.CERTIFIED or _gap(joined) > LARGE_GAP or left <= 0:
         return joined
-    return joined.followed_by(dual_newton(risk, joined.w, tol=tol, max_steps=left))
+    last = joined.followed_by(dual_newton(risk, joined.w, tol=tol, max_steps=left))
+    return last if _gap(last) <= _gap(joined) else joined
 
 
 def _gap(result: FitResult) -> float:
