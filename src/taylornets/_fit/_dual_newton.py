@@ -32,7 +32,7 @@ from taylornets._fit._status import Status
 from taylornets.certificates import certify_objective
 from taylornets.objectives import Objective
 
-_KAPPA, _KAPPA_WARM, _WARM_GAP = 0.3, 0.03, 1e-3
+_KAPPA, _KAPPA_WARM, _WARM_GAP = 0.3, 0.3, 1e-3
 _SHRINK, _GROW, _RESCUE = 0.3, 3.0, 30.0
 _ARMIJO, _BACKTRACK, _MOST_TRIALS = 1e-4, 0.4, 12
 _INNER_STEPS = 8
@@ -80,6 +80,7 @@ def dual_newton(
     tol: float,
     max_steps: int,
     on_check: Callable[[FitHistory], None] | None = None,
+    predicted: Array | None = None,
 ) -> FitResult:
     """Trains the quadratic model by the proximal dual Newton method.
 
@@ -89,12 +90,13 @@ def dual_newton(
         tol: relative gap at which the run stops.
         max_steps: maximum number of Newton steps.
         on_check: called with the history after every Newton step.
+        predicted: see `solve_lift`.
 
     Returns:
         The result; `w` has the least number of copies with which the certificate holds. A gap that remains in lower
         precision is closed in float64, see `_refine`.
     """
-    result = _certified(risk, w, tol, max_steps, on_check)
+    result = _certified(risk, w, tol, max_steps, on_check, predicted)
     left = max_steps - result.steps
     if result.status is not Status.GAP_REMAINS or left <= 0 or not may_refine(risk):
         return result
@@ -102,10 +104,11 @@ def dual_newton(
 
 
 def _certified(
-    risk: Objective, w: Array | None, tol: float, max_steps: int, on_check: Callable[[FitHistory], None] | None
-) -> FitResult:
+    risk: Objective, w: Array | None, tol: float, max_steps: int, on_check: Callable[[FitHistory], None] | None,
+    predicted: Array | None = None,
+) -> FitResult:  # fmt: skip
     """Runs the method and certifies its solution, or `w` where that is better."""
-    found = solve_lift(risk, w, tol=tol, max_steps=max_steps, on_check=on_check)
+    found = solve_lift(risk, w, tol=tol, max_steps=max_steps, on_check=on_check, predicted=predicted)
     best = found.w
     if w is not None and found.status is not Status.CERTIFIED and not float(risk(best)) <= float(risk(w)):
         best = w
@@ -137,9 +140,20 @@ def solve_lift(
     max_steps: int,
     on_check: Callable[[FitHistory], None] | None = None,
     outputs: Array | None = None,
+    predicted: Array | None = None,
 ) -> LiftSolution:
-    """Runs the method; arguments as in `dual_newton`, and optionally the initial outputs, by default those of `w`."""
-    run = _Run(risk, w, outputs)
+    """Runs the method.
+
+    Args:
+        risk: as in `dual_newton`.
+        w: as in `dual_newton`.
+        tol: as in `dual_newton`.
+        max_steps: as in `dual_newton`.
+        on_check: as in `dual_newton`.
+        outputs: the outputs of `w`, if they are known.
+        predicted: outputs that may be closer to the solution; the run starts from those with the larger dual value.
+    """
+    run = _Run(risk, w, outputs, predicted)
     history, began = FitHistory(), time.perf_counter()
     status = None
     while status is None:
@@ -163,7 +177,7 @@ def solve_lift(
 class _Run:
     """The mutable state of a run: the current point and centers, the best bounds, and the schedule."""
 
-    def __init__(self, risk: Objective, w: Array | None, outputs: Array | None):
+    def __init__(self, risk: Objective, w: Array | None, outputs: Array | None, predicted: Array | None):
         self.risk = risk
         self.kappa, self.steps, self.idle = _KAPPA, 0, 0
         self._inner = self._backtracks = 0
@@ -175,6 +189,8 @@ class _Run:
         if f is None:
             f = _cold_outputs(risk) if w is None else risk.outputs(w)
         self.point = dual_point(risk, f)
+        if predicted is not None:
+            self.point = max(self.point, dual_point(risk, predicted), key=lambda point: float(point.dual))
         # Zero if every unit is off on every example; the minimizer is then zero at any ε > 0.
         self._slope = self._penalty_slope(self.point.total) or float(risk.strength)
         self._state = self._evaluate()

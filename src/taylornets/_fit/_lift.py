@@ -29,7 +29,8 @@ from taylornets.two_layer import map_blocks
 
 _ROOT_STEPS = 60  # bisection of log a over 16 decades: to 16 · ln 10 / 2^60
 _ROOT_DECADES = 16.0
-_FIRST_SIZE, _SIZE_GROWTH = 64, 1.25
+# Lengths of the list of pairs: of few examples, so that few programs are compiled; of many, so that little is padded.
+_FIRST_SIZE, _SIZE_GROWTH, _FINE_GROWTH, _MANY = 64, 1.25, 1.08, 2**12
 
 
 class DualPoint(NamedTuple):
@@ -175,9 +176,9 @@ def list_of_pairs(risk: Objective, found: Prox, size: int | None = None) -> Pair
     """Returns the pairs with positive eigenvalue, padded to `size` or to one of a geometric sequence of sizes."""
     active = np.flatnonzero(_checks.host(found.shifted) > 0)
     if size is None:
-        size = _FIRST_SIZE
+        size, growth = _FIRST_SIZE, _SIZE_GROWTH if risk.count < _MANY else _FINE_GROWTH
         while size < len(active):
-            size = math.ceil(size * _SIZE_GROWTH)
+            size = math.ceil(size * growth)
     index = np.zeros(size, np.int32)
     index[: len(active)] = active
     return _gather(risk.net.a, found, index, np.arange(size) < len(active))

@@ -13,7 +13,8 @@ from taylornets._fit._fit import check_copies, check_settings
 from taylornets._fit._memory import within_memory
 from taylornets._fit._result import FitError, FitResult
 from taylornets._fit._sum import sum_results
-from taylornets._fit._train import Rank, train
+from taylornets._fit._trail import Trail
+from taylornets._fit._train import Rank, takes_outputs, train
 from taylornets.models import ModelLike
 from taylornets.objectives import Objective, orders_of, single_objective
 from taylornets.optimizers import Method
@@ -101,8 +102,9 @@ def fit_path(
     )  # fmt: skip
     check_copies(risk, rank, model)
     solve = partial(train, method=method, key=key, rank=rank, tol=tol, max_steps=max_steps)
+    predicts = takes_outputs(risk, method, rank)
     with failures_raised(risk.features.blocks.x):
-        return _kept(regularization_path(risk, penalties, solve, w_init), throw)
+        return _kept(regularization_path(risk, penalties, solve, w_init, predicts=predicts), throw)
 
 
 def _kept(path: Iterator[FitResult], throw: bool) -> list[FitResult]:
@@ -121,6 +123,7 @@ def regularization_path(
     solve: Callable[[Objective, Any], FitResult],
     w: Array | None = None,
     restart_below: float = 0.0,
+    predicts: bool = False,
 ) -> Iterator[FitResult]:
     """Trains a prepared objective at each penalty, warm-started from the previous solution.
 
@@ -132,14 +135,19 @@ def regularization_path(
         solve: trains an objective from an initial displacement.
         w: initial displacement; None lets `solve` choose it.
         restart_below: the path restarts from `w` when its norm falls below this fraction of the norm of `w`.
+        predicts: whether `solve` takes extrapolated outputs as its third argument.
 
     Yields:
         One result per penalty.
     """
     start = w
+    trail = Trail()
     for penalty in penalties:
         if restart_below and start is not None and jnp.linalg.norm(w) < restart_below * jnp.linalg.norm(start):
             w = start
-        result, risk = within_memory(solve, risk.with_penalty(penalty), w)
+        extra = (trail.at(penalty),) if predicts else ()
+        result, risk = within_memory(solve, risk.with_penalty(penalty), w, *extra)
         w = result.w
+        if predicts:
+            trail.add(penalty, risk.outputs(w))
         yield result

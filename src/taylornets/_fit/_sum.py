@@ -11,6 +11,7 @@ from taylornets._fit._blocks import blocks_path
 from taylornets._fit._dual_newton import solve_lift
 from taylornets._fit._result import FitResult
 from taylornets._fit._status import Status
+from taylornets._fit._trail import Trail
 from taylornets.certificates import Certificate, default_tolerance, dual_bound
 from taylornets.objectives import (
     ORDERS,
@@ -78,8 +79,9 @@ def initial_block(risk: Objective, w: Any) -> Array | None:
 
 @_devices.exact
 def train_sum(
-    risk: Objective, w: Array | None, *, tol: float | None, max_steps: int, outputs: Array | None = None
-) -> FitResult:
+    risk: Objective, w: Array | None, *, tol: float | None, max_steps: int, outputs: Array | None = None,
+    predicted: Array | None = None,
+) -> FitResult:  # fmt: skip
     """Trains a sum to a certified optimum.
 
     Args:
@@ -88,12 +90,13 @@ def train_sum(
         tol: relative gap at which the run stops; None for the default of the precision.
         max_steps: maximum number of Newton steps.
         outputs: initial outputs of the sum, shape `(n, outputs)`; by default those of `w`.
+        predicted: as in `solve_lift`.
 
     Returns:
         The result; `w` is the pair `(V, W)`.
     """
     tol = default_tolerance(risk) if tol is None else tol
-    found = solve_lift(risk, w, tol=tol, max_steps=max_steps, outputs=outputs)
+    found = solve_lift(risk, w, tol=tol, max_steps=max_steps, outputs=outputs, predicted=predicted)
     v = optimal_block(risk, found.nu)
     certificate = Certificate(value_of_sum(risk, v, found.w), *dual_bound(risk, found.dual_vector))
     found.history.close(certificate)
@@ -111,9 +114,12 @@ def sum_path(
     risk: Objective, penalties: Any, w: Array | None, *, tol: float | None, max_steps: int
 ) -> Iterator[FitResult]:
     """Trains a sum at each penalty, warm-started from the previous solution."""
-    outputs = None
+    outputs, trail = None, Trail()
     for penalty in penalties:
-        result = train_sum(with_strengths(risk, penalty), w, tol=tol, max_steps=max_steps, outputs=outputs)
+        result = train_sum(
+            with_strengths(risk, penalty), w, tol=tol, max_steps=max_steps, outputs=outputs, predicted=trail.at(penalty)
+        )
         v, w = result.w
         outputs = risk.outputs(jnp.asarray(w)) + linear_outputs(risk, v)
+        trail.add(penalty, outputs)
         yield result
