@@ -26,6 +26,10 @@ calls = {
     "gradient": lambda x, y: tn.objective(net, x, y, penalty=1e-2).value_and_gradient(w),
     "kernel": lambda x, y: tn.kernels.ntk(net, x),
     "dual": lambda x, y: tn.certify(net, w, x, y, penalty=1e-2).dual,
+    # 8 rows per device in blocks of 3, 3 and 2.
+    "blocks": lambda x, y: tn.objective(net, x, y, penalty=1e-2, chunk_size=24).value_and_gradient(w),
+    "outputs in blocks": lambda x, y: tn.objective(net, x, y, penalty=1e-2, chunk_size=24).outputs(w),
+    "dual in blocks": lambda x, y: tn.certify(net, w, x, y, penalty=1e-2, chunk_size=24).dual,
 }
 if sys.argv[1] == "auto":
     calls["variance"] = lambda x, y: tn.randomization.Signs().variance(net, w, x)
@@ -33,6 +37,7 @@ if sys.argv[1] == "auto":
     calls["randomized dual"] = lambda x, y: tn.certify(net, w, x, y, penalty=1e-2, model="randomized").dual
     calls["fit"] = lambda x, y: tn.fit(net, x, y, penalty=1e-2, tol=1e-2, throw=False).w
     path = lambda x, y: tn.fit_path(net, x, y, (1e-1, 1e-2), tol=1e-2, throw=False)
+    calls["fit in blocks"] = lambda x, y: tn.fit(net, x, y, penalty=1e-2, tol=1e-2, throw=False, chunk_size=24).w
     calls["path"] = lambda x, y: [result.w for result in path(x, y)]
     f = lambda params, x: jnp.tanh(x @ params["a"]) @ params["b"]
     before = {"a": 0.3 * jax.random.normal(jax.random.key(3), (4, 8)), "b": jnp.linspace(-1.0, 1.0, 8)[:, None]}
@@ -60,10 +65,52 @@ def test_same_numbers_on_eight_devices(axes):
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=240)
     found = json.loads(run.stdout.splitlines()[-1])
     for name, (error, devices, _) in found.items():
-        assert error <= (1e-8 if name in {"fit", "path"} else 1e-12), name
+        assert error <= (1e-8 if name in {"fit", "fit in blocks", "path"} else 1e-12), name
         assert devices in {8, None}, name
     assert not found["term"][2], "the outputs are sharded like the rows"
     assert not found["kernel"][2]
+    assert not found["outputs in blocks"][2]
+
+
+BLOCKS = """
+import json
+import jax, numpy as np, pytest
+from jax.sharding import NamedSharding, PartitionSpec as P
+import taylornets as tn
+from benchmarks._devices import collectives, compiled
+from taylornets import _devices
+from taylornets.objectives import in_smaller_blocks
+
+mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+net = tn.TwoLayerNetwork.init(jax.random.key(0), 4, 16)
+x = jax.device_put(np.random.default_rng(0).normal(size=(512, 4)).astype(np.float32), NamedSharding(mesh, P("data")))
+risks = [tn.objective(net, x, x[:, 0], penalty=1e-2, chunk_size=size) for size in (None, 100)]
+with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(_devices, "block_limit", lambda *_, bytes_per_example: 100)
+    risks.append(tn.objective(net, x, x[:, 0], penalty=1e-2))
+risks.append(in_smaller_blocks(risks[0]))
+for risk in risks:
+    gradient = compiled(lambda risk, w: risk.value_and_gradient(w), risk, net.w0)
+    outputs = compiled(lambda risk, w: risk.outputs(w), risk, net.w0)
+    blocks = risk.features.blocks.x
+    print(json.dumps([blocks.shape[0], blocks.addressable_shards[0].data.shape[1], risk.features.blocks.stored is None,
+                      sum(collectives(gradient).values()), sum(collectives(outputs).values())]))
+"""
+
+
+def test_blocks_take_equally_many_rows_of_every_device():
+    """No block is moved: between devices there are only gradients, as without blocks."""
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    command = [sys.executable, "-W", "ignore", "-c", BLOCKS]
+    folder = Path(__file__).parents[1]
+    run = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=True, timeout=240)
+    whole, chunked, limited, smaller = (json.loads(line) for line in run.stdout.splitlines())
+    assert whole[:3] == [1, 64, False]
+    assert chunked[:3] == [6, 12, True]
+    assert limited[:3] == [6, 11, False]
+    assert smaller[:3] == [4, 16, True]
+    for found in (chunked, limited, smaller):
+        assert found[3:] == [whole[3], 0]
 
 
 def test_work_is_divided_and_little_is_moved():

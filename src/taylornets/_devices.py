@@ -61,6 +61,14 @@ def block_limit(*arrays: Any, bytes_per_example: int) -> int:
     return max(int(_SHARE * free * len(found)) // max(bytes_per_example, 1), 1)
 
 
+def row_shards(array: jax.Array) -> int:
+    """Returns into how many equal parts devices divide the rows of an array; 1 if that is unknown."""
+    if isinstance(array, Tracer) or not array.shape[0]:
+        return 1
+    own = array.sharding.shard_shape(array.shape)[0]
+    return array.shape[0] // own if array.shape[0] % own == 0 else 1
+
+
 def exact(function: Callable[P, T]) -> Callable[P, T]:
     """Decorates a function that belongs to a proof: its matrix products are computed at `Precision.HIGHEST`.
 

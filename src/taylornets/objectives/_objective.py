@@ -203,7 +203,7 @@ class Objective(_trees.HashableModule):
         outputs = empirical.prepared.apply(self.model.response, w)
         if empirical.examples.offset is None:
             return outputs
-        return outputs + empirical.examples.offset.reshape(-1, self.net.outputs)[: self.count]
+        return outputs + self.features.joined(empirical.examples.offset)
 
     def mean_outputs(self, w: Array) -> Float[Array, "n outputs"]:
         """Returns `outputs`, or their mean for randomized models; shape `(n, outputs)`."""
@@ -215,11 +215,11 @@ class Objective(_trees.HashableModule):
 
     def targets(self) -> Float[Array, "n outputs"]:
         """Returns the targets in the form expected by the loss."""
-        return self.empirical.examples.y.reshape(-1, self.net.outputs)[: self.count]
+        return self.features.joined(self.empirical.examples.y)
 
     def weights(self) -> Float[Array, "n"]:
         """Returns the weights `p_i` of the examples in the risk; `1/n` by default."""
-        return self.empirical.examples.weight.reshape(-1)[: self.count]
+        return self.features.joined(self.empirical.examples.weight)
 
     def scaled_derivative(self, block: Block, k: int) -> Float[Array, "h b"]:
         """Returns `σ^{(k)}(u)/(k! √m)` of the distinct units on one block of examples."""

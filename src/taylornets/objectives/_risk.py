@@ -86,7 +86,7 @@ class EmpiricalRisk(eqx.Module):
         drawn = prepare_checked(prepared.net, x, prepared.orders, chunk_size, preactivations, prepared.layout)
 
         def cut(values: Array) -> Array:
-            return drawn.per_example(values.reshape(-1, *values.shape[2:])[chosen])
+            return drawn.per_example(prepared.joined(values)[chosen])
 
         offset = None if self.examples.offset is None else cut(self.examples.offset)
         weight = cut(self.examples.weight) * (prepared.examples / size)

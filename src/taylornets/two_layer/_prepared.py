@@ -47,6 +47,7 @@ class Prepared(_trees.HashableModule):
         examples: number of examples `n`.
         orders: the prepared orders.
         layout: `"cache"` or `"whole"`.
+        shards: number of parts into which devices divide the rows; a block takes equally many rows of each part.
         blocks: the data and, unless chunked, the features, in blocks of equal size (padded with zero rows).
     """
 
@@ -55,6 +56,7 @@ class Prepared(_trees.HashableModule):
     examples: int = eqx.field(static=True)
     orders: tuple[int, ...] = eqx.field(static=True)
     layout: str = eqx.field(static=True, default=_devices.CACHE)
+    shards: int = eqx.field(static=True, default=1)
 
     @property
     def x(self) -> Float[Array, "n d"]:
@@ -62,7 +64,7 @@ class Prepared(_trees.HashableModule):
         x = self.blocks.x
         if isinstance(x, RowBlocks):
             x = map_blocks(lambda block: block, x)
-        return x.reshape(-1, self.net.inputs)[: self.examples]
+        return self.joined(x)
 
     def term(self, k: int, w: ArrayLike) -> Array:
         """Evaluates `f^(k)(w; x)` for the prepared `x`; see `TwoLayerNetwork.term`. Shape `(n, outputs)`."""
@@ -146,14 +148,20 @@ class Prepared(_trees.HashableModule):
 
     def per_example(self, values: Array) -> Array:
         """Splits an array `(n, ...)` like the data: `(blocks, b, ...)`, padded with zeros."""
-        count, size = self.blocks.x.shape[:2]
-        padding = [(0, count * size - self.examples)] + [(0, 0)] * (values.ndim - 1)
-        return jnp.pad(values, padding).reshape(count, size, *values.shape[1:])
+        return _split(values, self.shards, *self.blocks.x.shape[:2])
+
+    def joined(self, values: Array) -> Array:
+        """Joins an array `(blocks, b, ...)` to shape `(n, ...)`, the inverse of `per_example`."""
+        count, size, *rest = values.shape
+        if self.shards == 1:
+            return values.reshape(-1, *rest)[: self.examples]
+        parts = jnp.swapaxes(values.reshape(count, self.shards, size // self.shards, *rest), 0, 1)
+        own = self.examples // self.shards
+        return parts.reshape(self.shards, -1, *rest)[:, :own].reshape(-1, *rest)
 
     def unblock(self, values: Array) -> Array:
         """Joins outputs of shape `(blocks, ..., b)` to shape `(n, ...)`."""
-        moved = jnp.moveaxis(values, -1, 1)
-        return moved.reshape(-1, *moved.shape[2:])[: self.examples]
+        return self.joined(jnp.moveaxis(values, -1, 1))
 
     def _order(self, k: int) -> int:
         k = _checks.integer("k", k, 0)
@@ -233,22 +241,38 @@ def prepare_checked(
     _checks.together({"net": net, "x": x})
     examples, bytes_per_example = x.shape[0], net.width * _devices.wide(x.dtype).itemsize
     layout = _devices.layout(x, net.w0) if layout is None else layout
+    shards = _devices.row_shards(x)
+    own = examples // shards
     if chunk_size is not None:
-        size = min(_checks.integer("chunk_size", chunk_size, 1), examples)
+        part = min(max(_checks.integer("chunk_size", chunk_size, 1) // shards, 1), own)
     elif layout == _devices.WHOLE:
-        size = _balanced(examples, _devices.block_limit(x, net.w0, bytes_per_example=bytes_per_example))
+        most = _devices.block_limit(x, net.w0, bytes_per_example=bytes_per_example)
+        part = _balanced(own, most // shards)
     else:
-        size = _balanced(examples, _cache_examples(bytes_per_example))
-    count = -(-examples // size)
-    whole = jnp.pad(x, [(0, count * size - examples), (0, 0)]) if count * size > examples else x
-    blocks_x = whole.reshape(count, size, net.inputs)
+        part = _balanced(own, _cache_examples(bytes_per_example))
+    blocks_x = _split(x, shards, -(-own // part), part * shards)
     stored = None
     if chunk_size is None:
         if layout == _devices.WHOLE and (preactivations or len(orders) > 1):
             stored = _store_features(net, blocks_x, (), preactivations=True)
         else:
             stored = _store_features(net, blocks_x, orders, preactivations)
-    return Prepared(net, Block(blocks_x, stored), examples, orders, layout)
+    return Prepared(net, Block(blocks_x, stored), examples, orders, layout, shards)
+
+
+def _split(values: Array, shards: int, count: int, size: int) -> Array:
+    """Splits the rows of an array into blocks `(count, size, ...)`, padded with zeros.
+
+    Of rows that devices divide into `shards` parts, each block takes `size/shards` of every part, so that all devices work on
+    every block and no row is moved.
+    """
+    rest, own, part = values.shape[1:], values.shape[0] // shards, size // shards
+    padding = count * part - own
+    if shards == 1:
+        padded = jnp.pad(values, [(0, padding)] + [(0, 0)] * len(rest)) if padding else values
+        return padded.reshape(count, size, *rest)
+    parts = jnp.pad(values.reshape(shards, own, *rest), [(0, 0), (0, padding)] + [(0, 0)] * len(rest))
+    return jnp.swapaxes(parts.reshape(shards, count, part, *rest), 0, 1).reshape(count, size, *rest)
 
 
 def _prepare_rows(net: Network, rows: HostRows, orders: tuple[int, ...], chunk_size: int | None) -> Prepared:
