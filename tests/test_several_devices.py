@@ -135,6 +135,56 @@ def test_work_is_divided_and_little_is_moved():
             assert not row["bytes"], row
 
 
+MIXED = """
+import jax, jax.numpy as jnp, numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+import taylornets as tn
+
+jax.config.update("jax_enable_x64", True)
+mesh = jax.make_mesh((4, 2), ("data", "units"), axis_types=(AxisType.Auto,) * 2)
+net = tn.TwoLayerNetwork.init(jax.random.key(0), 4, 16, activation="tanh")
+x = jax.random.normal(jax.random.key(1), (64, 4))
+y, w = x[:, 0] * x[:, 1], 0.3 * jax.random.normal(jax.random.key(2), (16, 4))
+put = lambda array, *axes: jax.device_put(array, NamedSharding(mesh, P(*axes)))
+both = ("data", "units")
+calls = {
+    "gradient": lambda x, y: tn.objective(net, x, y, penalty=1e-2).value_and_gradient(w),
+    "blocks": lambda x, y: tn.objective(net, x, y, penalty=1e-2, chunk_size=24).value_and_gradient(w),
+    "dual": lambda x, y: tn.certify(net, w, x, y, penalty=1e-2).dual,
+}
+shardings = {
+    "rows and nothing": (("data",), ()),
+    "nothing and rows": ((), ("data",)),
+    "columns and rows": ((None, "units"), ("data",)),
+    "rows, columns and all": (("data", "units"), (both,)),
+    "all and rows": ((both,), ("data",)),
+}
+def error(a, b):
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b))
+    return max(float(np.abs(np.asarray(a) - np.asarray(b)).max() / np.abs(np.asarray(a)).max()) for a, b in pairs)
+
+for name, call in calls.items():
+    here = call(x, y)
+    for kind, (of_x, of_y) in shardings.items():
+        print(name, kind, error(here, call(put(x, *of_x), put(y, *of_y))))
+# Rows that the devices do not divide are padded with rows of weight 0.
+weight = np.arange(64) < 61
+whole = tn.certify(net, w, x[:61], y[:61], penalty=1e-2)
+padded = tn.certify(net, w, put(x, both), put(y, both), penalty=1e-2, sample_weight=put(weight * 1.0, both))
+print("padded", "rows", error((whole.primal, whole.dual), (padded.primal, padded.dual)))
+"""
+
+
+def test_mixed_shardings_and_padded_rows():
+    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=8", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-W", "ignore", "-c", MIXED]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert run.returncode == 0, run.stderr[-2000:]
+    lines = run.stdout.splitlines()
+    assert len(lines) == 16
+    assert all(float(line.split()[-1]) <= 1e-12 for line in lines), run.stdout
+
+
 PLACED = """
 import jax, jax.numpy as jnp
 import taylornets as tn
