@@ -10,7 +10,7 @@ import pytest
 
 SCRIPT = """
 import json, sys
-import jax, jax.numpy as jnp, numpy as np
+import jax, jax.numpy as jnp, numpy as np, optax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 import taylornets as tn
 
@@ -31,21 +31,28 @@ calls = {
     "outputs in blocks": lambda x, y: tn.objective(net, x, y, penalty=1e-2, chunk_size=24).outputs(w),
     "dual in blocks": lambda x, y: tn.certify(net, w, x, y, penalty=1e-2, chunk_size=24).dual,
 }
-if sys.argv[1] == "auto":
-    calls["variance"] = lambda x, y: tn.randomization.Signs().variance(net, w, x)
-    calls["bound"] = lambda x, y: tn.generalization.bound(net, x, order=2, radius=1.0).value
-    calls["randomized dual"] = lambda x, y: tn.certify(net, w, x, y, penalty=1e-2, model="randomized").dual
-    calls["fit"] = lambda x, y: tn.fit(net, x, y, penalty=1e-2, tol=1e-2, throw=False).w
-    path = lambda x, y: tn.fit_path(net, x, y, (1e-1, 1e-2), tol=1e-2, throw=False)
-    calls["fit in blocks"] = lambda x, y: tn.fit(net, x, y, penalty=1e-2, tol=1e-2, throw=False, chunk_size=24).w
-    calls["path"] = lambda x, y: [result.w for result in path(x, y)]
-    f = lambda params, x: jnp.tanh(x @ params["a"]) @ params["b"]
-    before = {"a": 0.3 * jax.random.normal(jax.random.key(3), (4, 8)), "b": jnp.linspace(-1.0, 1.0, 8)[:, None]}
-    after = jax.tree.map(lambda leaf: 1.1 * leaf + 0.05, before)
-    calls["terms"] = lambda x, y: tn.taylor_terms(f, before, 3)(after, x)
-    calls["regime"] = lambda x, y: [np.asarray(tn.regime(f, before, after, x).share)]
-    calls["model kernel"] = lambda x, y: tn.kernels.model_ntk(f, before, x)
-    calls["operator"] = lambda x, y: tn.kernels.NTK(f, before, x) @ y
+calls["variance"] = lambda x, y: tn.randomization.Signs().variance(net, w, x)
+calls["bound"] = lambda x, y: tn.generalization.bound(net, x, order=2, radius=1.0).value
+calls["randomized dual"] = lambda x, y: tn.certify(net, w, x, y, penalty=1e-2, model="randomized").dual
+calls["fit"] = lambda x, y: tn.fit(net, x, y, penalty=1e-2, tol=1e-2, throw=False).w
+path = lambda x, y: tn.fit_path(net, x, y, (1e-1, 1e-2), tol=1e-2, throw=False)
+calls["fit in blocks"] = lambda x, y: tn.fit(net, x, y, penalty=1e-2, tol=1e-2, throw=False, chunk_size=24).w
+calls["path"] = lambda x, y: [result.w for result in path(x, y)]
+f = lambda params, x: jnp.tanh(x @ params["a"]) @ params["b"]
+before = {"a": 0.3 * jax.random.normal(jax.random.key(3), (4, 8)), "b": jnp.linspace(-1.0, 1.0, 8)[:, None]}
+after = jax.tree.map(lambda leaf: 1.1 * leaf + 0.05, before)
+calls["terms"] = lambda x, y: tn.taylor_terms(f, before, 3)(after, x)
+calls["regime"] = lambda x, y: [np.asarray(tn.regime(f, before, after, x).share)]
+calls["model kernel"] = lambda x, y: tn.kernels.model_ntk(f, before, x)
+calls["operator"] = lambda x, y: tn.kernels.NTK(f, before, x) @ y
+def trained(x, y):
+    batches, sgd = [(x, y[:, None])] * 2, optax.sgd(1e-2)
+    found = tn.taylorized_training(f, before, batches, orders=(1, 2), loss="squared", optimizer=sgd)
+    return list(found.params.values())
+calls["training"] = trained
+calls["dynamics"] = lambda x, y: tn.dynamics.run(
+    f, before, x, y[:, None], rate=0.1, steps=2, quantities=(), key=jax.random.key(0)
+).loss["full"]
 found = {}
 for name, call in calls.items():
     here, there = jax.tree.leaves(call(x, y)), jax.tree.leaves(call(xs, ys))

@@ -153,8 +153,8 @@ def solve_lift(
         outputs: the outputs of `w`, if they are known.
         predicted: outputs that may be closer to the solution; the run starts from those with the larger dual value.
     """
-    run = _Run(risk, w, outputs, predicted)
     history, began = FitHistory(), time.perf_counter()
+    run = _Run(risk, w, outputs, predicted)
     status = None
     while status is None:
         bounds = run.bounds

@@ -73,8 +73,9 @@ def minimize(
     max_steps: int,
     on_check: Callable[[FitHistory], None] | None = None,
     until: Callable[[FitHistory], bool] | None = None,
+    first_check: int = _FIRST_CHECK,
 ) -> FitResult:
-    """Runs a method on a prepared objective, with checks at a geometric schedule of steps.
+    """Runs a method on a prepared objective, with checks at a geometric schedule of steps, from `first_check` on.
 
     The schedule depends only on the number of steps, so results do not depend on the speed of the machine, and it bounds
     the fraction of time spent on certificates. `on_check` is called with the history after every check. A certified run also
@@ -86,7 +87,7 @@ def minimize(
     enter, leave = (fun.inverse, fun.transform) if isinstance(fun, _Preconditioned) else (None, None)
     state = solver.init(fun, w if enter is None else w @ enter, key)
     randomized = certified and risk.model.randomization is not None
-    check, growth = _FIRST_CHECK, _CHECK_GROWTH_COSTLY if randomized else _CHECK_GROWTH
+    check, growth = first_check, _CHECK_GROWTH_COSTLY if randomized else _CHECK_GROWTH
     certificate: Certificate | None = None
     value, gradient = risk.value_and_gradient(w)
     while True:

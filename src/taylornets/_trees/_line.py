@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from taylornets._checks import ArgumentError, choice, shown, together
+from taylornets._checks import ArgumentError, automatic, choice, shown, together
 from taylornets._trees._function import inputs_by_name, refuse_unusable, run
 from taylornets._trees._leaves import leaf_name, listed, moves, refuse_other_leaf, refuse_other_tree, same
 
@@ -44,7 +44,7 @@ class Line:
             choice("fixed", fixed, FIXED)
         with_paths, structure = jax.tree_util.tree_flatten_with_path(params)
         paths = tuple(leaf_name(path) for path, _ in with_paths)
-        leaves = tuple(leaf for _, leaf in with_paths)
+        leaves = tuple(automatic(leaf) for _, leaf in with_paths)
         _refuse_nan("params", leaves, paths)
         return Line(f, leaves, paths, structure, _mask(params, trainable, len(leaves), argument), fixed)
 

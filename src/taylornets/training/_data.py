@@ -96,7 +96,7 @@ def check_batch(batch: Any, step: int) -> Batch:
     if not isinstance(batch, tuple | list) or len(batch) != 2:
         came = f"a {type(batch).__name__}" + (f" of {len(batch)}" if isinstance(batch, tuple | list) else "")
         raise _checks.ArgumentError("batches", "pairs (x, y)", f"{came} at step {step}")
-    x, y = batch
+    x, y = jax.tree.map(_checks.automatic, tuple(batch))
     n = rows(f"x of batch {step}", x)
     if rows(f"y of batch {step}", y) != n:
         raise _checks.ArgumentError("batches", "as many targets as inputs", f"{n} and {rows('y', y)} at step {step}")

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from taylornets._checks import ArgumentError, order_of, shown
+from taylornets._checks import ArgumentError, automatic, order_of, shown
 from taylornets._trees import Line, refuse_batch_axis, refuse_not_finite, refuse_outputs, refuse_unusable, rows, run
 from taylornets.expansion import refuse_impure, warn_of_other_slopes
 from taylornets.training._data import Batches, check_batch
@@ -101,10 +101,10 @@ def check_models(study: LockstepProblem, first: tuple[Any, Any], probe: Probe) -
     stochastic = study.settings.stochastic
     _check_model(study, "f", study.f, (_augmented(study, shaken, first[0]), first[1]), (drawn,) * stochastic)
     given = probe.x is not None
-    if not given:
-        probe = replace(probe, x=first[0], y=first[1])
-    elif rows("probe", probe.y) != (n := rows("probe", probe.x)):
-        raise ArgumentError("probe", f"{n} examples, as in x", f"{rows('probe', probe.y)}")
+    x, y = jax.tree.map(automatic, (probe.x, probe.y)) if given else first
+    probe = replace(probe, x=x, y=y)
+    if given and rows("probe", y) != (n := rows("probe", x)):
+        raise ArgumentError("probe", f"{n} examples, as in x", f"{rows('probe', y)}")
     if study.f_eval is not study.f or study.settings.augment is not None or given:
         _check_model(study, "f" if study.f_eval is study.f else "f_eval", study.f_eval, (probe.x, probe.y), ())
     return probe

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import jax
 import optax
 
 from taylornets import _checks
@@ -104,6 +105,7 @@ def taylorized_training(
         raise _checks.ArgumentError("f_eval", "a function, set in probe, since f takes a key", "None", advice)
     orders = _entry.orders_of(orders, include_full)
     first, batches = _entry.first_of(batches)
+    params = jax.tree.map(_checks.automatic, params)
     study = LockstepProblem(
         f, probe.f_eval or f, params, _entry.mask_of(f, params, settings.trainable), orders, include_full,
         task_of(loss, probe.task, first[1]), _entry.transformation(optimizer), settings,
