@@ -43,7 +43,7 @@ _MOST_DIRECT = 2500
 # The first stage of larger problems: copies, the first check, the least number of steps, and the rules that end it. With four
 # copies, steps cost twice as much as with two, but the gap falls further before the rank limits it. From a gap of 1e-3, the
 # dual Newton method needs about ten steps to 1e-6.
-_FIRST_COPIES, _FIRST_CHECK, _FIRST_STEPS, _MORE_STEPS, _BETTER = 4, 10, 20, 1.3, 0.5
+_FIRST_COPIES, _FIRST_CHECK, _FIRST_STEPS, _MORE_STEPS, _BETTER = 4, 10, 50, 1.3, 0.5
 _NEWTON_GAP = 1e-3
 # The last stage, where the dual Newton method stalls at a larger gap: at very weak penalties, L-BFGS then lowers the objective
 # (on the diabetes data at λ = 1e-9 from 5.7e-4 to 4.3e-4), and the dual bound is kept.
