@@ -213,7 +213,8 @@ class _Run:
         self.steps, self._inner = self.steps + 1, self._inner + 1
         self.bounds = self.bounds.improved(self._state)
         (distance,) = _numbers(self._state.prox.distance)
-        if not moved or decrement < max(before, distance) or self._inner >= _INNER_STEPS:
+        hard = self._inner >= _INNER_STEPS or self._backtracks >= _HARD
+        if not moved or hard or decrement < max(before, distance):
             self._recenter(moved)
 
     def _search(self, direction: Array, decrement: float) -> bool:
