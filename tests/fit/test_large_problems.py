@@ -1,5 +1,6 @@
 """The stages of training of large problems: the start, the rule that ends the first stage, and predictions along a path."""
 
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -52,6 +53,20 @@ def test_the_start_is_a_step_in_the_lift(loss: str, outputs: int):
     assert float(jnp.max(values)) <= 1e-12
     scales = [float(risk(scale * change)) for scale in np.geomspace(0.05, 20, 60)]
     assert float(risk(change)) - min(scales) < 0.25 * (float(risk(random)) - min(scales))
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("chunk_size", [None, 60])
+def test_the_start_of_rows_on_the_host(chunk_size: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    net, x, y, risk = problem("squared")
+    np.save(tmp_path / "x.npy", x)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    monkeypatch.setattr(_train, "_MOST_DIRECT", 0)
+    outside = tn.objective(net, mapped, y, penalty=1e-6, chunk_size=chunk_size)
+    key = jax.random.key(1)
+    np.testing.assert_allclose(spectral_start(outside, key, 2), spectral_start(risk, key, 2), atol=1e-10)
+    found = tn.fit(net, mapped, y, penalty=1e-6, tol=1e-6, chunk_size=chunk_size)
+    assert found.status is tn.Status.CERTIFIED
 
 
 def test_the_first_stage_ends_where_its_gap_no_longer_halves():

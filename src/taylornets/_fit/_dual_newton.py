@@ -32,7 +32,7 @@ from taylornets._fit._status import Status
 from taylornets.certificates import certify_objective
 from taylornets.objectives import Objective
 
-_KAPPA, _KAPPA_WARM, _WARM_GAP = 0.3, 0.3, 1e-3
+_KAPPA = 0.3
 _SHRINK, _GROW, _RESCUE = 0.3, 3.0, 30.0
 _ARMIJO, _BACKTRACK, _MOST_TRIALS = 1e-4, 0.4, 12
 _INNER_STEPS = 8
@@ -196,8 +196,6 @@ class _Run:
         self._state = self._evaluate()
         self.bounds = _Bounds.of(self._state)
         self._best_gap = self.bounds.gap
-        if self.bounds.gap < _WARM_GAP:
-            self.kappa = _KAPPA_WARM
 
     @property
     def stalled(self) -> bool:
