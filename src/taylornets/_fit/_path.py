@@ -149,5 +149,5 @@ def regularization_path(
         result, risk = within_memory(solve, risk.with_penalty(penalty), w, *extra)
         w = result.w
         if predicts:
-            trail.add(penalty, risk.outputs(w))
+            trail.add(penalty, risk.outputs(result.w))
         yield result
