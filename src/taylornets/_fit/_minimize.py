@@ -15,7 +15,7 @@ from taylornets.objectives import Objective, ReducedObjective
 from taylornets.optimizers import Method, MethodOutcome
 from taylornets.two_layer import Block, RowBlocks, fold_blocks
 
-_FIRST_CHECK = 20
+FIRST_CHECK = 20
 _CHECK_GROWTH = 1.25
 _CHECK_GROWTH_COSTLY = 1.6
 _STRETCH = 0.01
@@ -73,7 +73,7 @@ def minimize(
     max_steps: int,
     on_check: Callable[[FitHistory], None] | None = None,
     until: Callable[[FitHistory], bool] | None = None,
-    first_check: int = _FIRST_CHECK,
+    first_check: int = FIRST_CHECK,
 ) -> FitResult:
     """Runs a method on a prepared objective, with checks at a geometric schedule of steps, from `first_check` on.
 

@@ -22,7 +22,7 @@ from jaxtyping import Array, PRNGKeyArray
 from taylornets import _checks
 from taylornets._fit._dual_newton import LARGE_GAP, dual_newton
 from taylornets._fit._methods import default_method
-from taylornets._fit._minimize import minimize
+from taylornets._fit._minimize import FIRST_CHECK, minimize
 from taylornets._fit._ranks import fewest_copies, with_new_copy
 from taylornets._fit._result import FitHistory, FitResult
 from taylornets._fit._ridge import ridge
@@ -43,7 +43,7 @@ _MOST_DIRECT = 2500
 # The first stage of larger problems: copies, the first check, the least number of steps, and the rules that end it. With four
 # copies, steps cost twice as much as with two, but the gap falls further before the rank limits it. From a gap of 1e-3, the
 # dual Newton method needs about ten steps to 1e-6.
-_FIRST_COPIES, _FIRST_CHECK, _FIRST_STEPS, _MORE_STEPS, _BETTER = 4, 10, 50, 1.3, 0.5
+_FIRST_COPIES, _EARLY_CHECK, _FIRST_STEPS, _MORE_STEPS, _BETTER = 4, 10, 50, 1.3, 0.5
 _NEWTON_GAP = 1e-3
 # The last stage, where the dual Newton method stalls at a larger gap: at very weak penalties, L-BFGS then lowers the objective
 # (on the diabetes data at λ = 1e-9 from 5.7e-4 to 4.3e-4), and the dual bound is kept.
@@ -121,7 +121,7 @@ def _dual(
         began = time.perf_counter()
         start = jax.block_until_ready(spectral_start(risk, key, _FIRST_COPIES))
         elapsed = time.perf_counter() - began
-        result = close_gap(risk, start, LBFGS(), tol=tol, max_steps=max_steps)
+        result = close_gap(risk, start, LBFGS(), tol=tol, max_steps=max_steps, first_check=_EARLY_CHECK)
         result.history.seconds[:] = [elapsed + seconds for seconds in result.history.seconds]
         return result
     found = dual_newton(risk, w, tol=tol, max_steps=max_steps, predicted=predicted)
@@ -144,6 +144,7 @@ def close_gap(
     tol: float,
     max_steps: int,
     on_check: Callable[[FitHistory], None] | None = None,
+    first_check: int = FIRST_CHECK,
 ) -> FitResult:
     """Trains the quadratic model from `w`: first by `method`, while a large gap halves, then by the dual Newton method.
 
@@ -152,7 +153,7 @@ def close_gap(
     """
     first = minimize(
         risk, w, method, jax.random.key(0), certified=True, tol=tol, max_steps=max_steps, on_check=on_check, until=_slow,
-        first_check=_FIRST_CHECK,
+        first_check=first_check,
     )  # fmt: skip
     if first.status is Status.CERTIFIED:
         return _compressed(risk, first, tol)
