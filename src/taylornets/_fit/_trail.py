@@ -1,6 +1,6 @@
-"""Outputs along a regularization path, extrapolated in `log λ`: closer to those of the next solution than those of the last.
+"""Outputs along a regularization path, extrapolated in `log λ`: often closer to the next solution than the last outputs are.
 
-The dual Newton method starts from the better ones, which saves from a tenth to a half of its steps (`benchmarks/path.py`).
+The dual Newton method starts from those with the larger dual value, which saves 8 to 59 % of its steps (theory 11).
 """
 
 from typing import Any
