@@ -2,8 +2,8 @@
 
 `tn.fit` and its methods are timed by their own histories, after a warm-up run that compiles. Adam and SGD have no
 certificate: they are stopped by the true suboptimality, which only the certified optimum reveals. Of four learning rates, the
-one with the least objective after a quarter of the time limit is continued. All run on the same objective with four copies of each
-unit. Every problem has a process of its own, so that its peak memory can be measured.
+one with the least objective after a quarter of the time limit is continued. All run on the same objective with four copies of
+each unit. Every problem has a process of its own, so that its peak memory can be measured.
 """
 
 import math
