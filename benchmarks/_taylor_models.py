@@ -24,10 +24,10 @@ def mlp(toy=False):
     return f, params, jax.random.normal(next(keys), (32 if toy else 512, sizes[0]))
 
 
-def conv(toy=False):
-    """Three convolutions (32, 64, 64 channels, ReLU, average pooling) and a linear layer; 32 images of 32 x 32 x 3."""
+def conv(toy=False, last=64):
+    """Three convolutions (32, 64, `last` channels, ReLU, average pooling) and a linear layer; 32 images of 32 x 32 x 3."""
     keys = iter(jax.random.split(jax.random.PRNGKey(1), 9))
-    channels = [3, 4, 4, 4] if toy else [3, 32, 64, 64]
+    channels = [3, 4, 4, 4] if toy else [3, 32, 64, last]
     kernels = [
         jax.random.normal(next(keys), (3, 3, a, b)) * (2 / (9 * a)) ** 0.5 for a, b in itertools.pairwise(channels)
     ]

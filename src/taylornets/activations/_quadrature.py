@@ -18,7 +18,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy import special
 
 from taylornets.activations._base import Activation
 
@@ -59,7 +58,7 @@ def _rule(kinks: tuple[float, ...]) -> tuple[Vector, Vector]:
     """Returns nodes and weights of composite Gauss-Legendre quadrature over [-RANGE, RANGE], with panels ending at kinks."""
     grid = np.arange(-RANGE, RANGE + PANEL / 2, PANEL)
     edges = np.unique(np.concatenate([grid, [kink for kink in kinks if abs(kink) < RANGE]]))
-    points, weights = special.roots_legendre(NODES)
+    points, weights = np.polynomial.legendre.leggauss(NODES)
     half, middle = np.diff(edges) / 2, (edges[1:] + edges[:-1]) / 2
     return (middle[:, None] + half[:, None] * points).ravel(), (half[:, None] * weights).ravel()
 

@@ -16,8 +16,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy  # its modules are loaded on first use: `scipy.sparse.linalg` takes 50 ms
 from jaxtyping import Array, PRNGKeyArray
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from taylornets import _checks, _devices, _programs
 from taylornets.optimizers import _method
@@ -218,11 +218,12 @@ def _extreme(
     restarts = max(1, products // (krylov // 2))
     if not np.any(matvec(start)):  # ARPACK raises an error; a random vector lies in the kernel only for the zero matrix
         return 0.0, start
-    operator: Any = LinearOperator((size, size), matvec=matvec, dtype=float)  # pyright: ignore[reportCallIssue]
+    arpack: Any = scipy.sparse.linalg
+    operator = arpack.LinearOperator((size, size), matvec=matvec, dtype=float)
     options: Any = {"v0": start, "ncv": krylov, "tol": tol, "maxiter": restarts}
     try:
-        values, vectors = eigsh(operator, 1, which="LM", **options)
-    except ArpackNoConvergence:
+        values, vectors = arpack.eigsh(operator, 1, which="LM", **options)
+    except arpack.ArpackNoConvergence:
         return None
     return float(values[0]), vectors[:, 0]
 
