@@ -24,9 +24,10 @@ _TOL_LARGE, _LARGE = 1e-2, 20_000  # and with more training rows than the second
 # Most iterations of final training, between these bounds: so many that the multiplications of the dual Newton method are
 # limited to `_WORK`, some minutes. At the weakest penalties the gap closes slowly, and the score has long settled.
 _WORK, _FEWEST_STEPS, _STEPS = 1e12, 80, 1000
-# Beyond this many training rows, a step of the dual Newton method takes longer than all steps before. Final training then
-# stays with L-BFGS, the copies of the regularization path, and this many iterations; the certificate states the gap.
-_HUGE, _HUGE_STEPS = 250_000, 400
+# Beyond this many training rows, a step of the dual Newton method takes as long as twenty iterations of L-BFGS and more. Final
+# training then stays with L-BFGS, the copies of the regularization path, and this many iterations; the certificate states
+# the gap. With 70,000 rows, 22 Newton steps take 95 s and lower the gap from 72 to 17 %, 340 iterations 30 s, to 12 %.
+_HUGE, _HUGE_STEPS = 50_000, 400
 _PATH_SHARE = 0.6  # of a time limit, for the regularization path
 _SELECTION = 0.8  # of the progress of training, with cross-validation
 _ROUND = 50  # iterations between two looks at the clock
