@@ -83,6 +83,7 @@ def test_same_numbers_on_eight_devices(axes):
         assert devices in {8, None}, name
     assert not found["term"][2], "the outputs are sharded like the rows"
     assert not found["kernel"][2]
+    assert not found["model kernel"][2]
     assert not found["outputs in blocks"][2]
 
 

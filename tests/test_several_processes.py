@@ -9,7 +9,7 @@ from typing import Any
 
 BEGIN = """
 import json, os, sys
-import jax, jax.numpy as jnp, numpy as np
+import jax, jax.numpy as jnp, numpy as np, optax
 
 rank, port = int(sys.argv[1]), sys.argv[2]
 jax.config.update("jax_cpu_collectives_implementation", "gloo")
@@ -39,6 +39,13 @@ calls = {
     "kernel": lambda x, y: tn.kernels.ntk(net, x),
     "mean": lambda x, y: tn.randomization.Signs().mean(net, w, x),
     "bound": lambda x, y: tn.generalization.bound(net, x, order=2, radius=1.0).value,
+    "model kernel": lambda x, y: tn.kernels.model_ntk(model, p0, x),
+    "diagonal": lambda x, y: tn.kernels.NTK(model, p0, x).diagonal(),
+    "operator": lambda x, y: tn.kernels.NTK(model, p0, x) @ jnp.ones(64),
+    "regime": lambda x, y: [np.asarray(tn.regime(model, p0, 0.9 * p0, x).share)],
+    "training": lambda x, y: list(tn.taylorized_training(
+        model, p0, [(x, jnp.stack([y, y], 1))] * 2, orders=(1, 2), loss="squared", optimizer=optax.sgd(1e-2)
+    ).params.values()),
     "fit": lambda x, y: tn.fit(net, x, y, penalty=1e-2, method="lbfgs", rank=1, max_steps=5, throw=False).objective,
 }
 def whole(a):
@@ -50,6 +57,14 @@ for name, call in calls.items():
     here, there = (jax.tree.leaves(call(*data)) for data in ((jnp.asarray(x), jnp.asarray(y)), (xs, ys)))
     pairs = [(whole(a), whole(b)) for a, b in zip(here, there, strict=True)]
     found[name] = max(float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-3)) for a, b in pairs)
+kernel = tn.kernels.model_ntk(model, p0, xs)
+assert not kernel.is_fully_addressable and len(kernel.addressable_shards) == 4
+try:
+    tn.kernels.NTK(model, p0, xs).gram(out="kernel.npy")
+except tn.ArgumentError as error:
+    assert "out: expected None for examples on several processes" in str(error), error
+else:
+    raise AssertionError
 print("FOUND", json.dumps(found), flush=True)
 """
 

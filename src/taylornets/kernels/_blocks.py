@@ -14,6 +14,7 @@ from taylornets import _devices
 from taylornets._checks import host
 from taylornets._trees import Segment, refuse_nan
 from taylornets.kernels._products import Leaves
+from taylornets.kernels._ring import Ring
 from taylornets.kernels._sides import Side
 from taylornets.kernels._storage import SymmetricMatrix
 from taylornets.kernels._ways import Way, cheaper, closed_form, contraction
@@ -44,8 +45,8 @@ class Blocks:
         self.outputs = math.prod(side.shape[1:])
 
     @staticmethod
-    def of(here: Segment, side: Side, limit: float, batch_size: int | None, custom_vjp: str) -> "Blocks | None":
-        """Returns the blocks, or None for a model that needs the whole batch."""
+    def of(here: Segment, side: Side, limit: float, batch_size: int | None, custom_vjp: str) -> "Blocks | Ring | None":
+        """Returns the blocks, or None for a model that needs the whole batch; `limit` is that of all devices together."""
         leaves, (n, c) = here.start, (side.shape[0], math.prod(side.shape[1:]))
         traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((leaves, side.x)))
         if side.closed is None or traced:
@@ -59,7 +60,8 @@ class Blocks:
                 return None
             way = contraction(lambda leaves, x: here.model((x,))(leaves), side.dtype)
         parameters = sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
-        size = Blocks.size_of(n, c, parameters, limit, batch_size)
+        devices = side.spread.count if side.spread is not None else 1
+        size = Blocks.size_of(n // devices, c, parameters, limit / devices, batch_size)
         found = Blocks(leaves, side, size, way, parameters // way.rows_share * n * c <= _STORED * limit)
         try:
             rows = jax.eval_shape(way.rows, leaves, found.block(side.x, n, 0))
@@ -68,7 +70,7 @@ class Blocks:
         if way.model is not None:
             x = found.block(side.x, n, 0)
             found.way = cheaper(way.model, side.dtype, found.stored, leaves, rows, x)
-        return found
+        return found if side.spread is None else Ring(found.way, leaves, side.spread, size, c, found.stored)
 
     @staticmethod
     def size_of(n: int, c: int, parameter_bytes: int, limit: float, batch_size: int | None) -> int:
@@ -99,10 +101,13 @@ class Blocks:
             if progress is not None:
                 progress((i + 1) * (2 * count - i) / (count * (count + 1)))
 
-    def single(self) -> Array | None:
-        """Computes the kernel if it is one block, without a transfer; otherwise returns None."""
+    def gram(self, progress: Callable[[float], None] | None) -> Array:
+        """Computes the kernel, shape `(rows, rows)`; a single block is not transferred."""
         if self.size < self.side.shape[0]:
-            return None
+            rows = self.side.shape[0] * self.outputs
+            store = SymmetricMatrix.in_memory((rows, rows), self.side.dtype)
+            self.fill(store, progress)
+            return jnp.asarray(store.values)
         x = self.block(self.side.x, self.size, 0)
         rows = self.way.rows(self.leaves, x)
         return self.way.pair(self.leaves, rows, rows if self.way.needs_rows else x)
@@ -111,7 +116,6 @@ class Blocks:
         """Computes the block between two batches, shape `(rows, rows of the other)`."""
         n, n2 = self.side.shape[0], other.shape[0]
         values = np.empty((n * self.outputs, n2 * self.outputs), other.dtype)
-        refuse_nan(_compiled(other)(self.leaves, other.x), {other.name: other.x})
         for j in range(-(-n2 // self.size)):
             x2 = self.block(other.x, n2, j)
             theirs = self.way.rows(self.leaves, x2) if self.way.needs_rows else x2
@@ -137,10 +141,6 @@ class Blocks:
 
     def _slice(self, i: int, n: int) -> slice:
         return slice(i * self.size * self.outputs, min((i + 1) * self.size, n) * self.outputs)
-
-
-def _compiled(side: Side) -> Callable[[Leaves, Any], Array]:
-    return jax.jit(lambda leaves, _: side.function(leaves))
 
 
 def _independent(here: Segment, side: Side) -> bool:

@@ -8,7 +8,8 @@ the size of the kernel. The entries are computed in blocks of examples, and only
   outputs of an example at once, so that a row costs one pass over the block instead of `2 P` operations per output.
 - **Closed form** for two-layer networks: `K_{ic,jc'} = m^{-1} Σ_r a_rc a_rc' σ'_ir σ'_jr ⟨x_i, x_j⟩`.
 
-Operations are counted by the compiler, and the cheaper way is taken. Blocks require that the model treats examples one by
+Operations are counted by the compiler, and the cheaper way is taken. Examples that are sharded over several devices stay
+there, and each device computes equally many blocks (`_ring`). Blocks require that the model treats examples one by
 one, which is checked on the outputs of single examples; a model that does not (batch normalization in training mode), a model
 that cannot be vectorized, and traced arguments take one reverse and one forward pass over the whole batch per row.
 """
@@ -33,9 +34,9 @@ from taylornets.expansion import CUSTOM_VJP
 from taylornets.kernels._blocks import Blocks
 from taylornets.kernels._gram import gram
 from taylornets.kernels._products import Products
-from taylornets.kernels._sides import ask, side_of
+from taylornets.kernels._ring import Ring
+from taylornets.kernels._sides import ask, memory_of, side_of
 from taylornets.kernels._storage import SymmetricMatrix
-from taylornets.series import memory_limit
 
 _DENSE = 64  # up to this many rows, all eigenvalues are computed
 
@@ -109,9 +110,9 @@ class NTK:
             raise ArgumentError("params", "a leaf that may move, an array of floats", "none", "Is trainable all False?")
         self._side = side_of(self._here, name, x)
         self._custom_vjp, self._name = custom_vjp, name
-        self._limit = memory_limit() if max_bytes is None else max_bytes
+        self._limit = memory_of(self._side) if max_bytes is None else max_bytes
         self._made: Products | None = None
-        self._found: tuple[Blocks | None] | None = None
+        self._found: tuple[Blocks | Ring | None] | None = None
         self._product: Callable[[Array], Array] | None = None
         self.dtype = jnp.dtype(self._side.dtype)
 
@@ -168,21 +169,15 @@ class NTK:
         shape = (n, c, n, c)
         blocks = self._blocks()
         if out is not None:
-            if blocks is None:
-                raise ArgumentError("out", "None for a model whose kernel cannot be computed in blocks", repr(str(out)))
+            self._refuse_out(out, blocks)
             with SymmetricMatrix.opened(out, self.shape, self.dtype) as store:
                 blocks.fill(store, progress)
             return np.load(out, mmap_mode="r").reshape(shape)
         ask(self._name, shape, self._size or 1, self._here.start, self.dtype, self._limit)
         if blocks is None:
             made = self._products()
-            return gram(made, made, self._size, self._limit).reshape(shape)
-        found = blocks.single()
-        if found is not None:
-            return found.reshape(shape)
-        store = SymmetricMatrix.in_memory(self.shape, self.dtype)
-        blocks.fill(store, progress)
-        return jnp.asarray(store.values).reshape(shape)
+            return self._placed(gram(made, made, self._size, self._limit).reshape(shape))
+        return blocks.gram(progress).reshape(shape)
 
     def cross(self, x2: Any) -> Float[Array, "n2 c n c"]:
         """Computes the kernel between other examples and those of the operator.
@@ -210,9 +205,10 @@ class NTK:
         ask(self._name, shape, self._size or 1, self._here.start, other.dtype, self._limit)
         blocks = self._blocks()
         if blocks is not None:
+            other.check_values(self._here.start)
             return blocks.across(other).reshape(shape)
         made = other.products(self._here.start, self._custom_vjp)
-        return gram(self._products(), made, self._size, self._limit).reshape(shape)
+        return self._placed(gram(self._products(), made, self._size, self._limit).reshape(shape))
 
     def diagonal(self) -> Float[Array, "rows"]:
         """Computes the diagonal `‖∂f_a(x_i)/∂θ‖²`, shape `(n c,)`, without the other entries."""
@@ -256,17 +252,22 @@ class NTK:
 
     def _multiply(self) -> Callable[[Array], Array] | None:
         """The product with one vector as a compiled program, or None if a direction of differentiation is missing."""
+        if self._product is not None:
+            return self._product
+        blocks = self._blocks() if self._side.spread is not None else None
+        if isinstance(blocks, Ring):
+            self._product = blocks.product(lambda leaves, x: self._here.model((x,))(leaves), self._custom_vjp)
+            return self._product
         made = self._products()
         if made.forward is None or made.backward is None:
             return None
         if self._side.closed is None or isinstance(made.values, Tracer):
             return made.round_trip
-        if self._product is None:
-            # The passes are traced again inside the program, which then holds no intermediate values of this process.
-            side, custom_vjp = self._side, self._custom_vjp
-            program = jax.jit(lambda start, v: side.products(start, custom_vjp).round_trip(v))
-            start = self._here.start
-            self._product = lambda v: program(start, v)
+        # The passes are traced again inside the program, which then holds no intermediate values of this process.
+        side, custom_vjp = self._side, self._custom_vjp
+        program = jax.jit(lambda start, v: side.products(start, custom_vjp).round_trip(v))
+        start = self._here.start
+        self._product = lambda v: program(start, v)
         return self._product
 
     def _products(self) -> Products:
@@ -278,7 +279,20 @@ class NTK:
             self._made = made
         return made
 
-    def _blocks(self) -> Blocks | None:
+    def _placed(self, kernel: Array) -> Array:
+        """Divides a kernel like the examples."""
+        spread = self._side.spread
+        return kernel if spread is None or isinstance(kernel, Tracer) else spread.place(kernel)
+
+    def _refuse_out(self, out: str | Path, blocks: Blocks | Ring | None) -> None:
+        """Raises if the kernel cannot be written to a file."""
+        if blocks is None:
+            raise ArgumentError("out", "None for a model whose kernel cannot be computed in blocks", repr(str(out)))
+        if isinstance(blocks, Ring) and not blocks.spread.is_local:
+            advice = "Each process holds the rows of its own examples: save gram().addressable_shards."
+            raise ArgumentError("out", "None for examples on several processes", repr(str(out)), advice)
+
+    def _blocks(self) -> Blocks | Ring | None:
         """The model in blocks of examples, or None if it needs the whole batch."""
         if self._found is None:
             self._found = (Blocks.of(self._here, self._side, self._limit, self._size, self._custom_vjp),)

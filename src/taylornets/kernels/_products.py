@@ -38,12 +38,12 @@ class Products:
     backward: Backward | None
     lacking: str = ""
 
-    def round_trip(self, v: Array) -> Array:
-        """Computes `Re(J Jᴴ) v`."""
+    def round_trip(self, v: Array, summed: Callable[[Array], Array] = jnp.asarray) -> Array:
+        """Computes `Re(J Jᴴ) v`; `summed` adds the gradients of several devices."""
         assert self.forward is not None
         assert self.backward is not None
         # For a complex parameter, J v is Re(d v) with d = ∂/∂Re − i ∂/∂Im, the value returned by the reverse pass.
-        return self.forward([jnp.conj(leaf) for leaf in self.backward(v)])
+        return self.forward([jnp.conj(summed(leaf)) for leaf in self.backward(v)])
 
     def squared_rows(self, batch_size: int | None) -> Array:
         """Computes the diagonal of `Re(J Jᴴ)` with one reverse pass per row."""

@@ -15,6 +15,8 @@ from taylornets._trees import Segment, ask_for_bytes, refuse_batch_axis, refuse_
 from taylornets.expansion import refuse_impure
 from taylornets.kernels._gram import SMALLER
 from taylornets.kernels._products import Leaves, Products, products
+from taylornets.kernels._spread import Spread
+from taylornets.series import memory_limit
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Side:
         dtype: dtype of the outputs.
         function: the flattened outputs as a function of the moving leaves.
         closed: the program, or `None` if Python branches on parameter values.
+        spread: the batch on several devices, or `None`.
     """
 
     name: str
@@ -36,6 +39,11 @@ class Side:
     dtype: Any
     function: Callable[[Leaves], Array]
     closed: Any
+    spread: Spread | None = None
+
+    def check_values(self, start: Leaves) -> None:
+        """Raises for NaN in the outputs."""
+        refuse_nan(jax.jit(self.function)(start), {self.name: self.x})
 
     def products(self, start: Leaves, custom_vjp: str) -> Products:
         """Returns the Jacobian products at the parameters; raises for NaN in the outputs."""
@@ -46,7 +54,7 @@ class Side:
 
 def side_of(here: Segment, name: str, x: Any) -> Side:
     """Validates the model on one batch, without running it."""
-    x = gathered(x)
+    spread, x = Spread.of(x), gathered(x)
     count = rows(name, x)
     model, start = here.model((x,)), here.start
     try:
@@ -61,7 +69,7 @@ def side_of(here: Segment, name: str, x: Any) -> Side:
         out = model(leaves) if closed is None else core.jaxpr_as_fun(closed)(*leaves)[0]
         return out.reshape(-1)
 
-    return Side(name, x, outputs.shape, outputs.dtype, function, closed)
+    return Side(name, x, outputs.shape, outputs.dtype, function, closed, spread)
 
 
 def ask(name: str, shape: tuple[int, ...], batch: int, start: Leaves, dtype: Any, limit: float) -> None:
@@ -70,3 +78,11 @@ def ask(name: str, shape: tuple[int, ...], batch: int, start: Leaves, dtype: Any
     item = jnp.dtype(dtype).itemsize
     needed = 2 * math.prod(shape) * item + batch * (gradient + math.prod(shape[2:]) * item)
     ask_for_bytes(name, f"a kernel of shape {shape} that fits into memory", needed, limit, SMALLER)
+
+
+def memory_of(side: Side) -> float:
+    """The memory of the devices of a batch, in bytes; those of one host share its memory."""
+    spread = side.spread
+    if spread is None or spread.mesh.devices.flat[0].platform == "cpu":
+        return memory_limit()
+    return memory_limit() * spread.count
