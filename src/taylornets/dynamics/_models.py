@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from taylornets._checks import ArgumentError, automatic, order_of, shown
+from taylornets._checks import ArgumentError, gathered, order_of, shown
 from taylornets._trees import Line, refuse_batch_axis, refuse_nan, refuse_outputs, refuse_unusable, rows
 from taylornets.expansion import refuse_impure, taylor_expand
 
@@ -54,7 +54,7 @@ class Fit:
     @staticmethod
     def of(f: Any, params0: Any, x: Any, y: Any) -> "Fit":
         """Validates a model and data; raises an `ArgumentError` for what does not fit."""
-        params0, x, y = jax.tree.map(automatic, (params0, x, y))
+        params0, x, y = gathered((params0, x, y))
         refuse_unusable(f, params0, (x,))
         line = Line.through(f, params0, None)
         if not line.moving or any(jnp.iscomplexobj(leaf) for leaf in line.start):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 from jax.core import Tracer
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
@@ -54,8 +55,12 @@ class Spread:
         return all(leaf.is_fully_addressable for leaf in jax.tree.leaves(self.x))
 
     def place(self, values: Array) -> Array:
-        """Divides an array like the examples; on several processes it is returned as it is."""
-        return jax.device_put(values, NamedSharding(self.mesh, self.rows)) if self.is_local else values
+        """Divides an array like the examples; on several processes, every process has the whole array."""
+        sharding = NamedSharding(self.mesh, self.rows)
+        if self.is_local:
+            return jax.device_put(values, sharding)
+        known = np.asarray(values)
+        return jax.make_array_from_callback(known.shape, sharding, lambda place: known[place])
 
     def mapped(self, function: Callable[..., Any], *given: PartitionSpec) -> Callable[..., Any]:
         """Compiles a function that every device applies to its own part; the results have the rows along their first axis."""

@@ -132,11 +132,12 @@ def learn(
         model, path, ended = found.model, found.path, found.ended
     else:
         model, path = new_model(task, settings, settings.penalty), ()
-    share = _SELECTION if folds is not None else part(len(train[1])) if settings.penalty is None else 0.0
+    huge = len(train[1]) > _HUGE
+    share = _SELECTION if folds is not None else part(len(train[1]), huge) if settings.penalty is None else 0.0
     tell(share, f"penalty {model.penalty:g}, final training{' with certificate' if settings.order < 3 else ''}")
     start, final = time.perf_counter(), _final(settings, *train[0].shape)
     model.set_params(warm_start=hasattr(model, "displacement_"), **final)
-    with watched(_watcher(share, f"penalty {model.penalty:g}, final training", final, tell)):
+    with watched(_watcher(share, f"penalty {model.penalty:g}, final training", final, huge, tell)):
         quietly(lambda: _finish(model, train, begin + limit))
     model.set_params(warm_start=False)
     end = time.perf_counter()
@@ -167,7 +168,7 @@ def _selected(
         lambda: select(
             new_model(task, settings, 1.0).set_params(**loose(settings.rank)), train, validation,
             lambda model, rows: _rank_key(task, model, rows, metric), order,
-            lambda done, words: tell(part(len(train[1])) * done, words), limit,
+            lambda done, words: tell(part(len(train[1]), len(train[1]) > _HUGE) * done, words), limit,
         )
     )  # fmt: skip
 
@@ -215,8 +216,16 @@ def _scaled(model: Any, validation: Any, cv: CrossValidated | None, seed: int) -
     return found
 
 
-def _watcher(share: float, words: str, final: dict[str, Any], tell: Tell) -> Callable[[Any], None]:
-    """Follows final training: the gap falls about geometrically, from the first one to its tolerance; or the steps end it."""
+def _watcher(share: float, words: str, final: dict[str, Any], huge: bool, tell: Tell) -> Callable[[Any], None]:
+    """Follows final training: the gap falls about geometrically, from the first one to its tolerance; or the steps end it.
+
+    Args:
+        share: the progress at the beginning.
+        words: the beginning of the messages.
+        final: parameters of final training.
+        huge: whether only the steps end it.
+        tell: called as `tell(fraction, message)`.
+    """
     tolerance, most = final["tol"], final["max_iter"]
     done = 0.0
 
@@ -225,7 +234,8 @@ def _watcher(share: float, words: str, final: dict[str, Any], tell: Tell) -> Cal
         gaps = [gap for gap in history.relative_gap if math.isfinite(gap) and gap > 0]
         if gaps:
             whole = math.log(max(gaps[0] / tolerance, math.e))
-            done = min(max(math.log(gaps[0] / gaps[-1]) / whole, history.steps[-1] / most, done), 1.0)
+            closed = 0.0 if huge else math.log(gaps[0] / gaps[-1]) / whole
+            done = min(max(closed, history.steps[-1] / most, done), 1.0)
             tell(share + (1 - share) * done, f"{words}: step {history.steps[-1]}, gap {gaps[-1]:.2g}")
 
     return checked

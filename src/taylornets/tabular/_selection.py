@@ -25,7 +25,7 @@ _PATIENCE = 2
 # Work of the penalties of a path relative to that of a fit of 100 steps, and of a path that ends early; for the progress only.
 _WORK = (0.2, 0.2, 0.2, 0.5, 0.5, 1.0, 1.0, 1.0, 1.0)
 _EXPECTED = 4.6
-_FINAL_WORK = 3.0  # of final training
+_FINAL_WORK, _FINAL_STEPS_WORK = 3.0, 1.7  # of final training: to a certified gap, and of a number of steps
 _LOOSE = {"tol": 1e-2, "max_iter": 100}
 
 Key = tuple[float, float]
@@ -86,10 +86,15 @@ def levels(rows: int) -> list[int]:
     return found
 
 
-def part(rows: int) -> float:
-    """The part of the work of training that selects the penalty, an estimate for the progress."""
+def part(rows: int, steps: bool) -> float:
+    """The part of the work of training that selects the penalty, an estimate for the progress.
+
+    Args:
+        rows: number of training rows.
+        steps: whether final training takes a number of steps.
+    """
     work = _work(levels(rows))
-    return work / (work + _FINAL_WORK * rows)
+    return work / (work + (_FINAL_STEPS_WORK if steps else _FINAL_WORK) * rows)
 
 
 def _work(sizes: list[int]) -> float:

@@ -36,7 +36,7 @@ class Batches(Sequence[Batch]):
     """
 
     def __init__(self, x: Any, y: Any, *, batch_size: int, steps: int, key: PRNGKeyArray):
-        self.x, self.y = (jax.tree.map(np.asarray, part) for part in (x, y))
+        self.x, self.y = (jax.tree.map(_checks.host, part) for part in (x, y))
         self._rows = rows("x", self.x)
         if rows("y", self.y) != self._rows:
             raise _checks.ArgumentError("y", f"{self._rows} examples, as in x", f"{rows('y', self.y)}")

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from taylornets._checks import ArgumentError
+from taylornets._checks import ArgumentError, host
 from taylornets._trees import moves, refuse_nan, refuse_nan_inputs
 from taylornets.training._lockstep import Lockstep, LockstepProblem, noise
 from taylornets.training._result import FULL
@@ -57,7 +57,7 @@ class Inputs:
             return
         x, y = self._batch
         refuse_nan(self._outputs(0, x), {})
-        wrong = sum(int(np.isnan(np.asarray(leaf)).sum()) for leaf in jax.tree.leaves(y) if moves(leaf))
+        wrong = sum(int(np.isnan(host(leaf)).sum()) for leaf in jax.tree.leaves(y) if moves(leaf))
         if wrong:
             raise ArgumentError("y of batch 0", "targets without NaN", f"{wrong} NaN, and a NaN loss", _IMPUTE)
         advice = "Look for 0/0, the logarithm or root of a negative number, or an overflow in the loss."

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from taylornets import _checks
 from taylornets._evaluator import KernelDrift, chunks
 from taylornets._measures import classes, rms
 from taylornets._trees import displacements
@@ -53,7 +54,7 @@ class ProbeEvaluator:
     @property
     def start_outputs(self) -> np.ndarray:
         """The outputs before training."""
-        return np.asarray(self._first)
+        return _checks.host(self._first)
 
     def outputs(self, states: Mapping[Name, State]) -> list[Array]:
         """Returns the outputs of every model on all probe inputs."""

@@ -136,7 +136,9 @@ class LockstepRun:
         taken = {name: int(state.steps) for name, state in self.states.items()}
         dead = tuple(name for name, state in self.states.items() if not bool(state.alive))
         outputs: dict[Name, np.ndarray] = {0: self._probe.start_outputs}
-        outputs |= {name: np.asarray(a) for name, a in zip(self.states, self._probe.outputs(self.states), strict=True)}
+        outputs |= {
+            name: _checks.host(a) for name, a in zip(self.states, self._probe.outputs(self.states), strict=True)
+        }
         start = jax.tree_util.tree_flatten_with_path(self._study.moving)[0]
         norms = {leaf_name(path): float(np.linalg.norm(np.asarray(leaf).ravel())) for path, leaf in start}
         status = {name: self._ended(name, taken[name], name in dead) for name in self.states}

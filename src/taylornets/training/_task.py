@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
 from taylornets import _checks, losses
@@ -57,7 +56,7 @@ class Task:
         """Runs `check` for a batch on the host, so that it does not wait for the previous step."""
         if isinstance(self.loss, Loss):
             with jax.default_device(jax.local_devices(backend="cpu")[0]):
-                self.check(outputs, np.asarray(y))
+                self.check(outputs, _checks.host(y))
 
     def check(self, outputs: Any, y: Any) -> None:
         """Raises for targets that do not match the shape of the outputs, and for unusable loss functions."""
