@@ -89,7 +89,7 @@ def test_levels(rows: int):
     sizes = levels(rows)
     assert sizes[0] == min(rows, 4000)
     assert all(2 * size <= rows for size in sizes[1:])
-    assert 0 < part(rows) < 1
+    assert 0 < part(rows, steps=False) < part(rows, steps=True) < 1
 
 
 def test_every_prefix_has_every_class_and_its_share():
@@ -169,12 +169,21 @@ def test_final_training_of_huge_tables_has_few_steps_and_a_certificate(
     x = RANDOM.normal(size=(200, 3)).astype(np.float32)
     rows = x, x[:, 0] * x[:, 1] + 0.1 * RANDOM.normal(size=200)
     told: list[float] = []
+    steps: dict[float, int] = {}
+
+    def tell(fraction: float, words: str) -> None:
+        told.append(fraction)
+        if "final training: step" in words:
+            steps[fraction] = int(words.split("step ")[1].split(",")[0])
+
     settings = FitSettings(width=16, penalty=None, time_limit=limit)
-    found = learn("regression", settings, rows, (x[:50], rows[1][:50]), lambda fraction, words: told.append(fraction))
+    found = learn("regression", settings, rows, (x[:50], rows[1][:50]), tell)
     assert found.model.displacement_.shape == (16, found.model.n_features_in_ + 1)  # one copy of each unit
     assert found.model.n_iter_ <= 50
     assert 0 <= found.model.certificate_.relative_gap <= 1
     assert told == sorted(told)
+    share = part(200, steps=True)  # the progress of final training is that of its steps, whatever the gap
+    assert list(steps) == pytest.approx([share + (1 - share) * step / 50 for step in steps.values()])
     usual = _path._final(settings, 100, 4)
     assert (usual["rank"], usual["max_iter"]) == ("auto", 1000)  # the negative control
 
