@@ -153,10 +153,14 @@ for name, call in {
     except tn.ArgumentError as error:
         print(str(error).split(":")[0] == name and "NaN" in str(error))
 batch = lambda params, x: f(params, x) - f(params, x).mean(0)
-print(np.allclose(tn.kernels.NTK(batch, params, put(x)).gram(), tn.kernels.NTK(batch, params, x).gram(), atol=1e-12))
-print(not tn.kernels.NTK(batch, params, put(x)).gram().sharding.is_fully_replicated)
+constrained = lambda params, x: jax.lax.with_sharding_constraint(f(params, x), NamedSharding(mesh, P(None)))
+for model, point in ((batch, params), (constrained, params)):
+    here, there = (tn.kernels.NTK(model, point, data) for data in (x, put(x)))
+    print(np.allclose(there.gram(), here.gram(), atol=1e-12) and not there.gram().sharding.is_fully_replicated)
+    print(np.allclose(there.cross(put(x2)), here.cross(x2), atol=1e-12))
+    print(np.allclose(there @ jnp.ones(360), here @ jnp.ones(360), atol=1e-12))
 """
 
 
 def test_nan_and_models_that_need_the_whole_batch():
-    assert run(NAN) == [["True"]] * 4
+    assert run(NAN) == [["True"]] * 8

@@ -174,7 +174,7 @@ def test_final_training_of_huge_tables_has_few_steps_and_a_certificate(
     def tell(fraction: float, words: str) -> None:
         told.append(fraction)
         if "final training: step" in words:
-            steps[fraction] = int(words.split("step ")[1].split(",")[0])
+            steps[fraction] = int(words.split("step ")[1].split(",", maxsplit=1)[0])
 
     settings = FitSettings(width=16, penalty=None, time_limit=limit)
     found = learn("regression", settings, rows, (x[:50], rows[1][:50]), tell)

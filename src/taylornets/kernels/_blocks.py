@@ -70,7 +70,10 @@ class Blocks:
         if way.model is not None:
             x = found.block(side.x, n, 0)
             found.way = cheaper(way.model, side.dtype, found.stored, leaves, rows, x)
-        return found if side.spread is None else Ring(found.way, leaves, side.spread, size, c, found.stored)
+        if side.spread is None:
+            return found
+        ring = Ring(found.way, leaves, side.spread, size, c, found.stored)
+        return ring if ring.works() else found
 
     @staticmethod
     def size_of(n: int, c: int, parameter_bytes: int, limit: float, batch_size: int | None) -> int:

@@ -177,7 +177,7 @@ class NTK:
         if blocks is None:
             made = self._products()
             return self._placed(gram(made, made, self._size, self._limit).reshape(shape))
-        return blocks.gram(progress).reshape(shape)
+        return self._placed(blocks.gram(progress).reshape(shape))
 
     def cross(self, x2: Any) -> Float[Array, "n2 c n c"]:
         """Computes the kernel between other examples and those of the operator.
@@ -206,7 +206,7 @@ class NTK:
         blocks = self._blocks()
         if blocks is not None:
             other.check_values(self._here.start)
-            return blocks.across(other).reshape(shape)
+            return self._placed(blocks.across(other).reshape(shape))
         made = other.products(self._here.start, self._custom_vjp)
         return self._placed(gram(self._products(), made, self._size, self._limit).reshape(shape))
 
@@ -280,9 +280,10 @@ class NTK:
         return made
 
     def _placed(self, kernel: Array) -> Array:
-        """Divides a kernel like the examples."""
+        """Divides a kernel like the examples, if it is not yet divided."""
         spread = self._side.spread
-        return kernel if spread is None or isinstance(kernel, Tracer) else spread.place(kernel)
+        whole = not isinstance(kernel, Tracer) and len(kernel.sharding.device_set) == 1
+        return spread.place(kernel) if spread is not None and whole else kernel
 
     def _refuse_out(self, out: str | Path, blocks: Blocks | Ring | None) -> None:
         """Raises if the kernel cannot be written to a file."""

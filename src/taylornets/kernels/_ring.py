@@ -54,6 +54,17 @@ class Ring:
         self._alone = spread.mapped(lambda *given: way.pair(*given)[:, None], _NOWHERE, rows, _NOWHERE)
         self._squares = spread.mapped(way.squares, rows)
 
+    def works(self) -> bool:
+        """Whether the model can be evaluated by each device on its own; a constraint on its shardings, for example, cannot."""
+        given = self.leaves, self.spread.x, self._some(0)
+        try:
+            self._rows_of.lower(*given)
+            rows, part = jax.eval_shape(self._rows_of, *given), jax.eval_shape(self._part, *given[1:])
+            self._half.lower(self.leaves, rows, rows if self.way.needs_rows else part)
+        except Exception:
+            return False
+        return True
+
     def gram(self, progress: Callable[[float], None] | None) -> Array:
         """Computes the kernel, shape `(rows, rows)`; its rows stay with their examples."""
         panels = {(a, b): panel for a, b, panel in self._panels(0, progress)}

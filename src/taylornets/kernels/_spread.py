@@ -62,7 +62,7 @@ class Spread:
         known = np.asarray(values)
         return jax.make_array_from_callback(known.shape, sharding, lambda place: known[place])
 
-    def mapped(self, function: Callable[..., Any], *given: PartitionSpec) -> Callable[..., Any]:
+    def mapped(self, function: Callable[..., Any], *given: PartitionSpec) -> Any:
         """Compiles a function that every device applies to its own part; the results have the rows along their first axis."""
         # The models are written by users: their loops need not declare which values vary between the devices.
         return jax.jit(jax.shard_map(function, mesh=self.mesh, in_specs=given, out_specs=self.rows, check_vma=False))
