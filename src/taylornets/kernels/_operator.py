@@ -15,6 +15,7 @@ that cannot be vectorized, and traced arguments take one reverse and one forward
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -119,8 +120,7 @@ class NTK:
     @property
     def shape(self) -> tuple[int, int]:
         """`(n c, n c)`."""
-        rows = math.prod(self._side.shape)
-        return rows, rows
+        return (math.prod(self._side.shape),) * 2
 
     @property
     def examples(self) -> tuple[int, int]:
@@ -165,15 +165,14 @@ class NTK:
         Raises:
             ArgumentError: for a kernel that does not fit into memory, a file that is not `.npy`, or one of another shape.
         """
-        n, c = self.examples
-        shape = (n, c, n, c)
-        blocks = self._blocks()
+        shape = self.examples + self.examples
         if out is not None:
-            self._refuse_out(out, blocks)
+            blocks = self._to_file(out)
             with SymmetricMatrix.opened(out, self.shape, self.dtype) as store:
                 blocks.fill(store, progress)
             return np.load(out, mmap_mode="r").reshape(shape)
         ask(self._name, shape, self._size or 1, self._here.start, self.dtype, self._limit)
+        blocks = self._blocks()
         if blocks is None:
             made = self._products()
             return self._placed(gram(made, made, self._size, self._limit).reshape(shape))
@@ -266,8 +265,7 @@ class NTK:
         # The passes are traced again inside the program, which then holds no intermediate values of this process.
         side, custom_vjp = self._side, self._custom_vjp
         program = jax.jit(lambda start, v: side.products(start, custom_vjp).round_trip(v))
-        start = self._here.start
-        self._product = lambda v: program(start, v)
+        self._product = functools.partial(program, self._here.start)
         return self._product
 
     def _products(self) -> Products:
@@ -285,13 +283,15 @@ class NTK:
         whole = not isinstance(kernel, Tracer) and len(kernel.sharding.device_set) == 1
         return spread.place(kernel) if spread is not None and whole else kernel
 
-    def _refuse_out(self, out: str | Path, blocks: Blocks | Ring | None) -> None:
-        """Raises if the kernel cannot be written to a file."""
+    def _to_file(self, out: str | Path) -> Blocks | Ring:
+        """Returns the blocks; raises if the kernel cannot be written to a file."""
+        blocks = self._blocks()
         if blocks is None:
             raise ArgumentError("out", "None for a model whose kernel cannot be computed in blocks", repr(str(out)))
         if isinstance(blocks, Ring) and not blocks.spread.is_local:
             advice = "Each process holds the rows of its own examples: save gram().addressable_shards."
             raise ArgumentError("out", "None for examples on several processes", repr(str(out)), advice)
+        return blocks
 
     def _blocks(self) -> Blocks | Ring | None:
         """The model in blocks of examples, or None if it needs the whole batch."""
