@@ -8,10 +8,9 @@ the size of the kernel. The entries are computed in blocks of examples, and only
   outputs of an example at once, so that a row costs one pass over the block instead of `2 P` operations per output.
 - **Closed form** for two-layer networks: `K_{ic,jc'} = m^{-1} Σ_r a_rc a_rc' σ'_ir σ'_jr ⟨x_i, x_j⟩`.
 
-Operations are counted by the compiler, and the cheaper way is taken. Examples that are sharded over several devices stay there
-(`_ring`). Blocks require that the model treats examples one by one, which is checked on the outputs of single examples; a model
-that does not (batch normalization in training mode), a model that cannot be vectorized, and traced arguments take one reverse and
-one forward pass over the whole batch per row.
+Operations are counted by the compiler, and the cheaper way is taken. Examples that are sharded over several devices stay
+there (`_ring`). Blocks require that the model treats examples one by one, which is checked on outputs of single examples; a
+model that does not, one that cannot be vectorized, and traced arguments take two passes over the batch per row.
 """
 
 import dataclasses
