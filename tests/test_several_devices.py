@@ -51,6 +51,7 @@ calls["large fit"] = first_stage
 calls["terms"] = lambda x, y: tn.taylor_terms(f, before, 3)(after, x)
 calls["regime"] = lambda x, y: [np.asarray(tn.regime(f, before, after, x).share)]
 calls["model kernel"] = lambda x, y: tn.kernels.model_ntk(f, before, x)
+calls["ridge"] = lambda x, y: [np.asarray(a) for a in tn.kernels.kernel_ridge(tn.kernels.ntk(net, x), y[:, None]).path([1e-2])]
 calls["operator"] = lambda x, y: tn.kernels.NTK(f, before, x) @ y
 def trained(x, y):
     batches, sgd = [(x, y[:, None])] * 2, optax.sgd(1e-2)

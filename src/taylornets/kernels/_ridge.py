@@ -8,7 +8,7 @@ from jax.core import Tracer
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from taylornets import _checks
+from taylornets import _checks, _devices
 from taylornets.kernels._operator import NTK
 
 # Eigenvalues of an n × n matrix have an error of about n ε ‖K‖; a heuristic factor for the rounding errors of the entries.
@@ -146,6 +146,8 @@ def kernel_ridge(gram: ArrayLike | NTK, y: ArrayLike) -> KernelRidge:
         gram = gram.gram().reshape(gram.shape)
     gram = _checks.array("gram", gram, ("n", "n"))
     y = _checks.array("y", y, (gram.shape[0], "outputs"))
+    if len(_devices.devices(gram, y)) > 1:  # one device decomposes the kernel; otherwise each would do the same work
+        gram, y = jnp.asarray(_checks.host(gram)), jnp.asarray(_checks.host(y))
     if not isinstance(gram, Tracer):
         skew = float(jnp.max(jnp.abs(gram - gram.T)))
         if skew > 1e-4 * float(jnp.max(jnp.abs(gram))):
