@@ -98,6 +98,7 @@ class Ring:
         own = other.shape[0] // (self.count if same else 1)
         size = min(self.size, own)
         panels: list[list[Array]] = [[] for _ in range(self.parts)]
+        cache: dict[int, Any] = {}
         for b in range(-(-own // size)):
             some = _chosen(b, size, own)
             if spread is not None and same:
@@ -108,7 +109,7 @@ class Ring:
                 theirs = _taken(other.x, some)
                 theirs = self.way.rows(self.leaves, theirs) if self.way.needs_rows else theirs
             for a in range(self.parts):
-                panels[a].append((self._whole if same else self._alone)(self.leaves, self._rows(a, {}), theirs))
+                panels[a].append((self._whole if same else self._alone)(self.leaves, self._rows(a, cache), theirs))
         return self.spread.joined(lambda panels: self._in_rows([self._in_columns(row, own) for row in panels]))(panels)
 
     def diagonal(self) -> Array:
