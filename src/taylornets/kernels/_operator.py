@@ -163,7 +163,7 @@ class NTK:
             The kernel, shape `(n, c, n, c)`: an array, or with `out` a read-only memory map.
 
         Raises:
-            ArgumentError: for a kernel that does not fit into memory, or `out` on several hosts, of another shape or not `.npy`.
+            ArgumentError: for a kernel that does not fit into memory, or `out` on several hosts, of other shape, or not `.npy`.
         """
         shape = self.examples + self.examples
         if out is not None:
